@@ -9,20 +9,24 @@ sensors or a labelling service. All other steps are commands as a user types the
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-from labelgrid import plugins
+from labelgrid import cli, plugins
 from labelgrid.data.dataset import Source
 from labelgrid.project.folder import ProjectFolder
 
 
 def run(*words: str | Path) -> None:
-    """Print one labelgrid command and run it."""
+    """Print one labelgrid command and run it in this process, which loads PyTorch once."""
     print(f"\n$ labelgrid {' '.join(map(str, words))}", flush=True)
-    subprocess.run([sys.executable, "-m", "labelgrid", *map(str, words)], check=True)
+    sys.argv = ["labelgrid", *map(str, words)]
+    try:
+        cli.main()
+    except SystemExit as ended:
+        if ended.code:
+            raise
 
 
 def answer(request: Path, source: Source, project: Path) -> int:

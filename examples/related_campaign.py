@@ -1,8 +1,8 @@
-"""Runs a live campaign that buys two of four tasks: normals and edges follow from depth and classes.
+"""Runs a live campaign with relations: the normals and edges that follow from other labels are not bought.
 
-Ten images are drawn at random and bought with all labels. On them `relate` measures how far labels
-follow from one another, and through which camera. Then three rounds buy classes and depth alone.
-`live_campaign.answer` replaces people, sensors or a labelling service.
+Some images are drawn at random and bought with all labels. On them `relate` measures how far labels
+follow from one another, and through which camera. Then each round buys what the tasks together gain
+most from. `live_campaign.answer` replaces people, sensors or a labelling service.
 
     python examples/related_campaign.py --root NYUV2 --classes NYUV2/classes40.txt --weights FILE
     --out flat
@@ -16,30 +16,11 @@ from live_campaign import answer, campaign_parser, link_images, run
 from labelgrid import plugins
 from labelgrid.data.dataset import Source
 
-#: What a user writes into labelgrid.toml: which tasks a round buys, and which relations there are.
-STRATEGY = """\
-[strategy]
-name = "random_tasks"
-options = { shares = { semseg = 1, depth = 1 } }
-"""
-RELATIONS = """
-[changes.relations.depth_normals]
-
-[changes.relations.semseg_edges]
-"""
-
-
-def declare(project: Path) -> None:
-    """Declare the strategy and the relations in the project's settings."""
-    path = project / "labelgrid.toml"
-    text = path.read_text()
-    path.write_text(text.partition("[strategy]")[0] + STRATEGY + RELATIONS)
-
 
 def main() -> None:
     parser = campaign_parser(__doc__ or "")
     parser.set_defaults(budget=16)
-    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--pairs", type=int, default=10, help="images bought with all labels")
     options = parser.parse_args()
     project: Path = options.out
     started = time.monotonic()
@@ -57,8 +38,8 @@ def main() -> None:
         tasks += ["--task", name]
     weights = ["--weights", options.weights] if options.weights else []
     how = ["--holdout", str(options.holdout), "--recipe", options.recipe, *weights]
-    run("init", project, "--images", images, *tasks, *how)
-    declare(project)
+    run("init", project, "--images", images, *tasks, "--strategy", "joint", *how)
+    run("relate", project, "--write")  # declares the relations; there is nothing to measure yet
     labels = options.pairs * 4
     run("query", project, "--pairs", str(options.pairs), "--budget", str(labels))
     label(0)

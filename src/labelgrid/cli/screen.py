@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 console = Console(stderr=True, highlight=False)
 out = Console(highlight=False)
 #: Seconds between two lines of progress where there is no terminal.
-EVERY = 10.0
+EVERY = 5.0
 #: The width of a table where there is no terminal: none of its cells is folded, and all can be
 #: searched for.
 WIDE = 10_000
@@ -35,7 +35,7 @@ CUT_SHORT = ("stopped", "failed")
 class Lines:
     """Prints progress as plain lines for a file or a pipe.
 
-    There is one every 10 seconds, and one at the end of each step.
+    There is one every five seconds, and one at the end of each step.
     """
 
     def __init__(self) -> None:
@@ -171,7 +171,7 @@ def _columns() -> "Progress":
 class Runs:
     """Shows the runs of a study as a live table.
 
-    Without a terminal it prints one line per change.
+    Without a terminal it prints a line where a run's state changes, and one every five seconds.
     """
 
     def __init__(self) -> None:
@@ -179,6 +179,7 @@ class Runs:
 
         self.live = Live(console=console, refresh_per_second=2)
         self.shown_at = time.monotonic()
+        self.printed_at = self.shown_at
         self.seconds: defaultdict[str, float] = defaultdict(float)  # of this call, by run
         self.printed: dict[str, str] = {}
 
@@ -201,12 +202,15 @@ class Runs:
         if console.is_terminal:
             self.live.update(self._table(reports))
             return
+        is_due = self.shown_at - self.printed_at >= EVERY
         for key, report in reports.items():
-            share = f" {100 * report.done / report.work:.0f} %" if report.state == "running" else ""
-            line = f"{report.state}{share}"
-            if self.printed.get(key, "waiting") != line:
-                self.printed[key] = line
-                note(f"{key}: {line} {report.fault}".rstrip() + f" ({self._summary(reports)})")
+            is_running = report.state == "running"
+            share = f" {100 * report.done / report.work:.0f} %" if is_running else ""
+            if self.printed.get(key, "waiting") != report.state or (is_due and is_running):
+                self.printed[key] = report.state
+                self.printed_at = self.shown_at
+                line = f"{key}: {report.state}{share} {report.fault}".rstrip()
+                note(f"{line} ({self._summary(reports)})")
 
     def _summary(self, reports: Mapping[str, Any]) -> str:
         ended = sum(report.state in ("done", *CUT_SHORT) for report in reports.values())

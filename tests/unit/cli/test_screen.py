@@ -36,7 +36,7 @@ def test_without_a_terminal_each_piece_of_work_is_one_line_at_its_end(
     assert lines[1].startswith("Writing") and "4/5" in lines[1]
 
 
-def test_without_a_terminal_long_work_has_a_line_every_ten_seconds(
+def test_without_a_terminal_long_work_has_a_line_every_five_seconds(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
@@ -44,12 +44,12 @@ def test_without_a_terminal_long_work_has_a_line_every_ten_seconds(
     with screen.Bar() as bar:
         bar.start("Training", 100, "images")
         for _ in range(9):
-            now[0] += 3.0
+            now[0] += 1.5
             bar.advance(2, "epoch 1/5")
         told = capsys.readouterr().err.splitlines()
     assert told == [
-        "Training 8/100 images, 0.7 images/s, ETA 2 min epoch 1/5",
-        "Training 16/100 images, 0.7 images/s, ETA 2 min epoch 1/5",
+        "Training 8/100 images, 1.3 images/s, ETA 69 s epoch 1/5",
+        "Training 16/100 images, 1.3 images/s, ETA 63 s epoch 1/5",
     ]
     assert capsys.readouterr().err == "Training 18/100 images epoch 1/5\n"
 
@@ -211,16 +211,19 @@ def test_of_many_runs_those_that_are_running_are_on_the_screen(
     )
 
 
-def test_without_a_terminal_a_run_has_a_line_a_change(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_a_run_has_a_line_a_change_and_one_every_few_seconds(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     table = screen.Runs()
     table.seconds["a"] = 60.0
-    for state, done in (
-        ("waiting", 0.0),
-        ("running", 0.0),
-        ("running", 2.0),
-        ("running", 2.0),
-        ("done", 4.0),
+    for state, done, since in (
+        ("waiting", 0.0, 0.0),
+        ("running", 0.0, 0.0),
+        ("running", 1.0, 0.0),
+        ("running", 2.0, screen.EVERY),
+        ("done", 4.0, 0.0),
     ):
+        table.printed_at -= since
         table.show({"a": JobStatus(state=state, work=4.0, done=done)})
     told = [
         "a: running 0 % (0 of 1 run)",
