@@ -327,7 +327,7 @@ def _unknown_error(folders: Sequence[str], name: str) -> PluginError:
     for folder in folders:
         plugins = names(folder)
         every += plugins
-        lists.append(f"the {folder} are: {', '.join(plugins)}")
+        lists.append(f"{'the' if lists else 'The'} {folder} are: {', '.join(plugins)}")
     hint = ""
     near = difflib.get_close_matches(name, every, 1)
     if near:

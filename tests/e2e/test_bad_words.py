@@ -34,7 +34,7 @@ BAD_INITS = {
     "--task depth --task depth": "There is already a task 'depth'.\n  Give the new one another name.",
     "--task depth --tasks nowhere.toml": "The file does not exist (nowhere.toml).\n  Check the path.",
     "--task depth --strategy partial": "There is no strategy 'partial'.\n  Did you mean 'partal'? "
-    f"the strategies are: {', '.join(plugins.names('strategies'))}; {OWN_CODE}",
+    f"The strategies are: {', '.join(plugins.names('strategies'))}; {OWN_CODE}",
     "--task depth --recipe smal": f"There is no recipe 'smal'.\n  {RECIPES}",
     "--task depth --group (": "The pattern of groups, '(', is not a regular expression: missing ), unterminated "
     "subpattern at position 0.\n  Fix it, or escape special characters.",
@@ -137,7 +137,7 @@ BUDGETS = {
     "--budget 2": "The budget of 2 labels does not pay for a single pick of 'random_images'.\n"
     "  An image has up to 3 labels; ask for at least that many.",
     "--budget 3 --strategy partial": "There is no strategy 'partial'.\n  Did you mean 'partal'? "
-    f"the strategies are: {', '.join(plugins.names('strategies'))}; {OWN_CODE}",
+    f"The strategies are: {', '.join(plugins.names('strategies'))}; {OWN_CODE}",
 }
 
 
@@ -192,7 +192,7 @@ BAD_RECIPES = {
     ),
     "[network]": (
         "[network]\nname = 'padnet'",
-        "There is no network 'padnet'.\n  Did you mean 'pad_net'? the networks are: aspp_heads, mtan, mti_net, "
+        "There is no network 'padnet'.\n  Did you mean 'pad_net'? The networks are: aspp_heads, mtan, mti_net, "
         "pad_net, segnet, shared_heads; ",
     ),
 }

@@ -140,8 +140,12 @@ def test_the_report_holds_the_figures_that_were_measured(flat: Path) -> None:
     assert page.named("img") and not page.named("script")
 
 
-def test_the_example_runs_commands_as_processes_and_shows_them(
-    capfd: pytest.CaptureFixture[str],
+def test_the_example_shows_each_command_and_ends_at_one_that_fails(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    runpy.run_path(str(EXAMPLE))["run"]("--version")
-    assert capfd.readouterr().out == f"\n$ labelgrid --version\n{__version__}\n"
+    run = runpy.run_path(str(EXAMPLE))["run"]
+    monkeypatch.setattr(sys, "argv", [])
+    run("--version")
+    assert capsys.readouterr().out == f"\n$ labelgrid --version\n{__version__}\n"
+    with pytest.raises(SystemExit, match="1"):
+        run("status", tmp_path / "nothing")

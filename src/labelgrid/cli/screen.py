@@ -72,8 +72,8 @@ class Lines:
             )
 
     def end(self) -> None:
-        """End the step, if there is one."""
-        if self.what:
+        """End the step, if there is one; one of nothing has no line."""
+        if self.what and self.total:
             self._print("")
         self.what = ""
 

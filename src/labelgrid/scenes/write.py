@@ -156,6 +156,8 @@ def _init_worker() -> None:
 
 def _check_folder(out: Path, settings: SceneSettings) -> None:
     """Refuse a folder that holds other scenes, or something else."""
+    if out.is_file():
+        raise ProjectError("It is a file.", where=str(out), next_step="Give a new folder.")
     path = out / SETTINGS_FILE
     if path.is_file() and path.read_text(encoding="utf-8") != settings.json():
         raise ProjectError(

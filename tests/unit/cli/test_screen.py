@@ -36,6 +36,12 @@ def test_without_a_terminal_each_piece_of_work_is_one_line_at_its_end(
     assert lines[1].startswith("Writing") and "4/5" in lines[1]
 
 
+def test_a_step_of_nothing_has_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with screen.Bar() as bar:
+        bar.start("Checking labels", 0, "files")
+    assert capsys.readouterr().err == ""
+
+
 def test_without_a_terminal_long_work_has_a_line_every_five_seconds(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,3 +108,5 @@ def test_other_scenes_and_other_files_are_left_alone(written: Path, tmp_path: Pa
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ProjectError, match="holds something else"):
         write_scenes(tmp_path, 1, WANTED, Silent())
+    with pytest.raises(ProjectError, match="It is a file"):
+        write_scenes(tmp_path / "notes.txt", 1, WANTED, Silent())
