@@ -105,7 +105,8 @@ def render() -> bool:
     """Render the rooms; returns whether the machine is busy."""
     print("1. Rooms, with the labels that a campaign pays for.", flush=True)
     began = time.monotonic()
-    must(labelgrid("scenes", ROOMS, "--count", "150", "--size", "72x96", "--samples", "8"))
+    size = ["--count", "150", "--size", "72x96", "--samples", "8"]
+    must(labelgrid("scenes", ROOMS, *size))
     tasks = tomllib.loads((ROOT / ROOMS / "tasks.toml").read_text())
     (ROOT / CLASSES).write_text("\n".join(tasks["semseg"]["classes"]) + "\n")
     return time.monotonic() - began > BUSY

@@ -322,7 +322,7 @@ def _path(folder: str, name: str) -> str:
 
 def _unknown_error(folders: Sequence[str], name: str) -> PluginError:
     nouns = " or ".join(FOLDERS[folder].noun for folder in folders)
-    lists = []
+    lists: list[str] = []
     every: list[str] = []
     for folder in folders:
         plugins = names(folder)
