@@ -51,15 +51,17 @@ def _pass_on(process: "subprocess.Popen[str]", limit: float, quiet: float) -> No
     assert process.stdout is not None
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
+    begun = False  # Python that still starts cannot end in order
     while True:
         try:
             line = lines.get(timeout=quiet)
+            begun = True
         except queue.Empty:
             line = f"... still at work, for {time.monotonic() - began:.0f} s\n"
         if not line:
             return
         print(line, end="", flush=True)
-        if time.monotonic() - began > limit:
+        if begun and time.monotonic() - began > limit:
             process.send_signal(signal.SIGINT)
             limit = math.inf
 

@@ -31,4 +31,4 @@ except KeyboardInterrupt:
     began = time.monotonic()
     assert watched.run(["-c", code], limit=0.1, quiet=0.2) == watched.STOPPED
     assert time.monotonic() - began < 300
-    assert capsys.readouterr().out.startswith("begun\n")
+    assert "begun\n" in capsys.readouterr().out
