@@ -30,7 +30,7 @@ SECONDS = 280.0
 LAST = 25.0
 #: With fewer seconds left, no comparison is begun.
 LEAST = 15.0
-#: Seconds for the rooms beyond which the machine is busy, and the epochs that are trained there.
+#: Seconds for the rooms beyond which the machine is busy, and the epochs there and on photographs.
 BUSY = 25.0
 BUSY_EPOCHS = 30
 #: With this many seeds a difference between two strategies can be significant.
@@ -120,11 +120,12 @@ def campaign(photographs: bool, busy: bool) -> None:
     words = ["--data", "folder", "--root", ROOMS, "--classes", CLASSES, "--recipe", "demo"]
     if photographs:
         words = ["--data", "nyud", "--root", FRAMES, "--classes", f"{FRAMES}/classes40.txt"]
-        words += ["--recipe", "demo", "--weights", WEIGHTS]
+        words += ["--weights", WEIGHTS]
     words += ["--out", CAMPAIGN, "--frames", "48", "--holdout", "12"]
     words += ["--pairs", "6", "--rounds", "2", "--budget", "24"]
     if busy:
-        print(f"This machine is busy: networks are trained for {BUSY_EPOCHS} epochs only.")
+        print("This machine is busy, so networks are trained for less time.")
+    if busy or photographs:
         words += ["--epochs", str(BUSY_EPOCHS)]
     print(f"$ python examples/related_campaign.py {' '.join(words)}", flush=True)
     must(watched.run(["examples/related_campaign.py", *words]))
@@ -132,7 +133,9 @@ def campaign(photographs: bool, busy: bool) -> None:
 
 def compare(clock: Clock) -> bool:
     """Compare with random cells at equal labels, with the seeds that there is time for; False: with none."""
-    print(f"\n3. Is that better than random cells? {clock.left:.0f} s are left to find out.")
+    print(
+        f"\n3. Is that better than random cells? {max(clock.left, 0):.0f} s are left to find out."
+    )
     began = time.monotonic()
     if clock.left < LEAST or not simulate(1, clock):
         print("That is too little for one seed, so there is no comparison.", flush=True)
