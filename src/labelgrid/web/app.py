@@ -15,7 +15,7 @@ from labelgrid.web.guard import Access, Guard
 
 STATIC = Path(__file__).parent / "static"
 #: The most requests that are answered at once; each may need the memory of a large project's page.
-AT_ONCE = 8
+AT_ONCE = 4
 
 
 def build_app(folder: Path, access: Access | None = None) -> Guard:
