@@ -57,6 +57,7 @@ class Ledger(RuleBasedStateMachine):
         self.split: dict[str, str] = {}
         self.rows: dict[Cell, CellRow] = {}
         self.events: list[tuple[State, Move]] = []
+        self.done: list[tuple[dict[Cell, CellRow], list[tuple[State, Move]]]] = []
 
     def teardown(self) -> None:
         self.store.close()
@@ -109,7 +110,17 @@ class Ledger(RuleBasedStateMachine):
         before = self.store.pool_hash()
         self.store.move(steps)
         assert (self.store.pool_hash() != before) == bool(steps)
+        if steps:
+            self.done.append((self.rows, self.events))
         self.rows, self.events = rows, events
+
+    @rule()
+    def undo(self) -> None:
+        last = self.store.last_operation()
+        assert (last is None) == (not self.done)
+        if last:
+            self.store.undo(last.operation)
+            self.rows, self.events = self.done.pop()
 
     @staticmethod
     def expect(rows: dict[Cell, CellRow], events: list[tuple[State, Move]], step: Move) -> None:
@@ -179,7 +190,8 @@ class Ledger(RuleBasedStateMachine):
 
     @invariant()
     def the_events_are_the_moves_and_make_the_same_cells(self) -> None:
-        assert [(event.before, event.move) for event in self.store.events()] == self.events
+        events = self.store.events(in_effect=True)
+        assert [(event.before, event.move) for event in events] == self.events
         assert self.store.rebuild() == 0
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.records import Fit
     from labelgrid.project.remove import Removed, Restored
     from labelgrid.project.task_change import Changed
+    from labelgrid.project.undo import Undone
     from labelgrid.project.verify import Verified
     from labelgrid.report.write import WrittenReport
     from labelgrid.rounds.advise import Advised
@@ -749,6 +750,21 @@ class Project(ProjectContents):
         from labelgrid.project.remove import restore
 
         return restore(self._project, list(images), self._progress)
+
+    def undo(self, *, dry_run: bool = False) -> "Undone":
+        """Undo the last import, query, unlabel, cancel, request or skip, as a new operation.
+
+        Nothing is deleted from the history. Called again, it undoes the operation before that.
+
+        Args:
+            dry_run: change nothing; say what would be undone.
+
+        Raises:
+            LabelgridError: there is nothing to undo, or the last operation cannot be undone.
+        """
+        from labelgrid.project.undo import undo
+
+        return undo(self._project, self._progress, dry_run=dry_run)
 
     @contextmanager
     def transaction(self, command: str) -> Iterator[None]:

@@ -15,7 +15,7 @@ import typer
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder
 from labelgrid.cli.opening import open_project
-from labelgrid.errors import UsageError, command
+from labelgrid.errors import UsageError, command, note_unchanged
 from labelgrid.words import count_text
 
 #: The most cells that a terminal shows.
@@ -144,7 +144,27 @@ def _operation(row: Mapping[str, Any]) -> list[Any]:
     return [row["operation"], row["at"], command, ", ".join(moves), rounds]
 
 
+@note_unchanged("Nothing was undone.")
+def undo(
+    folder: Folder,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be undone, and change nothing.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Undo the last import, query, unlabel, cancel, request or skip, as a new operation.
+
+    Example: [bold]labelgrid undo flat --dry-run[/]
+    """
+    with open_project(folder) as project:
+        undone = project.undo(dry_run=dry_run)
+    if json:
+        screen.print_json(undone.as_json())
+    else:
+        screen.say(str(undone))
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for each in (cells, log):
+    for each in (cells, log, undo):
         app.command()(each)

@@ -197,7 +197,7 @@ def _with_request(old: CellRow, step: Move) -> Move:
     return replace(step, round=old.round, request_id=old.request_id, weight=old.weight)
 
 
-def _row_after(step: Move) -> CellRow:
+def row_after(step: Move) -> CellRow:
     """The cell's row after the move."""
     return CellRow(
         cell=step.cell,
@@ -222,7 +222,7 @@ def _events(
         old = working.row(asked.cell)
         _check(working, old, asked)
         step = _with_request(old, asked)
-        working.rows[step.cell] = _row_after(step)
+        working.rows[step.cell] = row_after(step)
         yield working.key(step.cell) | {
             "operation_id": operation_id,
             "from_state": int(old.state),

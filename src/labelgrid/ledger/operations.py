@@ -41,6 +41,11 @@ class Operation:
         number = self.command.removeprefix(UNDO)
         return int(number) if number != self.command and number.isdecimal() else None
 
+    @property
+    def undo_command(self) -> str:
+        """The command of the operation that undoes this one."""
+        return f"{UNDO}{self.id}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class OperationSummary:
@@ -91,23 +96,38 @@ def without_effect(connection: Connection) -> frozenset[int]:
     return frozenset(numbers)
 
 
-def last_in_effect(connection: Connection) -> Operation | None:
-    """The newest operation that was neither undone nor undid another one."""
+def last_in_effect(connection: Connection) -> OperationSummary | None:
+    """The newest operation that was neither undone nor undid another one; with what it did."""
     rows = select(OPERATIONS).order_by(OPERATIONS.c.id.desc())
-    cancelled = without_effect(connection)
-    row = connection.execute(rows.where(OPERATIONS.c.id.not_in(cancelled)).limit(1)).one_or_none()
-    return operation_of(*row) if row else None
+    in_effect = rows.where(OPERATIONS.c.id.not_in(without_effect(connection)))
+    return next(iter(_summaries(connection, in_effect.limit(1))), None)
+
+
+def newest(connection: Connection, count: int) -> list[OperationSummary]:
+    """The newest operations, the last one first; see `Store.operations`."""
+    return _summaries(connection, select(OPERATIONS).order_by(OPERATIONS.c.id.desc()).limit(count))
+
+
+def last_event_before(connection: Connection, number: int) -> int:
+    """The number of the last event before an operation; 0 if there is none.
+
+    Events and operations are numbered in the same order, so only the events from the operation on
+    are read.
+    """
+    earlier = select(EVENTS.c.id).where(EVENTS.c.operation_id < number)
+    return connection.scalar(earlier.order_by(EVENTS.c.id.desc()).limit(1)) or 0
 
 
 @foreign_value_errors()
-def newest(connection: Connection, count: int) -> list[OperationSummary]:
-    """The newest operations, the last one first; see `Store.operations`."""
-    rows = connection.execute(select(OPERATIONS).order_by(OPERATIONS.c.id.desc()).limit(count))
-    found = [operation_of(*row) for row in rows]
+def _summaries(connection: Connection, rows: Select[Any]) -> list[OperationSummary]:
+    """The operations of a statement, the last one first, with what they did."""
+    found = [operation_of(*row) for row in connection.execute(rows)]
+    if not found:
+        return []
     moves = defaultdict[int, Counter[tuple[State, State]]](Counter)
     rounds = defaultdict[int, set[int]](set)
-    oldest = found[-1].id if found else 0
-    for number, before, after, round, cells in connection.execute(_counts(connection, oldest)):
+    counts = _counts(last_event_before(connection, found[-1].id))
+    for number, before, after, round, cells in connection.execute(counts):
         moves[number][State(before), State(after)] += cells
         rounds[number].add(round)
     undone = without_effect(connection)
@@ -122,20 +142,15 @@ def newest(connection: Connection, count: int) -> list[OperationSummary]:
     ]
 
 
-def _counts(connection: Connection, oldest: int) -> Select[Any]:
-    """The cells of operations from a number on, by operation, states before and after, and round.
-
-    Events and operations are numbered in the same order, so that earlier events are not read.
-    """
-    earlier = select(EVENTS.c.id).where(EVENTS.c.operation_id < oldest)
-    start = connection.scalar(earlier.order_by(EVENTS.c.id.desc()).limit(1)) or 0
+def _counts(after: int) -> Select[Any]:
+    """The cells with an event after a number, by operation, states before and after, and round."""
     ends = (
         select(
             EVENTS.c.operation_id,
             func.min(EVENTS.c.id).label("first"),
             func.max(EVENTS.c.id).label("last"),
         )
-        .where(EVENTS.c.id > start)
+        .where(EVENTS.c.id > after)
         .group_by(EVENTS.c.operation_id, EVENTS.c.image_id, EVENTS.c.task_id)
         .subquery()
     )

@@ -1,12 +1,18 @@
 """Stores the rounds of a campaign and small notes in the ledger."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from labelgrid.errors import LedgerError
-from labelgrid.ledger.database import UNCHANGED, check_values, foreign_row_error
+from labelgrid.ledger.database import (
+    UNCHANGED,
+    check_values,
+    foreign_row_error,
+    foreign_value_errors,
+)
 from labelgrid.ledger.grid import Unit
 from labelgrid.ledger.schema import NOTES, ROUNDS
 from labelgrid.words import join_names
@@ -44,7 +50,7 @@ class RoundRow:
 def rounds(connection: Connection) -> tuple[RoundRow, ...]:
     """All rounds, ordered by number."""
     rows = connection.execute(select(ROUNDS).order_by(ROUNDS.c.number))
-    found = tuple(_round(row) for row in rows)
+    found = tuple(round_of(row._mapping) for row in rows)
     numbers = [row.number for row in found]
     if numbers != list(range(1, len(numbers) + 1)):
         raise foreign_row_error(f"its rounds have the numbers {join_names(numbers, 5)}")
@@ -61,9 +67,16 @@ def current_round(connection: Connection) -> RoundRow | None:
 TYPES = (int, str, str, int, float, str, str, str, str, str)
 
 
-def _round(row: Any) -> RoundRow:
-    check_values(row, TYPES, "a round")
-    return RoundRow(**row._mapping)
+@foreign_value_errors()
+def round_of(values: Mapping[str, Any]) -> RoundRow:
+    """The round from its columns.
+
+    Raises:
+        LedgerError: a value has another type.
+    """
+    row = RoundRow(**values)
+    check_values(tuple(vars(row).values()), TYPES, "a round")
+    return row
 
 
 def open_round(connection: Connection) -> RoundRow:
@@ -101,6 +114,27 @@ def update_round(connection: Connection, row: RoundRow) -> None:
 def close_round(connection: Connection, row: RoundRow) -> None:
     """Replace the open round's row and close it."""
     update_round(connection, replace(row, state="closed"))
+
+
+def restore_round(connection: Connection, number: int, before: RoundRow | None) -> None:
+    """Make the newest round what it was before it was closed; without a row, it is not there.
+
+    Raises:
+        LedgerError: it is not the newest one, or not closed.
+    """
+    all_rounds = rounds(connection)
+    newest = all_rounds[-1] if all_rounds else None
+    if newest is None or (newest.number, newest.state) != (number, "closed"):
+        raise LedgerError(
+            f"Round {number + 1} was begun since round {number} was closed, by a training or by "
+            "predictions.",
+            next_step=f"`labelgrid cancel DIR --round {number}` cancels the requests of round "
+            f"{number}.",
+            unchanged=UNCHANGED,
+        )
+    connection.execute(delete(ROUNDS).where(ROUNDS.c.number == number))
+    if before:
+        connection.execute(insert(ROUNDS), asdict(before))
 
 
 def get(connection: Connection, key: str, default: Any) -> Any:

@@ -13,6 +13,7 @@ from labelgrid.ledger import (
     rebuild,
     roster,
     rounds,
+    undo,
     views,
 )
 from labelgrid.ledger.grid import Cell, Grid, ImageRow, Move, Split, State, TaskRow
@@ -20,6 +21,7 @@ from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
 from labelgrid.ledger.moves import CellRow
 from labelgrid.ledger.operations import Operation, OperationSummary
 from labelgrid.ledger.rounds import RoundRow
+from labelgrid.ledger.undo import Kept
 from labelgrid.ledger.views import Event, TaskCount
 
 __all__ = [
@@ -325,24 +327,79 @@ class Store:
         task: str | None = None,
         round: int | None = None,
         why: str | None = None,
+        operation: int | None = None,
+        in_effect: bool = False,
     ) -> Iterator[Event]:
-        """The events after number `after` that match all given values, in order."""
-        with self._database.reading() as connection:
-            yield from views.events(
-                connection, after, image_id=image_id, task=task, round=round, why=why
-            )
+        """The events after number `after` that match all given values, in order.
 
-    def history(self, cell: Cell) -> tuple[Event, ...]:
-        """All events of one cell; those to `labelled` are the versions of its label."""
-        return tuple(self.events(image_id=cell.image_id, task=cell.task))
+        With `in_effect`, without those of operations that were undone, and of those that undid
+        them.
+        """
+        wanted = {
+            "image_id": image_id,
+            "task": task,
+            "round": round,
+            "why": why,
+            "operation": operation,
+        }
+        with self._database.reading() as connection:
+            yield from views.events(connection, after, in_effect=in_effect, **wanted)
+
+    def history(self, cell: Cell, *, in_effect: bool = False) -> tuple[Event, ...]:
+        """All events of one cell; those to `labelled` are the versions of its label.
+
+        `in_effect` is as of `events`.
+        """
+        return tuple(self.events(image_id=cell.image_id, task=cell.task, in_effect=in_effect))
 
     def operations(self, count: int) -> list[OperationSummary]:
         """The newest operations, at most so many, the last one first, with what they did."""
         with self._database.reading() as connection:
             return operations.newest(connection, count)
 
+    def last_operation(self) -> OperationSummary | None:
+        """The newest operation that was neither undone nor undid another one."""
+        with self._database.reading() as connection:
+            return operations.last_in_effect(connection)
+
+    def keep(
+        self, *, notes: Sequence[str] = (), images: Sequence[str] = (), round: int = 0
+    ) -> None:
+        """Keep with the transaction's operation what it is about to replace beside cells.
+
+        `undo` needs it.
+
+        Args:
+            notes: the keys of notes.
+            images: the ids of images whose splits change.
+            round: the number of the round that is opened, if it is not open, and closed.
+        """
+        with self._database.writing() as connection:
+            undo.keep(connection, notes=notes, images=images, round=round)
+
+    def kept(self, operation: Operation) -> Kept:
+        """What an operation kept; empty if it kept nothing."""
+        with self._database.reading() as connection:
+            return undo.kept_before(connection, operation.id)
+
+    def undo(self, operation: Operation) -> None:
+        """Undo the last operation in effect; an outer transaction is named by its `undo_command`.
+
+        Its cells, and what it kept beside them, are as before it; its events stay. The same is true
+        of the hash of the pool and of what was spent.
+
+        Raises:
+            LedgerError: it is not the last operation in effect, its cells are not as it left them,
+                or a round was begun since it closed one. Nothing was changed.
+        """
+        with self._database.writing(operation.undo_command) as connection:
+            undo.undo(connection, operation.id)
+
     def pool_hash(self) -> str:
-        """A hash that changes with any move, any new task, and any image added or updated."""
+        """A hash that changes with any move, any new task, and any image added or updated.
+
+        When an operation is undone, it is again what it was before that.
+        """
         with self._database.reading() as connection:
             return views.pool_hash(connection)
 

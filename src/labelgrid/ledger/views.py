@@ -13,7 +13,7 @@ from labelgrid.ledger import class_lists, roster, rounds
 from labelgrid.ledger.database import check_optional, check_values, foreign_row_error
 from labelgrid.ledger.grid import Cell, Grid, Move, Split, State, is_time
 from labelgrid.ledger.moves import CellRow, cell_row
-from labelgrid.ledger.operations import Operation, operation_of
+from labelgrid.ledger.operations import Operation, operation_of, without_effect
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, OPERATIONS, TASKS
 
 if TYPE_CHECKING:  # slow to load
@@ -136,6 +136,7 @@ def _paid(connection: Connection, splits: Sequence[Split] | None) -> dict[int, f
     )
     if splits is not None:
         paid = paid.join_from(EVENTS, IMAGES).where(IMAGES.c.split.in_(splits))
+    paid = _restrict_to_effect(connection, paid)
     return {row.task_id: row.spent for row in connection.execute(paid.group_by(EVENTS.c.task_id))}
 
 
@@ -168,13 +169,24 @@ def cells(
         yield cell_row(Cell(image_id, task), state, rest, lists)
 
 
-def events(connection: Connection, after: int, **wanted: int | str | None) -> Iterator[Event]:
-    """The events after a given one, in order; see `Store.events`."""
+def events(
+    connection: Connection,
+    after: int,
+    *,
+    in_effect: bool = False,
+    among: Select[Any] | None = None,
+    **wanted: int | str | None,
+) -> Iterator[Event]:
+    """The events after a given one, in order; see `Store.events`.
+
+    `among` selects the numbers of those that count; None: all.
+    """
     columns = {
         "image_id": IMAGES.c.name,
         "task": TASKS.c.name,
         "round": EVENTS.c.round,
         "why": EVENTS.c.why,
+        "operation": EVENTS.c.operation_id,
     }
     statement = (
         select(
@@ -194,11 +206,23 @@ def events(connection: Connection, after: int, **wanted: int | str | None) -> It
         .order_by(EVENTS.c.id)
         .execution_options(yield_per=roster.BATCH)
     )
+    if in_effect:
+        statement = _restrict_to_effect(connection, statement)
+    if among is not None:
+        statement = statement.where(EVENTS.c.id.in_(among))
     lists = class_lists.all_lists(connection)
     for row in connection.execute(statement):
         operation = operation_of(row.operation_id, row.command, row.at)
         move = _move(row, class_lists.find(lists, row.class_list_id, "an event"))
         yield Event(row.id, operation, State(row.from_state), move)
+
+
+def _restrict_to_effect(connection: Connection, statement: Select[Any]) -> Select[Any]:
+    """Leave out the events of operations that were undone, and of those that undid them."""
+    cancelled = without_effect(connection)
+    if not cancelled:
+        return statement
+    return statement.where(EVENTS.c.operation_id.not_in(cancelled))
 
 
 #: The note that counts updates of image files and of what tasks declare of their labels.
@@ -218,7 +242,8 @@ def last_event(connection: Connection) -> int:
 
 def pool_hash(connection: Connection) -> str:
     """A hash of states, images, their contents and tasks; see `Store.pool_hash`."""
-    last = last_event(connection)
+    newest = select(EVENTS.c.id).order_by(EVENTS.c.id.desc()).limit(1)
+    last = connection.scalar(_restrict_to_effect(connection, newest)) or 0
     # Half of each key is enough to detect a new image, and the sum of 2**31 halves fits the
     # database's integers.
     sums = select(IMAGES.c.split, func.count(), func.sum(IMAGES.c.key % 2**32)).group_by(

@@ -142,11 +142,12 @@ def _request_again(store: Store, cells: Collection[Cell]) -> list[Cell]:
 def withdrawn_labels(project: ProjectFolder, cells: Collection[Cell]) -> dict[Cell, set[str]]:
     """Those of the cells whose labels were withdrawn, with the content hashes of these labels."""
     digests: dict[Cell, set[str]] = {}
-    withdrawn = {event.move.cell for event in project.store.events(why=WITHDRAWN)}
+    events = project.store.events(why=WITHDRAWN, in_effect=True)
+    withdrawn = {event.move.cell for event in events}
     for cell in withdrawn.intersection(cells):
         last = ""
         digests[cell] = set()
-        for event in project.store.history(cell):
+        for event in project.store.history(cell, in_effect=True):
             if event.move.to == State.LABELLED:
                 last = event.move.digest
                 digests[cell].discard(last)  # it was taken back

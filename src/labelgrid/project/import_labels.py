@@ -424,6 +424,8 @@ def _record(
         now = store.find(label.row.cell for label in validated.labels)
         if any(now.get(label.row.cell) != label.row for label in validated.labels):
             raise _changed_error()
+        if validated.moved:
+            store.keep(images=[row.image_id for row in validated.moved])
         store.move(moves)
         if split:
             store.update_images(dataclasses.replace(row, split=split) for row in validated.moved)

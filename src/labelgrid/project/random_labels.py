@@ -50,7 +50,8 @@ class RandomLabels:
     @cached_property
     def control(self) -> set[Cell]:
         """The cells that queries drew as a control."""
-        return {event.move.cell for event in self.project.store.events(why=CONTROL)}
+        drawn = self.project.store.events(why=CONTROL, in_effect=True)
+        return {event.move.cell for event in drawn}
 
     def images(self, names: Iterable[str]) -> tuple[list[str], str]:
         """The images with labels of all these tasks that are a random sample, and which these are.

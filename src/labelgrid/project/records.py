@@ -6,6 +6,7 @@ Loads no torch.
 import json
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -304,6 +305,16 @@ def _pick_row(pick: Pick) -> dict[str, Any]:
             "explanation": pick.explanation,
         }
     )
+
+
+def remove_picks(folder: Path) -> None:
+    """Remove the picks of a round that were undone, and their previews, as far as the disk allows.
+
+    The round's next query replaces what is left.
+    """
+    with suppress(OSError, ProjectError):
+        announce_previews(folder, ())
+        (folder / "picks.json").unlink(missing_ok=True)
 
 
 def announce_previews(folder: Path, names: Sequence[str]) -> None:

@@ -121,7 +121,7 @@ def restore(
         store.restore("images", wanted)
         rows = list(store.images())
         restored = [row for row in rows if row.image_id in set(wanted)]
-        _refuse_other_split(rows, restored)
+        refuse_other_split(rows, restored)
         check_strides(store)
         labelled: list[CellRow] = []
         for image_id in wanted:
@@ -132,10 +132,13 @@ def restore(
     return Restored(len(wanted), len(labelled))
 
 
-def _refuse_other_split(rows: Sequence[ImageRow], restored: Sequence[ImageRow]) -> None:
+def refuse_other_split(rows: Sequence[ImageRow], restored: Sequence[ImageRow]) -> None:
     """Refuse to restore an image if others of its family were put in another split meanwhile.
 
     Its family are its copies and the images of its group.
+
+    Raises:
+        LedgerError: one was.
     """
     family = families(rows)
     splits = defaultdict[str, dict[str, str]](dict)

@@ -55,7 +55,7 @@ def open_requests(project: ProjectFolder, round: int | None = None) -> dict[Cell
     open_cells = {row.cell: row for row in project.store.cells(state=State.REQUESTED, round=round)}
     requests: dict[Cell, Move] = {}
     for number in sorted({row.round for row in open_cells.values()}):
-        for event in project.store.events(round=number):
+        for event in project.store.events(round=number, in_effect=True):
             move = event.move
             row = open_cells.get(move.cell)
             if row and _is_request_of(move, row):

@@ -169,7 +169,8 @@ def _refuse_few(project: ProjectFolder, labels: ChosenLabels) -> None:
 
 def _is_requested(project: ProjectFolder) -> bool:
     """Whether labels of a control are asked for."""
-    asked = {event.move.request_id for event in project.store.events(why=CONTROL)}
+    drawn = project.store.events(why=CONTROL, in_effect=True)
+    asked = {event.move.request_id for event in drawn}
     rows = project.store.cells(state=State.REQUESTED, splits=("train",))
     return any(row.request_id in asked for row in rows)
 

@@ -20,9 +20,9 @@ from labelgrid.errors import (
 )
 from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.audited_cells import cells_to_audit, note_audits
+from labelgrid.project.audited_cells import DRAWN_CELLS, cells_to_audit, note_audits
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.pairs import drawn_pairs, note_pairs, paired_tasks
+from labelgrid.project.pairs import DRAWN_IMAGES, drawn_pairs, note_pairs, paired_tasks
 from labelgrid.project.prices import apply_learned_costs
 from labelgrid.project.records import (
     PREVIEWS,
@@ -667,6 +667,8 @@ def _request(job: _Query, pool: _Pool, choice: Choice, budget: Budget) -> None:
     key = job.key
     with project.store.transaction("query"):
         _check_unchanged(project, pool)
+        replaced = (key, ASKED.format(choice.round), CARRIED, DRAWN_IMAGES, DRAWN_CELLS)
+        project.store.keep(notes=replaced, round=choice.round)
         project.store.put(key, dict(choice.calibration))
         project.store.put(ASKED.format(choice.round), job.asked_note)
         if choice.pairs:

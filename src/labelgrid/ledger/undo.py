@@ -1,0 +1,181 @@
+"""Undoes the last operation: its cells, and what it replaced beside them, are as before.
+
+Nothing is deleted from the history: another operation moves the cells back. Together, the two are
+without effect.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, and_, delete, func, select, update
+
+from labelgrid.errors import LedgerError, StateError
+from labelgrid.ledger import moves, operations, roster, rounds, views
+from labelgrid.ledger.database import UNCHANGED, foreign_row_error, foreign_value_errors
+from labelgrid.ledger.grid import SPLITS, Cell, Move, State
+from labelgrid.ledger.moves import CellRow
+from labelgrid.ledger.schema import EVENTS, IMAGES, NOTES
+
+#: The note of what an operation replaced beside cells.
+BEFORE = "before/{}"
+#: The reason of the events that make cells missing again.
+UNDONE = "undone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What an operation replaced beside cells.
+
+    Args:
+        notes: each note's value before, in a list; an empty one if it was not there.
+        splits: the splits of images before.
+        round: the round that it closed; 0: none.
+        row: the row of this round before; None if it was not there.
+    """
+
+    notes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    splits: Mapping[str, str] = field(default_factory=dict)
+    round: int = 0
+    row: Mapping[str, Any] | None = None
+
+
+def keep(
+    connection: Connection, *, notes: Sequence[str], images: Sequence[str], round: int
+) -> None:
+    """Keep what the operation is about to replace; see `Store.keep`."""
+    values = {}
+    for key in notes:
+        values[key] = list(connection.scalars(select(NOTES.c.value).where(NOTES.c.key == key)))
+    current = rounds.current_round(connection)
+    kept = Kept(
+        notes=values,
+        splits={row.image_id: row.split for row in roster.images(connection, None, images)},
+        round=round,
+        row=asdict(current) if current else None,
+    )
+    number = operations.current_id(connection)
+    rounds.put(connection, BEFORE.format(number), asdict(kept))
+
+
+@foreign_value_errors()
+def kept_before(connection: Connection, number: int) -> Kept:
+    """What an operation kept; see `Store.kept`.
+
+    Raises:
+        LedgerError: the note is not of this program.
+    """
+    note = rounds.get(connection, BEFORE.format(number), None)
+    if note is None:
+        return Kept()
+    kept = Kept(**note)
+    are_lists = all(isinstance(values, list) for values in kept.notes.values())
+    if type(kept.round) is not int or not are_lists or set(kept.splits.values()) - set(SPLITS):
+        raise foreign_row_error(f"it has the note {note!r:.40}")
+    return kept
+
+
+def undo(connection: Connection, number: int) -> None:
+    """Undo an operation, which must be the last one in effect; see `Store.undo`."""
+    last = operations.last_in_effect(connection)
+    if last is None or last.operation.id != number:
+        raise LedgerError(
+            "Another command changed the ledger meanwhile.",
+            next_step="Run the same command again.",
+            unchanged=UNCHANGED,
+        )
+    operations.current_id(connection)  # an operation may have moved no cell
+    moves.move(connection, _moves_back(connection, number))
+    _restore(connection, kept_before(connection, number))
+
+
+def _moves_back(connection: Connection, number: int) -> list[Move]:
+    """The moves after which the cells of an operation are as before it.
+
+    Raises:
+        LedgerError: a cell is not as the operation left it, or its image or task was removed.
+    """
+    start = operations.last_event_before(connection, number)
+    events = views.events(connection, start, operation=number)
+    left = {event.move.cell: event.move for event in events}
+    before = _moves_before(connection, number, start)
+    rows = moves.find(connection, left)
+    back: list[Move] = []
+    for cell, move in left.items():
+        _check_unchanged(move, rows.get(cell))
+        back += _way_back(rows[cell], before.get(cell))
+    return back
+
+
+def _moves_before(connection: Connection, number: int, start: int) -> dict[Cell, Move]:
+    """The last move of each cell of an operation before it; none of a cell that had none."""
+    this = EVENTS.alias("this")
+    same_cell = and_(this.c.image_id == EVENTS.c.image_id, this.c.task_id == EVENTS.c.task_id)
+    last = (
+        select(func.max(EVENTS.c.id))
+        .join(this, same_cell)
+        .where(this.c.id > start, this.c.operation_id == number, EVENTS.c.id <= start)
+        .group_by(EVENTS.c.image_id, EVENTS.c.task_id)
+    )
+    events = views.events(connection, 0, among=last)
+    return {event.move.cell: event.move for event in events}
+
+
+def _check_unchanged(move: Move, row: CellRow | None) -> None:
+    """Refuse to undo a move whose cell is not as it left it."""
+    name = f"'{move.cell.image_id}:{move.cell.task}'"
+    if row is None:
+        raise LedgerError(
+            f"The image or the task of {name} was removed since.",
+            next_step="Bring it back first: `labelgrid remove DIR IMAGES --restore`, "
+            "`labelgrid task DIR TASK --restore`.",
+            unchanged=UNCHANGED,
+        )
+    is_missing = move.to == row.state == State.MISSING
+    if not is_missing and row != moves.row_after(move):
+        raise StateError(
+            f"{name} was changed since.",
+            next_step=f"`labelgrid log DIR {name}` shows what happened to it.",
+            unchanged=UNCHANGED,
+        )
+
+
+def _way_back(now: CellRow, before: Move | None) -> Iterator[Move]:
+    """The legal moves after which a cell is as a move left it; None: as if it never moved.
+
+    All ways lead through `missing`, so that no move is legal only here.
+    """
+    if now.state != State.MISSING:
+        yield Move(
+            cell=now.cell,
+            to=State.MISSING,
+            round=now.round,
+            request_id=now.request_id,
+            weight=now.weight,
+            why=UNDONE,
+        )
+    if before is None or before.to == State.MISSING:
+        return
+    if before.to == State.SKIPPED:
+        yield Move(
+            cell=now.cell,
+            to=State.REQUESTED,
+            round=before.round,
+            request_id=before.request_id,
+            weight=before.weight,
+            why=UNDONE,
+        )
+    yield before
+
+
+def _restore(connection: Connection, kept: Kept) -> None:
+    """Restore the notes, the splits of images and the round that an operation replaced."""
+    for key, values in kept.notes.items():
+        connection.execute(delete(NOTES).where(NOTES.c.key == key))
+        for value in values:
+            rounds.put(connection, key, value)
+    for image_id, split in kept.splits.items():
+        connection.execute(update(IMAGES).where(IMAGES.c.name == image_id).values(split=split))
+    if kept.round:
+        before = rounds.round_of(kept.row) if kept.row else None
+        rounds.restore_round(connection, kept.round, before)

@@ -1,0 +1,170 @@
+"""Undoes the last operation of a project, as a new one: nothing is deleted. Loads no torch."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from labelgrid.errors import ProjectError, command, note_unchanged
+from labelgrid.ledger.grid import State
+from labelgrid.ledger.store import Operation, OperationSummary
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import newest_fit, remove_picks
+from labelgrid.project.remove import refuse_other_split
+from labelgrid.project.stored_labels import refuse_misfits
+from labelgrid.words import count_text, join_names
+
+#: The commands whose operations can be undone.
+UNDOABLE = ("query", "import", "request", "skip", "cancel", "requeue", "unlabel")
+#: What to do about the operations of other commands.
+INSTEAD = {
+    "init": "Remove the folder to begin anew.",
+    "add": "`labelgrid remove` takes images out, `labelgrid task --drop` a task.",
+    "remove": "`labelgrid remove --restore` brings images back, `labelgrid remove` takes them out.",
+    "task": "`labelgrid task --restore` brings a task back, `labelgrid task --drop` drops it.",
+    "hold out": "Held-out images stay held out: some of their labels may be known.",
+}
+UNCHANGED = "Nothing was undone."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undone:
+    """The result of an undo.
+
+    Args:
+        operation: the one that was undone.
+        cells: the number of its cells by their state now.
+        round: the round that is open again, because its query was undone; 0: none.
+        trained: whether there is a model, which may have learned labels that changed.
+        dry_run: whether nothing was changed.
+    """
+
+    operation: Operation
+    cells: Mapping[State, int]
+    round: int
+    trained: bool
+    dry_run: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return {
+            "operation": vars(self.operation),
+            "cells": {state.name.lower(): self.cells.get(state, 0) for state in State},
+            "round": self.round,
+            "trained": self.trained,
+            "dry_run": self.dry_run,
+        }
+
+    def __str__(self) -> str:
+        """A summary in words."""
+        done = self.operation
+        would = "Would undo" if self.dry_run else "Undid"
+        states = [f"{count:,} {state.name.lower()}" for state, count in sorted(self.cells.items())]
+        cells = count_text(sum(self.cells.values()), "cell is", "cells are")
+        lines = [f"{would} {done.command} (operation {done.id}, {done.at} UTC)."]
+        if states:
+            lines.append(f"{cells} as before: {join_names(states)}.")
+        if self.round:
+            lines.append(f"Round {self.round} is open again.")
+        if self.trained:
+            lines.append("Models keep what they learned: `labelgrid fit` trains again.")
+        return " ".join(lines)
+
+
+@note_unchanged(UNCHANGED)
+def undo(project: ProjectFolder, progress: Progress, *, dry_run: bool = False) -> Undone:
+    """Undo the last operation that is in effect, in one transaction.
+
+    The files of labels stay where they are. The picks and previews of a query are removed after
+    that: what a kill leaves of them is replaced by the next query, as after a killed query.
+
+    Args:
+        project: the project.
+        progress: reports each label that is read, of those that are labels again.
+        dry_run: change nothing; say what would be undone, or why it would be refused.
+
+    Raises:
+        ProjectError: there is nothing to undo, or the operation cannot be undone.
+        LedgerError: the ledger has changed so that it cannot be undone any more.
+        LabelError: labels that would be there again do not fit what their tasks declare today.
+    """
+    store = project.store
+    last = store.last_operation()
+    if last is None:
+        raise ProjectError("There is nothing to undo.", where=str(project.folder))
+    _check_kind(project, last)
+    kept = store.kept(last.operation)
+    try:
+        with store.transaction(last.operation.undo_command):
+            store.undo(last.operation)
+            _check_restored(project, last, progress)
+            if dry_run:
+                raise _DryRunError
+    except _DryRunError:
+        pass
+    else:
+        if kept.round:
+            remove_picks(project.round_folder(kept.round))
+    cells = Counter[State]()
+    for (before, _), count in last.moves.items():
+        cells[before] += count
+    return Undone(
+        operation=last.operation,
+        cells=cells,
+        round=kept.round,
+        trained=_moves_labels(last) and newest_fit(project.folder) is not None,
+        dry_run=dry_run,
+    )
+
+
+class _DryRunError(Exception):
+    """Takes back the transaction of a dry run."""
+
+
+def _moves_labels(last: OperationSummary) -> bool:
+    """Whether an operation made or took labels."""
+    return any(State.LABELLED in states for states in last.moves)
+
+
+def _check_kind(project: ProjectFolder, last: OperationSummary) -> None:
+    """Refuse operations that cannot be undone."""
+    done = last.operation
+    what = f"The last operation is '{done.command or 'unnamed'}' ({done.at} UTC)"
+    if project.settings.oracle:
+        raise ProjectError(
+            "This project is a run of a simulation, which is not undone.",
+            where=str(project.folder),
+        )
+    if done.command not in UNDOABLE:
+        raise ProjectError(
+            f"{what}, which cannot be undone.",
+            where=str(project.folder),
+            next_step=INSTEAD.get(done.command, "It was made by other code than labelgrid's."),
+        )
+    if done.command == "query" and not project.store.kept(done).round:
+        number = max(last.rounds, default=0)
+        cancel = command("cancel", project.folder, "--round", number)
+        raise ProjectError(
+            f"{what}, made by an older labelgrid, which kept too little to undo it.",
+            where=str(project.folder),
+            next_step=f"`{cancel}` cancels its requests.",
+        )
+
+
+def _check_restored(project: ProjectFolder, last: OperationSummary, progress: Progress) -> None:
+    """Refuse what the project may not hold any more, though it did once.
+
+    Raises:
+        LedgerError: images would be in another split than others of their groups.
+        LabelError: labels do not fit what their tasks declare today.
+    """
+    store = project.store
+    splits = store.kept(last.operation).splits
+    if splits:
+        rows = list(store.images())
+        refuse_other_split(rows, [row for row in rows if row.image_id in splits])
+    if any(before == State.LABELLED for before, _ in last.moves):
+        cells = [event.move.cell for event in store.events(operation=last.operation.id)]
+        found = store.find(dict.fromkeys(cells)).values()
+        refuse_misfits(project, [row for row in found if row.state == State.LABELLED], progress)
