@@ -35,7 +35,7 @@ class Undone:
     Args:
         operation: the one that was undone.
         cells: the number of its cells by their state now.
-        round: the round that is open again, because its query was undone; 0: none.
+        round: the round whose query was undone, which the next query is again; 0: none.
         trained: whether there is a model, which may have learned labels that changed.
         dry_run: whether nothing was changed.
     """
@@ -62,11 +62,11 @@ class Undone:
         would = "Would undo" if self.dry_run else "Undid"
         states = [f"{count:,} {state.name.lower()}" for state, count in sorted(self.cells.items())]
         cells = count_text(sum(self.cells.values()), "cell is", "cells are")
-        lines = [f"{would} {done.command} (operation {done.id}, {done.at} UTC)."]
+        lines = [f"{would} {done.command} (operation {done.id}, {done.at})."]
         if states:
             lines.append(f"{cells} as before: {join_names(states)}.")
         if self.round:
-            lines.append(f"Round {self.round} is open again.")
+            lines.append(f"The next query is round {self.round} again.")
         if self.trained:
             lines.append("Models keep what they learned: `labelgrid fit` trains again.")
         return " ".join(lines)
@@ -130,7 +130,7 @@ def _moves_labels(last: OperationSummary) -> bool:
 def _check_kind(project: ProjectFolder, last: OperationSummary) -> None:
     """Refuse operations that cannot be undone."""
     done = last.operation
-    what = f"The last operation is '{done.command or 'unnamed'}' ({done.at} UTC)"
+    what = f"The last operation is '{done.command or 'unnamed'}' ({done.at})"
     if project.settings.oracle:
         raise ProjectError(
             "This project is a run of a simulation, which is not undone.",
