@@ -17,7 +17,8 @@ from labelgrid.project.records import (
 from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext, labelled_images
-from labelgrid.train.evaluate import Evaluation, evaluate
+from labelgrid.rounds.heldout_examples import Outputs, save_examples
+from labelgrid.train.evaluate import Evaluation, evaluate, predictions
 from labelgrid.train.model import TrainedModel
 
 
@@ -34,9 +35,16 @@ def record_model(project: ProjectFolder, fit: Fit) -> None:
 
 
 def record_measurement(
-    project: ProjectFolder, context: RoundContext, fit: Fit, result: Evaluation | None
+    project: ProjectFolder,
+    context: RoundContext,
+    fit: Fit,
+    result: Evaluation | None,
+    outputs: Outputs,
 ) -> None:
-    """Write the metrics of a round on the held-out images; without any, remove older ones."""
+    """Write the metrics of a round on the held-out images; without any, remove older ones.
+
+    Also a few predictions for the report, which `outputs` makes.
+    """
     if result is None:
         remove_measurement(project.round_folder(fit.round))
     else:
@@ -56,6 +64,7 @@ def record_measurement(
             classes=result.classes,
         )
         write_measurement(project.round_folder(fit.round), record, spent, result.losses)
+        save_examples(project, context, fit=fit, result=result, outputs=outputs)
 
 
 def measure_heldout(
@@ -67,7 +76,19 @@ def measure_heldout(
     are removed.
     """
     result = measure(project, context, model=model, split="heldout", progress=progress)
-    record_measurement(project, context, fit=fit, result=result)
+    record_measurement(
+        project,
+        context,
+        fit=fit,
+        result=result,
+        outputs=lambda image_ids: predictions(
+            model,
+            context.definitions,
+            source=context.source,
+            image_ids=image_ids,
+            data=context.recipe.data,
+        ),
+    )
     if result is not None:
         _say_unmeasured(result, progress)
     return result

@@ -4,14 +4,14 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from labelgrid.data.frame import Frame
 from labelgrid.errors import ModelError, command
 from labelgrid.ledger.grid import Split, State
 from labelgrid.nets.network import Network, Raw
-from labelgrid.progress import Progress
+from labelgrid.progress import Progress, Silent
 from labelgrid.project.declaration_changes import target_declarations
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
@@ -161,7 +161,8 @@ def score_predictions(
     project.open_round()
     record_model(project, fit)
     result = measure_predictions(predictions, heldout, progress) if heldout else None
-    record_measurement(project, context, fit=fit, result=result)
+    outputs = partial(predictions.outputs, progress=Silent())
+    record_measurement(project, context, fit=fit, result=result, outputs=outputs)
     tasks = join_names(predictions.trained)
     progress.say(
         f"Round {fit.round}: predictions of {tasks}; {count_text(len(heldout), 'held-out image')} "
@@ -222,7 +223,8 @@ def evaluate_recorded(
         scorer.predictions.check(image_ids, progress)
         result = measure_predictions(scorer.predictions, image_ids, progress)
     if split == "heldout":
-        record_measurement(project, scorer.context, fit=fit, result=result)
+        outputs = partial(scorer.predictions.outputs, progress=Silent())
+        record_measurement(project, scorer.context, fit=fit, result=result, outputs=outputs)
     return result
 
 

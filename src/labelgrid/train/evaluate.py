@@ -44,6 +44,7 @@ class Evaluation:
         without: by task and metric, its values with each block of images left out in turn, for
             `project.headlines.jackknife_interval`.
         classes: the score of each class by its name, of the tasks whose metric has them.
+        by_image: by task and image id, the headline metric on this image alone.
     """
 
     metrics: Mapping[str, Mapping[str, Result]]
@@ -52,6 +53,7 @@ class Evaluation:
     labels: Mapping[str, int]
     without: Mapping[str, Mapping[str, Sequence[float]]]
     classes: Mapping[str, Mapping[str, ClassScore]]
+    by_image: Mapping[str, Mapping[str, float]]
 
     def flat(self) -> dict[str, float]:
         """Return the values by `task/metric`, the losses by `task/loss`, and `loss_mtl`."""
@@ -173,12 +175,15 @@ def evaluate_outputs(
     """As `evaluate`, of `count` raw outputs as `predictions` yields them."""
     measures = {name: Measure(task) for name, task in tasks.items()}
     blocks = min(BLOCKS, count)
+    by_image: dict[str, dict[str, float]] = {}
     for index, (image_id, raws, frame) in enumerate(outputs):
         block = index * blocks // count
         for task, raw in raws.items():
             label = source.label(image_id, definitions[task])
             if label is not None:
-                measures[task].add(raw, frame, label, block)
+                alone = measures[task].add(raw, frame, label, block).compute()
+                value = alone[definitions[task].headline].value
+                by_image.setdefault(task, {})[image_id] = value
     weights = fixed_weights(tasks, objective)
     losses = {name: measure.loss for name, measure in measures.items() if measure.labels}
     total = float("nan")
@@ -191,6 +196,7 @@ def evaluate_outputs(
         labels={name: measure.labels for name, measure in measures.items()},
         without={name: measure.without() for name, measure in measures.items()},
         classes=_class_scores(measures, definitions),
+        by_image=by_image,
     )
 
 
@@ -251,8 +257,11 @@ class Measure:
             merged.merge(metric)
         return merged
 
-    def add(self, raw: Tensor, frame: Frame, label: LabelArray, block: int = 0) -> None:
+    def add(self, raw: Tensor, frame: Frame, label: LabelArray, block: int = 0) -> Metric:
         """Add one image to a block: its raw output [channels, h', w'], its label at original size.
+
+        Returns:
+            The metric of this image alone.
 
         Raises:
             LabelError: the label and its image differ in size.
@@ -276,6 +285,7 @@ class Measure:
         self.metric.merge(image)
         self.blocks.setdefault(block, self.task.metric()).merge(image)
         self.labels += 1
+        return image
 
 
 def as_target(label: LabelArray, rows: slice, device: torch.device | str = "cpu") -> Target:
