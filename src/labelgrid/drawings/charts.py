@@ -1,4 +1,4 @@
-"""Draws line charts over labels, cost, rounds or epochs, with bands and dashed reference levels."""
+"""Draws line charts over labels, cost, rounds or epochs, with bands, levels and marks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,6 +46,14 @@ class Level:
     value: float
 
 
+@dataclass(frozen=True)
+class Marks:
+    """Places on the x-axis that are marked with dotted vertical lines, and why."""
+
+    name: str
+    x: Sequence[float]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Chart:
     """A line chart.
@@ -55,6 +63,7 @@ class Chart:
         x_label, y_label: the axis labels, with units.
         lines: the lines, in the order of the legend.
         levels: dashed reference levels.
+        marks: marked places; None for none.
         whole: whether x is a count, with ticks at whole numbers only.
         title: the chart's title; "" for none.
         least_height: the y-axis covers at least this much, so that noise does not look like a
@@ -71,6 +80,7 @@ class Chart:
     y_label: str
     lines: Sequence[Line]
     levels: Sequence[Level] = ()
+    marks: Marks | None = None
     whole: bool = False
     title: str = ""
     least_height: float = 0.0
@@ -84,6 +94,8 @@ class Chart:
                 name = f"{line.name} " if self._has_legend else ""
                 parts.append(name + _first_and_last(line))
         parts += [f"{level.name} at {number(level.value)}" for level in self.levels]
+        if self.marks:
+            parts.append(f"{self.marks.name} at {', '.join(map(number, self.marks.x))}")
         start = f"{self.title}: " if self.title else ""
         return f"{start}{self.y_label} against {self.x_label}: {'; '.join(parts)}"
 
@@ -92,12 +104,17 @@ class Chart:
         """As `Drawing.size`, with extra height for the legend."""
         rows = 0
         if self._has_legend:
-            rows = (len(self.lines) + len(self.levels) + 1) // 2
+            rows = (self._entries + 1) // 2
         return 4.2, 2.6 + 0.22 * rows
 
     @property
     def _has_legend(self) -> bool:
-        return len(self.lines) + len(self.levels) > 1
+        return self._entries > 1
+
+    @property
+    def _entries(self) -> int:
+        """The number of entries of a legend."""
+        return len(self.lines) + len(self.levels) + bool(self.marks)
 
     def draw(self, figure: Figure) -> None:
         """As `Drawing.draw`."""
@@ -108,6 +125,8 @@ class Chart:
             axes.axhline(
                 level.value, color=INK, linewidth=1.3, linestyle=(0, (5, 3)), label=level.name
             )
+        if self.marks:
+            _draw_marks(axes, self.marks)
         axes.set_xlabel(self.x_label, color=INK)
         axes.set_ylabel(self.y_label, color=INK)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=self.whole))
@@ -131,6 +150,13 @@ class Chart:
                 fontsize=9,
                 handlelength=2.6,
             )
+
+
+def _draw_marks(axes: Axes, marks: Marks) -> None:
+    """Draw dotted lines, of which the legend names the first."""
+    for index, x in enumerate(marks.x):
+        label = "" if index else marks.name
+        axes.axvline(x, color=INK, linewidth=1.2, linestyle=":", label=label)
 
 
 def _first_and_last(line: Line) -> str:

@@ -31,13 +31,13 @@ def draw_overlay(photograph: RGB, task: TaskDef, label: LabelArray) -> RGB:
     """
     size = _shown_size(photograph)
     overview = task.overview()
-    small = _at_size(label, size, lines=overview.lines)
+    small = label_at_size(label, size, lines=overview.lines)
     overview.add("", small)
     legend = Legend()
     picture = resize(photograph, size)
     if small.valid.any():
-        picture = _covered(picture, task, small, overview)
-        legend = _legend(overview)
+        picture = cover(picture, task, small, overview)
+        legend = overlay_legend(overview)
     text = "" if small.valid.any() else "nothing at any pixel"
     width = max(size.width, SHORTEST)
     strip = legends([SheetTask(task.name, text, legend)], width)
@@ -55,7 +55,7 @@ def _shown_size(photograph: RGB) -> Size:
     return Size(max(1, round(height * scale)), max(1, round(width * scale)))
 
 
-def _at_size(label: LabelArray, size: Size, *, lines: bool) -> LabelArray:
+def label_at_size(label: LabelArray, size: Size, *, lines: bool) -> LabelArray:
     """A label at another size, each pixel with the value of the nearest one.
 
     With `lines`, it has the largest value of those that it stands for.
@@ -71,8 +71,11 @@ def _nearest(stored: int, shown: int) -> NDArray[np.int64]:
     return (2 * np.arange(shown) + 1) * stored // (2 * shown)
 
 
-def _covered(photograph: RGB, task: TaskDef, label: LabelArray, overview: Overview) -> RGB:
-    """A photograph, covered by what a label of its size shows."""
+def cover(photograph: RGB, task: TaskDef, label: LabelArray, overview: Overview) -> RGB:
+    """A photograph, covered by what a label of its size shows.
+
+    `overview` is of all labels that are drawn with one legend.
+    """
     shown = np.isfinite(label.value).all(2) & label.valid
     value = np.where(shown[..., None], label.value, 0)
     if overview.yes_or_no:
@@ -85,7 +88,7 @@ def _covered(photograph: RGB, task: TaskDef, label: LabelArray, overview: Overvi
     return np.rint(mixed).astype(np.uint8)
 
 
-def _legend(overview: Overview) -> Legend:
+def overlay_legend(overview: Overview) -> Legend:
     """What the colours over the photograph mean."""
     if overview.yes_or_no:
         yes: tuple[Colour, str] = (MARK, "yes")

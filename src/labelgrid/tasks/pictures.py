@@ -23,6 +23,8 @@ VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231,
 INFERNO = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
 #: The maximum width of a JPEG picture, in pixels.
 WIDTH = 320
+#: The quality of a JPEG picture, as OpenCV takes it: 1 is its key.
+QUALITY = (1, 88)
 HATCH = np.array([[72, 72, 72], [104, 104, 104]], np.uint8)
 
 # From linear sRGB to what a green-blind and a red-blind person sees (Machado, Oliveira & Fernandes
@@ -167,12 +169,12 @@ def palette(count: int) -> RGB:
     return colours
 
 
-def jpeg(picture: np.ndarray) -> bytes:
-    """Encode a picture [h, w, 3] as JPEG, at most `WIDTH` pixels wide."""
+def jpeg(picture: np.ndarray, most: int = WIDTH) -> bytes:
+    """Encode a picture [h, w, 3] as JPEG, at most so many pixels wide."""
     import cv2  # imported late: task kinds import this module for their plain data
 
     height, width = picture.shape[:2]
-    scale = min(1.0, WIDTH / width)
+    scale = min(1.0, most / width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return picture_file(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), ".jpg")
 
@@ -189,7 +191,8 @@ def picture_file(picture: RGB, extension: str) -> bytes:
     import cv2  # imported late: task kinds import this module for their plain data
 
     blue_first = (2, 1, 0, 3)[: picture.shape[2]]
-    _, encoded = cv2.imencode(extension, picture[..., blue_first])
+    options = QUALITY if extension == ".jpg" else ()
+    _, encoded = cv2.imencode(extension, picture[..., blue_first], options)
     return bytes(encoded.tobytes())
 
 

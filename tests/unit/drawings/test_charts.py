@@ -7,7 +7,7 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from labelgrid.drawings.charts import Chart, Level, Line
+from labelgrid.drawings.charts import Chart, Level, Line, Marks
 from labelgrid.drawings.drawing import STYLE, drawing_bytes
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -237,3 +237,13 @@ def test_a_point_without_neighbours_has_a_bar_for_its_band() -> None:
     ).draw(figure)
     (bars,) = [part for part in figure.axes[0].collections if isinstance(part, LineCollection)]
     assert [bar.tolist() for bar in bars.get_segments()] == [[[1, 0.5], [1, 1.5]], [[3, 2], [3, 4]]]
+
+
+def test_marks_are_dotted_lines_with_one_name_and_their_places_in_the_alternative() -> None:
+    line = Line(name="depth", x=[10, 20, 30], y=[3, 2, 1])
+    chart = Chart(
+        name="a", x_label="labels", y_label="loss", lines=[line], marks=Marks("other", [20, 30])
+    )
+    assert chart.alt.endswith("depth from 3 at 10 to 1 at 30; other at 20, 30")
+    svg = drawing_bytes(chart, "svg")
+    assert texts(svg).count("other") == 1 and svg.count(b"stroke-dasharray") >= 3
