@@ -57,7 +57,7 @@ def significant(title: str, values: Values, better: Better) -> set[tuple[str, st
     pairs = {(a, b): (values[a], values[b]) for a, b in combinations(values, 2)}
     passing = set()
     for (first, second), pair in compare(pairs, better).items():
-        if pair.verdict != "no difference seen":
+        if pair.is_difference:
             passing.add((first, second) if pair.verdict == "better" else (second, first))
     print(title, *(f"{a} > {b}" for a, b in sorted(passing)), sep="\n  ")
     return passing

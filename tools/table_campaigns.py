@@ -217,7 +217,7 @@ def significant(measure: CampaignMeasure) -> str:
     """The significant pairs of a measure with their mean differences, the better one first; "" without any."""
     found: dict[str, list[str]] = {}
     for (first, second), pair in measure.pairs().items():
-        if pair.verdict == "no difference seen":
+        if not pair.is_difference:
             continue
         digits = 0 if measure.reached else 2
         if pair.verdict == "better":

@@ -4,14 +4,15 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.results import Better, Verdict, verdict_on
+
 #: A curve: x (labels or cost), rising, and the value there.
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
-Verdict = Literal["better", "worse", "no difference seen"]
 Key = TypeVar("Key", bound=Hashable)
 #: A corrected p-value up to this level counts as a difference.
 LEVEL = 0.05
@@ -44,7 +45,7 @@ def mean_over(curve: Curve, start: float, end: float) -> float:
     return float(np.trapezoid(heights, places) / (end - start))
 
 
-def first_crossing(curve: Curve, goal: float, better: Literal["higher", "lower"]) -> float:
+def first_crossing(curve: Curve, goal: float, better: Better) -> float:
     """The x at which a curve first reaches a goal, linear between its points.
 
     Infinity if it never does.
@@ -86,6 +87,11 @@ class PairComparison:
     verdict: Verdict
 
     @property
+    def is_difference(self) -> bool:
+        """Whether one of the two is better."""
+        return self.verdict in ("better", "worse")
+
+    @property
     def has_interval(self) -> bool:
         """Whether there are enough pairs for `low` and `high` to be an interval."""
         return self.seeds >= MIN_PAIRS
@@ -93,7 +99,7 @@ class PairComparison:
 
 def compare(
     pairs: Mapping[Key, tuple[Sequence[float], Sequence[float]]],
-    better: Literal["higher", "lower"],
+    better: Better,
     seed: int = 0,
 ) -> dict[Key, PairComparison]:
     """Compare every pair seed by seed, with p-values corrected for the number of pairs (Holm 1979).
@@ -124,10 +130,6 @@ def compare(
     for name, values in differences.items():
         low, high = bootstrap_interval(values, seed)
         mean = float(values.mean())
-        good = mean > 0 if better == "higher" else mean < 0
-        verdict: Verdict = "no difference seen"
-        if corrected[name] <= LEVEL:
-            verdict = "better" if good else "worse"
         comparisons[name] = PairComparison(
             mean=mean,
             low=low,
@@ -135,9 +137,26 @@ def compare(
             p=p[name],
             holm=corrected[name],
             seeds=len(values),
-            verdict=verdict,
+            verdict=verdict_on(mean, better, is_seen(corrected[name], len(values), len(pairs))),
         )
     return comparisons
+
+
+def is_seen(p: float, seeds: int, pairs: int) -> bool | None:
+    """Whether a difference is more than noise; None if so few seeds cannot show one.
+
+    Args:
+        p: its p-value, corrected.
+        seeds: the number of its pairs of values.
+        pairs: the number of differences that it is corrected for.
+
+    Example:
+        >>> is_seen(0.03, 8, 3), is_seen(0.6, 8, 3), is_seen(0.75, 3, 3)
+        (True, False, None)
+    """
+    if p <= LEVEL:
+        return True
+    return False if smallest_p(seeds) * pairs <= LEVEL else None
 
 
 def sign_flip_p(differences: NDArray[np.float64]) -> float:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Better = Literal["higher", "lower"]
+#: What a change of a metric, or a difference of two strategies, shows.
+Verdict = Literal["better", "worse", "within noise", "cannot tell"]
 #: The name of the weighted sum of all tasks' losses.
 LOSS = "loss_mtl"
 
@@ -44,6 +46,28 @@ class ClassScore:
 
     iou: float
     pixels: int
+
+
+def verdict_on(difference: float, better: Better, seen: bool | None) -> Verdict:
+    """The verdict on a change or a difference.
+
+    Args:
+        difference: the new value minus the old one, or the first minus the second.
+        better: whether higher or lower values are better.
+        seen: whether it is more than noise, by an interval or a test; None if there is too little
+            to tell.
+
+    Example:
+        >>> verdict_on(-0.1, "lower", True), verdict_on(-0.1, "lower", False)
+        ('better', 'within noise')
+        >>> verdict_on(-0.1, "lower", None)
+        'cannot tell'
+    """
+    if seen is None or not math.isfinite(difference):
+        return "cannot tell"
+    if not seen:
+        return "within noise"
+    return "better" if (difference > 0) == (better == "higher") else "worse"
 
 
 def delta_mtl(results: Mapping[str, Result], single: Mapping[str, Result]) -> float:

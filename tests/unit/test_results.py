@@ -1,9 +1,11 @@
 """Results and the multi-task summary."""
 
+import math
+
 import pytest
 
 from labelgrid.progress import Silent
-from labelgrid.results import Result, delta_mtl
+from labelgrid.results import Result, delta_mtl, verdict_on
 
 COVERS = ["labelgrid.progress", "labelgrid.__main__"]
 
@@ -39,3 +41,21 @@ def test_silence_is_a_progress():
     silent.start("a", 1, "images")
     silent.advance()
     silent.say("b")
+
+
+@pytest.mark.parametrize(
+    ("difference", "better", "seen", "verdict"),
+    [
+        (0.1, "higher", True, "better"),
+        (0.1, "lower", True, "worse"),
+        (-0.1, "higher", True, "worse"),
+        (-0.1, "lower", True, "better"),
+        (0.1, "higher", False, "within noise"),
+        (0.1, "higher", None, "cannot tell"),
+        (math.nan, "higher", True, "cannot tell"),
+    ],
+)
+def test_a_verdict_is_on_what_is_seen_and_in_the_direction_of_better(
+    difference: float, better: str, seen: bool | None, verdict: str
+) -> None:
+    assert verdict_on(difference, better, seen) == verdict

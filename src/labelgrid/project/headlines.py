@@ -6,11 +6,11 @@ Loads no torch.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from labelgrid.drawings.wording import rough_number
 from labelgrid.project.records import Measurement
-from labelgrid.results import Result
+from labelgrid.results import Result, Verdict, verdict_on
 from labelgrid.words import count_text
 
 #: With fewer blocks of held-out images no interval is given.
@@ -37,25 +37,39 @@ class Headline:
     images: int
 
     @property
-    def verdict(self) -> str:
-        """Whether the change is "better", "worse" or "within noise"; "" without an interval."""
-        if self.change_interval is None:
+    def change(self) -> float | None:
+        """The change since the measured round before; None without a comparable one."""
+        return None if self.before is None else self.result.value - self.before
+
+    @property
+    def verdict(self) -> Verdict | Literal[""]:
+        """What the change shows; "" without a comparable round before."""
+        if self.change is None:
             return ""
-        low, high = self.change_interval
-        if low <= 0 <= high:
-            return "within noise"
-        return "better" if (low > 0) == (self.result.better == "higher") else "worse"
+        seen = None
+        if self.change_interval:
+            low, high = self.change_interval
+            seen = not low <= 0 <= high
+        return verdict_on(self.change, self.result.better, seen)
+
+    @property
+    def brief(self) -> str:
+        """The metric alone."""
+        return f"{self.task} {self.result.name} {self._value}"
+
+    @property
+    def _value(self) -> str:
+        unit = f" {self.result.unit}" if self.result.unit else ""
+        return f"{self.result.value:.3g}{unit}"
 
     def __str__(self) -> str:
-        unit = f" {self.result.unit}" if self.result.unit else ""
         images = count_text(self.images, "held-out image")
         name = f"{self.task} {self.result.name}"
-        value = f"{self.result.value:.3g}{unit}"
+        value = self._value
         if self.before is None:
             return f"{name} {value} ({images})"
         if self.change_interval is None:
-            reason = "too few to tell a change from noise"
-            return f"{name} {self.before:.3g} → {value} ({images}, {reason})"
+            return f"{name} {self.before:.3g} → {value} ({images}, too few: {self.verdict})"
         low, high = self.change_interval
         change = f"change {rough_number(low)} to {rough_number(high)}"
         return f"{name} {self.before:.3g} → {value} ({images}, {change}: {self.verdict})"
@@ -63,6 +77,27 @@ class Headline:
     def as_json(self) -> dict[str, Any]:
         """The metric as JSON values, with the sentence that is printed."""
         return {**asdict(self), "verdict": self.verdict, "text": str(self)}
+
+
+def brief_text(headlines: Sequence[Headline]) -> str:
+    """The metrics, those whose changes show the same together.
+
+    Example:
+        >>> result = Result("RMSE", 0.5, "m", "lower")
+        >>> depth = Headline(
+        ...     task="depth", result=result, before=0.8, change_interval=(-0.4, -0.2), images=9
+        ... )
+        >>> brief_text([depth])
+        'better: depth RMSE 0.5 m'
+    """
+    by_verdict: dict[str, list[str]] = {}
+    for headline in headlines:
+        by_verdict.setdefault(headline.verdict, []).append(headline.brief)
+    parts = []
+    for verdict, metrics in by_verdict.items():
+        start = f"{verdict}: " if verdict else ""
+        parts.append(f"{start}{', '.join(metrics)}")
+    return "; ".join(parts)
 
 
 def headlines_of(measured: Sequence[Measurement], metrics: Mapping[str, str]) -> list[Headline]:
@@ -76,30 +111,40 @@ def headlines_of(measured: Sequence[Measurement], metrics: Mapping[str, str]) ->
     """
     if not measured:
         return []
-    last = measured[-1]
-    previous = comparable_round(measured)
+    newest = measured[-1].metrics
     headlines = []
     for task, metric in metrics.items():
-        result = last.metrics.get(task, {}).get(metric)
-        if result is None or not math.isfinite(result.value):
-            continue
-        before = None
-        interval = None
-        old = previous.metrics.get(task, {}).get(metric) if previous else None
-        if previous and old and math.isfinite(old.value):
-            before = old.value
-            without_before = previous.without.get(task, {}).get(metric, ())
-            without_after = last.without.get(task, {}).get(metric, ())
-            interval = jackknife_interval(result.value - before, without_before, without_after)
-        headline = Headline(
-            task=task,
-            result=result,
-            before=before,
-            change_interval=interval,
-            images=last.heldout_labels.get(task, 0),
-        )
-        headlines.append(headline)
+        result = newest.get(task, {}).get(metric)
+        if result and math.isfinite(result.value):
+            headlines.append(with_change(measured, task, result))
     return headlines
+
+
+def with_change(measured: Sequence[Measurement], task: str, result: Result) -> Headline:
+    """A metric of the newest measured round, with its change since the round before.
+
+    Args:
+        measured: the measured rounds, ordered by number.
+        task: of the metric.
+        result: the metric in the newest of them.
+    """
+    last = measured[-1]
+    previous = comparable_round(measured)
+    old = previous.metrics.get(task, {}).get(result.name) if previous else None
+    before = None
+    interval = None
+    if previous and old and math.isfinite(result.value - old.value):
+        before = old.value
+        without_before = previous.without.get(task, {}).get(result.name, ())
+        without_after = last.without.get(task, {}).get(result.name, ())
+        interval = jackknife_interval(result.value - before, without_before, without_after)
+    return Headline(
+        task=task,
+        result=result,
+        before=before,
+        change_interval=interval,
+        images=last.heldout_labels.get(task, 0),
+    )
 
 
 def comparable_round(measured: Sequence[Measurement]) -> Measurement | None:

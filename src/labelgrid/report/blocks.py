@@ -1,11 +1,11 @@
-"""Defines the blocks of a report page: text, tables, figures with numbers, and cards of cells."""
+"""Defines the blocks of a report page: text, tables, figures, pictures of tasks, cards of cells."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from labelgrid.drawings.drawing import Drawing
-from labelgrid.report.content import Hint, ShownPick
+from labelgrid.report.content import Hint, ShownPick, TaskPictures
 
 #: A value in a table; numbers are rounded for reading, None is shown as a dash.
 Value = str | float | int | None
@@ -30,11 +30,12 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Findings:
-    """A list of findings: each line holds the finding and the numbers that support it."""
+class Help:
+    """A question that a reader may have; the answer is shown when it is opened."""
 
-    block: ClassVar[str] = "findings"
-    lines: Sequence[tuple[str, str]]
+    block: ClassVar[str] = "help"
+    question: str
+    answer: str
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,14 @@ class Cards:
 
 
 @dataclass(frozen=True)
+class Gallery:
+    """Pictures of tasks, each task's with a legend."""
+
+    block: ClassVar[str] = "gallery"
+    tasks: Sequence[TaskPictures]
+
+
+@dataclass(frozen=True)
 class Facts:
     """Settings and versions, one per line."""
 
@@ -98,7 +107,7 @@ class Facts:
     lines: Mapping[str, str]
 
 
-Block = Heading | Text | Findings | DataTable | Figure | Cards | Facts
+Block = Heading | Text | Help | DataTable | Figure | Gallery | Cards | Facts
 
 
 @dataclass(frozen=True)
@@ -117,7 +126,7 @@ class Page:
     Args:
         name: of the project or study.
         made: when the page was made, as text.
-        lead: the blocks before the first section.
+        lead: the blocks before the links to the sections: what is most important, and pictures.
         sections: in reading order.
     """
 

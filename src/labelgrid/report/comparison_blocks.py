@@ -13,6 +13,7 @@ from labelgrid.report.blocks import (
     DataTable,
     Figure,
     Heading,
+    Help,
     Text,
     Value,
     number_columns,
@@ -127,7 +128,8 @@ def curve_blocks(
     for curves, differences in sections:
         blocks += [*curves, *differences]
     if any(differences for _, differences in sections):
-        return [Text(differences_method(reference)), *blocks]
+        question = f"How are differences to {reference} computed?"
+        return [Help(question, differences_method(reference)), *blocks]
     return blocks
 
 
@@ -363,8 +365,8 @@ def pair_blocks(measure: CampaignMeasure, name: str) -> list[Block]:
     rows: list[list[Value]] = []
     for (first, second), compared in pairs.items():
         verdict: str = compared.verdict
-        if compared.verdict != "no difference seen":
-            verdict = f"{first} is {compared.verdict}"
+        if compared.is_difference:
+            verdict = f"{first} is {verdict}"
         rows.append(
             [
                 f"{first} − {second}",
@@ -378,14 +380,16 @@ def pair_blocks(measure: CampaignMeasure, name: str) -> list[Block]:
         )
     if not rows:
         return []
-    text = f"{measure.method} {measure.better.capitalize()} is better. {_dots_text(measure)}"
+    text = f"{measure.better.capitalize()} is better. {_dots_text(measure)}"
+    question = Help("How is it computed?", measure.method)
     figure = Figure(
         drawings=[_dots(measure, name)],
         numbers=DataTable(columns, rows),
         summary="The pairs",
         open=len(rows) <= MAX_OPEN_PAIRS,
     )
-    return [Heading(add_unit(measure.name, measure.unit)), Text(text, "small"), figure]
+    heading = Heading(add_unit(measure.name, measure.unit))
+    return [heading, Text(text, "small"), question, figure]
 
 
 def _dots_text(measure: CampaignMeasure) -> str:

@@ -107,6 +107,38 @@ class ShownPick:
 
 
 @dataclass(frozen=True)
+class PictureLegend:
+    """What the colours of pictures mean.
+
+    Args:
+        swatches: colours as "#rrggbb", and what each stands for.
+        scale: a picture of the colours, the bytes of a PNG file; None if the swatches say it all.
+        ends: what is at the left and at the right of the scale.
+    """
+
+    swatches: Sequence[tuple[str, str]] = ()
+    scale: bytes | None = None
+    ends: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True)
+class PictureRow:
+    """Pictures side by side: a line above them, and by name the bytes of JPEG files."""
+
+    text: str
+    pictures: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class TaskPictures:
+    """Pictures of a task, and the legend of all of them."""
+
+    task: str
+    rows: Sequence[PictureRow]
+    legend: PictureLegend
+
+
+@dataclass(frozen=True)
 class RoundPicks:
     """A round's first picks, and the total number of its picks."""
 
@@ -149,6 +181,9 @@ class ProjectReport:
         hints: what each section (metrics, rounds, picks, training) lacks.
         requests: the requests for the training images, None before the first one.
         uncertainty: of the pool.
+        predictions: held-out photographs beside their labels and predictions.
+        overlays: labels over their photographs, where there are no predictions.
+        changed: by round, the settings of its training that are other than in the round before.
     """
 
     name: str
@@ -165,3 +200,6 @@ class ProjectReport:
     hints: Mapping[str, Hint]
     requests: RequestHistory | None = None
     uncertainty: PoolUncertainty = field(default_factory=dict)
+    predictions: Sequence[TaskPictures] = ()
+    overlays: Sequence[TaskPictures] = ()
+    changed: Mapping[int, Sequence[str]] = field(default_factory=dict)

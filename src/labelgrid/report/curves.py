@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from labelgrid.project.headlines import Headline, with_change
 from labelgrid.project.records import Measurement
 from labelgrid.results import Better, Result
 
@@ -47,26 +48,6 @@ class Curve:
     def finite(self) -> Sequence[Point]:
         """The points whose value is a finite number."""
         return [point for point in self.points if math.isfinite(point.value)]
-
-
-@dataclass(frozen=True)
-class NewestMetric:
-    """A metric of the newest measured round.
-
-    `change` is that since the measured round before; NaN without one.
-    """
-
-    task: str
-    result: Result
-    measured_on: int
-    change: float
-
-    @property
-    def verdict(self) -> str:
-        """Whether the change is "better" or "worse"; "" without a change."""
-        if not math.isfinite(self.change) or not self.change:
-            return ""
-        return "better" if (self.change > 0) == (self.result.better == "higher") else "worse"
 
 
 def curves(measured: Sequence[Measurement], headlines: Mapping[str, str]) -> list[Curve]:
@@ -113,18 +94,14 @@ def _point(measured: Measurement, name: str, value: float) -> Point:
     )
 
 
-def newest_metrics(measured: Sequence[Measurement], tasks: Sequence[str]) -> list[NewestMetric]:
-    """All metrics of the newest measured round, by task."""
+def newest_metrics(measured: Sequence[Measurement], tasks: Sequence[str]) -> list[Headline]:
+    """All metrics of the newest measured round, by task, with their changes."""
     if not measured:
         return []
-    last = measured[-1]
-    before = measured[-2].metrics if len(measured) > 1 else {}
-    metrics = []
+    metrics: list[Headline] = []
     for task in tasks:
-        for name, result in last.metrics.get(task, {}).items():
-            old = before.get(task, {}).get(name)
-            change = result.value - old.value if old else math.nan
-            metrics.append(NewestMetric(task, result, last.heldout_labels.get(task, 0), change))
+        results = measured[-1].metrics.get(task, {}).values()
+        metrics += [with_change(measured, task, result) for result in results]
     return metrics
 
 

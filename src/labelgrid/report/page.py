@@ -32,6 +32,7 @@ def render(page: Page) -> str:
         "cell_text": cell_text,
         "number": number,
         "jpeg_uri": jpeg_uri,
+        "png_uri": png_uri,
         "svg_uri": svg_uri,
     }
     environment.filters["explained"] = lambda pick: explanation_lines(pick.terms, pick.explanation)
@@ -50,6 +51,11 @@ def cell_text(value: Value) -> str:
 def jpeg_uri(jpeg: bytes) -> str:
     """A JPEG file as a data URI."""
     return _data_uri("image/jpeg", jpeg)
+
+
+def png_uri(png: bytes) -> str:
+    """A PNG file as a data URI."""
+    return _data_uri("image/png", png)
 
 
 def svg_uri(drawing: Drawing) -> str:

@@ -26,10 +26,12 @@ from labelgrid.project.records import (
     read_log,
     read_picks,
 )
+from labelgrid.project.setting_changes import changes_by_round
 from labelgrid.project.status import status_of
 from labelgrid.recipes.resolve import network_words
 from labelgrid.report.content import Hint, ProjectReport, Round, SplitCells, TaskCells, Training
 from labelgrid.report.project_view import data_hash, request_history, round_picks, uncertainty_of
+from labelgrid.report.task_pictures import overlays_of, predictions_of
 
 PARTS: Mapping[Split, str] = {
     "train": "Training",
@@ -76,8 +78,19 @@ def project_report(project: ProjectFolder) -> ProjectReport:
         hints={},
         requests=request_history(project),
         uncertainty=uncertainty_of(project),
+        **_pictures(project),
+        changed=changes_by_round([fits[number] for number in sorted(fits)]),
     )
     return replace(content, hints=_hints(project.folder, content, fits))
+
+
+def _pictures(project: ProjectFolder) -> dict[str, Any]:
+    """The pictures at the top of the page, as fields of `ProjectReport`."""
+    measured = measured_rounds(project.folder, newest=1)
+    predictions = predictions_of(project, measured[-1]) if measured else []
+    if predictions:
+        return {"predictions": predictions}
+    return {"overlays": overlays_of(project)}
 
 
 def timestamp() -> str:
@@ -197,8 +210,15 @@ def _hints(folder: Path, content: ProjectReport, fits: Mapping[int, Fit]) -> dic
         "rounds": None if content.rounds else Hint("No round has started yet.", content.next_step),
         "picks": _picks_hint(folder, content),
         "training": _training_hint(folder, content, fits),
+        "pictures": _pictures_hint(folder, content),
     }
     return {section: hint for section, hint in hints.items() if hint}
+
+
+def _pictures_hint(folder: Path, content: ProjectReport) -> Hint | None:
+    if content.measured and not content.predictions:
+        return Hint("The newest network kept no held-out predictions.", command("evaluate", folder))
+    return None
 
 
 def _metrics_hint(folder: Path, content: ProjectReport) -> Hint | None:

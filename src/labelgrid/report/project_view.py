@@ -1,6 +1,8 @@
 """Reads a project's requests by round, pool uncertainty and picks for reports."""
 
 import hashlib
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -12,6 +14,8 @@ from labelgrid.ledger.grid import Grid, Pick, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import SHOWN, read_fit, read_picks
 from labelgrid.project.sources import OracleSource, ProjectSource, source_of
+from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.schema import PluginChoice
 from labelgrid.report.content import Picture, PoolUncertainty, RoundPicks, ShownPick
 from labelgrid.report.uncertainty import ScoredRound, mean_normalised
 from labelgrid.score.table import FILE, read_table
@@ -101,11 +105,22 @@ def round_picks(project: ProjectFolder, number: int, count: int = 0) -> RoundPic
         return None
     folder = project.round_folder(number) / "pictures"
     truths = TruthPictures(project)
-    first = [
-        ShownPick(pick, truths.with_truth(pick, _pictures(folder, index)))
-        for index, pick in enumerate(picks[: count or SHOWN])
-    ]
+    valued = _has_scores_of_value(project, number)
+    first = []
+    for index, pick in enumerate(picks[: count or SHOWN]):
+        shown = pick if valued else replace(pick, score=None)
+        first.append(ShownPick(shown, truths.with_truth(pick, _pictures(folder, index))))
     return RoundPicks(number, len(picks), first)
+
+
+def _has_scores_of_value(project: ProjectFolder, number: int) -> bool:
+    """Whether the scores of a round's picks are values, not the order of random draws."""
+    for row in project.store.rounds():
+        if row.number == number:
+            with suppress(LabelgridError):  # a strategy that is only where queries are made
+                strategy = build_plugin("strategies", PluginChoice(row.strategy, {}))
+                return bool(getattr(strategy, "valued", True))
+    return True
 
 
 def _pictures(folder: Path, index: int) -> dict[Picture, bytes]:

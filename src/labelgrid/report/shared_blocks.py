@@ -14,6 +14,7 @@ from labelgrid.report.blocks import (
     Column,
     DataTable,
     Figure,
+    Help,
     Text,
     Value,
     number_columns,
@@ -57,44 +58,50 @@ def uncertainty_charts(uncertainty: PoolUncertainty, name: str, title: str = "")
     return blocks
 
 
+#: Explains the weighted sum of losses where it is first used.
+LOSS_HELP = Help(
+    "What is loss_mtl?",
+    "The weighted sum of the losses of all tasks, with the weights of the recipe: one number for "
+    "all tasks. Lower is better. It compares networks of the same tasks and weights only.",
+)
 #: Explains the charts of `uncertainty_charts`.
-UNCERTAINTY_METHOD = (
+UNCERTAINTY_HELP = Help(
+    "How is the uncertainty of the pool computed?",
     "This is the mean of (u − min) / (max − min) over the cells without a label. A task's min and "
     "max come from its first scored round (PartAL, equations 1 and 8). The mean should fall as "
-    "labels come in."
+    "labels come in.",
 )
-
-
 #: Explains the grey lines of `picked_cells`.
-EXPLANATION = (
+PICKS_HELP = Help(
+    "What do the grey lines say?",
     "The grey lines explain the picks. The candidates of a term are the cells of this task, or the "
     "images, that could have been picked. The first rank is by the whole score, the others by what "
     "is left of it without a part. The nearest labelled image is the one with the most similar "
-    "features that has a label of this task."
+    "features that has a label of this task.",
 )
 
 
 def picked_cells(picked: RoundPicks) -> list[Block]:
     """A round's first picks with their pictures."""
-    blocks: list[Block] = [
-        Text(
-            f"The first {len(picked.first)} of the {number(picked.total)} picks of round "
-            f"{picked.round}, best first. A higher score means: label this first."
-        )
-    ]
+    text = (
+        f"The first {len(picked.first)} of the {number(picked.total)} picks of round {picked.round}"
+    )
+    if any(shown.pick.score is not None for shown in picked.first):
+        text += ", best first. A higher score means: label this first"
+    blocks: list[Block] = [Text(f"{text}.")]
     kinds: set[str] = set()
     for shown in picked.first:
         kinds |= shown.pictures.keys()
     if kinds:
         truth = " The truth is the label that came in after the pick." if "truth" in kinds else ""
         blocks.append(
-            Text(
+            Help(
+                "What do the pictures show?",
                 "The prediction comes from the network that scored the pool. Uncertainty runs from "
                 "dark (certain) to bright (uncertain), distance from bright (near) to dark (far). "
                 f"Each picture has its own scale. Hatched pixels have no value.{truth}",
-                "small",
             )
         )
     if any(shown.pick.explanation != Explanation() for shown in picked.first):
-        blocks.append(Text(EXPLANATION, "small"))
+        blocks.append(PICKS_HELP)
     return [*blocks, Cards(picked.first)]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from labelgrid.drawings.request_history import RequestHistory
 from labelgrid.project.records import Measurement
-from labelgrid.report.content import Hint, PoolUncertainty, RoundPicks
+from labelgrid.report.content import Hint, PoolUncertainty, RoundPicks, TaskPictures
 
 #: The state of a run.
 RunState = Literal["done", "running", "stopped", "failed", "unfinished", "not started"]
@@ -42,13 +42,14 @@ class RunResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RunDetails:
-    """Details of one run: its requests, the uncertainty of its pool, and its last picks."""
+    """Details of one run: its requests, its pool's uncertainty, its last picks and predictions."""
 
     strategy: str
     seed: int
     requests: RequestHistory | None = None
     uncertainty: PoolUncertainty = field(default_factory=dict)
     picked: RoundPicks | None = None
+    predictions: Sequence[TaskPictures] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

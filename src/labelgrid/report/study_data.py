@@ -10,7 +10,7 @@ from typing import Any, cast
 from labelgrid.errors import command
 from labelgrid.executors.job import JobFolder
 from labelgrid.project.folder import SETTINGS, ProjectFolder
-from labelgrid.project.records import Measurement, read_measurement
+from labelgrid.project.records import Measurement, measured_rounds, read_measurement
 from labelgrid.recipes.resolve import network_words
 from labelgrid.report.content import Hint
 from labelgrid.report.project_data import timestamp
@@ -28,6 +28,7 @@ from labelgrid.report.study_content import (
     RunState,
     StudyReport,
 )
+from labelgrid.report.task_pictures import predictions_of
 from labelgrid.simulation import results
 from labelgrid.simulation.arms import FULL
 from labelgrid.simulation.runs import Run, describe_point, runs_at_point, runs_of, single_name
@@ -152,11 +153,12 @@ def _point_results(folder: StudyFolder, point: Mapping[str, Any]) -> PointResult
     for seed in range(folder.study.seeds):
         runs += runs_at_point(folder.study, seed, point)
     strategies = list(dict.fromkeys(run.name for run in runs if run.kind == "strategy"))
-    details = []
+    details: list[RunDetails] = []
     for name in strategies:
         first = _first_with_project(folder, [run for run in runs if run.name == name])
         if first:
-            details.append(_run_details(folder, first))
+            has_pictures = any(one.predictions for one in details)
+            details.append(_run_details(folder, first, predictions=not has_pictures))
     all_best_of = folder.study.best_of
     best_of = {name: arms for name, arms in all_best_of.items() if set(arms) <= set(strategies)}
     run_results = [_run_result(folder, run) for run in runs]
@@ -226,15 +228,18 @@ def shown_rounds(path: Path) -> list[tuple[Path, int]]:
     return list(rounds.values())
 
 
-def _run_details(folder: StudyFolder, run: Run) -> RunDetails:
+def _run_details(folder: StudyFolder, run: Run, *, predictions: bool) -> RunDetails:
+    """The details of a run, with its held-out `predictions` only if they are wanted."""
     with ProjectFolder.open(folder.run_folder(run)) as project:
         picked = round_picks(project, newest_scored_round(project), SHOWN)
+        measured = measured_rounds(project.folder, newest=1) if predictions else []
         return RunDetails(
             strategy=run.name,
             seed=run.seed,
             requests=request_history(project),
             uncertainty=uncertainty_of(project),
             picked=picked,
+            predictions=predictions_of(project, measured[-1]) if measured else (),
         )
 
 

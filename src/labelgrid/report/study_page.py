@@ -8,8 +8,9 @@ from labelgrid.report.blocks import (
     Column,
     DataTable,
     Facts,
-    Findings,
+    Gallery,
     Heading,
+    Help,
     Page,
     Section,
     Text,
@@ -30,14 +31,16 @@ from labelgrid.report.final_networks import equal_cost_ending, last_round_ending
 from labelgrid.report.hindsight import hindsight_blocks, hindsight_texts
 from labelgrid.report.means import total_loss
 from labelgrid.report.shared_blocks import (
-    UNCERTAINTY_METHOD,
+    LOSS_HELP,
+    UNCERTAINTY_HELP,
     grid_map,
     picked_cells,
     uncertainty_charts,
 )
 from labelgrid.report.spending import spending_table
 from labelgrid.report.study_content import PointResults, StudyReport
-from labelgrid.report.verdicts import power_statement, verdicts
+from labelgrid.report.study_summary import study_summary
+from labelgrid.report.verdicts import VerdictRow, power_statement, verdict_rows, verdict_table
 from labelgrid.words import count_text, join_names
 
 #: The statistical method, in words.
@@ -50,23 +53,71 @@ METHOD = (
     "permutation test (two-sided) and is corrected for the number of pairs (Holm). A corrected p "
     "of 5 % or less counts as a difference. Only finished runs are compared."
 )
+#: Asks about the lines of curves.
+BANDS = "What are the lines and bands?"
 #: Says why a section is empty.
 NO_FOLDERS = "The folders of the runs are not here, so their {what} cannot be shown."
 
 
 def study_page(report: StudyReport, measures_of: Sequence[list[CampaignMeasure]]) -> Page:
     """The page of a study; each point of its grid has its own sections and measures."""
-    lead: list[Block] = []
+    rows: list[VerdictRow] = []
     sections: list[Section] = []
     for index, (results, measures) in enumerate(zip(report.points, measures_of, strict=True)):
-        lead += _verdict(results, measures, index)
+        if measures:
+            rows += verdict_rows(measures[0], report.reference, results.point)
         sections += _sections(report, results, measures, index)
+    lead = [
+        *study_summary(report, measures_of, rows),
+        *_pictures(report),
+        *[Text(note, "caution") for note in report.notes],
+        *_unfinished(report),
+        *_verdicts(rows, measures_of),
+    ]
     runs = Section("runs", "Runs", _runs(report))
     settings = Section("settings", "Settings", [Facts(report.about)])
-    notes = [Text(note, "caution") for note in report.notes]
-    return Page(
-        report.name, report.made, [*notes, *_unfinished(report), *lead], [*sections, runs, settings]
-    )
+    return Page(report.name, report.made, lead, [*sections, runs, settings])
+
+
+def _pictures(report: StudyReport) -> list[Block]:
+    """Held-out predictions, if there are any, then the curve of each point of the grid."""
+    blocks: list[Block] = []
+    for results in report.points:
+        for details in results.details:
+            if details.predictions and not blocks:
+                name = f"Held-out predictions: {details.strategy}, seed {details.seed}"
+                blocks += [Heading(name), Gallery(details.predictions)]
+    for index, results in enumerate(report.points):
+        blocks += _main_curve(results, index)
+    return blocks
+
+
+def _main_curve(results: PointResults, index: int) -> list[Block]:
+    """The curve of all tasks together; an empty list without one."""
+    name = _numbered("lead", index)
+    figure = curve_figure(results, total_loss, "loss_mtl", name, cost=False)
+    if not figure.drawings:
+        return []
+    heading = "All tasks together: loss_mtl, lower is better"
+    point = f" ({results.point})" if results.point else ""
+    explained = [] if index else [LOSS_HELP, Help(BANDS, band_text(results))]
+    return [Heading(f"{heading}{point}"), figure, *explained, *hindsight_texts(results)]
+
+
+def _verdicts(
+    rows: Sequence[VerdictRow], measures_of: Sequence[list[CampaignMeasure]]
+) -> list[Block]:
+    """The table of verdicts; an empty list if nothing can be compared."""
+    if not rows:
+        return []
+    measure = next(measures[0] for measures in measures_of if measures)
+    text = f"Arm minus baseline; {measure.better} is better."
+    return [
+        Heading(f"Verdicts by {measure.name}"),
+        Text(text, "small"),
+        verdict_table(rows),
+        Help("How are arms compared?", METHOD),
+    ]
 
 
 def _unfinished(report: StudyReport) -> list[Block]:
@@ -80,28 +131,6 @@ def _unfinished(report: StudyReport) -> list[Block]:
         f"{join_names(unfinished, 12)}. They are not compared."
     )
     return [Text(warning, "caution")]
-
-
-def _verdict(results: PointResults, measures: list[CampaignMeasure], index: int) -> list[Block]:
-    """Which strategy won, and the overall curve."""
-    blocks: list[Block] = []
-    if results.point:
-        blocks.append(Heading(results.point))
-    if measures:
-        lines = verdicts(measures[0])
-        if lines:
-            blocks.append(Findings(lines))
-    blocks.append(Text(_power_text(results, measures), "small"))
-    name = _numbered("lead", index)
-    figure = curve_figure(results, total_loss, "loss_mtl", name, cost=False)
-    if not figure.drawings:
-        return blocks
-    return [
-        *blocks,
-        figure,
-        Text(f"{band_text(results)} Lower is better.", "small"),
-        *hindsight_texts(results),
-    ]
 
 
 def _power_text(results: PointResults, measures: list[CampaignMeasure]) -> str:
@@ -121,7 +150,7 @@ def _sections(
     suffix = f" ({results.point})" if results.point else ""
     blocks: dict[tuple[str, str], list[Block]] = {
         ("curves", "Learning curves"): [
-            Text(band_text(results)),
+            Help(BANDS, band_text(results)),
             *hindsight_blocks(results),
             *curve_blocks(results, report.headlines, report.reference, _numbered("curve", index)),
         ],
@@ -148,7 +177,10 @@ def _differences(
 ) -> list[Block]:
     if not measures:
         return [Text("No run of a strategy is finished yet.", "hint")]
-    blocks: list[Block] = [Text(METHOD), Text(_power_text(results, measures), "caution")]
+    blocks: list[Block] = [
+        Help("How are arms compared?", METHOD),
+        Text(_power_text(results, measures), "caution"),
+    ]
     blocks += [
         Heading("By strategy: mean ± standard deviation over seeds"),
         strategy_table(measures, results.strategies),
@@ -180,7 +212,7 @@ def _uncertainty(results: PointResults, index: int) -> list[Block]:
             details.uncertainty, name, f"{details.strategy}, seed {details.seed}"
         )
     if blocks:
-        return [Text(UNCERTAINTY_METHOD), *blocks]
+        return [UNCERTAINTY_HELP, *blocks]
     reason = NO_FOLDERS.format(what="scores")
     if results.details:
         reason = "No strategy of this study scored the pool."

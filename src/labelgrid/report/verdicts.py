@@ -1,64 +1,100 @@
-"""Writes verdicts on pairs of strategies as sentences, and what the number of seeds can show."""
+"""Tabulates the verdicts on a study's arms, and says what the number of seeds can show."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from labelgrid.comparison import LEVEL, PairComparison, seeds_needed, smallest_p
 from labelgrid.drawings.wording import number, rough_number, rough_range
+from labelgrid.report.blocks import Column, DataTable, Value, number_columns
 from labelgrid.report.campaign_measures import CampaignMeasure
+from labelgrid.results import Verdict
 from labelgrid.words import count_text
 
-#: Up to this many pairs have a sentence each; beyond it, pairs without a difference are summed up.
-SHOWN = 6
+#: The verdict on the second of two strategies, by the verdict on the first.
+SWAPPED: Mapping[Verdict, Verdict] = {"better": "worse", "worse": "better"}
 
 
-def verdicts(measure: CampaignMeasure) -> list[tuple[str, str]]:
-    """The verdict on each pair and the numbers that support it, differences first."""
-    pairs = measure.pairs()
-    differences: list[tuple[str, str]] = []
-    others: list[tuple[str, str]] = []
-    for pair, compared in pairs.items():
-        group = differences if is_difference(compared) else others
-        group.append(finding(measure, pair, compared))
-    if not others or len(pairs) <= SHOWN:
-        return differences + others
-    place = "in the other" if differences else "in any of the"
-    rest = f"No difference was seen {place} {count_text(len(others), 'pair')}."
-    return [*differences, (rest, "")]
+@dataclass(frozen=True, kw_only=True)
+class VerdictRow:
+    """An arm compared with the baseline.
 
-
-def is_difference(compared: PairComparison) -> bool:
-    """Whether one of the two is better."""
-    return compared.verdict != "no difference seen"
-
-
-def finding(
-    measure: CampaignMeasure, pair: tuple[str, str], compared: PairComparison
-) -> tuple[str, str]:
-    """The verdict on a pair, and the difference that supports it.
-
-    Example:
-        >>> values = {"a": {0: 1.0, 1: 1.5}, "b": {0: 2.0, 1: 2.5}}
-        >>> loss = CampaignMeasure(
-        ...     name="Mean loss", method="", unit="", better="lower", values=values
-        ... )
-        >>> verdict, numbers = finding(loss, ("a", "b"), loss.pairs()["a", "b"])
-        >>> verdict
-        'No difference seen between a and b with 2 seeds.'
-        >>> numbers
-        'Mean loss, a − b: −1 (seeds from −1 to −1; p = 0.5 after correction).'
+    Args:
+        point: of the study's grid, as text; "" without a grid.
+        arm: its name.
+        baseline: what it is compared with.
+        compared: arm minus baseline.
     """
-    first, second = pair
-    seeds = count_text(compared.seeds, "seed")
-    verdict = f"No difference seen between {first} and {second} with {seeds}."
-    if is_difference(compared):
-        verdict = f"{first} is {compared.verdict} than {second} with {seeds}."
-    interval = "95 % interval" if compared.has_interval else "seeds from"
-    span = rough_range(compared.low, compared.high)
-    difference = f"{measure.name}, {first} − {second}: {rough_number(compared.mean)}"
-    return (
-        verdict,
-        f"{difference} ({interval} {span}; p = {number(compared.holm)} after correction).",
+
+    point: str
+    arm: str
+    baseline: str
+    compared: PairComparison
+
+
+def verdict_rows(measure: CampaignMeasure, reference: str, point: str = "") -> list[VerdictRow]:
+    """Every arm compared with the reference; every pair if the reference is no arm.
+
+    Args:
+        measure: by which they are compared.
+        reference: the name of the baseline.
+        point: of the study's grid.
+    """
+    pairs = measure.pairs()
+    has_reference = any(reference in pair for pair in pairs)
+    rows = []
+    for (first, second), compared in pairs.items():
+        if first == reference:
+            row = VerdictRow(point=point, arm=second, baseline=first, compared=_swap(compared))
+        elif second == reference or not has_reference:
+            row = VerdictRow(point=point, arm=first, baseline=second, compared=compared)
+        else:
+            continue
+        rows.append(row)
+    return rows
+
+
+def _swap(compared: PairComparison) -> PairComparison:
+    """The second strategy compared with the first."""
+    return replace(
+        compared,
+        mean=-compared.mean,
+        low=-compared.high,
+        high=-compared.low,
+        verdict=SWAPPED.get(compared.verdict, compared.verdict),
     )
+
+
+def verdict_table(rows: Sequence[VerdictRow]) -> DataTable:
+    """A row for each arm and baseline: difference, interval, p and verdict."""
+    has_points = any(row.point for row in rows)
+    points = [Column("point")] if has_points else []
+    span = "smallest to largest"
+    if all(row.compared.has_interval for row in rows):
+        span = "95 % interval"
+    columns = [
+        Column("arm"),
+        Column("baseline"),
+        *points,
+        *number_columns("difference", span, "p corrected", "seeds"),
+        Column("verdict"),
+    ]
+    cells: list[list[Value]] = []
+    for row in rows:
+        compared = row.compared
+        names: list[Value] = [row.arm, row.baseline]
+        if has_points:
+            names.append(row.point)
+        cells.append(
+            [
+                *names,
+                rough_number(compared.mean),
+                rough_range(compared.low, compared.high),
+                compared.holm,
+                compared.seeds,
+                compared.verdict,
+            ]
+        )
+    return DataTable(columns, cells)
 
 
 def power_statement(pairs: Mapping[tuple[str, str], PairComparison]) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from labelgrid.comparison import LEVEL, PairComparison, compare, holm_correction
+from labelgrid.comparison import PairComparison, compare, holm_correction, is_seen
 from labelgrid.drawings.wording import add_unit, number, rough_number, rough_range
-from labelgrid.results import LOSS, Result
+from labelgrid.results import LOSS, Result, verdict_on
 from labelgrid.words import count_text
 
 #: What the trainings on a label set measured, seed by seed; by task, and the loss under `LOSS`.
@@ -89,7 +89,8 @@ def _corrected(rows: Sequence[MeasureRow]) -> list[MeasureRow]:
     for row in rows:
         if row.name != LOSS and row.compared:
             p = next(corrected)
-            verdict = row.compared.verdict if p <= LEVEL else "no difference seen"
+            seen = is_seen(p, row.compared.seeds, len(tasks))
+            verdict = verdict_on(row.compared.mean, row.better, seen)
             compared = replace(row.compared, holm=p, verdict=verdict)
             result.append(replace(row, compared=compared))
         else:
@@ -107,7 +108,7 @@ def answer_of(loss: MeasureRow) -> Answer:
         >>> answer_of(rows[0])
         'pay'
     """
-    if loss.compared is None or loss.compared.verdict == "no difference seen":
+    if loss.compared is None or not loss.compared.is_difference:
         return "cannot tell"
     return "pay" if loss.compared.verdict == "better" else "cost"
 

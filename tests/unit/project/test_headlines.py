@@ -104,7 +104,4 @@ def test_without_a_comparable_round_before_the_metric_stands_alone() -> None:
 def test_rounds_measured_before_such_intervals_existed_show_the_change_alone() -> None:
     first, last = (replace(measured(n, NOISE), without={}) for n in (1, 2))
     (headline,) = headlines_of([first, last], METRICS)
-    assert (
-        str(headline)
-        == "depth RMSE 1 → 1 m (5 held-out images, too few to tell a change from noise)"
-    )
+    assert str(headline) == "depth RMSE 1 → 1 m (5 held-out images, too few: cannot tell)"

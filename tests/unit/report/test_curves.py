@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from labelgrid.project.headlines import headlines_of
 from labelgrid.report.curves import OVERALL, curves, newest_metrics, set_changes
 from labelgrid.results import Result
 from tests.unit.report.reading import measured
@@ -75,9 +76,9 @@ def test_a_task_or_a_metric_that_nobody_measured_has_no_curve() -> None:
 def test_the_newest_metrics_are_all_of_the_last_round_with_their_change() -> None:
     rows = newest_metrics([measured(1, 20.0, 1.5), measured(2, 30.0, 1.75)], list(HEADLINES))
     assert [(r.task, r.result.name, r.change, r.verdict) for r in rows] == [
-        ("semseg", "mIoU", 10.0, "better"),
-        ("semseg", "pixAcc", 0.0, ""),
-        ("depth", "RMSE", 0.25, "worse"),
+        ("semseg", "mIoU", 10.0, "cannot tell"),
+        ("semseg", "pixAcc", 0.0, "cannot tell"),
+        ("depth", "RMSE", 0.25, "cannot tell"),
     ]
     assert newest_metrics([], list(HEADLINES)) == []
 
@@ -90,7 +91,7 @@ def test_a_metric_without_an_older_one_has_no_verdict(old: float | None) -> None
     else:
         first = replace(first, metrics={"depth": {"RMSE": Result("RMSE", old, "m", "lower")}})
     depth = newest_metrics([first, measured(2, 30.0, 1.25)], ["depth"])[0]
-    assert math.isnan(depth.change) and depth.verdict == ""
+    assert depth.change is None and depth.verdict == ""
     assert newest_metrics([measured(1, 20.0, 1.5)], ["depth"])[0].verdict == ""
 
 
@@ -103,3 +104,17 @@ def test_only_neighbouring_rounds_with_other_label_counts_do_not_compare() -> No
     ]
     assert set_changes(rounds) == [(2, 3)]
     assert set_changes(rounds[:1]) == []
+
+
+def test_every_metric_has_the_verdict_of_the_headlines() -> None:
+    """A change whose interval holds 0 is no gain, whatever its sign."""
+    rounds = [measured(1, 20.0, 1.5), measured(2, 30.0, 1.25)]
+    spread = [0.1, -0.2, 0.3, -0.1, 0.2]
+    for one, shift in zip(rounds, (0.0, 1.0), strict=True):
+        steady = [shift + 0.01 * value for value in spread]
+        noisy = [value * (1 + 9 * shift) for value in spread]
+        one.without["semseg"] = {"mIoU": steady, "pixAcc": noisy}
+    verdicts = {r.result.name: r.verdict for r in newest_metrics(rounds, list(HEADLINES))}
+    assert verdicts == {"mIoU": "better", "pixAcc": "within noise", "RMSE": "cannot tell"}
+    headlines = headlines_of(rounds, HEADLINES)
+    assert [headline.verdict for headline in headlines] == ["better", "cannot tell"]

@@ -10,7 +10,7 @@ from labelgrid.comparison import bootstrap_interval
 from labelgrid.drawings.charts import MAX_BANDS
 from labelgrid.drawings.wording import rough_number, rough_range
 from labelgrid.project.records import Measurement
-from labelgrid.report.blocks import Text
+from labelgrid.report.blocks import Help
 from labelgrid.report.comparison_blocks import curve_blocks, curve_figure
 from labelgrid.report.differences import difference_blocks, differences_method, mean_differences
 from labelgrid.report.means import (
@@ -295,9 +295,9 @@ def test_the_method_is_explained_once_wherever_the_first_differences_are() -> No
     explained = differences_method("random_cells")
     for one in (results, replace(results, runs=runs)):
         blocks = curve_blocks(one, HEADLINES, "random_cells", "curve")
-        assert [block.text for block in blocks if isinstance(block, Text)].count(explained) == 1
+        assert [block.answer for block in blocks if isinstance(block, Help)].count(explained) == 1
     assert explained not in {
-        b.text for b in curve_blocks(results, {}, "absent", "curve") if isinstance(b, Text)
+        b.answer for b in curve_blocks(results, {}, "absent", "curve") if isinstance(b, Help)
     }
 
 

@@ -6,8 +6,19 @@ import re
 import pytest
 
 from labelgrid.ledger.grid import Cell, Explanation, Pick
-from labelgrid.report.content import Hint, Round, RoundPicks, ShownPick, Training
+from labelgrid.report.content import (
+    Hint,
+    PictureLegend,
+    PictureRow,
+    Round,
+    RoundPicks,
+    ShownPick,
+    TaskPictures,
+    Training,
+)
 from tests.unit.report.reading import JPEG, TWO, Page, a_report, html, measured
+
+COVERS = ["labelgrid.report.measured_blocks"]
 
 pytestmark = pytest.mark.usefixtures("few_pictures")
 
@@ -34,12 +45,12 @@ def test_units_and_the_direction_of_better_are_said() -> None:
     assert "All tasks together: loss_mtl, lower is better" in words
 
 
-def test_the_newest_metrics_show_their_change_and_whether_it_is_for_the_better() -> None:
+def test_the_newest_metrics_show_their_change_its_interval_and_the_verdict() -> None:
     newest = Page(html(a_report(measured=[measured(1, 21.25, 1.125), measured(2, 20.0, 0.875)])))
     assert newest.section("curves").tables[0][1:] == [
-        ["semseg", "mIoU", "20", "%", "higher is better", "−1.25", "worse", "4"],
-        ["semseg", "pixAcc", "71.5", "%", "higher is better", "0", "", "4"],
-        ["depth", "RMSE", "0.875", "m", "lower is better", "−0.25", "better", "4"],
+        ["semseg", "mIoU", "20", "%", "higher is better", "−1.25", "–", "cannot tell", "4"],
+        ["semseg", "pixAcc", "71.5", "%", "higher is better", "0", "–", "cannot tell", "4"],
+        ["depth", "RMSE", "0.875", "m", "lower is better", "−0.25", "–", "cannot tell", "4"],
     ]
 
 
@@ -48,13 +59,63 @@ def test_one_measured_round_is_shown_as_numbers_and_two_are_asked_for() -> None:
     assert not section.named("img")
     assert "Only one round is measured; a curve needs two." in section.words
     assert ["1", "20", "10", "110", "21.25", "4"] in section.tables[2]
-    assert all("open" in details for details in section.named("details"))
+    tables = [one for one in section.named("details") if one.get("class") != "help"]
+    assert tables and all("open" in details for details in tables)
 
 
 def test_the_page_says_how_few_images_it_measured_on_and_that_it_is_one_run() -> None:
     words = Page(html(a_report(measured=TWO))).section("curves").words
     assert "Measured on 4 held-out images." in words
-    assert "This is one run. The intervals at the top of this page cover" in words
+    assert "not the chance in training: this is one run." in words
+
+
+def test_changed_settings_are_marked_in_the_curves_and_in_the_tables_of_rounds() -> None:
+    rounds = [Round(number=1, state="closed"), Round(number=2, state="open")]
+    report = a_report(measured=TWO, rounds=rounds, changed={2: ["train.steps 100 → 200"]})
+    shown = Page(html(report))
+    curves = shown.section("curves")
+    assert "Round 2 has other settings: train.steps 100 → 200." in curves.words
+    marked = [image["alt"] for image in curves.named("img")]
+    assert len(marked) == 6 and all("other settings at " in alt for alt in marked)
+    assert "other settings at 40" in marked[0] and "other settings at 220" in marked[1]
+    assert curves.tables[1][0][-1] == "other settings"
+    assert [row[-1] for row in curves.tables[1][1:]] == ["–", "train.steps 100 → 200"]
+    table = shown.section("rounds").tables[0]
+    assert [row[-1] for row in table] == [
+        *("other settings than before", "–", "train.steps 100 → 200")
+    ]
+    same = Page(html(a_report(measured=TWO, rounds=rounds)))
+    assert "other settings" not in same.words
+
+
+def test_loss_mtl_is_explained_where_it_is_first_used() -> None:
+    words = Page(html(a_report(measured=TWO))).words
+    first = words.index("loss_mtl")
+    assert words[first:].startswith("loss_mtl, lower is better What is loss_mtl? The weighted sum")
+    assert words.count("What is loss_mtl?") == 1
+
+
+def test_pictures_come_before_all_sections_predictions_before_labels() -> None:
+    legend = PictureLegend([("#ff0000", "wall")], JPEG, ("near", "far"))
+    pictures = {"photograph": JPEG + b"1", "label": JPEG + b"2", "prediction": JPEG + b"3"}
+    shown = [TaskPictures("semseg", [PictureRow("worst of 4 images: a.jpg", pictures)], legend)]
+    overlays = [TaskPictures("depth", [PictureRow("", {"b.jpg": JPEG})], legend)]
+    page = Page(html(a_report(measured=TWO, predictions=shown, overlays=overlays)))
+    before = Page(page.html[: page.html.index("<nav>")].partition("<body>")[2] + "</header>")
+    assert [image["alt"] for image in before.named("img")] == [
+        *(f"semseg: {name}, worst of 4 images: a.jpg" for name in pictures),
+        "colours of semseg",
+    ]
+    assert "wall" in before.words and "near" in before.words and "Labels on" not in before.words
+    labels = Page(html(a_report(overlays=overlays)))
+    assert labels.named("img")[0]["alt"] == "depth: b.jpg"
+    assert "Labels on their photographs" in labels.words
+
+
+def test_picks_without_scores_are_in_no_order() -> None:
+    drawn = [ShownPick(Pick(cell=Cell("a.jpg", "depth"), score=None, cost=1.0, why="random cell"))]
+    words = Page(html(a_report(picked=RoundPicks(3, 1, drawn)))).section("picks").words
+    assert "score" not in words and "best first" not in words and "random cell" in words
 
 
 def test_rounds_measured_on_different_label_sets_are_marked() -> None:

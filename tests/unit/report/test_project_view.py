@@ -117,6 +117,20 @@ def test_a_truth_stands_beside_the_prediction_once_its_label_is_there(
     assert round_picks(project, 0) is None and round_picks(project, 9) is None
 
 
+@pytest.mark.parametrize(
+    ("strategy", "score"),
+    [("random_cells", None), ("partal", 0.5), ("of.another.module:Thing", 0.5)],
+)
+def test_random_picks_have_no_score(
+    project: ProjectFolder, data: Made, strategy: str, score: float | None
+) -> None:
+    cell = Cell(data.names[0], "depth")
+    row = replace(project.store.open_round(), strategy=strategy)
+    project.store.close_round(row)
+    pick(project, cell)
+    assert round_picks(project, 1).first[0].pick.score == score
+
+
 def test_the_data_hash_is_of_images_and_contents_and_of_no_label(
     project: ProjectFolder, data: Made, tmp_path: Path
 ) -> None:

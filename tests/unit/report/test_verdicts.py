@@ -1,44 +1,75 @@
-"""Laws of verdicts on made outcomes: nothing is found in nothing, what is planted is, and one seed tells nothing."""
+"""Laws of verdicts on made outcomes: nothing is found in nothing, what is planted is, and few seeds tell nothing."""
 
-from labelgrid.report.campaign_measures import campaign_measures
-from labelgrid.report.verdicts import power_statement, verdicts
-from tests.unit.report.made import HEADLINES, noise, nothing, planted, point_results
+from labelgrid.report.campaign_measures import CampaignMeasure, campaign_measures
+from labelgrid.report.verdicts import power_statement, verdict_rows, verdict_table
+from tests.unit.report.made import HEADLINES, Effect, noise, nothing, planted, point_results
 
 THREE = ("partal", "random_cells", "random_images")
 
 
-def first(found: object) -> object:
+def first(found: object) -> CampaignMeasure:
     return campaign_measures(found, HEADLINES, "random_cells")[0]
 
 
-def said(effect: object, seeds: int, strategies: tuple[str, ...] = THREE) -> list[str]:
-    return [line for line, _ in verdicts(first(point_results(effect, seeds, strategies)))]
+def said(effect: Effect, seeds: int, strategies: tuple[str, ...] = THREE) -> dict[str, str]:
+    """The verdict on each arm, compared with random cells."""
+    rows = verdict_rows(first(point_results(effect, seeds, strategies)), "random_cells")
+    assert {row.baseline for row in rows} == {"random_cells"}
+    return {row.arm: row.compared.verdict for row in rows}
 
 
 def test_a_study_of_nothing_finds_no_difference() -> None:
     for seed in range(5):
-        lines = said(noise(seed), 8)
-        assert lines == [
-            f"No difference seen between {a} and {b} with 8 seeds."
-            for a, b in (THREE[:2], (THREE[0], THREE[2]), THREE[1:])
-        ]
-    assert all("No difference" in line for line in said(nothing, 8))
+        assert said(noise(seed), 8) == dict.fromkeys(("partal", "random_images"), "within noise")
+    assert set(said(nothing, 8).values()) == {"within noise"}
 
 
-def test_a_planted_difference_is_found_with_eight_seeds_and_said_first() -> None:
-    assert said(planted("random_images", 0.2), 8) == [
-        "partal is worse than random_images with 8 seeds.",
-        "random_cells is worse than random_images with 8 seeds.",
-        "No difference seen between partal and random_cells with 8 seeds.",
+def test_a_planted_difference_is_found_with_eight_seeds_on_either_side_of_the_baseline() -> None:
+    found = {"partal": "within noise", "random_images": "better"}
+    assert said(planted("random_images", 0.2), 8) == found
+    assert said(planted("partal", 0.2), 8) == {"partal": "better", "random_images": "within noise"}
+    assert said(planted("random_cells", 0.2), 8) == dict.fromkeys(found, "worse")
+
+
+def test_few_seeds_cannot_tell_however_large_the_difference() -> None:
+    for seeds in (1, 2, 3, 6):
+        assert set(said(planted("partal", 3.0), seeds).values()) == {"cannot tell"}
+    assert said(planted("partal", 3.0), 6, THREE[:2]) == {"partal": "better"}
+
+
+def test_a_row_is_arm_minus_baseline_whatever_the_order_of_the_pair() -> None:
+    measure = first(point_results(planted("random_images", 0.2), 8, THREE))
+    rows = {row.arm: row.compared for row in verdict_rows(measure, "random_cells")}
+    pair = measure.pairs()["random_cells", "random_images"]
+    turned = rows["random_images"]
+    assert turned.mean == -pair.mean < 0 and (turned.low, turned.high) == (-pair.high, -pair.low)
+    assert (turned.p, turned.holm, turned.seeds) == (pair.p, pair.holm, pair.seeds)
+    assert rows["partal"] == measure.pairs()["partal", "random_cells"]
+
+
+def test_without_the_baseline_every_pair_has_a_row() -> None:
+    rows = verdict_rows(first(point_results(nothing, 3)), "absent")
+    assert [(row.arm, row.baseline) for row in rows] == [("partal", "random_cells")]
+    assert verdict_rows(first(point_results(nothing, 3, ("partal",))), "absent") == []
+
+
+def test_the_table_holds_difference_interval_p_and_verdict() -> None:
+    rows = verdict_rows(first(point_results(planted("partal", 0.2), 8)), "random_cells")
+    table = verdict_table(rows)
+    names = [column.name for column in table.columns]
+    assert names == [
+        *("arm", "baseline", "difference", "95 % interval", "p corrected", "seeds", "verdict")
     ]
-    line, rests_on = verdicts(first(point_results(planted("partal", 0.2), 8)))[0]
-    assert line == "partal is better than random_cells with 8 seeds."
-    assert rests_on.startswith("Mean loss_mtl over labels, partal − random_cells: −0.1")
+    (row,) = table.rows
+    assert row[:2] == ["partal", "random_cells"] and row[2].startswith("−0.1")
+    assert row[4:] == [0.0078125, 8, "better"]
+    few = verdict_rows(first(point_results(nothing, 3)), "random_cells", "train.steps=5")
+    names = [column.name for column in verdict_table(few).columns]
+    assert "smallest to largest" in names and names[2] == "point"
+    assert verdict_table(few).rows[0][2] == "train.steps=5"
 
 
-def test_a_few_seeds_show_no_difference_however_large_and_say_so() -> None:
-    for seeds in (1, 2, 3):
-        assert all("No difference" in line for line in said(planted("partal", 3.0), seeds))
+def test_a_few_seeds_show_no_difference_and_it_is_said_how_many_would() -> None:
     pairs = first(point_results(planted("partal", 3.0), 3, THREE)).pairs()
     assert "With 3 seeds, p cannot be below 0.25" in power_statement(pairs)
     assert (
@@ -57,10 +88,3 @@ def test_a_few_seeds_show_no_difference_however_large_and_say_so() -> None:
         first(point_results(nothing, 1)).pairs()
     )
     assert "nothing to compare" in power_statement({})
-
-
-def test_many_pairs_are_summed_up_but_for_the_differences() -> None:
-    many = tuple("abcdef")
-    lines = said(planted("c", 0.5), 12, many)
-    assert len(lines) == 6 and lines[-1] == "No difference was seen in the other 10 pairs."
-    assert said(nothing, 3, many) == ["No difference was seen in any of the 15 pairs."]

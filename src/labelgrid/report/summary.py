@@ -1,0 +1,52 @@
+"""Says in three sentences how good a project's network is, what that cost, and what comes next."""
+
+from collections.abc import Sequence
+
+from labelgrid.drawings.wording import number
+from labelgrid.project.headlines import brief_text, headlines_of
+from labelgrid.report.blocks import Block, Text
+from labelgrid.report.content import ProjectReport, SplitCells
+from labelgrid.words import count_text
+
+
+def summary(report: ProjectReport) -> list[Block]:
+    """The three sentences at the top of a page; a sentence of advice belongs below them."""
+    return [
+        Text(_how_good(report), "verdict"),
+        Text(_cost(report)),
+        Text("Next:", "plain", report.next_step),
+    ]
+
+
+def _how_good(report: ProjectReport) -> str:
+    """The newest headline metrics, and whether their changes are more than noise."""
+    headlines = headlines_of(report.measured, report.headlines)
+    if not headlines:
+        labels = sum(task.labelled for part in report.parts for task in part.tasks)
+        return f"No network is measured yet; {count_text(labels, 'training label')} so far."
+    newest = report.measured[-1].round
+    images = count_text(max(headline.images for headline in headlines), "held-out image")
+    text = f"Round {newest}, on {images}: {brief_text(headlines)}."
+    changed = len(report.changed.get(newest, ()))
+    if changed:
+        text += f" {count_text(changed, 'setting')} changed, too."
+    return text
+
+
+def _cost(report: ProjectReport) -> str:
+    """What the labels cost, those for measuring apart."""
+    parts = [_labels_cost(report.parts, "labels")]
+    if report.heldout:
+        parts.append(_labels_cost([report.heldout], "held-out labels"))
+    text = " and ".join(parts)
+    everywhere = [*report.parts, *([report.heldout] if report.heldout else [])]
+    open_requests = sum(task.requested for part in everywhere for task in part.tasks)
+    waiting = f"; {number(open_requests)} requested" if open_requests else ""
+    return f"Spent: {text}{waiting}."
+
+
+def _labels_cost(parts: Sequence[SplitCells], name: str) -> str:
+    """Such as "900 for 120 labels"; labels of dropped tasks were paid for, too."""
+    tasks = [task for part in parts for task in part.tasks]
+    spent = sum(task.spent for task in tasks) + sum(part.dropped for part in parts)
+    return f"{number(spent)} for {number(sum(task.labelled for task in tasks))} {name}"
