@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from labelgrid.drawings.wording import rough_number
 from labelgrid.report.campaign_measures import study_measures
 from labelgrid.report.study_data import study_report
-from labelgrid.report.verdicts import power_statement, verdicts
+from labelgrid.report.verdicts import power_statement, verdict_rows
+from labelgrid.words import count_text
 from tools import watched
 from tools.source import ROOT
 
@@ -33,6 +35,8 @@ LEAST = 15.0
 #: Seconds for the rooms beyond which the machine is busy, and the epochs there and on photographs.
 BUSY = 25.0
 BUSY_EPOCHS = 30
+#: The arm that others are compared with.
+BASELINE = "random_cells"
 #: With this many seeds a difference between two strategies can be significant.
 SEEDS = 6
 #: The real frames of NYUv2 and ImageNet weights, where a machine has them.
@@ -163,8 +167,12 @@ def simulate(seeds: int, clock: Clock) -> bool:
 def print_verdict() -> None:
     """Print whether the comparison sees a difference, and what its seeds can show."""
     measure = study_measures(study_report(ROOT / COMPARISON))[0][0]
-    for verdict, numbers in verdicts(measure):
-        print(f"{verdict} {numbers}")
+    for row in verdict_rows(measure, BASELINE):
+        found = row.compared
+        print(
+            f"{row.arm} against {row.baseline}: {found.verdict} ({measure.name} "
+            f"{rough_number(found.mean)}, {count_text(found.seeds, 'seed')}, p = {found.holm:.2g})."
+        )
     print(power_statement(measure.pairs()))
 
 

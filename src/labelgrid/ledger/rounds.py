@@ -50,7 +50,7 @@ class RoundRow:
 def rounds(connection: Connection) -> tuple[RoundRow, ...]:
     """All rounds, ordered by number."""
     rows = connection.execute(select(ROUNDS).order_by(ROUNDS.c.number))
-    found = tuple(round_of(row._mapping) for row in rows)
+    found = tuple(round_of(dict(row._mapping)) for row in rows)
     numbers = [row.number for row in found]
     if numbers != list(range(1, len(numbers) + 1)):
         raise foreign_row_error(f"its rounds have the numbers {join_names(numbers, 5)}")

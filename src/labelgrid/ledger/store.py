@@ -335,7 +335,7 @@ class Store:
         With `in_effect`, without those of operations that were undone, and of those that undid
         them.
         """
-        wanted = {
+        wanted: dict[str, Any] = {
             "image_id": image_id,
             "task": task,
             "round": round,
