@@ -97,7 +97,7 @@ class SQLite:
     """SQLite: one file, with its write-ahead log beside it.
 
     Args:
-        read_only: open files for reading only.
+        read_only: refuse to write.
     """
 
     #: Prefix of SQLite's error name -> meaning.
@@ -126,10 +126,6 @@ class SQLite:
 
     def url(self, path: Path) -> URL:
         """As `Dialect.url`: the file's URL."""
-        if self.read_only:
-            return URL.create(
-                "sqlite", database=path.absolute().as_uri(), query={"mode": "ro", "uri": "true"}
-            )
         return URL.create("sqlite", database=str(path.absolute()))
 
     def arguments(self) -> dict[str, Any]:
@@ -146,6 +142,10 @@ class SQLite:
             )
             for setting in self.SETTINGS:
                 connection.execute(f"PRAGMA {setting}")
+            if (
+                self.read_only
+            ):  # SQLite's own way of reading only leaves the files of its log behind
+                connection.execute("PRAGMA query_only=ON")
             connection.set_progress_handler(_let_signals_through, STEPS)
 
         def begin(connection: Connection) -> None:

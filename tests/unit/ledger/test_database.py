@@ -302,10 +302,12 @@ def test_every_commit_is_flushed_to_the_disk_and_readers_are_not_blocked(path: P
 def test_a_ledger_that_is_opened_for_reading_only_is_neither_written_nor_migrated(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    files = sorted(path.parent.iterdir())
     with Store.open(path, read_only=True) as store:
         assert [row.image_id for row in store.images()] == ["a.png"]
         with pytest.raises(LedgerError, match="cannot be written"):
             store.add_images([ImageRow(image_id="b.png", root="photos")])
+    assert sorted(path.parent.iterdir()) == files
     with Store.open(path) as writer, Store.open(path, read_only=True) as reader:
         writer.add_images([ImageRow(image_id="b.png", root="photos")])
         assert len(list(reader.images())) == 2
