@@ -215,6 +215,34 @@ def write_texts(path: Path, texts: Iterable[str], unchanged: str = "") -> None:
         file.writelines(texts)
 
 
+def inside(folder: Path, relative: str) -> Path:
+    """A path below a folder, with all links resolved.
+
+    Raises:
+        ProjectError: the path leads out of the folder.
+    """
+    root = os.path.realpath(folder)
+    path = Path(os.path.realpath(folder / relative.replace("\0", "")))
+    if "\0" in relative or not path.is_relative_to(root):
+        raise ProjectError(
+            f"The path leads out of the project: {relative!r}.", unchanged="Nothing was read."
+        )
+    return path
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make `target` a hard link to `source` where the disk can do that, otherwise a copy.
+
+    Its folder is made; an earlier file is replaced.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source.resolve())
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def remove_folder(folder: Path) -> None:
     """Remove a folder that the program made, if it exists."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,6 @@
 """Defines the interfaces of data sources: images, labels, splits and weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from labelgrid.camera import Camera
 from labelgrid.errors import EmptyLabelError
 from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.task import TaskDef
 
 
@@ -50,6 +51,17 @@ class DescribedDataset(Protocol):
 
     def tasks(self) -> Mapping[str, Mapping[str, Any]]:
         """The tasks that its labels are for, as the tables of a file of tasks."""
+
+
+@runtime_checkable
+class ListedDataset(Protocol):
+    """A data set that knows which cells have a label, without reading any.
+
+    In a study, the others are skipped from the start: no strategy can pick them.
+    """
+
+    def labelled(self) -> Collection[Cell]:
+        """The cells that have a label."""
 
 
 @runtime_checkable

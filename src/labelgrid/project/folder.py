@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labelgrid.errors import ProjectError, command
+from labelgrid.files import inside
 from labelgrid.ledger.store import RoundRow, Store
 from labelgrid.project.settings import Settings, read_settings
 
@@ -45,13 +46,13 @@ class ProjectFolder:
         self.store = store
 
     @classmethod
-    def open(cls, folder: Path) -> "ProjectFolder":
+    def open(cls, folder: Path, *, read_only: bool = False) -> "ProjectFolder":
         """Open a project.
 
         Raises:
             ProjectError: there is no project.
             RecipeError: its settings are wrong.
-            LedgerError: its database is wrong.
+            LedgerError: its database is wrong; with `read_only`, also if it is of an older release.
         """
         if (folder / STUDY).is_file() and not (folder / SETTINGS).is_file():
             raise ProjectError(
@@ -68,7 +69,7 @@ class ProjectFolder:
                 "--task depth`.",
             )
         settings = read_settings(folder / SETTINGS)
-        return cls(folder, settings, Store.open(folder / DATABASE))
+        return cls(folder, settings, Store.open(folder / DATABASE, read_only=read_only))
 
     def tasks(self) -> "dict[str, TaskDef]":
         """The tasks by name, in the order they were added."""
@@ -135,13 +136,7 @@ class ProjectFolder:
         Raises:
             ProjectError: the path leads out of the project.
         """
-        root = os.path.realpath(self.folder)
-        path = Path(os.path.realpath(self.folder / relative.replace("\0", "")))
-        if "\0" in relative or not path.is_relative_to(root):
-            raise ProjectError(
-                f"The path leads out of the project: {relative!r}.", unchanged="Nothing was read."
-            )
-        return path
+        return inside(self.folder, relative)
 
     def weights(self) -> Path | None:
         """The file of backbone weights from the settings, or None."""

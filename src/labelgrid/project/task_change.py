@@ -17,12 +17,12 @@ from labelgrid.errors import (
     note_unchanged,
 )
 from labelgrid.ledger.grid import State, TaskRow
+from labelgrid.ledger.older_classes import declare_complete, older_labels
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress, Silent
 from labelgrid.project import plausibility
 from labelgrid.project.cancel import cancel_all
 from labelgrid.project.folder import SETTINGS, ProjectFolder
-from labelgrid.project.older_classes import declare_complete, older_labels
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored_labels import misfits, refuse_misfits
 from labelgrid.project.strides import check_strides

@@ -8,12 +8,13 @@ from typing import get_args
 
 import numpy as np
 
+from labelgrid.data.project_source import ProjectSource
 from labelgrid.drawings.request_history import RequestHistory
 from labelgrid.errors import LabelgridError
 from labelgrid.ledger.grid import Grid, Pick, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import SHOWN, read_fit, read_picks
-from labelgrid.project.sources import OracleSource, ProjectSource, source_of
+from labelgrid.project.sources import OracleSource, source_of
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.report.content import Picture, PoolUncertainty, RoundPicks, ShownPick

@@ -6,10 +6,11 @@ from functools import cached_property
 from typing import Any
 
 from labelgrid.config import parse
+from labelgrid.data.project_source import ProjectSource
 from labelgrid.ledger.grid import Cell, Split, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
-from labelgrid.project.sources import OracleSource, ProjectSource, source_of
+from labelgrid.project.sources import OracleSource, source_of
 from labelgrid.recipes.resolve import check_options, load_recipe, override
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.relations.bound import BoundRelation, bind_relations

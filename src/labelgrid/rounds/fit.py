@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.data.derived import DerivedSource
+from labelgrid.data.project_source import ProjectSource
 from labelgrid.errors import (
     ImageError,
     PluginError,
@@ -23,7 +24,6 @@ from labelgrid.progress import Progress, Silent
 from labelgrid.project.declaration_changes import target_declarations
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit
-from labelgrid.project.sources import ProjectSource
 from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
 from labelgrid.relations.bound import declared_relations

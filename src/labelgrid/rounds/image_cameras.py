@@ -5,9 +5,10 @@ from functools import cached_property
 
 from labelgrid.camera import Camera
 from labelgrid.data.dataset import camera_of, size_of
+from labelgrid.data.project_source import ProjectSource
 from labelgrid.errors import ImageError
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.sources import OracleSource, ProjectSource
+from labelgrid.project.sources import OracleSource
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 A run's project then has them as after an import: of images of the pool alone.
 """
 
-import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -261,17 +260,8 @@ def _keep(project: ProjectFolder, supplier: StudySupplier, label: SuppliedCell) 
     path = f"{SUPPLIED}/{supplier.name}/{cell.task}/{name}"
     target = project.folder / path
     with files.disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        if not (label.is_own and _has_linked(label.path, target)):
-            shutil.copyfile(label.path, target)
+        if label.is_own:
+            files.link_or_copy(label.path, target)
+        else:
+            files.copy_file(label.path, target)
     return IndexedLabel(path, digest(target), 0)
-
-
-def _has_linked(source: Path, target: Path) -> bool:
-    """Make a hard link; returns whether the disk can do that."""
-    try:
-        target.hardlink_to(source.resolve())
-    except OSError:
-        return False
-    return True

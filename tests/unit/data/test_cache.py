@@ -17,10 +17,10 @@ from labelgrid.data.dataset import camera_of, weight_of
 from labelgrid.data.layouts import folder
 from labelgrid.data.loader import train_batches
 from labelgrid.data.options import DataOptions
+from labelgrid.data.project_source import ProjectSource
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.progress import Silent
-from labelgrid.project.sources import ProjectSource
 from labelgrid.rounds import fit, query
 from labelgrid.select.strategy import Budget
 from labelgrid.tasks.task import TaskDef, definitions

@@ -5,7 +5,8 @@ from pathlib import Path
 from labelgrid.camera import Camera
 from labelgrid.data.dataset import camera_of, size_of
 from labelgrid.data.layouts import folder
-from labelgrid.project.sources import OracleSource, ProjectSource, source_of
+from labelgrid.data.project_source import ProjectSource
+from labelgrid.project.sources import OracleSource, source_of
 from tests.campaigns import make_project
 
 

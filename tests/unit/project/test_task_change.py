@@ -26,7 +26,7 @@ from tests.support import Made, make_dataset
 
 COVERS = [
     "labelgrid.project.declaration_changes",
-    "labelgrid.project.older_classes",
+    "labelgrid.ledger.older_classes",
     "labelgrid.project.task_change",
 ]
 

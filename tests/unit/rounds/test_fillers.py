@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from labelgrid.data.project_source import ProjectSource
 from labelgrid.errors import RecipeError
 from labelgrid.progress import Silent
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
-from labelgrid.project.sources import ProjectSource
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds import fit
 from labelgrid.rounds.choose import training_history

@@ -1,0 +1,104 @@
+"""Provides the images and labels of a ledger. Loads no torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.camera import Camera
+from labelgrid.data.cameras import Cameras
+from labelgrid.files import inside
+from labelgrid.formats.codec import LabelArray, check_digest
+from labelgrid.images.reading import image_size, read_image
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.older_classes import complete_classes
+from labelgrid.ledger.store import Store
+from labelgrid.tasks.task import TaskDef
+
+
+class GrantedLabel(NamedTuple):
+    """A label of the ledger: its file, its weight in training, and the hash of its content.
+
+    `classes` is the number of classes that the task had when it was made; None if it has none.
+    """
+
+    path: Path
+    weight: float
+    digest: str
+    classes: int | None = None
+
+
+@dataclass(frozen=True)
+class ProjectSource:
+    """A snapshot of a project as a `Source` with weights.
+
+    It holds ids and paths, so workers can unpickle it.
+
+    Args:
+        files: image id -> the root folder of its path, and the digest of its content ("" if
+            unknown).
+        labels: cell -> its label.
+        cameras: of the images, from the project's `camera.toml`; None: unknown.
+    """
+
+    files: Mapping[str, tuple[str, str]]
+    labels: Mapping[Cell, GrantedLabel]
+    cameras: Cameras | None = None
+
+    def images(self) -> Sequence[str]:
+        """The image ids."""
+        return list(self.files)
+
+    def image(self, image_id: str) -> NDArray[np.uint8]:
+        """As `ImageSource.image`."""
+        root, digest = self.files[image_id]
+        return read_image(Path(root) / image_id, digest)
+
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
+        """As `Source.label`; a file whose content has changed since its import is refused."""
+        entry = self.labels.get(Cell(image_id, task.name))
+        if entry is None:
+            return None
+        check_digest(entry.path, entry.digest)
+        label = task.read(entry.path)
+        return label if entry.classes is None else task.limit_classes(label, entry.classes)
+
+    def weight(self, image_id: str, task: str) -> float:
+        """As `Weighted.weight`."""
+        entry = self.labels.get(Cell(image_id, task))
+        return entry.weight if entry else 1.0
+
+    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+        """As `CameraSource.camera`."""
+        if self.cameras is None:
+            return None
+        return self.cameras.camera(image_id, size, self._path(image_id))
+
+    def size(self, image_id: str) -> tuple[int, int]:
+        """As `SizedSource.size`."""
+        return image_size(self._path(image_id))
+
+    def _path(self, image_id: str) -> Path:
+        return Path(self.files[image_id][0]) / image_id
+
+
+def granted_labels(store: Store, folder: Path) -> dict[Cell, GrantedLabel]:
+    """All labels of a ledger, by cell.
+
+    Args:
+        store: the ledger.
+        folder: its project's folder.
+
+    Raises:
+        ProjectError: the path of a label leads out of the folder.
+    """
+    labels = {}
+    complete = complete_classes(store)
+    for row in store.cells(state=State.LABELLED):
+        path = inside(folder, row.path)
+        classes = max(len(row.classes), complete.get(row.cell.task, 0)) or None
+        labels[row.cell] = GrantedLabel(path, row.weight, row.digest, classes)
+    return labels
