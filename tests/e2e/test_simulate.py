@@ -210,9 +210,10 @@ def test_a_dry_run_lists_the_arms_and_makes_nothing(studies: Path) -> None:
         re.search(r"partal +│ strategy │ +1 │ +2 │ +16 │ +4 │", shown)
         and "random_cells" not in shown
     ), shown
-    assert re.search(r"3 runs, \d+ steps at most, 2 at a time\..* known after the first", shown), (
-        shown
-    )
+    assert re.search(
+        r"3 runs train \d+ networks: \d+ steps at most, 2 runs at a time\..* known after the first",
+        shown,
+    ), shown
     values = json.loads(
         done(*words(studies, "dry"), "--strategy", "partal", "--dry-run", "--json").out
     )
@@ -225,9 +226,10 @@ def test_a_dry_run_lists_the_arms_and_makes_nothing(studies: Path) -> None:
     assert not (studies / "dry").exists()
     assert "All runs are done" in done(*words(studies, "whole"), "--dry-run").out
     more = done(*words(studies, "whole"), "--seeds", "2", "--dry-run").out
-    assert re.search(r"4 runs, \d+ steps at most, 2 at a time: about \d+ (s|min), at the", more), (
-        more
-    )
+    assert re.search(
+        r"4 runs train \d+ networks: \d+ steps at most, 2 runs at a time, about \d+ (s|min) at the",
+        more,
+    ), more
 
 
 @pytest.mark.usefixtures("few_pictures")

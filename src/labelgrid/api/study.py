@@ -1,6 +1,7 @@
 """Provides studies as Python functions, on which the commands of their names stand."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def simulate(
-    recipe: str,
+    recipe: str | None,
     data: Place,
     out: Place,
     *,
@@ -32,8 +33,9 @@ def simulate(
     Returns the status of each run, and the records of their results.
 
     Args:
-        recipe: the name or path of a recipe with a table [simulate].
-        data: the data set's root.
+        recipe: the name or path of a recipe with a table [simulate]; None: the one in `out`, which
+            is made of the project's own recipe and labels if there is none.
+        data: the data set's root; without a recipe, the folder of a project.
         out: the folder of all runs; an existing study in it is resumed.
         weights: a local file of backbone weights; None fetches them if the recipe asks for
             pretrained weights.
@@ -46,14 +48,24 @@ def simulate(
         LabelgridError: a name or value is wrong, or the folder holds another study; nothing was
             run.
     """
-    from labelgrid.simulation.run_study import run_study
+    from labelgrid.simulation.run_study import SilentStudy, run_study
 
-    request = _request(recipe, data, out, weights=weights, changes=study, jobs=jobs, force=force)
-    return run_study(request, progress)
+    progress = progress or SilentStudy()
+    with _opened_request(
+        recipe,
+        Path(data),
+        Path(out),
+        weights=optional_path(weights),
+        changes=study,
+        jobs=jobs,
+        force=force,
+        progress=progress,
+    ) as request:
+        return run_study(request, progress)
 
 
 def estimate(
-    recipe: str,
+    recipe: str | None,
     data: Place,
     out: Place,
     *,
@@ -70,34 +82,47 @@ def estimate(
     Raises:
         LabelgridError: what `simulate` would refuse.
     """
+    from labelgrid.progress import Silent
     from labelgrid.simulation.plan import plan_study
 
-    request = _request(recipe, data, out, weights=weights, changes=study, jobs=jobs, force=force)
-    return plan_study(request)
-
-
-def _request(
-    recipe: str,
-    data: Place,
-    out: Place,
-    *,
-    weights: Place | None,
-    changes: Mapping[str, Any],
-    jobs: int,
-    force: bool,
-) -> "StudyRequest":
-    """The checked request of a study."""
-    from labelgrid.simulation.request import StudyRequest
-
-    return StudyRequest.of(
+    with _opened_request(
         recipe,
         Path(data),
         Path(out),
         weights=optional_path(weights),
-        changes=changes,
+        changes=study,
         jobs=jobs,
         force=force,
-    )
+        progress=Silent(),
+    ) as request:
+        return plan_study(request)
+
+
+@contextmanager
+def _opened_request(
+    recipe: str | None,
+    data: Path,
+    out: Path,
+    *,
+    weights: Path | None,
+    changes: Mapping[str, Any],
+    jobs: int,
+    force: bool,
+    progress: "Progress",
+) -> Iterator["StudyRequest"]:
+    """The checked request of a study, within which it is run; of own labels without a recipe."""
+    from labelgrid.simulation.request import StudyRequest
+
+    options: dict[str, Any] = {"changes": changes, "jobs": jobs, "force": force}
+    if recipe is not None:
+        yield StudyRequest.of(recipe, data, out, weights=weights, **options)
+        return
+    from labelgrid.simulation.own_labels import own_study  # a recipe needs none of it
+
+    with own_study(data, out, changes, progress) as own:
+        yield StudyRequest.of(
+            str(own.recipe), own.root, out, weights=weights or own.weights, **options
+        )
 
 
 def analyse(

@@ -8,8 +8,9 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Weights
+from labelgrid.cli.model import Unit
 from labelgrid.errors import note_unchanged
-from labelgrid.words import count_text, duration, join_names
+from labelgrid.words import count_text, join_names
 
 if TYPE_CHECKING:
     from labelgrid.simulation.analysis import Mean
@@ -24,11 +25,21 @@ WORK = ("arm", "kind", "runs", "trainings", "labels", "steps")
 
 @note_unchanged("Finished steps of the runs are kept.")
 def simulate(
-    recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help=r"A recipe with a \[simulate] table.")
-    ],
     out: Annotated[Path, typer.Option(help="The folder of all runs; an existing one is resumed.")],
-    data: Annotated[Path, typer.Option(help="The data set's root.", exists=True, file_okay=False)],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="The data set's root; without RECIPE, a project.", exists=True, file_okay=False
+        ),
+    ],
+    recipe: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RECIPE",
+            help=r"A recipe with a \[simulate] table; without one, the project's own labels are "
+            "studied.",
+        ),
+    ] = None,
     weights: Weights = None,
     strategies: Annotated[
         str,
@@ -46,6 +57,18 @@ def simulate(
     ] = None,
     rounds: Annotated[
         int | None, typer.Option(help="Number of rounds instead of the recipe's.", min=0)
+    ] = None,
+    initial: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of images with all labels at first instead of the recipe's.", min=1
+        ),
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="Budget of a round instead of the recipe's.", min=0)
+    ] = None,
+    unit: Annotated[
+        Unit | None, typer.Option(help="What the budget counts instead of the recipe's.")
     ] = None,
     single: Annotated[
         bool, typer.Option("--single", help="Also train a network for each task alone.")
@@ -68,7 +91,7 @@ def simulate(
 ) -> None:
     """Run simulated campaigns: arms × seeds × recipe keys, labels hidden until they are bought.
 
-    Example: [bold]labelgrid simulate nyud-small --data nyuv2 --out first-light[/]
+    Example: [bold]labelgrid simulate --data flat --out study --strategy joint,random_cells[/]
     """
     from labelgrid.api import study
 
@@ -77,6 +100,9 @@ def simulate(
         "only": _names(only),
         "seeds": seeds,
         "rounds": rounds,
+        "initial": initial,
+        "budget": budget,
+        "unit": unit and unit.value,
         "single": single,
     }
     changes = {name: value for name, value in options.items() if _is_named(value)}
@@ -159,18 +185,7 @@ def _show_plan(plan: "StudyPlan", rows: Sequence[Sequence[str | int]]) -> None:
     if not plan.runs:
         screen.say("All runs are done. Nothing was written.")
         return
-    work = f"{count_text(plan.runs, 'run')}, {plan.steps:,} steps at most, {plan.at_once} at a time"
-    seconds = plan.seconds
-    if seconds is None:
-        screen.say(
-            f"{work}. Nothing was written. The time is known after the first steps of the first "
-            "runs: start it and look at the ETA; stopping and resuming loses nothing."
-        )
-        return
-    screen.say(
-        f"{work}: about {duration(seconds)}, at the rate of the finished steps. "
-        "Nothing was written."
-    )
+    screen.say(f"{plan.work} Nothing was written.")
 
 
 def _sums(works: Sequence["RunWork"]) -> tuple[int, ...]:

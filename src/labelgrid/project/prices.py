@@ -115,6 +115,13 @@ def apply_learned_costs(project: ProjectFolder, grid: Grid, progress: Progress) 
     return replace(grid, cost=np.array([costs[name] for name in grid.tasks]))
 
 
+def prices_of(project: ProjectFolder) -> dict[str, float]:
+    """What a label of each task costs in queries: as declared, or as learned."""
+    if project.settings.costs == "declared":
+        return {row.name: row.cost for row in project.store.tasks()}
+    return _costs_and_times(project)[0]
+
+
 def _costs_and_times(project: ProjectFolder) -> tuple[dict[str, float], dict[str, list[float]]]:
     """The learned costs, and the times of the labels of tasks that have any; by task."""
     seconds = {name: times for name, times in project.store.seconds().items() if times}

@@ -152,19 +152,19 @@ def settings_text(settings: Settings) -> str:
             f"root = {as_toml(oracle.root)}",
         ]
     if changes:
-        lines += ["", "# Overrides of the recipe:", *_table_lines("changes", changes)]
+        lines += ["", "# Overrides of the recipe:", *table_lines("changes", changes)]
     else:
         lines += ["", "# [changes.train]         # overrides of the recipe", "# steps = 2000"]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _table_lines(header: str, table: Mapping[str, Any]) -> list[str]:
+def table_lines(header: str, table: Mapping[str, Any]) -> list[str]:
     """The lines of a table, then those of each table in it, under headers of their own."""
     lines = []
     inner: list[str] = []
     for name, value in table.items():
         if isinstance(value, Mapping):
-            inner += ["", *_table_lines(f"{header}.{_key(name)}", value)]
+            inner += ["", *table_lines(f"{header}.{_key(name)}", value)]
         elif value is not None:
             lines.append(f"{_key(name)} = {as_toml(value)}")
     if inner and not lines:

@@ -30,7 +30,7 @@ from labelgrid.select.strategy import Budget
 from labelgrid.simulation.cell_lists import listed_cells
 from labelgrid.simulation.forecast import TIMES, record_seconds
 from labelgrid.simulation.initial_cells import FIRST, initial_cells
-from labelgrid.simulation.oracle import answer, grant
+from labelgrid.simulation.oracle import answer, grant, skip_unlabelled
 from labelgrid.simulation.runs import DONE, Run
 from labelgrid.simulation.study import Study
 from labelgrid.words import count_text
@@ -73,6 +73,7 @@ def create_run(
             if role != "train":
                 measured += images[split]
         grant(store, source, [Cell(image_id, task) for image_id in measured for task in tasks])
+        skip_unlabelled(store, source)
         if not any(count.labelled for count in store.counts(("heldout",)).values()):
             raise RecipeError(
                 f"The split '{study.test}' has no label of these tasks, "
@@ -145,7 +146,8 @@ def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: P
         images = Budget(plan.count(pool), "images")
         query.query(project, images, progress, strategy=FIRST, prelabels=False)
         return
-    cells = _planned_cells(project, run, study)
+    rows = project.store.find(_planned_cells(project, run, study))
+    cells = [cell for cell, row in rows.items() if row.state == State.MISSING]
     costs = {row.name: row.cost for row in project.store.tasks()}
     moves = [
         Move(
@@ -157,7 +159,6 @@ def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: P
             why=f"initial: {plan.plan}",
         )
         for cell in cells
-        if cell.task in costs
     ]
     with project.store.transaction("query"):
         row = project.open_round()

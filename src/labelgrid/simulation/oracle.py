@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from labelgrid.data.dataset import Source, nonempty_label
+from labelgrid.data.dataset import ListedDataset, Source, nonempty_label
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.ledger.store import Store
 from labelgrid.project.folder import ProjectFolder
@@ -46,6 +46,23 @@ def grant(store: Store, source: Source, cells: Iterable[Cell]) -> None:
                     why=NO_LABEL,
                 )
             )
+    with store.transaction("import"):
+        store.move(moves)
+
+
+def skip_unlabelled(store: Store, source: Source) -> None:
+    """Skip the cells of the pool of which a `ListedDataset` has no label: nobody can buy them."""
+    if not isinstance(source, ListedDataset):
+        return
+    labelled = source.labelled()
+    names = [task.name for task in store.tasks()]
+    moves = []
+    for row in store.images(("train",)):
+        cells = [Cell(row.image_id, name) for name in names]
+        for cell in cells:
+            if cell not in labelled:
+                moves.append(Move(cell=cell, to=State.REQUESTED))
+                moves.append(Move(cell=cell, to=State.SKIPPED, why=NO_LABEL))
     with store.transaction("import"):
         store.move(moves)
 

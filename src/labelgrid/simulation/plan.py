@@ -13,6 +13,7 @@ from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import earlier_values, kept_study, supplied_of
 from labelgrid.simulation.supplied_digests import SuppliedDigests
 from labelgrid.simulation.validate import check_weights, validate_study
+from labelgrid.words import count_text, duration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,19 @@ class StudyPlan:
             done = sum(job.max_work.steps) - left if seconds else 0
             paces.append(Pace(arm=job.run.name, seconds=seconds, done=done, left=left))
         return seconds_left(paces, self.at_once)
+
+    @property
+    def work(self) -> str:
+        """All remaining work in a sentence, with its time where it is known."""
+        networks = count_text(sum(len(work.steps) for work in self.left.values()), "network")
+        runs = count_text(self.runs, "run trains", "runs train")
+        work = f"{runs} {networks}: {self.steps:,} steps at most, {self.at_once} runs at a time"
+        if self.seconds is None:
+            return (
+                f"{work}. The time is known after the first steps of the first runs, as ETA; "
+                "stopping and resuming loses nothing."
+            )
+        return f"{work}, about {duration(self.seconds)} at the rate of the finished steps."
 
 
 @note_unchanged("Nothing was run.")

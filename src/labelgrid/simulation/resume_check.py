@@ -7,12 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.errors import ProjectError
+from labelgrid.project.folder import SETTINGS
 from labelgrid.simulation.plugin_code import changed_plugins
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.results import keys_with_records, recorded_runs
 from labelgrid.simulation.run_identity import Identities, differences
 from labelgrid.simulation.runs import Run, has_work, runs_of
-from labelgrid.simulation.study import KEPT, LOCK, Study, code_of, earlier_values, kept_study
+from labelgrid.simulation.study import (
+    KEPT,
+    LOCK,
+    OWN_FILE,
+    OWN_LABELS,
+    Study,
+    code_of,
+    earlier_values,
+    kept_study,
+)
 from labelgrid.words import join_names
 
 #: The fields of a study that select, end, show or explain runs, and change none.
@@ -78,7 +88,7 @@ def check_same(
     values = request.to_json()
     earlier = earlier_values(request.out)
     if earlier is None:
-        _check_folder(request.out)
+        check_folder(request.out)
         return values | identities.with_images(images).as_json()
     old = kept_study(earlier, request.out)
     started = _started(old, request.out)
@@ -100,9 +110,13 @@ def check_same(
     return values | now.as_json()
 
 
-def _check_folder(out: Path) -> None:
-    """Refuse a folder without a study that holds other files."""
-    if out.is_dir() and any(_is_foreign(path.name) for path in out.iterdir()):
+def check_folder(out: Path) -> None:
+    """Refuse a folder without a study that holds other files.
+
+    Raises:
+        ProjectError: it does.
+    """
+    if out.is_dir() and any(_is_foreign(path) for path in out.iterdir()):
         raise ProjectError(
             "The folder holds other files than runs of a study.",
             where=str(out),
@@ -111,9 +125,12 @@ def _check_folder(out: Path) -> None:
         )
 
 
-def _is_foreign(name: str) -> bool:
-    """Whether a file without a study is neither the lock nor the rest of a killed call."""
-    return name != LOCK and not (name.startswith(".") and name.endswith(".part"))
+def _is_foreign(path: Path) -> bool:
+    """Whether a file without a study is neither of a new study nor the rest of a killed call."""
+    if path.name == OWN_LABELS:
+        return not (path / SETTINGS).is_file()
+    is_rest = path.name.startswith(".") and path.suffix in (".part", ".partial")
+    return path.name not in (LOCK, OWN_FILE) and not is_rest
 
 
 def _started(study: Study, out: Path) -> set[str]:

@@ -101,6 +101,8 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     plan = plan_study(request)
     if plan.note:
         progress.say(plan.note)
+    if plan.runs:
+        progress.say(plan.work)
     request = plan.request
     out = request.out
     jobs = {}

@@ -35,6 +35,9 @@ Kind = Literal["start", "strategy", "full", "single"]
 #: Files of a study's folder: the study, and how its runs ended.
 KEPT = "study.json"
 ENDINGS = "runs.json"
+#: Of a study of a project's own labels: its file, and the copy of the labelled part of the project.
+OWN_FILE = "study.toml"
+OWN_LABELS = "labelled"
 #: Exists while a process works on the study.
 LOCK = ".lock"
 
