@@ -210,6 +210,7 @@ NAMESAKES = (
     *("add", "task", "cancel", "export", "remove", "unlabel", "request", "skip"),
     *("verify", "status", "cells", "log", "undo"),
     *("fit", "score", "query", "predict", "evaluate", "audit", "relate", "control", "advise"),
+    "time",
 )
 #: Each command that stands on a call.
 CALLS = {
@@ -225,7 +226,7 @@ CALLS = {
 OF_COMMANDS = {"json", "csv", "trust", "task_file"}
 OWN_CALLS = {"remove": "restore", "simulate": "dry_run"}
 #: Keys of [simulate], which `labelgrid.simulate` takes all.
-OF_STUDIES = {"strategies", "only", "seeds", "rounds", "single"}
+OF_STUDIES = {"strategies", "only", "seeds", "rounds", "initial", "budget", "unit", "single"}
 #: Arguments of calls alone.
 OF_CALLS = {"self", "progress", "study", "options"}
 #: Commands that say otherwise what they do: in words of the command line.

@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.rounds.derived_predictions import Derived
     from labelgrid.rounds.query import QueryResult
     from labelgrid.rounds.relate import Related
+    from labelgrid.rounds.round_times import RoundTimes
     from labelgrid.score.table import Table
 
 #: One or several paths of files or folders.
@@ -657,6 +658,15 @@ class Project(ProjectContents):
 
         with self._job() as progress:
             return compare_with_control(self._project, seeds, progress)
+
+    def time(self) -> "RoundTimes":
+        """Measure how long a round takes on this machine, by recipe, and say which recipe fits.
+
+        Times a few training steps with random weights on the project's images; changes nothing.
+        """
+        from labelgrid.rounds.round_times import round_times
+
+        return round_times(self._project, self._progress)
 
     def advise(self, *, budget: float | None = None) -> "Advised":
         """Say which labels to buy next, what they may gain, and what else would help.

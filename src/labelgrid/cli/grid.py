@@ -183,6 +183,7 @@ def _show_new(project: "Project") -> None:
     words = ("task", folder, "TASK", "--set", "cost=2")
     example = command(*words)
     screen.say(f"  If your costs or label files differ: {example}, for example.")
+    screen.say(f"  How long a round takes here, and which recipe fits: {command('time', folder)}")
     for line in project.warnings():
         screen.say(f"  {line}")
     if counts.heldout:

@@ -1,4 +1,4 @@
-"""Commands that show what was found: report, verify, audit, advise, relate, list."""
+"""Commands that show what was found: report, verify, audit, time, advise, relate, list."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,12 +9,13 @@ from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson
 from labelgrid.cli.opening import open_project
 from labelgrid.errors import note_unchanged
-from labelgrid.words import count_text, join_names
+from labelgrid.words import count_text, duration, join_names
 
 if TYPE_CHECKING:
     from labelgrid.project.relation_trust import RelationRow
     from labelgrid.relations.agreement import Measured
     from labelgrid.rounds.relate import Related
+    from labelgrid.rounds.round_times import RecipeTime
     from labelgrid.rounds.supplier_trust import SupplierRow
 
 #: The rows of the table of an audit.
@@ -129,6 +130,42 @@ def audit(
             f"Not compared, as they cannot be read or have no valid pixel: "
             f"{join_names(audited.unread)}."
         )
+
+
+def time(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")],
+    json: AsJson = False,
+) -> None:
+    """Measure how long a round takes on this machine, by recipe, and say which recipe fits.
+
+    Times a few training steps with random weights; changes nothing.
+
+    Example: [bold]labelgrid time flat[/]
+    """
+    from dataclasses import asdict
+
+    with open_project(folder) as project:
+        times = project.time()
+    if json:
+        screen.print_json(asdict(times))
+        return
+    rows = [_time_row(each) for each in times.times]
+    columns = ["recipe", "size", "steps", "s a step", "s an image", "a round", "GPU memory"]
+    screen.print_table("", columns, rows)
+    if times.for_gpu:
+        screen.say(f"For a GPU, which this machine lacks: {join_names(times.for_gpu)}.")
+    screen.say(
+        f"Fits: {times.fits}. A round is one training with every label of the pool, and one "
+        "prediction of the images that are measured or scored."
+    )
+
+
+def _time_row(each: "RecipeTime") -> list[str]:
+    """The row of a recipe: its times in words."""
+    memory = "" if each.memory is None else f"{each.memory / 2**30:.1f} GiB"
+    size = "x".join(map(str, each.size))
+    seconds = [f"{each.step_seconds:.3g}", f"{each.image_seconds:.3g}"]
+    return [each.recipe, size, f"{each.steps:,}", *seconds, duration(each.seconds), memory]
 
 
 def advise(
@@ -267,6 +304,7 @@ def register(app: typer.Typer) -> None:
     app.command()(report)
     app.command()(verify)
     app.command()(audit)
+    app.command()(time)
     app.command()(advise)
     app.command()(relate)
     app.command("list")(list_)

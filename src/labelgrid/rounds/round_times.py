@@ -1,0 +1,226 @@
+"""Measures how long a round takes on this machine, by recipe, and says which recipe fits."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from statistics import median
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from labelgrid.data.dataset import ImageSource
+from labelgrid.formats.codec import LabelArray, codec
+from labelgrid.progress import Progress, Silent
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.settings import RECIPE
+from labelgrid.recipes.resolve import build_plugin, chain, load_recipe, recipe_files
+from labelgrid.rounds.context import RoundContext, context_for_recipe, recipe_of
+from labelgrid.rounds.models import network_of
+from labelgrid.rounds.round_scores import strategy_of
+from labelgrid.tasks.task import TaskDef
+from labelgrid.train.evaluate import predictions
+from labelgrid.train.model import TrainedModel
+from labelgrid.train.objective import fixed_weights, supervised_loss
+from labelgrid.train.plan import Plan
+from labelgrid.train.trainer import Trainer
+
+#: A recipe fits whose round takes at most these seconds.
+LONGEST = 900.0
+#: So many steps are timed after a first one, or as many as begin within these seconds.
+STEPS = 4
+SECONDS = 4.0
+#: The number of images that a network predicts.
+PREDICTED = 4
+#: The precision of recipes that run on any machine.
+ANY_MACHINE = "32-true"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeTime:
+    """How long a round with a recipe takes.
+
+    Args:
+        recipe: its name; with `changes`, that of the project.
+        size: the height and width of the network's input.
+        steps: the optimiser steps of a training with every label of the pool.
+        step_seconds: of a step, with reading its images in this process.
+        image_seconds: of the prediction of an image, with reading it.
+        seconds: of a round: the training, and one prediction of each image that is measured or
+            scored. Some strategies predict more often.
+        memory: the most bytes that a step had allocated on the GPU; None on a CPU.
+    """
+
+    recipe: str
+    size: tuple[int, int]
+    steps: int
+    step_seconds: float
+    image_seconds: float
+    seconds: float
+    memory: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundTimes:
+    """How long rounds take on this machine.
+
+    Args:
+        times: the project's recipe first, then the shipped ones.
+        fits: of the recipes with the network to start with, the largest whose round takes at most
+            15 minutes; the fastest if there is none.
+        for_gpu: the shipped recipes that need a GPU, which this machine lacks.
+    """
+
+    times: Sequence[RecipeTime]
+    fits: str
+    for_gpu: Sequence[str]
+
+
+@dataclass(frozen=True)
+class TimedImages:
+    """The images of a project with made labels of all tasks: a `Source`."""
+
+    data: ImageSource
+
+    def images(self) -> Sequence[str]:
+        """As `ImageSource.images`."""
+        return self.data.images()
+
+    def image(self, image_id: str) -> NDArray[np.uint8]:
+        """As `ImageSource.image`."""
+        return self.data.image(image_id)
+
+    def label(self, image_id: str, task: TaskDef) -> LabelArray:
+        """A label whose values are all 1."""
+        size = self.data.image(image_id).shape[:2]
+        channels = codec(task.spec.codec).CHANNELS
+        return LabelArray(np.ones((*size, channels), np.float32), np.ones(size, np.bool_))
+
+
+def round_times(project: ProjectFolder, progress: Progress) -> RoundTimes:
+    """Time a few steps with random weights on the project's images; nothing is written.
+
+    Terms are left out, and images are read without worker processes.
+
+    Raises:
+        LabelgridError: the recipe is wrong, or an image cannot be read.
+    """
+    own = project.settings.recipe
+    contexts = {own: context_for_recipe(project, recipe_of(project))}
+    for name in _shipped():
+        if name not in contexts:
+            contexts[name] = replace(contexts[own], recipe=load_recipe(name))
+    for_gpu = [name for name in contexts if name != own and _lacks_gpu(contexts[name])]
+    timed = [name for name in contexts if name not in for_gpu]
+    progress.start("Timing steps", len(timed), "recipes")
+    times = []
+    for name in timed:
+        times.append(_time(name, contexts[name]))
+        progress.advance()
+    network = load_recipe(RECIPE).network.name
+    first = [each for each in times if contexts[each.recipe].recipe.network.name == network]
+    return RoundTimes(times=times, fits=_fitting(first or times), for_gpu=for_gpu)
+
+
+def _shipped() -> list[str]:
+    """The shipped recipes of campaigns: neither of studies nor of papers."""
+    names = []
+    for name, path in recipe_files().items():
+        is_study = any("simulate" in tables for tables in chain(path))
+        if path.parent.name == "recipes" and not is_study:
+            names.append(name)
+    return names
+
+
+def _lacks_gpu(context: RoundContext) -> bool:
+    """Whether a recipe is for a GPU, and there is none."""
+    return context.recipe.train.precision != ANY_MACHINE and not torch.cuda.is_available()
+
+
+def _fitting(times: Sequence[RecipeTime]) -> str:
+    """The recipe with the longest round that is short enough; the fastest if none is."""
+    short = [each for each in times if each.seconds <= LONGEST]
+    if short:
+        return max(short, key=lambda each: each.seconds).recipe
+    return min(times, key=lambda each: each.seconds).recipe
+
+
+def _time(name: str, context: RoundContext) -> RecipeTime:
+    """Time the steps and predictions of a recipe."""
+    project = context.project
+    recipe = context.recipe
+    images = project.store.count_images(("train",))
+    tasks = len(context.tasks)
+    steps = recipe.train.length(images, images * tasks, tasks)
+    plan = _plan(context)
+    trainer = Trainer(plan)
+    is_on_gpu = trainer.fabric.device.type == "cuda"
+    if is_on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    step_seconds = _step_seconds(trainer)
+    image_seconds = _image_seconds(context, plan)
+    predicted = project.store.count_images(("heldout",))
+    if strategy_of(project)[1].needs:
+        predicted += images
+    return RecipeTime(
+        recipe=name,
+        size=recipe.data.size,
+        steps=steps,
+        step_seconds=step_seconds,
+        image_seconds=image_seconds,
+        seconds=steps * step_seconds + predicted * image_seconds,
+        memory=torch.cuda.max_memory_allocated() if is_on_gpu else None,
+    )
+
+
+def _plan(context: RoundContext) -> Plan:
+    """The plan of a training whose passes are one step each."""
+    recipe = context.recipe
+    options = replace(
+        recipe.train,
+        steps=STEPS + 1,
+        label_visits=0,
+        images="labelled",
+        labelled_share=0.0,
+        workers=0,
+    )
+    image_ids = list(context.source.images())[: options.batch]
+    reduce = partial(supervised_loss, reduction=recipe.objective.reduction)
+    weights = fixed_weights(context.tasks, recipe.objective)
+    return Plan(
+        network=network_of(context, None, pretrained=False),
+        tasks=context.tasks,
+        definitions=context.definitions,
+        source=TimedImages(context.source),
+        train=image_ids,
+        val=(),
+        data=recipe.data,
+        options=options,
+        objective=recipe.objective,
+        balancer=build_plugin("balance", recipe.balance, weights, reduce),
+        seed=context.seed,
+        labels=dict.fromkeys(image_ids, frozenset(context.tasks)),
+    )
+
+
+def _step_seconds(trainer: Trainer) -> float:
+    """The median time of a step, without the first one, which prepares the device."""
+    seconds: list[float] = []
+    for _ in range(STEPS + 1):
+        seconds.append(trainer.run_epoch(Silent())["seconds"])
+        if sum(seconds) > SECONDS and len(seconds) > 1:
+            break
+    return median(seconds[1:])
+
+
+def _image_seconds(context: RoundContext, plan: Plan) -> float:
+    """The time that the prediction of an image takes."""
+    image_ids = plan.train[:PREDICTED]
+    started = time.perf_counter()
+    model = TrainedModel(network=plan.network, terms={})
+    for _ in predictions(
+        model, context.definitions, plan.source, image_ids, data=context.recipe.data
+    ):
+        pass
+    return (time.perf_counter() - started) / len(image_ids)
