@@ -23,6 +23,7 @@ from tests.studies import make_data, make_recipe
 from tests.support import make_dataset
 
 COVERS = [
+    "labelgrid.api.cells",
     "labelgrid.api.contents",
     "labelgrid.api.places",
     "labelgrid.api.project",

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelgrid.errors import LabelgridError, LedgerError, UsageError, command
-from labelgrid.ledger.grid import Cell, Pick, Split, State
+from labelgrid.api.cells import CellContents
+from labelgrid.errors import LabelgridError, LedgerError
+from labelgrid.ledger.grid import Cell, Pick, Split
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
-from labelgrid.ledger.store import CellRow
-from labelgrid.progress import Progress, Silent
-from labelgrid.project.cell_names import named_cells
 from labelgrid.project.cell_table import StateName, each_cell
-from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_order import image_orders, ordered_names
 from labelgrid.words import count_text
 
@@ -20,10 +17,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     import numpy as np
     from numpy.typing import NDArray
 
-    from labelgrid.annotate.answers import Fault
-    from labelgrid.formats.codec import LabelArray
     from labelgrid.project.class_rows import ClassRow
-    from labelgrid.tasks.task import TaskDef
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +59,7 @@ class ChangedCells:
     heldout: Sequence[Cell]
 
 
-class ProjectContents:
+class ProjectContents(CellContents):
     """What a project holds; each value is read when it is asked for.
 
     Args:
@@ -73,32 +67,11 @@ class ProjectContents:
         progress: receives the progress of long work; None: silent.
     """
 
-    def __init__(self, folder: ProjectFolder, progress: Progress | None = None) -> None:
-        if isinstance(folder, str | Path):
-            raise UsageError(
-                "A project is opened by a function of its own.",
-                next_step=f"Use Project.open({str(folder)!r}).",
-            )
-        #: What the last `create`, `add` or `predict` with `leave_out` could not read.
-        self.left_out: Sequence[Fault] = ()
-        self._project = folder
-        self._progress = progress or Silent()
-
     def __repr__(self) -> str:
         try:
             return f"<Project {self.folder}: {self.counts()}>"
         except LabelgridError as error:
             return f"<Project {self.folder}: {error.what}>"
-
-    @property
-    def folder(self) -> Path:
-        """The project's folder."""
-        return self._project.folder
-
-    @property
-    def tasks(self) -> "dict[str, TaskDef]":
-        """The tasks by name, in the order they were added."""
-        return self._project.tasks()
 
     def counts(self) -> Counts:
         """The number of images, tasks, labels and rounds."""
@@ -243,44 +216,6 @@ class ProjectContents:
 
         return class_rows(measured_rounds(self.folder, newest=2))
 
-    def history(self, cell: str | Cell) -> list[dict[str, Any]]:
-        """All that happened to a cell, the first event first.
-
-        Also to one of a removed image or of a dropped task.
-
-        Args:
-            cell: an image and a task as `IMAGE:TASK`.
-
-        Returns:
-            `event` (its number), `at` (UTC), `command`, `before`, `after` (states), `round`, `why`,
-            `cost`, `seconds`, `annotator` and `path` (of the label's file, or "").
-
-        Raises:
-            LedgerError: there is no such cell.
-        """
-        named = self._named_cell(cell, removed=True)
-        history = self._project.store.history(named)
-        if not history:
-            self._cell_row(named)  # refuses an unknown cell
-        events = []
-        for event in history:
-            move = event.move
-            values = {
-                "event": event.id,
-                "at": event.operation.at,
-                "command": event.operation.command,
-                "before": event.before.name.lower(),
-                "after": move.to.name.lower(),
-                "round": move.round,
-                "why": move.why,
-                "cost": move.cost,
-                "seconds": move.seconds,
-                "annotator": move.annotator,
-                "path": move.path,
-            }
-            events.append(values)
-        return events
-
     def log(self, cell: str = "", *, last: int = 20) -> list[dict[str, Any]]:
         """Show the newest operations of a project, or all that happened to a cell.
 
@@ -302,30 +237,6 @@ class ProjectContents:
         from labelgrid.project.operation_log import operation_rows
 
         return self.history(cell) if cell else operation_rows(self._project, last)
-
-    def label(self, cell: str | Cell) -> "LabelArray":
-        """The label of a cell, given as `IMAGE:TASK`, as arrays.
-
-        Returns:
-            `value` [h, w, c] (classes or float32) and `valid` [h, w]; where not valid, a value
-            means nothing.
-
-        Raises:
-            LedgerError: there is no such cell, or it has no label.
-            LabelError: its file is missing, or has changed since its import.
-        """
-        from labelgrid.project.sources import dataset_of
-        from labelgrid.project.stored_labels import read_stored_label
-
-        row = self._labelled_row(cell)
-        task = self.tasks[row.cell.task]
-        oracle = self._project.settings.oracle
-        if oracle is None:
-            return read_stored_label(self._project, row, task)
-        label = dataset_of(oracle).label(row.cell.image_id, task)
-        if label is None:
-            raise LedgerError("The data set has lost this label.", where=str(oracle.root))
-        return label
 
     def image(self, image_id: str) -> "NDArray[np.uint8]":
         """An image as RGB, uint8 [h, w, 3], upright.
@@ -366,42 +277,3 @@ class ProjectContents:
                 next_step=f"Its rounds are: {', '.join(map(str, numbers)) or 'none yet'}.",
             )
         return read_picks(self._project.round_folder(round))
-
-    def _labelled_row(self, cell: str | Cell) -> CellRow:
-        """The row of a cell with a label."""
-        row = self._cell_row(cell)
-        cell = row.cell
-        if row.state != State.LABELLED:
-            raise LedgerError(
-                f"'{cell.image_id}:{cell.task}' has no label: it is {row.state.name.lower()}.",
-                where=str(self.folder),
-                next_step='`cells(state="labelled")` lists the cells with a label.',
-            )
-        return row
-
-    def _cell_row(self, cell: str | Cell) -> CellRow:
-        """The row of a cell, given as `IMAGE:TASK` or as a pair."""
-        named = self._named_cell(cell)
-        row = self._project.store.find([named]).get(named)
-        if row is None:
-            raise self._no_cell(f"{named.image_id}:{named.task}")
-        return row
-
-    def _named_cell(self, cell: str | Cell, *, removed: bool = False) -> Cell:
-        """The cell that is given as `IMAGE:TASK` or as a pair; the project may not have it."""
-        if isinstance(cell, Cell):
-            return cell
-        if isinstance(cell, tuple):
-            return Cell(*cell)
-        cells = named_cells(self._project, [cell], removed=removed)
-        if cell not in cells:
-            raise self._no_cell(cell)
-        return cells[cell]
-
-    def _no_cell(self, name: str) -> LedgerError:
-        return LedgerError(
-            f"The project has no cell '{name}'.",
-            where=str(self.folder),
-            next_step="A cell is IMAGE:TASK, such as room/0003.png:depth; "
-            f"`{command('cells', self.folder)}` lists all.",
-        )

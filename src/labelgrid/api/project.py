@@ -3,7 +3,7 @@
 The command line stands on it: each method does the work of the command of its name.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from labelgrid.project.settings import RECIPE, STRATEGY, Settings, resolve_recip
 if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.annotate.answers import Fault
     from labelgrid.annotate.import_options import Keep
+    from labelgrid.formats.codec import LabelArray
     from labelgrid.project.export import Exported
     from labelgrid.project.extend import Added
     from labelgrid.project.grid_sheet import DrawnSheet
@@ -336,6 +337,54 @@ class Project(ProjectContents):
             dry_run=dry_run,
             progress=self._progress,
         )
+
+    def import_label(
+        self,
+        cell: str | Cell,
+        label: "Place | Callable[[], LabelArray]",
+        *,
+        seconds: float | None = None,
+        annotator: str = "",
+        accept: bool = False,
+        confirm: Callable[[], object] = lambda: None,
+    ) -> "Imported":
+        """Import the label of one cell, which replaces the label that it has.
+
+        Args:
+            cell: an image and a task as `IMAGE:TASK`.
+            label: the label's file, or a function that returns the label as arrays.
+            seconds: how long the label took; None: not known.
+            annotator: who made it; empty: not known.
+            accept: import it even if it looks wrong beside other labels.
+            confirm: called once the label is found right, while nobody else can change the cell;
+                its error stops the import.
+
+        Raises:
+            LabelgridError: the label cannot be imported.
+        """
+        from labelgrid.annotate.answers import Answer
+        from labelgrid.project.import_one import import_one
+
+        given = Path(label) if isinstance(label, str) else label
+        answer = Answer(
+            cell=self._cell_row(cell).cell,
+            where=given.name if isinstance(given, Path) else "the drawn label",
+            label=given,
+            seconds=seconds,
+            annotator=annotator,
+        )
+        return import_one(self._project, answer, self._progress, accept=accept, confirm=confirm)
+
+    def note(self, cell: str | Cell, text: str) -> None:
+        """Write a note on a cell: one paragraph.
+
+        Raises:
+            LedgerError: there is no such cell.
+            UsageError: the note is empty or too long.
+        """
+        from labelgrid.project.cell_notes import add_note
+
+        add_note(self._project, self._cell_row(cell).cell, text)
 
     def fit(
         self,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import ProjectError
 from labelgrid.files import atomic_write, open_regular
+from labelgrid.ledger.grid import Cell
 
 #: The file name of a pool's score table.
 FILE = "scores.parquet"
@@ -254,6 +255,29 @@ def read_statistic(path: Path, name: str) -> Table:
             stamp=metadata["stamp"],
             axes={name: axis},
         )
+
+
+def read_cell(path: Path, cell: Cell) -> dict[str, float]:
+    """The statistics of a cell and of its image in a score table; other rows are not kept.
+
+    Empty without a row of the image.
+
+    Raises:
+        ProjectError: the file is not a score table.
+    """
+    names = statistic_names(path)
+    with _reading(path), open_regular(path) as source:
+        present = pq.read_schema(source).names
+        columns = {}
+        for name in names:
+            column = name if name in present else f"{name}/{cell.task}"
+            if column in present:  # the task may be newer than the scores
+                columns[name] = column
+        wanted = [("image", "=", cell.image_id)]
+        rows = pq.read_table(source, columns=list(columns.values()), filters=wanted)
+    if not rows.num_rows:
+        return {}
+    return {name: rows[column][0].as_py() for name, column in columns.items()}
 
 
 def read_stamp(path: Path) -> Mapping[str, str]:

@@ -58,6 +58,11 @@ class Overview:
         self.valid = 0
 
     @property
+    def unit(self) -> str:
+        """What follows a number of these labels."""
+        return ""
+
+    @property
     def share_valid(self) -> float:
         """The share of pixels that are valid."""
         return self.valid / max(self.pixels, 1)

@@ -144,7 +144,7 @@ class DistanceOverview(Overview):
 
     @property
     def unit(self) -> str:
-        """What follows a number."""
+        """As `Overview.unit`."""
         return "" if self.options.disparity else " m"
 
     def add(self, image_id: str, label: LabelArray) -> None:

@@ -1,0 +1,236 @@
+"""Provides what a project holds of a cell: its label, its history, and what else is known."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labelgrid.errors import LedgerError, UsageError, command
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.store import CellRow
+from labelgrid.progress import Progress, Silent
+from labelgrid.project.cell_names import named_cells
+from labelgrid.project.folder import ProjectFolder
+
+if TYPE_CHECKING:  # each method imports the modules that it needs
+    from collections.abc import Sequence
+
+    from labelgrid.annotate.answers import Fault
+    from labelgrid.formats.codec import LabelArray
+    from labelgrid.project.cell_notes import CellNote
+    from labelgrid.project.other_labels import OtherLabel
+    from labelgrid.tasks.task import TaskDef
+
+
+class CellContents:
+    """What a project holds of a cell; each value is read when it is asked for.
+
+    Args:
+        folder: an opened project folder.
+        progress: receives the progress of long work; None: silent.
+    """
+
+    def __init__(self, folder: ProjectFolder, progress: Progress | None = None) -> None:
+        if isinstance(folder, str | Path):
+            raise UsageError(
+                "A project is opened by a function of its own.",
+                next_step=f"Use Project.open({str(folder)!r}).",
+            )
+        #: What the last `create`, `add` or `predict` with `leave_out` could not read.
+        self.left_out: Sequence[Fault] = ()
+        self._project = folder
+        self._progress = progress or Silent()
+
+    @property
+    def folder(self) -> Path:
+        """The project's folder."""
+        return self._project.folder
+
+    @property
+    def tasks(self) -> "dict[str, TaskDef]":
+        """The tasks by name, in the order they were added."""
+        return self._project.tasks()
+
+    def cell(self, name: str) -> Cell:
+        """The cell that is named as `IMAGE:TASK`.
+
+        Raises:
+            LedgerError: there is no such cell.
+        """
+        return self._cell_row(name).cell
+
+    def history(self, cell: str | Cell) -> list[dict[str, Any]]:
+        """All that happened to a cell, the first event first.
+
+        Also to one of a removed image or of a dropped task.
+
+        Args:
+            cell: an image and a task as `IMAGE:TASK`.
+
+        Returns:
+            `event` (its number), `at` (UTC), `command`, `before`, `after` (states), `round`, `why`,
+            `cost`, `seconds`, `annotator` and `path` (of the label's file, or "").
+
+        Raises:
+            LedgerError: there is no such cell.
+        """
+        named = self._named_cell(cell, removed=True)
+        history = self._project.store.history(named)
+        if not history:
+            self._cell_row(named)  # refuses an unknown cell
+        events = []
+        for event in history:
+            move = event.move
+            values = {
+                "event": event.id,
+                "at": event.operation.at,
+                "command": event.operation.command,
+                "before": event.before.name.lower(),
+                "after": move.to.name.lower(),
+                "round": move.round,
+                "why": move.why,
+                "cost": move.cost,
+                "seconds": move.seconds,
+                "annotator": move.annotator,
+                "path": move.path,
+            }
+            events.append(values)
+        return events
+
+    def label(self, cell: str | Cell) -> "LabelArray":
+        """The label of a cell, given as `IMAGE:TASK`, as arrays.
+
+        Returns:
+            `value` [h, w, c] (classes or float32) and `valid` [h, w]; where not valid, a value
+            means nothing.
+
+        Raises:
+            LedgerError: there is no such cell, or it has no label.
+            LabelError: its file is missing, or has changed since its import.
+        """
+        from labelgrid.project.sources import dataset_of
+        from labelgrid.project.stored_labels import read_stored_label
+
+        row = self._labelled_row(cell)
+        task = self.tasks[row.cell.task]
+        oracle = self._project.settings.oracle
+        if oracle is None:
+            return read_stored_label(self._project, row, task)
+        label = dataset_of(oracle).label(row.cell.image_id, task)
+        if label is None:
+            raise LedgerError("The data set has lost this label.", where=str(oracle.root))
+        return label
+
+    def other_labels(self, cell: str | Cell) -> "list[OtherLabel]":
+        """What else is known of a cell's label: predicted, derived from others, or supplied.
+
+        Args:
+            cell: an image and a task as `IMAGE:TASK`.
+
+        Raises:
+            LedgerError: there is no such cell.
+        """
+        from labelgrid.project.other_labels import other_labels
+
+        return other_labels(self._project, self._cell_row(cell).cell, self.label)
+
+    def statistics(self, cell: str | Cell) -> dict[str, float]:
+        """The statistics of a cell and of its image that were scored last, by name.
+
+        Raises:
+            LedgerError: there is no such cell.
+        """
+        from labelgrid.project.known_uncertainty import cell_statistics
+
+        return cell_statistics(self._project, self._cell_row(cell).cell)
+
+    def uncertainty_map(self, cell: str | Cell) -> Path | None:
+        """The picture of the uncertainty that a round drew of a picked cell, if one did.
+
+        Raises:
+            LedgerError: there is no such cell.
+        """
+        from labelgrid.project.known_uncertainty import uncertainty_map
+
+        return uncertainty_map(self._project, self._cell_row(cell).cell)
+
+    def next_request(self, cell: str | Cell) -> Cell | None:
+        """The open request of the same task after that of a cell, in their order; None: no other.
+
+        Raises:
+            LedgerError: there is no such cell.
+        """
+        from labelgrid.project.requests import open_requests
+
+        here = self._cell_row(cell).cell
+        requests = [each for each in open_requests(self._project) if each.task == here.task]
+        if here in requests:
+            place = requests.index(here)
+            requests = requests[place + 1 :] + requests[:place]
+        return next(iter(requests), None)
+
+    def notes(self, cell: str | Cell) -> "list[CellNote]":
+        """The notes that people wrote on a cell, the first one first.
+
+        Raises:
+            LedgerError: there is no such cell.
+        """
+        from labelgrid.project.cell_notes import read_notes
+
+        return read_notes(self._project, self._cell_row(cell).cell)
+
+    def image_file(self, image_id: str) -> Path:
+        """The file of an image.
+
+        Raises:
+            LedgerError: the id is unknown.
+        """
+        return Path(self._project.store.image(image_id).root) / image_id
+
+    def image_size(self, image_id: str) -> tuple[int, int]:
+        """The height and width of an image, upright.
+
+        Raises:
+            LedgerError: the id is unknown.
+            ImageError: its size is not known, and its file cannot be read.
+        """
+        from labelgrid.project.image_files import size_of
+
+        return size_of(self._project.store.image(image_id))
+
+    def _labelled_row(self, cell: str | Cell) -> CellRow:
+        """The row of a cell with a label."""
+        row = self._cell_row(cell)
+        cell = row.cell
+        if row.state != State.LABELLED:
+            raise LedgerError(
+                f"'{cell.image_id}:{cell.task}' has no label: it is {row.state.name.lower()}.",
+                where=str(self.folder),
+                next_step='`cells(state="labelled")` lists the cells with a label.',
+            )
+        return row
+
+    def _cell_row(self, cell: str | Cell) -> CellRow:
+        """The row of a cell, given as `IMAGE:TASK` or as a pair."""
+        named = self._named_cell(cell)
+        row = self._project.store.find([named]).get(named)
+        if row is None:
+            raise self._no_cell(f"{named.image_id}:{named.task}")
+        return row
+
+    def _named_cell(self, cell: str | Cell, *, removed: bool = False) -> Cell:
+        """The cell that is given as `IMAGE:TASK` or as a pair; the project may not have it."""
+        if isinstance(cell, Cell):
+            return cell
+        if isinstance(cell, tuple):
+            return Cell(*cell)
+        cells = named_cells(self._project, [cell], removed=removed)
+        if cell not in cells:
+            raise self._no_cell(cell)
+        return cells[cell]
+
+    def _no_cell(self, name: str) -> LedgerError:
+        return LedgerError(
+            f"The project has no cell '{name}'.",
+            where=str(self.folder),
+            next_step="A cell is IMAGE:TASK, such as room/0003.png:depth; "
+            f"`{command('cells', self.folder)}` lists all.",
+        )

@@ -1,0 +1,106 @@
+"""Imports the label of one cell, as a person hands it in; the checks are those of any import."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labelgrid.annotate.answers import Answer, Answers, Fault
+from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.import_options import ImportOptions
+from labelgrid.annotate.matching import wrong_extension
+from labelgrid.errors import LabelError
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_labels import LabelImport, refuse_changes
+from labelgrid.project.imported import Imported
+from labelgrid.project.validate_labels import UNCHANGED, ValidatedLabels
+
+
+def import_one(
+    project: ProjectFolder,
+    answer: Answer,
+    progress: Progress,
+    *,
+    accept: bool = False,
+    confirm: Callable[[], object] = lambda: None,
+) -> Imported:
+    """Import the label of one cell; it replaces the cell's label, whose file and event are kept.
+
+    Args:
+        project: the project.
+        answer: the label.
+        progress: reports what is checked.
+        accept: import it even if it looks wrong beside other labels.
+        confirm: called in the transaction that labels the cell; its error stops the import.
+
+    Raises:
+        SuspiciousImport: it looks wrong.
+        LabelError: it cannot be imported.
+    """
+    with refuse_changes(project):
+        run = OneLabelImport(
+            project=project,
+            source=Path(answer.where),
+            answer=Path(answer.where),
+            format=None,
+            split=None,
+            replace=True,
+            accept=accept,
+            limit=0,
+            seed=0,
+            index=ProjectIndex(project.store, project.tasks(), ImportOptions()),
+            progress=progress,
+            given=answer,
+            confirm=confirm,
+        )
+        return run.carry_out()
+
+
+@dataclass(kw_only=True)
+class OneLabelImport(LabelImport):
+    """An import of the label of one cell.
+
+    Args:
+        given: the label.
+        confirm: as of `import_one`.
+    """
+
+    given: Answer
+    confirm: Callable[[], object]
+
+    def _receive(self) -> Answers:
+        return Answers(labels=[self.given])
+
+    def _validate(self, answers: Answers) -> ValidatedLabels:
+        """Validate the label; its fault is the error, since there is no list of them.
+
+        Raises:
+            LabelError: it cannot be imported.
+        """
+        self._refuse_extension()
+        validated = super()._validate(answers)
+        for fault in validated.faults:
+            raise _error(fault)
+        return validated
+
+    def _refuse_extension(self) -> None:
+        given = self.given
+        if isinstance(given.label, Path):
+            task = self.project.tasks()[given.cell.task]
+            fault = wrong_extension(given.label.name, given.where, given.cell, task)
+            if fault:
+                raise _error(fault)
+
+    def _keep(self, validated: ValidatedLabels, paths: Sequence[str]) -> None:
+        with self.project.store.transaction("import"):
+            self.confirm()
+            super()._keep(validated, paths)
+
+    def _draw(self, result: Imported, validated: ValidatedLabels, name: str) -> Imported:
+        """Draw nothing: the page shows the label."""
+        del validated, name
+        return result
+
+
+def _error(fault: Fault) -> LabelError:
+    return LabelError(fault.what, where=fault.where, next_step=fault.next_step, unchanged=UNCHANGED)

@@ -1,0 +1,33 @@
+"""Finds what the newest model was unsure of at a cell: its map of a round, and scored numbers.
+
+Loads no torch.
+"""
+
+from pathlib import Path
+
+from labelgrid.ledger.grid import Cell
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import SHOWN, read_picks
+from labelgrid.score.table import FILE, read_cell
+
+
+def uncertainty_map(project: ProjectFolder, cell: Cell) -> Path | None:
+    """The picture of the uncertainty that the newest round drew of a picked cell, if it did."""
+    for row in reversed(project.store.rounds()):
+        folder = project.round_folder(row.number)
+        if not (folder / "pictures").is_dir():
+            continue
+        for index, pick in enumerate(read_picks(folder)[:SHOWN]):
+            path = folder / "pictures" / f"{index:03d}-uncertainty.jpg"
+            if pick.cell == cell and path.is_file():
+                return path
+    return None
+
+
+def cell_statistics(project: ProjectFolder, cell: Cell) -> dict[str, float]:
+    """The statistics of a cell and of its image that were scored last, by name.
+
+    Empty if it was not scored then.
+    """
+    tables = sorted(project.folder.glob(f"rounds/*/scores/{FILE}"))
+    return read_cell(tables[-1], cell) if tables else {}

@@ -1,0 +1,129 @@
+"""Finds what else is known of a cell's label: predicted, derived from others, or supplied.
+
+Loads no torch.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from labelgrid.camera import Camera
+from labelgrid.data.cameras import read_cameras
+from labelgrid.formats.codec import LabelArray, check_digest
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.store import CellRow
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.image_files import size_of
+from labelgrid.project.requests import prelabel
+from labelgrid.project.suppliers import read_index, supplier_names
+from labelgrid.relations.bound import BoundRelation
+from labelgrid.tasks.task import TaskDef
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherLabel:
+    """A label of a cell that the ledger does not hold.
+
+    Args:
+        key: names it among those of the cell, such as "prelabel" or "supplied/moge-2".
+        name: what it is, for people.
+        version: the label changes only with this text.
+        read: reads it.
+    """
+
+    key: str
+    name: str
+    version: str
+    read: Callable[[], LabelArray]
+
+
+def other_labels(
+    project: ProjectFolder, cell: Cell, read_label: Callable[[Cell], LabelArray]
+) -> list[OtherLabel]:
+    """The labels of a cell that the ledger does not hold.
+
+    These are the model's prediction that its request came with, what follows from the image's other
+    labels by the relations that are on, and what suppliers gave, in their own numbers.
+
+    Args:
+        project: the project.
+        cell: the cell.
+        read_label: reads a label of the ledger.
+    """
+    task = project.tasks()[cell.task]
+    return [
+        *_predicted(project, cell, task),
+        *_derived(project, cell, read_label),
+        *_supplied(project, cell, task),
+    ]
+
+
+def _predicted(project: ProjectFolder, cell: Cell, task: TaskDef) -> Iterator[OtherLabel]:
+    row = project.store.find([cell])[cell]
+    path = prelabel(project, row, task)
+    if path:
+        yield OtherLabel(
+            key="prelabel",
+            name="prediction of the request",
+            version=f"{path} {path.stat().st_mtime_ns}",
+            read=partial(task.read_prediction, path),
+        )
+
+
+def _derived(
+    project: ProjectFolder, cell: Cell, read_label: Callable[[Cell], LabelArray]
+) -> Iterator[OtherLabel]:
+    relations = [relation for relation in project.relations() if relation.gives == cell.task]
+    if not relations:
+        return
+    labelled = project.store.cells(state=State.LABELLED, image_id=cell.image_id)
+    rows = {row.cell.task: row for row in labelled}
+    camera = _camera(project, cell.image_id)
+    for relation in relations:
+        if rows.keys() >= set(relation.reads) and (camera or not relation.needs_camera):
+            read = {name: rows[name] for name in relation.reads}
+            digests = [row.digest for row in read.values()]
+            yield OtherLabel(
+                key=f"derived/{relation.name}",
+                name=f"derived from {', '.join(relation.reads)}",
+                version=f"{relation.name} {digests} {camera} {project.settings}",
+                read=partial(_derive, relation, read, camera, read_label),
+            )
+
+
+def _camera(project: ProjectFolder, image_id: str) -> Camera | None:
+    """The camera that took an image, if the project's file says so."""
+    cameras = read_cameras(project.folder)
+    if cameras is None:
+        return None
+    row = project.store.image(image_id)
+    return cameras.camera(image_id, size_of(row), Path(row.root) / image_id)
+
+
+def _derive(
+    relation: BoundRelation,
+    rows: Mapping[str, CellRow],
+    camera: Camera | None,
+    read_label: Callable[[Cell], LabelArray],
+) -> LabelArray:
+    labels = {name: read_label(row.cell) for name, row in rows.items()}
+    return relation.label(labels, camera)
+
+
+def _supplied(project: ProjectFolder, cell: Cell, task: TaskDef) -> Iterator[OtherLabel]:
+    for name in supplier_names(project):
+        row = read_index(project, name).row(cell)
+        if row.state == State.LABELLED:
+            yield OtherLabel(
+                key=f"supplied/{name}",
+                name=f"supplied by {name}",
+                version=row.digest,
+                read=partial(_read_supplied, project, row, task),
+            )
+
+
+def _read_supplied(project: ProjectFolder, row: CellRow, task: TaskDef) -> LabelArray:
+    path = project.inside(row.path)
+    check_digest(path, row.digest)
+    return task.read(path)

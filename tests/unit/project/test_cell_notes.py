@@ -1,0 +1,42 @@
+"""Notes on cells: kept beside their events, and no change of a label."""
+
+import pytest
+
+from labelgrid import Project
+from labelgrid.errors import LedgerError, UsageError
+from labelgrid.project.cell_notes import MOST
+from tests.pages import cell_in, labelled_project
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return labelled_project(tmp_path_factory.mktemp("notes"), n=5)
+
+
+def test_notes_stay_with_their_cell_and_change_no_label(folder):
+    cell = cell_in(folder, "labelled", "depth")
+    with Project.open(folder) as project:
+        before = project.history(cell)
+        project.note(cell, "  the mirror\nis wrong ")
+        project.note(cell, "asked Ada")
+    with Project.open(folder) as project:
+        assert [note.text for note in project.notes(cell)] == ["the mirror is wrong", "asked Ada"]
+        assert project.notes(cell_in(folder, "labelled", "normals")) == []
+        assert project.history(cell) == before
+
+
+@pytest.mark.parametrize("text", ["", "   ", "x" * 1001, "a\x00b", "\u202e"])
+def test_a_note_is_one_paragraph_that_can_be_shown(folder, text):
+    with Project.open(folder) as project, pytest.raises(UsageError, match="Nothing was noted"):
+        project.note(cell_in(folder, "requested"), text)
+
+
+def test_a_cell_takes_so_many_notes_and_an_unknown_one_none(folder):
+    cell = cell_in(folder, "missing")
+    with Project.open(folder) as project:
+        for number in range(MOST):
+            project.note(cell, str(number))
+        with pytest.raises(UsageError, match="takes no more"):
+            project.note(cell, "one more")
+        with pytest.raises(LedgerError):
+            project.note("nothing:depth", "x")

@@ -1,0 +1,69 @@
+"""The label of one cell is imported with the checks of any import."""
+
+import numpy as np
+import pytest
+
+from labelgrid import Project
+from labelgrid.errors import LabelError
+from labelgrid.formats.codec import LabelArray
+from labelgrid.project.suspicion import SuspiciousImport
+from tests.pages import cell_in, labelled_project
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return labelled_project(tmp_path)
+
+
+def map_of(project, cell, value):
+    """A class map of one class, of the size of the cell's image."""
+    size = project.image(cell.rpartition(":")[0]).shape[:2]
+    return LabelArray(np.full((*size, 1), value, np.int64), np.ones(size, bool))
+
+
+@pytest.mark.parametrize("state", ["missing", "requested", "labelled"])
+def test_the_label_is_that_of_the_cell_with_its_seconds(folder, state):
+    with Project.open(folder) as project:
+        cell = cell_in(folder, state, "semseg")
+        label = map_of(project, cell, 1)
+        done = project.import_label(cell, lambda: label, seconds=12.5, annotator="Ada", accept=True)
+        last = project.history(cell)[-1]
+        assert np.array_equal(project.label(cell).value, label.value)
+    assert (last["after"], last["seconds"], last["annotator"]) == ("labelled", 12.5, "Ada")
+    assert done.tasks["semseg"].new + done.tasks["semseg"].replaced == 1
+
+
+def test_a_file_is_imported_as_it_is(folder, tmp_path):
+    with Project.open(folder) as project:
+        cell = cell_in(folder, "labelled", "semseg")
+        path = tmp_path / "mine.png"
+        project.tasks["semseg"].write(path, map_of(project, cell, 2))
+        project.import_label(cell, path, accept=True)
+        stored = folder / project.history(cell)[-1]["path"]
+    assert stored.read_bytes() == path.read_bytes()
+
+
+def test_a_wrong_label_is_refused_by_its_fault(folder, tmp_path):
+    with Project.open(folder) as project:
+        cell = cell_in(folder, "labelled", "semseg")
+        before = project.history(cell)
+        small = LabelArray(np.zeros((4, 4, 1), np.int64), np.ones((4, 4), bool))
+        with pytest.raises(LabelError, match="The label is 4x4"):
+            project.import_label(cell, lambda: small)
+        text = tmp_path / "mine.jpg"
+        text.write_text("no label")
+        with pytest.raises(LabelError, match=r"not '\.jpg'"):
+            project.import_label(cell, text)
+        with pytest.raises(LabelError, match="time is '0'"):
+            project.import_label(cell, lambda: map_of(project, cell, 1), seconds=0)
+        assert project.history(cell) == before
+
+
+def test_a_label_that_looks_wrong_is_refused_until_it_is_accepted(folder):
+    cell = cell_in(folder, "labelled", "depth")
+    with Project.open(folder) as project:
+        true = project.label(cell)
+        far = LabelArray(true.value / 1000, true.valid)
+        with pytest.raises(SuspiciousImport):
+            project.import_label(cell, lambda: far)
+        project.import_label(cell, lambda: far, accept=True)
