@@ -1,5 +1,10 @@
 """What tests with a real browser share."""
 
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Page
@@ -16,3 +21,20 @@ def opened(browser: Browser, **options: Any) -> Page:
     page.on("pageerror", lambda error: page.faults.append(str(error)))
     page.on("console", lambda message: page.faults.append(message.text))
     return page
+
+
+def press(page: Page, key: str) -> None:
+    """Press a key once the page's script listens."""
+    page.wait_for_load_state()
+    page.keyboard.press(key)
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a project's page, served by the command."""
+    words = [sys.executable, "-m", "labelgrid", "serve", str(folder), "--port", "0"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process.stdout.readline().split()[0]
+        finally:
+            process.terminate()

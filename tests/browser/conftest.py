@@ -1,10 +1,14 @@
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.browsers import PATIENCE
+from tests.browsers import PATIENCE, served
+from tests.pages import labelled_project
+
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -18,3 +22,15 @@ def browser() -> Iterator[Browser]:
         )
         yield started
         started.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return labelled_project(tmp_path)
+
+
+@pytest.fixture
+def address(folder: Path) -> Iterator[str]:
+    """The address of the project's page."""
+    with served(folder) as address:
+        yield address

@@ -1,9 +1,6 @@
 """The page in a real browser: a user looks for a label, takes it back, and leaves by keys alone."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,22 +8,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from labelgrid import Project
-from tests.browsers import PATIENCE, opened
+from tests.browsers import PATIENCE, opened, press, served
 from tests.pages import cell_in, labelled_project, take_back
-
-expect.set_options(timeout=PATIENCE)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return labelled_project(tmp_path)
-
-
-@pytest.fixture
-def address(folder) -> Iterator[str]:
-    """The address of the project's page."""
-    with served(folder) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")
@@ -35,17 +18,6 @@ def unchanged(tmp_path_factory) -> Iterator[tuple[Path, str]]:
     folder = labelled_project(tmp_path_factory.mktemp("unchanged"))
     with served(folder) as address:
         yield folder, address
-
-
-@contextmanager
-def served(folder) -> Iterator[str]:
-    """The address of a project's page, served by the command."""
-    words = [sys.executable, "-m", "labelgrid", "serve", str(folder), "--port", "0"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process.stdout.readline().split()[0]
-        finally:
-            process.terminate()
 
 
 def test_a_label_is_found_looked_at_and_taken_back(browser, address, folder):
@@ -70,12 +42,6 @@ def test_a_label_is_found_looked_at_and_taken_back(browser, address, folder):
     assert not page.faults
     with Project.open(folder) as project:
         assert project.history(cell)[-1]["after"] == "missing"
-
-
-def press(page, key):
-    """Press a key once the page's script listens."""
-    page.wait_for_load_state()
-    page.keyboard.press(key)
 
 
 def test_keys_lead_through_the_images_and_their_tasks(browser, address):

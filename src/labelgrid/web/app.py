@@ -10,8 +10,16 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from labelgrid.api.project import Project
-from labelgrid.web import api_routes, change_routes, faults, page_routes, picture_routes
+from labelgrid.web import (
+    api_routes,
+    cell_routes,
+    change_routes,
+    faults,
+    page_routes,
+    picture_routes,
+)
 from labelgrid.web.guard import Access, Guard
+from labelgrid.web.predictions import Predictions
 
 STATIC = Path(__file__).parent / "static"
 #: The most requests that are answered at once; each may need the memory of a large project's page.
@@ -41,8 +49,10 @@ def build_app(folder: Path, access: Access | None = None) -> Guard:
         openapi_url="/api/openapi.json",
         lifespan=_few_threads,
     )
-    app.include_router(page_routes.router(opened))
-    app.include_router(picture_routes.router(opened))
+    predictions = Predictions()
+    app.include_router(page_routes.router(opened, predictions))
+    app.include_router(picture_routes.router(opened, predictions))
+    app.include_router(cell_routes.router(opened, predictions))
     app.include_router(api_routes.router(opened))
     app.include_router(change_routes.router(opened))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

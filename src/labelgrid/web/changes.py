@@ -70,7 +70,7 @@ def apply(project: Project, action: Action, change: Change) -> Sequence[str]:
         )
     with project.transaction(action):
         for cell in change.seen.keys() & set(change.cells):
-            _check_unchanged(project, cell, change.seen[cell])
+            check_unchanged(project, cell, change.seen[cell])
         DEEDS[action].apply(project, change)
     return list(dict.fromkeys(change.cells))
 
@@ -98,7 +98,7 @@ def cells_of_images(
     return cells
 
 
-def _check_unchanged(project: Project, cell: str, seen: int) -> None:
+def check_unchanged(project: Project, cell: str, seen: int) -> None:
     """Refuse to change a cell with a newer event."""
     newer = [event for event in project.history(cell) if event["event"] > seen]
     if newer:

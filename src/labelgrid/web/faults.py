@@ -5,11 +5,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from labelgrid.errors import DatabaseError, LabelgridError, StateError, UsageError
+from labelgrid.errors import DatabaseError, LabelError, LabelgridError, StateError, UsageError
 from labelgrid.web.pages import as_unicode, render
 
 #: The status of an answer by the type of its error; of any other one: 404.
-STATUS: dict[type[LabelgridError], int] = {UsageError: 400, StateError: 409, DatabaseError: 503}
+STATUS: dict[type[LabelgridError], int] = {
+    UsageError: 400,
+    StateError: 409,
+    LabelError: 422,
+    DatabaseError: 503,
+}
 #: The most faults of a request that are listed.
 MOST = 5
 

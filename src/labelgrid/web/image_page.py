@@ -1,17 +1,20 @@
 """Collects what the page of an image shows: its labels, their history, and what can be done."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import Field
 
 from labelgrid.api.project import Project
-from labelgrid.errors import LedgerError
-from labelgrid.formats.colours import colour_codes, colour_text
+from labelgrid.errors import LabelgridError, LedgerError
 from labelgrid.ledger.grid import Cell
 from labelgrid.ledger.image_pages import ListedImage
-from labelgrid.tasks.pictures import palette
+from labelgrid.project.cell_notes import CellNote
+from labelgrid.project.other_labels import OtherLabel
+from labelgrid.web.drawings import value_names
 from labelgrid.web.grid_page import GridQuery
+from labelgrid.web.layers import layers_of, own_layers
+from labelgrid.web.predictions import Predictions, can_predict
 
 
 class ImageQuery(GridQuery):
@@ -19,6 +22,7 @@ class ImageQuery(GridQuery):
 
     image: str = Field(description="The image's id.")
     shown: str = Field("", description="The task that is shown large; empty: a labelled one.")
+    layer: str = Field("", description="What is shown of it, such as label; empty: the first.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +32,9 @@ class ShownCell:
     Args:
         task: its task.
         state: its state, in lower case.
-        classes: the task's classes with their colours ("#rrggbb"); empty of other kinds.
+        classes: what its labels name, with the colours ("#rrggbb"); empty if they hold numbers.
+        unit: what follows the numbers of its labels.
+        drawable: whether a brush can draw its labels.
         history: its events.
         seen: the number of its last event: who changes the cell says what he saw. 0 without one.
     """
@@ -36,6 +42,8 @@ class ShownCell:
     task: str
     state: str
     classes: list[tuple[str, str]]
+    unit: str
+    drawable: bool
     history: list[dict[str, Any]]
     seen: int
 
@@ -51,6 +59,13 @@ class ImageView:
         before: the image before this one in the grid that the user came from; empty: none.
         after: the one after it.
         query: that grid.
+        layers: what is known of the label of the chosen task, the label itself first.
+        layer: the one that is shown large; None: there is none.
+        has_map: whether a round drew what its model was unsure of.
+        statistics: of the chosen cell, as they were scored last, by name.
+        notes: what people wrote on the chosen cell.
+        predictable: whether there is a model to predict the image.
+        problem: why layers or statistics are missing; empty if none are.
     """
 
     image: ListedImage
@@ -59,6 +74,13 @@ class ImageView:
     before: str
     after: str
     query: GridQuery
+    layers: list[OtherLabel]
+    layer: OtherLabel | None
+    has_map: bool
+    statistics: dict[str, float]
+    notes: list[CellNote]
+    predictable: bool
+    problem: str
 
     @property
     def cell(self) -> ShownCell:
@@ -66,7 +88,17 @@ class ImageView:
         return next(cell for cell in self.cells if cell.task == self.chosen)
 
 
-def image_view(project: Project, query: ImageQuery) -> ImageView:
+@dataclass(kw_only=True)
+class Known:
+    """What is known of a cell beside its history; files that cannot be read are a problem."""
+
+    layers: list[OtherLabel] = field(default_factory=list)
+    has_map: bool = False
+    statistics: dict[str, float] = field(default_factory=dict)
+    problem: str = ""
+
+
+def image_view(project: Project, query: ImageQuery, predictions: Predictions) -> ImageView:
     """The page of an image.
 
     Raises:
@@ -78,30 +110,48 @@ def image_view(project: Project, query: ImageQuery) -> ImageView:
         raise LedgerError(f"The project has no task '{task:.80}'.")
     cells = [_shown_cell(project, image, name) for name in image.states]
     labelled = [cell.task for cell in cells if cell.state == "labelled"]
+    chosen = task or next(iter([*labelled, *image.states]))
+    cell = Cell(query.image, chosen)
+    known = _known(project, cell, predictions)
+    layers = {layer.key: layer for layer in known.layers}
     before, after = project.neighbours(query.filter(), query.image, order=query.order)
     return ImageView(
         image=image,
         cells=cells,
-        chosen=task or next(iter([*labelled, *image.states])),
+        chosen=chosen,
         before=before,
         after=after,
         query=query,
+        layers=known.layers,
+        layer=layers.get(query.layer, next(iter(known.layers), None)),
+        has_map=known.has_map,
+        statistics=known.statistics,
+        notes=project.notes(cell),
+        predictable=can_predict(project),
+        problem=known.problem,
     )
+
+
+def _known(project: Project, cell: Cell, predictions: Predictions) -> Known:
+    known = Known(layers=own_layers(project, cell, predictions))
+    try:
+        known.layers = layers_of(project, cell, predictions)
+        known.has_map = project.uncertainty_map(cell) is not None
+        known.statistics = project.statistics(cell)
+    except LabelgridError as error:  # the rest of the page is shown
+        known.problem = str(error)
+    return known
 
 
 def _shown_cell(project: Project, image: ListedImage, task: str) -> ShownCell:
     history = project.history(Cell(image.image_id, task))
+    definition = project.tasks[task]
     return ShownCell(
         task=task,
         state=image.states[task].name.lower(),
-        classes=_classes(project, task),
+        classes=value_names(definition),
+        unit=definition.overview().unit,
+        drawable=bool(definition.region_names),
         history=history,
         seen=history[-1]["event"] if history else 0,
     )
-
-
-def _classes(project: Project, task: str) -> list[tuple[str, str]]:
-    """The classes of a task with their colours; empty if its kind has none."""
-    names = project.tasks[task].class_names
-    colours = colour_codes(palette(len(names))).tolist()
-    return list(zip(names, map(colour_text, colours), strict=True))

@@ -12,13 +12,19 @@ from labelgrid.web.grid_page import GridQuery, grid_page
 from labelgrid.web.image_page import ImageQuery, image_view
 from labelgrid.web.overview_page import overview
 from labelgrid.web.pages import render
+from labelgrid.web.predictions import Predictions
 
 #: How much a form has changed, of which the page then tells.
 Done = Annotated[int | None, Query(ge=0, le=MOST)]
 
 
-def router(opened: Callable[[], Project]) -> APIRouter:
-    """The routes of the pages; `opened` opens the project."""
+def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter:
+    """The routes of the pages.
+
+    Args:
+        opened: opens the project.
+        predictions: those that users asked for.
+    """
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/", response_class=HTMLResponse)
@@ -40,7 +46,7 @@ def router(opened: Callable[[], Project]) -> APIRouter:
     @routes.get("/image", response_class=HTMLResponse)
     def show_image(query: Annotated[ImageQuery, Query()], done: Done = None) -> Response:
         with opened() as project:
-            view = image_view(project, query)
+            view = image_view(project, query, predictions)
         return render("image.html.j2", view=view, done=done)
 
     return routes

@@ -1,31 +1,57 @@
 """Answers with pictures of photographs and labels; a browser keeps them until they change."""
 
+import gzip
+import json
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from numpy.typing import NDArray
 
 from labelgrid.api.project import Project
-from labelgrid.errors import LabelgridError
+from labelgrid.errors import LabelgridError, LedgerError
 from labelgrid.ledger.grid import Cell
-from labelgrid.web.pictures import LARGE, TILE, KeptPictures, draw_image, draw_label, picture_key
+from labelgrid.project.other_labels import OtherLabel
+from labelgrid.web.drawings import layer_regions
+from labelgrid.web.layers import LABEL, layer_of
+from labelgrid.web.pictures import (
+    LARGE,
+    TILE,
+    WHOLE,
+    KeptPictures,
+    draw_image,
+    draw_label,
+    label_values,
+    picture_key,
+)
+from labelgrid.web.predictions import Predictions
 
-SIZES = {"tile": TILE, "large": LARGE}
-#: How each JPEG file begins.
-JPEG = b"\xff\xd8"
+Size = Literal["tile", "large", "whole"]
+SIZES: dict[Size, int] = {"tile": TILE, "large": LARGE, "whole": WHOLE}
+#: How compressed bytes begin.
+GZIP = b"\x1f\x8b"
+#: The type of an answer by its first bytes.
+KINDS = {
+    b"\xff\xd8": "image/jpeg",
+    b"\x89P": "image/png",
+    GZIP: "application/octet-stream",
+}
 
 
-def router(opened: Callable[[], Project]) -> APIRouter:
-    """The routes of the pictures; `opened` opens the project."""
+def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter:
+    """The routes of the pictures.
+
+    Args:
+        opened: opens the project.
+        predictions: those that users asked for.
+    """
     routes = APIRouter(tags=["pictures"])
     kept = KeptPictures()
 
     @routes.get("/picture/image", response_class=Response)
-    def show_photograph(
-        request: Request, image: str, size: Literal["tile", "large"] = "tile"
-    ) -> Response:
+    def show_photograph(request: Request, image: str, size: Size = "tile") -> Response:
         """A photograph as JPEG."""
         with opened() as project:
             digest = project.listed_image(image).digest
@@ -35,17 +61,79 @@ def router(opened: Callable[[], Project]) -> APIRouter:
 
     @routes.get("/picture/label", response_class=Response)
     def show_label(
-        request: Request, image: str, task: str, size: Literal["tile", "large"] = "tile"
+        request: Request,
+        image: str,
+        task: str,
+        layer: str = LABEL,
+        size: Size = "tile",
     ) -> Response:
-        """A label as PNG in the colours of its task; what is not valid is transparent."""
+        """A label as PNG in the colours of its task; what is not valid is transparent.
+
+        `layer` is one of those that the image's page names, such as a prediction.
+        """
         cell = Cell(image, task)
         with opened() as project:
-            shown = (project.history(cell)[-1:], project.tasks[task].options)
-            key = picture_key("label", cell, shown, size)
-            draw = partial(draw_label, project, cell, SIZES[size])
-            return _answer(request, kept, key=key, draw=draw)
+            shown = layer_of(project, cell, layer, predictions)
+            key = layer_key(f"label {size}", project, cell, shown)
+            return _answer(
+                request,
+                kept,
+                key=key,
+                draw=lambda: draw_label(project.tasks[task], shown.read(), SIZES[size]),
+            )
+
+    @routes.get("/picture/values", response_class=Response)
+    def show_values(request: Request, image: str, task: str, layer: str = LABEL) -> Response:
+        """The values of a label's large picture: a line of JSON with their shape, then float32.
+
+        They are little-endian, of rows, columns and channels; NaN where not valid.
+        """
+        cell = Cell(image, task)
+        with opened() as project:
+            shown = layer_of(project, cell, layer, predictions)
+            key = layer_key("values", project, cell, shown)
+            return _answer(
+                request, kept, key=key, draw=lambda: packed(label_values(shown.read(), LARGE))
+            )
+
+    @routes.get("/picture/regions", response_class=Response)
+    def show_regions(request: Request, image: str, task: str, layer: str = LABEL) -> Response:
+        """A label to draw on, as `/picture/values`, but whole: int16, the number of each class.
+
+        -1 is where there is none.
+        """
+        cell = Cell(image, task)
+        with opened() as project:
+            shown = layer_of(project, cell, layer, predictions)
+            key = layer_key("regions", project, cell, shown)
+            return _answer(
+                request, kept, key=key, draw=lambda: packed(layer_regions(project, cell, shown))
+            )
+
+    @routes.get("/picture/uncertainty", response_class=Response)
+    def show_uncertainty(request: Request, image: str, task: str) -> Response:
+        """The map of what a round's model was unsure of, as JPEG."""
+        with opened() as project:
+            path = project.uncertainty_map(Cell(image, task))
+        if path is None:
+            raise LedgerError(f"No round drew the uncertainty of '{image}:{task}'.")
+        key = picture_key("uncertainty", path, path.stat().st_mtime_ns)
+        return _answer(request, kept, key=key, draw=path.read_bytes)
 
     return routes
+
+
+def layer_key(picture: str, project: Project, cell: Cell, layer: OtherLabel) -> str:
+    """The key of a picture of a layer."""
+    options = project.tasks[cell.task].options
+    return picture_key(picture, (cell, layer.key, layer.version), options)
+
+
+def packed(values: NDArray[Any]) -> bytes:
+    """An array, compressed: a line of JSON with its shape, then its numbers, little-endian."""
+    numbers = values.astype(values.dtype.newbyteorder("<")).tobytes()
+    head = json.dumps({"shape": values.shape})
+    return gzip.compress(f"{head}\n".encode() + numbers, compresslevel=1)
 
 
 def _answer(
@@ -65,5 +153,6 @@ def _answer(
         except LabelgridError as error:
             return Response(str(error), status_code=404, media_type="text/plain")
         kept.keep(key, picture)
-    kind = "image/jpeg" if picture.startswith(JPEG) else "image/png"
-    return Response(picture, media_type=kind, headers=headers)
+    if picture.startswith(GZIP):
+        headers["Content-Encoding"] = "gzip"
+    return Response(picture, media_type=KINDS[picture[:2]], headers=headers)

@@ -9,12 +9,17 @@ from numpy.typing import NDArray
 
 from labelgrid import __version__
 from labelgrid.api.project import Project
-from labelgrid.ledger.grid import Cell
+from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.pictures import colour_map, picture_file
+from labelgrid.tasks.task import TaskDef
 
 #: The longer side of a picture in pixels: of a tile of the grid, and of a page of an image.
 TILE = 240
 LARGE = 1280
+#: So that a picture keeps its size, whatever it is.
+WHOLE = 2**31
+#: The digits after the point of values that are shown.
+DIGITS = 4
 #: The most bytes of pictures that are kept in memory.
 KEPT = 64 * 2**20
 
@@ -57,22 +62,44 @@ def draw_image(project: Project, image_id: str, longest: int) -> bytes:
     return picture_file(_fit(project.image(image_id), longest), ".jpg")
 
 
-def draw_label(project: Project, cell: Cell, longest: int) -> bytes:
+def draw_label(task: TaskDef, label: LabelArray, longest: int) -> bytes:
     """A label as PNG in the colours of its task; what is not valid is transparent."""
-    label = project.label(cell)
-    colours = colour_map(project.tasks[cell.task], label.value, True)
-    shown = np.isfinite(label.value).all(2) & label.valid
+    colours = colour_map(task, label.value, True)
+    shown = _shown(label)
     alpha = np.where(shown, 255, 0).astype(np.uint8)
     rgba = np.concatenate([colours, alpha[..., None]], axis=2)
     return picture_file(_fit(rgba, longest, smooth=False), ".png")
+
+
+def label_values(label: LabelArray, longest: int) -> NDArray[np.float32]:
+    """The values [h, w, c] of a label as its picture shows them; NaN where not valid."""
+    value = np.where(_shown(label)[..., None], label.value, np.nan).astype(np.float32)
+    height, width = shown_size(label.size, longest)
+    rows = (2 * np.arange(height) + 1) * label.size[0] // (2 * height)
+    columns = (2 * np.arange(width) + 1) * label.size[1] // (2 * width)
+    return np.round(value[rows][:, columns], DIGITS)
+
+
+def shown_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """The height and width of a picture, its longer side at most `longest` pixels.
+
+    Example:
+        >>> shown_size((300, 600), 200), shown_size((30, 60), 200)
+        ((100, 200), (30, 60))
+    """
+    scale = min(1.0, longest / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _shown(label: LabelArray) -> NDArray[np.bool_]:
+    """Where a label says something, [h, w]."""
+    return np.isfinite(label.value).all(2) & label.valid
 
 
 def _fit(picture: NDArray[np.uint8], longest: int, *, smooth: bool = True) -> NDArray[np.uint8]:
     """The picture with its longer side at most `longest` pixels."""
     import cv2
 
-    height, width = picture.shape[:2]
-    scale = min(1.0, longest / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    height, width = shown_size(picture.shape[:2], longest)
     how = cv2.INTER_AREA if smooth else cv2.INTER_NEAREST
-    return np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8)
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=how), np.uint8)

@@ -1,6 +1,7 @@
 """Pictures: those of the project's files, kept by the browser until they change."""
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -65,3 +66,43 @@ def test_a_file_that_is_gone_or_unknown_is_said(folder, tmp_path):
         (tmp_path / "made" / "images" / image).unlink()
         answer = client.get("/picture/image", params={"image": image})
     assert answer.status_code == 404 and image in answer.text
+
+
+def unpacked(answer, kind):
+    """The array in an answer."""
+    head, _, numbers = answer.content.partition(b"\n")
+    return np.frombuffer(numbers, kind).reshape(json.loads(head)["shape"])
+
+
+@pytest.mark.parametrize("task", ["semseg", "depth", "normals"])
+def test_the_values_are_those_of_the_label_and_not_a_number_where_not_valid(folder, task):
+    cell = cell_in(folder, "labelled", task)
+    words = {"image": cell.rpartition(":")[0], "task": task}
+    with client_of(folder) as client:
+        answer = client.get("/picture/values", params=words)
+    values = unpacked(answer, "<f4")
+    with Project.open(folder) as project:
+        label = project.label(cell)
+    valid = label.valid & np.isfinite(label.value).all(2)
+    assert np.array_equal(np.isfinite(values).all(2), valid)
+    assert np.allclose(values[valid], label.value[valid], atol=1e-4)
+
+
+def test_the_regions_are_those_of_a_label_that_can_be_drawn(folder):
+    cell = cell_in(folder, "labelled", "semseg")
+    image = cell.rpartition(":")[0]
+    with client_of(folder) as client:
+        answer = client.get("/picture/regions", params={"image": image, "task": "semseg"})
+        depth = client.get("/picture/regions", params={"image": image, "task": "depth"})
+    with Project.open(folder) as project:
+        label = project.label(cell)
+    regions = np.where(label.valid, label.value[..., 0], -1)
+    assert np.array_equal(unpacked(answer, "<i2"), regions)
+    assert depth.status_code == 404 and "measured, not drawn" in depth.text
+
+
+def test_an_uncertainty_that_nobody_drew_is_said(folder):
+    words = {"image": cell_in(folder, "labelled").rpartition(":")[0], "task": "depth"}
+    with client_of(folder) as client:
+        answer = client.get("/picture/uncertainty", params=words)
+    assert answer.status_code == 404 and "No round drew" in answer.json()["what"]

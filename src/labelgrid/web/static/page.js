@@ -31,15 +31,14 @@ document.addEventListener("keydown", (event) => {
 });
 
 const opacity = document.getElementById("opacity");
-const over = document.querySelector(".over");
-if (opacity && over) {
-  const kept = Number(window.sessionStorage.getItem("opacity") ?? opacity.value);
-  opacity.value = kept;
-  over.style.opacity = kept / 100;
+if (opacity) {
+  const show = () => document.body.style.setProperty("--opacity", opacity.value / 100);
+  opacity.value = window.sessionStorage.getItem("opacity") ?? opacity.value;
   opacity.addEventListener("input", () => {
-    over.style.opacity = opacity.value / 100;
+    show();
     window.sessionStorage.setItem("opacity", opacity.value);
   });
+  show();
 }
 
 const chosen = document.getElementById("chosen");

@@ -1,0 +1,184 @@
+"""Takes what a user hands in for a cell: a label as a file or a drawing, a note, a wish."""
+
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from pydantic import BaseModel, Field
+
+from labelgrid.api.project import Project
+from labelgrid.errors import UsageError
+from labelgrid.formats.codec import codec
+from labelgrid.formats.naming import label_name
+from labelgrid.ledger.grid import Cell
+from labelgrid.web.changes import check_unchanged
+from labelgrid.web.drawings import drawn_label
+from labelgrid.web.predictions import Predictions
+
+#: The most bytes of a label that is handed in.
+MOST_BYTES = 50 * 2**20
+Text = Annotated[str, Form()]
+#: Where a browser is led.
+Back = Annotated[str, Form(max_length=2000, description="Where a browser is led; empty: nowhere.")]
+
+
+class LabelForm(BaseModel):
+    """A label that is handed in: a file in the task's format, or a drawing.
+
+    A drawing is int16, little-endian: the number of the region of each pixel, -1 for none.
+    """
+
+    cell: str = Field(description="IMAGE:TASK.")
+    file: UploadFile | None = None
+    drawing: UploadFile | None = None
+    seen: int | None = Field(
+        None,
+        description="The number of the cell's last event that was seen; with a newer one: 409.",
+    )
+    seconds: float | None = Field(None, description="How long the label took.")
+    annotator: str = Field("", description="Who made it.")
+    accept: bool = Field(False, description="Take it even if it looks wrong beside other labels.")
+    back: str = Field("", max_length=2000, description="Where a browser is led; empty: nowhere.")
+
+    def check(self) -> None:
+        """Refuse none or two labels, and one that is too large.
+
+        Raises:
+            UsageError: it is one.
+        """
+        sizes = [each.size or 0 for each in (self.file, self.drawing) if each]
+        if len(sizes) != 1:
+            raise UsageError(
+                "A label is one file or one drawing.",
+                next_step="Choose a file.",
+                unchanged="Nothing was changed.",
+            )
+        if sizes[0] > MOST_BYTES:
+            raise UsageError(
+                f"A label has at most {MOST_BYTES // 2**20} MB.",
+                next_step="Import a larger one with `labelgrid import`.",
+                unchanged="Nothing was changed.",
+            )
+
+
+def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter:
+    """The routes.
+
+    Args:
+        opened: opens the project.
+        predictions: get those that users ask for.
+    """
+    routes = APIRouter(prefix="/api", tags=["cells"])
+
+    @routes.post("/labels")
+    def take_label(request: Request, form: Annotated[LabelForm, File()]) -> Response:
+        """Label a cell, after the checks of an import; replaces the label that it has.
+
+        Answers with the number of its event, and with the next requested cell of the task.
+        """
+        _lead_back(request, form.back)
+        form.check()
+        with opened() as project, TemporaryDirectory(prefix="labelgrid-") as folder:
+            cell = project.cell(form.cell)
+            project.import_label(
+                cell,
+                _label(project, cell, form, Path(folder)),
+                seconds=form.seconds,
+                annotator=form.annotator,
+                accept=form.accept,
+                confirm=partial(_check_seen, project, form),
+            )
+            return _answer(form.back, _state(project, cell))
+
+    @routes.post("/drawings", response_class=Response)
+    def write_drawing(cell: Text, drawing: Annotated[UploadFile, File()]) -> Response:
+        """A drawing as a file in the task's format; nothing is kept."""
+        with opened() as project, TemporaryDirectory(prefix="labelgrid-") as folder:
+            drawn = project.cell(cell)
+            task = project.tasks[drawn.task]
+            extension = codec(task.spec.codec).EXTENSIONS[0]
+            path = Path(folder, f"label{extension}")
+            task.write(path, drawn_label(project, drawn, drawing.file.read()))
+            content = path.read_bytes()
+        name = quote(label_name(Path(drawn.image_id).name, extension, whole=False))
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+        return Response(content, media_type="application/octet-stream", headers=headers)
+
+    @routes.get("/notes")
+    def read_notes(cell: str) -> list[dict[str, str]]:
+        """The notes on a cell, given as IMAGE:TASK."""
+        with opened() as project:
+            return [vars(note) for note in project.notes(cell)]
+
+    @routes.post("/notes")
+    def take_note(request: Request, cell: Text, text: Text, back: Back = "") -> Response:
+        """Write a note on a cell."""
+        _lead_back(request, back)
+        with opened() as project:
+            project.note(cell, text)
+            return _answer(back, {"notes": len(project.notes(cell))})
+
+    @routes.post("/predictions")
+    def predict(request: Request, image: Text, back: Back = "") -> Response:
+        """Predict an image with the newest model; its page shows the predictions."""
+        _lead_back(request, back)
+        with opened() as project:
+            predictions.make(project, image)
+        return _answer(back, {"predicted": image})
+
+    return routes
+
+
+def _lead_back(request: Request, back: str) -> None:
+    """Say where an error leads."""
+    if back:
+        request.state.back = _local(back)
+
+
+def _local(back: str) -> str:
+    """An address of this page, never of another site."""
+    return "/" + back.lstrip("/\\")
+
+
+def _answer(back: str, values: dict[str, Any]) -> Response:
+    """Lead a form of the page back, or answer a program."""
+    if back:
+        return RedirectResponse(_local(back), status_code=303)
+    return JSONResponse(values)
+
+
+def _label(project: Project, cell: Cell, form: LabelForm, folder: Path) -> Any:
+    """The label that was sent: a file below a folder, or a function that returns it."""
+    if form.drawing:
+        label = drawn_label(project, cell, form.drawing.file.read())
+        return lambda: label
+    assert form.file
+    path = folder / f"label{PurePosixPath(form.file.filename or '').suffix}"
+    with path.open("xb") as copy:
+        shutil.copyfileobj(form.file.file, copy)
+    return path
+
+
+def _check_seen(project: Project, form: LabelForm) -> None:
+    """Refuse to change a cell that somebody else changed since.
+
+    Raises:
+        ConflictError: somebody did.
+    """
+    if form.seen is not None:
+        check_unchanged(project, form.cell, form.seen)
+
+
+def _state(project: Project, cell: Cell) -> dict[str, Any]:
+    """What a program wants to know of a cell that it labelled."""
+    following = project.next_request(cell)
+    return {
+        "event": project.history(cell)[-1]["event"],
+        "next": f"{following.image_id}:{following.task}" if following else "",
+    }

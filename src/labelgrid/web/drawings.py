@@ -1,0 +1,106 @@
+"""Turns labels into what a brush draws on, the numbers of regions, and drawings into labels."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.api.project import Project
+from labelgrid.drawings.overlay import MARK
+from labelgrid.errors import LabelError, UsageError
+from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.colours import colour_codes, colour_text
+from labelgrid.formats.regions import UNCOVERED
+from labelgrid.ledger.grid import Cell
+from labelgrid.project.other_labels import OtherLabel
+from labelgrid.tasks.overview import BLACK, WHITE
+from labelgrid.tasks.pictures import palette
+from labelgrid.tasks.task import TaskDef
+
+#: The numbers of a drawing, as they are sent.
+NUMBERS = np.dtype("<i2")
+
+
+def check_drawable(task: TaskDef) -> None:
+    """Refuse a task whose labels are no regions.
+
+    Raises:
+        UsageError: they are not.
+    """
+    if not task.region_names:
+        raise UsageError(
+            f"Labels of '{task.name}' are measured, not drawn.",
+            next_step="Import them, or replace the label by a file.",
+            unchanged="Nothing was changed.",
+        )
+
+
+def regions_of(task: TaskDef) -> list[tuple[str, str]]:
+    """What a brush can draw: names with colours ("#rrggbb")."""
+    if task.class_names:
+        return value_names(task)
+    return list(zip(task.region_names, _as_text(np.array([MARK], np.uint8)), strict=True))
+
+
+def value_names(task: TaskDef) -> list[tuple[str, str]]:
+    """What the values of a label mean, in their order, with the colours ("#rrggbb") of pictures.
+
+    Empty if they are measured.
+    """
+    if not task.region_names:
+        return []
+    names = task.class_names
+    colours = palette(len(names))
+    if not names:
+        names = ("no", "yes")
+        colours = np.array([BLACK, WHITE], np.uint8)
+    return list(zip(names, _as_text(colours), strict=True))
+
+
+def _as_text(colours: NDArray[np.uint8]) -> list[str]:
+    return [colour_text(code) for code in colour_codes(colours).tolist()]
+
+
+def erased_name(task: TaskDef) -> str:
+    """What a pixel is that no region covers."""
+    nothing = task.from_regions(np.full((1, 1), UNCOVERED, np.int32))
+    return "no" if nothing.valid.all() else "not labelled"
+
+
+def layer_regions(project: Project, cell: Cell, layer: OtherLabel) -> NDArray[np.int16]:
+    """The regions [h, w] of a layer, at its image's size.
+
+    Raises:
+        UsageError: labels of the task are no regions.
+        LabelError: the layer cannot be read, or has another size.
+    """
+    task = project.tasks[cell.task]
+    check_drawable(task)
+    label = layer.read()
+    if label.size != project.image_size(cell.image_id):
+        raise LabelError(f"The {layer.name} has another size than its image.")
+    return task.to_regions(label).astype(np.int16)
+
+
+def drawn_label(project: Project, cell: Cell, drawing: bytes) -> LabelArray:
+    """The label of a drawing: the number of each pixel's region, int16, little-endian.
+
+    Raises:
+        LedgerError: there is no such cell.
+        UsageError: labels of the task are no regions, or the drawing is not of the image's size.
+    """
+    height, width = project.image_size(cell.image_id)
+    task = project.tasks[cell.task]
+    check_drawable(task)
+    if len(drawing) != height * width * NUMBERS.itemsize:
+        raise UsageError(
+            f"The drawing has {len(drawing):,} bytes; one of {height}x{width} pixels has "
+            f"{height * width * NUMBERS.itemsize:,}.",
+            unchanged="Nothing was changed.",
+        )
+    regions = np.frombuffer(drawing, NUMBERS).reshape(height, width).astype(np.int32)
+    if regions.min() < UNCOVERED or regions.max() >= len(task.region_names):
+        raise UsageError(
+            f"The drawing has numbers from {regions.min()} to {regions.max()}; they must be from "
+            f"{UNCOVERED} to {len(task.region_names) - 1}.",
+            unchanged="Nothing was changed.",
+        )
+    return task.from_regions(regions)

@@ -1,0 +1,58 @@
+"""Collects the layers of a cell: its label, the model's prediction, and what else is known."""
+
+from functools import partial
+
+from labelgrid.api.project import Project
+from labelgrid.errors import LedgerError
+from labelgrid.ledger.grid import Cell
+from labelgrid.project.other_labels import OtherLabel
+from labelgrid.web.predictions import Predictions
+
+#: The key of the ledger's own label.
+LABEL = "label"
+
+
+def layers_of(project: Project, cell: Cell, predictions: Predictions) -> list[OtherLabel]:
+    """The layers of a cell: its label first, if it has one.
+
+    Raises:
+        LabelgridError: there is no such cell, or what else is known cannot be read, as with a wrong
+            recipe.
+    """
+    return [*own_layers(project, cell, predictions), *project.other_labels(cell)]
+
+
+def own_layers(project: Project, cell: Cell, predictions: Predictions) -> list[OtherLabel]:
+    """The label of a cell, and the newest model's prediction, as far as they are there.
+
+    Raises:
+        LedgerError: there is no such cell.
+    """
+    found = []
+    history = project.history(cell)
+    if history and history[-1]["after"] == "labelled":
+        label = OtherLabel(
+            key=LABEL,
+            name="label",
+            version=str(history[-1]["event"]),
+            read=partial(project.label, cell),
+        )
+        found.append(label)
+    prediction = predictions.of(project, cell)
+    if prediction:
+        found.append(prediction)
+    return found
+
+
+def layer_of(project: Project, cell: Cell, key: str, predictions: Predictions) -> OtherLabel:
+    """One layer of a cell.
+
+    Raises:
+        LedgerError: there is no such cell, or no such layer of it.
+    """
+    for find in (own_layers, layers_of):
+        for layer in find(project, cell, predictions):
+            if layer.key == key:
+                return layer
+    what = "has no label" if key == LABEL else f"has no '{key:.40}'"
+    raise LedgerError(f"'{cell.image_id}:{cell.task}' {what}.")

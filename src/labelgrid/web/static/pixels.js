@@ -1,0 +1,17 @@
+// Numbers of pixels: reads arrays of them from the server, and makes pixels of colours.
+
+/** Fetches an array: a line of JSON with its shape, then its numbers; `kind` is their type. */
+export async function fetchArray(address, kind) {
+  const answer = await fetch(address);
+  if (!answer.ok) throw new Error(await answer.text());
+  const bytes = await answer.arrayBuffer();
+  const end = new Uint8Array(bytes).indexOf(10); // the end of the line
+  const { shape } = JSON.parse(new TextDecoder().decode(bytes.slice(0, end)));
+  return { shape, numbers: new kind(bytes.slice(end + 1)) };
+}
+
+/** A colour "#rrggbb" as a pixel of a canvas, whose bytes are red, green, blue and opacity. */
+export function pixelOf(colour) {
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+  return new Uint32Array(new Uint8Array([red, green, blue, 255]).buffer)[0];
+}
