@@ -101,7 +101,7 @@ def test_a_conflict_is_told_and_nothing_changes(browser, address, folder):
 def pages_of(folder):
     """The address of each page."""
     image = cell_in(folder, "labelled").rpartition(":")[0]
-    return ["", "grid", "classes", f"image?image={image}"]
+    return ["", "grid", "classes", f"image?image={image}", f"brush?cell={image}:semseg"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

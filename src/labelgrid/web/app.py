@@ -12,6 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from labelgrid.api.project import Project
 from labelgrid.web import (
     api_routes,
+    brush_page,
     cell_routes,
     change_routes,
     faults,
@@ -51,6 +52,7 @@ def build_app(folder: Path, access: Access | None = None) -> Guard:
     )
     predictions = Predictions()
     app.include_router(page_routes.router(opened, predictions))
+    app.include_router(brush_page.router(opened, predictions))
     app.include_router(picture_routes.router(opened, predictions))
     app.include_router(cell_routes.router(opened, predictions))
     app.include_router(api_routes.router(opened))

@@ -19,6 +19,7 @@ const KEYS = {
   ArrowUp: () => followTask(-1),
   ArrowDown: () => followTask(1),
   g: () => follow("a.up"),
+  b: () => follow("a.brush"),
   "?": () => document.getElementById("keys")?.showModal(),
 };
 

@@ -1,0 +1,82 @@
+"""Shows the page with the brush: draws or corrects a label of regions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, Response
+
+from labelgrid.api.project import Project
+from labelgrid.ledger.grid import Cell
+from labelgrid.project.other_labels import OtherLabel
+from labelgrid.web.drawings import check_drawable, erased_name, regions_of
+from labelgrid.web.layers import layers_of
+from labelgrid.web.page_routes import Done
+from labelgrid.web.pages import render
+from labelgrid.web.predictions import Predictions
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrushView:
+    """The page with the brush.
+
+    Args:
+        cell: what is drawn.
+        size: height and width of its image.
+        regions: the names and colours ("#rrggbb") of what can be drawn.
+        erased: what a pixel is that is not drawn on.
+        layers: what a drawing can start from; the first one is taken.
+        seen: the number of the cell's last event; 0 without one.
+        requested: whether the label is asked for.
+        following: the next requested cell of the task; None: no other.
+    """
+
+    cell: Cell
+    size: tuple[int, int]
+    regions: list[tuple[str, str]]
+    erased: str
+    layers: list[OtherLabel]
+    seen: int
+    requested: bool
+    following: Cell | None
+
+
+def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter:
+    """The route of the page.
+
+    Args:
+        opened: opens the project.
+        predictions: those that users asked for.
+    """
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/brush", response_class=HTMLResponse)
+    def show_brush(cell: str, done: Done = None) -> Response:
+        with opened() as project:
+            view = brush_view(project, cell, predictions)
+        return render("brush.html.j2", view=view, done=done)
+
+    return routes
+
+
+def brush_view(project: Project, name: str, predictions: Predictions) -> BrushView:
+    """The page with the brush for a cell, given as `IMAGE:TASK`.
+
+    Raises:
+        LedgerError: there is no such cell.
+        UsageError: labels of its task are no regions.
+    """
+    cell = project.cell(name)
+    task = project.tasks[cell.task]
+    check_drawable(task)
+    history = project.history(cell)
+    return BrushView(
+        cell=cell,
+        size=project.image_size(cell.image_id),
+        regions=regions_of(task),
+        erased=erased_name(task),
+        layers=layers_of(project, cell, predictions),
+        seen=history[-1]["event"] if history else 0,
+        requested=bool(history) and history[-1]["after"] == "requested",
+        following=project.next_request(cell),
+    )

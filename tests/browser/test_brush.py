@@ -1,0 +1,133 @@
+"""The brush in a real browser: strokes become the label, and nobody's work is lost."""
+
+import numpy as np
+from playwright.sync_api import expect
+
+from labelgrid import Project
+from tests.browsers import opened, press
+from tests.pages import cell_in, take_back
+
+
+def open_brush(browser, address, cell):
+    page = opened(browser, viewport={"width": 1200, "height": 900})
+    page.goto(f"{address}brush?cell={cell}")
+    expect(page.locator(".loading")).to_have_count(0)
+    return page
+
+
+def drag(page, start, end):
+    """Draw from one place of the image to another; both as (x, y) in its pixels."""
+    sheet = page.locator(".sheet canvas").bounding_box()
+    scale = sheet["width"] / page.evaluate("document.querySelector('canvas').width")
+    for number, (x, y) in enumerate((start, end)):
+        page.mouse.move(sheet["x"] + x * scale, sheet["y"] + y * scale, steps=5)
+        page.mouse.down() if number == 0 else page.mouse.up()
+
+
+def save(page):
+    """Save, even if the drawing looks wrong beside other labels."""
+    done = page.get_by_text("Saved.").or_(page.get_by_text("Done: 1 changed."))
+    anyway = page.get_by_role("button", name="Save it nevertheless")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(done.or_(anyway)).to_be_visible()
+    if anyway.is_visible():
+        anyway.click()
+    expect(done).to_be_visible()
+
+
+def test_strokes_become_the_label(browser, address, folder):
+    cell = cell_in(folder, "labelled", "semseg")
+    with Project.open(folder) as project:
+        before = project.label(cell)
+    width = before.size[1]
+    page = open_brush(browser, address, cell)
+    page.get_by_label("size").fill("6")
+    page.locator(".board").focus()
+    press(page, "2")
+    drag(page, (4, 10), (width - 4, 10))
+    press(page, "1")
+    drag(page, (4, 20), (width - 4, 20))
+    press(page, "z")
+    press(page, "e")
+    drag(page, (4, 28), (width - 4, 28))
+    save(page)
+    with Project.open(folder) as project:
+        after = project.label(cell)
+        last = project.history(cell)[-1]
+    rows = slice(6, width - 6)
+    assert (after.value[10, rows] == 1).all() and after.valid[10, rows].all()
+    assert not after.valid[28, rows].any()
+    assert np.array_equal(after.value[19:21], before.value[19:21])
+    assert last["command"] == "import" and 0 < last["seconds"] < 120
+    assert not page.faults
+
+
+def test_an_area_is_filled_undone_and_filled_again(browser, address, folder):
+    cell = cell_in(folder, "missing", "semseg")
+    page = open_brush(browser, address, cell)
+    page.get_by_label("your name").fill("Ada")
+    page.locator(".board").focus()
+    for key in ("a", "3"):
+        press(page, key)
+    drag(page, (10, 10), (10, 10))
+    for key in ("z", "4"):
+        press(page, key)
+    drag(page, (10, 10), (10, 10))
+    for key in ("z", "y"):
+        press(page, key)
+    save(page)
+    with Project.open(folder) as project:
+        label = project.label(cell)
+        assert (label.value == 3).all() and label.valid.all()
+        assert project.history(cell)[-1]["annotator"] == "Ada"
+
+
+def test_after_saving_the_next_request_of_the_task_is_drawn(browser, address, folder):
+    with Project.open(folder) as project:
+        missing = [row["image"] for row in project.cells(state="missing", task="semseg")]
+        project.request([f"{image}:semseg" for image in missing[:2]])
+        following = project.next_request(f"{missing[0]}:semseg")
+    page = open_brush(browser, address, f"{missing[0]}:semseg")
+    press(page, "2")
+    drag(page, (10, 10), (30, 30))
+    save(page)
+    expect(page).to_have_url(f"{address}brush?cell={following.image_id}%3Asemseg&done=1")
+
+
+def test_the_second_of_two_keeps_the_drawing_and_may_save_it(browser, address, folder):
+    cell = cell_in(folder, "labelled", "semseg")
+    page = open_brush(browser, address, cell)
+    take_back(folder, cell)
+    press(page, "2")
+    drag(page, (10, 10), (20, 10))
+    drawn = page.evaluate("document.querySelector('canvas').toDataURL()")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("was changed since you opened this page")
+    assert page.evaluate("document.querySelector('canvas').toDataURL()") == drawn
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the drawing").click()
+    assert download.value.suggested_filename.endswith(".png")
+    with Project.open(folder) as project:
+        assert project.history(cell)[-1]["after"] == "missing"
+
+
+def test_all_that_the_brush_can_do_is_reached_by_keys(browser, address, folder):
+    page = open_brush(browser, address, cell_in(folder, "labelled", "semseg"))
+    page.locator(".board").focus()
+    names = set()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        names.add(page.evaluate("document.activeElement.name || ''"))
+    wanted = {"save", "undo", "redo", "tool", "region", "size", "nearer", "farther", "fit"}
+    assert wanted | {"start", "again"} <= names
+
+
+def test_depth_has_no_brush(browser, address, folder):
+    cell = cell_in(folder, "labelled", "depth")
+    page = opened(browser)
+    image, _, task = cell.rpartition(":")
+    page.goto(f"{address}image?image={image}&shown={task}")
+    expect(page.get_by_alt_text("Label of depth")).to_be_visible()
+    assert page.locator("a.brush").count() == 0
+    page.goto(f"{address}brush?cell={cell}")
+    expect(page.get_by_text("measured, not drawn")).to_be_visible()
