@@ -61,9 +61,14 @@ class JobOwner:
         return cls(os.getpid(), started_at(os.getpid()) or "", socket.gethostname())
 
     @property
+    def is_here(self) -> bool:
+        """Whether the process is one of this machine."""
+        return self.host == socket.gethostname()
+
+    @property
     def is_gone(self) -> bool:
         """Whether the process has ended; of another machine that is not known."""
-        return self.host == socket.gethostname() and started_at(self.pid) != self.start
+        return self.is_here and started_at(self.pid) != self.start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +180,13 @@ class JobFolder:
         if end:
             return end.state
         return "running" if owner else "waiting"
+
+    @property
+    def owner(self) -> JobOwner | None:
+        """The process that does the job; None if there is none, or if that cannot be read."""
+        with suppress(OSError, LabelgridError, ValueError, RecursionError):
+            return self._read(OWNER, JobOwner)
+        return None
 
     @property
     def end(self) -> JobEnd | None:

@@ -1,0 +1,130 @@
+"""Runs a command as a job that goes on when whoever started it ends.
+
+The command and a process that waits for its end, which it writes into the job's folder, are a
+process group of their own. What the command prints is the job's log.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from labelgrid.executors.job import (
+    END,
+    LOG,
+    OWNER,
+    PART,
+    STOPPED,
+    JobEnd,
+    JobFolder,
+    JobOwner,
+)
+from labelgrid.files import open_regular
+from labelgrid.processes import end_with_parent, started_at
+
+#: Exit codes after Ctrl-C: of labelgrid, and of a process that did not catch it.
+INTERRUPTED = (130, -signal.SIGINT)
+#: Variables that make commands print colours into files.
+COLOURS = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+
+
+def start_command(path: Path, words: Sequence[str]) -> None:
+    """Start `python -m labelgrid WORD ...` as a job.
+
+    Args:
+        path: the job's folder; it exists and holds no job.
+        words: the command and its arguments.
+
+    Raises:
+        OSError: the system starts no process, or the disk refuses its log.
+    """
+    environment = {name: text for name, text in os.environ.items() if name not in COLOURS}
+    with (path / LOG).open("xb") as log:
+        process = subprocess.Popen(
+            [*_python(), "-m", __name__, str(path), *words],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+    start = started_at(process.pid) or ""
+    JobFolder(path).write(OWNER, JobOwner(process.pid, start, JobOwner.current().host))
+    threading.Thread(target=process.wait, daemon=True).start()  # leaves no zombie
+
+
+def interrupt_command(folder: JobFolder) -> bool:
+    """Stop a job's command as Ctrl-C does; False if it does not run on this machine.
+
+    Only the process group is asked that `start_command` made.
+    """
+    owner = folder.owner
+    if folder.end or owner is None or not owner.is_here or owner.is_gone:
+        return False
+    with suppress(ProcessLookupError, PermissionError):
+        if os.getpgid(owner.pid) == owner.pid:
+            os.killpg(owner.pid, signal.SIGINT)
+            return True
+    return False
+
+
+def is_in_group(owner: JobOwner, folder: JobFolder) -> bool:
+    """Whether a process is one of those that a job's command consists of."""
+    leader = folder.owner
+    if leader is None or not owner.is_here or owner.is_gone:
+        return False
+    try:
+        return os.getpgid(owner.pid) == leader.pid
+    except OSError:
+        return False
+
+
+def log_tail(folder: JobFolder, size: int = PART) -> str:
+    """The end of what a job's command has printed; empty if it cannot be read."""
+    try:
+        with open_regular(folder.path / LOG, links=False) as file:
+            length = file.seek(0, os.SEEK_END)
+            file.seek(max(0, length - size))
+            tail = file.read(size).decode(errors="replace")
+    except OSError:
+        return ""
+    return tail if length <= size else tail.partition("\n")[2]
+
+
+def _python() -> list[str]:
+    """This Python, which finds modules where this process does.
+
+    With -m alone it would also look into the current folder.
+    """
+    is_searched = {"", str(Path.cwd())} & set(sys.path)
+    return [sys.executable] if is_searched else [sys.executable, "-P"]
+
+
+def _end(code: int, folder: JobFolder) -> JobEnd:
+    """How a command ended."""
+    if code == 0:
+        return JobEnd("ended")
+    if code in INTERRUPTED:
+        return STOPPED
+    if code < 0:
+        return JobEnd("died", f"It ended without a result: signal {-code}.", again=True)
+    _, mark, said = log_tail(folder).rpartition("Error: ")
+    return JobEnd("failed", said.strip() if mark else f"It ended with code {code}.")
+
+
+def main() -> None:
+    """Run a command, wait for its end, and write it into the job's folder."""
+    signal.signal(signal.SIGINT, lambda *_: None)  # the command gets it, too, and ends by it
+    folder = JobFolder(Path(sys.argv[1]))
+    folder.write(OWNER, JobOwner.current())
+    words = [*_python(), "-m", "labelgrid", *sys.argv[2:]]
+    code = subprocess.Popen(words, preexec_fn=end_with_parent).wait()
+    folder.write(END, _end(code, folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Laws of commands as jobs: they outlive who started them, and are stopped alone."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from labelgrid.executors.command_job import interrupt_command, is_in_group, log_tail, start_command
+from labelgrid.executors.job import OWNER, STOPPED, JobFolder, JobOwner
+from labelgrid.processes import started_at
+from tests.jobs import command_of, wait_until
+from tests.pages import labelled_project
+
+
+def started(path: Path, *words: str) -> JobFolder:
+    path.mkdir()
+    start_command(path, words)
+    return JobFolder(path)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    return labelled_project(tmp_path_factory.mktemp("long"))
+
+
+@pytest.fixture
+def long(project, tmp_path) -> Iterator[JobFolder]:
+    """A job that goes on until it is stopped."""
+    folder = started(tmp_path / "job", "serve", str(project), "--port", "0")
+    wait_until(lambda: "shows" in log_tail(folder))
+    yield folder
+    interrupt_command(folder)
+
+
+def test_what_a_command_prints_is_the_log_and_its_end_is_told(tmp_path):
+    folder = started(tmp_path / "job", "list", "kinds")
+    assert folder.state in ("running", "ended")
+    wait_until(lambda: folder.end)
+    assert folder.state == "ended" and "semseg" in log_tail(folder)
+    assert not interrupt_command(folder)
+
+
+def test_the_error_of_a_command_is_the_fault_of_its_job(tmp_path):
+    folder = started(tmp_path / "job", "fit", str(tmp_path / "nowhere"))
+    wait_until(lambda: folder.end)
+    assert folder.state == "failed"
+    assert folder.end.fault.startswith("There is no labelgrid project")
+
+
+def test_a_job_is_stopped_as_by_ctrl_c(long):
+    assert interrupt_command(long)
+    wait_until(lambda: long.end)
+    assert long.end == STOPPED and not interrupt_command(long)
+
+
+@pytest.mark.parametrize("victim", ["command", "both", "waiting"])
+def test_a_killed_job_has_ended_without_a_result_and_leaves_no_process(long, victim):
+    command, owner = command_of(long), long.owner
+    if victim == "both":
+        os.killpg(owner.pid, signal.SIGKILL)
+    else:
+        os.kill(command if victim == "command" else owner.pid, signal.SIGKILL)
+    wait_until(lambda: long.state == "died")
+    wait_until(lambda: started_at(command) is None and started_at(owner.pid) is None)
+
+
+def test_a_job_goes_on_when_who_started_it_ends(project, tmp_path):
+    path = tmp_path / "job"
+    path.mkdir()
+    words = ["serve", str(project), "--port", "0"]
+    code = f"from labelgrid.executors.command_job import start_command; from pathlib import Path; start_command(Path({str(path)!r}), {words})"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    folder = JobFolder(path)
+    wait_until(lambda: "shows" in log_tail(folder))
+    assert folder.state == "running" and interrupt_command(folder)
+    wait_until(lambda: folder.end)
+
+
+def test_no_process_is_interrupted_that_is_not_the_job(tmp_path):
+    with subprocess.Popen(["sleep", "600"]) as other:
+        start, host = started_at(other.pid), JobOwner.current().host
+        for owner in (
+            JobOwner(other.pid, start, host),  # of this process group
+            JobOwner(other.pid, "1", host),  # a number that was used again
+            JobOwner(other.pid, start, "elsewhere"),
+        ):
+            folder = JobFolder(tmp_path)
+            folder.write(OWNER, owner)
+            assert not interrupt_command(folder)
+            assert not is_in_group(JobOwner.current(), folder)
+        assert other.poll() is None
+        other.kill()
+
+
+def test_a_command_finds_no_module_in_the_current_folder_that_its_starter_does_not(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "typer.py").write_text("raise SystemExit('this code is not labelgrid')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [name for name in sys.path if name])
+    folder = started(tmp_path / "job", "list", "kinds")
+    wait_until(lambda: folder.end)
+    assert folder.state == "ended", log_tail(folder)
+
+
+def test_the_end_of_a_long_log_begins_with_a_whole_line(tmp_path):
+    (tmp_path / "log.txt").write_text("first\nsecond\nthird\n")
+    assert log_tail(JobFolder(tmp_path), 9) == "third\n"
+    assert log_tail(JobFolder(tmp_path / "none")) == ""
