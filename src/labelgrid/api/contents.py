@@ -98,9 +98,9 @@ class ProjectContents(CellContents):
 
     def next_command(self) -> str:
         """The next command of the campaign."""
-        from labelgrid.project.status import next_command
+        from labelgrid.project.next_step import next_step
 
-        return next_command(self._project)
+        return next_step(self._project).line
 
     def warnings(self) -> list[str]:
         """What would stop or disappoint later, each line with the command that helps."""

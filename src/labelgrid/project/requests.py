@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelgrid.errors import command
 from labelgrid.formats.naming import label_name
 from labelgrid.ledger.grid import Cell, Move, State, request_id
 from labelgrid.ledger.store import CellRow, Store
@@ -37,12 +36,6 @@ def request_outside_rounds(store: Store, cells: Sequence[Cell], why: str) -> Non
             )
             moves.append(move)
     store.move(moves)
-
-
-def query_command(project: ProjectFolder) -> str:
-    """A query that the pool can answer, for hints; 60 labels if there are so many."""
-    missing = sum(count.missing for count in project.store.counts(("train",)).values())
-    return command("query", project.folder, "--budget", min(60, missing) or "N")
 
 
 def open_requests(project: ProjectFolder, round: int | None = None) -> dict[Cell, Move]:

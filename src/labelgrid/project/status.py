@@ -3,20 +3,16 @@
 Loads no torch.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from labelgrid.errors import command
-from labelgrid.ledger.views import TaskCount
-from labelgrid.project.declaration_changes import redeclared_tasks
 from labelgrid.project.derived_labels import derived_counts
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.project.headlines import Headline, headlines_of
 from labelgrid.project.known_cameras import camera_status
+from labelgrid.project.next_step import next_step
 from labelgrid.project.prices import times_of
-from labelgrid.project.records import measured_rounds, read_fit
-from labelgrid.project.requests import query_command
+from labelgrid.project.records import measured_rounds
 from labelgrid.project.unusable_images import noted_unusable_images
 
 
@@ -72,7 +68,7 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
             "images": len(project.store.removed("images")),
             "tasks": project.store.removed("tasks"),
         },
-        "next": _next_command(project, counts),
+        "next": next_step(project, counts).line,
     }
 
 
@@ -99,31 +95,3 @@ def headlines(project: ProjectFolder) -> list[Headline]:
 def _counts(count: Any) -> dict[str, Any]:
     names = ("missing", "requested", "labelled", "skipped", "spent")
     return {name: getattr(count, name) for name in names}
-
-
-def next_command(project: ProjectFolder) -> str:
-    """The next command of the campaign."""
-    return _next_command(project, project.store.counts())
-
-
-def _next_command(project: ProjectFolder, counts: Mapping[str, TaskCount]) -> str:
-    """The next command, where the cells of all images are counted."""
-    folder = project.folder
-    if any(count.requested for count in counts.values()):
-        return f"{command('export', folder)}, then {command('import', folder)} with the labels"
-    pool = project.store.counts(("train",))
-    is_fitted = _has_current_fit(project)
-    if any(count.labelled for count in pool.values()) and not is_fitted:
-        return command("fit", folder)
-    if not any(count.missing for count in pool.values()):
-        return f"{command('report', folder)}, every cell has an answer"
-    return query_command(project)
-
-
-def _has_current_fit(project: ProjectFolder) -> bool:
-    """Whether the open round has a finished training, of the tasks as they are declared now."""
-    current = project.store.current_round()
-    if current is None:
-        return False
-    fit = read_fit(project.round_folder(current.number))
-    return fit is not None and not redeclared_tasks(fit, project.tasks())
