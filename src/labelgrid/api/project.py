@@ -12,7 +12,7 @@ from labelgrid import plugins
 from labelgrid.api.contents import ChangedCells, ProjectContents
 from labelgrid.api.places import Place, optional_path
 from labelgrid.errors import RecipeError, UsageError
-from labelgrid.executors.job import record_job
+from labelgrid.executors.job import JobFolder, record_job
 from labelgrid.ledger.grid import Cell, Split, TaskRow, Unit
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.grid_sheet import DrawnSheet
     from labelgrid.project.image_files import Check
     from labelgrid.project.imported import Imported
+    from labelgrid.project.next_step import NextStep
     from labelgrid.project.records import Fit
     from labelgrid.project.remove import Removed, Restored
     from labelgrid.project.task_change import Changed
@@ -446,16 +447,19 @@ class Project(ProjectContents):
 
             return score_predictions(self._project, folder, progress, strategy)
 
+    @property
+    def job(self) -> JobFolder:
+        """The folder that shows the fit, score or query of the open round, whoever runs it."""
+        return JobFolder(self._project.round_folder(self._project.round_number) / "job")
+
     @contextmanager
     def _job(self) -> Iterator[Progress]:
         """Hold the project's lock, and show in the round's folder what is done meanwhile.
 
         Yields the progress to report to, which ends the work as Ctrl-C does if it is asked to.
         """
-        with self._project.lock():
-            folder = self._project.round_folder(self._project.round_number) / "job"
-            with record_job(folder, self._progress) as progress:
-                yield progress
+        with self._project.lock(), record_job(self.job.path, self._progress) as progress:
+            yield progress
 
     def query(
         self,
@@ -824,6 +828,20 @@ class Project(ProjectContents):
         from labelgrid.project.undo import undo
 
         return undo(self._project, self._progress, dry_run=dry_run)
+
+    def inside(self, relative: str) -> Path:
+        """A path below the project's folder.
+
+        Raises:
+            ProjectError: it leads out of the project, such as by a link.
+        """
+        return self._project.inside(relative)
+
+    def next_step(self) -> "NextStep":
+        """The next step of the campaign: its command, and why it is due."""
+        from labelgrid.project.next_step import next_step
+
+        return next_step(self._project)
 
     @contextmanager
     def transaction(self, command: str) -> Iterator[None]:

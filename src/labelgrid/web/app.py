@@ -16,6 +16,9 @@ from labelgrid.web import (
     cell_routes,
     change_routes,
     faults,
+    job_forms,
+    job_pages,
+    job_routes,
     page_routes,
     picture_routes,
 )
@@ -55,8 +58,11 @@ def build_app(folder: Path, access: Access | None = None) -> Guard:
     app.include_router(brush_page.router(opened, predictions))
     app.include_router(picture_routes.router(opened, predictions))
     app.include_router(cell_routes.router(opened, predictions))
+    app.include_router(job_pages.router(opened))
     app.include_router(api_routes.router(opened))
     app.include_router(change_routes.router(opened))
+    app.include_router(job_routes.router(opened))
+    app.include_router(job_forms.router(opened))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     faults.add_handlers(app)
     return Guard(app, access or Access())

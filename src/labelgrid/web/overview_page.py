@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labelgrid.api.project import Project
+from labelgrid.project.next_step import NextStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class ProjectOverview:
         tasks: a line each.
         spent: what all labels cost.
         rounds: the rounds, newest first.
-        next_step: the next command.
+        next_step: of the campaign.
         warnings: images that cannot be used, by id, with the reason.
     """
 
@@ -44,7 +45,7 @@ class ProjectOverview:
     tasks: list[TaskLine]
     spent: float
     rounds: list[dict[str, Any]]
-    next_step: str
+    next_step: NextStep
     warnings: dict[str, str]
 
 
@@ -68,6 +69,6 @@ def overview(project: Project) -> ProjectOverview:
         tasks=tasks,
         spent=status["spent"],
         rounds=list(reversed(status["rounds"])),
-        next_step=status["next"],
+        next_step=project.next_step(),
         warnings=dict(status["set_aside"]),
     )

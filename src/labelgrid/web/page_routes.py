@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
 from labelgrid.api.project import Project
+from labelgrid.web import jobs
 from labelgrid.web.changes import MOST
 from labelgrid.web.grid_page import GridQuery, grid_page
 from labelgrid.web.image_page import ImageQuery, image_view
@@ -30,7 +31,12 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
     @routes.get("/", response_class=HTMLResponse)
     def show_overview() -> Response:
         with opened() as project:
-            return render("overview.html.j2", view=overview(project))
+            return render(
+                "overview.html.j2",
+                view=overview(project),
+                job=jobs.active(project),
+                elsewhere=jobs.elsewhere(project),
+            )
 
     @routes.get("/grid", response_class=HTMLResponse)
     def show_grid(query: Annotated[GridQuery, Query()], done: Done = None) -> Response:

@@ -1,0 +1,69 @@
+"""Answers forms that start and stop jobs, and leads to the page of the job."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request, UploadFile
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, ValidationError
+
+from labelgrid.api.project import Project
+from labelgrid.web import jobs
+from labelgrid.web.job_orders import ImportFile, order_of
+
+
+class JobForm(BaseModel):
+    """What a form of the page sends to start a job; what is empty is not given."""
+
+    epochs: str = ""
+    budget: str = ""
+    unit: str = ""
+    new: str = ""
+    dry_run: str = ""
+    round: str = ""
+    folds: str = ""
+
+
+def router(opened: Callable[[], Project]) -> APIRouter:
+    """The routes of the forms; `opened` opens the project."""
+    routes = APIRouter(prefix="/api/job-form", include_in_schema=False)
+
+    @routes.post("/import")
+    def import_by_form(request: Request, file: UploadFile) -> Response:
+        request.state.back = "/jobs"
+        with opened() as project:
+            return _watch(jobs.start(project, ImportFile(file.filename or "", file.file)))
+
+    @routes.post("/start/{command}")
+    def start_by_form(request: Request, command: str, form: Annotated[JobForm, Form()]) -> Response:
+        request.state.back = "/jobs"
+        order = _order({"command": command, **form.model_dump()})
+        with opened() as project:
+            return _watch(jobs.start(project, order))
+
+    @routes.post("/stop/{number}")
+    def stop_by_form(request: Request, number: int) -> Response:
+        request.state.back = f"/jobs/{number}"
+        with opened() as project:
+            jobs.stop(project, number)
+        return _watch(number)
+
+    return routes
+
+
+def _order(values: Mapping[str, object]) -> Any:
+    """The order of a form.
+
+    Raises:
+        RequestValidationError: a value is wrong.
+    """
+    try:
+        return order_of(values)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from error
+
+
+def _watch(number: int) -> Response:
+    """Lead a browser to the page of a job."""
+    return RedirectResponse(f"/jobs/{number}", status_code=303)

@@ -1,0 +1,58 @@
+"""Answers programs that start, watch and stop jobs."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, UploadFile
+
+from labelgrid.api.project import Project
+from labelgrid.results import replace_non_finite
+from labelgrid.web import jobs
+from labelgrid.web.job_orders import ImportFile, Order
+
+
+def router(opened: Callable[[], Project]) -> APIRouter:
+    """The routes of jobs; `opened` opens the project."""
+    routes = APIRouter(prefix="/api", tags=["jobs"])
+
+    @routes.get("/jobs")
+    def list_jobs() -> list[dict[str, Any]]:
+        """The newest jobs, the newest first."""
+        with opened() as project:
+            return [asdict(job) for job in jobs.jobs(project)]
+
+    @routes.get("/jobs/{number}")
+    def read_job(number: int) -> dict[str, Any]:
+        """A job: its state, what it does, and the end of its log."""
+        with opened() as project:
+            return asdict(jobs.shown(project, number))
+
+    @routes.post("/jobs", status_code=201)
+    def start_job(order: Order) -> dict[str, Any]:
+        """Start a command on this machine; it goes on when the server ends."""
+        with opened() as project:
+            return asdict(jobs.shown(project, jobs.start(project, order)))
+
+    @routes.post("/jobs/import", status_code=201)
+    def start_import(file: UploadFile) -> dict[str, Any]:
+        """Import labels that are sent: a .zip, .json or .xml file of a labelling tool."""
+        with opened() as project:
+            order = ImportFile(file.filename or "", file.file)
+            return asdict(jobs.shown(project, jobs.start(project, order)))
+
+    @routes.post("/jobs/{number}/stop")
+    def stop_job(number: int) -> dict[str, Any]:
+        """Stop a job as Ctrl-C does; the same command resumes it."""
+        with opened() as project:
+            return asdict(jobs.stop(project, number))
+
+    @routes.get("/advice")
+    def read_advice(
+        budget: Annotated[float | None, Query(gt=0, allow_inf_nan=False)] = None,
+    ) -> dict[str, Any]:
+        """What `labelgrid advise` says: which labels to buy next, and what they may gain."""
+        with opened() as project:
+            return replace_non_finite(asdict(project.advise(budget=budget)))
+
+    return routes

@@ -1,0 +1,280 @@
+"""Starts commands as jobs of a project, and tells how they go; they outlive the server.
+
+Each is a folder of the project's folder `jobs`.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from labelgrid.api.project import Project
+from labelgrid.config import parse
+from labelgrid.errors import LabelgridError, LedgerError, StateError, command
+from labelgrid.executors.command_job import interrupt_command, is_in_group, log_tail, start_command
+from labelgrid.executors.job import END, JobFolder, JobState, JobStep
+from labelgrid.files import disk_errors, open_regular, remove_folder, write_text
+from labelgrid.web.job_orders import request_folder
+from labelgrid.words import duration
+
+#: The project's folder of jobs, and the file of one with what was started.
+FOLDER = "jobs"
+STARTED = "command.json"
+#: The bytes of a log that a page shows, at most, and those of `command.json`.
+SHOWN = 2**15
+LARGEST = 2**16
+
+
+class Order(Protocol):
+    """A command to start."""
+
+    @property
+    def command(self) -> str:
+        """Its name."""
+
+    def words(self, project: Project, folder: Path) -> list[str]:
+        """Its arguments; `folder` is the job's, for its own files."""
+
+
+@dataclass(frozen=True)
+class StartedCommand:
+    """What was started: `command.json`.
+
+    Args:
+        words: the command and its arguments.
+        at: when (UTC).
+    """
+
+    words: Sequence[str] = ()
+    at: str = ""
+
+
+@dataclass(frozen=True)
+class ShownStep:
+    """What a job does now.
+
+    Args:
+        step: the step.
+        eta: the time until its end in words; empty if it is not known.
+    """
+
+    step: JobStep
+    eta: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownJob:
+    """A job.
+
+    Args:
+        number: of the job.
+        command: the name of its command.
+        line: what one would type.
+        state: how it stands.
+        started: when it was started (UTC).
+        ended: when it ended; empty if it has not, or if nobody knows.
+        fault: why it did not end well.
+        now: what it does now; None if it does not say so.
+        log: the end of what it has printed.
+    """
+
+    number: int
+    command: str
+    line: str
+    state: JobState
+    started: str
+    ended: str
+    fault: str
+    now: ShownStep | None
+    log: str
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it goes on."""
+        return self.state in ("running", "waiting")
+
+    @property
+    def last_line(self) -> str:
+        """The last line that it has printed."""
+        return next(reversed(self.log.strip().splitlines()), "")
+
+
+def start(project: Project, order: Order) -> int:
+    """Start a command as a job, and return its number.
+
+    Raises:
+        StateError: another job goes on.
+        LabelgridError: an argument is wrong, or the disk reports an error.
+    """
+    root = project.inside(FOLDER)
+    with disk_errors(root, "Nothing was started."):
+        root.mkdir(exist_ok=True)
+        with _locked(root):
+            _refuse_second(project)
+            number = max(_numbers(project), default=0) + 1
+            folder = root / f"{number:04d}"
+            folder.mkdir()
+            try:
+                _start_in(folder, project, order)
+            except BaseException:
+                remove_folder(folder)
+                raise
+    return number
+
+
+def stop(project: Project, number: int) -> ShownJob:
+    """Stop a job as Ctrl-C does, and return it; it may go on for a while.
+
+    Raises:
+        LedgerError: there is no such job.
+        StateError: it has ended.
+    """
+    if not interrupt_command(_folder(project, number)):
+        raise StateError(f"Job {number} has ended already.", unchanged="Nothing was stopped.")
+    return shown(project, number)
+
+
+def jobs(project: Project, most: int = 20) -> list[ShownJob]:
+    """The newest jobs, the newest first."""
+    newest = sorted(filter(partial(_is_job, project), _numbers(project)), reverse=True)
+    return [shown(project, number, size=SHOWN // 8) for number in newest[:most]]
+
+
+def active(project: Project) -> ShownJob | None:
+    """The job that goes on."""
+    return next((job for job in jobs(project, most=3) if job.is_active), None)
+
+
+def shown(project: Project, number: int, *, size: int = SHOWN) -> ShownJob:
+    """A job, with the last `size` bytes of its log.
+
+    Raises:
+        LedgerError: there is no such job.
+    """
+    folder = _folder(project, number)
+    begun = _started(folder)
+    end = folder.end
+    state = folder.state
+    return ShownJob(
+        number=number,
+        command=next(iter(begun.words), "unknown"),
+        line=command(*begun.words),
+        state=state,
+        started=begun.at,
+        ended=_ended(folder) if end else "",
+        fault=end.fault if end else _fault(state),
+        now=_now(project, folder) if state == "running" else None,
+        log=log_tail(folder, size),
+    )
+
+
+def elsewhere(project: Project) -> ShownStep | None:
+    """What a fit, score or query does that no job of the page is, such as one of a terminal."""
+    if active(project) or project.job.state != "running":
+        return None
+    return _step(project.job)
+
+
+def exported_rounds(project: Project) -> list[int]:
+    """The rounds with a folder of requests, whose answers can be imported."""
+    numbers = [0, *project.rounds()]
+    return [number for number in numbers if request_folder(project, number).is_dir()]
+
+
+def _start_in(folder: Path, project: Project, order: Order) -> None:
+    place = project.folder.absolute()
+    words = [order.command, str(place), *order.words(project, folder)]
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    write_text(folder / STARTED, json.dumps(asdict(StartedCommand(words, at))))
+    start_command(folder, words)
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """Let nobody else start a job meanwhile."""
+    handle = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _refuse_second(project: Project) -> None:
+    job = active(project)
+    if job:
+        raise StateError(
+            f"Job {job.number} goes on: `{job.line}`.",
+            next_step="Wait until it ends, or stop it.",
+            unchanged="Nothing was started.",
+        )
+
+
+def _numbers(project: Project) -> Sequence[int]:
+    """The numbers that are taken."""
+    root = project.inside(FOLDER)
+    names = [path.name for path in root.iterdir()] if root.is_dir() else []
+    return [int(name) for name in names if name.isdecimal() and name.isascii()]
+
+
+def _is_job(project: Project, number: int) -> bool:
+    path = project.folder / FOLDER / f"{number:04d}"
+    return not path.is_symlink() and (path / STARTED).is_file()
+
+
+def _folder(project: Project, number: int) -> JobFolder:
+    """The folder of a job.
+
+    Raises:
+        LedgerError: there is no such job.
+        ProjectError: the folder of the jobs leads out of the project.
+    """
+    path = project.inside(FOLDER) / f"{number:04d}"
+    if not _is_job(project, number):
+        raise LedgerError(f"The project has no job {number}.", where=str(path.parent))
+    return JobFolder(path)
+
+
+def _started(folder: JobFolder) -> StartedCommand:
+    """What was started; nothing if the file is damaged."""
+    try:
+        with open_regular(folder.path / STARTED, LARGEST, links=False) as file:
+            return parse(StartedCommand, json.loads(file.read()), STARTED)
+    except (OSError, LabelgridError, ValueError, RecursionError):
+        return StartedCommand()
+
+
+def _now(project: Project, folder: JobFolder) -> ShownStep | None:
+    """What a running job does, if its command shows it in the folder of the round."""
+    work = project.job
+    owner = work.owner
+    if owner and work.state == "running" and is_in_group(owner, folder):
+        return _step(work)
+    return None
+
+
+def _step(work: JobFolder) -> ShownStep | None:
+    step = work.step
+    if step is None:
+        return None
+    is_timed = 0 < step.done <= step.total
+    eta = duration(step.seconds / step.done * (step.total - step.done)) if is_timed else ""
+    return ShownStep(step, eta)
+
+
+def _ended(folder: JobFolder) -> str:
+    """When a job ended (UTC)."""
+    with suppress(OSError):
+        moment = os.lstat(folder.path / END).st_mtime
+        return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
+    return ""
+
+
+def _fault(state: JobState) -> str:
+    return "It ended without a result; the same command resumes it." if state == "died" else ""

@@ -1,0 +1,90 @@
+"""What can be started from the page: a list of commands, whose arguments are checked; no path is one."""
+
+import io
+
+import pytest
+from pydantic import ValidationError
+
+from labelgrid import Project
+from labelgrid.errors import LabelgridError
+from labelgrid.web.job_orders import ImportFile, order_of
+from tests.pages import labelled_project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    with Project.open(labelled_project(tmp_path_factory.mktemp("orders"))) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"command": "fit", "epochs": ""}, []),
+        ({"command": "fit", "epochs": "3"}, ["--epochs", "3"]),
+        (
+            {"command": "fit", "changes": {"train.batch": 8, "train.lr": 1e-4, "data.flip": True}},
+            ["--set", "train.batch=8", "--set", "train.lr=0.0001", "--set", "data.flip=true"],
+        ),
+        ({"command": "score"}, []),
+        (
+            {"command": "query", "budget": "12.5", "unit": "cost", "dry_run": "true"},
+            ["--budget", "12.5", "--unit", "cost", "--dry-run"],
+        ),
+        (
+            {"command": "query", "budget": 1234567, "new": True},
+            ["--budget", "1234567", "--unit", "labels", "--new"],
+        ),
+        ({"command": "audit", "folds": 3}, ["--folds", "3"]),
+        ({"command": "export"}, []),
+        ({"command": "report"}, []),
+    ],
+)
+def test_an_order_is_the_words_of_its_command(project, tmp_path, values, words):
+    assert order_of(values).words(project, tmp_path) == words
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"command": "serve"},
+        {"command": ""},
+        {"command": "fit", "recipe": "/etc/passwd"},
+        {"command": "fit", "epochs": 0},
+        {"command": "fit", "changes": {"network.name": "mine:build"}},
+        {"command": "fit", "changes": {"--weights": 1}},
+        {"command": "fit", "changes": {"train.lr": float("nan")}},
+        {"command": "query"},
+        {"command": "query", "budget": -1},
+        {"command": "query", "budget": "inf"},
+        {"command": "query", "budget": 5, "unit": "miles"},
+        {"command": "import", "round": "../../etc"},
+        {"command": "import", "labels": "/etc"},
+        {"command": "audit", "folds": 1000},
+    ],
+)
+def test_anything_else_is_refused(values):
+    with pytest.raises(ValidationError):
+        order_of(values)
+
+
+def test_the_folder_of_a_round_is_imported_if_there_is_one_inside_the_project(project, tmp_path):
+    order = order_of({"command": "import", "round": 2})
+    with pytest.raises(LabelgridError, match="has no folder of requests"):
+        order.words(project, tmp_path)
+    request = project.folder / "rounds/0002/request"
+    project.export()
+    assert order.words(project, tmp_path) == [str(request.resolve())]
+    (project.folder / "rounds/0001").mkdir(exist_ok=True)
+    (project.folder / "rounds/0001/request").symlink_to(tmp_path)
+    with pytest.raises(LabelgridError, match="leads out of the project"):
+        order_of({"command": "import", "round": 1}).words(project, tmp_path)
+
+
+def test_a_file_that_was_sent_is_kept_under_a_name_of_its_own(project, tmp_path):
+    order = ImportFile("../../evil.ZIP", io.BytesIO(b"content"))
+    assert order.words(project, tmp_path) == [str(tmp_path / "answer.zip")]
+    assert (tmp_path / "answer.zip").read_bytes() == b"content"
+    for name in ("labels.py", "zip", ""):
+        with pytest.raises(LabelgridError, match=r"ends in \.zip"):
+            ImportFile(name, io.BytesIO(b"")).words(project, tmp_path)

@@ -1,0 +1,118 @@
+"""Jobs of a project: one at a time, and told as they are, whoever started them."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from labelgrid import Project
+from labelgrid.errors import LabelgridError, StateError
+from labelgrid.executors.job import JobFolder
+from labelgrid.web import jobs
+from labelgrid.web.job_orders import order_of
+from tests.jobs import stopped_afterwards, wait_until
+from tests.pages import labelled_project
+
+
+@pytest.fixture
+def folder(tmp_path):
+    with stopped_afterwards(labelled_project(tmp_path)) as made:
+        yield made
+
+
+@pytest.fixture
+def project(folder):
+    with Project.open(folder) as opened:
+        yield opened
+
+
+def fit(epochs=100_000):
+    return order_of({"command": "fit", "epochs": epochs})
+
+
+def test_a_training_shows_its_progress_and_log_until_it_is_stopped(project):
+    number = jobs.start(project, fit())
+    with pytest.raises(StateError, match="Job 1 goes on"):
+        jobs.start(project, order_of({"command": "audit"}))
+    wait_until(lambda: (shown := jobs.shown(project, number)).now and shown.now.eta)
+    job = jobs.active(project)
+    assert job.state == "running" and job.now.step.what == "Training" and not job.fault
+    assert job.line == f"labelgrid fit {project.folder} --epochs 100000"
+    assert jobs.elsewhere(project) is None
+    with pytest.raises(LabelgridError, match="Another fit"):  # the project's own lock
+        project.fit()
+    jobs.stop(project, number)
+    wait_until(lambda: jobs.active(project) is None)
+    job = jobs.shown(project, number)
+    assert job.state == "stopped" and job.ended and "resumes it" in job.fault
+    assert job.last_line.startswith("Stopped.")
+    with pytest.raises(StateError, match="has ended already"):
+        jobs.stop(project, number)
+
+
+def test_a_killed_training_has_ended_without_a_result_and_another_can_start(project):
+    number = jobs.start(project, fit())
+    owner = JobFolder(project.folder / "jobs/0001").owner
+    os.killpg(owner.pid, signal.SIGKILL)
+    wait_until(lambda: jobs.active(project) is None)
+    job = jobs.shown(project, number)
+    assert job.state == "died" and "without a result" in job.fault and job.now is None
+    second = jobs.start(project, order_of({"command": "export"}))
+    wait_until(lambda: jobs.active(project) is None)
+    assert [(job.number, job.state) for job in jobs.jobs(project)] == [(2, "ended"), (1, "died")]
+    assert jobs.exported_rounds(project) == [2] and second == 2
+
+
+def test_of_jobs_that_start_at_once_one_does(folder):
+    order = fit()
+    answers = []
+
+    def start():
+        with Project.open(folder) as project:
+            try:
+                answers.append(jobs.start(project, order))
+            except StateError as error:
+                answers.append(error.what[:5])
+
+    threads = [threading.Thread(target=start) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with Project.open(folder) as project:
+        jobs.stop(project, 1)
+        wait_until(lambda: jobs.active(project) is None)
+    assert sorted(map(str, answers)) == ["1", *["Job 1"] * 5]
+
+
+def test_what_is_refused_leaves_no_job(project):
+    with pytest.raises(LabelgridError, match="no folder of requests"):
+        jobs.start(project, order_of({"command": "import", "round": 7}))
+    assert jobs.jobs(project) == []
+
+
+def test_damaged_records_and_links_stop_no_page(project, tmp_path):
+    for name, text in (("0003", "{"), ("0004", "[1]"), ("0005", '{"words": 3}')):
+        path = project.folder / "jobs" / name
+        path.mkdir(parents=True)
+        (path / "command.json").write_text(text)
+        (path / "pid").write_text("[" * 100_000)
+    (project.folder / "jobs/0006").symlink_to(tmp_path)
+    (project.folder / "jobs/0007").mkdir()
+    assert {job.command for job in jobs.jobs(project)} == {"unknown"}
+    assert jobs.active(project) is None
+    for number in (0, -1, 6, 7, 8, 10**9):
+        with pytest.raises(LabelgridError):
+            jobs.shown(project, number)
+
+
+def test_work_of_a_terminal_is_shown_and_not_stopped(project):
+    assert jobs.elsewhere(project) is None
+    with project._job() as progress:
+        progress.start("Scoring", 10, "images")
+        progress.advance(10)
+        shown = jobs.elsewhere(project)
+        assert shown.step.what == "Scoring" and shown.eta == "0 s"
+        assert jobs.active(project) is None
+    assert jobs.elsewhere(project) is None
