@@ -29,6 +29,19 @@ def labelled_project(folder: Path, *, n: int = 8) -> Path:
         return project.folder
 
 
+def suspicious_project(folder: Path) -> Path:
+    """A project in which the depth of two training images was exchanged."""
+    project, made = make_project(folder, n=24, strategy="random_cells")
+    one, other = (made.label(made.names[number], "depth") for number in (5, 11))
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+    with project:
+        query.query(project, Budget(22, "images"), Silent(), strategy="random_images")
+        answer(project, made)
+        return project.folder
+
+
 @contextmanager
 def client_of(folder: Path, access: Access | None = None, host: str = HOST) -> Iterator[TestClient]:
     """A client that follows no redirect."""

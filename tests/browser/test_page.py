@@ -101,7 +101,8 @@ def test_a_conflict_is_told_and_nothing_changes(browser, address, folder):
 def pages_of(folder):
     """The address of each page."""
     image = cell_in(folder, "labelled").rpartition(":")[0]
-    return ["", "grid", "classes", f"image?image={image}", f"brush?cell={image}:semseg"]
+    pages = ["", "grid", "classes", f"image?image={image}", f"brush?cell={image}:semseg"]
+    return [*pages, "jobs", "budget", "suspects", "round?number=1"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

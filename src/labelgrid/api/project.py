@@ -13,7 +13,7 @@ from labelgrid.api.contents import ChangedCells, ProjectContents
 from labelgrid.api.places import Place, optional_path
 from labelgrid.errors import RecipeError, UsageError
 from labelgrid.executors.job import JobFolder, record_job
-from labelgrid.ledger.grid import Cell, Split, TaskRow, Unit
+from labelgrid.ledger.grid import Cell, Split, State, TaskRow, Unit
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import RECIPE, STRATEGY, Settings, resolve_recipe
@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.verify import Verified
     from labelgrid.report.write import WrittenReport
     from labelgrid.rounds.advise import Advised
-    from labelgrid.rounds.audit import Audited
+    from labelgrid.rounds.audit import Audited, AuditedLabel
     from labelgrid.rounds.control import ControlComparison
     from labelgrid.rounds.derived_predictions import Derived
     from labelgrid.rounds.query import QueryResult
@@ -828,6 +828,32 @@ class Project(ProjectContents):
         from labelgrid.project.undo import undo
 
         return undo(self._project, self._progress, dry_run=dry_run)
+
+    def answers(self, round: int) -> dict[Cell, State]:
+        """The states of the cells that a round requested; cancelled ones are left out."""
+        return {row.cell: row.state for row in self._project.store.cells(round=round)}
+
+    def confirm(self, cells: Iterable[str]) -> ChangedCells:
+        """Note that labels were looked at and are right: `suspects` lists them no more.
+
+        Args:
+            cells: labelled cells as `IMAGE:TASK`.
+        """
+        from labelgrid.project.confirmed_labels import confirm
+
+        return self._changed(confirm(self._project, list(cells)))
+
+    def suspects(self) -> "list[AuditedLabel] | None":
+        """The labels that the last audit doubts and that are neither changed nor confirmed since.
+
+        The most doubtful are first; None before the first audit.
+
+        Raises:
+            ProjectError: the audit's table is damaged.
+        """
+        from labelgrid.rounds.suspects import suspects
+
+        return suspects(self._project)
 
     def inside(self, relative: str) -> Path:
         """A path below the project's folder.

@@ -21,6 +21,7 @@ from labelgrid.web import (
     job_routes,
     page_routes,
     picture_routes,
+    review_pages,
 )
 from labelgrid.web.guard import Access, Guard
 from labelgrid.web.predictions import Predictions
@@ -59,6 +60,7 @@ def build_app(folder: Path, access: Access | None = None) -> Guard:
     app.include_router(picture_routes.router(opened, predictions))
     app.include_router(cell_routes.router(opened, predictions))
     app.include_router(job_pages.router(opened))
+    app.include_router(review_pages.router(opened))
     app.include_router(api_routes.router(opened))
     app.include_router(change_routes.router(opened))
     app.include_router(job_routes.router(opened))

@@ -9,7 +9,7 @@ from labelgrid.errors import StateError, UsageError
 from labelgrid.project.cell_table import StateName
 
 #: What a button does to cells.
-Action = Literal["unlabel", "cancel", "requeue", "request", "skip"]
+Action = Literal["unlabel", "cancel", "requeue", "request", "skip", "confirm"]
 #: The most cells of one request.
 MOST = 10_000
 
@@ -53,6 +53,7 @@ DEEDS: dict[Action, Deed] = {
     "requeue": Deed("skipped", lambda project, change: project.cancel(change.cells, requeue=True)),
     "request": Deed("missing", lambda project, change: project.request(change.cells)),
     "skip": Deed("requested", lambda project, change: project.skip(change.cells, why=change.why)),
+    "confirm": Deed("labelled", lambda project, change: project.confirm(change.cells)),
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from labelgrid.drawings.wording import number
+from labelgrid.drawings.wording import explanation_lines, number
 
 
 def render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -30,4 +30,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
+    environment.filters["explained"] = lambda pick: explanation_lines(pick.terms, pick.explanation)
+    environment.filters["moment"] = lambda text: text[:16].replace("T", " ")
     return environment

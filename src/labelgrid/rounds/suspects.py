@@ -1,0 +1,54 @@
+"""Lists the labels that the last audit doubts and that nobody has dealt with since."""
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+from labelgrid.errors import ProjectError, command
+from labelgrid.files import read_text
+from labelgrid.ledger.grid import Cell
+from labelgrid.project.confirmed_labels import confirmed_paths
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.rounds.audit import TABLE, AuditedLabel
+from labelgrid.spreadsheets import unescape_formula
+
+
+def suspects(project: ProjectFolder) -> list[AuditedLabel] | None:
+    """The doubted labels, the most doubtful first; None before the first audit.
+
+    A label that was withdrawn, replaced or confirmed since is none of them.
+
+    Raises:
+        ProjectError: the table of the audit is damaged.
+    """
+    path = project.folder / TABLE
+    if not path.is_file():
+        return None
+    doubted = [label for label in _read(path, project) if label.doubt > 0]
+    rows = project.store.find(Cell(label.image, label.task) for label in doubted)
+    current = {row.path for row in rows.values() if row.path} - confirmed_paths(project)
+    return [label for label in doubted if label.path in current]
+
+
+def _read(path: Path, project: ProjectFolder) -> list[AuditedLabel]:
+    try:
+        return [_label(row) for row in csv.DictReader(io.StringIO(read_text(path)))]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ProjectError(
+            "The table of the audit is damaged.",
+            where=str(path),
+            next_step=f"`{command('audit', project.folder)}` writes it again.",
+        ) from error
+
+
+def _label(row: Mapping[str, str]) -> AuditedLabel:
+    """The label of a line of the table."""
+    return AuditedLabel(
+        task=unescape_formula(row["task"]),
+        image=unescape_formula(row["image"]),
+        place=int(row["place"]),
+        doubt=float(row["doubt"]),
+        reasons=unescape_formula(row["reasons"]).split("; "),
+        path=unescape_formula(row["path"]),
+    )

@@ -1,0 +1,54 @@
+"""Answers with the pages on which people review: a round, and suspect labels."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, Response
+
+from labelgrid.api.project import Project
+from labelgrid.errors import LedgerError
+from labelgrid.files import open_regular
+from labelgrid.project.suspicion import SHEET
+from labelgrid.web.grid_page import MOST_PAGES
+from labelgrid.web.page_routes import Done
+from labelgrid.web.pages import render
+from labelgrid.web.round_page import RoundQuery, round_view
+from labelgrid.web.suspects_page import suspects_view
+
+#: The most bytes of a picture.
+LARGEST = 64 * 2**20
+
+
+def router(opened: Callable[[], Project]) -> APIRouter:
+    """The pages; `opened` opens the project."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/round", response_class=HTMLResponse)
+    def show_round(query: Annotated[RoundQuery, Query()]) -> Response:
+        with opened() as project:
+            return render("round.html.j2", view=round_view(project, query))
+
+    @routes.get("/suspects", response_class=HTMLResponse)
+    def show_suspects(
+        request: Request,
+        page: Annotated[int, Query(ge=1, le=MOST_PAGES)] = 1,
+        done: Done = None,
+    ) -> Response:
+        paths = {getattr(route, "path", "") for route in request.app.routes}
+        with opened() as project:
+            view = suspects_view(project, page)
+        return render("suspects.html.j2", view=view, done=done, can_draw="/brush" in paths)
+
+    @routes.get("/picture/refused-import", response_class=Response)
+    def show_refused_import() -> Response:
+        """The labels of the last import that was refused, as PNG."""
+        with opened() as project:
+            path = project.folder / SHEET
+        try:
+            with open_regular(path, LARGEST, links=False) as file:
+                return Response(file.read(), media_type="image/png")
+        except OSError as error:
+            raise LedgerError("No import was refused for how its labels look.") from error
+
+    return routes

@@ -1,0 +1,52 @@
+"""Collects what the page of suspects shows: labels that an audit doubts, and a refused import."""
+
+from dataclasses import dataclass
+
+from labelgrid.api.project import Project
+from labelgrid.project.suspicion import SHEET
+from labelgrid.rounds.audit import AuditedLabel
+
+#: The labels of a page.
+COUNT = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuspectsView:
+    """The page of suspects.
+
+    Args:
+        labels: those of the page, the most doubtful first; None before the first audit.
+        total: the number of all.
+        page: the number of the page.
+        pages: the number of pages.
+        seen: the number of the newest event: who changes a cell says what he saw.
+        has_refused_import: whether there is a picture of an import that was refused.
+    """
+
+    labels: list[AuditedLabel] | None
+    total: int
+    page: int
+    pages: int
+    seen: int
+    has_refused_import: bool
+
+
+def suspects_view(project: Project, page: int) -> SuspectsView:
+    """A page of suspects; a number beyond the last page is the last one.
+
+    Raises:
+        ProjectError: the table of the audit is damaged.
+    """
+    seen = project.last_event()
+    labels = project.suspects()
+    total = len(labels or [])
+    pages = max(1, -(-total // COUNT))
+    page = min(page, pages)
+    return SuspectsView(
+        labels=None if labels is None else labels[(page - 1) * COUNT : page * COUNT],
+        total=total,
+        page=page,
+        pages=pages,
+        seen=seen,
+        has_refused_import=(project.folder / SHEET).is_file(),
+    )

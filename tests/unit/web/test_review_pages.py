@@ -1,0 +1,54 @@
+"""The pages of review in HTML: a round, suspect labels, and the picture of a refused import."""
+
+import pytest
+
+from labelgrid import Project
+from tests.pages import client_of, labelled_project, suspicious_project
+
+
+def read(client, address):
+    answer = client.get(address, headers={"Accept": "text/html"})
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def test_a_round_shows_its_picks_with_reasons(tmp_path):
+    with client_of(labelled_project(tmp_path)) as client:
+        assert 'href="/round?number=2"' in read(client, "/")
+        page = read(client, "/round?number=2")
+        assert client.get("/round?number=9").status_code == 404
+        assert client.get("/round").status_code == 422
+    assert page.count('loading="lazy"') == 2 and "2 open" in page and "random cell" in page
+    assert "score" not in page  # that of a random pick means nothing
+
+
+def test_suspects_are_found_right_or_taken_back(tmp_path):
+    folder = suspicious_project(tmp_path)
+    with client_of(folder) as client, Project.open(folder) as project:
+        assert "No audit has looked" in read(client, "/suspects")
+        project.audit()
+        first, second, *rest = project.suspects()
+        page = read(client, "/suspects")
+        assert page.count("It is right") == len(rest) + 2 and first.reasons[0][:20] in page
+        for action, label in (("confirm", first), ("unlabel", second)):
+            form = {"cell": f"{label.image}:{label.task}", "back": "/suspects?page=1"}
+            answer = client.post(f"/api/form/{action}", data=form)
+            assert answer.headers["location"] == "/suspects?page=1&done=1"
+        assert project.suspects() == rest
+        cells = [f"{label.image}:{label.task}" for label in rest]
+        assert client.post("/api/cells/confirm", json={"cells": cells}).status_code == 200
+        assert "Nothing speaks against" in read(client, "/suspects")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG"])
+def test_a_refused_import_is_shown_by_its_picture(tmp_path, content):
+    folder = labelled_project(tmp_path)
+    with client_of(folder) as client:
+        assert client.get("/picture/refused-import").status_code == 404
+        (folder / "import-suspicious.png").write_bytes(content)
+        assert "An import was refused" in read(client, "/suspects")
+        picture = client.get("/picture/refused-import")
+        assert picture.content == content and picture.headers["content-type"] == "image/png"
+        (folder / "import-suspicious.png").unlink()
+        (folder / "import-suspicious.png").symlink_to("/etc/hostname")
+        assert client.get("/picture/refused-import").status_code == 404

@@ -1,0 +1,53 @@
+"""What the page of a round shows: its picks, page by page, with what became of them."""
+
+import pytest
+
+from labelgrid import Project
+from labelgrid.errors import LabelgridError
+from labelgrid.rounds.control_record import ComparisonRecord, write_comparison
+from labelgrid.web import round_page
+from labelgrid.web.round_page import RoundQuery, round_view
+from tests.pages import labelled_project
+
+
+@pytest.fixture
+def project(tmp_path):
+    with Project.open(labelled_project(tmp_path)) as opened:
+        yield opened
+
+
+def name(shown):
+    return f"{shown.pick.cell.image_id}:{shown.pick.cell.task}"
+
+
+def test_picks_are_shown_with_their_answers_as_they_come_in(project):
+    view = round_view(project, RoundQuery(number=1))
+    assert view.counts == {"labelled": 6, "skipped": 0, "open": 0, "cancelled": 0}
+    assert (view.before, view.after, view.control) == (None, 2, None)
+    view = round_view(project, RoundQuery(number=2))
+    assert [shown.answer for shown in view.picks] == ["open", "open"]
+    project.skip([name(view.picks[0])])
+    project.cancel([name(view.picks[1])])
+    view = round_view(project, RoundQuery(number=2))
+    assert [shown.answer for shown in view.picks] == ["skipped", "cancelled"]
+    assert view.total == 2 and view.values["strategy"] == "random_cells"
+
+
+def test_picks_come_page_by_page(project, monkeypatch):
+    monkeypatch.setattr(round_page, "COUNT", 4)
+    first = round_view(project, RoundQuery(number=1))
+    last = round_view(project, RoundQuery(number=1, page=99))
+    assert (first.page, first.pages, last.page) == (1, 2, 2)
+    names = list(map(name, [*first.picks, *last.picks]))
+    assert len(set(names)) == 6 and first.total == last.total == 6
+
+
+def test_whether_picks_paid_is_shown_if_it_was_measured(project):
+    record = ComparisonRecord(answer="pay", text="The picks pay.", spent=3.0, seeds=6)
+    write_comparison(project.folder, record)
+    assert round_view(project, RoundQuery(number=1)).control == record
+
+
+def test_a_round_that_is_not_there_is_told(project):
+    with pytest.raises(LabelgridError, match="no round 7"):
+        round_view(project, RoundQuery(number=7))
