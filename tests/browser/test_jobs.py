@@ -1,6 +1,5 @@
 """Long work in a real browser: it is started, watched and stopped there, and outlives page and server."""
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -8,27 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from labelgrid import Project
+from tests.browsers import PATIENCE, opened
 from tests.jobs import stopped_afterwards, wait_until
-from tests.pages import labelled_project
+from tests.pages import labelled_project, suspicious_project
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: ./dev browser")
-#: Milliseconds that the browser waits for the page, on a busy machine.
-PATIENCE = 120_000
-expect.set_options(timeout=PATIENCE)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE
-        )
-        yield started
-        started.close()
+expect.set_options(timeout=2 * PATIENCE)  # a training takes its time
 
 
 @pytest.fixture
@@ -46,16 +32,6 @@ def served(folder, port=0) -> Iterator[tuple[str, subprocess.Popen]]:
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         yield process.stdout.readline().split()[0], process
         process.terminate()
-
-
-def opened(browser, **options):
-    """A page that fails the test at a script's error."""
-    page = browser.new_page(**options)
-    page.set_default_timeout(PATIENCE)
-    page.faults = []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.on("console", lambda message: page.faults.append(message.text))
-    return page
 
 
 def test_a_training_is_started_watched_through_a_reload_and_its_quality_is_shown(browser, folder):
@@ -130,3 +106,25 @@ def test_the_budget_leads_from_what_it_may_gain_to_the_picks(browser, folder):
     assert not page.faults
     with Project.open(folder) as project:
         assert not project.cells(state="requested")
+
+
+def test_suspects_are_confirmed_and_taken_back(browser, tmp_path):
+    folder = suspicious_project(tmp_path)
+    page = opened(browser)
+    with stopped_afterwards(folder), served(folder) as (address, _):
+        page.goto(f"{address}suspects")
+        page.get_by_role("button", name="Look for wrong labels").click()
+        expect(page.locator(".job.ended")).to_be_visible()
+        page.get_by_role("link", name="Suspects").click()
+        found = page.locator(".suspects > li")
+        count = found.count()
+        name = found.first.locator("h2").inner_text()
+        assert count > 1 and found.first.get_by_role("img").count() == 2
+        found.first.get_by_role("button", name="It is right").click()
+        expect(found).to_have_count(count - 1)
+        expect(found.first.locator("h2")).not_to_have_text(name)
+        found.first.get_by_role("button", name="Take it back").click()
+        expect(found).to_have_count(count - 2)
+    assert not page.faults
+    with Project.open(folder) as project:
+        assert len(project.suspects()) == count - 2
