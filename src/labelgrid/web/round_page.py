@@ -26,7 +26,7 @@ class RoundQuery(BaseModel):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShownPick:
+class PickLine:
     """A pick with its answer, one of `ANSWERS`."""
 
     pick: Pick
@@ -49,7 +49,7 @@ class RoundView:
     """
 
     values: Mapping[str, Any]
-    picks: list[ShownPick]
+    picks: list[PickLine]
     counts: Mapping[str, int]
     page: int
     pages: int
@@ -87,8 +87,8 @@ def round_view(project: Project, query: RoundQuery) -> RoundView:
     )
 
 
-def _answered(project: Project, number: int) -> list[ShownPick]:
+def _answered(project: Project, number: int) -> list[PickLine]:
     """The picks of a round with their answers."""
     picks = project.picks(number)
     states = {cell: state.name.lower() for cell, state in project.answers(number).items()}
-    return [ShownPick(pick=pick, answer=ANSWERS[states.get(pick.cell, "")]) for pick in picks]
+    return [PickLine(pick=pick, answer=ANSWERS[states.get(pick.cell, "")]) for pick in picks]
