@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from labelgrid.drawings.charts import Chart, Line, Marks
 from labelgrid.drawings.wording import add_unit, rough_number, rough_range, signed_number
 from labelgrid.project.class_rows import class_rows
-from labelgrid.project.headlines import headlines_of
+from labelgrid.project.headlines import Headline, headlines_of
 from labelgrid.report.blocks import (
     Block,
     Column,
@@ -42,13 +42,9 @@ def measured_blocks(report: ProjectReport) -> list[Block]:
         blocks += _cautions(report)
         blocks += [Heading(f"Newest metrics: round {report.measured[-1].round}"), _newest(report)]
         blocks += [NOISE, *_classes(report)]
-    heights = {}
-    for headline in headlines_of(report.measured, report.headlines):
-        if headline.change_interval:
-            low, high = headline.change_interval
-            heights[headline.task] = 2 * (high - low)
+    headlines = {one.task: one for one in headlines_of(report.measured, report.headlines)}
     for curve in all_curves:
-        blocks += _curve(curve, heights.get(curve.name, 0.0), report.changed)
+        blocks += _curve(curve, headlines.get(curve.name), report.changed)
     if report.uncertainty:
         blocks += [Heading("Uncertainty of the pool"), UNCERTAINTY_HELP]
         blocks += uncertainty_charts(report.uncertainty, "uncertainty")
@@ -130,11 +126,13 @@ def _classes(report: ProjectReport) -> list[Block]:
     return blocks
 
 
-def _curve(curve: Curve, least_height: float, changed: Mapping[int, Sequence[str]]) -> list[Block]:
+def _curve(
+    curve: Curve, headline: Headline | None, changed: Mapping[int, Sequence[str]]
+) -> list[Block]:
     """A curve against labels and against cost; with fewer than two points, its numbers alone.
 
-    Its y-axis covers at least `least_height` and a tenth of the largest value. Rounds whose
-    settings `changed` are marked.
+    Its y-axis covers twice the interval of the `headline`, and a tenth of the largest value. Rounds
+    whose settings `changed` are marked.
     """
     title = curve.name
     name = f"curve-task-{curve.name}"
@@ -145,6 +143,11 @@ def _curve(curve: Curve, least_height: float, changed: Mapping[int, Sequence[str
     blocks: list[Block] = [Heading(f"{title}: {curve.metric}{in_unit}, {direction(curve.better)}")]
     if curve.name == OVERALL:
         blocks.append(LOSS_HELP)
+    least_height = 0.0
+    if headline:
+        blocks.append(Text(f"{headline}."))
+        low, high = headline.change_interval or (0.0, 0.0)
+        least_height = 2 * (high - low)
     drawings: list[Chart] = []
     points = curve.finite
     if len(points) > 1:

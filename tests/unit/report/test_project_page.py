@@ -6,6 +6,7 @@ import re
 import pytest
 
 from labelgrid.ledger.grid import Cell, Explanation, Pick
+from labelgrid.project.headlines import headlines_of
 from labelgrid.report.content import (
     Hint,
     PictureLegend,
@@ -52,6 +53,12 @@ def test_the_newest_metrics_show_their_change_its_interval_and_the_verdict() -> 
         ["semseg", "pixAcc", "71.5", "%", "higher is better", "0", "–", "cannot tell", "4"],
         ["depth", "RMSE", "0.875", "m", "lower is better", "−0.25", "–", "cannot tell", "4"],
     ]
+
+
+def test_each_task_s_curve_has_the_sentence_of_the_status() -> None:
+    words = Page(html(a_report(measured=TWO))).section("curves").words
+    for headline in headlines_of(TWO, {"semseg": "mIoU", "depth": "RMSE"}):
+        assert f"is better {headline}." in words
 
 
 def test_one_measured_round_is_shown_as_numbers_and_two_are_asked_for() -> None:
