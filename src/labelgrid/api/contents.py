@@ -88,13 +88,22 @@ class ProjectContents(CellContents):
     def status(self) -> dict[str, Any]:
         """The images, cells by state, costs and rounds, as `status --json` prints them.
 
-        `advice` is the first sentence of `advise`, or "" while it is too early to say.
+        `advice` is the first sentence of `advise`, or "" before two rounds were measured.
         """
         from labelgrid.project.status import status_of
-        from labelgrid.rounds.advise import main_advice
+
+        return status_of(self._project) | {"advice": self._main_advice()}
+
+    def _main_advice(self) -> str:
+        """The first sentence of `advise`; "" before two rounds were measured."""
+        from labelgrid.project.records import measured_rounds
+
+        if len(measured_rounds(self.folder, newest=2)) < 2:
+            return ""
+        from labelgrid.rounds.advise import main_advice  # slow to load
 
         advice = main_advice(self._project)
-        return status_of(self._project) | {"advice": advice.text if advice else ""}
+        return advice.text if advice else ""
 
     def next_command(self) -> str:
         """The next command of the campaign."""

@@ -184,6 +184,7 @@ class ProjectReport:
         predictions: held-out photographs beside their labels and predictions.
         overlays: labels over their photographs, where there are no predictions.
         changed: by round, the settings of its training that are other than in the round before.
+        advice: the sentences of `advise`, what to buy first.
     """
 
     name: str
@@ -203,3 +204,4 @@ class ProjectReport:
     predictions: Sequence[TaskPictures] = ()
     overlays: Sequence[TaskPictures] = ()
     changed: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    advice: Sequence[str] = ()

@@ -32,6 +32,7 @@ from labelgrid.recipes.resolve import network_words
 from labelgrid.report.content import Hint, ProjectReport, Round, SplitCells, TaskCells, Training
 from labelgrid.report.project_view import data_hash, request_history, round_picks, uncertainty_of
 from labelgrid.report.task_pictures import overlays_of, predictions_of
+from labelgrid.rounds.advise import advise
 
 PARTS: Mapping[Split, str] = {
     "train": "Training",
@@ -80,6 +81,7 @@ def project_report(project: ProjectFolder) -> ProjectReport:
         uncertainty=uncertainty_of(project),
         **_pictures(project),
         changed=changes_by_round([fits[number] for number in sorted(fits)]),
+        advice=[advice.text for advice in advise(project).advice] if fits else [],
     )
     return replace(content, hints=_hints(project.folder, content, fits))
 

@@ -70,6 +70,9 @@ def project_page(report: ProjectReport) -> Page:
         Section("training", "Training", _training(report)),
         Section("settings", "Settings", [Facts(report.about)]),
     ]
+    if report.advice:
+        sentences = [Text(sentence) for sentence in report.advice]
+        sections.insert(1, Section("advice", "Advice", [*sentences]))
     return Page(report.name, report.made, [*summary(report), *_pictures(report)], sections)
 
 

@@ -10,7 +10,7 @@ from labelgrid.words import count_text
 
 
 def summary(report: ProjectReport) -> list[Block]:
-    """The three sentences at the top of a page; a sentence of advice belongs below them."""
+    """The three sentences at the top of a page."""
     return [
         Text(_how_good(report), "verdict"),
         Text(_cost(report)),

@@ -36,6 +36,7 @@ class ProjectOverview:
         spent: what all labels cost.
         rounds: the rounds, newest first.
         next_step: of the campaign.
+        advice: the best purchase as a sentence; empty while it is too early to say.
         warnings: images that cannot be used, by id, with the reason.
     """
 
@@ -46,6 +47,7 @@ class ProjectOverview:
     spent: float
     rounds: list[dict[str, Any]]
     next_step: NextStep
+    advice: str
     warnings: dict[str, str]
 
 
@@ -70,5 +72,6 @@ def overview(project: Project) -> ProjectOverview:
         spent=status["spent"],
         rounds=list(reversed(status["rounds"])),
         next_step=project.next_step(),
+        advice=status["advice"],
         warnings=dict(status["set_aside"]),
     )

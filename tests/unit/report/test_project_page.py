@@ -119,6 +119,12 @@ def test_pictures_come_before_all_sections_predictions_before_labels() -> None:
     assert "Labels on their photographs" in labels.words
 
 
+def test_advice_is_a_section_of_its_own_and_none_is_no_section() -> None:
+    page = html(a_report(advice=("60 more labels of depth: <RMSE> −0.02 m.",)))
+    assert 'id="advice"' in page and "60 more labels of depth: &lt;RMSE&gt; −0.02 m." in page
+    assert 'id="advice"' not in html(a_report())
+
+
 def test_picks_without_scores_are_in_no_order() -> None:
     drawn = [ShownPick(Pick(cell=Cell("a.jpg", "depth"), score=None, cost=1.0, why="random cell"))]
     words = Page(html(a_report(picked=RoundPicks(3, 1, drawn)))).section("picks").words

@@ -38,6 +38,7 @@ from labelgrid.rounds.task_curves import TaskCurve, task_curves
 from labelgrid.select.curve_priors import PRIORS
 from labelgrid.select.label_curve import CurvePoint, MetricScale, fit_curve, prior_of
 from labelgrid.select.strategy import Budget
+from labelgrid.web.overview_page import overview
 from tests.projects import answer, make_project
 
 COVERS = [
@@ -299,6 +300,18 @@ def test_a_training_that_still_improves_is_short(
     (folder / "log.jsonl").write_text("\n".join(lines) + "\n")
     (found,) = of_topic(advise(project), "training")
     assert words in found.text and found.answered == ("too early" not in words)
+
+
+def test_the_status_and_the_first_page_say_the_best_purchase_once_two_rounds_are_measured(
+    project: ProjectFolder,
+) -> None:
+    write_round(project, *measured(1, 4, {"depth": 0.8}))
+    with Project.open(project.folder) as opened:
+        assert opened.status()["advice"] == ""
+        write_round(project, *measured(2, 8, {"depth": 0.7}))
+        best = opened.advise().advice[0].text
+        assert opened.status()["advice"] == best and "more label" in best
+        assert overview(opened).advice == best
 
 
 def test_epochs_without_val_metrics_show_no_trend() -> None:
