@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+from urllib.parse import quote
 
 import pytest
 
@@ -133,6 +134,68 @@ BODIES = (
     *(b'{"cells": ["x"], "seen": {"x": "y"}}', b'{"cells": ["x"], "seen": {"x": 1e400}}', b'{"cells": ["a:depth"], "seen": {"a:depth": -9}}'),
     *(b'{"cells": [' + b'"x",' * 20_000 + b'"x"]}', b'{"cells": ["' + b"x" * 2**20 + b'"]}', b'{"cells": ["x"], "why": 7}', b'{"__proto__": {"cells": []}}'),
 )  # fmt: skip
+FILE_NAMES = (
+    "../../labelgrid.toml",
+    "/etc/cron.d/x.png",
+    "a.png\x00.exe",
+    "a.svg",
+    "a.php",
+    "." * 300,
+    "a.npz",
+    "a.exr",
+    "a.png",
+)
+CONTENTS = (
+    *(
+        b"",
+        b"x",
+        b"\x89PNG\r\n\x1a\n" + b"\x00" * 99,
+        b"PK\x03\x04" + b"\xff" * 99,
+        b"GIF89a" + b"\xff" * 40,
+        b"\x80\x04cposix\nsystem\n",
+    ),
+    *(
+        SCRIPT.encode(),
+        b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>",
+        b"v/1\x01" + b"\x00" * 99,
+        b"\x93NUMPY\x01\x00v\x00{'descr': '|O'}",
+    ),
+)
+ORDERS = (
+    *(
+        {},
+        {"command": "rm"},
+        {"command": "init"},
+        {"command": "serve"},
+        {"command": "fit; rm -rf /"},
+        {"command": "../fit"},
+        {"command": None},
+    ),
+    *(
+        {"command": "fit", "epochs": "--trust x"},
+        {"command": "fit", "epochs": -1},
+        {"command": "fit", "weights": "/etc/passwd"},
+    ),
+    *(
+        {"command": "fit", "changes": {"network.name": "evil:build"}},
+        {"command": "fit", "changes": {"--trust": 1}},
+    ),
+    *(
+        {"command": "query", "budget": "nan"},
+        {"command": "query", "budget": -5},
+        {"command": "query", "budget": 5, "unit": "--new"},
+    ),
+    *(
+        {"command": "import", "round": "../../x"},
+        {"command": "import", "round": 9999},
+        {"command": "import", "path": "/etc"},
+    ),
+    *(
+        {"command": "audit", "folds": 10**9},
+        {"command": "report", "out": "/tmp/x"},
+        {"command": "export", "to": "label-studio"},
+    ),
+)
 METHODS = ("PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "PROPFIND")
 
 
@@ -223,6 +286,30 @@ def test_damaged_bodies_do_nothing(client, kind):
             "/api/form/unlabel",
         ):
             check(client.post(path, content=body, headers={"Content-Type": kind}))
+
+
+def test_giant_and_lying_files_are_refused_and_not_kept(client, folder):
+    cell = cell_in(folder, "requested")
+    for name, content in itertools.product(FILE_NAMES, CONTENTS):
+        upload = {"file": (name, content, "image/png")}
+        check(client.post("/api/labels", data={"cell": cell}, files=upload))
+        check(client.post("/api/labels", data={"cell": cell}, files={"drawing": upload["file"]}))
+        check(client.post("/api/jobs/import", files={"file": (name + ".exe", content)}))
+    large = {"file": ("a.png", b"\x89PNG" + bytes(51 * 2**20))}
+    check(client.post("/api/labels", data={"cell": cell}, files=large))
+
+
+def test_orders_that_are_none_start_nothing(client, folder):
+    for order in ORDERS:
+        check(client.post("/api/jobs", json=order))
+        command = quote(str(order.get("command", "")), safe="")
+        form = {key: str(value) for key, value in order.items() if key != "command"}
+        check(client.post(f"/api/job-form/start/{command}", data=form or {"epochs": "x"}))
+    for number in ("0", "-1", "9" * 30, "..%2f..%2f1", "1e3"):
+        check(client.get(f"/jobs/{number}"))
+        check(client.get(f"/api/jobs/{number}"))
+        check(client.post(f"/api/jobs/{number}/stop"))
+    assert not list((folder / "jobs").glob("*"))
 
 
 def test_wrong_tokens_are_refused(folder):

@@ -13,7 +13,7 @@ from labelgrid.config import parse
 from labelgrid.errors import ProjectError, note_unchanged
 from labelgrid.files import remove_folder, write_text
 from labelgrid.progress import Progress
-from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.labelled_copy import SUPPLIERS, copy_labelled
 from labelgrid.project.settings import table_lines
 from labelgrid.recipes.resolve import load_tables
@@ -61,10 +61,7 @@ def own_study(
     made = [each for each in (path, root) if not each.exists()]
     is_new_folder = not out.exists()
     try:
-        with (
-            note_unchanged("Nothing was run."),
-            ProjectFolder.open(folder, read_only=True) as project,
-        ):
+        with note_unchanged("Nothing was run."), _open(folder) as project:
             if made:
                 check_folder(out)
             if root in made:
@@ -76,6 +73,21 @@ def own_study(
     finally:
         if not (out / KEPT).exists():
             _remove(made, out if is_new_folder else None)
+
+
+def _open(folder: Path) -> ProjectFolder:
+    """Open a project for reading only.
+
+    Raises:
+        ProjectError: there is none.
+    """
+    if not (folder / SETTINGS).is_file():
+        raise ProjectError(
+            "There is no labelgrid project.",
+            where=str(folder),
+            next_step="Name the folder of a project, or name a RECIPE of a study, too.",
+        )
+    return ProjectFolder.open(folder, read_only=True)
 
 
 def _remove(made: list[Path], folder: Path | None) -> None:

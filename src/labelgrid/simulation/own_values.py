@@ -11,7 +11,7 @@ from labelgrid.ledger.grid import State
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import prices_of
-from labelgrid.words import join_names
+from labelgrid.words import count_text, join_names
 
 #: The least number of labelled training images of a study.
 LEAST_IMAGES = 10
@@ -136,8 +136,8 @@ def _check_amount(
         unit = values["unit"]
         raise ProjectError(
             f"The study needs {needed:.0f} {unit}: about {initial:.0f} at the start, and "
-            f"{values['rounds']} rounds of {values['budget']:g}. The project has {amount:.0f} in "
-            "its training images.",
+            f"{count_text(values['rounds'], 'round')} of {values['budget']:g}. The project has "
+            f"{amount:.0f} in its training images.",
             where=str(project.folder),
             next_step="Lower `--initial`, `--budget` or `--rounds`, or import more labels.",
         )

@@ -52,6 +52,7 @@ def build_app(folder: Path, access: Access | None = None) -> Guard:
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
+        redirect_slashes=False,
         lifespan=_few_threads,
     )
     predictions = Predictions()

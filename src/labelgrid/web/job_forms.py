@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from labelgrid.api.project import Project
 from labelgrid.web import jobs
@@ -15,6 +15,8 @@ from labelgrid.web.job_orders import ImportFile, order_of
 
 class JobForm(BaseModel):
     """What a form of the page sends to start a job; what is empty is not given."""
+
+    model_config = ConfigDict(extra="forbid")
 
     epochs: str = ""
     budget: str = ""

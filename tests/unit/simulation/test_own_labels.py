@@ -140,7 +140,7 @@ def test_the_copy_has_the_labels_of_trusted_suppliers_and_later_labels_change_no
 
 
 def test_a_project_with_too_few_labels_is_refused_with_how_many_are_needed(flat: Path) -> None:
-    assert "The study needs 28 labels: about 8 at the start, and 1 rounds of 20" in refused(
+    assert "The study needs 28 labels: about 8 at the start, and 1 round of 20." in refused(
         flat, budget=20, rounds=1
     )
     take_back(flat, "train", 7)
@@ -168,6 +168,11 @@ def test_a_label_that_has_changed_and_a_run_of_a_study_are_refused(
     with (flat / "labelgrid.toml").open("a") as file:
         file.write(f'[oracle]\ndata = "folder"\nroot = "{tmp_path}"\n')
     assert "run of a study" in refused(flat)
+
+
+def test_a_folder_without_a_project_needs_a_recipe(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="name a RECIPE"):
+        study.simulate(None, tmp_path, tmp_path / "out")
 
 
 def test_a_folder_with_other_files_is_refused_and_kept(flat: Path, tmp_path: Path) -> None:
