@@ -22,6 +22,7 @@ def picks(flat: Path, number: int) -> list[dict[str, Any]]:
 def spent_and_states(flat: Path) -> tuple[object, ...]:
     """The cells with all they hold, what was spent, the notes but those of undoing, the rounds."""
     tables = content(flat / "labelgrid.db")
+    assert isinstance(tables, dict)
     notes = [row for row in tables["notes"] if not str(row).startswith("('before/")]
     return tables["cells"], status(flat)["spent"], notes, tables["rounds"]
 

@@ -27,6 +27,7 @@ from labelgrid.ledger.views import Event, TaskCount
 __all__ = [
     "CellRow",
     "Event",
+    "Kept",
     "Operation",
     "OperationSummary",
     "RoundRow",
@@ -343,7 +344,7 @@ class Store:
             "operation": operation,
         }
         with self._database.reading() as connection:
-            yield from views.events(connection, after, in_effect=in_effect, **wanted)
+            yield from views.events(connection, after, wanted, in_effect=in_effect)
 
     def history(self, cell: Cell, *, in_effect: bool = False) -> tuple[Event, ...]:
         """All events of one cell; those to `labelled` are the versions of its label.

@@ -12,7 +12,12 @@ from sqlalchemy import Connection, and_, delete, func, select, update
 
 from labelgrid.errors import LedgerError, StateError
 from labelgrid.ledger import moves, operations, roster, rounds, views
-from labelgrid.ledger.database import UNCHANGED, foreign_row_error, foreign_value_errors
+from labelgrid.ledger.database import (
+    UNCHANGED,
+    foreign_row_error,
+    foreign_value_errors,
+    pending_operation,
+)
 from labelgrid.ledger.grid import SPLITS, Cell, Move, State
 from labelgrid.ledger.moves import CellRow
 from labelgrid.ledger.schema import EVENTS, IMAGES, NOTES
@@ -47,14 +52,16 @@ def keep(
     values = {}
     for key in notes:
         values[key] = list(connection.scalars(select(NOTES.c.value).where(NOTES.c.key == key)))
+    splits = {row.image_id: row.split for row in roster.images(connection, None, images)}
     current = rounds.current_round(connection)
-    kept = Kept(
-        notes=values,
-        splits={row.image_id: row.split for row in roster.images(connection, None, images)},
-        round=round,
-        row=asdict(current) if current else None,
-    )
     number = operations.current_id(connection)
+    earlier = kept_before(connection, number)  # by another call of the same operation
+    kept = Kept(
+        notes={**values, **earlier.notes},
+        splits={**splits, **earlier.splits},
+        round=earlier.round or round,
+        row=earlier.row if earlier.round or not current else asdict(current),
+    )
     rounds.put(connection, BEFORE.format(number), asdict(kept))
 
 
@@ -84,7 +91,13 @@ def undo(connection: Connection, number: int) -> None:
             next_step="Run the same command again.",
             unchanged=UNCHANGED,
         )
-    operations.current_id(connection)  # an operation may have moved no cell
+    if pending_operation(connection).command != last.operation.undo_command:
+        raise LedgerError(
+            "An undo is an operation of its own, not a part of another one.",
+            next_step="Call it outside of other transactions.",
+            unchanged=UNCHANGED,
+        )
+    operations.current_id(connection)  # the undone operation may have moved no cell
     moves.move(connection, _moves_back(connection, number))
     _restore(connection, kept_before(connection, number))
 
@@ -96,7 +109,7 @@ def _moves_back(connection: Connection, number: int) -> list[Move]:
         LedgerError: a cell is not as the operation left it, or its image or task was removed.
     """
     start = operations.last_event_before(connection, number)
-    events = views.events(connection, start, operation=number)
+    events = views.events(connection, start, {"operation": number})
     left = {event.move.cell: event.move for event in events}
     before = _moves_before(connection, number, start)
     rows = moves.find(connection, left)
@@ -117,7 +130,7 @@ def _moves_before(connection: Connection, number: int, start: int) -> dict[Cell,
         .where(this.c.id > start, this.c.operation_id == number, EVENTS.c.id <= start)
         .group_by(EVENTS.c.image_id, EVENTS.c.task_id)
     )
-    events = views.events(connection, 0, among=last)
+    events = views.events(connection, 0, {}, among=last)
     return {event.move.cell: event.move for event in events}
 
 

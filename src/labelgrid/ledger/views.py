@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
@@ -172,12 +172,12 @@ def cells(
 def events(
     connection: Connection,
     after: int,
+    wanted: Mapping[str, int | str | None],
     *,
     in_effect: bool = False,
     among: Select[Any] | None = None,
-    **wanted: int | str | None,
 ) -> Iterator[Event]:
-    """The events after a given one, in order; see `Store.events`.
+    """The events after a given one that match all given values, in order; see `Store.events`.
 
     `among` selects the numbers of those that count; None: all.
     """

@@ -7,7 +7,7 @@ from typing import Any
 
 from labelgrid.errors import ProjectError, command, note_unchanged
 from labelgrid.ledger.grid import State
-from labelgrid.ledger.store import Operation, OperationSummary
+from labelgrid.ledger.store import Kept, Operation, OperationSummary
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit, remove_picks
@@ -93,12 +93,12 @@ def undo(project: ProjectFolder, progress: Progress, *, dry_run: bool = False) -
     last = store.last_operation()
     if last is None:
         raise ProjectError("There is nothing to undo.", where=str(project.folder))
-    _check_kind(project, last)
     kept = store.kept(last.operation)
+    _check_kind(project, last, kept)
     try:
         with store.transaction(last.operation.undo_command):
             store.undo(last.operation)
-            _check_restored(project, last, progress)
+            _check_restored(project, last, kept, progress)
             if dry_run:
                 raise _DryRunError
     except _DryRunError:
@@ -127,22 +127,22 @@ def _moves_labels(last: OperationSummary) -> bool:
     return any(State.LABELLED in states for states in last.moves)
 
 
-def _check_kind(project: ProjectFolder, last: OperationSummary) -> None:
+def _check_kind(project: ProjectFolder, last: OperationSummary, kept: Kept) -> None:
     """Refuse operations that cannot be undone."""
-    done = last.operation
-    what = f"The last operation is '{done.command or 'unnamed'}' ({done.at})"
     if project.settings.oracle:
         raise ProjectError(
             "This project is a run of a simulation, which is not undone.",
             where=str(project.folder),
         )
+    done = last.operation
+    what = f"The last operation is '{done.command or 'unnamed'}' ({done.at})"
     if done.command not in UNDOABLE:
         raise ProjectError(
             f"{what}, which cannot be undone.",
             where=str(project.folder),
             next_step=INSTEAD.get(done.command, "It was made by other code than labelgrid's."),
         )
-    if done.command == "query" and not project.store.kept(done).round:
+    if done.command == "query" and not kept.round:
         number = max(last.rounds, default=0)
         cancel = command("cancel", project.folder, "--round", number)
         raise ProjectError(
@@ -152,7 +152,9 @@ def _check_kind(project: ProjectFolder, last: OperationSummary) -> None:
         )
 
 
-def _check_restored(project: ProjectFolder, last: OperationSummary, progress: Progress) -> None:
+def _check_restored(
+    project: ProjectFolder, last: OperationSummary, kept: Kept, progress: Progress
+) -> None:
     """Refuse what the project may not hold any more, though it did once.
 
     Raises:
@@ -160,10 +162,9 @@ def _check_restored(project: ProjectFolder, last: OperationSummary, progress: Pr
         LabelError: labels do not fit what their tasks declare today.
     """
     store = project.store
-    splits = store.kept(last.operation).splits
-    if splits:
+    if kept.splits:
         rows = list(store.images())
-        refuse_other_split(rows, [row for row in rows if row.image_id in splits])
+        refuse_other_split(rows, [row for row in rows if row.image_id in kept.splits])
     if any(before == State.LABELLED for before, _ in last.moves):
         cells = [event.move.cell for event in store.events(operation=last.operation.id)]
         found = store.find(dict.fromkeys(cells)).values()

@@ -199,6 +199,30 @@ def test_an_operation_without_moves_is_undone_too(store: Store) -> None:
     assert store.image("a").split == "train" and store.last_operation() is None
 
 
+def test_what_an_operation_replaced_twice_is_as_before_the_first_time(store: Store) -> None:
+    store.put("note", 1)
+    with store.transaction("import"):
+        for image_id, value in (("a", 2), ("b", 3)):
+            store.keep(notes=["note"], images=[image_id])
+            store.put("note", value)
+            store.update_images([replace(store.image(image_id), split="val")])
+    undo(store)
+    assert store.get("note") == 1
+    assert [row.split for row in store.images()] == ["train", "train"]
+
+
+def test_an_undo_is_no_part_of_another_operation(store: Store) -> None:
+    with store.transaction("query"):
+        store.move([a_move(State.REQUESTED)])
+    was = seen(store)
+    with (
+        pytest.raises(LedgerError, match="an operation of its own"),
+        store.transaction("script"),
+    ):
+        undo(store)
+    assert seen(store) == was
+
+
 @pytest.mark.parametrize(
     "note",
     [
