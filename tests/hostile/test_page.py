@@ -3,6 +3,8 @@
 import itertools
 import json
 import shutil
+import struct
+import zlib
 from urllib.parse import quote
 
 import pytest
@@ -258,12 +260,40 @@ def test_names_reach_no_file_and_run_nothing(client):
         text = name.encode("utf-8", "surrogatepass")
         for path in ("/image", "/picture/image"):
             check(client.get(path, params={"image": text}))
-        check(client.get("/picture/label", params={"image": text, "task": text}))
+        for picture in ("label", "values", "regions", "uncertainty"):
+            check(client.get(f"/picture/{picture}", params={"image": text, "task": text}))
+        check(client.get("/brush", params={"cell": text + b":semseg"}))
         check(client.get("/api/history", params={"cell": text + b":depth"}))
         check(client.get("/grid", params={"name": text}), refused=False)
         check(client.get("/grid", params={"task": text}), refused=bool(name))
         check(client.post("/api/form/unlabel", data={"cell": text, "back": text}))
         check(client.post("/api/images/hold-out", content=json.dumps({"images": [name]})))
+
+
+def test_what_is_handed_in_under_a_strange_name_reaches_no_file(client, folder):
+    cell = cell_in(folder, "labelled", "semseg")
+    image, _, task = cell.rpartition(":")
+    for name in NAMES:
+        text = name.encode("utf-8", "replace").decode()
+        file = {"file": (text or "x", SCRIPT.encode())}
+        check(client.post("/api/labels", data={"cell": cell, "back": text}, files=file))
+        check(client.post("/api/labels", data={"cell": text}, files=file))
+        check(client.post("/api/drawings", data={"cell": text}, files={"drawing": ("x", b"x")}))
+        check(client.post("/api/notes", data={"cell": f"{text}:depth", "text": text}))
+        check(client.post("/api/predictions", data={"image": text, "back": text}))
+        words = {"image": image, "task": task, "layer": text.encode()}
+        for picture in ("label", "values", "regions"):
+            check(client.get(f"/picture/{picture}", params=words), refused=bool(name))
+
+
+@pytest.mark.parametrize("side", [60_000, 2**31 - 1])
+def test_a_label_that_claims_to_be_huge_is_refused_unread(client, folder, side):
+    head = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
+    file = {"file": ("a.png", b"\x89PNG\r\n\x1a\n" + chunk)}
+    check(
+        client.post("/api/labels", data={"cell": cell_in(folder, "labelled", "semseg")}, files=file)
+    )
 
 
 def test_strange_addresses_and_methods_do_nothing(client):
@@ -284,6 +314,10 @@ def test_damaged_bodies_do_nothing(client, kind):
             "/api/cells/request",
             "/api/images/hold-out",
             "/api/form/unlabel",
+            "/api/labels",
+            "/api/drawings",
+            "/api/notes",
+            "/api/predictions",
         ):
             check(client.post(path, content=body, headers={"Content-Type": kind}))
 
