@@ -13,8 +13,9 @@ from labelgrid.score.table import FILE, read_cell
 
 def uncertainty_map(project: ProjectFolder, cell: Cell) -> Path | None:
     """The picture of the uncertainty that the newest round drew of a picked cell, if it did."""
-    for row in reversed(project.store.rounds()):
-        folder = project.round_folder(row.number)
+    rounds = {event.move.round for event in project.store.history(cell)}
+    for number in sorted(rounds, reverse=True):
+        folder = project.round_folder(number)
         if not (folder / "pictures").is_dir():
             continue
         for index, pick in enumerate(read_picks(folder)[:SHOWN]):

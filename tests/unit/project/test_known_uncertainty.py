@@ -33,6 +33,13 @@ def test_a_picked_cell_has_a_map_and_numbers(folder):
             assert values and all(isinstance(value, float) for value in values.values())
 
 
+def test_the_map_stays_with_a_cell_whose_request_was_cancelled(folder):
+    cell = read_picks(folder / "rounds" / "0002")[0].cell
+    with Project.open(folder) as project:
+        project.cancel([f"{cell.image_id}:{cell.task}"])
+        assert project.uncertainty_map(cell)
+
+
 def test_a_cell_that_nobody_scored_has_none(folder):
     with Project.open(folder) as project:
         row = next(row for row in project.cells() if row["split"] == "heldout")
