@@ -8,6 +8,7 @@ from PIL import Image
 
 from labelgrid import Project
 from tests.pages import cell_in, client_of, labelled_project, take_back
+from tests.projects import make_project
 
 
 @pytest.fixture
@@ -139,3 +140,21 @@ def test_an_image_is_not_predicted_without_a_model(folder):
     with client_of(folder) as client:
         answer = client.post("/api/predictions", data={"image": image})
     assert answer.status_code == 404 and "There is no model yet" in answer.json()["what"]
+
+
+@pytest.mark.parametrize("task", ["saliency", "edges"])
+def test_a_drawing_of_yes_and_no_becomes_the_label(tmp_path, task):
+    project, made = make_project(tmp_path, n=2, holdout=0, tasks=(task,))
+    with project:
+        folder = project.folder
+    cell = f"{made.names[0]}:{task}"
+    with Project.open(folder) as project:
+        regions = np.full(project.image_size(made.names[0]), -1, "<i2")
+    regions[3:9, 4:20] = 0
+    drawing = {"drawing": ("drawing", regions.tobytes())}
+    with client_of(folder) as client:
+        answer = client.post("/api/labels", data={"cell": cell, "accept": "1"}, files=drawing)
+    assert answer.status_code == 200, answer.text
+    with Project.open(folder) as project:
+        label = project.label(cell)
+    assert label.valid.all() and np.array_equal(label.value[..., 0], regions == 0)
