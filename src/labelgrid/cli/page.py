@@ -27,7 +27,7 @@ def serve(
         str, typer.Option(help="What a browser must show; a new one by default, if needed.")
     ] = "",
 ) -> None:
-    """Show a project in a browser, until Ctrl-C.
+    """Show a project or a study in a browser, until Ctrl-C.
 
     Example: [bold]labelgrid serve flat[/]
     """

@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from anyio.to_thread import current_default_thread_limiter
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from labelgrid.api.project import Project
+from labelgrid.report.study_data import is_study, study_report
 from labelgrid.web import (
     api_routes,
     brush_page,
@@ -22,6 +23,7 @@ from labelgrid.web import (
     page_routes,
     picture_routes,
     review_pages,
+    study_pages,
 )
 from labelgrid.web.guard import Access, Guard
 from labelgrid.web.predictions import Predictions
@@ -32,20 +34,18 @@ AT_ONCE = 4
 
 
 def build_app(folder: Path, access: Access | None = None) -> Guard:
-    """The application that shows a project.
+    """The application that shows a project or a study.
 
     Each request opens the project anew, so it always shows what is on the disk.
 
     Args:
-        folder: the project's folder.
+        folder: of the project or the study.
         access: who may open it; None: browsers and programs of this machine.
 
     Raises:
-        LabelgridError: there is no project.
+        LabelgridError: there is neither.
     """
-    opened = partial(Project.open, folder)
-    with opened():
-        pass  # a wrong folder is refused at once
+    routers = _study_routers(folder) if is_study(folder) else _project_routers(folder)
     app = FastAPI(
         title="labelgrid",
         description="A project's images, cells and rounds.",
@@ -55,20 +55,35 @@ def build_app(folder: Path, access: Access | None = None) -> Guard:
         redirect_slashes=False,
         lifespan=_few_threads,
     )
-    predictions = Predictions()
-    app.include_router(page_routes.router(opened, predictions))
-    app.include_router(brush_page.router(opened, predictions))
-    app.include_router(picture_routes.router(opened, predictions))
-    app.include_router(cell_routes.router(opened, predictions))
-    app.include_router(job_pages.router(opened))
-    app.include_router(review_pages.router(opened))
-    app.include_router(api_routes.router(opened))
-    app.include_router(change_routes.router(opened))
-    app.include_router(job_routes.router(opened))
-    app.include_router(job_forms.router(opened))
+    for router in routers:
+        app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     faults.add_handlers(app)
     return Guard(app, access or Access())
+
+
+def _project_routers(folder: Path) -> list[APIRouter]:
+    opened = partial(Project.open, folder)
+    with opened():
+        pass  # a wrong folder is refused at once
+    predictions = Predictions()
+    return [
+        page_routes.router(opened, predictions),
+        brush_page.router(opened, predictions),
+        picture_routes.router(opened, predictions),
+        cell_routes.router(opened, predictions),
+        job_pages.router(opened),
+        review_pages.router(opened),
+        api_routes.router(opened),
+        change_routes.router(opened),
+        job_routes.router(opened),
+        job_forms.router(opened),
+    ]
+
+
+def _study_routers(folder: Path) -> list[APIRouter]:
+    study_report(folder)  # a damaged one is refused at once
+    return [study_pages.router(folder)]
 
 
 @asynccontextmanager
