@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -143,7 +144,10 @@ class LabelImport:
 
     Attributes:
         folder: where in the project the files go.
+        outdated: the files of the project that an earlier import left, and this one makes outdated.
     """
+
+    outdated: ClassVar[tuple[str, ...]] = (FAULTS, SHEET, DRY_PICTURE)
 
     project: ProjectFolder
     source: Path | ToolServer
@@ -172,8 +176,8 @@ class LabelImport:
             listed = _list_faults(project, validated.faults)
             raise ImportRefused(validated.faults, str(self.source), listed)
         self._refuse_nothing(answers, validated)
-        for report in (FAULTS, SHEET, DRY_PICTURE):
-            (project.folder / report).unlink(missing_ok=True)
+        for name in self.outdated:
+            (project.folder / name).unlink(missing_ok=True)
         self._check_plausible(validated)
         self.numbers.look_back()
         paths = copy_labels(project, validated.labels, self.progress, folder=self.folder)

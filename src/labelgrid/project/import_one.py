@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from labelgrid.annotate.answers import Answer, Answers, Fault
 from labelgrid.annotate.connector import ProjectIndex
@@ -13,6 +14,7 @@ from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import LabelImport, refuse_changes
 from labelgrid.project.imported import Imported
+from labelgrid.project.suspicion import SHEET
 from labelgrid.project.validate_labels import UNCHANGED, ValidatedLabels
 
 
@@ -65,6 +67,7 @@ class OneLabelImport(LabelImport):
         confirm: as of `import_one`.
     """
 
+    outdated: ClassVar[tuple[str, ...]] = (SHEET,)
     given: Answer
     confirm: Callable[[], object]
 

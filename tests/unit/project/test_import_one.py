@@ -6,6 +6,7 @@ import pytest
 from labelgrid import Project
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
+from labelgrid.project.import_labels import FAULTS
 from labelgrid.project.suspicion import SuspiciousImport
 from tests.pages import cell_in, labelled_project
 
@@ -41,6 +42,15 @@ def test_a_file_is_imported_as_it_is(folder, tmp_path):
         project.import_label(cell, path, accept=True)
         stored = folder / project.history(cell)[-1]["path"]
     assert stored.read_bytes() == path.read_bytes()
+
+
+def test_the_faults_of_a_refused_folder_stay_listed(folder):
+    listed = folder / FAULTS
+    listed.write_text("a.png: The file is empty.")
+    cell = cell_in(folder, "labelled", "semseg")
+    with Project.open(folder) as project:
+        project.import_label(cell, lambda: map_of(project, cell, 1), accept=True)
+    assert listed.exists()
 
 
 def test_a_wrong_label_is_refused_by_its_fault(folder, tmp_path):
