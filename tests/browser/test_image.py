@@ -46,6 +46,7 @@ def test_a_class_is_hidden_and_shown_again(browser, address, folder):
     page = open_cell(browser, address, cell)
     box = page.get_by_label(name, exact=True)
     box.uncheck()
+    expect(page.locator("canvas.over")).to_have_count(1)
     shown = """() => {
         const canvas = document.querySelector("canvas.over");
         const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);

@@ -47,15 +47,17 @@ function say(values, event) {
 }
 
 if (over) {
-  const values = await fetchArray(stage.dataset.values, Float32Array);
-  stage.addEventListener("pointermove", (event) => say(values, event));
-  stage.addEventListener("pointerleave", () => { said.textContent = ""; });
+  let fetched = null; // once somebody wants them
+  const values = () => (fetched ??= fetchArray(stage.dataset.values, Float32Array));
   let canvas = null;
+  stage.addEventListener("pointermove", async (event) => say(await values(), event));
+  stage.addEventListener("pointerleave", () => { said.textContent = ""; });
   for (const box of boxes) {
     box.hidden = false;
-    box.addEventListener("change", () => {
-      canvas ??= replacePicture(values);
-      draw(canvas, values);
+    box.addEventListener("change", async () => {
+      const found = await values();
+      canvas ??= replacePicture(found);
+      draw(canvas, found);
     });
   }
   said.hidden = false;
