@@ -206,6 +206,10 @@ function refused(status, text) {
 /** Keeps the drawing as a file, which can be handed in on the page of the image. */
 async function download() {
   const answer = await send("/api/drawings", {});
+  if (!answer.ok) {
+    tell((await answer.json()).what);
+    return;
+  }
   const link = document.createElement("a");
   link.href = URL.createObjectURL(await answer.blob());
   const name = answer.headers.get("content-disposition").split("''")[1];
