@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from labelgrid.errors import LedgerError, UsageError, command
 from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.cell_names import named_cells
@@ -153,19 +154,21 @@ class CellContents:
         return uncertainty_map(self._project, self._cell_row(cell).cell)
 
     def next_request(self, cell: str | Cell) -> Cell | None:
-        """The open request of the same task after that of a cell, in their order; None: no other.
+        """The next requested cell of the same task, in the order of the images; None: no other.
+
+        The first one follows the last one.
 
         Raises:
             LedgerError: there is no such cell.
         """
-        from labelgrid.project.requests import open_requests
-
         here = self._cell_row(cell).cell
-        requests = [each for each in open_requests(self._project) if each.task == here.task]
-        if here in requests:
-            place = requests.index(here)
-            requests = requests[place + 1 :] + requests[:place]
-        return next(iter(requests), None)
+        store = self._project.store
+        wanted = ImageFilter(task=here.task, state=State.REQUESTED)
+        _, following = store.neighbours(wanted, here.image_id)
+        if not following:
+            first = store.image_page(wanted, count=1).images
+            following = first[0].image_id if first else ""
+        return Cell(following, here.task) if following not in ("", here.image_id) else None
 
     def notes(self, cell: str | Cell) -> "list[CellNote]":
         """The notes that people wrote on a cell, the first one first.

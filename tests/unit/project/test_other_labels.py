@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from labelgrid import Project
+from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Silent
 from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.requests import open_requests
@@ -80,9 +81,14 @@ def test_a_supplied_label_is_read_from_its_file(folder):
         assert found.name == "supplied by cheap" and found.read().valid.any()
 
 
-def test_the_next_request_is_of_the_same_task_and_never_the_cell_itself(folder):
+def test_requests_of_one_task_follow_one_another_in_a_circle(folder):
     with Project.open(folder) as project:
-        requests = list(open_requests(project._project))
-        for cell in requests:
-            others = [each for each in requests if each.task == cell.task and each != cell]
-            assert project.next_request(cell) in (others or [None])
+        missing = [row["image"] for row in project.cells(state="missing", task="semseg")]
+        project.request([f"{image}:semseg" for image in missing[:3]])
+        requested = [row["image"] for row in project.cells(state="requested", task="semseg")]
+        for image, following in zip(requested, [*requested[1:], requested[0]], strict=True):
+            assert project.next_request(f"{image}:semseg") == Cell(following, "semseg")
+        project.cancel([f"{image}:semseg" for image in requested[1:]])
+        assert project.next_request(f"{requested[0]}:semseg") is None
+        project.cancel([f"{requested[0]}:semseg"])
+        assert project.next_request(f"{requested[0]}:semseg") is None
