@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
 from labelgrid.api.project import Project
@@ -31,14 +31,11 @@ def router(opened: Callable[[], Project]) -> APIRouter:
 
     @routes.get("/suspects", response_class=HTMLResponse)
     def show_suspects(
-        request: Request,
-        page: Annotated[int, Query(ge=1, le=MOST_PAGES)] = 1,
-        done: Done = None,
+        page: Annotated[int, Query(ge=1, le=MOST_PAGES)] = 1, done: Done = None
     ) -> Response:
-        paths = {getattr(route, "path", "") for route in request.app.routes}
         with opened() as project:
             view = suspects_view(project, page)
-        return render("suspects.html.j2", view=view, done=done, can_draw="/brush" in paths)
+        return render("suspects.html.j2", view=view, done=done)
 
     @routes.get("/picture/refused-import", response_class=Response)
     def show_refused_import() -> Response:

@@ -1,5 +1,6 @@
 """Collects what the page of suspects shows: labels that an audit doubts, and a refused import."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from labelgrid.api.project import Project
@@ -20,6 +21,7 @@ class SuspectsView:
         page: the number of the page.
         pages: the number of pages.
         seen: the number of the newest event: who changes a cell says what he saw.
+        drawable: the tasks whose labels a brush can correct.
         has_refused_import: whether there is a picture of an import that was refused.
     """
 
@@ -28,6 +30,7 @@ class SuspectsView:
     page: int
     pages: int
     seen: int
+    drawable: Collection[str]
     has_refused_import: bool
 
 
@@ -48,5 +51,6 @@ def suspects_view(project: Project, page: int) -> SuspectsView:
         page=page,
         pages=pages,
         seen=seen,
+        drawable=[name for name, task in project.tasks.items() if task.region_names],
         has_refused_import=(project.folder / SHEET).is_file(),
     )

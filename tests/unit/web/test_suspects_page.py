@@ -17,3 +17,4 @@ def test_suspects_come_page_by_page_after_an_audit(tmp_path, monkeypatch):
         assert view.labels == everything[1:2] and view.pages == view.total == len(everything)
         assert suspects_view(project, 10**6).labels == everything[-1:]
         assert view.seen == project.last_event() and not view.has_refused_import
+        assert list(view.drawable) == ["semseg"]
