@@ -133,10 +133,13 @@ def stop(project: Project, number: int) -> ShownJob:
 
     Raises:
         LedgerError: there is no such job.
-        StateError: it has ended.
+        StateError: it has ended, or runs on another machine.
     """
-    if not interrupt_command(_folder(project, number)):
-        raise StateError(f"Job {number} has ended already.", unchanged="Nothing was stopped.")
+    folder = _folder(project, number)
+    if not interrupt_command(folder):
+        is_far = folder.state == "running"
+        how = "runs on another machine" if is_far else "has ended already"
+        raise StateError(f"Job {number} {how}.", unchanged="Nothing was stopped.")
     return shown(project, number)
 
 

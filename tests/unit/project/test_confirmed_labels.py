@@ -4,8 +4,10 @@ import pytest
 
 from labelgrid.errors import LedgerError
 from labelgrid.ledger.grid import State
+from labelgrid.progress import Silent
 from labelgrid.project.confirmed_labels import CONFIRMED, confirm, confirmed_paths
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.undo import undo
 from tests.pages import labelled_project
 
 
@@ -36,3 +38,10 @@ def test_a_damaged_note_is_refused(labelled, note):
     labelled.store.put(CONFIRMED, note)
     with pytest.raises(LedgerError, match="is no list of names"):
         confirmed_paths(labelled)
+
+
+def test_an_undo_goes_past_it(labelled):
+    cell = next(labelled.store.cells(state=State.LABELLED)).cell
+    before = undo(labelled, Silent(), dry_run=True).operation
+    confirm(labelled, [f"{cell.image_id}:{cell.task}"])
+    assert undo(labelled, Silent(), dry_run=True).operation == before

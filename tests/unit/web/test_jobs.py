@@ -8,7 +8,7 @@ import pytest
 
 from labelgrid import Project
 from labelgrid.errors import LabelgridError, StateError
-from labelgrid.executors.job import JobFolder
+from labelgrid.executors.job import JobEnd, JobFolder, JobOwner
 from labelgrid.web import jobs
 from labelgrid.web.job_orders import order_of
 from tests.jobs import stopped_afterwards, wait_until
@@ -116,3 +116,14 @@ def test_work_of_a_terminal_is_shown_and_not_stopped(project):
         assert shown.step.what == "Scoring" and shown.eta == "0 s"
         assert jobs.active(project) is None
     assert jobs.elsewhere(project) is None
+
+
+def test_a_job_of_another_machine_is_not_stopped(project):
+    path = project.folder / "jobs/0001"
+    path.mkdir(parents=True)
+    (path / "command.json").write_text('{"words": ["fit", "flat"], "at": ""}')
+    JobFolder(path).write("pid", JobOwner(os.getpid(), "1", "elsewhere"))
+    assert jobs.shown(project, 1).state == "running"
+    with pytest.raises(StateError, match="runs on another machine"):
+        jobs.stop(project, 1)
+    JobFolder(path).write("end.json", JobEnd("ended"))
