@@ -108,7 +108,7 @@ class Server:
 
     def __exit__(self, *exception: object) -> None:
         self._process.terminate()
-        self._process.wait()
+        self._process.communicate()
 
     def get(self, path: str) -> bytes:
         """The content of a page."""
