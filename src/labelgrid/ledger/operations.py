@@ -1,19 +1,30 @@
-"""Numbers the operations: the transactions that move cells, each with its command and time."""
+"""Numbers the operations: the transactions that move cells, each with its command and time.
+
+Also keeps what one replaces beside cells.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, insert, select
 
-from labelgrid.ledger.database import check_values, foreign_value_errors, pending_operation
-from labelgrid.ledger.grid import State
-from labelgrid.ledger.schema import EVENTS, OPERATIONS
+from labelgrid.ledger import roster, rounds
+from labelgrid.ledger.database import (
+    check_values,
+    foreign_row_error,
+    foreign_value_errors,
+    pending_operation,
+)
+from labelgrid.ledger.grid import SPLITS, State
+from labelgrid.ledger.schema import EVENTS, NOTES, OPERATIONS
 
 #: The command of an operation that undid another one, before the other's number.
 UNDO = "undo "
+#: The note of what an operation replaced beside cells.
+BEFORE = "before/{}"
 
 
 @dataclass(frozen=True)
@@ -163,3 +174,57 @@ def _counts(after: int) -> Select[Any]:
         .join(last, last.c.id == ends.c.last)
         .group_by(*what)
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What an operation replaced beside cells.
+
+    Args:
+        notes: each note's value before, in a list; an empty one if it was not there.
+        splits: the splits of images before.
+        round: the round that it closed; 0: none.
+        row: the row of this round before; None if it was not there.
+    """
+
+    notes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    splits: Mapping[str, str] = field(default_factory=dict)
+    round: int = 0
+    row: Mapping[str, Any] | None = None
+
+
+def keep(
+    connection: Connection, *, notes: Sequence[str], images: Sequence[str], round: int
+) -> None:
+    """Keep what the operation is about to replace; see `Store.keep`."""
+    values = {}
+    for key in notes:
+        values[key] = list(connection.scalars(select(NOTES.c.value).where(NOTES.c.key == key)))
+    splits = {row.image_id: row.split for row in roster.images(connection, None, images)}
+    current = rounds.current_round(connection)
+    number = current_id(connection)
+    earlier = kept_before(connection, number)  # by another call of the same operation
+    kept = Kept(
+        notes={**values, **earlier.notes},
+        splits={**splits, **earlier.splits},
+        round=earlier.round or round,
+        row=earlier.row if earlier.round or not current else asdict(current),
+    )
+    rounds.put(connection, BEFORE.format(number), asdict(kept))
+
+
+@foreign_value_errors()
+def kept_before(connection: Connection, number: int) -> Kept:
+    """What an operation kept; see `Store.kept`.
+
+    Raises:
+        LedgerError: the note is not of this program.
+    """
+    note = rounds.get(connection, BEFORE.format(number), None)
+    if note is None:
+        return Kept()
+    kept = Kept(**note)
+    are_lists = all(isinstance(values, list) for values in kept.notes.values())
+    if type(kept.round) is not int or not are_lists or set(kept.splits.values()) - set(SPLITS):
+        raise foreign_row_error(f"it has the note {note!r:.40}")
+    return kept

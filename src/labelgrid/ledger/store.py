@@ -19,9 +19,8 @@ from labelgrid.ledger import (
 from labelgrid.ledger.grid import Cell, Grid, ImageRow, Move, Split, State, TaskRow
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
 from labelgrid.ledger.moves import CellRow
-from labelgrid.ledger.operations import Operation, OperationSummary
+from labelgrid.ledger.operations import Kept, Operation, OperationSummary
 from labelgrid.ledger.rounds import RoundRow
-from labelgrid.ledger.undo import Kept
 from labelgrid.ledger.views import Event, TaskCount
 
 __all__ = [
@@ -376,12 +375,12 @@ class Store:
             round: the number of the round that is opened, if it is not open, and closed.
         """
         with self._database.writing() as connection:
-            undo.keep(connection, notes=notes, images=images, round=round)
+            operations.keep(connection, notes=notes, images=images, round=round)
 
     def kept(self, operation: Operation) -> Kept:
         """What an operation kept; empty if it kept nothing."""
         with self._database.reading() as connection:
-            return undo.kept_before(connection, operation.id)
+            return operations.kept_before(connection, operation.id)
 
     def undo(self, operation: Operation) -> None:
         """Undo the last operation in effect; an outer transaction is named by its `undo_command`.

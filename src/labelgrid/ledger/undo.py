@@ -4,82 +4,20 @@ Nothing is deleted from the history: another operation moves the cells back. Tog
 without effect.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Iterator
 
 from sqlalchemy import Connection, and_, delete, func, select, update
 
 from labelgrid.errors import LedgerError, StateError
-from labelgrid.ledger import moves, operations, roster, rounds, views
-from labelgrid.ledger.database import (
-    UNCHANGED,
-    foreign_row_error,
-    foreign_value_errors,
-    pending_operation,
-)
-from labelgrid.ledger.grid import SPLITS, Cell, Move, State
+from labelgrid.ledger import moves, operations, rounds, views
+from labelgrid.ledger.database import UNCHANGED, pending_operation
+from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.ledger.moves import CellRow
+from labelgrid.ledger.operations import Kept
 from labelgrid.ledger.schema import EVENTS, IMAGES, NOTES
 
-#: The note of what an operation replaced beside cells.
-BEFORE = "before/{}"
 #: The reason of the events that make cells missing again.
 UNDONE = "undone"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kept:
-    """What an operation replaced beside cells.
-
-    Args:
-        notes: each note's value before, in a list; an empty one if it was not there.
-        splits: the splits of images before.
-        round: the round that it closed; 0: none.
-        row: the row of this round before; None if it was not there.
-    """
-
-    notes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    splits: Mapping[str, str] = field(default_factory=dict)
-    round: int = 0
-    row: Mapping[str, Any] | None = None
-
-
-def keep(
-    connection: Connection, *, notes: Sequence[str], images: Sequence[str], round: int
-) -> None:
-    """Keep what the operation is about to replace; see `Store.keep`."""
-    values = {}
-    for key in notes:
-        values[key] = list(connection.scalars(select(NOTES.c.value).where(NOTES.c.key == key)))
-    splits = {row.image_id: row.split for row in roster.images(connection, None, images)}
-    current = rounds.current_round(connection)
-    number = operations.current_id(connection)
-    earlier = kept_before(connection, number)  # by another call of the same operation
-    kept = Kept(
-        notes={**values, **earlier.notes},
-        splits={**splits, **earlier.splits},
-        round=earlier.round or round,
-        row=earlier.row if earlier.round or not current else asdict(current),
-    )
-    rounds.put(connection, BEFORE.format(number), asdict(kept))
-
-
-@foreign_value_errors()
-def kept_before(connection: Connection, number: int) -> Kept:
-    """What an operation kept; see `Store.kept`.
-
-    Raises:
-        LedgerError: the note is not of this program.
-    """
-    note = rounds.get(connection, BEFORE.format(number), None)
-    if note is None:
-        return Kept()
-    kept = Kept(**note)
-    are_lists = all(isinstance(values, list) for values in kept.notes.values())
-    if type(kept.round) is not int or not are_lists or set(kept.splits.values()) - set(SPLITS):
-        raise foreign_row_error(f"it has the note {note!r:.40}")
-    return kept
 
 
 def undo(connection: Connection, number: int) -> None:
@@ -99,7 +37,7 @@ def undo(connection: Connection, number: int) -> None:
         )
     operations.current_id(connection)  # the undone operation may have moved no cell
     moves.move(connection, _moves_back(connection, number))
-    _restore(connection, kept_before(connection, number))
+    _restore(connection, operations.kept_before(connection, number))
 
 
 def _moves_back(connection: Connection, number: int) -> list[Move]:
