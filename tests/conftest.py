@@ -1,6 +1,7 @@
 """Fixtures of all tests; `tests.support` makes datasets for all of them."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,11 @@ hypothesis.settings.load_profile("labelgrid")
 #: Module -> the state of its generator before its first test.
 STATES: dict[str, object] = {}
 NYUV2 = Path(__file__).parents[2] / "shared" / "data" / "nyuv2"
+
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # In the background of a shell Ctrl-C is ignored, also by the processes that tests start and stop.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

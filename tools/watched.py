@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import IO
 
 from tools.source import ROOT
@@ -39,6 +40,9 @@ def run(words: Sequence[str], limit: float | None = None, quiet: float = QUIET) 
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=partial(
+            signal.signal, signal.SIGINT, signal.SIG_DFL
+        ),  # a shell's background ignores it
     )
     with process:
         _pass_on(process, math.inf if limit is None else limit, quiet)
