@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from labelgrid.errors import UsageError
 from labelgrid.project.class_rows import class_rows
+from labelgrid.project.derived_labels import derived_counts
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import times_of
 from labelgrid.project.records import Fit, measured_rounds, newest_fit
@@ -95,15 +96,17 @@ def _last_cost(project: ProjectFolder) -> float:
 
 
 def _offers(project: ProjectFolder) -> Mapping[str, Offer]:
-    """What can be bought of each task."""
+    """What can be bought of each task; what follows from other labels need not be."""
     times = times_of(project)
     counts = project.store.counts(("train",))
+    derived = derived_counts(project)
     offers = {}
     for row in project.store.tasks():
         timed = times.get(row.name)
         learned = timed and project.settings.costs == "times"
+        follows = derived[row.name].derived if row.name in derived else 0
         offers[row.name] = Offer(
-            missing=counts[row.name].missing,
+            missing=counts[row.name].missing - follows,
             price=timed.cost if timed and learned else row.cost,
             seconds=timed.mean if timed else None,
         )

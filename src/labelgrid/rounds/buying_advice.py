@@ -20,7 +20,7 @@ class Offer:
     """The labels of a task that can be bought.
 
     Args:
-        missing: the number of training images without one.
+        missing: the number of training images without one, and of which none follows from others.
         price: of one label.
         seconds: that one takes; None: unknown.
     """
@@ -75,6 +75,8 @@ def buying_advice(
             brought = brings.get(task, {}).items()
             others = [(_fitted(known[name]), share) for name, share in brought if name in known]
             purchases.append(_purchase(curve, count, offers[task], others))
+    if not purchases:
+        return [_nothing({task: offers[task] for task in known}, budget)]
     purchases.sort(key=lambda purchase: -purchase.rate)
     rows = []
     for place, purchase in enumerate(purchases):
@@ -239,6 +241,16 @@ def _value(value: float, curve: TaskCurve) -> str:
 
 def _interval(found: Forecast) -> str:
     return f"80 % interval {number(found.low)} to {number(found.high)}"
+
+
+def _nothing(offers: Mapping[str, Offer], budget: float) -> Advice:
+    """Why no label of these tasks can be bought."""
+    left = {task: offer.price for task, offer in offers.items() if offer.missing}
+    text = f"Every label of {join_names(list(offers))} is bought, or follows from others."
+    if left:
+        task = min(left, key=lambda task: left[task])
+        text = f"For {number(budget)} no label can be bought: one of {task} costs {number(left[task])}."
+    return Advice(topic="buy", answered=False, text=text)
 
 
 def _too_early(curves: Sequence[TaskCurve]) -> Advice:

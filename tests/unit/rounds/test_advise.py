@@ -175,16 +175,31 @@ def test_without_heldout_labels_losses_on_val_images_tell(project: ProjectFolder
     )
 
 
-def test_labels_that_follow_count_by_their_share(project: ProjectFolder) -> None:
+def test_labels_that_followed_count_for_what_they_were_worth(project: ProjectFolder) -> None:
     changes = {"relations": {"depth_normals": {"trust": 0.5, "coverage": 0.8}}}
     project.settings = replace(project.settings, changes=changes)
     for number, labels in ((1, 4), (2, 8)):
         fit, measurement = measured(number, labels, {"depth": 0.8, "normals": 30.0})
-        write_round(project, replace(fit, filled={"normals": 10}), measurement)
+        derived = {"normals": 4.5} if number == 2 else {}  # older files do not say it
+        write_round(project, replace(fit, filled={"normals": 10}, derived=derived), measurement)
     points = {found.task: [point.own for point in found.points] for found in task_curves(project)}
-    assert points == {"depth": [4, 8], "normals": [8.0, 12.0]}
+    assert points == {"depth": [4, 8], "normals": [4, 12.5]}
     first = of_topic(advise(project), "buy")[0]
     assert first.task == "depth"  # it brings normals
+
+
+def test_labels_that_follow_are_not_offered(tmp_path: Path) -> None:
+    made, data = make_project(tmp_path, n=8, holdout=0, tasks=("depth", "normals"))
+    with made as project:
+        only_depth = PluginChoice("random_tasks", {"shares": {"normals": 0, "depth": 1}})
+        changes = {"relations": {"depth_normals": {"trust": 0.9}}}
+        project.settings = replace(project.settings, strategy=only_depth, changes=changes)
+        query(project, Budget(5), Silent(), prelabels=False)
+        answer(project, data)
+        write_round(project, *measured(2, 4, {"depth": 0.8, "normals": 30.0}))
+        write_round(project, *measured(3, 8, {"depth": 0.7, "normals": 20.0}))
+        bought = {row.task: row.count for row in of_topic(advise(project, 100.0), "buy")}
+    assert bought == {"depth": 3, "normals": 3}  # 5 of 8 normals follow
 
 
 def test_what_costs_the_same_and_gains_the_same_cannot_be_told_apart() -> None:
@@ -200,11 +215,20 @@ def test_what_costs_the_same_and_gains_the_same_cannot_be_told_apart() -> None:
 
 def test_what_cannot_be_bought_is_not_advised() -> None:
     curves = [curve("depth", (0.8, 0.75)), curve("semseg", (20.0, 22.0))]
-    offers = {"depth": Offer(missing=0, price=1.0), "semseg": Offer(missing=50, price=100.0)}
-    assert buying_advice(curves, offers, {}, 30) == []
-    free = {**offers, "semseg": Offer(missing=50, price=0.0)}
-    (found,) = buying_advice(curves, free, {}, 30)
+    offers = {"depth": Offer(missing=0, price=1.0), "semseg": Offer(missing=50, price=0.0)}
+    (found,) = buying_advice(curves, offers, {}, 30)
     assert found.count == 40 and found.price == 0
+
+
+def test_a_budget_below_every_price_and_a_full_grid_are_said() -> None:
+    curves = [curve("depth", (0.8, 0.75)), curve("semseg", (20.0, 22.0))]
+    dear = {"depth": Offer(missing=0, price=1.0), "semseg": Offer(missing=50, price=100.0)}
+    (found,) = buying_advice(curves, dear, {}, 30)
+    assert found.text == "For 30 no label can be bought: one of semseg costs 100."
+    assert not found.answered
+    full = {**dear, "depth": Offer(missing=0, price=1.0)}
+    (found,) = buying_advice(curves[:1], full, {}, 30)
+    assert found.text == "Every label of depth is bought, or follows from others."
 
 
 def test_a_task_that_stands_still_has_flattened_and_one_that_falls_has_not() -> None:
