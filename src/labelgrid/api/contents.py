@@ -88,22 +88,13 @@ class ProjectContents(CellContents):
     def status(self) -> dict[str, Any]:
         """The images, cells by state, costs and rounds, as `status --json` prints them.
 
-        `advice` is the first sentence of `advise`, or "" before two rounds were measured.
+        `advice` is the best purchase that `advise` names; "" while it is too early to say, or
+        `next` is no query.
         """
         from labelgrid.project.status import status_of
+        from labelgrid.rounds.advice_sentence import advice_sentence
 
-        return status_of(self._project) | {"advice": self._main_advice()}
-
-    def _main_advice(self) -> str:
-        """The first sentence of `advise`; "" before two rounds were measured."""
-        from labelgrid.project.records import measured_rounds
-
-        if len(measured_rounds(self.folder, newest=2)) < 2:
-            return ""
-        from labelgrid.rounds.advise import main_advice  # slow to load
-
-        advice = main_advice(self._project)
-        return advice.text if advice else ""
+        return status_of(self._project) | {"advice": advice_sentence(self._project)}
 
     def next_command(self) -> str:
         """The next command of the campaign."""

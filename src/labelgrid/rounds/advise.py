@@ -7,6 +7,7 @@ from labelgrid.errors import UsageError
 from labelgrid.project.class_rows import class_rows
 from labelgrid.project.derived_labels import derived_counts
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.next_step import next_step
 from labelgrid.project.prices import times_of
 from labelgrid.project.records import Fit, measured_rounds, newest_fit
 from labelgrid.recipes.resolve import load_recipe
@@ -19,7 +20,7 @@ from labelgrid.rounds.further_advice import (
     picks_advice,
     training_advice,
 )
-from labelgrid.rounds.task_curves import task_curves
+from labelgrid.rounds.task_curves import TaskCurve, task_curves
 from labelgrid.select.following import brings_of
 
 
@@ -59,7 +60,8 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
     curves = task_curves(project)
     newest = measured_rounds(project.folder, newest=1)
     headlines = {name: task.headline for name, task in project.tasks().items()}
-    rows = buying_advice(curves, _offers(project), brings_of(project.relations()), paid)
+    rows = _first(project, curves)
+    rows += _purchases(project, curves, paid)
     rows += class_advice(class_rows(measured_rounds(project.folder, newest=2)))
     rows += flat_advice(curves)
     rows += next_round_advice(curves)
@@ -72,18 +74,27 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
     return Advised(advice=rows, budget=paid)
 
 
-def main_advice(project: ProjectFolder) -> Advice | None:
-    """The best purchase for what the last round cost; None if it is too early to say.
+def best_purchase(project: ProjectFolder) -> str:
+    """What to buy for what the last round cost, in words; "" if it is too early to say.
 
     Raises:
         ProjectError: a file of a round is damaged.
     """
-    curves = task_curves(project)
-    if not any(curve.curve for curve in curves):
-        return None
-    brings = brings_of(project.relations())
-    rows = buying_advice(curves, _offers(project), brings, _last_cost(project))
-    return rows[0] if rows else None
+    best, *_ = _purchases(project, task_curves(project), _last_cost(project))
+    return best.text if best.answered else ""
+
+
+def _purchases(project: ProjectFolder, curves: Sequence[TaskCurve], budget: float) -> list[Advice]:
+    return buying_advice(curves, _offers(project), brings_of(project.relations()), budget)
+
+
+def _first(project: ProjectFolder, curves: Sequence[TaskCurve]) -> list[Advice]:
+    """What comes before all advice: labels that the newest round did not learn from."""
+    step = next_step(project)
+    if step.budget or not any(curve.curve for curve in curves):
+        return []
+    text = f"{step.why} What follows is from the labels that were trained on so far."
+    return [Advice(topic="first", text=text)]
 
 
 def _last_cost(project: ProjectFolder) -> float:

@@ -3,10 +3,20 @@
 from dataclasses import dataclass
 from typing import Literal
 
-#: What a piece of advice is about: which labels to buy, the classes of a task, what the next round
-#: may measure, a task that has flattened, labels that need not be bought, held-out images, picks,
-#: the training.
-Topic = Literal["buy", "classes", "next round", "flat", "follows", "held out", "picks", "training"]
+#: What a piece of advice is about: what comes first, which labels to buy, the classes of a task,
+#: what the next round may measure, a task that has flattened, labels that need not be bought,
+#: held-out images, picks, the training.
+Topic = Literal[
+    "first",
+    "buy",
+    "classes",
+    "next round",
+    "flat",
+    "follows",
+    "held out",
+    "picks",
+    "training",
+]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from labelgrid.errors import ProjectError, UsageError
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_supplied import import_supplied
+from labelgrid.project.next_step import next_step
 from labelgrid.project.records import (
     EpochRecord,
     Fit,
@@ -23,6 +24,7 @@ from labelgrid.project.records import (
 )
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.results import LOSS, Result
+from labelgrid.rounds.advice_sentence import advice_sentence
 from labelgrid.rounds.advise import Advised, advise
 from labelgrid.rounds.advised import Advice
 from labelgrid.rounds.buying_advice import Offer, buying_advice, flat_advice, next_round_advice
@@ -42,6 +44,7 @@ from labelgrid.web.overview_page import overview
 from tests.projects import answer, make_project
 
 COVERS = [
+    "labelgrid.rounds.advice_sentence",
     "labelgrid.rounds.advise",
     "labelgrid.rounds.advised",
     "labelgrid.rounds.buying_advice",
@@ -340,6 +343,38 @@ def test_the_status_and_the_first_page_say_the_best_purchase_once_two_rounds_are
 
 def test_epochs_without_val_metrics_show_no_trend() -> None:
     assert late_fall([EpochRecord(epoch, {}) for epoch in range(1, 9)]) is None
+
+
+def test_the_sentence_is_the_best_purchase_and_waits_for_labels_and_training(
+    tmp_path: Path,
+) -> None:
+    made, data = make_project(tmp_path, n=14, holdout=0, tasks=("depth",))
+    with made as project:
+        write_round(project, *measured(1, 4, {"depth": 0.8}))
+        write_round(project, *measured(2, 8, {"depth": 0.7}))
+        sentence = advice_sentence(project)
+        assert sentence == of_topic(advise(project), "buy")[0].text
+        assert sentence.startswith("8 more labels of depth")
+        assert of_topic(advise(project), "first") == []
+        project.settings = replace(project.settings, strategy=PluginChoice("random_cells"))
+        query(project, Budget(4), Silent(), prelabels=False)
+        assert_waits_for(project, "labelgrid import")
+        answer(project, data)
+        assert_waits_for(project, "labelgrid fit")
+
+
+def assert_waits_for(project: ProjectFolder, words: str) -> None:
+    assert words in next_step(project).line
+    assert advice_sentence(project) == ""
+    first = advise(project).advice[0]
+    assert first.text.startswith(next_step(project).why) and first.topic == "first"
+
+
+def test_there_is_no_sentence_while_it_is_too_early(project: ProjectFolder) -> None:
+    assert advice_sentence(project) == ""
+    write_round(project, *measured(1, 4, {"depth": 0.8}))
+    assert advice_sentence(project) == ""
+    assert of_topic(advise(project), "first") == []
 
 
 def test_the_call_and_its_numbers_are_json(project: ProjectFolder) -> None:

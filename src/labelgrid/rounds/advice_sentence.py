@@ -1,0 +1,23 @@
+"""Says in one sentence which labels to buy next, as status and page show it.
+
+Loads no numpy before two trainings.
+"""
+
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.next_step import next_step
+from labelgrid.project.records import all_fits
+
+
+def advice_sentence(project: ProjectFolder) -> str:
+    """The best purchase for what the last round cost.
+
+    "" if it is too early to say, or if requested or new labels come first.
+
+    Raises:
+        ProjectError: a file of a round is damaged.
+    """
+    if len(all_fits(project.folder)) < 2 or not next_step(project).budget:  # one shows no curve
+        return ""
+    from labelgrid.rounds.advise import best_purchase  # slow to load
+
+    return best_purchase(project)
