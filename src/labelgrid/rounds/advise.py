@@ -9,7 +9,8 @@ from labelgrid.project.derived_labels import derived_counts
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.next_step import next_step
 from labelgrid.project.prices import times_of
-from labelgrid.project.records import Fit, measured_rounds, newest_fit
+from labelgrid.project.records import Fit, Measurement, measured_rounds, newest_fit
+from labelgrid.project.shown_classes import shown_classes
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.rounds.advised import Advice
 from labelgrid.rounds.buying_advice import Offer, buying_advice, flat_advice, next_round_advice
@@ -62,7 +63,7 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
     headlines = {name: task.headline for name, task in project.tasks().items()}
     rows = _first(project, curves)
     rows += _purchases(project, curves, paid)
-    rows += class_advice(class_rows(measured_rounds(project.folder, newest=2)))
+    rows += _on_classes(project, newest)
     rows += flat_advice(curves)
     rows += next_round_advice(curves)
     rows += following_advice(project, recipe)
@@ -86,6 +87,16 @@ def best_purchase(project: ProjectFolder) -> str:
 
 def _purchases(project: ProjectFolder, curves: Sequence[TaskCurve], budget: float) -> list[Advice]:
     return buying_advice(curves, _offers(project), brings_of(project.relations()), budget)
+
+
+def _on_classes(project: ProjectFolder, measured: Sequence[Measurement]) -> list[Advice]:
+    """Advice on the classes of each task that has some."""
+    tasks = project.tasks()
+    rows = []
+    for name, classes in class_rows(measured).items():
+        if name in tasks:
+            rows += class_advice(name, classes, shown_classes(project, tasks[name]))
+    return rows
 
 
 def _first(project: ProjectFolder, curves: Sequence[TaskCurve]) -> list[Advice]:

@@ -28,6 +28,7 @@ class Advice:
         text: the sentence.
         answered: whether it is an answer; False: it is too early to say, and what would tell.
         task: that it is about; "" for all.
+        class_name: the class of the task that it is about; "" for all.
         metric: of the task.
         unit: of the metric, and of the values.
         count: the labels to buy, or the images to hold out.
@@ -42,6 +43,7 @@ class Advice:
     text: str
     answered: bool = True
     task: str = ""
+    class_name: str = ""
     metric: str = ""
     unit: str = ""
     count: int | None = None

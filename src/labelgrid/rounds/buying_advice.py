@@ -249,7 +249,8 @@ def _nothing(offers: Mapping[str, Offer], budget: float) -> Advice:
     text = f"Every label of {join_names(list(offers))} is bought, or follows from others."
     if left:
         task = min(left, key=lambda task: left[task])
-        text = f"For {number(budget)} no label can be bought: one of {task} costs {number(left[task])}."
+        price = number(left[task])
+        text = f"For {number(budget)} no label can be bought: one of {task} costs {price}."
     return Advice(topic="buy", answered=False, text=text)
 
 

@@ -1,60 +1,88 @@
-"""Says which classes of a task are worst, and which one the last labels helped most."""
+"""Says which classes of a task are worst, and which one lacks labels."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from statistics import median
 
 from labelgrid.drawings.wording import number, rough_number
 from labelgrid.project.class_rows import ClassRow
+from labelgrid.project.shown_classes import ShownClasses
 from labelgrid.rounds.advised import Advice
 from labelgrid.words import count_text, join_names
 
 #: The metric of a class.
 METRIC = "IoU"
 #: The worst classes that are named.
-MOST = 3
-#: The points of IoU that a class moves by, to be told from one that stands still.
-MOVES = 1.0
+WORST = 3
+#: The fewest classes with more labels that tell what labels do.
+FEWEST = 3
+#: The points of IoU by which these must be better.
+BETTER = 1.0
 
 
-def class_advice(tables: Mapping[str, Sequence[ClassRow]]) -> list[Advice]:
-    """Advice on the classes of each task, from the newest measured round and the one before.
+def class_advice(task: str, rows: Sequence[ClassRow], shown: ShownClasses) -> list[Advice]:
+    """Advice on the classes of a task.
 
-    The change of one class between two rounds has no interval: it is a hint where to look.
+    A class lacks labels if others do better that are no larger in the held-out labels, and that
+    twice as many labels show: then it is not its size that makes it hard. There is no interval.
 
     Args:
-        tables: of `class_rows`.
+        task: its name.
+        rows: its classes, as of `class_rows`.
+        shown: the labels that show them.
     """
-    rows = []
-    for task, classes in tables.items():
-        known = [row for row in classes if math.isfinite(row.iou)]
-        if len(known) > 1:
-            rows.append(_worst(task, known))
-            rows += _risen(task, known)
-    return rows
+    known = [row for row in rows if math.isfinite(row.iou) and row.pixels]
+    if len(known) < 2:
+        return []
+    return [_worst(task, known, shown), _lacking(task, known, shown)]
 
 
-def _worst(task: str, classes: Sequence[ClassRow]) -> Advice:
-    worst = sorted(classes, key=lambda row: row.iou)[:MOST]
-    words = [f"{row.name} {number(row.iou)} % ({row.share:.1f} % of the pixels)" for row in worst]
-    count = count_text(len(classes), "class", "classes")
+def _worst(task: str, rows: Sequence[ClassRow], shown: ShownClasses) -> Advice:
+    words = []
+    for row in sorted(rows, key=lambda row: row.iou)[:WORST]:
+        labels = f"in {shown.counts[row.name]:,} of {count_text(shown.labels, 'label')}"
+        words.append(f"{row.name} {number(row.iou)} % ({row.share:.1f} % of the pixels, {labels})")
+    count = count_text(len(rows), "class", "classes")
+    text = f"{task}: of its {count}, the lowest {METRIC} have {join_names(words)}."
+    return Advice(topic="classes", text=text, task=task, metric=METRIC, unit="%")
+
+
+def _lacking(task: str, rows: Sequence[ClassRow], shown: ShownClasses) -> Advice:
+    """The class that is furthest below those with more labels."""
+    gaps = {}
+    for row in rows:
+        others = [other.iou for other in rows if _tells(other, row, shown)]
+        if len(others) >= FEWEST and median(others) - row.iou >= BETTER:
+            gaps[row.name] = (row, others)
+    if not gaps:
+        text = (
+            f"{task}: which class lacks labels: too early to say: too few that more labels show "
+            "are better at the same size. Later rounds may tell."
+        )
+        return Advice(topic="classes", answered=False, text=text, task=task)
+    row, others = max(gaps.values(), key=lambda found: median(found[1]) - found[0].iou)
+    reached = median(others)
+    text = (
+        f"{task}: photographs that show {row.name} may help most: its {METRIC} is "
+        f"{number(row.iou)} %, and {shown.counts[row.name]:,} of "
+        f"{count_text(shown.labels, 'label')} show it; {len(others)} classes that are no larger, "
+        f"and that twice as many show, have {number(reached)} % (the median). As good as these, "
+        f"it adds {rough_number((reached - row.iou) / len(rows)).lstrip('+')} points to the mean "
+        "of all classes."
+    )
     return Advice(
         topic="classes",
-        text=f"{task}: of its {count}, the lowest {METRIC} have {join_names(words)}.",
+        text=text,
         task=task,
+        class_name=row.name,
         metric=METRIC,
         unit="%",
+        now=row.iou,
+        value=reached,
     )
 
 
-def _risen(task: str, classes: Sequence[ClassRow]) -> list[Advice]:
-    """The class that gained most since the round before, if one did."""
-    changes = {row.name: row.change for row in classes if row.change is not None}
-    if not changes or max(changes.values()) < MOVES:
-        return []
-    name = max(changes, key=lambda name: changes[name])
-    (row,) = [row for row in classes if row.name == name]
-    text = (
-        f"{task}: the last labels helped {name} most, {rough_number(changes[name])} points of "
-        f"{METRIC}: photographs that show it may help again."
-    )
-    return [Advice(topic="classes", text=text, task=task, metric=METRIC, unit="%", now=row.iou)]
+def _tells(other: ClassRow, row: ClassRow, shown: ShownClasses) -> bool:
+    """Whether another class tells what more labels of a class do."""
+    more = shown.counts[other.name] >= 2 * max(shown.counts[row.name], 1)
+    return more and other.pixels <= row.pixels

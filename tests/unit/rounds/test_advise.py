@@ -23,7 +23,7 @@ from labelgrid.project.records import (
     write_measurement,
 )
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.results import LOSS, Result
+from labelgrid.results import LOSS, ClassScore, Result
 from labelgrid.rounds.advice_sentence import advice_sentence
 from labelgrid.rounds.advise import Advised, advise
 from labelgrid.rounds.advised import Advice
@@ -203,6 +203,20 @@ def test_labels_that_follow_are_not_offered(tmp_path: Path) -> None:
         write_round(project, *measured(3, 8, {"depth": 0.7, "normals": 20.0}))
         bought = {row.task: row.count for row in of_topic(advise(project, 100.0), "buy")}
     assert bought == {"depth": 3, "normals": 3}  # 5 of 8 normals follow
+
+
+def test_classes_are_told_by_the_labels_of_training_images(tmp_path: Path) -> None:
+    made, data = make_project(tmp_path, n=8, tasks=("semseg",), strategy="random_cells")
+    with made as project:
+        query(project, Budget(4), Silent(), prelabels=False)
+        answer(project, data)
+        names = project.tasks()["semseg"].class_names
+        classes = {"semseg": dict.fromkeys(names, ClassScore(10.0, 5))}
+        write_round(project, *measured(2, 4, {"semseg": 20.0}, classes=classes))
+        worst, early = of_topic(advise(project), "classes")
+    assert worst.text.startswith("semseg: of its 4 classes, the lowest IoU have ")
+    assert "(25.0 % of the pixels, in 4 of 4 labels)" in worst.text
+    assert "too early to say" in early.text and not early.answered
 
 
 def test_what_costs_the_same_and_gains_the_same_cannot_be_told_apart() -> None:
