@@ -22,7 +22,7 @@ from labelgrid.project.settings import Settings
 from labelgrid.project.status import status_of
 from labelgrid.report.content import Measurement
 from labelgrid.results import Result
-from labelgrid.rounds.choose import training_history
+from labelgrid.rounds.training_history import training_history
 
 TASKS = ("depth", "normals")
 #: Labels of a round, epochs of a training, and how much slower 200 rounds may be than 10.

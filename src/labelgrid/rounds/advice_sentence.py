@@ -18,6 +18,8 @@ def advice_sentence(project: ProjectFolder) -> str:
     """
     if len(all_fits(project.folder)) < 2 or not next_step(project).budget:  # one shows no curve
         return ""
-    from labelgrid.rounds.advise import best_purchase  # slow to load
+    from labelgrid.rounds.purchases import last_cost, purchases  # slow to load
+    from labelgrid.rounds.task_curves import task_curves
 
-    return best_purchase(project)
+    best, *_ = purchases(project, task_curves(project), last_cost(project))
+    return best.text if best.answered else ""

@@ -1,19 +1,17 @@
 """Says what to do next in a campaign, from what its rounds measured. Loads no torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labelgrid.errors import UsageError
 from labelgrid.project.class_rows import class_rows
-from labelgrid.project.derived_labels import derived_counts
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.next_step import next_step
-from labelgrid.project.prices import times_of
-from labelgrid.project.records import Fit, Measurement, measured_rounds, newest_fit
+from labelgrid.project.records import Measurement, measured_rounds
 from labelgrid.project.shown_classes import shown_classes
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.rounds.advised import Advice
-from labelgrid.rounds.buying_advice import Offer, buying_advice, flat_advice, next_round_advice
+from labelgrid.rounds.buying_advice import flat_advice, next_round_advice
 from labelgrid.rounds.class_advice import class_advice
 from labelgrid.rounds.further_advice import (
     following_advice,
@@ -21,8 +19,8 @@ from labelgrid.rounds.further_advice import (
     picks_advice,
     training_advice,
 )
+from labelgrid.rounds.purchases import last_cost, purchases
 from labelgrid.rounds.task_curves import TaskCurve, task_curves
-from labelgrid.select.following import brings_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +55,12 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
         )
     settings = project.settings
     recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
-    paid = _last_cost(project) if budget is None else budget
+    paid = last_cost(project) if budget is None else budget
     curves = task_curves(project)
     newest = measured_rounds(project.folder, newest=1)
     headlines = {name: task.headline for name, task in project.tasks().items()}
     rows = _first(project, curves)
-    rows += _purchases(project, curves, paid)
+    rows += purchases(project, curves, paid)
     rows += _on_classes(project, newest)
     rows += flat_advice(curves)
     rows += next_round_advice(curves)
@@ -73,20 +71,6 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
     if training:
         rows.append(training)
     return Advised(advice=rows, budget=paid)
-
-
-def best_purchase(project: ProjectFolder) -> str:
-    """What to buy for what the last round cost, in words; "" if it is too early to say.
-
-    Raises:
-        ProjectError: a file of a round is damaged.
-    """
-    best, *_ = _purchases(project, task_curves(project), _last_cost(project))
-    return best.text if best.answered else ""
-
-
-def _purchases(project: ProjectFolder, curves: Sequence[TaskCurve], budget: float) -> list[Advice]:
-    return buying_advice(curves, _offers(project), brings_of(project.relations()), budget)
 
 
 def _on_classes(project: ProjectFolder, measured: Sequence[Measurement]) -> list[Advice]:
@@ -106,30 +90,3 @@ def _first(project: ProjectFolder, curves: Sequence[TaskCurve]) -> list[Advice]:
         return []
     text = f"{step.why} What follows is from the labels that were trained on so far."
     return [Advice(topic="first", text=text)]
-
-
-def _last_cost(project: ProjectFolder) -> float:
-    """What labels cost between the last two trainings, or before the only one."""
-    last = newest_fit(project.folder)
-    if last is None:
-        return project.store.spent(("train",))
-    before: Fit | None = newest_fit(project.folder, last.round) if last.round else None
-    return max(last.spent - (before.spent if before else 0.0), 0.0) or last.spent
-
-
-def _offers(project: ProjectFolder) -> Mapping[str, Offer]:
-    """What can be bought of each task; what follows from other labels need not be."""
-    times = times_of(project)
-    counts = project.store.counts(("train",))
-    derived = derived_counts(project)
-    offers = {}
-    for row in project.store.tasks():
-        timed = times.get(row.name)
-        learned = timed and project.settings.costs == "times"
-        follows = derived[row.name].derived if row.name in derived else 0
-        offers[row.name] = Offer(
-            missing=counts[row.name].missing - follows,
-            price=timed.cost if timed and learned else row.cost,
-            seconds=timed.mean if timed else None,
-        )
-    return offers

@@ -5,7 +5,6 @@ Loads no torch.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,13 @@ from numpy.typing import NDArray
 from labelgrid.errors import NothingToBuyError, ProjectError
 from labelgrid.ledger.grid import Grid, Pick, State, request_id
 from labelgrid.progress import Progress
-from labelgrid.project.records import Fit, fit_val_metrics, read_fit
+from labelgrid.project.records import Fit
 from labelgrid.rounds.round_scores import FEATURES, reads_suppliers
 from labelgrid.score.table import Table
 from labelgrid.select.budget import check_picks
 from labelgrid.select.draws import SuppliedCells
 from labelgrid.select.explain import explain_picks, nearest_labelled_images
-from labelgrid.select.strategy import Budget, PoolView, Strategy, TrainedRound
+from labelgrid.select.strategy import Budget, PoolView, Strategy
 from labelgrid.words import count_text
 
 
@@ -53,26 +52,6 @@ class Choice:
     def cost(self) -> float:
         """The total cost of the picks."""
         return float(sum(pick.cost for pick in self.picks))
-
-
-def training_history(folder: Path) -> tuple[TrainedRound, ...]:
-    """What strategies may see of the finished trainings in a project's folder, by round.
-
-    These are labels, costs and metrics on the val images, never metrics on held-out images.
-
-    Raises:
-        ProjectError: a file of a round is damaged.
-    """
-    history = []
-    for path in sorted(folder.glob("rounds/*/fit.json")):
-        fit = read_fit(path.parent)
-        if fit:
-            val = fit_val_metrics(path.parent, fit.checkpoint)
-            trained = TrainedRound(
-                round=fit.round, labels=fit.labels, cost=fit.spent, val=val, derived=fit.derived
-            )
-            history.append(trained)
-    return tuple(history)
 
 
 def pool_statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, NDArray[Any]]:

@@ -41,9 +41,9 @@ from labelgrid.rounds.choose import (
     explain_by_nearest,
     images_without_scores,
     pool_statistics,
-    training_history,
 )
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
+from labelgrid.rounds.training_history import training_history
 from labelgrid.score.table import Table
 from labelgrid.select.budget import check_budget, payable_amount, pool_size
 from labelgrid.select.draws import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Measurement, all_fits, measured_rounds
 from labelgrid.results import Result
-from labelgrid.rounds.choose import training_history
+from labelgrid.rounds.training_history import training_history
 from labelgrid.select.curve_priors import PRIORS
 from labelgrid.select.label_curve import CurvePoint, LabelCurve, MetricScale, fit_curve, prior_of
 

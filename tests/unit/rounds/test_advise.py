@@ -50,6 +50,7 @@ COVERS = [
     "labelgrid.rounds.buying_advice",
     "labelgrid.rounds.control_record",
     "labelgrid.rounds.further_advice",
+    "labelgrid.rounds.purchases",
     "labelgrid.rounds.task_curves",
     "labelgrid.select.curve_priors",
 ]
@@ -369,6 +370,8 @@ def test_the_sentence_is_the_best_purchase_and_waits_for_labels_and_training(
         sentence = advice_sentence(project)
         assert sentence == of_topic(advise(project), "buy")[0].text
         assert sentence.startswith("8 more labels of depth")
+        with Project.open(project.folder) as opened:
+            assert opened.status()["advice"] == sentence
         assert of_topic(advise(project), "first") == []
         project.settings = replace(project.settings, strategy=PluginChoice("random_cells"))
         query(project, Budget(4), Silent(), prelabels=False)

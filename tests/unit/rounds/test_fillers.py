@@ -17,10 +17,10 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds import fit
-from labelgrid.rounds.choose import training_history
 from labelgrid.rounds.context import context_of
 from labelgrid.rounds.fillers import Fillers, check_cameras
 from labelgrid.rounds.models import new_network
+from labelgrid.rounds.training_history import training_history
 from labelgrid.train.plan import Plan
 from tests.projects import Said, make_project
 from tests.rounds import QUICK

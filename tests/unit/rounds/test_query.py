@@ -20,7 +20,6 @@ from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.pairs import drawn_pairs
 from labelgrid.project.records import read_fit, read_picks
 from labelgrid.rounds import fit, models, pool_scorer, query, round_scores, score
-from labelgrid.rounds.choose import training_history
 from labelgrid.score.statistic import Statistic, TrainedStatistic
 from labelgrid.score.table import read_table
 from labelgrid.select.draws import AUDIT, CONTROL, PAIR
@@ -253,10 +252,6 @@ def test_picks_are_the_same_with_held_out_labels_and_figures_made_unreadable(
             query.query(one, Budget(4), Silent(), strategy=strategy) for one in (project, blind)
         ]
     assert asked[0] == asked[1]
-
-
-def test_a_campaigns_history_is_empty_before_its_first_training(tmp_path):
-    assert training_history(tmp_path) == ()
 
 
 def test_picks_and_scores_of_before_terms_and_axes_are_read(project):

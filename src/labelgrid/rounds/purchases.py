@@ -1,0 +1,44 @@
+"""Says what a project can buy for a budget, and what it may gain. Loads no torch."""
+
+from collections.abc import Mapping, Sequence
+
+from labelgrid.project.derived_labels import derived_counts
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.prices import times_of
+from labelgrid.project.records import Fit, newest_fit
+from labelgrid.rounds.advised import Advice
+from labelgrid.rounds.buying_advice import Offer, buying_advice
+from labelgrid.rounds.task_curves import TaskCurve
+from labelgrid.select.following import brings_of
+
+
+def purchases(project: ProjectFolder, curves: Sequence[TaskCurve], budget: float) -> list[Advice]:
+    """As `buying_advice`, of what a project can buy."""
+    return buying_advice(curves, _offers(project), brings_of(project.relations()), budget)
+
+
+def last_cost(project: ProjectFolder) -> float:
+    """What labels cost between the last two trainings, or before the only one."""
+    last = newest_fit(project.folder)
+    if last is None:
+        return project.store.spent(("train",))
+    before: Fit | None = newest_fit(project.folder, last.round) if last.round else None
+    return max(last.spent - (before.spent if before else 0.0), 0.0) or last.spent
+
+
+def _offers(project: ProjectFolder) -> Mapping[str, Offer]:
+    """What can be bought of each task; what follows from other labels need not be."""
+    times = times_of(project)
+    counts = project.store.counts(("train",))
+    derived = derived_counts(project)
+    offers = {}
+    for row in project.store.tasks():
+        timed = times.get(row.name)
+        learned = timed and project.settings.costs == "times"
+        follows = derived[row.name].derived if row.name in derived else 0
+        offers[row.name] = Offer(
+            missing=counts[row.name].missing - follows,
+            price=timed.cost if timed and learned else row.cost,
+            seconds=timed.mean if timed else None,
+        )
+    return offers
