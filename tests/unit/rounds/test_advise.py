@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from labelgrid.api.project import Project
+from labelgrid.cli import app
 from labelgrid.errors import ProjectError, UsageError
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
@@ -344,18 +346,6 @@ def test_a_training_that_still_improves_is_short(
     assert words in found.text and found.answered == ("too early" not in words)
 
 
-def test_the_status_and_the_first_page_say_the_best_purchase_once_two_rounds_are_measured(
-    project: ProjectFolder,
-) -> None:
-    write_round(project, *measured(1, 4, {"depth": 0.8}))
-    with Project.open(project.folder) as opened:
-        assert opened.status()["advice"] == ""
-        write_round(project, *measured(2, 8, {"depth": 0.7}))
-        best = opened.advise().advice[0].text
-        assert opened.status()["advice"] == best and "more label" in best
-        assert overview(opened).advice == best
-
-
 def test_epochs_without_val_metrics_show_no_trend() -> None:
     assert late_fall([EpochRecord(epoch, {}) for epoch in range(1, 9)]) is None
 
@@ -371,7 +361,10 @@ def test_the_sentence_is_the_best_purchase_and_waits_for_labels_and_training(
         assert sentence == of_topic(advise(project), "buy")[0].text
         assert sentence.startswith("8 more labels of depth")
         with Project.open(project.folder) as opened:
-            assert opened.status()["advice"] == sentence
+            assert opened.status()["advice"] == sentence == overview(opened).advice
+        shown = CliRunner().invoke(app, ["status", str(project.folder)]).output
+        assert "Advice: 8 more labels of depth" in shown
+        assert shown.index("Advice: ") < shown.index("Next: labelgrid query")
         assert of_topic(advise(project), "first") == []
         project.settings = replace(project.settings, strategy=PluginChoice("random_cells"))
         query(project, Budget(4), Silent(), prelabels=False)
