@@ -5,6 +5,7 @@ from pathlib import Path
 from labelgrid.errors import UsageError
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.score_files import newest_scores
 
 #: The order in which the last changed images are first.
 CHANGED = "changed"
@@ -14,7 +15,7 @@ def image_orders(project: ProjectFolder) -> list[str]:
     """The names of the orders, besides that of the ids."""
     from labelgrid.score.table import statistic_names  # slow to load
 
-    path = _newest_scores(project)
+    path = newest_scores(project)
     return [CHANGED, *(statistic_names(path) if path else ())]
 
 
@@ -33,7 +34,7 @@ def ordered_names(project: ProjectFolder, wanted: ImageFilter, order: str) -> li
     if order == CHANGED:
         return project.store.matching_names(wanted, newest=True)
     names = image_orders(project)
-    path = _newest_scores(project)
+    path = newest_scores(project)
     if path is None or order not in names:
         raise UsageError(
             f"There is no order '{order:.80}'.", next_step=f"There are: {', '.join(names)}."
@@ -41,14 +42,6 @@ def ordered_names(project: ProjectFolder, wanted: ImageFilter, order: str) -> li
     values = _values(path, order, wanted.task)
     matching = project.store.matching_names(wanted)
     return sorted(matching, key=lambda image_id: -values.get(image_id, float("-inf")))
-
-
-def _newest_scores(project: ProjectFolder) -> Path | None:
-    """The newest score table."""
-    from labelgrid.score.table import FILE
-
-    tables = sorted((project.folder / "rounds").glob(f"*/{FILE}"))
-    return tables[-1] if tables else None
 
 
 def _values(path: Path, statistic: str, task: str) -> dict[str, float]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import SHOWN, read_picks
-from labelgrid.score.table import FILE, read_cell
+from labelgrid.project.score_files import newest_scores
+from labelgrid.score.table import read_cell
 
 
 def uncertainty_map(project: ProjectFolder, cell: Cell) -> Path | None:
@@ -30,5 +31,5 @@ def cell_statistics(project: ProjectFolder, cell: Cell) -> dict[str, float]:
 
     Empty if it was not scored then.
     """
-    tables = sorted(project.folder.glob(f"rounds/*/scores/{FILE}"))
-    return read_cell(tables[-1], cell) if tables else {}
+    path = newest_scores(project)
+    return read_cell(path, cell) if path else {}

@@ -14,12 +14,13 @@ from labelgrid.errors import LabelgridError
 from labelgrid.ledger.grid import Grid, Pick, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import SHOWN, read_fit, read_picks
+from labelgrid.project.score_files import scores_file
 from labelgrid.project.sources import OracleSource, source_of
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.report.content import Picture, PoolUncertainty, RoundPicks, ShownPick
 from labelgrid.report.uncertainty import ScoredRound, mean_normalised
-from labelgrid.score.table import FILE, read_table
+from labelgrid.score.table import read_table
 from labelgrid.tasks.pictures import colour_map, jpeg
 
 
@@ -69,7 +70,7 @@ def uncertainty_of(project: ProjectFolder) -> PoolUncertainty:
     for row in project.store.rounds():
         if not has_scores(project, row.number):
             continue
-        table = read_table(_scores_file(project, row.number))
+        table = read_table(scores_file(project, row.number))
         fit = read_fit(project.round_folder(row.number))
         if table.tasks != tuple(tasks):
             continue
@@ -88,11 +89,7 @@ def uncertainty_of(project: ProjectFolder) -> PoolUncertainty:
 
 def has_scores(project: ProjectFolder, number: int) -> bool:
     """Whether a round has a table of scores."""
-    return _scores_file(project, number).is_file()
-
-
-def _scores_file(project: ProjectFolder, number: int) -> Path:
-    return project.round_folder(number) / "scores" / FILE
+    return scores_file(project, number).is_file()
 
 
 def round_picks(project: ProjectFolder, number: int, count: int = 0) -> RoundPicks | None:

@@ -6,8 +6,11 @@ import pytest
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_order import image_orders, ordered_names
+from labelgrid.project.score_files import newest_scores, scores_file
 from labelgrid.score.table import Table, write_table
 from tests.support import Made
+
+COVERS = ["labelgrid.project.score_files"]
 
 
 @pytest.fixture
@@ -26,9 +29,9 @@ def scored(project: ProjectFolder, data: Made) -> ProjectFolder:
             stamp={},
             axes={"doubt": "cell", "novelty": "image", "features": "feature"},
         )
-        folder = project.round_folder(number)
-        folder.mkdir(parents=True)
-        write_table(table, folder / "scores.parquet")
+        path = scores_file(project, number)
+        path.parent.mkdir(parents=True)
+        write_table(table, path)
     return project
 
 
@@ -46,6 +49,10 @@ def test_the_highest_values_of_the_newest_scores_are_first_and_unknown_ones_last
 ) -> None:
     names = ordered_names(scored, ImageFilter(task=task), order)
     assert names == [data.names[place] for place in places]
+
+
+def test_the_newest_scores_are_those_that_scoring_wrote(scored: ProjectFolder) -> None:
+    assert newest_scores(scored) == scored.folder / "rounds/0002/scores/scores.parquet"
 
 
 def test_features_are_no_order(scored: ProjectFolder) -> None:
