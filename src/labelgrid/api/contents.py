@@ -258,6 +258,12 @@ class ProjectContents(CellContents):
         """The numbers of the rounds, without round 0."""
         return [row.number for row in self._project.store.rounds()]
 
+    def round_rows(self) -> list[dict[str, Any]]:
+        """The rounds as `status` shows them: `round`, `strategy`, `budget`, `unit` and `state`."""
+        from labelgrid.project.status import round_rows
+
+        return round_rows(self._project)
+
     def picks(self, round: int) -> list[Pick]:
         """The picks of a round, best first, with their scores, reasons and terms.
 

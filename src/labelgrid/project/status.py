@@ -31,7 +31,6 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
     that needs one.
     """
     counts = project.store.counts()
-    rounds = project.store.rounds()
     heldout = project.store.counts(("heldout",))
     times = times_of(project)
     kinds = {row.name: row.kind for row in project.store.tasks()}
@@ -42,23 +41,13 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
         tasks[name] = {"kind": kinds[name], **_counts(count), "times": task_times}
         if name in derived:
             tasks[name] |= asdict(derived[name])
-    round_values = []
-    for row in rounds:
-        values = {
-            "round": row.number,
-            "strategy": row.strategy,
-            "budget": row.budget,
-            "unit": row.unit,
-            "state": row.state,
-        }
-        round_values.append(values)
     return {
         "images": project.store.count_images(),
         "heldout_images": project.store.count_images(("heldout",)),
         "tasks": tasks,
         "costs": project.settings.costs,
         "heldout": {name: _counts(count) for name, count in heldout.items()},
-        "rounds": round_values,
+        "rounds": round_rows(project),
         "headlines": [headline.as_json() for headline in headlines(project)],
         "set_aside": noted_unusable_images(project),
         "camera": camera_status(project),
@@ -70,6 +59,21 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
         },
         "next": next_step(project, counts).line,
     }
+
+
+def round_rows(project: ProjectFolder) -> list[dict[str, Any]]:
+    """The rounds as JSON values, in their order."""
+    rows = []
+    for row in project.store.rounds():
+        values = {
+            "round": row.number,
+            "strategy": row.strategy,
+            "budget": row.budget,
+            "unit": row.unit,
+            "state": row.state,
+        }
+        rows.append(values)
+    return rows
 
 
 def _suppliers(project: ProjectFolder) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from labelgrid.ledger.grid import Pick, Split, State
 from labelgrid.ledger.store import RoundRow
 from labelgrid.project.derived_labels import derived_counts
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.next_step import next_step
 from labelgrid.project.prices import TaskTimes, times_of
 from labelgrid.project.records import (
     EpochRecord,
@@ -27,7 +28,6 @@ from labelgrid.project.records import (
     read_picks,
 )
 from labelgrid.project.setting_changes import changes_by_round
-from labelgrid.project.status import status_of
 from labelgrid.recipes.resolve import network_words
 from labelgrid.report.content import Hint, ProjectReport, Round, SplitCells, TaskCells, Training
 from labelgrid.report.project_view import data_hash, request_history, round_picks, uncertainty_of
@@ -75,7 +75,7 @@ def project_report(project: ProjectFolder) -> ProjectReport:
         rounds=rounds,
         picked=round_picks(project, newest_picked),
         training=_newest_training(project, rows),
-        next_step=status_of(project)["next"],
+        next_step=next_step(project).line,
         hints={},
         requests=request_history(project),
         uncertainty=uncertainty_of(project),

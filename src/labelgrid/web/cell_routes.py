@@ -19,6 +19,7 @@ from labelgrid.formats.naming import label_name
 from labelgrid.ledger.grid import Cell
 from labelgrid.web.changes import check_unchanged
 from labelgrid.web.drawings import drawn_label
+from labelgrid.web.guard import local_address
 from labelgrid.web.predictions import Predictions
 
 #: The most bytes of a label that is handed in.
@@ -138,18 +139,13 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
 def _lead_back(request: Request, back: str) -> None:
     """Say where an error leads."""
     if back:
-        request.state.back = _local(back)
-
-
-def _local(back: str) -> str:
-    """An address of this page, never of another site."""
-    return "/" + back.lstrip("/\\")
+        request.state.back = local_address(back)
 
 
 def _answer(back: str, values: dict[str, Any]) -> Response:
     """Lead a form of the page back, or answer a program."""
     if back:
-        return RedirectResponse(_local(back), status_code=303)
+        return RedirectResponse(local_address(back), status_code=303)
     return JSONResponse(values)
 
 

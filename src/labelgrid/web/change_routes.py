@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from labelgrid.api.project import Project
 from labelgrid.errors import UsageError
 from labelgrid.web.changes import DEEDS, MOST, Action, Change, apply, cells_of_images
+from labelgrid.web.guard import local_address
 
 #: What a form of the page can do.
 FormAction = Action | Literal["hold-out"]
@@ -83,7 +84,7 @@ def router(opened: Callable[[], Project]) -> APIRouter:
         request: Request, action: FormAction, form: Annotated[ChangeForm, Form()]
     ) -> Response:
         """The same from a form of the page, without JavaScript."""
-        back = "/" + form.back.lstrip("/\\")
+        back = local_address(form.back)
         request.state.back = back  # where an error leads
         with opened() as project:
             if action == "hold-out":

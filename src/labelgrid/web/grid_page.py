@@ -9,6 +9,7 @@ from labelgrid.api.project import Project
 from labelgrid.errors import UsageError
 from labelgrid.ledger.grid import STATE_NAMES
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage
+from labelgrid.web.pages import page_count
 
 #: The images of a page.
 COUNT = 48
@@ -94,7 +95,7 @@ def grid_page(project: Project, query: GridQuery) -> GridPage:
     first = (query.page - 1) * COUNT
     seen = project.last_event()
     found = project.image_page(wanted, order=query.order, first=first, count=COUNT)
-    pages = max(1, -(-found.total // COUNT))
+    pages = page_count(found.total, COUNT)
     if query.page > pages:
         return grid_page(project, query.model_copy(update={"page": pages}))
     return GridPage(

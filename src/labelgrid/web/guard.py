@@ -112,7 +112,7 @@ class Guard:
         """Send the browser to the same address without the token, which it keeps as a cookie."""
         target = request.url.remove_query_params("token")
         place = target.path + (f"?{target.query}" if target.query else "")
-        answer = RedirectResponse("/" + place.lstrip("/\\"), status_code=303)
+        answer = RedirectResponse(local_address(place), status_code=303)
         answer.set_cookie(_cookie(request), self._token, httponly=True, samesite="strict")
         return answer
 
@@ -139,6 +139,16 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def local_address(place: str) -> str:
+    """An address of this page, never of another site.
+
+    Example:
+        >>> local_address("//evil.example/a"), local_address("/grid?page=2")
+        ('/evil.example/a', '/grid?page=2')
+    """
+    return "/" + place.lstrip("/\\")
 
 
 def _cookie(request: Request) -> str:

@@ -13,7 +13,7 @@ from labelgrid.project.cell_notes import CellNote
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.web.drawings import value_names
 from labelgrid.web.grid_page import GridQuery
-from labelgrid.web.layers import layers_of, own_layers
+from labelgrid.web.layers import own_layers
 from labelgrid.web.predictions import Predictions, can_predict
 
 
@@ -135,7 +135,7 @@ def image_view(project: Project, query: ImageQuery, predictions: Predictions) ->
 def _known(project: Project, cell: Cell, predictions: Predictions) -> Known:
     known = Known(layers=own_layers(project, cell, predictions))
     try:
-        known.layers = layers_of(project, cell, predictions)
+        known.layers += project.other_labels(cell)
         known.has_map = project.uncertainty_map(cell) is not None
         known.statistics = project.statistics(cell)
     except LabelgridError as error:  # the rest of the page is shown

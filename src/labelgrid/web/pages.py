@@ -15,6 +15,16 @@ def render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     return HTMLResponse(as_unicode(text), status_code=status)
 
 
+def page_count(total: int, count: int) -> int:
+    """The number of pages of `count` things each; an empty list has one.
+
+    Example:
+        >>> page_count(0, 48), page_count(48, 48), page_count(49, 48)
+        (1, 1, 2)
+    """
+    return max(1, -(-total // count))
+
+
 def as_unicode(text: str) -> str:
     """A text that can be sent; a request may hold characters that are none, and they become "?"."""
     return text.encode("utf-8", "replace").decode()

@@ -11,6 +11,7 @@ from labelgrid.api.project import Project
 from labelgrid.ledger.grid import Pick
 from labelgrid.rounds.control_record import ComparisonRecord, read_comparison
 from labelgrid.web.grid_page import MOST_PAGES
+from labelgrid.web.pages import page_count
 
 #: The picks of a page.
 COUNT = 48
@@ -72,9 +73,9 @@ def round_view(project: Project, query: RoundQuery) -> RoundView:
     """
     picks = _answered(project, query.number)
     counts = Counter(shown.answer for shown in picks)
-    pages = max(1, -(-len(picks) // COUNT))
+    pages = page_count(len(picks), COUNT)
     page = min(query.page, pages)
-    rounds = {row["round"]: row for row in project.status()["rounds"]}
+    rounds = {row["round"]: row for row in project.round_rows()}
     return RoundView(
         values=rounds[query.number],
         picks=picks[(page - 1) * COUNT : page * COUNT],

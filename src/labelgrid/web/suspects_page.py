@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from labelgrid.api.project import Project
 from labelgrid.project.suspicion import SHEET
 from labelgrid.rounds.audit import AuditedLabel
+from labelgrid.web.pages import page_count
 
 #: The labels of a page.
 COUNT = 24
@@ -43,7 +44,7 @@ def suspects_view(project: Project, page: int) -> SuspectsView:
     seen = project.last_event()
     labels = project.suspects()
     total = len(labels or [])
-    pages = max(1, -(-total // COUNT))
+    pages = page_count(total, COUNT)
     page = min(page, pages)
     return SuspectsView(
         labels=None if labels is None else labels[(page - 1) * COUNT : page * COUNT],
