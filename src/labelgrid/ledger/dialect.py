@@ -142,9 +142,8 @@ class SQLite:
             )
             for setting in self.SETTINGS:
                 connection.execute(f"PRAGMA {setting}")
-            if (
-                self.read_only
-            ):  # SQLite's own way of reading only leaves the files of its log behind
+            # SQLite's own way of reading only leaves the files of its log behind.
+            if self.read_only:
                 connection.execute("PRAGMA query_only=ON")
             connection.set_progress_handler(_let_signals_through, STEPS)
 

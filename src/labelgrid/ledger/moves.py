@@ -197,6 +197,18 @@ def _with_request(old: CellRow, step: Move) -> Move:
     return replace(step, round=old.round, request_id=old.request_id, weight=old.weight)
 
 
+def to_missing(row: CellRow, why: str, request_id: str = "") -> Move:
+    """The move that makes a cell missing; its round and weight are kept. `why` is the reason."""
+    return Move(
+        cell=row.cell,
+        to=State.MISSING,
+        round=row.round,
+        request_id=request_id,
+        weight=row.weight,
+        why=why,
+    )
+
+
 def row_after(step: Move) -> CellRow:
     """The cell's row after the move."""
     return CellRow(

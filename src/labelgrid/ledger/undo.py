@@ -97,14 +97,7 @@ def _way_back(now: CellRow, before: Move | None) -> Iterator[Move]:
     All ways lead through `missing`, so that no move is legal only here.
     """
     if now.state != State.MISSING:
-        yield Move(
-            cell=now.cell,
-            to=State.MISSING,
-            round=now.round,
-            request_id=now.request_id,
-            weight=now.weight,
-            why=UNDONE,
-        )
+        yield moves.to_missing(now, UNDONE, now.request_id)
     if before is None or before.to == State.MISSING:
         return
     if before.to == State.SKIPPED:

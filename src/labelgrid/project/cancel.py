@@ -6,7 +6,8 @@ Loads no torch.
 from collections.abc import Collection, Iterator, Sequence
 
 from labelgrid.errors import LedgerError, StateError, UsageError, command, note_unchanged
-from labelgrid.ledger.grid import Cell, Move, Split, State
+from labelgrid.ledger.grid import Cell, Split, State
+from labelgrid.ledger.moves import to_missing
 from labelgrid.ledger.roster import is_text
 from labelgrid.ledger.store import CellRow, Store
 from labelgrid.project.cell_names import named_cells
@@ -83,20 +84,8 @@ def cancel_all(store: Store, rows: Sequence[CellRow], why: str) -> int:
 
     `why` is the reason of the events.
     """
-    store.move([_move_to_missing(row, why, row.request_id) for row in rows])
+    store.move([to_missing(row, why, row.request_id) for row in rows])
     return len(rows)
-
-
-def _move_to_missing(row: CellRow, why: str, request_id: str = "") -> Move:
-    """The move that makes a cell missing; its round and weight are kept."""
-    return Move(
-        cell=row.cell,
-        to=State.MISSING,
-        round=row.round,
-        request_id=request_id,
-        weight=row.weight,
-        why=why,
-    )
 
 
 def unlabel(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
@@ -118,7 +107,7 @@ def unlabel(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
     store = project.store
     with store.transaction("unlabel"):
         rows = find_rows(project, cells, State.LABELLED, "withdrawn")
-        store.move([_move_to_missing(row, WITHDRAWN) for row in rows])
+        store.move([to_missing(row, WITHDRAWN) for row in rows])
         _request_again(store, [row.cell for row in rows])
     return [row.cell for row in rows]
 
