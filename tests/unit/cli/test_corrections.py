@@ -1,9 +1,7 @@
 """Laws of the commands that correct a project: what they print, as text and as JSON."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -13,12 +11,8 @@ from labelgrid.errors import LabelgridError, UsageError
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
 from tests.campaigns import make_project
-from tests.support import Made, make_dataset
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Made:
-    return make_dataset(tmp_path / "made", n=3, tasks=("semseg", "depth"), size=(16, 24))
+from tests.commands import run, values
+from tests.support import Made
 
 
 @pytest.fixture
@@ -47,19 +41,6 @@ def flat(data: Made, tmp_path: Path) -> Path:
             ]
         )
     return tmp_path / "flat"
-
-
-def run(*words: object) -> str:
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    if isinstance(done.exception, LabelgridError):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.stdout
-
-
-def values(*words: object) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run(*words, "--json"))
-    return found
 
 
 def test_a_task_is_changed_shown_dropped_and_restored(flat: Path) -> None:

@@ -1,23 +1,16 @@
 """Laws of the commands that look into the ledger: what they print, as text, JSON and CSV."""
 
 import csv
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from labelgrid.cli import app, history
-from labelgrid.errors import LabelgridError, UsageError
+from labelgrid.cli import history
+from labelgrid.errors import UsageError
 from labelgrid.ledger.grid import Cell
 from tests.campaigns import ask, make_project
-from tests.support import Made, make_dataset
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Made:
-    return make_dataset(tmp_path / "made", n=3, tasks=("semseg", "depth"), size=(16, 24))
+from tests.commands import run, values
+from tests.support import Made
 
 
 @pytest.fixture
@@ -26,18 +19,6 @@ def flat(data: Made, tmp_path: Path) -> Path:
     with make_project(tmp_path / "flat", data) as project:
         ask(project, [Cell("0001.jpg", "depth")], number=1)
     return tmp_path / "flat"
-
-
-def run(*words: object) -> str:
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    if isinstance(done.exception, LabelgridError):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.stdout
-
-
-def values(*words: object) -> Any:
-    return json.loads(run(*words, "--json"))
 
 
 def test_cells_are_a_table_a_list_and_a_file_of_the_same_rows(flat: Path, tmp_path: Path) -> None:

@@ -1,23 +1,10 @@
 """Laws of the list of operations: what each did to its cells, the last one first."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
-from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
+from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.ledger.store import Store
 
 A = Cell("a", "depth")
 B = Cell("b", "depth")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.create(tmp_path / "ledger.db") as store:
-        store.add_task(TaskRow("depth", "depth", 1.0))
-        store.add_images(ImageRow(image_id=name, root="x") for name in "ab")
-        yield store
 
 
 def test_a_ledger_without_moves_has_no_operations(store: Store) -> None:

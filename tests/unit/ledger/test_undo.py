@@ -1,13 +1,11 @@
 """Laws of undoing: all is as before, nothing is deleted, and what was built upon is not undone."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from labelgrid.errors import LedgerError, StateError
-from labelgrid.ledger.grid import LEGAL, Cell, ImageRow, Move, State, TaskRow
+from labelgrid.ledger.grid import LEGAL, Cell, Move, State
 from labelgrid.ledger.store import Store
 from tests.databases import change
 
@@ -20,14 +18,6 @@ WAYS: dict[State, list[State]] = {
     State.LABELLED: [State.REQUESTED, State.LABELLED],
     State.SKIPPED: [State.REQUESTED, State.SKIPPED],
 }
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.create(tmp_path / "ledger.db") as store:
-        store.add_task(TaskRow("depth", "depth", 1.0))
-        store.add_images(ImageRow(image_id=name, root="x") for name in "ab")
-        yield store
 
 
 def a_move(to: State) -> Move:
