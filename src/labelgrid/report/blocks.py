@@ -63,6 +63,15 @@ class DataTable:
     foot: Sequence[Value] = ()
 
 
+@dataclass(frozen=True)
+class Fold:
+    """The rest of a long table, shown when it is opened."""
+
+    block: ClassVar[str] = "fold"
+    summary: str
+    table: DataTable
+
+
 @dataclass(frozen=True, kw_only=True)
 class Figure:
     """Drawings side by side, and a table that can be opened.
@@ -107,7 +116,7 @@ class Facts:
     lines: Mapping[str, str]
 
 
-Block = Heading | Text | Help | DataTable | Figure | Gallery | Cards | Facts
+Block = Heading | Text | Help | DataTable | Fold | Figure | Gallery | Cards | Facts
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from labelgrid.report.blocks import (
     Column,
     DataTable,
     Figure,
+    Fold,
     Heading,
     Help,
     Text,
@@ -24,6 +25,9 @@ from labelgrid.report.curves import OVERALL, Curve, curves, newest_metrics, set_
 from labelgrid.report.shared_blocks import LOSS_HELP, UNCERTAINTY_HELP, uncertainty_charts
 from labelgrid.results import Better
 from labelgrid.words import count_text, join_names
+
+#: The number of a task's classes that are shown at once; the others open on a click.
+WORST_CLASSES = 10
 
 #: Says what the verdicts stand on.
 NOISE = Help(
@@ -122,7 +126,12 @@ def _classes(report: ProjectReport) -> list[Block]:
             iou = None if math.isnan(row.iou) else row.iou
             change = None if row.change is None else signed_number(row.change)
             cells.append([row.name, iou, change, row.share])
-        blocks += [Heading(f"Classes of {task}, the worst first"), DataTable(columns, cells)]
+        worst = cells[:WORST_CLASSES]
+        others = cells[WORST_CLASSES:]
+        blocks += [Heading(f"Classes of {task}, the worst first"), DataTable(columns, worst)]
+        if others:
+            what = count_text(len(others), "more class", "more classes")
+            blocks.append(Fold(what, DataTable(columns, others)))
     return blocks
 
 

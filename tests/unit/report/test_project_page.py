@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ from labelgrid.report.content import (
     TaskPictures,
     Training,
 )
+from labelgrid.results import ClassScore
 from tests.unit.report.reading import JPEG, TWO, Page, a_report, html, measured
 
 COVERS = ["labelgrid.report.measured_blocks"]
@@ -53,6 +55,18 @@ def test_the_newest_metrics_show_their_change_its_interval_and_the_verdict() -> 
         ["semseg", "pixAcc", "71.5", "%", "higher is better", "0", "–", "cannot tell", "4"],
         ["depth", "RMSE", "0.875", "m", "lower is better", "−0.25", "–", "cannot tell", "4"],
     ]
+
+
+def test_the_worst_ten_classes_are_shown_and_the_others_open_on_a_click() -> None:
+    scores = {f"class-{number:02d}": ClassScore(float(number), 10) for number in range(13)}
+    newest = replace(measured(1, 21.25, 1.125), classes={"semseg": scores})
+    section = Page(html(a_report(measured=[newest]))).section("curves")
+    worst, others = section.tables[1:3]
+    assert [row[0] for row in worst[1:]] == [f"class-{number:02d}" for number in range(10)]
+    assert [row[0] for row in others[1:]] == ["class-10", "class-11", "class-12"]
+    assert "3 more classes" in section.words
+    closed = [one for one in section.named("details") if "open" not in one]
+    assert {one.get("class") for one in closed} == {None, "help"}
 
 
 def test_each_task_s_curve_has_the_sentence_of_the_status() -> None:
