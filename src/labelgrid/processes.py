@@ -1,6 +1,6 @@
 """Sets up processes: workers end with their parent and use a given number of threads.
 
-SIGTERM stops as Ctrl-C.
+SIGTERM stops as Ctrl-C. Threads that wait leave the cores to other programs.
 """
 
 import ctypes
@@ -52,6 +52,16 @@ def set_threads(threads: int) -> None:
 
     if threads:
         torch.set_num_threads(threads)
+
+
+def wait_without_spinning() -> None:
+    """Let threads of OpenMP that wait for others sleep, if the user does not say otherwise.
+
+    OpenMP, with which torch computes, reads this when torch is loaded. By default its threads spin:
+    where other programs use the cores, too, they take them from the thread that is waited for, and
+    a training gets several times slower (benchmarks/busy_machine.py).
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A process that was started by another one ends when that one ends, and only then."""
 
 import multiprocessing
+import os
 import signal
 import threading
 import time
@@ -9,6 +10,7 @@ from multiprocessing.synchronize import Event
 import pytest
 
 from labelgrid import processes
+from labelgrid.cli import main
 
 
 def test_sigterm_stops_once_as_ctrl_c_and_a_worker_that_inherits_the_handler_at_once() -> None:
@@ -38,6 +40,19 @@ def test_a_sigterm_that_is_ignored_stays_so() -> None:
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, own: str | None, expected: str
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if own:
+        monkeypatch.setenv("OMP_WAIT_POLICY", own)
+    monkeypatch.setattr("sys.argv", ["labelgrid", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    assert os.environ["OMP_WAIT_POLICY"] == expected
 
 
 def _wait_as_worker(ready: Event) -> None:

@@ -40,6 +40,7 @@ TINY = {
         "2",
     ],
     "agreement": [],
+    "busy_machine": ["--repeats", "1", "--seconds", "0.1"],
     "brush_rle": ["--size", "9", "12", "--repeats", "1"],
     "boundaries": ["--height", "24", "--width", "32", "--repeats", "1"],
     "checking_images": ["--size", "24", "32", "--threads", "1", "--only", "PNG"],
