@@ -220,6 +220,7 @@ CALLS = {
     "simulate": labelgrid.simulate,
     "analyse": labelgrid.analyse,
     "report": report,
+    "export-model": labelgrid.Project.export_model,
     **{name: getattr(labelgrid.Project, name) for name in NAMESAKES},
 }
 #: Options of the command line alone: how it prints, and whose code it trusts; a path among the

@@ -6,7 +6,7 @@ The command line stands on it: each method does the work of the command of its n
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from labelgrid import plugins
 from labelgrid.api.contents import ChangedCells, ProjectContents
@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.rounds.audit import Audited, AuditedLabel
     from labelgrid.rounds.control import ControlComparison
     from labelgrid.rounds.derived_predictions import Derived
+    from labelgrid.rounds.export_model import ExportedModel
     from labelgrid.rounds.query import QueryResult
     from labelgrid.rounds.relate import Related
     from labelgrid.rounds.round_times import RoundTimes
@@ -625,6 +626,25 @@ class Project(ProjectContents):
             relations=relations,
             left_out=left_out if leave_out else None,
         )
+
+    def export_model(
+        self, out: Place | None = None, *, to: Literal["onnx"] = "onnx", known: Iterable[str] = ()
+    ) -> "ExportedModel":
+        """Write the newest network as a file that programs without labelgrid run.
+
+        It predicts images of every size from 17 pixels on, at their size. The file's metadata say
+        how an image becomes its input, and what its outputs are. ONNX Runtime must compute what the
+        network does, on images of random pixels and odd sizes, or nothing is written.
+
+        Args:
+            out: the file; None: `model.onnx` in the project.
+            to: the format, ONNX; it needs the extra `onnx`.
+            known: tasks whose labels are inputs, too; a network of two stages improves the others.
+        """
+        from labelgrid.rounds.export_model import export_model
+
+        path = optional_path(out) or self.folder / f"model.{to}"
+        return export_model(self._project, path, known=tuple(known), progress=self._progress)
 
     def evaluate(
         self,

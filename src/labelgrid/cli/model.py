@@ -48,6 +48,12 @@ class EvaluatedSplit(StrEnum):
     test = "test"
 
 
+class ModelFormat(StrEnum):
+    """Formats of a network that other programs run."""
+
+    onnx = "onnx"
+
+
 class DerivedPredictions(StrEnum):
     """Of which tasks predictions are derived."""
 
@@ -263,6 +269,35 @@ def predict(
     screen.say(f"Wrote {count_text(count, 'prediction')} -> {out}")
 
 
+@note_unchanged("Nothing was written.")
+def export_model(
+    folder: Folder,
+    to: Annotated[ModelFormat, typer.Option(help="The format.")] = ModelFormat.onnx,
+    out: Annotated[
+        Path | None, typer.Option(help="The file; by default model.onnx in the project.")
+    ] = None,
+    known: Annotated[
+        list[str] | None,
+        typer.Option(help="A task whose labels are inputs of the network, too. Repeatable."),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Write the newest network as a file that programs without labelgrid run.
+
+    Example: [bold]labelgrid export-model flat --to onnx[/]
+    """
+    from dataclasses import asdict
+
+    with open_project(folder) as project:
+        done = project.export_model(out, to=to.value, known=known or ())
+    if json:
+        screen.print_json(asdict(done) | {"path": str(done.path)})
+        return
+    screen.say(f"Round {done.round}: {join_names(done.tasks)} -> {done.path}")
+    worst = max(done.differences.values())
+    screen.say(f"ONNX Runtime and the network differ by at most {worst:.1e} of the largest value.")
+
+
 def evaluate(
     folder: Folder,
     labels: Annotated[
@@ -327,5 +362,5 @@ def control(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for each in (fit, score, query, predict, evaluate, control):
+    for each in (fit, score, query, predict, export_model, evaluate, control):
         app.command()(each)

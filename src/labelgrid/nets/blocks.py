@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
+from labelgrid.nets.area_means import area_means
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Raw
 from labelgrid.pixel.target import Target
@@ -106,8 +106,8 @@ def known_prediction(task: Task, target: Target, size: tuple[int, int]) -> tuple
             area is valid.
     """
     valid = target.valid.float()
-    share = functional.adaptive_avg_pool2d(valid, size)
-    total = functional.adaptive_avg_pool2d(task.as_prediction(target.safe()) * valid, size)
+    share = area_means(valid, size)
+    total = area_means(task.as_prediction(target.safe()) * valid, size)
     return task.from_mean(total / share.clamp(min=1e-6)), share >= 0.5
 
 

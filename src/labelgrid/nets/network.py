@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -123,9 +123,12 @@ class Network(nn.Module):
     Attributes:
         encoder: contains every module that `encode` runs; `norm = "frozen"` and `shared_parameters`
             use it.
+        unportable: why other programs would compute something else than the network; "" if they
+            compute the same.
     """
 
     encoder: nn.Module
+    unportable: ClassVar[str] = ""
 
     def encode(self, image: Tensor) -> Features:
         """Run the encoder.

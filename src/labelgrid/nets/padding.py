@@ -1,4 +1,9 @@
-"""Pads images to a multiple of a network's coarsest stride, and crops its maps to the image."""
+"""Pads images to a multiple of a network's coarsest stride, and crops its maps to the image.
+
+In a graph that `torch.export` records, both are operators of their own, whose results have sizes
+that nothing is known of: otherwise the graph would hold conditions on the size of the image that it
+was recorded with. `nets.onnx_ops` translates them.
+"""
 
 import torch
 from torch import Tensor
@@ -14,6 +19,9 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
         >>> pad_to_multiple(torch.ones(1, 3, 5, 8), 4).shape
         torch.Size([1, 3, 8, 8])
     """
+    if torch.compiler.is_exporting():
+        operator: Tensor = _pad(image, multiple)
+        return operator
     height, width = image.shape[-2:]
     return functional.pad(image, (0, -width % multiple, 0, -height % multiple))
 
@@ -33,6 +41,9 @@ def crop_padding(whole: Tensor, stride: int, height: int, width: int) -> Tensor:
         >>> crop_padding(torch.tensor([[[[0.0, 4.0]]]]), 4, 4, 6)
         tensor([[[[0.0000, 2.5000]]]])
     """
+    if torch.compiler.is_exporting():
+        operator: Tensor = _crop(whole, stride, height, width)
+        return operator
     rows = -(-height // stride)
     columns = -(-width // stride)
     part = whole[..., :rows, :columns]
@@ -51,3 +62,32 @@ def _fit(cells: Tensor, share: float, axis: int) -> Tensor:
     below = cells.index_select(axis, low)
     above = cells.index_select(axis, (low + 1).clamp(max=count - 1))
     return torch.lerp(below, above, weight)
+
+
+# An operator must not return its input, hence the copies.
+
+
+@torch.library.custom_op("labelgrid::pad", mutates_args=())
+def _pad(image: Tensor, multiple: int) -> Tensor:
+    return pad_to_multiple(image, multiple).clone()
+
+
+@_pad.register_fake
+def _padded(image: Tensor, multiple: int) -> Tensor:
+    rows, columns = _unknown_size()
+    return image.new_empty((*image.shape[:2], rows * multiple, columns * multiple))
+
+
+@torch.library.custom_op("labelgrid::crop", mutates_args=())
+def _crop(whole: Tensor, stride: int, height: int, width: int) -> Tensor:
+    return crop_padding(whole, stride, height, width).clone()
+
+
+@_crop.register_fake
+def _cropped(whole: Tensor, stride: int, height: int, width: int) -> Tensor:
+    return whole.new_empty((*whole.shape[:2], *_unknown_size()))
+
+
+def _unknown_size() -> tuple[torch.SymInt, torch.SymInt]:
+    context = torch.library.get_ctx()
+    return context.new_dynamic_size(min=2), context.new_dynamic_size(min=2)

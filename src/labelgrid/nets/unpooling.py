@@ -21,6 +21,11 @@ from labelgrid.tasks.task import Task
 TIMES = (1, 2, 4, 8, 8)
 #: The factor between the sides of the image and of the deepest map.
 COARSEST = 2 ** len(TIMES)
+#: Why other programs would compute something else than a network with max-unpooling.
+UNPORTABLE = (
+    "puts values back where maxima were, and where two values are almost equal another program may "
+    "take the other one"
+)
 #: Makes the norm of a layer with so many channels.
 MakeNorm = Callable[[int], nn.Module]
 

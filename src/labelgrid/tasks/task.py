@@ -60,6 +60,10 @@ class NoOptions:
     """The options of a metric that has none."""
 
 
+def _no_meaning(options: Any) -> str:
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spec:
     """A kind of task: plain data, and functions on NumPy arrays. Loads no torch.
@@ -94,6 +98,8 @@ class Spec:
             of suppliers can be brought to the scale of the task's (`labelgrid.tasks.alignment`).
         agreement: how well a label agrees with the true one, as results; the trust in a relation
             follows from the first. Default: none, so that it cannot be measured.
+        meaning: what the channels of a prediction are, with their unit, for programs that read
+            them; the label files' options -> a text. Default: "".
     """
 
     kind: str
@@ -114,6 +120,7 @@ class Spec:
     other_figures: Mapping[str, str] = field(default_factory=dict)
     scaled: bool = False
     agreement: Agreement = no_agreement
+    meaning: Callable[[Any], str] = _no_meaning
 
 
 @dataclass(frozen=True, kw_only=True)

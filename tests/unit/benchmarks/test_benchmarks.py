@@ -72,6 +72,7 @@ TINY = {
         "mtpsl, light",
     ],
     "decoding": ["--labels", "1", "--size", "24", "32", "--repeats", "1"],
+    "onnx_runtime": ["--networks", "shared_heads", "--images", "2", "--repeats", "1", "--tiny"],
     "ledger": ["--images", "200", "--labelled", "20"],
     "memory": [
         "--passes",

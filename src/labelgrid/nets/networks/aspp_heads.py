@@ -52,7 +52,7 @@ class NormOfMeans(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise."""
-        if len(x) > 1 or not self.training:
+        if not self.training or len(x) > 1:
             return super().forward(x)
         return functional.batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps

@@ -20,7 +20,14 @@ from labelgrid.nets.blocks import last_layers, pointwise, run_each
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.nets.options import WIDEST, Rate
-from labelgrid.nets.unpooling import EncoderDecoder, StageFeatures, heads, initialise, layer
+from labelgrid.nets.unpooling import (
+    UNPORTABLE,
+    EncoderDecoder,
+    StageFeatures,
+    heads,
+    initialise,
+    layer,
+)
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 
@@ -106,6 +113,7 @@ class Mtan(Network):
     """
 
     encoder: EncoderDecoder
+    unportable = UNPORTABLE
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()

@@ -211,7 +211,8 @@ def _reduction(inputs: int, width: int) -> nn.Module:
 
 
 def _resize(x: Tensor, size: torch.Size) -> Tensor:
-    if x.shape[-2:] == size:
+    # An exported graph has no condition on a size; resizing to the same size changes nothing.
+    if not torch.compiler.is_exporting() and x.shape[-2:] == size:
         return x
     return functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 from labelgrid.config import check_ranges
 from labelgrid.nets.one_stage import OneStage
 from labelgrid.nets.options import WIDEST, Rate
-from labelgrid.nets.unpooling import EncoderDecoder, heads, initialise
+from labelgrid.nets.unpooling import UNPORTABLE, EncoderDecoder, heads, initialise
 from labelgrid.tasks.task import Task
 
 
@@ -51,6 +51,8 @@ class SegNet(OneStage):
     Source: Badrinarayanan, Kendall & Cipolla 2017 (SegNet); the baseline "split, standard" of
     MTAN's public code; MTPSL section 4.
     """
+
+    unportable = UNPORTABLE
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         width = options.width

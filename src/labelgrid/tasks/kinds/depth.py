@@ -229,6 +229,13 @@ class DistanceOverview(Overview):
         return Legend(scale=distance_scale(), ends=ends)
 
 
+def meaning(options: files.Options) -> str:
+    """What a prediction is."""
+    if options.disparity:
+        return "the disparity, in the unit of the labels"
+    return "the depth along the camera's axis, in metres"
+
+
 SPEC = Spec(
     kind="depth",
     codec="depth",
@@ -236,6 +243,7 @@ SPEC = Spec(
     cost=1.0,
     weight=1.0,
     headline="RMSE",
+    meaning=meaning,
     metrics={"RMSE": Errors},
     transform=zoom_depth,
     render=render_depth,

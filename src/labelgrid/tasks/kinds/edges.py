@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from labelgrid.config import check_ranges
 from labelgrid.tasks.agreement import line_agreement
@@ -46,6 +47,11 @@ class Matching:
             raise ValueError("thresholds must rise, from above 0 to below 1")
 
 
+def meaning(options: Any) -> str:
+    """What a prediction is."""
+    return "the probability of an edge"
+
+
 SPEC = Spec(
     kind="edges",
     codec="binary",
@@ -53,6 +59,7 @@ SPEC = Spec(
     cost=5.0,
     weight=50.0,
     headline="AP",
+    meaning=meaning,
     metrics={"AP": NoOptions, "odsF": Matching},
     transform=same_values,
     render=render_grey,

@@ -205,6 +205,11 @@ def _ball(side: int = 72) -> NDArray[np.uint8]:
     return np.where(inside[..., None], _colour(np.stack([x, y, z], -1)), 255).astype(np.uint8)
 
 
+def meaning(options: Any) -> str:
+    """What a prediction is."""
+    return "the unit vector of the surface normal: x right, y up, z toward the camera"
+
+
 SPEC = Spec(
     kind="normals",
     codec="normals",
@@ -212,6 +217,7 @@ SPEC = Spec(
     cost=1.0,
     weight=10.0,
     headline="mErr",
+    meaning=meaning,
     metrics={"mErr": NoOptions},
     transform=turn_normals,
     render=render_vectors,

@@ -7,6 +7,7 @@ any unit.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from labelgrid.config import check_ranges
 from labelgrid.tasks.agreement import region_agreement
@@ -51,6 +52,11 @@ class SetF:
         check_ranges(self, beta_squared=(1e-6, 1e6))
 
 
+def meaning(options: Any) -> str:
+    """What a prediction is."""
+    return "the probability that a pixel is salient"
+
+
 SPEC = Spec(
     kind="saliency",
     codec="binary",
@@ -58,6 +64,7 @@ SPEC = Spec(
     cost=3.0,
     weight=5.0,
     headline="IoU",
+    meaning=meaning,
     metrics={"IoU": SaliencyScore, "setF": SetF},
     transform=same_values,
     render=render_grey,

@@ -103,6 +103,11 @@ class ClassOverview(Overview):
         return Legend(swatches=swatches)
 
 
+def meaning(options: Any) -> str:
+    """What a prediction is."""
+    return "the probability of each class"
+
+
 SPEC = Spec(
     kind="semseg",
     codec="classes",
@@ -110,6 +115,7 @@ SPEC = Spec(
     cost=10.0,
     weight=1.0,
     headline="mIoU",
+    meaning=meaning,
     metrics={"mIoU": Overlap},
     transform=same_values,
     render=render_classes,

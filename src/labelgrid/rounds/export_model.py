@@ -1,0 +1,197 @@
+"""Writes a project's network as a file that programs without labelgrid run."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from labelgrid import __version__
+from labelgrid.config import read_toml
+from labelgrid.data.cameras import NAME as CAMERA
+from labelgrid.data.options import DataOptions
+from labelgrid.errors import ModelError, UsageError
+from labelgrid.files import atomic_write, disk_errors
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import Fit
+from labelgrid.rounds.context import RoundContext, context_of, training_context
+from labelgrid.rounds.models import model_of, need_two_stages, restore_model
+from labelgrid.tasks.task import TaskDef
+from labelgrid.train.model import TrainedModel
+from labelgrid.words import join_names
+
+#: The number of images that the file is compared with the network on.
+IMAGES = 20
+#: What the extra `onnx` installs.
+PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+#: The largest difference, in parts of the largest value if that is above 1.
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedModel:
+    """A file that was written.
+
+    Args:
+        path: of the file.
+        round: whose training it is.
+        tasks: what it predicts.
+        known: the tasks whose labels it takes.
+        differences: by task, the largest difference from the network on `IMAGES` images, in parts
+            of the largest value if that is above 1.
+    """
+
+    path: Path
+    round: int
+    tasks: tuple[str, ...]
+    known: tuple[str, ...]
+    differences: Mapping[str, float]
+
+
+def export_model(
+    project: ProjectFolder, out: Path, known: Sequence[str], progress: Progress
+) -> ExportedModel:
+    """Write the newest training's network as an ONNX file, and compare the two.
+
+    Args:
+        project: with a trained model.
+        out: the file.
+        known: the tasks whose labels are inputs, too.
+        progress: receives the progress.
+
+    Raises:
+        LabelgridError: there is no model; a task is unknown, or has no effect as a known label; a
+            package is missing; the network cannot be written, or the file computes something else.
+            A file that is there is unchanged.
+    """
+    fit = model_of(project)
+    context = training_context(context_of(project), fit)
+    _check_tasks(context, known)
+    _need_packages()
+    model = restore_model(context, fit)
+    _check_network(context, model)
+    if known:
+        need_two_stages(context, model)
+    learned = _learned(context, fit)
+    left_out = context.definitions.keys() - learned
+    if left_out:
+        progress.say(f"Left out, as no label of it was learned: {join_names(sorted(left_out))}.")
+    with disk_errors(out, "Nothing was written."), atomic_write(out) as path:
+        differences = _write(context, fit, model=model, path=path, known=known, progress=progress)
+    return ExportedModel(
+        path=out,
+        round=fit.round,
+        tasks=tuple(learned),
+        known=tuple(known),
+        differences=differences,
+    )
+
+
+def _learned(context: RoundContext, fit: Fit) -> list[str]:
+    """The tasks that are predicted, in the order of the outputs."""
+    return [name for name in context.definitions if name in fit.trained]
+
+
+def _check_tasks(context: RoundContext, known: Sequence[str]) -> None:
+    for name in known:
+        if name not in context.definitions:
+            raise UsageError(
+                f"The network has no task '{name}'.",
+                next_step=f"Its tasks are: {', '.join(context.definitions)}.",
+                unchanged="Nothing was written.",
+            )
+
+
+def _check_network(context: RoundContext, model: TrainedModel) -> None:
+    reason = model.network.unportable
+    if reason:
+        raise UsageError(
+            f"The network '{context.recipe.network.name}' {reason}.",
+            next_step="Train one that leaves: shared_heads, aspp_heads, pad_net or mti_net.",
+            unchanged="Nothing was written.",
+        )
+
+
+def _need_packages() -> None:
+    try:
+        for name in PACKAGES:
+            import_module(name)
+    except ImportError as error:
+        raise UsageError(
+            f"ONNX needs packages that are not installed: {error.name} is missing.",
+            next_step="Install them: pip install 'labelgrid[onnx]'.",
+            unchanged="Nothing was written.",
+        ) from error
+
+
+def _write(
+    context: RoundContext,
+    fit: Fit,
+    *,
+    model: TrainedModel,
+    path: Path,
+    known: Sequence[str],
+    progress: Progress,
+) -> dict[str, float]:
+    """Write the file, and return the largest difference by task."""
+    from labelgrid.rounds.exported_network import ExportedNetwork
+    from labelgrid.rounds.onnx_file import largest_differences, write_onnx
+
+    predicted = _learned(context, fit)
+    network = ExportedNetwork(
+        model.network.cpu(), context.tasks, predicted, context.recipe.data
+    ).eval()
+    progress.say("Recording the graph; this takes about a minute.")
+    write_onnx(network, path, known, describe_model(context, fit, known))
+    progress.start("Comparing", IMAGES, "images")
+    largest: Counter[str] = Counter()
+    for differences in largest_differences(network, path, known, IMAGES):
+        largest |= Counter(differences)
+        progress.advance()
+    wrong = [name for name, difference in largest.items() if difference > TOLERANCE]
+    if wrong:
+        raise ModelError(
+            f"ONNX Runtime computes other predictions of {join_names(wrong)} than the network, by "
+            f"up to {largest[wrong[0]]:.2g}; {TOLERANCE:g} is allowed.",
+            next_step="Report this, with the recipe and the versions of torch and onnxruntime.",
+            unchanged="Nothing was written.",
+        )
+    return {name: largest[name] for name in predicted}
+
+
+def describe_model(context: RoundContext, fit: Fit, known: Sequence[str]) -> dict[str, Any]:
+    """What a program needs to know to run the network, as JSON values."""
+    camera = context.project.folder / CAMERA
+    outputs = {name: _describe_task(context.definitions[name]) for name in _learned(context, fit)}
+    return {
+        "labelgrid": __version__,
+        "round": fit.round,
+        "model": fit.model,
+        "input": describe_input(context.recipe.data),
+        "known": {name: [f"known_{name}", f"known_{name}_valid"] for name in known},
+        "outputs": outputs,
+        "camera": read_toml(camera) if camera.is_file() else None,
+    }
+
+
+def describe_input(data: DataOptions) -> dict[str, Any]:
+    """How an image becomes the network's input."""
+    return {
+        "name": "image",
+        "channels": "RGB",
+        "formula": "(pixel / 255 - mean) / std",
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "trained_at": list(data.size),
+        "fit": data.fit,
+    }
+
+
+def _describe_task(task: TaskDef) -> dict[str, Any]:
+    return {
+        "kind": task.kind,
+        "meaning": task.spec.meaning(task.options),
+        "classes": list(task.class_names),
+    }

@@ -1,0 +1,162 @@
+"""Writes a network as an ONNX file, and compares what ONNX Runtime computes with it.
+
+Needs the extra `onnx`.
+"""
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor
+
+from labelgrid.nets.onnx_ops import translations
+from labelgrid.rounds.exported_network import ExportedNetwork, KnownLabels
+from labelgrid.streams import seed_of
+from labelgrid.tasks.task import Task
+
+#: The set of operators: runtimes since 2023 have it.
+OPSET = 18
+#: The key of the description in the file's metadata.
+DESCRIPTION = "labelgrid"
+#: The sides of images: that which the graph is recorded with, and the limits.
+EXAMPLE = (65, 97)
+SMALLEST = 17
+LARGEST = 8192
+#: The sides of the images that are compared.
+COMPARED = (SMALLEST, 160)
+
+
+def input_names(known: Sequence[str]) -> list[str]:
+    """The names of a graph's inputs.
+
+    Example:
+        >>> input_names(["depth"])
+        ['image', 'known_depth', 'known_depth_valid']
+    """
+    names = ["image"]
+    for task in known:
+        names += [f"known_{task}", f"known_{task}_valid"]
+    return names
+
+
+def write_onnx(
+    network: ExportedNetwork, path: Path, known: Sequence[str], description: Mapping[str, Any]
+) -> None:
+    """Write the graph, for images of every size, with the description in its metadata.
+
+    Args:
+        network: in evaluation mode, on the CPU.
+        path: of the file.
+        known: the tasks whose labels are inputs, too.
+        description: JSON values.
+    """
+    image, labels = _example(network.tasks, known, 2, EXAMPLE)
+    size = {"min": SMALLEST, "max": LARGEST}
+    axes = {
+        0: torch.export.Dim("batch"),
+        2: torch.export.Dim("height", **size),
+        3: torch.export.Dim("width", **size),
+    }
+    inputs: dict[str, Any] = {"image": image}
+    shapes: dict[str, Any] = {"image": axes}
+    if known:
+        inputs["known"] = labels
+        shapes["known"] = dict.fromkeys(known, (axes, axes))
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names that several axes share
+        program = torch.onnx.export(
+            network,
+            kwargs=inputs,
+            dynamic_shapes=shapes,
+            input_names=input_names(known),
+            output_names=list(network.predicted),
+            opset_version=OPSET,
+            custom_translation_table=translations(),
+            dynamo=True,
+            verbose=False,
+        )
+    model = program.model_proto
+    onnx.helper.set_model_props(model, {DESCRIPTION: json.dumps(description)})
+    onnx.save(model, path)
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """The description in a file's metadata."""
+    properties = onnx.load(path, load_external_data=False).metadata_props
+    [found] = [one.value for one in properties if one.key == DESCRIPTION]
+    description: dict[str, Any] = json.loads(found)
+    return description
+
+
+def largest_differences(
+    network: ExportedNetwork, path: Path, known: Sequence[str], count: int
+) -> Iterator[dict[str, float]]:
+    """Compare the file with the network on images of random pixels and odd sizes.
+
+    Half of the known labels' pixels are valid, and in every second image none.
+
+    Args:
+        network: as it was written.
+        path: of the file.
+        known: the tasks whose labels are inputs.
+        count: the number of images.
+
+    Yields:
+        by task, the largest difference on one more image, in parts of the largest value if that is
+        above 1.
+    """
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    draws = _draws()
+    for number in range(count):
+        sides = torch.randint(*COMPARED, (2,), generator=draws) // 2 * 2 + 1
+        image, labels = _example(network.tasks, known, 1, (int(sides[0]), int(sides[1])))
+        if number % 2:
+            labels = {name: (value, valid & False) for name, (value, valid) in labels.items()}
+        with torch.inference_mode():
+            expected = network(image, labels)
+        found = session.run(None, _fed(image, labels))
+        yield {
+            name: _difference(right.numpy(), values)
+            for name, right, values in zip(network.predicted, expected, found, strict=True)
+        }
+
+
+def _difference(expected: Any, found: Any) -> float:
+    if expected.shape != found.shape:
+        return float("inf")
+    scale = max(1.0, float(np.abs(expected).max()))
+    return float(np.abs(expected - found).max()) / scale
+
+
+def _fed(image: Tensor, labels: KnownLabels) -> dict[str, Any]:
+    """The inputs of a graph by their names."""
+    tensors = [image]
+    for value, valid in labels.values():
+        tensors += [value, valid]
+    names = input_names(list(labels))
+    return {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True)}
+
+
+def _example(
+    tasks: Mapping[str, Task], known: Sequence[str], count: int, size: tuple[int, int]
+) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
+    """Images of random pixels, and random known labels at half of the pixels."""
+    draws = _draws(*size)
+    image = torch.randn(count, 3, *size, generator=draws)
+    labels = {}
+    for name in known:
+        raw = torch.randn(count, tasks[name].channels, *size, generator=draws)
+        label = tasks[name].to_target(tasks[name].activate(raw))
+        valid = torch.rand(label.valid.shape, generator=draws) < 0.5
+        labels[name] = (label.value, label.valid & valid)
+    return image, labels
+
+
+def _draws(*names: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed_of(0, "onnx", *names))

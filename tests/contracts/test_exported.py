@@ -1,0 +1,50 @@
+"""A law of networks: ONNX Runtime computes what they do, for images of every size."""
+
+from pathlib import Path
+
+import pytest
+
+from labelgrid import plugins
+from labelgrid.data.options import DataOptions
+from labelgrid.nets.network import Network, example_output
+from labelgrid.rounds.export_model import IMAGES, TOLERANCE
+from labelgrid.rounds.exported_network import ExportedNetwork
+from labelgrid.rounds.onnx_file import largest_differences, write_onnx
+from tests.network_laws import TASKS, made
+
+COVERS = ["labelgrid.rounds.exported_network"]
+
+#: Two tasks: the graphs of four take much longer to record.
+SOME = {name: TASKS[name] for name in ("semseg", "normals")}
+#: Networks that say that other programs compute something else.
+UNPORTABLE = {"segnet", "mtan"}
+CASES = [(name, False) for name in plugins.names("networks") if name not in UNPORTABLE]
+#: With images that are predicted mirrored, too.
+CASES.append(("pad_net", True))
+
+
+def make(name: str) -> Network:
+    plugin = plugins.module("networks", name)
+    return made(plugin.build, plugin.Options(width=16), SOME)
+
+
+@pytest.mark.parametrize(("name", "flips"), CASES)
+def test_onnx_runtime_computes_what_the_network_does(
+    name: str, flips: bool, tmp_path: Path
+) -> None:
+    network = make(name)
+    assert not network.unportable
+    data = DataOptions(average_flips=flips)
+    exported = ExportedNetwork(network, SOME, list(SOME), data).eval()
+    known = list(SOME) if example_output(network).initial else []
+    write_onnx(exported, tmp_path / "model.onnx", known, {})
+    compared = list(largest_differences(exported, tmp_path / "model.onnx", known, IMAGES))
+    assert len(compared) == 20
+    for differences in compared:
+        assert differences.keys() == SOME.keys()
+        assert max(differences.values()) <= TOLERANCE, differences
+
+
+@pytest.mark.parametrize("name", sorted(UNPORTABLE))
+def test_the_others_say_why_not(name: str) -> None:
+    assert "almost equal" in make(name).unportable

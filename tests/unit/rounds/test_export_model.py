@@ -1,0 +1,103 @@
+"""The network leaves as a file that says what it takes and gives; a wrong one never does."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnxruntime
+import pytest
+
+from labelgrid.errors import ModelError, ProjectError, UsageError
+from labelgrid.nets.network import Network
+from labelgrid.progress import Silent
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.rounds import export_model as module
+from labelgrid.rounds import fit, query
+from labelgrid.rounds.export_model import export_model
+from labelgrid.rounds.onnx_file import read_description
+from labelgrid.select.strategy import Budget
+from tests.projects import answer, make_project
+
+COVERS = ["labelgrid.rounds.onnx_file"]
+
+ROBOT = Path(__file__).parents[3] / "examples/robot_loop.py"
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProjectFolder]:
+    """A training that knows labels of two of its three tasks."""
+    folder = tmp_path_factory.mktemp("exported")
+    project, made = make_project(folder, n=4, holdout=0)
+    with project:
+        query.query(project, Budget(2, "images"), Silent())
+        answer(project, made)
+        fit.fit(project, Silent(), changes={"train": {"epochs": 1}})
+        (project.folder / "camera.toml").write_text("field_of_view = 60\n")
+        yield project
+
+
+def test_the_file_says_what_it_takes_and_gives(campaign: ProjectFolder) -> None:
+    done = export_model(campaign, campaign.folder / "model.onnx", ["depth"], Silent())
+    assert done.tasks == ("semseg", "depth", "normals") and done.known == ("depth",)
+    assert done.differences.keys() == set(done.tasks)
+    assert max(done.differences.values()) <= 1e-4
+    about = read_description(done.path)
+    assert about["round"] == done.round and about["camera"] == {"field_of_view": 60}
+    assert about["input"]["formula"] == "(pixel / 255 - mean) / std"
+    assert about["known"] == {"depth": ["known_depth", "known_depth_valid"]}
+    assert list(about["outputs"]) == list(done.tasks)
+    assert about["outputs"]["semseg"]["classes"] == ["wall", "floor", "box", "ball"]
+    assert "metres" in about["outputs"]["depth"]["meaning"]
+    inputs = onnxruntime.InferenceSession(done.path).get_inputs()
+    assert [one.name for one in inputs] == ["image", "known_depth", "known_depth_valid"]
+    assert inputs[0].shape == ["batch", 3, "height", "width"]
+
+
+def test_a_robot_predicts_without_labelgrid_or_torch(
+    campaign: ProjectFolder, tmp_path: Path
+) -> None:
+    export_model(campaign, tmp_path / "model.onnx", [], Silent())
+    photos = campaign.folder.parent / "made/images"
+    code = (
+        "import runpy, sys; sys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "assert not {'torch', 'labelgrid'} & sys.modules.keys()"
+    )
+    words = [sys.executable, "-c", code, str(ROBOT), str(tmp_path / "model.onnx"), str(photos)]
+    told = subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert [line.partition(",")[0] for line in told] == [f"{n:04d}.jpg" for n in range(4)]
+    for line in told:
+        assert re.fullmatch(r".*semseg 0\.\d+ to [01]\.\d+, depth .*, normals -.*", line), line
+
+
+def test_a_file_that_computes_something_else_is_not_kept(
+    campaign: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"the one before")
+    monkeypatch.setattr(module, "TOLERANCE", -1.0)
+    with pytest.raises(ModelError, match="other predictions of semseg") as caught:
+        export_model(campaign, path, [], Silent())
+    assert caught.value.unchanged == "Nothing was written."
+    assert [one.name for one in tmp_path.iterdir()] == ["model.onnx"]
+    assert path.read_bytes() == b"the one before"
+
+
+def test_what_cannot_leave_is_refused_before_anything_is_built(
+    campaign: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="no task 'dept'"):
+        export_model(campaign, tmp_path / "model.onnx", ["dept"], Silent())
+    with monkeypatch.context() as patch:
+        patch.setattr(Network, "unportable", "is not what it seems")
+        with pytest.raises(UsageError, match="is not what it seems"):
+            export_model(campaign, tmp_path / "model.onnx", [], Silent())
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(UsageError, match=r"onnxscript is missing"):
+        export_model(campaign, tmp_path / "model.onnx", [], Silent())
+    empty, _ = make_project(tmp_path / "new", n=2, holdout=0)
+    with empty, pytest.raises(ProjectError, match="There is no model yet"):
+        export_model(empty, tmp_path / "model.onnx", [], Silent())
+    assert not (tmp_path / "model.onnx").exists()
