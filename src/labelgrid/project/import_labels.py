@@ -27,6 +27,7 @@ from labelgrid.project.copy_labels import LABELS, copy_labels
 from labelgrid.project.dataset_labels import answers_of
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_numbers import OCCURRED, ImportNumbers
+from labelgrid.project.import_place import import_place
 from labelgrid.project.imported import Found, Imported, Tally
 from labelgrid.project.suspicion import SHEET, Summaries, check_plausible
 from labelgrid.project.validate_labels import (
@@ -39,9 +40,9 @@ from labelgrid.recognition import Recognition, recognitions
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef
 
-#: The file of the project that lists the faults of a refused import.
+#: The file that lists the faults of a refused import, in its `import_place`.
 FAULTS = "import-faults.txt"
-#: The files of the project that show labels of the last import, and of the last dry run.
+#: The files there that show labels of the last import, and of the last dry run.
 PICTURE = "import.png"
 DRY_PICTURE = "import-dry-run.png"
 
@@ -95,9 +96,10 @@ def import_labels(
     if limit < 0:
         raise UsageError(f"--limit must not be below 0. Found {limit}.", unchanged=UNCHANGED)
     opened = unpacked(source) if isinstance(source, Path) else nullcontext(source)
-    with refuse_changes(project), opened as answer:
+    with import_place(project.folder) as place, refuse_changes(project), opened as answer:
         run = LabelImport(
             project=project,
+            place=place,
             source=source,
             answer=answer,
             format=format,
@@ -143,13 +145,15 @@ class LabelImport:
     """One import; its fields are as in `import_labels`, `answer` is `source` unpacked.
 
     Attributes:
+        place: the folder for its pictures and lists.
         folder: where in the project the files go.
-        outdated: the files of the project that an earlier import left, and this one makes outdated.
+        outdated: the files in `place` that an earlier import left, and this one makes outdated.
     """
 
     outdated: ClassVar[tuple[str, ...]] = (FAULTS, SHEET, DRY_PICTURE)
 
     project: ProjectFolder
+    place: Path
     source: Path | ToolServer
     answer: Path | ToolServer
     format: str | None
@@ -173,11 +177,11 @@ class LabelImport:
         answers = self._receive()
         validated = self._validate(answers)
         if validated.faults:
-            listed = _list_faults(project, validated.faults)
+            listed = _list_faults(self.place, validated.faults)
             raise ImportRefused(validated.faults, str(self.source), listed)
         self._refuse_nothing(answers, validated)
         for name in self.outdated:
-            (project.folder / name).unlink(missing_ok=True)
+            (self.place / name).unlink(missing_ok=True)
         self._check_plausible(validated)
         self.numbers.look_back()
         paths = copy_labels(project, validated.labels, self.progress, folder=self.folder)
@@ -185,15 +189,14 @@ class LabelImport:
         try:
             self._keep(validated, paths)
         except LabelgridError:
-            for name in (PICTURE, OCCURRED):
-                (project.folder / name).unlink(missing_ok=True)
+            for path in (self.place / PICTURE, project.folder / OCCURRED):
+                path.unlink(missing_ok=True)
             raise
         return result
 
     def _keep(self, validated: ValidatedLabels, paths: Sequence[str]) -> None:
         """Make the labels, whose files are on the disk, those of their cells."""
-        self.numbers.remember(validated.labels)
-        _record(self.project, validated, paths, self.split)
+        _record(self.project, validated, paths, split=self.split, numbers=self.numbers)
 
     def try_out(self) -> Imported:
         """Do all of an import that changes nothing, and a picture."""
@@ -300,7 +303,7 @@ class LabelImport:
                 self.progress,
                 summaries=self.summaries.made,
                 doubts=self.numbers.doubts(),
-                draw=draw,
+                sheet=self.place / SHEET if draw else None,
             )
 
     def _found(self, answers: Answers) -> Found:
@@ -351,7 +354,7 @@ class LabelImport:
         """Draw some of the new labels; whatever happens, the import goes on."""
         from labelgrid.project.import_picture import draw_import, write_picture
 
-        path = self.project.folder / name
+        path = self.place / name
         fresh = [label for label in validated.labels if label.status in ("new", "replaced")]
         if not fresh:
             return result
@@ -366,12 +369,12 @@ class LabelImport:
         return dataclasses.replace(result, picture=str(path))
 
 
-def _list_faults(project: ProjectFolder, faults: Sequence[Fault]) -> Path | None:
-    """Write all faults to a file of the project, one a line.
+def _list_faults(place: Path, faults: Sequence[Fault]) -> Path | None:
+    """Write all faults to a file in a folder, one a line.
 
     None if the message shows them all or the disk is full.
     """
-    path = project.folder / FAULTS
+    path = place / FAULTS
     if len(faults) <= SHOWN:
         return None
     lines = sorted(" ".join(str(fault).splitlines()) for fault in faults)
@@ -411,9 +414,14 @@ def _draw_images(labels: Sequence[Answer], limit: int, seed: int) -> list[Answer
 
 
 def _record(
-    project: ProjectFolder, validated: ValidatedLabels, paths: Sequence[str], split: Split | None
+    project: ProjectFolder,
+    validated: ValidatedLabels,
+    paths: Sequence[str],
+    *,
+    split: Split | None,
+    numbers: ImportNumbers,
 ) -> None:
-    """Record the import in the ledger, in one transaction.
+    """Record the import in the ledger, in one transaction, and the names in its labels.
 
     Refuse if a cell has changed since it was validated.
     """
@@ -428,6 +436,7 @@ def _record(
         now = store.find(label.row.cell for label in validated.labels)
         if any(now.get(label.row.cell) != label.row for label in validated.labels):
             raise _changed_error()
+        numbers.remember(validated.labels)
         if validated.moved:
             store.keep(images=[row.image_id for row in validated.moved])
         store.move(moves)

@@ -40,6 +40,7 @@ class ImportNumbers:
         self.tasks = project.tasks()
         self.overviews: dict[str, Overview] = {}
         self._before: dict[str, set[str]] = {}
+        self._counted: dict[str, int] = {}
 
     def add(self, cell: Cell, label: LabelArray) -> None:
         """Add the label of a cell."""
@@ -54,14 +55,11 @@ class ImportNumbers:
             names = overview.names()
             if not names:
                 continue
-            labels = self._count_labels(task)
-            match known.get(task):
-                case {"names": all_names, "labels": count, "occurred": list(occurred)} if (
-                    all_names == list(names) and count == labels
-                ):
-                    self._before[task] = {str(name) for name in occurred}
-                case _:
-                    self._before[task] = self._read_earlier(task, names)
+            self._counted[task] = self._count_labels(task)
+            before = _occurred(known.get(task), names, self._counted[task])
+            if before is None:
+                before = self._read_earlier(task, names)
+            self._before[task] = before
 
     def _read_earlier(self, task: str, names: Iterable[str]) -> set[str]:
         """The names in the task's labels in the project, until all have occurred."""
@@ -86,22 +84,34 @@ class ImportNumbers:
     def remember(self, labels: Iterable[AcceptedLabel]) -> None:
         """Keep the names that will occur in the project's labels once these are recorded.
 
-        If they never are, the number of labels differs, and nobody believes the file.
+        Call it in the transaction that records them. Labels of other imports, which came after
+        `look_back`, are taken into account; if these labels are never recorded, the number of
+        labels differs, and nobody believes the file.
         """
         if not self._before:
             return
         new = Counter(label.row.cell.task for label in labels if label.status == "new")
         known = _read_names(self.project)
-        for task, before in self._before.items():
-            overview = self.overviews[task]
-            known[task] = {
-                "names": list(overview.names()),
-                "labels": self._count_labels(task) + new[task],
-                "occurred": sorted(before | _occurring(overview)),
-            }
+        for task in self._before:
+            names = self.overviews[task].names()
+            labels_now = self._count_labels(task)
+            before = self._known_before(task, known.pop(task, None), labels_now)
+            if before is not None:
+                known[task] = {
+                    "names": list(names),
+                    "labels": labels_now + new[task],
+                    "occurred": sorted(before | _occurring(self.overviews[task])),
+                }
         with suppress(ProjectError):
             text = json.dumps(known, ensure_ascii=False, indent=1)
             files.write_text(self.project.folder / OCCURRED, f"{text}\n")
+
+    def _known_before(self, task: str, noted: object, labels: int) -> set[str] | None:
+        """The names in the `labels` labels that a task has now; None if they are not known."""
+        occurred = _occurred(noted, self.overviews[task].names(), labels)
+        if occurred is not None or labels != self._counted[task]:
+            return occurred
+        return self._before[task]
 
     def numbers(self) -> dict[str, Numbers]:
         """What the labels of each task hold."""
@@ -150,6 +160,16 @@ class ImportNumbers:
 
 def _occurring(overview: Overview) -> set[str]:
     return {name for name, occurs in overview.names().items() if occurs}
+
+
+def _occurred(noted: object, names: Iterable[str], labels: int) -> set[str] | None:
+    """The names that occur in `labels` labels by a note; None if it is not about these."""
+    match noted:
+        case {"names": all_names, "labels": count, "occurred": list(occurred)} if (
+            all_names == list(names) and count == labels
+        ):
+            return {str(name) for name in occurred}
+    return None
 
 
 def _read_names(project: ProjectFolder) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from labelgrid.errors import LabelError
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import LabelImport, refuse_changes
+from labelgrid.project.import_place import import_place
 from labelgrid.project.imported import Imported
 from labelgrid.project.suspicion import SHEET
 from labelgrid.project.validate_labels import UNCHANGED, ValidatedLabels
@@ -39,9 +40,10 @@ def import_one(
         SuspiciousImport: it looks wrong.
         LabelError: it cannot be imported.
     """
-    with refuse_changes(project):
+    with import_place(project.folder) as place, refuse_changes(project):
         run = OneLabelImport(
             project=project,
+            place=place,
             source=Path(answer.where),
             answer=Path(answer.where),
             format=None,

@@ -17,6 +17,7 @@ from labelgrid.errors import LabelError, UsageError
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.project.import_labels import LabelImport, refuse_changes
+from labelgrid.project.import_place import import_place
 from labelgrid.project.imported import Imported
 from labelgrid.project.supplier_classes import OtherClasses, other_classes
 from labelgrid.project.suppliers import (
@@ -80,7 +81,8 @@ def import_supplied(
     options = options or ImportOptions()
     opened = unpacked(source) if isinstance(source, Path) else nullcontext(source)
     locked = nullcontext() if dry_run else project.lock()
-    with locked, refuse_changes(project), opened as answer:
+    placed = import_place(project.folder)
+    with locked, placed as place, refuse_changes(project), opened as answer:
         declared = _declared(folder, answer)
         if cost is not None:
             declared = _at_cost(declared, cost)
@@ -89,6 +91,7 @@ def import_supplied(
         options = dataclasses.replace(options, names=declared.map)
         run = SuppliedImport(
             project=project,
+            place=place,
             source=source,
             answer=answer,
             format=format,

@@ -110,7 +110,7 @@ def check_plausible(
     *,
     summaries: Mapping[Cell, Summary | None],
     doubts: Iterable[Doubt] = (),
-    draw: bool = True,
+    sheet: Path | None = None,
 ) -> None:
     """Refuse labels that look wrong, with numbers and a picture of some of them.
 
@@ -121,7 +121,7 @@ def check_plausible(
         progress: reports each label that is compared.
         summaries: those of labels of the import that are known; others are read for it.
         doubts: those that are known.
-        draw: draw a picture of labels that look wrong.
+        sheet: the file for a picture of labels that look wrong; None: draw none.
 
     Raises:
         SuspiciousImport: the labels look wrong.
@@ -138,10 +138,9 @@ def check_plausible(
         found += evidence.doubts(name)
         progress.advance()
     if found:
-        sheet = None
-        if draw:
-            sheet = _sheet(evidence, list(dict.fromkeys(doubt.task for doubt in found)))
-        raise SuspiciousImport(found, where, sheet)
+        doubted = list(dict.fromkeys(doubt.task for doubt in found))
+        is_drawn = sheet is not None and _draw_sheet(evidence, doubted, sheet)
+        raise SuspiciousImport(found, where, sheet if is_drawn else None)
 
 
 class _Evidence:
@@ -492,20 +491,19 @@ class _SheetSource:
         return self.evidence.sound_label(Cell(image_id, task.name))
 
 
-def _sheet(evidence: _Evidence, doubted: Sequence[str]) -> Path | None:
+def _draw_sheet(evidence: _Evidence, doubted: Sequence[str], path: Path) -> bool:
     """Draw images with their labels, first those of the import.
 
-    None if a file cannot be read or written.
+    False if a file cannot be read or written.
     """
     from labelgrid.drawings.contact_sheet import contact_sheet
 
     imported = [cell.image_id for cell in evidence.sample(doubted[0])][:ROWS]
     earlier = [row.cell.image_id for row in evidence.earlier(doubted[0])]
     earlier = [image_id for image_id in earlier if image_id not in imported][:ROWS]
-    path = evidence.project.folder / SHEET
     names = [name for name in evidence.tasks if name in doubted or evidence.sample(name)]
     tasks = {name: evidence.tasks[name] for name in names}
     with suppress(LabelgridError, OSError):
         contact_sheet(_SheetSource(evidence), tasks, [*imported, *earlier], path)
-        return path
-    return None
+        return True
+    return False

@@ -1,0 +1,77 @@
+"""Finds the folder for what an import writes beside labels: imports at one time never share it."""
+
+import fcntl
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from labelgrid.files import disk_errors
+
+
+@contextmanager
+def import_place(folder: Path) -> Iterator[Path]:
+    """Yield the folder for an import's pictures and lists, which no other import uses meanwhile.
+
+    The only import has the project's folder itself; those that begin while it runs have `import-2`
+    and so on in it, which stay if there is something in them. A place is free again when its import
+    or process ends; what is in it stays until another import takes that place.
+
+    Args:
+        folder: of the project.
+
+    Raises:
+        ProjectError: the disk reports an error.
+    """
+    with disk_errors(folder, "Nothing was imported."):
+        place, handle = next(filter(None, map(_lock, _places(folder))))
+    try:
+        yield place
+    finally:
+        if place != folder:
+            with suppress(OSError):  # there is something in it
+                place.rmdir()
+        os.close(handle)
+
+
+def _places(folder: Path) -> Iterator[Path]:
+    """The folders that imports may use, the first ones first; each exists, and links nowhere."""
+    yield folder
+    for number in itertools.count(2):
+        place = folder / f"import-{number}"
+        with suppress(FileExistsError):  # somebody put a file there
+            place.mkdir(exist_ok=True)
+            if not place.is_symlink():
+                yield place
+
+
+def _lock(place: Path) -> tuple[Path, int] | None:
+    """A folder and its handle, by which it is locked now; None if another import holds it."""
+    try:
+        handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:  # another import has removed it since
+        return None
+    if _is_held(handle) or not _is_at(handle, place):
+        os.close(handle)
+        return None
+    return place, handle
+
+
+def _is_held(handle: int) -> bool:
+    """Whether another import holds the lock of a folder, which this one has otherwise."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a disk without locks: imports at one time share the folder
+        return False
+    return False
+
+
+def _is_at(handle: int, place: Path) -> bool:
+    """Whether an open folder is still that of its path, and not one that was removed."""
+    try:
+        return os.path.samestat(os.fstat(handle), place.stat())
+    except FileNotFoundError:
+        return False
