@@ -22,6 +22,7 @@ from labelgrid.executors.job import (
     JobEnd,
     JobFolder,
     JobOwner,
+    signs_of_life,
 )
 from labelgrid.files import open_regular
 from labelgrid.processes import end_with_parent, started_at
@@ -122,7 +123,9 @@ def main() -> None:
     folder = JobFolder(Path(sys.argv[1]))
     folder.write(OWNER, JobOwner.current())
     words = [*_python(), "-m", "labelgrid", *sys.argv[2:]]
-    code = subprocess.Popen(words, preexec_fn=end_with_parent).wait()
+    command = subprocess.Popen(words, preexec_fn=end_with_parent)
+    with signs_of_life(folder.give_sign):
+        code = command.wait()
     folder.write(END, _end(code, folder))
 
 

@@ -1,15 +1,17 @@
 """Keeps the folder of a job, by which other processes watch and stop it.
 
-A file `stop` in it, whoever makes it, asks the work to end at its next report of progress.
+A file `stop` in it, whoever makes it, asks the work to end at its next report of progress. The job
+gives a sign of life every half minute, by which other machines know that it goes on.
 """
 
 import json
 import os
 import re
 import socket
+import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +22,7 @@ from labelgrid.errors import LabelgridError
 from labelgrid.files import atomic_write, open_regular, remove_folder
 from labelgrid.processes import started_at
 from labelgrid.progress import Progress
+from labelgrid.words import duration
 
 T = TypeVar("T")
 JobState = Literal["waiting", "running", "ended", "stopped", "failed", "died", "unknown"]
@@ -33,6 +36,9 @@ END = "end.json"
 MESSAGE = re.compile(r"\d\d:\d\d:\d\d ")
 #: Seconds between two writes of a step's progress.
 EVERY = 0.3
+#: Seconds between two signs of life, and those after which a job of another machine may be over.
+SIGN_EVERY = 30.0
+SILENT_AFTER = 600.0
 #: Bytes of a record, at most, and of a log that are read at once.
 LARGEST = 1 << 16
 PART = 1 << 20
@@ -97,12 +103,13 @@ class JobEnd:
     """How a job ended: its `end.json`.
 
     Args:
-        state: `died` is a process that ended without saying how.
+        state: `died` is a process that ended without saying how; `unknown` one of another machine
+            that gives no sign any more.
         fault: why it did not end well.
         again: whether another try may avoid the fault.
     """
 
-    state: Literal["ended", "stopped", "failed", "died"]
+    state: Literal["ended", "stopped", "failed", "died", "unknown"]
     fault: str = ""
     again: bool = False
 
@@ -169,12 +176,12 @@ class JobFolder:
 
     @property
     def state(self) -> JobState:
-        """How the job stands; `unknown` if the folder holds something else."""
+        """How the job stands; `unknown` if the folder holds something else, or see `JobEnd`."""
         try:
             owner = self._read(OWNER, JobOwner)
-            end = self._read(END, JobEnd)
+            end = self._read_end(owner)
             if owner and not end and owner.is_gone:  # it may have ended since
-                end = self._read(END, JobEnd) or JobEnd("died")
+                end = self._read_end(owner) or JobEnd("died")
         except (OSError, LabelgridError, ValueError, RecursionError):
             return "unknown"
         if end:
@@ -192,8 +199,35 @@ class JobFolder:
     def end(self) -> JobEnd | None:
         """How the job ended; None if it has not, or if that cannot be read."""
         with suppress(OSError, LabelgridError, ValueError, RecursionError):
-            return self._read(END, JobEnd)
+            return self._read_end(self._read(OWNER, JobOwner))
         return None
+
+    def _read_end(self, owner: JobOwner | None) -> JobEnd | None:
+        """How the job of an owner ended, or that nobody knows whether it has."""
+        end = self._read(END, JobEnd)
+        if end or owner is None or owner.is_here:
+            return end
+        seconds = time.time() - self._last_sign()
+        if seconds < SILENT_AFTER:
+            return None
+        fault = (
+            f"No sign for {duration(seconds)} on {owner.host}. If nothing runs there any more, the "
+            "same command resumes it."
+        )
+        return JobEnd("unknown", fault, again=True)
+
+    def _last_sign(self) -> float:
+        """When the job last wrote a file; 0 if it never did."""
+        signs = [0.0]
+        for name in (OWNER, STEP, LOG):
+            with suppress(OSError):
+                signs.append(os.lstat(self.path / name).st_mtime)
+        return max(signs)
+
+    def give_sign(self) -> None:
+        """Say that the job goes on."""
+        with suppress(OSError):
+            os.utime(self.path / OWNER, follow_symlinks=False)
 
     @property
     def step(self) -> JobStep | None:
@@ -331,6 +365,11 @@ class JobProgress:
         else:
             self.early.append(text)
 
+    def give_sign(self) -> None:
+        """Say in the folder that the job goes on, if it has begun."""
+        if self.is_begun:
+            self.folder.give_sign()
+
     def _write(self, note: str) -> None:
         self.written = time.monotonic()
         seconds = round(self.written - self.since, 1)
@@ -349,6 +388,22 @@ class JobProgress:
 
 
 @contextmanager
+def signs_of_life(give: Callable[[], None]) -> Iterator[None]:
+    """Call `give`, which gives a job's sign of life, now and then while the block runs."""
+    over = threading.Event()
+
+    def give_signs() -> None:
+        while not over.wait(SIGN_EVERY):
+            give()
+
+    threading.Thread(target=give_signs, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+@contextmanager
 def record_job(path: Path, progress: Progress) -> Iterator[JobProgress]:
     """Show in a folder what the block does and how it ends; yields the progress to report to.
 
@@ -364,7 +419,8 @@ def record_job(path: Path, progress: Progress) -> Iterator[JobProgress]:
     """
     job = JobProgress(JobFolder(path), progress)
     try:
-        yield job
+        with signs_of_life(job.give_sign):
+            yield job
     except LabelgridError as error:
         job.end(JobEnd("failed", str(error)))
         raise

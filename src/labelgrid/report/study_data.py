@@ -284,12 +284,13 @@ def _ending(folder: StudyFolder, run: Run, measured: int, expected: int) -> tupl
         return "done", ""
     ending = folder.endings.get(run.key) or _job_ending(folder, run)
     state = ending.get("state")
+    fault = str(ending.get("fault", ""))
     if state == "done":
         return "done", ""
     if state in RECORDED_STATES:
-        return cast(RunState, state), str(ending.get("fault", ""))
+        return cast(RunState, state), fault
     if measured or run_folder.is_dir():
-        return "unfinished", ""
+        return "unfinished", fault
     return "not started", ""
 
 

@@ -4,12 +4,20 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from labelgrid.executors.command_job import interrupt_command, is_in_group, log_tail, start_command
+from labelgrid.executors import job
+from labelgrid.executors.command_job import (
+    interrupt_command,
+    is_in_group,
+    log_tail,
+    main,
+    start_command,
+)
 from labelgrid.executors.job import OWNER, STOPPED, JobFolder, JobOwner
 from labelgrid.processes import started_at
 from tests.jobs import command_of, wait_until
@@ -78,6 +86,20 @@ def test_a_job_goes_on_when_who_started_it_ends(project, tmp_path):
     wait_until(lambda: "shows" in log_tail(folder))
     assert folder.state == "running" and interrupt_command(folder)
     wait_until(lambda: folder.end)
+
+
+def test_who_waits_for_a_command_gives_signs_meanwhile(tmp_path, monkeypatch):
+    monkeypatch.setattr(job, "SIGN_EVERY", 0.01)
+    monkeypatch.setattr(sys, "argv", ["job", str(tmp_path), "list", "kinds"])
+    handler = signal.getsignal(signal.SIGINT)
+    begun = time.time()
+    try:
+        main()
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    ended = (tmp_path / "end.json").stat().st_mtime
+    sign = (tmp_path / OWNER).stat().st_mtime
+    assert sign - begun > 0.5 * (ended - begun)
 
 
 def test_no_process_is_interrupted_that_is_not_the_job(tmp_path):

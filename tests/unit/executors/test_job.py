@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,6 +24,7 @@ from labelgrid.executors.job import (
     record_job,
 )
 from labelgrid.progress import Silent
+from tests.jobs import wait_until
 from tests.projects import Said
 
 
@@ -185,6 +187,57 @@ def test_a_job_whose_process_is_gone_has_died_even_if_another_has_its_number(
     assert folder.state == ("died" if own.start else "running")
     folder.write("pid", JobOwner(1 << 60, "1", f"not-{socket.gethostname()}"))
     assert folder.state == "running"  # not known to be gone
+
+
+def elsewhere(folder: JobFolder, minutes: float) -> None:
+    """Make a folder that of a job of another machine, whose last sign is some minutes old."""
+    folder.write("pid", JobOwner(7, "1", "gpu-3"))
+    moment = time.time() - 60 * minutes
+    for path in folder.path.iterdir():
+        os.utime(path, (moment, moment))
+
+
+def test_a_job_of_another_machine_without_a_sign_is_not_running_and_can_be_resumed(
+    tmp_path: Path,
+) -> None:
+    folder = begun(tmp_path / "job").folder
+    elsewhere(folder, 9)
+    assert (folder.state, folder.end) == ("running", None)
+    elsewhere(folder, 14)
+    fault = (
+        "No sign for 14 min on gpu-3. If nothing runs there any more, the same command resumes it."
+    )
+    assert (folder.state, folder.end) == ("unknown", JobEnd("unknown", fault, again=True))
+    folder.log_message("It goes on.")  # any file that it writes is a sign
+    assert (folder.state, folder.end) == ("running", None)
+    elsewhere(folder, 14)
+    folder.write("end.json", JobEnd("ended"))
+    assert (folder.state, folder.end) == ("ended", JobEnd("ended"))
+
+
+def test_a_job_of_this_machine_needs_no_sign(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "job").folder
+    for path in folder.path.iterdir():
+        os.utime(path, (1, 1))
+    assert (folder.state, folder.end) == ("running", None)
+
+
+def test_a_job_gives_signs_while_it_reports_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "SIGN_EVERY", 0.01)
+    owner = begun(tmp_path / "job").folder.path / "pid"  # of an earlier job
+    os.utime(owner, (1, 1))
+    with record_job(owner.parent, Silent()) as progress:
+        time.sleep(0.05)
+        assert owner.stat().st_mtime == 1
+        progress.start("Training", 8, "steps")
+        os.utime(owner, (1, 1))
+        wait_until(lambda: owner.stat().st_mtime > 1)
+    time.sleep(0.05)
+    os.utime(owner, (1, 1))
+    time.sleep(0.05)
+    assert owner.stat().st_mtime == 1
 
 
 def deep(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Laws of what a study has to report: what its folders hold, which runs are not done, and no more than is there."""
 
 import json
+import os
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -158,6 +159,12 @@ def test_a_running_study_is_told_by_the_jobs_of_its_runs_and_a_stopped_run_by_ei
     owner = replace(JobOwner.current(), start="long ago")
     JobFolder(out / "jobs" / "random_cells-seed0").write("pid", owner)
     assert endings()["random_cells-seed0"] == ("unfinished", "")  # its process was killed
+    job = JobFolder(out / "jobs" / "random_cells-seed0")
+    job.write("pid", replace(owner, host="gpu-3"))
+    assert endings()["random_cells-seed0"] == ("running", "")
+    os.utime(job.path / "pid", (1, 1))
+    state, fault = endings()["random_cells-seed0"]
+    assert state == "unfinished" and fault.startswith("No sign for ") and "on gpu-3." in fault
     ended = {"random_cells-seed0": {"state": "stopped", "fault": "The run it continues."}}
     write_text(out / "runs.json", json.dumps(ended))
     assert endings()["random_cells-seed0"] == ("stopped", "The run it continues.")
