@@ -1,12 +1,13 @@
 """Runs commands in their own processes, which are killed by SIGKILL at a chosen moment.
 
-A *moment* is right before the process makes a change durable: before it flushes or renames a file,
-or commits to the ledger. A file that was written, but neither flushed nor renamed when the process
+A *moment* is right before the process makes a change durable: before it flushes, renames or removes
+a file, removes a folder, or commits to the ledger. A file that was written, but neither flushed nor renamed when the process
 was killed, is truncated to half its size, as if the process had been killed while writing.
 """
 
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -61,12 +62,17 @@ class Moments:
         self.named[Path(str(target)).resolve()] = Path(str(source)).stat().st_mtime_ns
         self.passed("name")
 
+    def removed(self, path: object, *_: object) -> None:
+        if os.path.lexists(str(path)) and not is_leftover(Path(str(path))):
+            self.passed("remove")
+
     def watched(
         self, function: Callable[..., Any], record: Callable[..., None]
     ) -> Callable[..., Any]:
-        def recorded(*arguments: Any) -> Any:
-            record(*arguments)
-            return function(*arguments)
+        def recorded(*arguments: Any, **named: Any) -> Any:
+            if "dir_fd" not in named:  # of a folder that is removed, which is one moment
+                record(*arguments)
+            return function(*arguments, **named)
 
         return recorded
 
@@ -79,6 +85,8 @@ class Moments:
             self.watched(os.replace, self.renamed),
             self.watched(os.rename, self.renamed),
         )
+        os.unlink = self.watched(os.unlink, self.removed)
+        shutil.rmtree = self.watched(shutil.rmtree, self.removed)
         event.listen(Engine, "commit", lambda connection: self.passed("commit"))
 
 

@@ -18,11 +18,13 @@ TINY = RECIPE.replace("passes = 4", "passes = 2").replace("epochs = 2", "epochs 
 class Step:
     """A command: the stage it starts from, and its words.
 
-    ROOM is the trial's folder, DATA the made files.
+    ROOM is the trial's folder, DATA the made files. A command that `goes_on` does more when it is
+    typed again after it was done.
     """
 
     stage: str
     words: str
+    goes_on: bool = False
 
 
 #: Every command that writes something. `ROOM/flat` is the project, INIT the options of `init`.
@@ -36,6 +38,8 @@ STEPS = {
     "cancel": Step("asked", "cancel ROOM/flat --round 1"),
     "task": Step("imported", "task ROOM/flat depth --set cost=3"),
     "unlabel": Step("imported", "unlabel ROOM/flat LABELLED"),
+    "undo of a query": Step("asked by a model", "undo ROOM/flat"),
+    "undo of an import": Step("imported", "undo ROOM/flat", goes_on=True),
     "remove": Step("imported", "remove ROOM/flat 0001.jpg 0002.jpg"),
     "report": Step("fitted", "report ROOM/flat --out ROOM/out.html"),
     "fit": Step("imported", "fit ROOM/flat"),
@@ -110,4 +114,7 @@ def make_stages(folder: Path) -> Stages:
     done("import", flat, flat / "rounds/0001/request")
     stage("fitted", "imported", "fit", "FLAT")
     stage("scored", "fitted", "score", "FLAT")
+    # An operation that cannot be undone stands before the query.
+    done("score", stage("fewer", "fitted", "remove", "FLAT", "0001.jpg"))
+    stage("asked by a model", "fewer", "query", "FLAT", "--budget", "4")
     return stages

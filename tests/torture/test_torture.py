@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(600)
 #: The share of the trials of the table in docs/evidence.md.
 SCALE = 0.02
 #: Commands that are killed here, twice each: one of every kind.
-KILLED = ("init", "import", "query of a model", "fit")
+KILLED = ("init", "import", "query of a model", "undo of a query", "undo of an import", "fit")
 
 
 @pytest.fixture(scope="module")

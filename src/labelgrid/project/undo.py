@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +78,7 @@ def undo(project: ProjectFolder, progress: Progress, *, dry_run: bool = False) -
     """Undo the last operation that is in effect, in one transaction.
 
     The files of labels stay where they are. The picks and previews of a query are removed after
-    that: what a kill leaves of them is replaced by the next query, as after a killed query.
+    that: what a kill leaves of them is removed by the next undo, or replaced by the next query.
 
     Args:
         project: the project.
@@ -89,6 +90,8 @@ def undo(project: ProjectFolder, progress: Progress, *, dry_run: bool = False) -
         LedgerError: the ledger has changed so that it cannot be undone any more.
         LabelError: labels that would be there again do not fit what their tasks declare today.
     """
+    if not dry_run:
+        _remove_undone_picks(project)  # of an undo that was killed
     store = project.store
     last = store.last_operation()
     if last is None:
@@ -104,8 +107,7 @@ def undo(project: ProjectFolder, progress: Progress, *, dry_run: bool = False) -
     except _DryRunError:
         pass
     else:
-        if kept.round:
-            remove_picks(project.round_folder(kept.round))
+        _remove_undone_picks(project)
     cells = Counter[State]()
     for (before, _), count in last.moves.items():
         cells[before] += count
@@ -116,6 +118,15 @@ def undo(project: ProjectFolder, progress: Progress, *, dry_run: bool = False) -
         trained=_moves_labels(last) and newest_fit(project.folder) is not None,
         dry_run=dry_run,
     )
+
+
+def _remove_undone_picks(project: ProjectFolder) -> None:
+    """Remove the picks and previews of the round whose query comes next: they are of an undone one.
+
+    A query that runs meanwhile replaces them.
+    """
+    with suppress(ProjectError), project.lock():
+        remove_picks(project.round_folder(project.round_number))
 
 
 class _DryRunError(Exception):
