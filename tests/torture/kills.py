@@ -135,9 +135,13 @@ def kill(
         return "lost", when
     if events not in (twin.before[0], twin.after[0]):
         return "wrong", f"{when}: half of its events"
-    again = Ended(0)
-    if not (STEPS[name].goes_on and events == twin.after[0]):
-        again = ended(*stages.words(name, room), after=120)
+    is_over = STEPS[name].goes_on and events == twin.after[0]
+    again = Ended(0) if is_over else ended(*stages.words(name, room), after=120)
+    return _judged(again, twin, room, when)
+
+
+def _judged(again: Ended, twin: Twin, room: Path, when: str) -> tuple[str, str]:
+    """How a command ended that was run again after a kill, and in what words."""
     if again.code is None:
         return "hang", when
     if again.code not in (0, 1, 2) or "Traceback" in again.text:
