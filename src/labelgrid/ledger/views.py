@@ -14,7 +14,7 @@ from labelgrid.ledger.database import check_optional, check_values, foreign_row_
 from labelgrid.ledger.grid import Cell, Grid, Move, Split, State, is_time
 from labelgrid.ledger.moves import CellRow, cell_row
 from labelgrid.ledger.operations import Operation, operation_of, without_effect
-from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, OPERATIONS, TASKS
+from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, IS_ANSWER, OPERATIONS, TASKS
 
 if TYPE_CHECKING:  # slow to load
     import numpy as np
@@ -131,9 +131,7 @@ def amount_spent(connection: Connection, splits: Sequence[Split] | None) -> floa
 
 def _paid(connection: Connection, splits: Sequence[Split] | None) -> dict[int, float]:
     """The cost of all answers by task, dropped ones too; money spent on removed images is spent."""
-    paid = select(EVENTS.c.task_id, func.sum(EVENTS.c.cost).label("spent")).where(
-        EVENTS.c.to_state.in_((2, 3))
-    )
+    paid = select(EVENTS.c.task_id, func.sum(EVENTS.c.cost).label("spent")).where(IS_ANSWER)
     if splits is not None:
         paid = paid.join_from(EVENTS, IMAGES).where(IMAGES.c.split.in_(splits))
     paid = _restrict_to_effect(connection, paid)

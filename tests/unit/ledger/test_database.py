@@ -16,9 +16,9 @@ from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.store import Store
 from tests.databases import change, changing, rows
 
-SECOND = """
+NEXT = """
 from alembic import op
-revision, down_revision = "0002", "0001"
+revision, down_revision = "0003", "0002"
 def upgrade():
     op.execute("ALTER TABLE rounds ADD COLUMN mood TEXT DEFAULT 'good' NOT NULL")
 """
@@ -39,9 +39,9 @@ def newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The migrations of a program with one more revision; it is used until `monkeypatch.undo`."""
     folder = tmp_path / "100% migrations"
     shutil.copytree(database.MIGRATIONS, folder)
-    (folder / "versions" / "0002_mood.py").write_text(SECOND)
+    (folder / "versions" / "0003_mood.py").write_text(NEXT)
     monkeypatch.setattr(database, "MIGRATIONS", folder)
-    monkeypatch.setattr(database, "REVISION", "0002")
+    monkeypatch.setattr(database, "REVISION", "0003")
     return folder
 
 
@@ -150,12 +150,12 @@ def test_a_ledger_of_a_development_version_is_refused_and_left_as_it_was(
 
 
 def test_a_failing_upgrade_changes_nothing(path: Path, newer: Path) -> None:
-    third = (
-        SECOND.replace("0002", "0003")
-        .replace('"0001"', '"0002"')
+    broken = (
+        NEXT.replace('"0003"', '"0004"')
+        .replace('"0002"', '"0003"')
         .replace("ALTER TABLE rounds", "ALTER TABLE no")
     )
-    (newer / "versions" / "0003_broken.py").write_text(third)
+    (newer / "versions" / "0004_broken.py").write_text(broken)
     assert "the database reports 'no such table: no'" in refused(Store.open, path)
     assert "mood" not in columns(path, "rounds")
 
@@ -167,7 +167,7 @@ def test_a_ledger_of_a_newer_program_is_refused_and_left_as_it_was(
     monkeypatch.undo()
     before = path.read_bytes()
     assert refused(Store.open, path) == (
-        "The ledger was made by a newer labelgrid: its tables have revision 0002, this program knows 0001 "
+        "The ledger was made by a newer labelgrid: its tables have revision 0003, this program knows 0002 "
         f"({path}).\n  Upgrade labelgrid. Nothing was changed."
     )
     assert path.read_bytes() == before
@@ -311,7 +311,7 @@ def test_a_ledger_that_is_opened_for_reading_only_is_neither_written_nor_migrate
     with Store.open(path) as writer, Store.open(path, read_only=True) as reader:
         writer.add_images([ImageRow(image_id="b.png", root="photos")])
         assert len(list(reader.images())) == 2
-    monkeypatch.setattr(database, "REVISION", "0002")
+    monkeypatch.setattr(database, "REVISION", "0003")
     before = path.read_bytes()
     with pytest.raises(LedgerError, match="of an older labelgrid"):
         Store.open(path, read_only=True)

@@ -10,6 +10,7 @@ from labelgrid.ledger.store import Store
 COVERS = [
     "labelgrid.ledger.migrations.env",
     "labelgrid.ledger.migrations.versions.0001_ledger",
+    "labelgrid.ledger.migrations.versions.0002_paid_in_effect",
 ]
 
 

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from sqlalchemy import Engine, event
 
 from labelgrid.ledger import roster
 from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow
@@ -240,3 +241,58 @@ def test_images_are_counted_by_an_index_without_reading_their_rows(
     (statement,) = (text for text in asked if "count" in text)
     plan = rows(tmp_path / "ledger.db", f"EXPLAIN QUERY PLAN {statement}")
     assert "COVERING INDEX images_by_split" in plan[0][-1]
+
+
+def plans(store: Store, read: Callable[[Store], object], table: str) -> list[str]:
+    """How the statements on a table that a function executes are carried out, with its parameters."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        read(store)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    found = []
+    with store._database.reading() as connection:
+        for statement, parameters in asked:
+            if f"FROM {table}" in statement:
+                plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                found += [row[-1] for row in plan]
+    return found
+
+
+@pytest.mark.parametrize("undone", [False, True])
+@pytest.mark.parametrize(
+    "read",
+    [Store.spent, Store.counts, lambda store: store.counts(("heldout",))],
+    ids=["spent", "counts", "held out"],
+)
+def test_what_was_spent_is_summed_by_an_index_without_reading_events_also_after_an_undo(
+    store: Store, read: Callable[[Store], object], undone: bool
+) -> None:
+    with store.transaction("import"):
+        store.move([Move(cell=Cell("d", "depth"), to=State.LABELLED, cost=1.0)])
+    if undone:
+        last = store.last_operation()
+        assert last
+        with store.transaction(last.operation.undo_command):
+            store.undo(last.operation)
+    found = plans(store, read, "events")
+    assert found
+    for plan in found:
+        assert "events" not in plan or "COVERING INDEX events_paid" in plan, plan
+
+
+def test_what_was_spent_is_the_same_before_and_after_an_undo(store: Store) -> None:
+    before = (store.spent(), store.counts(), store.counts(("heldout",)))
+    with store.transaction("import"):
+        store.move([Move(cell=Cell("d", "depth"), to=State.LABELLED, cost=0.1)])
+    assert store.spent() == before[0] + 0.1
+    last = store.last_operation()
+    assert last
+    with store.transaction(last.operation.undo_command):
+        store.undo(last.operation)
+    assert (store.spent(), store.counts(), store.counts(("heldout",))) == before
