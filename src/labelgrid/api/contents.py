@@ -91,10 +91,14 @@ class ProjectContents(CellContents):
         `advice` is the best purchase that `advise` names; "" while it is too early to say, or
         `next` is no query.
         """
+        from labelgrid.project.next_step import next_step
         from labelgrid.project.status import status_of
         from labelgrid.rounds.advice_sentence import advice_sentence
 
-        return status_of(self._project) | {"advice": advice_sentence(self._project)}
+        project = self._project
+        counts = project.store.counts()
+        step = next_step(project, counts)
+        return status_of(project, counts, step) | {"advice": advice_sentence(project, step)}
 
     def next_command(self) -> str:
         """The next command of the campaign."""

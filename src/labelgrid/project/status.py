@@ -3,21 +3,29 @@
 Loads no torch.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from labelgrid.ledger.views import TaskCount
 from labelgrid.project.derived_labels import derived_counts
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.project.headlines import Headline, headlines_of
 from labelgrid.project.known_cameras import camera_status
-from labelgrid.project.next_step import next_step
+from labelgrid.project.next_step import NextStep, next_step
 from labelgrid.project.prices import times_of
 from labelgrid.project.records import measured_rounds
 from labelgrid.project.unusable_images import noted_unusable_images
 
 
-def status_of(project: ProjectFolder) -> dict[str, Any]:
+def status_of(
+    project: ProjectFolder,
+    counts: Mapping[str, TaskCount] | None = None,
+    step: NextStep | None = None,
+) -> dict[str, Any]:
     """The status as JSON values.
+
+    `counts` of the cells of all images, and the next `step`, are found unless they are given.
 
     `tasks` counts all images including held-out ones, `heldout` only these. `spent` is the cost of
     all answers, those of dropped tasks too. `times` says how long a task's labels took, and the
@@ -30,7 +38,8 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
     `camera` says of how many images the camera is known; None without a `camera.toml` or a relation
     that needs one.
     """
-    counts = project.store.counts()
+    counts = project.store.counts() if counts is None else counts
+    step = step or next_step(project, counts)
     heldout = project.store.counts(("heldout",))
     times = times_of(project)
     kinds = {row.name: row.kind for row in project.store.tasks()}
@@ -57,7 +66,7 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
             "images": len(project.store.removed("images")),
             "tasks": project.store.removed("tasks"),
         },
-        "next": next_step(project, counts).line,
+        "next": step.line,
     }
 
 

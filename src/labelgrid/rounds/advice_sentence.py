@@ -4,19 +4,22 @@ Loads no numpy before two trainings.
 """
 
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.next_step import next_step
+from labelgrid.project.next_step import NextStep, next_step
 from labelgrid.project.records import all_fits
 
 
-def advice_sentence(project: ProjectFolder) -> str:
-    """The best purchase for what the last round cost.
+def advice_sentence(project: ProjectFolder, step: NextStep | None = None) -> str:
+    """The best purchase for what the last round cost; the next `step` is found unless it is given.
 
     "" if it is too early to say, or if requested or new labels come first.
 
     Raises:
         ProjectError: a file of a round is damaged.
     """
-    if len(all_fits(project.folder)) < 2 or not next_step(project).budget:  # one shows no curve
+    if len(all_fits(project.folder)) < 2:  # one shows no curve
+        return ""
+    step = step or next_step(project)
+    if not step.budget:
         return ""
     from labelgrid.rounds.purchases import last_cost, purchases  # slow to load
     from labelgrid.rounds.task_curves import task_curves

@@ -13,6 +13,7 @@ from labelgrid.errors import PluginError, ProjectError, RecipeError, command
 from labelgrid.files import digest
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit, read_members
+from labelgrid.project.score_files import scores_folder
 from labelgrid.recipes.resolve import (
     build_plugin,
     hash_of,
@@ -350,7 +351,7 @@ class RoundScores:
 
     def folder(self, number: int) -> Path:
         """The folder of a round's scores."""
-        return self.project.round_folder(number) / "scores"
+        return scores_folder(self.project, number)
 
     def fresh(self, number: int) -> Table | None:
         """The round's scores; None if there are none.

@@ -1,9 +1,11 @@
 """Advice of a project: from its rounds alone, each sentence with its numbers, and refused where it is too early."""
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from typer.testing import CliRunner
 from labelgrid.api.project import Project
 from labelgrid.cli import app
 from labelgrid.errors import ProjectError, UsageError
+from labelgrid.ledger.store import Store
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_supplied import import_supplied
@@ -378,6 +381,27 @@ def assert_waits_for(project: ProjectFolder, words: str) -> None:
     assert advice_sentence(project) == ""
     first = advise(project).advice[0]
     assert first.text.startswith(next_step(project).why) and first.topic == "first"
+
+
+def test_a_status_with_advice_finds_the_next_step_once(tmp_path: Path) -> None:
+    made, _ = make_project(tmp_path, n=14, holdout=0, tasks=("depth",))
+    with made as project:
+        write_round(project, *measured(1, 4, {"depth": 0.8}))
+        write_round(project, *measured(2, 8, {"depth": 0.7}))
+        called: list[str] = []
+
+        def note(frame: FrameType, kind: str, _: object) -> None:
+            if kind == "call" and frame.f_code in (next_step.__code__, Store.counts.__code__):
+                called.append(f"{frame.f_code.co_name} {frame.f_locals.get('splits')}")
+
+        with Project.open(project.folder) as opened:
+            sys.setprofile(note)
+            try:
+                assert opened.status()["advice"]
+            finally:
+                sys.setprofile(None)
+    assert [name for name in called if name.startswith("next_step")] == ["next_step None"]
+    assert called.count("counts None") == 1
 
 
 def test_there_is_no_sentence_while_it_is_too_early(project: ProjectFolder) -> None:
