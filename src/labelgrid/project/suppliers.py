@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -199,7 +200,7 @@ def read_declaration(path: Path) -> Supplier:
 
 
 def read_index(project: ProjectFolder, name: str) -> SupplierIndex:
-    """The labels that a supplier gave; none if there is no index.
+    """The labels that a supplier gave; none if there is no index. It is parsed once for each file.
 
     An entry that is damaged is found out by its file, whose content has another hash.
 
@@ -207,6 +208,21 @@ def read_index(project: ProjectFolder, name: str) -> SupplierIndex:
         ProjectError: it is damaged.
     """
     path = supplier_folder(project, name) / INDEX
+    try:
+        status = path.stat()
+    except OSError:  # it does not exist, or reading it says why
+        return _parse_index(path)
+    return _known_index(path, (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size))
+
+
+@lru_cache(maxsize=16)
+def _known_index(path: Path, version: tuple[int, ...]) -> SupplierIndex:
+    """The labels in a list; each `version` of its file is parsed once."""
+    del version
+    return _parse_index(path)
+
+
+def _parse_index(path: Path) -> SupplierIndex:
     index = _read(SupplierIndex, path)
     for labels in index.labels.values():
         if any(not 0 <= label.delivery < len(index.deliveries) for label in labels.values()):

@@ -42,6 +42,22 @@ def test_the_list_is_read_as_it_was_written(project: ProjectFolder) -> None:
     assert INDEX.row(Cell("é #.jpg", "semseg")).state == State.MISSING
 
 
+def test_the_list_is_parsed_once_until_it_is_replaced_or_changed(project: ProjectFolder) -> None:
+    write_index(project, "s", INDEX)
+    first = read_index(project, "s")
+    with ProjectFolder.open(project.folder) as other:
+        assert read_index(other, "s") is first
+    further = SupplierIndex((*INDEX.deliveries, *INDEX.deliveries), INDEX.labels)
+    write_index(project, "s", further)
+    assert read_index(project, "s") == further
+    (supplier_folder(project, "s") / "index.json").write_text("{")
+    for _ in range(2):
+        with pytest.raises(ProjectError, match="is damaged"):
+            read_index(project, "s")
+    (supplier_folder(project, "s") / "index.json").unlink()
+    assert read_index(project, "s") == SupplierIndex()
+
+
 def test_a_measured_trust_is_that_of_the_labels_that_were_there(project: ProjectFolder) -> None:
     write_index(project, "s", INDEX)
     assert noted_trust(project, "s") == {} == MeasuredTrust().tasks
