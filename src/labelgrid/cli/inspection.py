@@ -154,6 +154,12 @@ def time(
     screen.print_table("", columns, rows)
     if times.for_gpu:
         screen.say(f"For a GPU, which this machine lacks: {join_names(times.for_gpu)}.")
+    for each in times.times:
+        if each.terms:
+            screen.say(
+                f"Included are the terms of the recipe {each.recipe}: {join_names(each.terms)}; "
+                "what they prepare before the first step is not."
+            )
     screen.say(
         f"Fits: {times.fits}. A round is one training with every label of the pool, and one "
         "prediction of the images that are measured or scored."

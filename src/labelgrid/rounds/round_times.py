@@ -4,20 +4,25 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from labelgrid.data.dataset import ImageSource
+from labelgrid.camera import Camera
+from labelgrid.data.dataset import ImageSource, camera_of
 from labelgrid.formats.codec import LabelArray, codec
+from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import RECIPE
 from labelgrid.recipes.resolve import build_plugin, chain, load_recipe, recipe_files
+from labelgrid.relations.bound import declared_relations
 from labelgrid.rounds.context import RoundContext, context_for_recipe, recipe_of
-from labelgrid.rounds.models import network_of
+from labelgrid.rounds.models import network_of, terms_of
 from labelgrid.rounds.round_scores import strategy_of
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.evaluate import predictions
@@ -50,6 +55,7 @@ class RecipeTime:
         seconds: of a round: the training, and one prediction of each image that is measured or
             scored. Some strategies predict more often.
         memory: the most bytes that a step had allocated on the GPU; None on a CPU.
+        terms: the recipe's terms, which are in the step; what they prepare before is not.
     """
 
     recipe: str
@@ -59,6 +65,7 @@ class RecipeTime:
     image_seconds: float
     seconds: float
     memory: int | None
+    terms: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +86,15 @@ class RoundTimes:
 
 @dataclass(frozen=True)
 class TimedImages:
-    """The images of a project with made labels of all tasks: a `Source`."""
+    """The images of a project with made labels: a `Source`.
+
+    Args:
+        data: the images.
+        lacking: the cells that have no label.
+    """
 
     data: ImageSource
+    lacking: frozenset[Cell] = frozenset()
 
     def images(self) -> Sequence[str]:
         """As `ImageSource.images`."""
@@ -91,8 +104,14 @@ class TimedImages:
         """As `ImageSource.image`."""
         return self.data.image(image_id)
 
-    def label(self, image_id: str, task: TaskDef) -> LabelArray:
+    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+        """As `CameraSource.camera`."""
+        return camera_of(self.data, image_id, size)
+
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """A label whose values are all 1."""
+        if Cell(image_id, task.name) in self.lacking:
+            return None
         size = self.data.image(image_id).shape[:2]
         channels = codec(task.spec.codec).CHANNELS
         return LabelArray(np.ones((*size, channels), np.float32), np.ones(size, np.bool_))
@@ -101,7 +120,7 @@ class TimedImages:
 def round_times(project: ProjectFolder, progress: Progress) -> RoundTimes:
     """Time a few steps with random weights on the project's images; nothing is written.
 
-    Terms are left out, and images are read without worker processes.
+    Images are read without worker processes. What terms prepare before the first step is left out.
 
     Raises:
         LabelgridError: the recipe is wrong, or an image cannot be read.
@@ -171,11 +190,16 @@ def _time(name: str, context: RoundContext) -> RecipeTime:
         image_seconds=image_seconds,
         seconds=steps * step_seconds + predicted * image_seconds,
         memory=torch.cuda.max_memory_allocated() if is_on_gpu else None,
+        terms=tuple(plan.terms),
     )
 
 
 def _plan(context: RoundContext) -> Plan:
-    """The plan of a training whose passes are one step each."""
+    """The plan of a training whose passes are one step each.
+
+    With terms, every other image lacks labels, since some terms learn only there; the round before
+    is one with random weights.
+    """
     recipe = context.recipe
     options = replace(
         recipe.train,
@@ -188,11 +212,13 @@ def _plan(context: RoundContext) -> Plan:
     image_ids = list(context.source.images())[: options.batch]
     reduce = partial(supervised_loss, reduction=recipe.objective.reduction)
     weights = fixed_weights(context.tasks, recipe.objective)
+    network = network_of(context, None, pretrained=False)
+    terms = terms_of(context, network)
     return Plan(
-        network=network_of(context, None, pretrained=False),
+        network=network,
         tasks=context.tasks,
         definitions=context.definitions,
-        source=TimedImages(context.source),
+        source=TimedImages(context.source, _lacking(context, image_ids) if terms else frozenset()),
         train=image_ids,
         val=(),
         data=recipe.data,
@@ -200,17 +226,35 @@ def _plan(context: RoundContext) -> Plan:
         objective=recipe.objective,
         balancer=build_plugin("balance", recipe.balance, weights, reduce),
         seed=context.seed,
+        terms=terms,
+        previous=partial(_untrained, context),
         labels=dict.fromkeys(image_ids, frozenset(context.tasks)),
+        relations=declared_relations(recipe.relations, context.definitions),
     )
+
+
+def _lacking(context: RoundContext, image_ids: Sequence[str]) -> frozenset[Cell]:
+    """The cells without a label: of every other image, every other task."""
+    lacking = set()
+    for image_id in image_ids[1::2]:
+        lacking |= {Cell(image_id, name) for name in list(context.tasks)[::2]}
+    return frozenset(lacking)
+
+
+def _untrained(context: RoundContext) -> TrainedModel:
+    """A model with random weights."""
+    return TrainedModel(network=network_of(context, None, pretrained=False), terms={})
 
 
 def _step_seconds(trainer: Trainer) -> float:
     """The median time of a step, without the first one, which prepares the device."""
     seconds: list[float] = []
-    for _ in range(STEPS + 1):
-        seconds.append(trainer.run_epoch(Silent())["seconds"])
-        if sum(seconds) > SECONDS and len(seconds) > 1:
-            break
+    with TemporaryDirectory() as folder:
+        trainer.prepare(Path(folder), Silent(), resumed=False)
+        for _ in range(STEPS + 1):
+            seconds.append(trainer.run_epoch(Silent())["seconds"])
+            if sum(seconds) > SECONDS and len(seconds) > 1:
+                break
     return median(seconds[1:])
 
 

@@ -1,15 +1,18 @@
 """Laws of the time that a round takes: measured on the project, which stays as it is."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from labelgrid.progress import Silent
+from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.rounds import round_times as module
 from labelgrid.rounds.round_times import RecipeTime, round_times
+from labelgrid.train.trainer import Trainer
 from tests.e2e.commands import done, state
 from tests.projects import TASKS, make_project
 
@@ -23,6 +26,7 @@ def timed(recipe: str, seconds: float) -> RecipeTime:
         image_seconds=0.0,
         seconds=seconds,
         memory=None,
+        terms=(),
     )
 
 
@@ -47,6 +51,43 @@ def test_a_project_without_a_label_says_what_a_round_of_its_recipe_takes(
     assert own.step_seconds > 0 and own.image_seconds > 0 and times.fits == own.recipe
     shown = done("time", tmp_path / "flat").out
     assert f"Fits: {own.recipe}." in shown and "32x64" in shown
+
+
+@pytest.mark.parametrize("tasks", [TASKS, ("depth",)])
+def test_the_terms_of_a_recipe_are_in_its_step_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tasks: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(module, "_shipped", lambda: [])
+    losses: dict[str, float] = {}
+    run_epoch = Trainer.run_epoch
+
+    def noted(trainer: Trainer, progress: Progress) -> dict[str, Any]:
+        record = run_epoch(trainer, progress)
+        losses.update(record.get("terms", {}))
+        return record
+
+    monkeypatch.setattr(Trainer, "run_epoch", noted)
+    with make_project(tmp_path, n=6, holdout=1, tasks=tasks)[0] as project:
+        recipe = Path(project.settings.recipe)
+        text = "\n[terms.crop]\n[terms.mean_teacher]\n[terms.pseudo_labels]\nconfidence = 0\n"
+        recipe.write_text(recipe.read_text() + text)
+        before = state(tmp_path)
+        (own,) = round_times(project, Silent()).times
+        assert state(tmp_path) == before
+    assert own.terms == ("crop", "mean_teacher", "pseudo_labels")
+    for name in own.terms:  # none stands idle
+        assert any(value for key, value in losses.items() if key.startswith(name)), losses
+    shown = " ".join(done("time", tmp_path / "flat").out.split())
+    assert "Included are the terms of the recipe" in shown
+    assert "crop, mean_teacher, pseudo_labels" in shown
+
+
+def test_a_recipe_without_terms_names_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_shipped", lambda: [])
+    make_project(tmp_path, n=3, holdout=1, tasks=("depth",))[0].close()
+    assert "terms of" not in done("time", tmp_path / "flat").out
+    values = json.loads(done("time", tmp_path / "flat", "--json").out)
+    assert values["times"][0]["terms"] == []
 
 
 def test_the_largest_recipe_fits_whose_round_is_short_enough() -> None:
