@@ -732,14 +732,17 @@ class Project(ProjectContents):
         with self._job() as progress:
             return compare_with_control(self._project, seeds, progress)
 
-    def time(self) -> "RoundTimes":
+    def time(self, *, own_recipe: bool = False) -> "RoundTimes":
         """Measure how long a round takes on this machine, by recipe, and say which recipe fits.
 
         Times a few training steps with random weights on the project's images; changes nothing.
+
+        Args:
+            own_recipe: measure only the project's recipe.
         """
         from labelgrid.rounds.round_times import round_times
 
-        return round_times(self._project, self._progress)
+        return round_times(self._project, self._progress, own_recipe=own_recipe)
 
     def advise(self, *, budget: float | None = None) -> "Advised":
         """Say which labels to buy next, what they may gain, and what else would help.

@@ -3,6 +3,7 @@
 Loads no torch.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
@@ -51,6 +52,8 @@ Changes = Annotated[
         help="A key of the recipe and its value, such as train.steps=2000. Repeatable.",
     ),
 ]
+#: A new project with more images is timed only if that is asked for.
+MOST_TIMED = 100_000
 Titles = Mapping[str, str]
 #: Value of a task -> the title of its column in `status`.
 STATE_COLUMNS: Titles = {
@@ -108,6 +111,14 @@ def init(
     seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 0,
     check: Checking = Check.full,
     leave_out: LeaveOut = False,
+    time: Annotated[
+        bool | None,
+        typer.Option(
+            "--time/--no-time",
+            help="Measure how long a round takes here, in some ten seconds; by default in a "
+            "terminal, for at most 100,000 images.",
+        ),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Create a project from images and tasks.
@@ -121,6 +132,11 @@ def init(
 
     if not images:
         raise UsageError("No images were named.", next_step="Add --images FOLDER.")
+    if json and time:
+        raise UsageError(
+            "--time is not for --json.",
+            next_step=f"`{command('time', folder)} --json` measures.",
+        )
     with screen.Bar() as bar:
         project = Project.create(
             folder,
@@ -142,7 +158,9 @@ def init(
             screen.print_json(asdict(project.counts()) | left_out_values(project))
             return
         say_left_out(project)
-        _show_new(project)
+        if time is None:
+            time = sys.stdout.isatty() and project.counts().images <= MOST_TIMED
+        _show_new(project, time)
 
 
 def left_out_values(project: "Project") -> dict[str, Any]:
@@ -168,8 +186,11 @@ def say_left_out(project: "Project") -> None:
         screen.say(f"  {line}")
 
 
-def _show_new(project: "Project") -> None:
-    """Print what was made, what would disappoint later, and the next command."""
+def _show_new(project: "Project", time: bool) -> None:
+    """Print what was made, what would disappoint later, and the next command.
+
+    With `time`, measure how long a round takes.
+    """
     folder = project.folder
     counts = project.counts()
     images = count_text(counts.images, "image")
@@ -183,13 +204,26 @@ def _show_new(project: "Project") -> None:
     words = ("task", folder, "TASK", "--set", "cost=2")
     example = command(*words)
     screen.say(f"  If your costs or label files differ: {example}, for example.")
-    screen.say(f"  How long a round takes here, and which recipe fits: {command('time', folder)}")
+    screen.say(f"  {_first_time(project, time)}")
     for line in project.warnings():
         screen.say(f"  {line}")
     if counts.heldout:
         screen.say(f"Next: {command('export', folder)}{HELDOUT_FIRST}")
     else:
         screen.say(f"Next: {project.next_command()}")
+
+
+def _first_time(project: "Project", time: bool) -> str:
+    """Say how long a round takes, or which command measures it."""
+    from labelgrid.rounds.first_time import FirstTime, first_time
+
+    if not time:
+        return str(FirstTime(folder=project.folder))
+    with screen.Bar() as bar:
+        bar.start("Timing a round; Ctrl-C skips it", 1, "recipes")
+        found = first_time(project.folder)
+        bar.advance()
+    return str(found)
 
 
 def _task_words(tasks: list[str] | None, task_file: Path | None) -> list[str | Path]:

@@ -134,6 +134,9 @@ def audit(
 
 def time(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")],
+    own_recipe: Annotated[
+        bool, typer.Option("--own-recipe", help="Measure only the project's recipe.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Measure how long a round takes on this machine, by recipe, and say which recipe fits.
@@ -145,7 +148,7 @@ def time(
     from dataclasses import asdict
 
     with open_project(folder) as project:
-        times = project.time()
+        times = project.time(own_recipe=own_recipe)
     if json:
         screen.print_json(asdict(times))
         return

@@ -46,7 +46,7 @@ def start_command(path: Path, words: Sequence[str]) -> None:
     environment = {name: text for name, text in os.environ.items() if name not in COLOURS}
     with (path / LOG).open("xb") as log:
         process = subprocess.Popen(
-            [*_python(), "-m", __name__, str(path), *words],
+            [*python_words(), "-m", __name__, str(path), *words],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -96,8 +96,8 @@ def log_tail(folder: JobFolder, size: int = PART) -> str:
     return tail if length <= size else tail.partition("\n")[2]
 
 
-def _python() -> list[str]:
-    """This Python, which finds modules where this process does.
+def python_words() -> list[str]:
+    """The words that start this Python, which finds modules where this process does.
 
     With -m alone it would also look into the current folder.
     """
@@ -122,7 +122,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, lambda *_: None)  # the command gets it, too, and ends by it
     folder = JobFolder(Path(sys.argv[1]))
     folder.write(OWNER, JobOwner.current())
-    words = [*_python(), "-m", "labelgrid", *sys.argv[2:]]
+    words = [*python_words(), "-m", "labelgrid", *sys.argv[2:]]
     command = subprocess.Popen(words, preexec_fn=end_with_parent)
     with signs_of_life(folder.give_sign):
         code = command.wait()

@@ -117,9 +117,12 @@ class TimedImages:
         return LabelArray(np.ones((*size, channels), np.float32), np.ones(size, np.bool_))
 
 
-def round_times(project: ProjectFolder, progress: Progress) -> RoundTimes:
+def round_times(
+    project: ProjectFolder, progress: Progress, *, own_recipe: bool = False
+) -> RoundTimes:
     """Time a few steps with random weights on the project's images; nothing is written.
 
+    With `own_recipe`, only those of the project's recipe.
     Images are read without worker processes. What terms prepare before the first step is left out.
 
     Raises:
@@ -127,7 +130,7 @@ def round_times(project: ProjectFolder, progress: Progress) -> RoundTimes:
     """
     own = project.settings.recipe
     contexts = {own: context_for_recipe(project, recipe_of(project))}
-    for name in _shipped():
+    for name in () if own_recipe else _shipped():
         if name not in contexts:
             contexts[name] = replace(contexts[own], recipe=load_recipe(name))
     for_gpu = [name for name in contexts if name != own and _lacks_gpu(contexts[name])]
