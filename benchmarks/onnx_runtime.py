@@ -15,9 +15,9 @@ from _made import network_of, recipe, task_definitions
 from _measure import check_limit, interleaved, machine
 
 from labelgrid.nets.network import example_output
-from labelgrid.rounds.export_model import IMAGES, TOLERANCE
+from labelgrid.rounds.export_model import IMAGES
 from labelgrid.rounds.exported_network import ExportedNetwork
-from labelgrid.rounds.onnx_file import largest_differences, write_onnx
+from labelgrid.rounds.onnx_file import TOLERANCE, differences, write_onnx
 from labelgrid.tasks.task import build_all
 
 
@@ -47,11 +47,15 @@ def measure(name: str, options: argparse.Namespace) -> bool:
         path = Path(folder) / "model.onnx"
         write_onnx(exported, path, known, {})
         largest = dict.fromkeys(tasks, 0.0)
-        for differences in largest_differences(exported, path, known, options.images):
-            for task, difference in differences.items():
-                largest[task] = max(largest[task], difference)
+        rounding = dict.fromkeys(tasks, 0.0)
+        for found in differences(exported, path, known, options.images):
+            for task, difference in found.items():
+                largest[task] = max(largest[task], difference.largest)
+                rounding[task] = max(rounding[task], difference.rounding)
         ratio = slowdown(exported, path, options)
-    told = ", ".join(f"{task} {difference:.1e}" for task, difference in largest.items())
+    told = ", ".join(
+        f"{task} {largest[task]:.1e} (rounding {rounding[task]:.1e})" for task in tasks
+    )
     print(f"{name}: {told}; {ratio:.2f} x torch's time, without known labels")
     return check_limit(f"{name}: largest difference", max(largest.values()), TOLERANCE, "")
 

@@ -7,9 +7,9 @@ import pytest
 from labelgrid import plugins
 from labelgrid.data.options import DataOptions
 from labelgrid.nets.network import Network, example_output
-from labelgrid.rounds.export_model import IMAGES, TOLERANCE
+from labelgrid.rounds.export_model import IMAGES
 from labelgrid.rounds.exported_network import ExportedNetwork
-from labelgrid.rounds.onnx_file import largest_differences, write_onnx
+from labelgrid.rounds.onnx_file import differences, write_onnx
 from tests.network_laws import TASKS, made
 
 COVERS = ["labelgrid.rounds.exported_network"]
@@ -38,11 +38,11 @@ def test_onnx_runtime_computes_what_the_network_does(
     exported = ExportedNetwork(network, SOME, list(SOME), data).eval()
     known = list(SOME) if example_output(network).initial else []
     write_onnx(exported, tmp_path / "model.onnx", known, {})
-    compared = list(largest_differences(exported, tmp_path / "model.onnx", known, IMAGES))
+    compared = list(differences(exported, tmp_path / "model.onnx", known, IMAGES))
     assert len(compared) == 20
-    for differences in compared:
-        assert differences.keys() == SOME.keys()
-        assert max(differences.values()) <= TOLERANCE, differences
+    for found in compared:
+        assert found.keys() == SOME.keys()
+        assert all(difference.is_small for difference in found.values()), found
 
 
 @pytest.mark.parametrize("name", sorted(UNPORTABLE))

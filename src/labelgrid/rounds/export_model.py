@@ -1,6 +1,5 @@
 """Writes a project's network as a file that programs without labelgrid run."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -26,8 +25,6 @@ from labelgrid.words import join_names
 IMAGES = 20
 #: What the extra `onnx` installs.
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
-#: The largest difference, in parts of the largest value if that is above 1.
-TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +134,7 @@ def _write(
 ) -> dict[str, float]:
     """Write the file, and return the largest difference by task."""
     from labelgrid.rounds.exported_network import ExportedNetwork
-    from labelgrid.rounds.onnx_file import largest_differences, write_onnx
+    from labelgrid.rounds.onnx_file import differences, write_onnx
 
     predicted = _learned(context, fit)
     network = ExportedNetwork(
@@ -146,19 +143,23 @@ def _write(
     progress.say("Recording the graph; this takes about a minute.")
     write_onnx(network, path, known, describe_model(context, fit, known))
     progress.start("Comparing", IMAGES, "images")
-    largest: Counter[str] = Counter()
-    for differences in largest_differences(network, path, known, IMAGES):
-        largest |= Counter(differences)
+    largest = dict.fromkeys(predicted, 0.0)
+    for found in differences(network, path, known, IMAGES):
+        for name, difference in found.items():
+            largest[name] = max(largest[name], difference.largest)
+            if not difference.is_small:
+                raise _difference_error(name, difference.largest)
         progress.advance()
-    wrong = [name for name, difference in largest.items() if difference > TOLERANCE]
-    if wrong:
-        raise ModelError(
-            f"ONNX Runtime computes other predictions of {join_names(wrong)} than the network, by "
-            f"up to {largest[wrong[0]]:.2g}; {TOLERANCE:g} is allowed.",
-            next_step="Report this, with the recipe and the versions of torch and onnxruntime.",
-            unchanged="Nothing was written.",
-        )
-    return {name: largest[name] for name in predicted}
+    return largest
+
+
+def _difference_error(task: str, largest: float) -> ModelError:
+    return ModelError(
+        f"ONNX Runtime computes other predictions of {task} than the network, by up to "
+        f"{largest:.2g} of the largest value.",
+        next_step="Report this, with the recipe and the versions of torch and onnxruntime.",
+        unchanged="Nothing was written.",
+    )
 
 
 def describe_model(context: RoundContext, fit: Fit, known: Sequence[str]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from labelgrid.train.mixed_images import class_tasks
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.plan import Plan
 from labelgrid.train.trainer import Trainer
+from labelgrid.train.waiting import waiting_hint
 from labelgrid.words import count_text
 
 #: Bytes of the disk for images with derived labels, where the options set no cache.
@@ -61,11 +62,20 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
                 save(trainer.checkpoint(), last)
                 write_log(folder, trainer.history, plan.options.tensorboard)
                 if _has_ended(trainer):
-                    warning = divergence_warning(trainer.history, plan.options.learning_rate)
-                    if warning:
-                        progress.say(warning)
+                    _say_remarks(trainer, progress)
         _refuse_unseen_labels(trainer)
     return best if plan.options.choose == "best" and plan.val else last
+
+
+def _say_remarks(trainer: Trainer, progress: Progress) -> None:
+    """Say what a whole training's log shows."""
+    remarks = (
+        divergence_warning(trainer.history, trainer.plan.options.learning_rate),
+        waiting_hint(trainer.history),
+    )
+    for remark in remarks:
+        if remark:
+            progress.say(remark)
 
 
 #: So many labels of a task show at least one pixel in a pass over them, unless none is left.

@@ -28,6 +28,7 @@ from labelgrid.train.mixed_images import mix_images
 from labelgrid.train.objective import rescale_losses, targets_present, task_losses
 from labelgrid.train.plan import Plan
 from labelgrid.train.term import RateGroup
+from labelgrid.train.waiting import Waiting
 
 
 class Trainer:
@@ -186,7 +187,8 @@ class Trainer:
         tasks = Means()
         terms = Means()
         factors = Means()
-        for index, batch in enumerate(itertools.islice(self._batches(self.epoch), steps)):
+        batches = Waiting(itertools.islice(self._batches(self.epoch), steps))
+        for index, batch in enumerate(batches):
             mixed = self._mix(batch.to(self.fabric.device), index)
             losses, present, others = self.train_step(mixed, index)
             tasks.add(losses, dict(zip(losses, present.sum(0).tolist(), strict=True)))
@@ -201,6 +203,7 @@ class Trainer:
             "step": self.step,
             "lr": self.rate,
             "seconds": seconds,
+            "waited": round(batches.seconds, 3),
             "loss": tasks.means(),
         }
         if plan.terms:

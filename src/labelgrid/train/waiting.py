@@ -1,0 +1,68 @@
+"""Measures how long a training waits for its batches, and says so where it is much."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+#: From this share of the training's time on, and so many seconds of it, waiting is told.
+SHARE = 0.25
+SECONDS = 30.0
+
+
+class Waiting(Generic[T]):
+    """Yields what an iterable yields, and measures how long that takes.
+
+    Args:
+        items: the iterable.
+
+    Attributes:
+        seconds: spent in it so far.
+
+    Example:
+        >>> waiting = Waiting("ab")
+        >>> list(waiting), waiting.seconds >= 0
+        (['a', 'b'], True)
+    """
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self.items = items
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[T]:
+        iterator = iter(self.items)
+        while True:
+            started = time.perf_counter()
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            finally:
+                self.seconds += time.perf_counter() - started
+            yield item
+
+
+def waiting_hint(history: Sequence[Mapping[str, Any]]) -> str:
+    """Say which share of a training's time was waiting for batches; "" if it was little.
+
+    Args:
+        history: the log records of its epochs.
+
+    Example:
+        >>> waiting_hint([{"seconds": 100.0, "waited": 40.0}]).partition(":")[0]
+        "40 % of the training's time was waiting for images"
+        >>> waiting_hint([{"seconds": 100.0, "waited": 5.0}])
+        ''
+    """
+    waited = 0.0
+    seconds = 0.0
+    for record in history:
+        if "waited" in record:  # the log of an earlier version has none
+            waited += record["waited"]
+            seconds += record["seconds"]
+    if waited < max(SECONDS, SHARE * seconds):
+        return ""
+    return (
+        f"{100 * waited / seconds:.0f} % of the training's time was waiting for images: "
+        "`train.workers` reads them beside it, `train.cache` keeps decoded ones."
+    )
