@@ -701,7 +701,7 @@ class Project(ProjectContents):
 
         return verify(self._project, self._progress)
 
-    def audit(self, *, folds: int = 0) -> "Audited":
+    def audit(self, *, folds: int = 0, all: bool = False) -> "Audited":
         """Rank the labels of a project by how likely they are wrong, and show the worst.
 
         Labels are compared with the edges of their images, with other labels of the same image and
@@ -710,13 +710,14 @@ class Project(ProjectContents):
         Args:
             folds: the networks to train by the project's recipe, each without a fold of the images
                 whose labels it then judges; 0: none, which takes seconds for hundreds of labels.
+            all: show labels that somebody confirmed as right, too.
         """
         from labelgrid.rounds.audit import audit
 
         if not folds:
-            return audit(self._project, 0, self._progress)
+            return audit(self._project, 0, self._progress, all=all)
         with self._job() as progress:
-            return audit(self._project, folds, progress)
+            return audit(self._project, folds, progress, all=all)
 
     def control(self, *, seeds: int = 6) -> "ControlComparison":
         """Measure whether a strategy's picks pay: compare them with as many random labels.

@@ -97,6 +97,9 @@ def audit(
             "fold's labels with its predictions; 0: no network.",
         ),
     ] = 0,
+    all: Annotated[
+        bool, typer.Option("--all", help="Show labels that somebody confirmed as right, too.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Rank the labels of a project by how likely they are wrong, and show the worst.
@@ -108,12 +111,12 @@ def audit(
     from dataclasses import asdict
 
     with open_project(folder) as project:
-        audited = project.audit(folds=folds)
+        audited = project.audit(folds=folds, all=all)
     if json:
         sheet = str(audited.sheet) if audited.sheet else None
         screen.print_json({**asdict(audited), "table": str(audited.table), "sheet": sheet})
         return
-    doubtful = [label for label in audited.labels if label.doubt]
+    doubtful = audited.doubtful(confirmed=all)
     rows = []
     for label in doubtful[:DOUBTFUL]:
         reasons = "; ".join(label.reasons)
@@ -123,6 +126,10 @@ def audit(
         screen.print_table("The most doubtful labels", columns, rows)
     count = count_text(len(audited.labels), "label")
     screen.say(f"Something speaks against {len(doubtful):,} of {count}; all are in {audited.table}")
+    left_out = len(audited.doubtful(confirmed=True)) - len(doubtful)
+    if left_out:
+        labels = count_text(left_out, "confirmed label is", "confirmed labels are")
+        screen.say(f"{labels} left out; --all shows them, too.")
     if audited.sheet:
         screen.say(f"{audited.sheet} shows the worst.")
     if audited.unread:

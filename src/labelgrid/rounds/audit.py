@@ -1,7 +1,7 @@
 """Ranks the labels of a project by how likely they are wrong, as a table and a picture."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labelgrid.errors import ProjectError, UsageError
@@ -9,6 +9,7 @@ from labelgrid.files import write_text
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.progress import Progress
 from labelgrid.project.audit_sheet import draw_audit
+from labelgrid.project.confirmed_labels import confirmed_paths
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_picture import write_picture
 from labelgrid.project.label_doubt import rank_by_doubt
@@ -31,6 +32,7 @@ class AuditedLabel:
         doubt: see `labelgrid.project.label_doubt`; 0 if nothing speaks against it.
         reasons: what does, in words, the strongest first.
         path: of its file in the project.
+        confirmed: whether somebody looked at it and found it right.
     """
 
     task: str
@@ -39,6 +41,7 @@ class AuditedLabel:
     doubt: float
     reasons: Sequence[str]
     path: str
+    confirmed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +62,18 @@ class Audited:
     table: Path
     sheet: Path | None
 
+    def doubtful(self, *, confirmed: bool = False) -> list[AuditedLabel]:
+        """The labels that something speaks against, the most doubtful first.
 
-def audit(project: ProjectFolder, folds: int, progress: Progress) -> Audited:
+        Args:
+            confirmed: also those that somebody found right.
+        """
+        return [
+            label for label in self.labels if label.doubt and (confirmed or not label.confirmed)
+        ]
+
+
+def audit(project: ProjectFolder, folds: int, progress: Progress, *, all: bool = False) -> Audited:
     """Rank all labels of a project by how likely they are wrong; writes a table and a picture.
 
     Nothing else of the project changes.
@@ -69,6 +82,7 @@ def audit(project: ProjectFolder, folds: int, progress: Progress) -> Audited:
         project: the project.
         folds: networks to train, each without the labels that it judges; 0: none.
         progress: reports each image.
+        all: draw confirmed labels, too.
 
     Raises:
         UsageError: there is one fold.
@@ -83,6 +97,7 @@ def audit(project: ProjectFolder, folds: int, progress: Progress) -> Audited:
         from labelgrid.rounds.audit_folds import fold_evidence  # only with folds: loads torch
 
         sorts["model"], pictures = fold_evidence(project, folds, progress)
+    confirmed = confirmed_paths(project)
     labels = []
     for task, rows in evidence.labels.items():
         paths = {row.cell: row.path for row in rows}
@@ -94,19 +109,22 @@ def audit(project: ProjectFolder, folds: int, progress: Progress) -> Audited:
                 doubt=round(doubt.score, 4),
                 reasons=doubt.reasons,
                 path=paths[doubt.cell],
+                confirmed=paths[doubt.cell] in confirmed,
             )
             labels.append(label)
     labels.sort(key=lambda label: (-label.doubt, label.place, label.task))
     table = project.folder / TABLE
     write_text(table, _table(labels))
-    doubtful = {Cell(label.image, label.task): label.reasons for label in labels if label.doubt}
-    sheet = project.folder / SHEET if doubtful else None
-    if sheet:
-        write_picture(sheet, draw_audit(project, doubtful, pictures, len(labels)))
-    else:
-        (project.folder / SHEET).unlink(missing_ok=True)  # of an earlier audit
     unread = [f"{cell.image_id}:{cell.task}" for cell in evidence.unread]
-    return Audited(labels=labels, unread=unread, folds=folds, table=table, sheet=sheet)
+    audited = Audited(labels=labels, unread=unread, folds=folds, table=table, sheet=None)
+    shown = audited.doubtful(confirmed=all)
+    if not shown:
+        (project.folder / SHEET).unlink(missing_ok=True)  # of an earlier audit
+        return audited
+    doubtful = {Cell(label.image, label.task): label.reasons for label in shown}
+    sheet = project.folder / SHEET
+    write_picture(sheet, draw_audit(project, doubtful, pictures, len(labels)))
+    return replace(audited, sheet=sheet)
 
 
 def _refuse(project: ProjectFolder, folds: int) -> None:
@@ -130,6 +148,10 @@ def _refuse(project: ProjectFolder, folds: int) -> None:
 
 
 def _table(labels: Sequence[AuditedLabel]) -> str:
-    columns = ("task", "image", "place", "doubt", "reasons", "path")
-    rows = [{**vars(label), "reasons": "; ".join(label.reasons)} for label in labels]
+    columns = ("task", "image", "place", "doubt", "reasons", "path", "confirmed")
+    rows = []
+    for label in labels:
+        reasons = "; ".join(label.reasons)
+        confirmed = "yes" if label.confirmed else ""
+        rows.append({**vars(label), "reasons": reasons, "confirmed": confirmed})
     return csv_text(columns, rows)

@@ -51,4 +51,5 @@ def _label(row: Mapping[str, str]) -> AuditedLabel:
         doubt=float(row["doubt"]),
         reasons=unescape_formula(row["reasons"]).split("; "),
         path=unescape_formula(row["path"]),
+        confirmed=row.get("confirmed") == "yes",
     )
