@@ -1,5 +1,6 @@
 """Provides what a project holds as Python values, such as its cells, labels and picks."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from labelgrid.errors import LabelgridError, LedgerError
 from labelgrid.ledger.grid import Cell, Pick, Split
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
 from labelgrid.project.cell_table import StateName, each_cell
-from labelgrid.project.image_order import image_orders, ordered_names
+from labelgrid.project.image_order import image_orders, ordered_images
+from labelgrid.project.label_filter import LabelFilter
 from labelgrid.words import count_text
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
@@ -152,7 +154,13 @@ class ProjectContents(CellContents):
         return each_cell(self._project, state=state, task=task, split=split, round=round)
 
     def image_page(
-        self, wanted: ImageFilter, *, order: str = "", first: int = 0, count: int = 60
+        self,
+        wanted: ImageFilter,
+        *,
+        order: str = "",
+        labels: LabelFilter | None = None,
+        first: int = 0,
+        count: int = 60,
     ) -> ImagePage:
         """The images with a cell that matches, from number `first` on, with their cells' states.
 
@@ -161,23 +169,26 @@ class ProjectContents(CellContents):
         Args:
             wanted: which images.
             order: one of `image_orders`; empty: by their ids.
+            labels: which labels they have; None: any.
             first: the number of the first one in this order.
             count: the most images.
 
         Raises:
             LedgerError: there is no such task.
-            UsageError: there is no such order.
+            UsageError: there is no such order or class.
         """
         store = self._project.store
-        if not order:
+        if not order and (labels is None or labels.is_empty):
             return store.image_page(wanted, first=first, count=count)
-        names = ordered_names(self._project, wanted, order)
-        return ImagePage(len(names), store.listed_images(names[first : first + count]))
+        found = ordered_images(self._project, wanted, order, labels)
+        listed = store.listed_images(found.names[first : first + count])
+        return ImagePage(len(found.names), listed, found.unread)
 
     def image_orders(self) -> list[str]:
-        """The orders of images: "changed", the last changed first, and the scored statistics.
+        """The orders of images: "changed", the last changed first, losses, and scored statistics.
 
-        The images with the highest values of a statistic in the newest scores are first.
+        "loss/TASK" has the labels first on which networks of an audit that did not learn them have
+        the largest loss, a statistic the images with the highest values in the newest scores.
         """
         return image_orders(self._project)
 
@@ -197,18 +208,26 @@ class ProjectContents(CellContents):
         """
         return self._project.store.listed_image(image_id)
 
-    def neighbours(self, wanted: ImageFilter, image_id: str, *, order: str = "") -> tuple[str, str]:
-        """The matching images before and after this one, in an order of `image_page`; "" for none.
+    def neighbours(
+        self,
+        wanted: ImageFilter,
+        image_id: str,
+        *,
+        order: str = "",
+        labels: LabelFilter | None = None,
+    ) -> tuple[str, str]:
+        """The matching images before and after this one, as ordered by `image_page`; "" for none.
 
         In another order than by ids, an image that does not match has none.
         """
-        if not order:
+        if not order and (labels is None or labels.is_empty):
             return self._project.store.neighbours(wanted, image_id)
-        names = ["", *ordered_names(self._project, wanted, order), ""]
-        if image_id not in names[1:-1]:
+        names = ordered_images(self._project, wanted, order, labels).names
+        if order and image_id not in names:
             return "", ""
-        here = names.index(image_id, 1)
-        return names[here - 1], names[here + 1]
+        here = names.index(image_id) if order else bisect_left(names, image_id)
+        after = here + (image_id in names[here : here + 1])
+        return "".join(names[max(here - 1, 0) : here]), "".join(names[after : after + 1])
 
     def classes(self) -> "dict[str, list[ClassRow]]":
         """The classes of each task on the held-out labels in the newest measured round.

@@ -5,7 +5,7 @@ it shows.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, or_, select
@@ -58,10 +58,17 @@ class ListedImage:
 
 @dataclass(frozen=True)
 class ImagePage:
-    """A page of images: the number of all that match, and those of the page."""
+    """A page of images.
+
+    Args:
+        total: the number of all that match.
+        images: those of the page.
+        unread: the number of labels of which nobody knows whether they match.
+    """
 
     total: int
     images: list[ListedImage]
+    unread: int = 0
 
 
 def count_matches(connection: Connection, wanted: ImageFilter) -> int:
@@ -86,6 +93,20 @@ def names(connection: Connection, wanted: ImageFilter, *, newest: bool) -> list[
         statement = statement.outerjoin(changes, changes.c.image_id == IMAGES.c.id)
         statement = statement.order_by(func.coalesce(changes.c.last, 0).desc())
     return list(connection.scalars(statement.order_by(IMAGES.c.name)))
+
+
+def labels(connection: Connection, wanted: ImageFilter) -> list[tuple[str, str]]:
+    """The labels of the wanted task that match; see `Store.matching_labels`."""
+    if wanted.state not in (None, State.LABELLED):
+        return []
+    statement = select(IMAGES.c.name, CELLS.c.digest).join(CELLS, CELLS.c.image_id == IMAGES.c.id)
+    whole = _matching(connection, statement, replace(wanted, state=None, round=None, annotator=""))
+    tasks = {task.name: number for number, task in roster.tasks(connection).items()}
+    conditions = _conditions(replace(wanted, state=State.LABELLED))
+    found = whole.where(CELLS.c.task_id == tasks[wanted.task], *conditions)
+    result = connection.execute(found.order_by(IMAGES.c.name))
+    assert result.cursor is not None
+    return list(result.cursor.fetchall())  # SQLAlchemy's own rows take as long again
 
 
 def annotators(connection: Connection) -> list[str]:

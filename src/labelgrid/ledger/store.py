@@ -173,6 +173,17 @@ class Store:
         with self._database.reading() as connection:
             return image_pages.names(connection, wanted, newest=newest)
 
+    def matching_labels(self, wanted: ImageFilter) -> list[tuple[str, str]]:
+        """The labels of the wanted task that match, each its image's id and its content hash.
+
+        They are ordered by the ids.
+
+        Raises:
+            LedgerError: there is no such task.
+        """
+        with self._database.reading() as connection:
+            return image_pages.labels(connection, wanted)
+
     def listed_images(self, image_ids: Sequence[str]) -> list[ListedImage]:
         """Images with the states of their cells, in this order; unknown ones are left out."""
         with self._database.reading() as connection:

@@ -1,14 +1,22 @@
-"""Orders images by their last change or by what the newest scores say. Loads no torch."""
+"""Orders images by their last change, by scores, or by the loss of a label. Loads no torch."""
 
+import math
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from labelgrid.errors import UsageError
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.label_filter import LabelFilter, MatchingImages, find_images
+from labelgrid.project.label_losses import has_losses, label_losses
 from labelgrid.project.score_files import newest_scores
 
 #: The order in which the last changed images are first.
 CHANGED = "changed"
+#: How the order by the losses of a task's labels begins, before the task's name: losses of several
+#: tasks do not compare.
+LOSS = "loss/"
 
 
 def image_orders(project: ProjectFolder) -> list[str]:
@@ -16,35 +24,75 @@ def image_orders(project: ProjectFolder) -> list[str]:
     from labelgrid.score.table import statistic_names  # slow to load
 
     path = newest_scores(project)
-    return [CHANGED, *(statistic_names(path) if path else ())]
+    losses = [f"{LOSS}{name}" for name in project.tasks() if has_losses(project, name)]
+    return [CHANGED, *losses, *(statistic_names(path) if path else ())]
 
 
-def ordered_names(project: ProjectFolder, wanted: ImageFilter, order: str) -> list[str]:
-    """The ids of the images that match, in an order.
+def ordered_images(
+    project: ProjectFolder, wanted: ImageFilter, order: str, labels: LabelFilter | None = None
+) -> MatchingImages:
+    """The images that match, in an order.
 
     Args:
         project: the project.
         wanted: which images.
-        order: one of `image_orders`. Of a statistic of cells, the value of the wanted task counts,
-            or else the largest one. Images without a value are last.
+        order: one of `image_orders`, or "": by the ids. Of a statistic of cells, the value of the
+            wanted task counts, or else the largest one. Images without a value are last.
+        labels: which labels they have; None: any.
+
+    Raises:
+        UsageError: there is no such order, or no such class.
+        LedgerError: there is no such task.
+    """
+    labels = labels or LabelFilter()
+    if order == CHANGED:
+        return _last_changed_first(project, wanted, labels)
+    values = _values(project, wanted, order) if order else {}
+    found = find_images(project, wanted, labels)
+    if not order:
+        return found
+    names = sorted(found.names, key=lambda image_id: -values.get(image_id, -math.inf))
+    return replace(found, names=names)
+
+
+def _last_changed_first(
+    project: ProjectFolder, wanted: ImageFilter, labels: LabelFilter
+) -> MatchingImages:
+    """The images that match, the last changed ones first."""
+    newest = project.store.matching_names(wanted, newest=True)
+    if labels.is_empty:
+        return MatchingImages(newest)
+    found = find_images(project, wanted, labels)
+    names = set(found.names)
+    return replace(found, names=[image_id for image_id in newest if image_id in names])
+
+
+def _values(project: ProjectFolder, wanted: ImageFilter, order: str) -> Mapping[str, float]:
+    """What images are ordered by, largest first; without those that have no value.
 
     Raises:
         UsageError: there is no such order.
     """
-    if order == CHANGED:
-        return project.store.matching_names(wanted, newest=True)
     names = image_orders(project)
-    path = newest_scores(project)
-    if path is None or order not in names:
+    if order not in names:
         raise UsageError(
             f"There is no order '{order:.80}'.", next_step=f"There are: {', '.join(names)}."
         )
-    values = _values(path, order, wanted.task)
-    matching = project.store.matching_names(wanted)
-    return sorted(matching, key=lambda image_id: -values.get(image_id, float("-inf")))
+    task = order.removeprefix(LOSS)
+    if task != order:
+        return _losses(project, task)
+    path = newest_scores(project)
+    return _scores(path, order, wanted.task) if path else {}
 
 
-def _values(path: Path, statistic: str, task: str) -> dict[str, float]:
+def _losses(project: ProjectFolder, task: str) -> dict[str, float]:
+    """The losses of a task's labels by image; a label that changed since has none."""
+    losses = label_losses(project, task)
+    labels = project.store.matching_labels(ImageFilter(task=task))
+    return {image_id: losses[content] for image_id, content in labels if content in losses}
+
+
+def _scores(path: Path, statistic: str, task: str) -> dict[str, float]:
     """A statistic by image: of a task, or the largest; without those that are no number."""
     import numpy as np
 

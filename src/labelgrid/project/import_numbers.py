@@ -1,7 +1,7 @@
 """Gathers numbers of an import's labels while they are validated, and what is new among them."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -13,6 +13,7 @@ from labelgrid.ledger.grid import Cell, State
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.imported import Numbers
+from labelgrid.project.label_classes import classes_in, note_label_classes
 from labelgrid.project.plausibility import Doubt
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.project.validate_labels import AcceptedLabel
@@ -41,12 +42,14 @@ class ImportNumbers:
         self.overviews: dict[str, Overview] = {}
         self._before: dict[str, set[str]] = {}
         self._counted: dict[str, int] = {}
+        self._classes: dict[Cell, bytes] = {}
 
     def add(self, cell: Cell, label: LabelArray) -> None:
         """Add the label of a cell."""
         if cell.task not in self.overviews:
             self.overviews[cell.task] = self.tasks[cell.task].overview()
         self.overviews[cell.task].add(cell.image_id, label)
+        self._classes[cell] = classes_in(self.tasks[cell.task], label)
 
     def look_back(self) -> None:
         """Find out which names occur in earlier labels; call it before the import is recorded."""
@@ -86,8 +89,11 @@ class ImportNumbers:
 
         Call it in the transaction that records them. Labels of other imports, which came after
         `look_back`, are taken into account; if these labels are never recorded, the number of
-        labels differs, and nobody believes the file.
+        labels differs, and nobody believes the file. The classes of each label are kept, too, by
+        its content.
         """
+        labels = list(labels)
+        self._note_classes(labels)
         if not self._before:
             return
         new = Counter(label.row.cell.task for label in labels if label.status == "new")
@@ -112,6 +118,16 @@ class ImportNumbers:
         if occurred is not None or labels != self._counted[task]:
             return occurred
         return self._before[task]
+
+    def _note_classes(self, labels: Iterable[AcceptedLabel]) -> None:
+        """Keep which classes each label shows."""
+        found = defaultdict[str, dict[str, bytes]](dict)
+        for label in labels:
+            cell = label.row.cell
+            if cell in self._classes:
+                found[cell.task][label.digest] = self._classes[cell]
+        for task, classes in found.items():
+            note_label_classes(self.project, self.tasks[task], classes)
 
     def numbers(self) -> dict[str, Numbers]:
         """What the labels of each task hold."""

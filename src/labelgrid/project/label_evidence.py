@@ -24,6 +24,7 @@ from labelgrid.project.class_order import (
 )
 from labelgrid.project.edge_evidence import BETTER, EdgeEvidence, OutlineFit
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.label_classes import classes_in, note_label_classes
 from labelgrid.project.plausibility import Summary, slope_agreement
 from labelgrid.project.relation_evidence import (
     RelationEvidence,
@@ -95,6 +96,7 @@ def gather_evidence(project: ProjectFolder, progress: Progress) -> LabelEvidence
     for image_id in sorted(rows):
         gathering.add_image(image_id, rows[image_id])
         progress.advance()
+    gathering.note_classes()
     return gathering.evidence()
 
 
@@ -114,6 +116,7 @@ class _Gathering:
         self.digests: dict[str, dict[Cell, str]] = defaultdict(dict)
         self.labels: dict[str, list[CellRow]] = defaultdict(list)
         self.unread: list[Cell] = []
+        self.classes: dict[str, dict[str, bytes]] = defaultdict(dict)
 
     def add_image(self, image_id: str, rows: Sequence[CellRow]) -> None:
         """Compare the labels of an image."""
@@ -143,9 +146,16 @@ class _Gathering:
 
     def _read(self, row: CellRow, labels: dict[str, LabelArray]) -> LabelArray:
         """Read a label and keep it with those of its image."""
-        label = read_stored_label(self.project, row, self.tasks[row.cell.task])
-        labels[row.cell.task] = label
+        task = self.tasks[row.cell.task]
+        label = read_stored_label(self.project, row, task)
+        labels[task.name] = label
+        self.classes[task.name][row.digest] = classes_in(task, label)
         return label
+
+    def note_classes(self) -> None:
+        """Keep which classes each label shows."""
+        for task, classes in self.classes.items():
+            note_label_classes(self.project, self.tasks[task], classes)
 
     def _contradictions(self) -> dict[Cell, Evidence]:
         """That labels contradict each other by a relation that holds for most."""

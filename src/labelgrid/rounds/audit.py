@@ -1,5 +1,6 @@
 """Ranks the labels of a project by how likely they are wrong, as a table and a picture."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from labelgrid.project.confirmed_labels import confirmed_paths
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_picture import write_picture
 from labelgrid.project.label_doubt import rank_by_doubt
-from labelgrid.project.label_evidence import gather_evidence
+from labelgrid.project.label_evidence import LabelEvidence, OfLabels, gather_evidence
+from labelgrid.project.label_losses import note_label_losses
 from labelgrid.spreadsheets import csv_text
 
 #: The files of the project with the result.
@@ -97,6 +99,7 @@ def audit(project: ProjectFolder, folds: int, progress: Progress, *, all: bool =
         from labelgrid.rounds.audit_folds import fold_evidence  # only with folds: loads torch
 
         sorts["model"], pictures = fold_evidence(project, folds, progress)
+        _note_losses(project, evidence, sorts["model"])
     confirmed = confirmed_paths(project)
     labels = []
     for task, rows in evidence.labels.items():
@@ -145,6 +148,17 @@ def _refuse(project: ProjectFolder, folds: int) -> None:
             where=str(project.folder),
             next_step="Import labels first.",
         )
+
+
+def _note_losses(project: ProjectFolder, found: LabelEvidence, of_model: OfLabels) -> None:
+    """Keep the losses of the labels, by which the page orders images."""
+    for task, rows in found.labels.items():
+        losses = {}
+        for row in rows:
+            if row.cell in of_model:
+                losses[row.digest] = math.exp(of_model[row.cell].value)
+        if losses:
+            note_label_losses(project, task, losses)
 
 
 def _table(labels: Sequence[AuditedLabel]) -> str:

@@ -3,10 +3,11 @@
 import csv
 import io
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 
 from labelgrid.errors import ProjectError, command
-from labelgrid.files import read_text
+from labelgrid.files import open_regular
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.confirmed_labels import confirmed_paths
 from labelgrid.project.folder import ProjectFolder
@@ -25,15 +26,22 @@ def suspects(project: ProjectFolder) -> list[AuditedLabel] | None:
     path = project.folder / TABLE
     if not path.is_file():
         return None
-    doubted = [label for label in _read(path, project) if label.doubt > 0]
+    doubted = _read(path, project)
     rows = project.store.find(Cell(label.image, label.task) for label in doubted)
     current = {row.path for row in rows.values() if row.path} - confirmed_paths(project)
     return [label for label in doubted if label.path in current]
 
 
 def _read(path: Path, project: ProjectFolder) -> list[AuditedLabel]:
+    """The doubted labels: the first lines of the table; the rest, which may be long, is not read.
+
+    Raises:
+        ProjectError: the table is damaged.
+    """
     try:
-        return [_label(row) for row in csv.DictReader(io.StringIO(read_text(path)))]
+        with io.TextIOWrapper(open_regular(path), "utf-8", newline="") as file:
+            labels = map(_label, csv.DictReader(file))
+            return list(takewhile(lambda label: label.doubt > 0, labels))
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise ProjectError(
             "The table of the audit is damaged.",

@@ -1,5 +1,6 @@
 """Collects what the page of the grid shows: a page of images with the states of their cells."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -7,8 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from labelgrid.api.project import Project
 from labelgrid.errors import UsageError
-from labelgrid.ledger.grid import STATE_NAMES
+from labelgrid.ledger.grid import STATE_NAMES, Cell
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage
+from labelgrid.project.label_filter import LabelFilter
+from labelgrid.rounds.audit import TABLE
 from labelgrid.web.pages import page_count
 
 #: The images of a page.
@@ -29,18 +32,24 @@ class GridQuery(BaseModel):
         "", max_length=9, description="The round that requested the cells; empty: any."
     )
     by: str = Field("", description="Who or what made the cells' labels; empty: any.")
+    shows: str = Field("", description="A class that the labels show, as TASK:CLASS; empty: any.")
+    suspect: bool = Field(False, description="Only labels that an audit doubts.")
     name: str = Field("", description="A part of the images' ids.")
-    order: str = Field("", description="changed, or a scored statistic; empty: by id.")
+    order: str = Field("", description="changed, loss/TASK, or a scored statistic; empty: by id.")
     page: int = Field(1, ge=1, le=MOST_PAGES, description="The number of the page.")
 
     def address(self, **changes: object) -> str:
         """The query of an address, with some values changed."""
+        return urlencode(self.values(**changes))
+
+    def values(self, **changes: object) -> dict[str, str]:
+        """What differs from the defaults, as an address has it, with some values changed."""
         values = {}
         for name, field in GridQuery.model_fields.items():
             value = changes.get(name, getattr(self, name))
             if value != field.default:
-                values[name] = value
-        return urlencode(values)
+                values[name] = str(value).lower() if value is True else str(value)
+        return values
 
     def filter(self) -> ImageFilter:
         """The images that it asks for.
@@ -63,6 +72,18 @@ class GridQuery(BaseModel):
             name=self.name,
         )
 
+    def labels(self, project: Project) -> LabelFilter:
+        """The labels that it asks for.
+
+        Raises:
+            ProjectError: the table of the audit is damaged.
+        """
+        among = None
+        if self.suspect:
+            suspects = project.suspects() or []
+            among = {Cell(label.image, label.task): label.path for label in suspects}
+        return LabelFilter(shows=self.shows, among=among)
+
 
 @dataclass(frozen=True, kw_only=True)
 class GridPage:
@@ -73,6 +94,8 @@ class GridPage:
         tasks: the names of all tasks.
         rounds: the numbers of all rounds.
         annotators: who or what made labels.
+        classes: the names of the classes of each task that has some.
+        is_audited: whether an audit has looked for suspects.
         orders: in which images can be listed.
         found: its images, and the number of all that match.
         pages: the number of pages.
@@ -83,6 +106,8 @@ class GridPage:
     tasks: list[str]
     rounds: list[int]
     annotators: list[str]
+    classes: dict[str, Sequence[str]]
+    is_audited: bool
     orders: list[str]
     found: ImagePage
     pages: int
@@ -94,15 +119,20 @@ def grid_page(project: Project, query: GridQuery) -> GridPage:
     wanted = query.filter()
     first = (query.page - 1) * COUNT
     seen = project.last_event()
-    found = project.image_page(wanted, order=query.order, first=first, count=COUNT)
+    found = project.image_page(
+        wanted, order=query.order, labels=query.labels(project), first=first, count=COUNT
+    )
     pages = page_count(found.total, COUNT)
     if query.page > pages:
         return grid_page(project, query.model_copy(update={"page": pages}))
+    tasks = project.tasks
     return GridPage(
         query=query,
-        tasks=list(project.tasks),
+        tasks=list(tasks),
         rounds=project.rounds(),
         annotators=project.annotators(),
+        classes={name: task.class_names for name, task in tasks.items() if task.class_names},
+        is_audited=(project.folder / TABLE).is_file(),
         orders=project.image_orders(),
         found=found,
         pages=pages,

@@ -114,7 +114,9 @@ def image_view(project: Project, query: ImageQuery, predictions: Predictions) ->
     cell = Cell(query.image, chosen)
     known = _known(project, cell, predictions)
     layers = {layer.key: layer for layer in known.layers}
-    before, after = project.neighbours(query.filter(), query.image, order=query.order)
+    before, after = project.neighbours(
+        query.filter(), query.image, order=query.order, labels=query.labels(project)
+    )
     return ImageView(
         image=image,
         cells=cells,

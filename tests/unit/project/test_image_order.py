@@ -5,7 +5,7 @@ import pytest
 
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.image_order import image_orders, ordered_names
+from labelgrid.project.image_order import image_orders, ordered_images
 from labelgrid.project.score_files import newest_scores, scores_file
 from labelgrid.score.table import Table, write_table
 from tests.support import Made
@@ -47,7 +47,7 @@ def scored(project: ProjectFolder, data: Made) -> ProjectFolder:
 def test_the_highest_values_of_the_newest_scores_are_first_and_unknown_ones_last(
     scored: ProjectFolder, data: Made, order: str, task: str, places: list[int]
 ) -> None:
-    names = ordered_names(scored, ImageFilter(task=task), order)
+    names = ordered_images(scored, ImageFilter(task=task), order).names
     assert names == [data.names[place] for place in places]
 
 

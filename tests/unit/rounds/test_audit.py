@@ -1,6 +1,7 @@
 """Laws of an audit: planted wrong labels come first, each is judged by a network that did not learn it, nothing else changes."""
 
 import csv
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,12 @@ from PIL import Image
 
 from labelgrid.drawings.label_sheet import SheetTask
 from labelgrid.errors import ProjectError, UsageError
-from labelgrid.ledger.grid import Cell
+from labelgrid.ledger.grid import Cell, State
 from labelgrid.progress import Progress, Silent
 from labelgrid.project import audit_sheet
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
+from labelgrid.project.label_losses import label_losses
 from labelgrid.rounds import audit_folds, fit, further_fits
 from labelgrid.rounds.audit import Audited, audit
 from labelgrid.train.plan import Plan
@@ -220,6 +222,12 @@ def test_a_killed_audit_resumes_and_finds_the_same_and_changes_nothing_of_the_ro
         with pytest.raises(Killed):
             losses(project, 2, Killing(3))
         assert losses(project, 2) == undisturbed
+        audited = audit(project, 2, Silent())
+        kept = label_losses(project, "semseg")
+        for row in project.store.cells(state=State.LABELLED):
+            assert kept[row.digest] == pytest.approx(math.exp(undisturbed[row.cell][0]))
+        for path in (audited.table, project.folder / "audit.png"):
+            path.unlink(missing_ok=True)
         further_fits.remove_folder(project.folder / audit_folds.FOLDER)
         assert snapshot(project) == before
 

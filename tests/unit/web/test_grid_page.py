@@ -6,7 +6,7 @@ from labelgrid import Project
 from labelgrid.errors import UsageError
 from labelgrid.ledger.grid import State
 from labelgrid.web.grid_page import GridQuery, grid_page
-from tests.pages import labelled_project
+from tests.pages import client_of, labelled_project
 
 
 def test_an_address_holds_what_differs_from_the_defaults():
@@ -44,6 +44,44 @@ def test_the_grid_and_the_neighbours_have_the_chosen_order(tmp_path):
         assert project.neighbours(wanted, "unknown", order="changed") == ("", "")
         with pytest.raises(UsageError, match="no order 'beauty'"):
             grid_page(project, GridQuery(order="beauty"))
+
+
+def test_the_grid_shows_the_images_whose_labels_show_a_class_or_are_suspect(tmp_path):
+    folder = labelled_project(tmp_path)
+    with Project.open(folder) as project:
+        everything = grid_page(project, GridQuery(state="labelled", task="semseg"))
+        assert everything.classes == {"semseg": project.tasks["semseg"].class_names}
+        query = GridQuery(shows="semseg:ball")
+        expected = []
+        for image in everything.found.images:
+            label = project.label(f"{image.image_id}:semseg")
+            if (label.value[label.valid] == 3).any():
+                expected.append(image.image_id)
+        page = grid_page(project, query)
+        shown = [image.image_id for image in page.found.images]
+        assert shown == expected and page.found.unread == 0
+        for place, image_id in enumerate(shown):
+            around = project.neighbours(query.filter(), image_id, labels=query.labels(project))
+            assert around == ("".join(shown[:place][-1:]), "".join(shown[place + 1 :][:1]))
+        assert not page.is_audited
+        assert grid_page(project, GridQuery(suspect=True)).found.total == 0
+        project.audit()
+        label = project.audit().labels[0]
+        line = f"{label.task},{label.image},1,0.5,odd,{label.path},"
+        table = f"task,image,place,doubt,reasons,path,confirmed\n{line}\n"
+        (folder / "audit.csv").write_text(table)
+        query = GridQuery(suspect=True, task=label.task)
+        page = grid_page(project, query)
+        assert [image.image_id for image in page.found.images] == [label.image]
+        assert page.is_audited and query.address() == f"task={label.task}&suspect=true"
+        project.confirm([f"{label.image}:{label.task}"])
+        assert grid_page(project, query).found.total == 0
+    with client_of(folder) as client:
+        found = client.get("/api/images", params={"shows": "semseg:ball"}).json()
+        assert [image["image"] for image in found["images"]] == expected
+        text = client.get("/grid?shows=semseg:ball&suspect=true").text
+        assert '<option value="semseg:ball" selected>ball</option>' in text
+        assert client.get("/grid?shows=semseg:bed").status_code == 400
 
 
 def test_pages_follow_one_another(tmp_path, monkeypatch):

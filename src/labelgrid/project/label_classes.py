@@ -1,0 +1,93 @@
+"""Keeps which classes each label of a project shows, by the content of the label's file.
+
+What reads all labels anyway notes it, so that nobody reads a hundred thousand files to find those
+with a class. Loads no torch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.files import digest_of
+from labelgrid.formats.codec import LabelArray
+from labelgrid.project.content_rows import WIDTH, hashes, read_rows, write_rows
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.tasks.task import TaskDef
+
+#: The project's folder with a file for each task.
+FOLDER = "label-classes"
+
+
+@dataclass(frozen=True)
+class LabelClasses:
+    """Which classes labels show.
+
+    Args:
+        names: of the classes, by their bits.
+        rows: uint8 [n, w], a row a label: its content hash, and a bit for each class.
+    """
+
+    names: tuple[str, ...]
+    rows: NDArray[np.uint8]
+
+    def known(self) -> set[str]:
+        """The content hashes of all labels that are known."""
+        return set(hashes(self.rows))
+
+    def showing(self, name: str) -> set[str]:
+        """The content hashes of the labels that show a class."""
+        place, bit = divmod(self.names.index(name), 8)
+        return set(hashes(self.rows[(self.rows[:, WIDTH + place] >> (7 - bit)) & 1 == 1]))
+
+
+def classes_in(task: TaskDef, label: LabelArray) -> bytes:
+    """The bits of the classes that a label shows; empty if labels of the task hold no classes."""
+    if not task.class_names:
+        return b""
+    overview = task.overview()
+    overview.add("", label)
+    return np.packbits(list(overview.names().values())).tobytes()
+
+
+def label_classes(project: ProjectFolder, task: TaskDef) -> LabelClasses:
+    """What is known of the labels of a task."""
+    names = task.class_names
+    width = WIDTH + -(-len(names) // 8)
+    head, rows = read_rows(_file(project, task))
+    known = head.get("names", [])
+    is_same = head.get("meaning") == _meaning(task) and known == list(names[: len(known)])
+    if not is_same or rows.shape[1] > width:
+        return LabelClasses(names, np.zeros((0, width), np.uint8))
+    return LabelClasses(names, np.pad(rows, ((0, 0), (0, width - rows.shape[1]))))
+
+
+def note_label_classes(project: ProjectFolder, task: TaskDef, found: Mapping[str, bytes]) -> None:
+    """Add what was found in labels of a task; a full disk stops nothing.
+
+    Args:
+        project: the project.
+        task: the task.
+        found: the bits of `classes_in`, by the content hashes of the labels' files.
+    """
+    if not task.class_names:
+        return
+    before = label_classes(project, task)
+    known = before.known()
+    added = {content: bits for content, bits in found.items() if content not in known}
+    if added:
+        head = {"meaning": _meaning(task), "names": task.class_names}
+        write_rows(_file(project, task), head, before.rows, added)
+
+
+def _file(project: ProjectFolder, task: TaskDef) -> Path:
+    return project.inside(f"{FOLDER}/{task.name}.bin")
+
+
+def _meaning(task: TaskDef) -> str:
+    """What the numbers in label files mean, apart from the list of classes, which may grow."""
+    options = task.options
+    values = {each.name: getattr(options, each.name) for each in fields(options)}
+    return digest_of(repr({**values, "classes": ()}).encode())

@@ -1,0 +1,47 @@
+"""Keeps the loss of labels by networks that did not learn them, as an audit measured it.
+
+Loads no torch.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from labelgrid.project.content_rows import WIDTH, hashes, read_rows, write_rows
+from labelgrid.project.folder import ProjectFolder
+
+#: The project's folder with a file for each task.
+FOLDER = "audit/losses"
+_TYPE = np.dtype("<f8")
+
+
+def note_label_losses(project: ProjectFolder, task: str, losses: Mapping[str, float]) -> None:
+    """Keep the losses of a task in place of earlier ones; a full disk stops nothing.
+
+    Args:
+        project: the project.
+        task: its name.
+        losses: the mean loss over a label's valid pixels, by the content hash of its file.
+    """
+    rows = np.zeros((0, WIDTH + _TYPE.itemsize), np.uint8)
+    added = {content: _TYPE.type(loss).tobytes() for content, loss in losses.items()}
+    write_rows(_file(project, task), {}, rows, added)
+
+
+def label_losses(project: ProjectFolder, task: str) -> dict[str, float]:
+    """The losses of a task by the content hashes of the labels' files; empty before an audit."""
+    _, rows = read_rows(_file(project, task))
+    if rows.shape[1] != WIDTH + _TYPE.itemsize:
+        return {}
+    losses = np.ascontiguousarray(rows[:, WIDTH:]).view(_TYPE)[:, 0]
+    return dict(zip(hashes(rows), losses.tolist(), strict=True))
+
+
+def has_losses(project: ProjectFolder, task: str) -> bool:
+    """Whether an audit measured losses of a task."""
+    return _file(project, task).is_file()
+
+
+def _file(project: ProjectFolder, task: str) -> Path:
+    return project.inside(f"{FOLDER}/{task}.bin")
