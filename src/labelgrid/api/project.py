@@ -879,6 +879,16 @@ class Project(ProjectContents):
 
         return suspects(self._project)
 
+    def suspect_paths(self) -> dict[Cell, str]:
+        """The paths of the labels that `suspects` lists, by cell; also of some that changed since.
+
+        Raises:
+            ProjectError: the audit's table is damaged.
+        """
+        from labelgrid.rounds.suspects import suspect_paths
+
+        return suspect_paths(self._project)
+
     def inside(self, relative: str) -> Path:
         """A path below the project's folder.
 

@@ -4,7 +4,7 @@ A page of a hundred thousand images is read as fast as one of a hundred: nothing
 it shows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -92,21 +92,70 @@ def names(connection: Connection, wanted: ImageFilter, *, newest: bool) -> list[
         changes = last.group_by(EVENTS.c.image_id).subquery()
         statement = statement.outerjoin(changes, changes.c.image_id == IMAGES.c.id)
         statement = statement.order_by(func.coalesce(changes.c.last, 0).desc())
-    return list(connection.scalars(statement.order_by(IMAGES.c.name)))
+    return [name for (name,) in _rows(connection, statement.order_by(IMAGES.c.name))]
 
 
 def labels(connection: Connection, wanted: ImageFilter) -> list[tuple[str, str]]:
     """The labels of the wanted task that match; see `Store.matching_labels`."""
+    statement = roster.restrict_to_splits(select(IMAGES.c.name, CELLS.c.digest), wanted.splits)
+    of_task = CELLS.c.task_id.in_(_chosen_tasks(connection, wanted))
+    return sorted(_rows(connection, _of_labels(statement, wanted).where(of_task)))
+
+
+def labels_of_images(
+    connection: Connection, wanted: ImageFilter, image_ids: Iterable[str]
+) -> list[tuple[str, str, str]]:
+    """The labels of these images that match; see `Store.labels_of_images`."""
+    columns = (IMAGES.c.name, CELLS.c.digest, CELLS.c.path, CELLS.c.task_id, IMAGES.c.removed)
+    statement = _of_labels(select(*columns), wanted)
+    if wanted.splits is not None:
+        statement = statement.where(IMAGES.c.split.in_(wanted.splits))
+    chosen = set(_chosen_tasks(connection, wanted))
+    found = []
+    for batch in roster.batches(image_ids):
+        # With conditions on tasks or on removed images, SQLite reads all that are not removed.
+        rows = _rows(connection, statement.where(IMAGES.c.name.in_(batch)))
+        for name, digest, path, task, is_removed in rows:
+            if task in chosen and not is_removed:
+                found.append((name, digest, path))
+    return sorted(found)
+
+
+def _of_labels(statement: Select[Any], wanted: ImageFilter) -> Select[Any]:
+    """Restrict a statement on images to labels that match, whatever their tasks and splits."""
+    joined = statement.join(CELLS, CELLS.c.image_id == IMAGES.c.id)
     if wanted.state not in (None, State.LABELLED):
-        return []
-    statement = select(IMAGES.c.name, CELLS.c.digest).join(CELLS, CELLS.c.image_id == IMAGES.c.id)
-    whole = _matching(connection, statement, replace(wanted, state=None, round=None, annotator=""))
+        return joined.where(false())
+    labelled = replace(wanted, state=State.LABELLED)
+    return _named(joined, wanted).where(*_conditions(labelled))
+
+
+def _named(statement: Select[Any], wanted: ImageFilter) -> Select[Any]:
+    """Restrict a statement to images with the wanted part in their ids."""
+    if not wanted.name:
+        return statement
+    return statement.where(IMAGES.c.name.icontains(wanted.name, autoescape=True))
+
+
+def _chosen_tasks(connection: Connection, wanted: ImageFilter) -> list[int]:
+    """The numbers of the wanted tasks.
+
+    Raises:
+        LedgerError: there is no such task.
+    """
     tasks = {task.name: number for number, task in roster.tasks(connection).items()}
-    conditions = _conditions(replace(wanted, state=State.LABELLED))
-    found = whole.where(CELLS.c.task_id == tasks[wanted.task], *conditions)
-    result = connection.execute(found.order_by(IMAGES.c.name))
+    if wanted.task and wanted.task not in tasks:
+        raise LedgerError(
+            f"There is no task '{wanted.task}'.", next_step=f"The tasks are: {', '.join(tasks)}."
+        )
+    return [tasks[wanted.task]] if wanted.task else list(tasks.values())
+
+
+def _rows(connection: Connection, statement: Select[Any]) -> list[Any]:
+    """The rows of a statement as the driver returns them: SQLAlchemy's take as long again."""
+    result = connection.execute(statement)
     assert result.cursor is not None
-    return list(result.cursor.fetchall())  # SQLAlchemy's own rows take as long again
+    return list(result.cursor.fetchall())
 
 
 def annotators(connection: Connection) -> list[str]:
@@ -162,15 +211,8 @@ def _listed(connection: Connection, statement: Select[Any]) -> list[ListedImage]
 
 def _matching(connection: Connection, statement: Select[Any], wanted: ImageFilter) -> Select[Any]:
     """Restrict a statement to the matching images."""
-    tasks = {task.name: number for number, task in roster.tasks(connection).items()}
-    if wanted.task and wanted.task not in tasks:
-        raise LedgerError(
-            f"There is no task '{wanted.task}'.", next_step=f"The tasks are: {', '.join(tasks)}."
-        )
-    chosen = [tasks[wanted.task]] if wanted.task else list(tasks.values())
-    statement = roster.restrict_to_splits(statement, wanted.splits)
-    if wanted.name:
-        statement = statement.where(IMAGES.c.name.icontains(wanted.name, autoescape=True))
+    chosen = _chosen_tasks(connection, wanted)
+    statement = _named(roster.restrict_to_splits(statement, wanted.splits), wanted)
     if wanted.state == State.MISSING:
         if wanted.round is not None or wanted.annotator:
             return statement.where(false())  # nobody has asked for a missing cell

@@ -184,6 +184,19 @@ class Store:
         with self._database.reading() as connection:
             return image_pages.labels(connection, wanted)
 
+    def labels_of_images(
+        self, wanted: ImageFilter, image_ids: Iterable[str]
+    ) -> list[tuple[str, str, str]]:
+        """The labels of these images that match: their images' ids, content hashes and paths.
+
+        They are ordered by the ids.
+
+        Raises:
+            LedgerError: there is no such task.
+        """
+        with self._database.reading() as connection:
+            return image_pages.labels_of_images(connection, wanted, image_ids)
+
     def listed_images(self, image_ids: Sequence[str]) -> list[ListedImage]:
         """Images with the states of their cells, in this order; unknown ones are left out."""
         with self._database.reading() as connection:

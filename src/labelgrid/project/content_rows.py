@@ -5,8 +5,11 @@ about something else, says nothing.
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from labelgrid.files import atomic_write, disk_errors, read_bytes
 
 #: The bytes of a content hash, with which each row begins.
 WIDTH = 16
+HASH = re.compile(f"[0-9a-f]{{{2 * WIDTH}}}")
 
 
 def read_rows(path: Path) -> tuple[dict[str, Any], NDArray[np.uint8]]:
@@ -51,7 +55,42 @@ def write_rows(
         temporary.write_bytes(b"".join([line.encode(), b"\n", rows.tobytes(), *parts]))
 
 
-def hashes(rows: NDArray[np.uint8]) -> list[str]:
-    """The content hashes of rows, as the ledger writes them."""
-    text = rows[:, :WIDTH].tobytes().hex()
-    return [text[start : start + 2 * WIDTH] for start in range(0, len(text), 2 * WIDTH)]
+@dataclass(frozen=True)
+class ContentRows:
+    """Rows, of which those of given label files are found at once.
+
+    Args:
+        rows: uint8 [n, w]; each begins with the hash of a content.
+    """
+
+    rows: NDArray[np.uint8]
+
+    @cached_property
+    def hashes(self) -> NDArray[np.uint64]:
+        """The hashes of the contents [n, 2]."""
+        return _halves(self.rows[:, :WIDTH].tobytes())
+
+    def places(self, contents: Sequence[str]) -> NDArray[np.intp]:
+        """The place of the row of each content hash; -1 of those without a row."""
+        found = np.full(len(contents), -1)
+        if not len(self.rows):
+            return found
+        wanted = _halves(_bytes_of(contents))
+        order = np.argsort(self.hashes[:, 0], kind="stable")
+        after = np.searchsorted(self.hashes[order, 0], wanted[:, 0])
+        places = order[np.minimum(after, len(order) - 1)]
+        return np.where((self.hashes[places] == wanted).all(1), places, found)
+
+
+def _halves(content: bytes) -> NDArray[np.uint64]:
+    return np.frombuffer(content, np.uint64).reshape(-1, WIDTH // 8)
+
+
+def _bytes_of(contents: Sequence[str]) -> bytes:
+    """The bytes of content hashes; zeros for what is none."""
+    with suppress(ValueError):
+        joined = bytes.fromhex("".join(contents))
+        if len(joined) == WIDTH * len(contents):
+            return joined
+    nothing = "0" * 2 * WIDTH
+    return bytes.fromhex("".join(each if HASH.fullmatch(each) else nothing for each in contents))

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from labelgrid.errors import UsageError
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.project.folder import ProjectFolder
@@ -51,8 +53,9 @@ def ordered_images(
     found = find_images(project, wanted, labels)
     if not order:
         return found
-    names = sorted(found.names, key=lambda image_id: -values.get(image_id, -math.inf))
-    return replace(found, names=names)
+    ranks = [-values.get(image_id, -math.inf) for image_id in found.names]
+    places = np.argsort(ranks, kind="stable").tolist()
+    return replace(found, names=[found.names[place] for place in places])
 
 
 def _last_changed_first(
@@ -87,15 +90,15 @@ def _values(project: ProjectFolder, wanted: ImageFilter, order: str) -> Mapping[
 
 def _losses(project: ProjectFolder, task: str) -> dict[str, float]:
     """The losses of a task's labels by image; a label that changed since has none."""
-    losses = label_losses(project, task)
     labels = project.store.matching_labels(ImageFilter(task=task))
-    return {image_id: losses[content] for image_id, content in labels if content in losses}
+    measured = label_losses(project, task, [content for _, content in labels])
+    losses = np.nan_to_num(measured, nan=-math.inf).tolist()
+    names = [image_id for image_id, _ in labels]
+    return dict(zip(names, losses, strict=True))
 
 
 def _scores(path: Path, statistic: str, task: str) -> dict[str, float]:
     """A statistic by image: of a task, or the largest; without those that are no number."""
-    import numpy as np
-
     from labelgrid.score.table import read_statistic
 
     table = read_statistic(path, statistic)

@@ -4,7 +4,7 @@ What reads all labels anyway notes it, so that nobody reads a hundred thousand f
 with a class. Loads no torch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from labelgrid.files import digest_of
 from labelgrid.formats.codec import LabelArray
-from labelgrid.project.content_rows import WIDTH, hashes, read_rows, write_rows
+from labelgrid.project.content_rows import WIDTH, ContentRows, read_rows, write_rows
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import TaskDef
 
@@ -27,20 +27,29 @@ class LabelClasses:
 
     Args:
         names: of the classes, by their bits.
-        rows: uint8 [n, w], a row a label: its content hash, and a bit for each class.
+        rows: a row a label, with a bit for each class.
     """
 
     names: tuple[str, ...]
-    rows: NDArray[np.uint8]
+    rows: ContentRows
 
-    def known(self) -> set[str]:
-        """The content hashes of all labels that are known."""
-        return set(hashes(self.rows))
+    def known(self, contents: Sequence[str]) -> NDArray[np.bool_]:
+        """Which labels are known [n], by the content hashes of their files."""
+        return self.rows.places(contents) >= 0
 
-    def showing(self, name: str) -> set[str]:
-        """The content hashes of the labels that show a class."""
+    def showing(self, name: str, contents: Sequence[str]) -> tuple[NDArray[np.bool_], int]:
+        """Which labels show a class [n], and how many are not known.
+
+        Args:
+            name: of the class.
+            contents: the content hashes of the labels' files.
+        """
+        places = self.rows.places(contents)
+        is_known = places >= 0
         place, bit = divmod(self.names.index(name), 8)
-        return set(hashes(self.rows[(self.rows[:, WIDTH + place] >> (7 - bit)) & 1 == 1]))
+        shown = np.zeros(len(contents), np.bool_)
+        shown[is_known] = self.rows.rows[places[is_known], WIDTH + place] >> (7 - bit) & 1
+        return shown, len(contents) - int(is_known.sum())
 
 
 def classes_in(task: TaskDef, label: LabelArray) -> bytes:
@@ -60,8 +69,9 @@ def label_classes(project: ProjectFolder, task: TaskDef) -> LabelClasses:
     known = head.get("names", [])
     is_same = head.get("meaning") == _meaning(task) and known == list(names[: len(known)])
     if not is_same or rows.shape[1] > width:
-        return LabelClasses(names, np.zeros((0, width), np.uint8))
-    return LabelClasses(names, np.pad(rows, ((0, 0), (0, width - rows.shape[1]))))
+        rows = np.zeros((0, width), np.uint8)
+    padded = np.pad(rows, ((0, 0), (0, width - rows.shape[1])))
+    return LabelClasses(names, ContentRows(padded))
 
 
 def note_label_classes(project: ProjectFolder, task: TaskDef, found: Mapping[str, bytes]) -> None:
@@ -75,11 +85,14 @@ def note_label_classes(project: ProjectFolder, task: TaskDef, found: Mapping[str
     if not task.class_names:
         return
     before = label_classes(project, task)
-    known = before.known()
-    added = {content: bits for content, bits in found.items() if content not in known}
+    known = before.known(list(found)).tolist()
+    added = {}
+    for (content, bits), is_known in zip(found.items(), known, strict=True):
+        if not is_known:
+            added[content] = bits
     if added:
         head = {"meaning": _meaning(task), "names": task.class_names}
-        write_rows(_file(project, task), head, before.rows, added)
+        write_rows(_file(project, task), head, before.rows.rows, added)
 
 
 def _file(project: ProjectFolder, task: TaskDef) -> Path:

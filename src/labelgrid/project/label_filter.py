@@ -3,15 +3,17 @@
 Loads no torch.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from labelgrid.errors import UsageError
-from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.grid import Cell
 from labelgrid.ledger.image_pages import ImageFilter
-from labelgrid.ledger.store import CellRow
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_classes import label_classes
+from labelgrid.tasks.task import TaskDef
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +47,6 @@ class MatchingImages:
     unread: int = 0
 
 
-@dataclass(frozen=True)
-class _Classes:
-    """What is known of the labels of a task: those that show a class, and all that are known."""
-
-    showing: Collection[str] = field(default_factory=set)
-    known: Collection[str] = field(default_factory=set)
-
-
 def find_images(project: ProjectFolder, wanted: ImageFilter, labels: LabelFilter) -> MatchingImages:
     """The images with a cell that matches both filters.
 
@@ -62,31 +56,24 @@ def find_images(project: ProjectFolder, wanted: ImageFilter, labels: LabelFilter
     """
     if labels.is_empty:
         return MatchingImages(project.store.matching_names(wanted))
-    task, classes = _classes(project, labels.shows)
-    if task:
-        if wanted.task not in ("", task):
-            return MatchingImages([])
-        wanted = replace(wanted, task=task)
-    if labels.among is not None:
-        rows = _rows_among(project, wanted, labels.among)
-        found = [(row.cell.image_id, row.digest) for row in rows]
-    else:
-        found = project.store.matching_labels(wanted)
-    if not task:
-        return MatchingImages(sorted({image_id for image_id, _ in found}))
-    names = [image_id for image_id, digest in found if digest in classes.showing]
-    unread = sum(digest not in classes.known for _, digest in found)
-    return MatchingImages(names, unread)
+    if not labels.shows:
+        found = _matching_labels(project, wanted, labels)
+        return MatchingImages(list(dict.fromkeys(image_id for image_id, _ in found)))
+    task, class_name = _class_of(project, labels.shows)
+    if wanted.task not in ("", task.name):
+        return MatchingImages([])
+    found = _matching_labels(project, replace(wanted, task=task.name), labels)
+    contents = [content for _, content in found]
+    shown, unread = label_classes(project, task).showing(class_name, contents)
+    return MatchingImages([found[place][0] for place in np.flatnonzero(shown).tolist()], unread)
 
 
-def _classes(project: ProjectFolder, shows: str) -> tuple[str, _Classes]:
-    """The task of a class, and what its labels show; an empty name without a class.
+def _class_of(project: ProjectFolder, shows: str) -> tuple[TaskDef, str]:
+    """The task of a class, and its name.
 
     Raises:
         UsageError: there is no such class.
     """
-    if not shows:
-        return "", _Classes()
     name, _, class_name = shows.partition(":")
     task = project.tasks().get(name)
     if task is None or class_name not in task.class_names:
@@ -94,29 +81,16 @@ def _classes(project: ProjectFolder, shows: str) -> tuple[str, _Classes]:
             f"There is no class '{shows:.80}'.",
             next_step="Name one as TASK:CLASS, such as semseg:wall.",
         )
-    labels = label_classes(project, task)
-    return name, _Classes(labels.showing(class_name), labels.known())
+    return task, class_name
 
 
-def _rows_among(
-    project: ProjectFolder, wanted: ImageFilter, among: Mapping[Cell, str]
-) -> list[CellRow]:
-    """The rows of those of these labels that are still there and match, ordered."""
-    store = project.store
-    rows = [row for row in store.find(among).values() if row.path and row.path == among[row.cell]]
-    rows = [row for row in rows if _matches(row, wanted)]
-    if wanted.splits is not None or wanted.name:
-        images = ImageFilter(splits=wanted.splits, name=wanted.name)
-        names = set(store.matching_names(images))
-        rows = [row for row in rows if row.cell.image_id in names]
-    return sorted(rows, key=lambda row: row.cell)
-
-
-def _matches(row: CellRow, wanted: ImageFilter) -> bool:
-    """Whether a label matches what is wanted of cells."""
-    return (
-        wanted.state in (None, State.LABELLED)
-        and wanted.task in ("", row.cell.task)
-        and wanted.round in (None, row.round)
-        and wanted.annotator in ("", row.annotator)
-    )
+def _matching_labels(
+    project: ProjectFolder, wanted: ImageFilter, labels: LabelFilter
+) -> list[tuple[str, str]]:
+    """The labels that match: the ids of their images, ordered, and their content hashes."""
+    if labels.among is None:
+        return project.store.matching_labels(wanted)
+    paths = set(labels.among.values())
+    image_ids = dict.fromkeys(cell.image_id for cell in labels.among)
+    rows = project.store.labels_of_images(wanted, image_ids)
+    return [(image_id, content) for image_id, content, path in rows if path in paths]

@@ -3,12 +3,13 @@
 Loads no torch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from labelgrid.project.content_rows import WIDTH, hashes, read_rows, write_rows
+from labelgrid.project.content_rows import WIDTH, ContentRows, read_rows, write_rows
 from labelgrid.project.folder import ProjectFolder
 
 #: The project's folder with a file for each task.
@@ -29,13 +30,21 @@ def note_label_losses(project: ProjectFolder, task: str, losses: Mapping[str, fl
     write_rows(_file(project, task), {}, rows, added)
 
 
-def label_losses(project: ProjectFolder, task: str) -> dict[str, float]:
-    """The losses of a task by the content hashes of the labels' files; empty before an audit."""
+def label_losses(project: ProjectFolder, task: str, contents: Sequence[str]) -> NDArray[np.float64]:
+    """The losses [n] of labels of a task; NaN where none was measured.
+
+    Args:
+        project: the project.
+        task: its name.
+        contents: the content hashes of the labels' files.
+    """
     _, rows = read_rows(_file(project, task))
-    if rows.shape[1] != WIDTH + _TYPE.itemsize:
-        return {}
-    losses = np.ascontiguousarray(rows[:, WIDTH:]).view(_TYPE)[:, 0]
-    return dict(zip(hashes(rows), losses.tolist(), strict=True))
+    losses = np.full(len(contents), np.nan)
+    if rows.shape[1] == WIDTH + _TYPE.itemsize:
+        places = ContentRows(rows).places(contents)
+        measured = np.ascontiguousarray(rows[:, WIDTH:]).view(_TYPE)[:, 0]
+        losses[places >= 0] = measured[places[places >= 0]]
+    return losses
 
 
 def has_losses(project: ProjectFolder, task: str) -> bool:

@@ -23,13 +23,30 @@ def suspects(project: ProjectFolder) -> list[AuditedLabel] | None:
     Raises:
         ProjectError: the table of the audit is damaged.
     """
+    doubted = _doubted(project)
+    if doubted is None:
+        return None
+    rows = project.store.find(Cell(label.image, label.task) for label in doubted)
+    current = {row.path for row in rows.values() if row.path}
+    return [label for label in doubted if label.path in current]
+
+
+def suspect_paths(project: ProjectFolder) -> dict[Cell, str]:
+    """The paths of the doubted labels by cell; some may be withdrawn or replaced since.
+
+    Raises:
+        ProjectError: the table of the audit is damaged.
+    """
+    return {Cell(label.image, label.task): label.path for label in _doubted(project) or []}
+
+
+def _doubted(project: ProjectFolder) -> list[AuditedLabel] | None:
+    """The doubted labels that nobody confirmed; None before the first audit."""
     path = project.folder / TABLE
     if not path.is_file():
         return None
-    doubted = _read(path, project)
-    rows = project.store.find(Cell(label.image, label.task) for label in doubted)
-    current = {row.path for row in rows.values() if row.path} - confirmed_paths(project)
-    return [label for label in doubted if label.path in current]
+    confirmed = confirmed_paths(project)
+    return [label for label in _read(path, project) if label.path not in confirmed]
 
 
 def _read(path: Path, project: ProjectFolder) -> list[AuditedLabel]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from labelgrid.api.project import Project
 from labelgrid.errors import UsageError
-from labelgrid.ledger.grid import STATE_NAMES, Cell
+from labelgrid.ledger.grid import STATE_NAMES
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage
 from labelgrid.project.label_filter import LabelFilter
 from labelgrid.rounds.audit import TABLE
@@ -78,10 +78,7 @@ class GridQuery(BaseModel):
         Raises:
             ProjectError: the table of the audit is damaged.
         """
-        among = None
-        if self.suspect:
-            suspects = project.suspects() or []
-            among = {Cell(label.image, label.task): label.path for label in suspects}
+        among = project.suspect_paths() if self.suspect else None
         return LabelFilter(shows=self.shows, among=among)
 
 

@@ -138,11 +138,13 @@ def test_images_are_ordered_by_the_loss_of_a_label_that_has_not_changed_since(
 ) -> None:
     first, second, third = data.names
     rows = {row.cell: row for row in labelled.store.cells(state=State.LABELLED)}
-    assert image_orders(labelled) == ["changed"] and label_losses(labelled, "depth") == {}
+    assert image_orders(labelled) == ["changed"]
     losses = {first: 0.5, second: 2.5, third: 1.5}
     by_content = {rows[Cell(name, "depth")].digest: loss for name, loss in losses.items()}
     note_label_losses(labelled, "depth", by_content)
-    assert label_losses(labelled, "depth") == by_content
+    contents = [*by_content, "", "0" * 32]
+    measured = label_losses(labelled, "depth", contents)
+    assert measured[:3].tolist() == [0.5, 2.5, 1.5] and np.isnan(measured[3:]).all()
     assert image_orders(labelled) == ["changed", "loss/depth"]
     ordered = ordered_images(labelled, ImageFilter(), "loss/depth").names
     assert ordered == [second, third, first]
