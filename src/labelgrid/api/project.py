@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.records import Fit
     from labelgrid.project.remove import Removed, Restored
     from labelgrid.project.task_change import Changed
-    from labelgrid.project.undo import Undone
+    from labelgrid.project.undo import NamedOperation, Undone
     from labelgrid.project.verify import Verified
     from labelgrid.report.write import WrittenReport
     from labelgrid.rounds.advise import Advised
@@ -838,20 +838,39 @@ class Project(ProjectContents):
 
         return restore(self._project, list(images), self._progress)
 
-    def undo(self, *, dry_run: bool = False) -> "Undone":
+    def undo(self, *, dry_run: bool = False, operation: int | None = None) -> "Undone":
         """Undo the last import, query, unlabel, cancel, request or skip, as a new operation.
 
         Nothing is deleted from the history. Called again, it undoes the operation before that.
 
         Args:
             dry_run: change nothing; say what would be undone.
+            operation: the number of the operation that must be the last one, as `log` tells it;
+                None: whichever is.
+
+        Raises:
+            LabelgridError: there is nothing to undo, or the last operation cannot be undone.
+            StateError: another operation is the last one.
+        """
+        from labelgrid.project.undo import undo
+
+        return undo(self._project, self._progress, dry_run=dry_run, operation=operation)
+
+    def last_undoable(self) -> "NamedOperation | None":
+        """The operation that `undo` would undo, in a few words; None if there is none."""
+        from labelgrid.project.undo import last_undoable
+
+        return last_undoable(self._project)
+
+    def foresee_undo(self) -> "Undone":
+        """What `undo` would do, without a try whether the ledger allows it, which may take long.
 
         Raises:
             LabelgridError: there is nothing to undo, or the last operation cannot be undone.
         """
-        from labelgrid.project.undo import undo
+        from labelgrid.project.undo import foresee_undo
 
-        return undo(self._project, self._progress, dry_run=dry_run)
+        return foresee_undo(self._project)
 
     def answers(self, round: int) -> dict[Cell, State]:
         """The states of the cells that a round requested; cancelled ones are left out."""

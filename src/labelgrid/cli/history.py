@@ -150,6 +150,10 @@ def undo(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be undone, and change nothing.")
     ] = False,
+    operation: Annotated[
+        int | None,
+        typer.Option(help="Undo only if this is the last operation, by its number in the log."),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Undo the last import, query, unlabel, cancel, request or skip, as a new operation.
@@ -157,7 +161,7 @@ def undo(
     Example: [bold]labelgrid undo flat --dry-run[/]
     """
     with open_project(folder) as project:
-        undone = project.undo(dry_run=dry_run)
+        undone = project.undo(dry_run=dry_run, operation=operation)
     if json:
         screen.print_json(undone.as_json())
     else:

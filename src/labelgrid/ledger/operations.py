@@ -109,9 +109,26 @@ def without_effect(connection: Connection) -> frozenset[int]:
 
 def last_in_effect(connection: Connection) -> OperationSummary | None:
     """The newest operation that was neither undone nor undid another one; with what it did."""
+    return next(iter(_summaries(connection, _last_in_effect(connection))), None)
+
+
+def last_name(connection: Connection) -> tuple[Operation, int] | None:
+    """The newest operation in effect, and the number of its events and those after it.
+
+    What it did is not read: that takes long for a large one.
+    """
+    row = connection.execute(_last_in_effect(connection)).one_or_none()
+    if row is None:
+        return None
+    operation = operation_of(*row)
+    newest = connection.scalar(select(func.max(EVENTS.c.id))) or 0
+    return operation, newest - last_event_before(connection, operation.id)
+
+
+def _last_in_effect(connection: Connection) -> Select[Any]:
+    """The newest operation that was neither undone nor undid another one."""
     rows = select(OPERATIONS).order_by(OPERATIONS.c.id.desc())
-    in_effect = rows.where(OPERATIONS.c.id.not_in(without_effect(connection)))
-    return next(iter(_summaries(connection, in_effect.limit(1))), None)
+    return rows.where(OPERATIONS.c.id.not_in(without_effect(connection))).limit(1)
 
 
 def newest(connection: Connection, count: int) -> list[OperationSummary]:

@@ -386,6 +386,14 @@ class Store:
         with self._database.reading() as connection:
             return operations.last_in_effect(connection)
 
+    def last_operation_name(self) -> tuple[Operation, int] | None:
+        """The operation of `last_operation`, and the number of its events and those after it.
+
+        It is found fast, whatever the operation did.
+        """
+        with self._database.reading() as connection:
+            return operations.last_name(connection)
+
     def keep(
         self, *, notes: Sequence[str] = (), images: Sequence[str] = (), round: int = 0
     ) -> None:

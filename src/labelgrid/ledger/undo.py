@@ -24,7 +24,7 @@ def undo(connection: Connection, number: int) -> None:
     """Undo an operation, which must be the last one in effect; see `Store.undo`."""
     last = operations.last_in_effect(connection)
     if last is None or last.operation.id != number:
-        raise LedgerError(
+        raise StateError(
             "Another command changed the ledger meanwhile.",
             next_step="Run the same command again.",
             unchanged=UNCHANGED,

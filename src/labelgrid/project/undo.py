@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from labelgrid.errors import ProjectError, command, note_unchanged
+from labelgrid.errors import ProjectError, StateError, command, note_unchanged
 from labelgrid.ledger.grid import State
 from labelgrid.ledger.store import Kept, Operation, OperationSummary
 from labelgrid.progress import Progress
@@ -27,6 +27,8 @@ INSTEAD = {
     "hold out": "Held-out images stay held out: some of their labels may be known.",
 }
 UNCHANGED = "Nothing was undone."
+#: The most events of an operation whose cells are counted to name it.
+MOST_COUNTED = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +75,53 @@ class Undone:
         return " ".join(lines)
 
 
+@dataclass(frozen=True)
+class NamedOperation:
+    """An operation that can be undone, and what it was in a few words."""
+
+    operation: Operation
+    text: str
+
+
+def last_undoable(project: ProjectFolder) -> NamedOperation | None:
+    """The operation that `undo` would undo, found fast; None if there is none that it undoes."""
+    found = project.store.last_operation_name()
+    if found is None or project.settings.oracle:
+        return None
+    operation, events = found
+    if operation.command not in UNDOABLE:
+        return None
+    last = project.store.last_operation() if events <= MOST_COUNTED else None
+    if last is None or last.operation != operation:
+        return NamedOperation(operation, f"{operation.command} ({operation.at})")
+    words = []
+    for (before, after), count in sorted(last.moves.items()):
+        cells = count_text(count, "cell")
+        words.append(f"{cells} from {before.name.lower()} to {after.name.lower()}")
+    return NamedOperation(operation, f"{operation.command} ({join_names(words)})")
+
+
 @note_unchanged(UNCHANGED)
-def undo(project: ProjectFolder, progress: Progress, *, dry_run: bool = False) -> Undone:
+def foresee_undo(project: ProjectFolder) -> Undone:
+    """What `undo` would undo, without trying whether the ledger allows it: that may take long.
+
+    Raises:
+        ProjectError: there is nothing to undo, or the operation cannot be undone.
+    """
+    last = _last(project)
+    kept = project.store.kept(last.operation)
+    _check_kind(project, last, kept)
+    return _undone(project, last, kept, dry_run=True)
+
+
+@note_unchanged(UNCHANGED)
+def undo(
+    project: ProjectFolder,
+    progress: Progress,
+    *,
+    dry_run: bool = False,
+    operation: int | None = None,
+) -> Undone:
     """Undo the last operation that is in effect, in one transaction.
 
     The files of labels stay where they are. The picks and previews of a query are removed after
@@ -84,18 +131,18 @@ def undo(project: ProjectFolder, progress: Progress, *, dry_run: bool = False) -
         project: the project.
         progress: reports each label that is read, of those that are labels again.
         dry_run: change nothing; say what would be undone, or why it would be refused.
+        operation: the number of the operation that must be the last one; None: whichever is.
 
     Raises:
         ProjectError: there is nothing to undo, or the operation cannot be undone.
+        StateError: another operation is the last one.
         LedgerError: the ledger has changed so that it cannot be undone any more.
         LabelError: labels that would be there again do not fit what their tasks declare today.
     """
     if not dry_run:
         _remove_undone_picks(project)  # of an undo that was killed
     store = project.store
-    last = store.last_operation()
-    if last is None:
-        raise ProjectError("There is nothing to undo.", where=str(project.folder))
+    last = _last(project, operation)
     kept = store.kept(last.operation)
     _check_kind(project, last, kept)
     try:
@@ -108,6 +155,33 @@ def undo(project: ProjectFolder, progress: Progress, *, dry_run: bool = False) -
         pass
     else:
         _remove_undone_picks(project)
+    return _undone(project, last, kept, dry_run=dry_run)
+
+
+def _last(project: ProjectFolder, operation: int | None = None) -> OperationSummary:
+    """The last operation in effect.
+
+    Raises:
+        ProjectError: there is none.
+        StateError: it has another number than `operation`.
+    """
+    last = project.store.last_operation()
+    if operation is not None and (last is None or last.operation.id != operation):
+        now = "nothing is left to undo"
+        if last:
+            now = f"the last one is {last.operation.id}: {last.operation.command or 'unnamed'}"
+        raise StateError(
+            f"Operation {operation} is not the last one any more: {now}.",
+            where=str(project.folder),
+            next_step="Look again at what would be undone.",
+        )
+    if last is None:
+        raise ProjectError("There is nothing to undo.", where=str(project.folder))
+    return last
+
+
+def _undone(project: ProjectFolder, last: OperationSummary, kept: Kept, *, dry_run: bool) -> Undone:
+    """The result of undoing an operation."""
     cells = Counter[State]()
     for (before, _), count in last.moves.items():
         cells[before] += count

@@ -24,6 +24,7 @@ from labelgrid.web import (
     picture_routes,
     review_pages,
     study_pages,
+    undo_routes,
 )
 from labelgrid.web.guard import Access, Guard
 from labelgrid.web.predictions import Predictions
@@ -76,6 +77,7 @@ def _project_routers(folder: Path) -> list[APIRouter]:
         review_pages.router(opened),
         api_routes.router(opened),
         change_routes.router(opened),
+        undo_routes.router(opened),
         job_routes.router(opened),
         job_forms.router(opened),
     ]

@@ -5,6 +5,7 @@ from typing import Any
 
 from labelgrid.api.project import Project
 from labelgrid.project.next_step import NextStep
+from labelgrid.project.undo import NamedOperation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,7 @@ class ProjectOverview:
         next_step: of the campaign.
         advice: the best purchase as a sentence; empty while it is too early to say.
         warnings: images that cannot be used, by id, with the reason.
+        undoable: what can be undone; None: nothing.
     """
 
     name: str
@@ -49,6 +51,7 @@ class ProjectOverview:
     next_step: NextStep
     advice: str
     warnings: dict[str, str]
+    undoable: NamedOperation | None
 
 
 def overview(project: Project) -> ProjectOverview:
@@ -74,4 +77,5 @@ def overview(project: Project) -> ProjectOverview:
         next_step=project.next_step(),
         advice=status["advice"],
         warnings=dict(status["set_aside"]),
+        undoable=project.last_undoable(),
     )

@@ -8,7 +8,6 @@ from fastapi.responses import HTMLResponse, Response
 
 from labelgrid.api.project import Project
 from labelgrid.web import jobs
-from labelgrid.web.changes import MOST
 from labelgrid.web.grid_page import GridQuery, grid_page
 from labelgrid.web.image_page import ImageQuery, image_view
 from labelgrid.web.overview_page import overview
@@ -16,7 +15,7 @@ from labelgrid.web.pages import render
 from labelgrid.web.predictions import Predictions
 
 #: How much a form has changed, of which the page then tells.
-Done = Annotated[int | None, Query(ge=0, le=MOST)]
+Done = Annotated[int | None, Query(ge=0)]
 
 
 def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter:
@@ -29,10 +28,11 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/", response_class=HTMLResponse)
-    def show_overview() -> Response:
+    def show_overview(done: Done = None) -> Response:
         with opened() as project:
             return render(
                 "overview.html.j2",
+                done=done,
                 view=overview(project),
                 job=jobs.active(project),
                 elsewhere=jobs.elsewhere(project),

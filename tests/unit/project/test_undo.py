@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import LabelError, LedgerError, ProjectError
+from labelgrid.errors import LabelError, LedgerError, ProjectError, StateError
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.progress import Silent
 from labelgrid.project.by_hand import request, skip
@@ -14,7 +14,7 @@ from labelgrid.project.import_labels import import_labels
 from labelgrid.project.remove import remove, restore
 from labelgrid.project.requests import open_requests
 from labelgrid.project.task_change import TaskChange, change_task
-from labelgrid.project.undo import INSTEAD, UNDOABLE, undo
+from labelgrid.project.undo import INSTEAD, UNDOABLE, foresee_undo, last_undoable, undo
 from labelgrid.project.verify import verify
 from tests.campaigns import Make, ask, cells_of, ledger, make_project, states
 from tests.support import Made
@@ -186,3 +186,23 @@ def test_a_label_that_no_longer_fits_its_task_does_not_come_back(
     with pytest.raises(LabelError, match="do not fit what the task declares today"):
         undo(project, Silent())
     assert seen(project) == before
+
+
+def test_the_last_operation_is_named_in_a_few_words(
+    project: ProjectFolder, answered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert last_undoable(project) is None  # what requested the cells has no name
+    import_labels(project, answered)
+    named = last_undoable(project)
+    assert named and named.text == "import (6 cells from requested to labelled)"
+    assert foresee_undo(project) == undo(project, Silent(), dry_run=True)
+    monkeypatch.setattr("labelgrid.project.undo.MOST_COUNTED", 5)
+    named = last_undoable(project)
+    assert named and named.text == f"import ({named.operation.at})"
+    number = named.operation.id
+    with pytest.raises(StateError, match=rf"the last one is {number}: import") as caught:
+        undo(project, Silent(), operation=number + 1)
+    assert caught.value.unchanged == "Nothing was undone."
+    assert undo(project, Silent(), operation=number).operation == named.operation
+    with pytest.raises(StateError, match="is not the last one any more"):
+        undo(project, Silent(), operation=number)

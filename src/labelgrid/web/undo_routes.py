@@ -1,0 +1,51 @@
+"""Undoes the last operation: a page that asks whether to, and the address behind its button."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import BaseModel, Field
+
+from labelgrid.api.project import Project
+from labelgrid.web.pages import render
+
+
+class UndoBody(BaseModel):
+    """What is to be undone."""
+
+    operation: int = Field(
+        ge=1, description="The operation that was seen as the last one; with another one: 409."
+    )
+
+
+def router(opened: Callable[[], Project]) -> APIRouter:
+    """The routes; `opened` opens the project."""
+    routes = APIRouter()
+
+    @routes.get("/undo", response_class=HTMLResponse, include_in_schema=False)
+    def show_undo() -> Response:
+        with opened() as project:
+            return render("undo.html.j2", undone=project.foresee_undo())
+
+    @routes.get("/api/undo", tags=["changes"])
+    def read_undo() -> dict[str, Any]:
+        """What would be undone, as `labelgrid undo --dry-run --json` prints it."""
+        with opened() as project:
+            return project.foresee_undo().as_json()
+
+    @routes.post("/api/undo", tags=["changes"])
+    def undo(body: UndoBody) -> dict[str, Any]:
+        """Undo the last operation, as a new one; again, the one before."""
+        with opened() as project:
+            return project.undo(operation=body.operation).as_json()
+
+    @routes.post("/api/undo-form", include_in_schema=False)
+    def undo_by_form(request: Request, form: Annotated[UndoBody, Form()]) -> Response:
+        """The same from a form of the page, without JavaScript."""
+        request.state.back = "/undo"  # where an error leads
+        with opened() as project:
+            undone = project.undo(operation=form.operation)
+        return RedirectResponse(f"/?done={sum(undone.cells.values())}", status_code=303)
+
+    return routes
