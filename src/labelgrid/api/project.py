@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.rounds.control import ControlComparison
     from labelgrid.rounds.derived_predictions import Derived
     from labelgrid.rounds.export_model import ExportedModel
+    from labelgrid.rounds.proposal import Proposal
     from labelgrid.rounds.query import QueryResult
     from labelgrid.rounds.relate import Related
     from labelgrid.rounds.round_times import RoundTimes
@@ -474,6 +475,8 @@ class Project(ProjectContents):
         audit: int = 0,
         control: str | float = 0.0,
         prelabels: bool = True,
+        save: Place | None = None,
+        picks: Place | None = None,
     ) -> "QueryResult":
         """Pick cells within the budget, mark them requested and close the round.
 
@@ -491,11 +494,31 @@ class Project(ProjectContents):
                 task; their missing labels are requested first of all, too.
             control: a share of the rest of the budget to spend on random cells, such as "20%".
             prelabels: write the model's predictions for the picks, for annotators.
+            save: keep the picks of a dry run in this file.
+            picks: such a file: request exactly these, if the pool has not changed since. Nothing
+                but `prelabels` is given beside it.
+
+        Raises:
+            StateError: the pool has changed since the picks of the file were chosen.
+            LabelgridError: nothing can be bought, or the scores are stale.
         """
-        from labelgrid.rounds.query import query
+        from labelgrid.rounds.query import query, request_kept
         from labelgrid.select.strategy import Budget
 
+        kept = optional_path(picks)
+        given = (budget is not None, strategy, dry_run, new, pairs, audit, save)
+        if kept and any(given):
+            raise UsageError(
+                "--picks requests what a dry run kept: only --no-prelabels goes with it.",
+                next_step="Leave the other options out.",
+            )
+        if save is not None and not dry_run:
+            raise UsageError(
+                "--save keeps the picks of a dry run.", next_step="Add --dry-run, or leave it out."
+            )
         with self._job() as progress:
+            if kept:
+                return request_kept(self._project, kept, progress, prelabels=prelabels)
             return query(
                 self._project,
                 None if budget is None else Budget(budget, unit),
@@ -507,7 +530,24 @@ class Project(ProjectContents):
                 audit=audit,
                 control=control,
                 prelabels=prelabels,
+                save=optional_path(save),
             )
+
+    def kept_picks(self, path: Place) -> "Proposal":
+        """The picks that a dry run of `query` kept with `save`, and what goes with them.
+
+        Raises:
+            ProjectError: it is no file of picks.
+        """
+        from labelgrid.rounds.proposal import read_proposal
+
+        return read_proposal(Path(path))
+
+    def is_current(self, picks: "Proposal") -> bool:
+        """Whether kept picks can be requested: no cell has changed since they were chosen."""
+        from labelgrid.rounds.proposal import is_current
+
+        return is_current(self._project, picks)
 
     def export(
         self,

@@ -165,13 +165,20 @@ def query(
     prelabels: Annotated[
         bool, typer.Option(help="Write the model's predictions for the picks.")
     ] = True,
+    save: Annotated[
+        Path | None, typer.Option(help="Keep the picks of a dry run in this file.", dir_okay=False)
+    ] = None,
+    picks: Annotated[
+        Path | None,
+        typer.Option(help="Request exactly the picks of such a file.", dir_okay=False),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Pick cells within the budget, mark them requested and close the round.
 
     Example: [bold]labelgrid query flat --budget 240 --strategy partal[/]
     """
-    if budget is None:
+    if budget is None and picks is None:
         from labelgrid.select.draws import need_budget
 
         need_budget(budget, pairs, audit)
@@ -186,6 +193,8 @@ def query(
             audit=audit,
             control=control,
             prelabels=prelabels,
+            save=save,
+            picks=picks,
         )
     if json:
         screen.print_json(result.as_json() | {"dry_run": dry_run})

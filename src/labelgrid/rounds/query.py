@@ -6,9 +6,10 @@ write previews.
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelgrid.errors import (
@@ -18,11 +19,11 @@ from labelgrid.errors import (
     ProjectError,
     command,
 )
-from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
+from labelgrid.ledger.grid import Grid, Pick, State, Unit
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.audited_cells import DRAWN_CELLS, cells_to_audit, note_audits
+from labelgrid.project.audited_cells import cells_to_audit
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.pairs import DRAWN_IMAGES, drawn_pairs, note_pairs, paired_tasks
+from labelgrid.project.pairs import drawn_pairs, paired_tasks
 from labelgrid.project.prices import apply_learned_costs
 from labelgrid.project.records import (
     PREVIEWS,
@@ -30,7 +31,6 @@ from labelgrid.project.records import (
     newest_fit,
     pending_previews,
     read_picks,
-    write_picks,
 )
 from labelgrid.project.unusable_images import find_unusable_images, images_without_files
 from labelgrid.recipes.resolve import hash_of, resolved_options
@@ -41,6 +41,16 @@ from labelgrid.rounds.choose import (
     explain_by_nearest,
     images_without_scores,
     pool_statistics,
+)
+from labelgrid.rounds.proposal import (
+    ASKED,
+    CARRIED,
+    DrawnOfSupplier,
+    Proposal,
+    check_current,
+    read_proposal,
+    request_proposal,
+    write_proposal,
 )
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
 from labelgrid.rounds.training_history import training_history
@@ -67,10 +77,6 @@ if TYPE_CHECKING:
 
 #: The strategy before there is a model.
 COLD = "random_images"
-#: The ledger's note of a round: the key of its query's calibration.
-ASKED = "asked/{}"
-#: The ledger's key of what earlier budgets left over, by unit.
-CARRIED = "carried"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +126,7 @@ def query(
     control: str | float = 0.0,
     prelabels: bool = True,
     pictures: bool | None = None,
+    save: Path | None = None,
 ) -> QueryResult:
     """Pick missing cells worth at most the budget, request them and close the round.
 
@@ -144,6 +151,7 @@ def query(
         control: the share of the rest of the budget that is spent on random cells.
         prelabels: write the model's prediction of each pick as a label file.
         pictures: write pictures of the first picks; None: as `prelabels`.
+        save: keep the picks in this file, for `request_kept`; not those that are requested already.
 
     Raises:
         LabelgridError: the budget buys nothing, or the scores are stale.
@@ -170,19 +178,20 @@ def query(
         choice = _choose_readable(job, pool, budget)
         _say_calibrated_anew(job, choice)
         choice = _explain(job, pool, choice)
+        proposal = _proposal(job, pool, choice, budget)
+        if save:
+            write_proposal(save, proposal)
         if not dry_run:
             announce_previews(project.round_folder(choice.round), previews)
-            _request(job, pool, choice, budget)
+            request_proposal(project, proposal, "Run the same command again.")
         result = QueryResult(
             round=choice.round,
             strategy=choice.strategy,
             picks=list(choice.picks),
             cost=choice.cost,
         )
-    if previews and not dry_run:
-        from labelgrid.rounds.previews import write_announced_previews
-
-        write_announced_previews(job.scorer, result.round, previews)
+    if not dry_run:
+        _write_previews(job, result.round, previews)
     return result
 
 
@@ -651,69 +660,73 @@ def _explain(job: _Query, pool: _Pool, choice: Choice) -> Choice:
     return replace(choice, picks=explain_by_nearest(choice.picks, features, pool.grid))
 
 
-def _request(job: _Query, pool: _Pool, choice: Choice, budget: Budget) -> None:
-    """Request the picks and close the round, in one transaction.
+def _proposal(job: _Query, pool: _Pool, choice: Choice, budget: Budget) -> Proposal:
+    """The picks, with what the ledger keeps of the query.
 
     Args:
         job: the query.
         pool: that the picks were chosen from.
         choice: the picks.
         budget: the query's own, without what earlier ones left over.
-
-    Raises:
-        ProjectError: another process has changed the pool meanwhile. Nothing was requested.
     """
-    project = job.project
-    key = job.key
-    with project.store.transaction("query"):
-        _check_unchanged(project, pool)
-        replaced = (key, ASKED.format(choice.round), CARRIED, DRAWN_IMAGES, DRAWN_CELLS)
-        project.store.keep(notes=replaced, round=choice.round)
-        project.store.put(key, dict(choice.calibration))
-        project.store.put(ASKED.format(choice.round), job.asked_note)
-        if choice.pairs:
-            note_pairs(project, choice.pairs, job.draws.tasks)
-        if choice.audited:
-            note_audits(project, choice.audited)
-        unspent = {**project.store.get(CARRIED, {}), budget.unit: choice.unspent}
-        project.store.put(CARRIED, unspent)
-        row = replace(
-            project.open_round(),
-            strategy=choice.strategy,
-            seed=choice.seed,
-            pool=pool.stamp,
-            budget=budget.amount,
-            unit=budget.unit,
-        )
-        write_picks(project.round_folder(choice.round), choice.picks)
-        moves = [_move(pick, choice.round) for pick in choice.picks]
-        project.store.close_round(row, moves)
-
-
-def _check_unchanged(project: ProjectFolder, pool: _Pool) -> None:
-    """Refuse to request picks if another process has changed the pool meanwhile.
-
-    Raises:
-        ProjectError: it has.
-    """
-    if project.store.pool_hash() != pool.stamp or project.round_number != pool.number:
-        raise ProjectError(
-            "Another command changed the pool while the picks were chosen.",
-            where=str(project.folder),
-            next_step="Run the same command again.",
-            unchanged="Nothing was requested.",
-        )
-
-
-def _move(pick: Pick, number: int) -> Move:
-    """The move that requests a pick."""
-    return Move(
-        cell=pick.cell,
-        to=State.REQUESTED,
-        round=number,
-        request_id=pick.request_id,
-        cost=pick.cost,
-        score=pick.score,
-        weight=pick.weight,
-        why=pick.why,
+    audited = []
+    for each in choice.audited:
+        drawn = DrawnOfSupplier(supplier=each.supplier, task=each.task, images=list(each.images))
+        audited.append(drawn)
+    return Proposal(
+        round=choice.round,
+        pool=pool.stamp,
+        strategy=choice.strategy,
+        seed=choice.seed,
+        budget=budget.amount,
+        unit=budget.unit,
+        unspent=choice.unspent,
+        picks=list(choice.picks),
+        key=job.key,
+        calibration=dict(choice.calibration),
+        asked=job.asked_note,
+        pairs=list(choice.pairs),
+        paired_tasks=list(job.draws.tasks),
+        audited=audited,
     )
+
+
+def request_kept(
+    project: ProjectFolder, path: Path, progress: Progress, *, prelabels: bool = True
+) -> QueryResult:
+    """Request exactly the picks that a dry run kept in a file, as its query would have done.
+
+    Args:
+        project: the project.
+        path: the file.
+        progress: receives the progress.
+        prelabels: as of `query`.
+
+    Raises:
+        ProjectError: it is no file of picks, or a training of the round is unfinished.
+        StateError: the pool has changed since the picks were chosen.
+    """
+    _refuse_unfinished_training(project)
+    proposal = read_proposal(path)
+    advice = "Choose picks again, with --dry-run."
+    check_current(project, proposal, advice)
+    job = _prepare(project, proposal.strategy, draws=RandomDraws(), progress=progress)
+    previews = job.previews(prelabels, prelabels)
+    _complete_earlier_previews(project, progress)
+    announce_previews(project.round_folder(proposal.round), previews)
+    request_proposal(project, proposal, advice)
+    _write_previews(job, proposal.round, previews)
+    return QueryResult(
+        round=proposal.round,
+        strategy=proposal.strategy,
+        picks=list(proposal.picks),
+        cost=proposal.cost,
+    )
+
+
+def _write_previews(job: _Query, number: int, previews: Sequence[str]) -> None:
+    """Write the previews that were announced, if there are some."""
+    if previews:
+        from labelgrid.rounds.previews import write_announced_previews
+
+        write_announced_previews(job.scorer, number, previews)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from labelgrid.api.project import Project
 from labelgrid.web import jobs
 from labelgrid.web.job_orders import ImportFile, order_of
+from labelgrid.web.kept_picks import request_picks
 
 
 class JobForm(BaseModel):
@@ -43,6 +44,12 @@ def router(opened: Callable[[], Project]) -> APIRouter:
         order = _order({"command": command, **form.model_dump()})
         with opened() as project:
             return _watch(jobs.start(project, order))
+
+    @routes.post("/request/{number}")
+    def request_by_form(request: Request, number: int) -> Response:
+        request.state.back = f"/jobs/{number}"
+        with opened() as project:
+            return _watch(request_picks(project, number))
 
     @routes.post("/stop/{number}")
     def stop_by_form(request: Request, number: int) -> Response:

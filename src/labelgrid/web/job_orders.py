@@ -17,6 +17,8 @@ from labelgrid.ledger.grid import Unit
 KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_-]*){1,5}")
 #: The files that can be sent to be imported, by the ends of their names.
 ENDS = (".zip", ".json", ".xml")
+#: The file of a job's folder with the picks of a dry run.
+PICKS = "picks.json"
 _BLOCK = 2**20
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -85,7 +87,8 @@ class QueryOrder(_Order):
         """As `_Order.words`."""
         words = ["--budget", f"{self.budget:.12g}", "--unit", self.unit]
         words += ["--new"] if self.new else []
-        return [*words, "--dry-run"] if self.dry_run else words
+        keep = ["--dry-run", "--save", str(folder.absolute() / PICKS)]
+        return [*words, *keep] if self.dry_run else words
 
 
 class ExportOrder(_Order):

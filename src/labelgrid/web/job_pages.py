@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from labelgrid.api.project import Project
 from labelgrid.web import jobs
+from labelgrid.web.kept_picks import picks_view
 from labelgrid.web.pages import render
 
 
@@ -29,7 +30,9 @@ def router(opened: Callable[[], Project]) -> APIRouter:
     @routes.get("/jobs/{number}", response_class=HTMLResponse)
     def show_job(number: int) -> Response:
         with opened() as project:
-            return render("job.html.j2", job=jobs.shown(project, number))
+            job = jobs.shown(project, number)
+            picks = None if job.is_active else picks_view(project, number)
+            return render("job.html.j2", job=job, picks=picks)
 
     @routes.get("/jobs/{number}/now", response_class=HTMLResponse)
     def show_part(number: int, brief: bool = False) -> Response:

@@ -10,6 +10,7 @@ from labelgrid.api.project import Project
 from labelgrid.results import replace_non_finite
 from labelgrid.web import jobs
 from labelgrid.web.job_orders import ImportFile, Order
+from labelgrid.web.kept_picks import request_picks
 
 
 def router(opened: Callable[[], Project]) -> APIRouter:
@@ -40,6 +41,15 @@ def router(opened: Callable[[], Project]) -> APIRouter:
         with opened() as project:
             order = ImportFile(file.filename or "", file.file)
             return asdict(jobs.shown(project, jobs.start(project, order)))
+
+    @routes.post("/jobs/{number}/request", status_code=201)
+    def request_found(number: int) -> dict[str, Any]:
+        """Start a job that requests exactly the picks that a dry run found; 409 if a cell changed.
+
+        A dry run is a job with `{"command": "query", "budget": 10, "dry_run": true}`.
+        """
+        with opened() as project:
+            return asdict(jobs.shown(project, request_picks(project, number)))
 
     @routes.post("/jobs/{number}/stop")
     def stop_job(number: int) -> dict[str, Any]:

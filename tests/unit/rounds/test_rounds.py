@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from labelgrid.config import parse, read_toml
-from labelgrid.errors import LabelgridError, ModelError, ProjectError, TrainingError
+from labelgrid.errors import LabelgridError, ModelError, ProjectError, StateError, TrainingError
 from labelgrid.ledger.grid import Cell, Move, State, TaskRow
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
@@ -321,7 +321,7 @@ def test_picks_from_a_pool_that_changed_meanwhile_are_not_requested(project, mon
 
     monkeypatch.setattr(query, "choose", meanwhile)
     with pytest.raises(
-        ProjectError, match=r"Another command changed the pool(.|\n)*Run the same command again"
+        StateError, match=r"Another command changed the pool(.|\n)*Run the same command again"
     ):
         query.query(project, Budget(5), Silent())
     assert not (project.round_folder(2) / "picks.json").exists() and not list(

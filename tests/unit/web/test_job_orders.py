@@ -29,7 +29,7 @@ def project(tmp_path_factory):
         ({"command": "score"}, []),
         (
             {"command": "query", "budget": "12.5", "unit": "cost", "dry_run": "true"},
-            ["--budget", "12.5", "--unit", "cost", "--dry-run"],
+            ["--budget", "12.5", "--unit", "cost", "--dry-run", "--save", "FOLDER/picks.json"],
         ),
         (
             {"command": "query", "budget": 1234567, "new": True},
@@ -41,7 +41,8 @@ def project(tmp_path_factory):
     ],
 )
 def test_an_order_is_the_words_of_its_command(project, tmp_path, values, words):
-    assert order_of(values).words(project, tmp_path) == words
+    expected = [word.replace("FOLDER", str(tmp_path)) for word in words]
+    assert order_of(values).words(project, tmp_path) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,105 @@
+"""Shows the picks of a dry run that a job made, and starts a job that requests exactly these."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from labelgrid.api.project import Project
+from labelgrid.errors import LedgerError, StateError
+from labelgrid.ledger.grid import Pick
+from labelgrid.rounds.proposal import Proposal
+from labelgrid.web import jobs
+from labelgrid.web.job_orders import PICKS
+
+#: The picks that a page shows.
+COUNT = 48
+
+
+@dataclass(frozen=True)
+class RequestOrder:
+    """Request the picks of a file."""
+
+    path: Path
+    command: Literal["query"] = "query"
+
+    def words(self, project: Project, folder: Path) -> list[str]:
+        """The arguments of the command, without the project's folder."""
+        del project, folder
+        return ["--picks", str(self.path)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PicksView:
+    """The picks of a dry run.
+
+    Args:
+        strategy: that picked.
+        picks: the first of them, best first.
+        counts: the number of all by task.
+        cost: of all.
+        is_current: whether they can be requested: no cell changed since.
+    """
+
+    strategy: str
+    picks: Sequence[Pick]
+    counts: Mapping[str, int]
+    cost: float
+    is_current: bool
+
+    @property
+    def total(self) -> int:
+        """The number of all picks."""
+        return sum(self.counts.values())
+
+
+def picks_view(project: Project, number: int) -> PicksView | None:
+    """The picks that a job found; None if it was no dry run, or found none.
+
+    Raises:
+        ProjectError: the file of the picks is damaged.
+    """
+    proposal = kept_picks(project, number)
+    if proposal is None:
+        return None
+    return PicksView(
+        strategy=proposal.strategy,
+        picks=proposal.picks[:COUNT],
+        counts=Counter(pick.cell.task for pick in proposal.picks),
+        cost=proposal.cost,
+        is_current=project.is_current(proposal),
+    )
+
+
+def request_picks(project: Project, number: int) -> int:
+    """Start a job that requests the picks that another one found; returns its number.
+
+    Raises:
+        LedgerError: that one found none.
+        StateError: a cell changed since, or another job goes on.
+    """
+    proposal = kept_picks(project, number)
+    if proposal is None:
+        raise LedgerError(f"Job {number} has found no picks.", unchanged="Nothing was requested.")
+    if not project.is_current(proposal):
+        raise StateError(
+            "A cell changed after these picks were chosen.",
+            next_step="Show the picks of the budget again.",
+            unchanged="Nothing was requested.",
+        )
+    return jobs.start(project, RequestOrder(_file(project, number)))
+
+
+def kept_picks(project: Project, number: int) -> Proposal | None:
+    """The picks of a job; None if it kept none.
+
+    Raises:
+        ProjectError: their file is damaged.
+    """
+    path = _file(project, number)
+    return project.kept_picks(path) if path.is_file() else None
+
+
+def _file(project: Project, number: int) -> Path:
+    return project.inside(f"{jobs.FOLDER}/{number:04d}/{PICKS}").absolute()
