@@ -24,9 +24,15 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project, which each test copies."""
+    return labelled_project(tmp_path_factory.mktemp("browsed"))
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return labelled_project(tmp_path)
+def folder(made: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(made, tmp_path / "flat")
 
 
 @pytest.fixture

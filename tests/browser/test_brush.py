@@ -62,6 +62,35 @@ def test_strokes_become_the_label(browser, address, folder):
     assert not page.faults
 
 
+def test_a_label_that_knows_some_classes_alone_stays_one_unless_all_are_drawn(
+    browser, address, folder
+):
+    cell = cell_in(folder, "labelled", "semseg")
+    with Project.open(folder) as project:
+        project.task("semseg", classes=["hat"])
+    page = open_brush(browser, address, cell)
+    hat = page.get_by_role("radio", name="hat")
+    expect(page.get_by_text("This label knows some classes alone")).to_be_visible()
+    expect(hat).to_be_disabled()
+    page.locator(".board").focus()
+    press(page, "5")
+    drag(page, (4, 10), (9, 10))
+    save(page)
+    with Project.open(folder) as project:
+        label = project.label(cell)
+        assert label.annotated.tolist() == [True] * 4 + [False] and label.value[10, 6] == 0
+    page.goto(f"{address}brush?cell={cell}")
+    page.get_by_label("all classes are drawn now").check()
+    expect(hat).to_be_enabled()
+    hat.check()
+    drag(page, (4, 10), (9, 10))
+    save(page)
+    with Project.open(folder) as project:
+        label = project.label(cell)
+        assert label.annotated is None and label.value[10, 6] == 4
+    assert not page.faults
+
+
 def test_an_area_is_filled_undone_and_filled_again(browser, address, folder):
     cell = cell_in(folder, "missing", "semseg")
     page = open_brush(browser, address, cell)

@@ -101,24 +101,25 @@ class CellContents:
 
         Returns:
             `value` [h, w, c] (classes or float32) and `valid` [h, w]; where not valid, a value
-            means nothing.
+            means nothing. `annotated` [classes]: which classes it knows; None: all.
 
         Raises:
             LedgerError: there is no such cell, or it has no label.
             LabelError: its file is missing, or has changed since its import.
         """
         from labelgrid.project.sources import dataset_of
-        from labelgrid.project.stored_labels import read_stored_label
+        from labelgrid.project.stored_labels import limit_to_known, read_stored_label
 
         row = self._labelled_row(cell)
         task = self.tasks[row.cell.task]
         oracle = self._project.settings.oracle
         if oracle is None:
-            return read_stored_label(self._project, row, task)
-        label = dataset_of(oracle).label(row.cell.image_id, task)
-        if label is None:
+            label = read_stored_label(self._project, row, task)
+            return limit_to_known(self._project.store, row, label, task)
+        found = dataset_of(oracle).label(row.cell.image_id, task)
+        if found is None:
             raise LedgerError("The data set has lost this label.", where=str(oracle.root))
-        return label
+        return found
 
     def other_labels(self, cell: str | Cell) -> "list[OtherLabel]":
         """What else is known of a cell's label: predicted, derived from others, or supplied.

@@ -8,7 +8,8 @@ from labelgrid.errors import LabelError, ProjectError, command
 from labelgrid.files import digest
 from labelgrid.formats.codec import LabelArray, check_digest
 from labelgrid.ledger.grid import ImageRow
-from labelgrid.ledger.store import CellRow
+from labelgrid.ledger.older_classes import complete_classes
+from labelgrid.ledger.store import CellRow, Store
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import TaskDef
@@ -26,6 +27,15 @@ def read_stored_label(project: ProjectFolder, row: CellRow, task: TaskDef) -> La
     check_digest(path, row.digest)
     with name_task_commands(project, task.name):
         return task.read(path)
+
+
+def limit_to_known(store: Store, row: CellRow, label: LabelArray, task: TaskDef) -> LabelArray:
+    """A label without the classes that were added to its task after it was made.
+
+    It says nothing about these, unless all labels were declared complete.
+    """
+    known = max(len(row.classes), complete_classes(store).get(task.name, 0))
+    return task.limit_classes(label, known) if row.classes else label
 
 
 def check_stored_label(

@@ -14,11 +14,11 @@ from pydantic import BaseModel, Field
 
 from labelgrid.api.project import Project
 from labelgrid.errors import UsageError
-from labelgrid.formats.codec import codec
+from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.formats.naming import label_name
-from labelgrid.ledger.grid import Cell
+from labelgrid.ledger.grid import Cell, State
 from labelgrid.web.changes import check_unchanged
-from labelgrid.web.drawings import drawn_label
+from labelgrid.web.drawings import drawn_label, knowing, known_names
 from labelgrid.web.guard import local_address
 from labelgrid.web.predictions import Predictions
 
@@ -44,6 +44,12 @@ class LabelForm(BaseModel):
     )
     seconds: float | None = Field(None, description="How long the label took.")
     annotator: str = Field("", description="Who made it.")
+    known: list[str] = Field(
+        default_factory=list,
+        description="The classes that a drawing knows, if others were not looked for; by default "
+        "those that the label knew which it replaces.",
+    )
+    complete: bool = Field(False, description="A drawing knows all classes of the task.")
     accept: bool = Field(False, description="Take it even if it looks wrong beside other labels.")
     back: str = Field("", max_length=2000, description="Where a browser is led; empty: nowhere.")
 
@@ -87,6 +93,7 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
         form.check()
         with opened() as project, TemporaryDirectory(prefix="labelgrid-") as folder:
             cell = project.cell(form.cell)
+            _check_seen(project, form)
             project.import_label(
                 cell,
                 _label(project, cell, form, Path(folder)),
@@ -98,16 +105,16 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
             return _answer(form.back, _state(project, cell))
 
     @routes.post("/drawings", response_class=Response)
-    def write_drawing(cell: Text, drawing: Annotated[UploadFile, File()]) -> Response:
+    def write_drawing(form: Annotated[LabelForm, File()]) -> Response:
         """A drawing as a file in the task's format; nothing is kept."""
         with opened() as project, TemporaryDirectory(prefix="labelgrid-") as folder:
-            drawn = project.cell(cell)
-            task = project.tasks[drawn.task]
+            cell = project.cell(form.cell)
+            task = project.tasks[cell.task]
             extension = codec(task.spec.codec).EXTENSIONS[0]
             path = Path(folder, f"label{extension}")
-            task.write(path, drawn_label(project, drawn, drawing.file.read()))
+            task.write(path, _drawing(project, cell, form))
             content = path.read_bytes()
-        name = quote(label_name(Path(drawn.image_id).name, extension, whole=False))
+        name = quote(label_name(Path(cell.image_id).name, extension, whole=False))
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
         return Response(content, media_type="application/octet-stream", headers=headers)
 
@@ -152,13 +159,31 @@ def _answer(back: str, values: dict[str, Any]) -> Response:
 def _label(project: Project, cell: Cell, form: LabelForm, folder: Path) -> Any:
     """The label that was sent: a file below a folder, or a function that returns it."""
     if form.drawing:
-        label = drawn_label(project, cell, form.drawing.file.read())
+        label = _drawing(project, cell, form)
         return lambda: label
     assert form.file
     path = folder / f"label{PurePosixPath(form.file.filename or '').suffix}"
     with path.open("xb") as copy:
         shutil.copyfileobj(form.file.file, copy)
     return path
+
+
+def _drawing(project: Project, cell: Cell, form: LabelForm) -> LabelArray:
+    """The drawing that was sent, with the classes that it knows.
+
+    Raises:
+        UsageError: there is none, or it shows a class that it does not know.
+    """
+    if form.drawing is None:
+        raise UsageError("There is no drawing.", unchanged="Nothing was changed.")
+    task = project.tasks[cell.task]
+    drawn = drawn_label(project, cell, form.drawing.file.read())
+    if form.complete:
+        return drawn
+    known = form.known or None
+    if known is None and project.listed_image(cell.image_id).states[task.name] == State.LABELLED:
+        known = known_names(task, project.label(cell))
+    return knowing(task, drawn, known)
 
 
 def _check_seen(project: Project, form: LabelForm) -> None:

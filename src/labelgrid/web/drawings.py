@@ -1,5 +1,8 @@
 """Turns labels into what a brush draws on, the numbers of regions, and drawings into labels."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +17,7 @@ from labelgrid.project.other_labels import OtherLabel
 from labelgrid.tasks.overview import BLACK, WHITE
 from labelgrid.tasks.pictures import palette
 from labelgrid.tasks.task import TaskDef
+from labelgrid.words import join_names
 
 #: The numbers of a drawing, as they are sent.
 NUMBERS = np.dtype("<i2")
@@ -104,3 +108,37 @@ def drawn_label(project: Project, cell: Cell, drawing: bytes) -> LabelArray:
             unchanged="Nothing was changed.",
         )
     return task.from_regions(regions)
+
+
+def known_names(task: TaskDef, label: LabelArray) -> list[str] | None:
+    """The classes that a label knows; the others were not annotated in it. None: all."""
+    if label.annotated is None:
+        return None
+    return [task.class_names[place] for place in np.flatnonzero(label.annotated).tolist()]
+
+
+def knowing(task: TaskDef, drawn: LabelArray, known: Sequence[str] | None) -> LabelArray:
+    """A drawing that knows some classes alone; None: all.
+
+    Raises:
+        UsageError: it shows another one, or there is no such class.
+    """
+    if known is None:
+        return drawn
+    names = np.array(task.class_names)
+    annotated = np.isin(names, known)
+    unknown = sorted(set(known) - set(task.class_names))
+    if unknown:
+        raise UsageError(
+            f"'{task.name}' has no class '{unknown[0]:.80}'.", unchanged="Nothing was changed."
+        )
+    shown = np.unique(drawn.value[drawn.valid])
+    strange = names[shown[~annotated[shown]]].tolist()
+    if strange:
+        raise UsageError(
+            f"The drawing shows {join_names(strange, 5)}, but the label knows other classes alone: "
+            f"{join_names(known, 5)}. Where else {strange[0]} is, it would not say.",
+            next_step="Erase it, or draw every class of the image and say so.",
+            unchanged="Nothing was changed.",
+        )
+    return replace(drawn, annotated=annotated)

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from labelgrid.api.project import Project
 from labelgrid.errors import LabelgridError, LedgerError
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.other_labels import OtherLabel
-from labelgrid.web.drawings import layer_regions
+from labelgrid.web.drawings import check_drawable, known_names, layer_regions
 from labelgrid.web.layers import LABEL, layer_of
 from labelgrid.web.pictures import (
     LARGE,
@@ -100,14 +100,23 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
     def show_regions(request: Request, image: str, task: str, layer: str = LABEL) -> Response:
         """A label to draw on, as `/picture/values`, but whole: int16, the number of each class.
 
-        -1 is where there is none.
+        -1 is where there is none. The line of JSON also has the names of the classes that the label
+        knows, `known`; null: all.
         """
         cell = Cell(image, task)
         with opened() as project:
             shown = layer_of(project, cell, layer, predictions)
-            key = layer_key("regions", project, cell, shown)
+            try:
+                check_drawable(project.tasks[task])
+                known = known_names(project.tasks[task], shown.read())
+            except LabelgridError as error:
+                return _unread(error)
+            key = picture_key(layer_key("regions", project, cell, shown), known)
             return _answer(
-                request, kept, key=key, draw=lambda: packed(layer_regions(project, cell, shown))
+                request,
+                kept,
+                key=key,
+                draw=lambda: packed(layer_regions(project, cell, shown), known=known),
             )
 
     @routes.get("/picture/uncertainty", response_class=Response)
@@ -129,10 +138,13 @@ def layer_key(picture: str, project: Project, cell: Cell, layer: OtherLabel) -> 
     return picture_key(picture, (cell, layer.key, layer.version), options)
 
 
-def packed(values: NDArray[Any]) -> bytes:
-    """An array, compressed: a line of JSON with its shape, then its numbers, little-endian."""
+def packed(values: NDArray[Any], known: Sequence[str] | None = None) -> bytes:
+    """An array, compressed: a line of JSON with its shape, then its numbers, little-endian.
+
+    The line also has the classes that a label knows.
+    """
     numbers = values.astype(values.dtype.newbyteorder("<")).tobytes()
-    head = json.dumps({"shape": values.shape})
+    head = json.dumps({"shape": values.shape, "known": known})
     return gzip.compress(f"{head}\n".encode() + numbers, compresslevel=1)
 
 
@@ -151,8 +163,13 @@ def _answer(
         try:
             picture = draw()
         except LabelgridError as error:
-            return Response(str(error), status_code=404, media_type="text/plain")
+            return _unread(error)
         kept.keep(key, picture)
     if picture.startswith(GZIP):
         headers["Content-Encoding"] = "gzip"
     return Response(picture, media_type=KINDS[picture[:2]], headers=headers)
+
+
+def _unread(error: LabelgridError) -> Response:
+    """Why there is no picture, as a text that scripts show."""
+    return Response(str(error), status_code=404, media_type="text/plain")

@@ -1,6 +1,7 @@
 """What a user hands in for a cell is checked as any import, and never overwrites a newer change."""
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from labelgrid import Project
 from tests.pages import cell_in, client_of, labelled_project, take_back
 from tests.projects import make_project
+from tests.support import CLASSES
 
 
 @pytest.fixture
@@ -158,3 +160,41 @@ def test_a_drawing_of_yes_and_no_becomes_the_label(tmp_path, task):
     with Project.open(folder) as project:
         label = project.label(cell)
     assert label.valid.all() and np.array_equal(label.value[..., 0], regions == 0)
+
+
+def test_a_drawing_keeps_the_classes_that_its_label_knows(folder):
+    cell = cell_in(folder, "labelled", "semseg")
+    with Project.open(folder) as project:
+        assert project.label(cell).annotated is None
+        project.task("semseg", classes=["hat"])
+        assert project.label(cell).annotated.tolist() == [True] * 4 + [False]
+    image, _, task = cell.rpartition(":")
+    form = {"cell": cell, "accept": "true"}
+    with client_of(folder) as client:
+        address = {"image": image, "task": task}
+        answer = client.get("/picture/regions", params=address)
+        assert json.loads(answer.content.partition(b"\n")[0])["known"] == list(CLASSES)
+        hat = drawing_of(folder, cell, 4)
+        before = history_of(folder, cell)
+        for known in ([], list(CLASSES)):
+            refused = client.post("/api/labels", data={**form, "known": known}, files=hat)
+            assert refused.status_code == 400 and "shows hat" in refused.json()["what"]
+        wrong = client.post("/api/labels", data={**form, "known": ["bed"]}, files=hat)
+        assert wrong.status_code == 400 and "no class 'bed'" in wrong.json()["what"]
+        assert history_of(folder, cell) == before
+        drawn = drawing_of(folder, cell, 1)
+        written = client.post("/api/drawings", data={"cell": cell}, files=drawn)
+        assert b"annotated" in written.content
+        assert client.post("/api/labels", data=form, files=drawn).status_code == 200
+        with Project.open(folder) as project:
+            assert project.label(cell).annotated.tolist() == [True] * 4 + [False]
+        few = {**form, "known": ["wall", "floor"]}
+        assert client.post("/api/labels", data=few, files=drawn).status_code == 200
+        with Project.open(folder) as project:
+            assert project.label(cell).annotated.tolist() == [True] * 2 + [False] * 3
+        whole = {**form, "complete": "true"}
+        assert client.post("/api/labels", data=whole, files=hat).status_code == 200
+        answer = client.get("/picture/regions", params=address)
+        assert json.loads(answer.content.partition(b"\n")[0])["known"] is None
+    with Project.open(folder) as project:
+        assert project.label(cell).annotated is None

@@ -17,6 +17,7 @@ const colours = new Map(palette.map((radio) => [Number(radio.value), pixelOf(rad
 const kept = `size ${cell.split(":").pop()}`; // the size of the brush, by task
 let seen = page.dataset.seen;
 let changed = false; // since it was saved
+let known = null; // the names of the classes that the drawing knows; null: all
 
 const drawing = new Drawing(width, height, ([left, top, right, bottom]) => {
   const part = new ImageData(right - left, bottom - top);
@@ -40,7 +41,7 @@ const region = () => Number(tools.elements.region.value);
 const radius = () => Number(tools.elements.size.value) / 2;
 
 function choose(radio) {
-  if (radio) radio.checked = true;
+  if (radio && !radio.disabled) radio.checked = true;
 }
 
 function resize(step) {
@@ -150,17 +151,34 @@ function tell(text, ...actions) {
 
 async function start() {
   const { value } = tools.elements.start;
+  known = null;
   try {
-    drawing.replace(value ? (await fetchArray(value, Int16Array)).numbers : null);
+    const layer = value ? await fetchArray(value, Int16Array) : { numbers: null, known: null };
+    drawing.replace(layer.numbers);
+    known = layer.known;
   } catch (error) {
     tell(`The drawing starts blank. ${error.message}`);
   }
+  limit();
   drawing.end();
+}
+
+/** The classes that may be drawn: those that the drawing knows, or all; null: all. */
+const drawable = () => (tools.elements.complete.checked ? null : known);
+
+/** Offers the classes that may be drawn alone. */
+function limit() {
+  const names = drawable();
+  document.getElementById("partial").hidden = known === null;
+  for (const radio of palette) radio.disabled = names !== null && radio.value >= 0 && !names.includes(radio.dataset.name);
+  if (palette.some((radio) => radio.checked && radio.disabled)) choose(palette.find((radio) => !radio.disabled));
 }
 
 function send(address, values) {
   const form = new FormData();
   for (const [name, value] of Object.entries({ cell, ...values })) form.append(name, value);
+  for (const name of drawable() ?? []) form.append("known", name);
+  if (drawable() === null) form.append("complete", true);
   form.append("drawing", new Blob([drawing.regions]), "drawing"); // browsers are little-endian
   return fetch(address, { method: "POST", body: form });
 }
@@ -232,6 +250,7 @@ tools.addEventListener("submit", (event) => {
   save({ seen });
 });
 tools.elements.size.addEventListener("input", showSize);
+tools.elements.complete.addEventListener("change", limit);
 window.addEventListener("beforeunload", (event) => { if (changed) event.preventDefault(); });
 window.addEventListener("resize", ACTIONS.fit);
 
