@@ -26,11 +26,16 @@ from _measure import check_limit, labelgrid, machine
 from PIL import Image
 
 from labelgrid import Project
-from labelgrid.files import digest
+from labelgrid.files import digest, digest_of
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.label_classes import note_label_classes
+from labelgrid.project.label_losses import note_label_losses
 
-TASKS = ("depth", "normals", "edges", "saliency", "near:kind=depth")
+TASKS = ("depth", "normals", "edges", "saliency")
+CLASSES = [f"class {number}" for number in range(40)]
+#: The labels that an audit doubts.
+SUSPECTS = 2000
 READERS = 20
 WRITERS = 4
 #: The MiB by which the server's memory may grow under load.
@@ -52,13 +57,17 @@ def limits(images: int) -> dict[str, float]:
         "grid?state=missing&task=edges&page=100": 0.3,
         "grid?state=labelled&split=train&name=9": 0.3,
         "grid?order=changed": 0.3,
+        "grid?shows=semseg:class+3": 0.3,
+        "grid?shows=semseg:class+3&split=train&name=9&page=20": 0.3,
+        "grid?order=loss/semseg": 0.3,
+        "grid?suspect=true&page=5": 0.3,
         f"image?image={image}": 0.2,
         f"picture/label?image={image}&task=depth": 0.2,
     }
 
 
 def make_project(place: Path, images: int) -> Path:
-    """A project of which one cell of five is labelled and one requested."""
+    """A project of which two cells of five are labelled and one requested."""
     names = [name_of(number) for number in range(images)]
     Image.fromarray(np.full((120, 160, 3), 90, np.uint8)).save(place / "picture.png")
     for name in names:
@@ -66,15 +75,40 @@ def make_project(place: Path, images: int) -> Path:
         path.parent.mkdir(exist_ok=True)
         path.symlink_to(place / "picture.png")
     (place / "list.txt").write_text("\n".join(names))
+    (place / "classes.txt").write_text("\n".join(CLASSES))
     folder = place / "grid"
-    with Project.create(folder, place / "list.txt", TASKS, holdout=100, check="none"):
+    tasks = (*TASKS, f"semseg:classes={place / 'classes.txt'}")
+    with Project.create(folder, place / "list.txt", tasks, holdout=100, check="none"):
         label = folder / "labels" / "depth.png"
         label.parent.mkdir(exist_ok=True)
         Image.fromarray(np.full((120, 160), 1500, np.uint16)).save(label)
     with ProjectFolder.open(folder) as opened:
         train = [row.image_id for row in opened.store.images(("train",))]
         opened.store.move(moves(train, digest(label)))
+        label_classes(opened, train)
     return folder
+
+
+def label_classes(project: ProjectFolder, names: list[str]) -> None:
+    """Give images class maps, of which it is known which classes they show, and some are doubted."""
+    task = project.tasks()["semseg"]
+    draw = random.Random(0)
+    contents = {name: digest_of(name.encode()) for name in names}
+    steps = []
+    lines = ["task,image,place,doubt,reasons,path,confirmed"]
+    for place, (name, content) in enumerate(contents.items()):
+        path = f"labels/semseg/{name}.{content[:8]}.png"
+        move = Move(
+            cell=Cell(name, "semseg"), to=State.LABELLED, path=path, digest=content, cost=1.0
+        )
+        steps.append(move)
+        lines.append(f"semseg,{name},{place + 1},{float(place < SUSPECTS)},odd,{path},")
+    project.store.move(steps)
+    shown = {content: draw.randbytes(len(CLASSES) // 8) for content in contents.values()}
+    note_label_classes(project, task, shown)
+    losses = {content: draw.random() for content in contents.values()}
+    note_label_losses(project, "semseg", losses)
+    (project.folder / "audit.csv").write_text("\n".join(lines))
 
 
 def moves(names: list[str], content: str) -> list[Move]:
@@ -223,7 +257,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--load", type=float, default=0, help="seconds of readers and writers")
     options = parser.parse_args(words)
     print(machine())
-    print(f"{options.images:,} images x {len(TASKS)} tasks")
+    print(f"{options.images:,} images x {len(TASKS) + 1} tasks")
     kept = True
     with tempfile.TemporaryDirectory() as name:
         folder = make_project(Path(name), options.images)
