@@ -11,8 +11,6 @@ from labelgrid.errors import LabelgridError, LedgerError
 from labelgrid.ledger.grid import Cell, Pick, Split
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
 from labelgrid.project.cell_table import StateName, each_cell
-from labelgrid.project.image_order import image_orders, ordered_images
-from labelgrid.project.label_filter import LabelFilter
 from labelgrid.words import count_text
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
@@ -20,6 +18,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from numpy.typing import NDArray
 
     from labelgrid.project.class_rows import ClassRow
+    from labelgrid.project.label_filter import LabelFilter, MatchingImages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +157,7 @@ class ProjectContents(CellContents):
         wanted: ImageFilter,
         *,
         order: str = "",
-        labels: LabelFilter | None = None,
+        labels: "LabelFilter | None" = None,
         first: int = 0,
         count: int = 60,
     ) -> ImagePage:
@@ -180,7 +179,7 @@ class ProjectContents(CellContents):
         store = self._project.store
         if not order and (labels is None or labels.is_empty):
             return store.image_page(wanted, first=first, count=count)
-        found = ordered_images(self._project, wanted, order, labels)
+        found = self._ordered(wanted, order, labels)
         listed = store.listed_images(found.names[first : first + count])
         return ImagePage(len(found.names), listed, found.unread)
 
@@ -190,7 +189,17 @@ class ProjectContents(CellContents):
         "loss/TASK" has the labels first on which networks of an audit that did not learn them have
         the largest loss, a statistic the images with the highest values in the newest scores.
         """
+        from labelgrid.project.image_order import image_orders
+
         return image_orders(self._project)
+
+    def _ordered(
+        self, wanted: ImageFilter, order: str, labels: "LabelFilter | None"
+    ) -> "MatchingImages":
+        """All images that match, in an order."""
+        from labelgrid.project.image_order import ordered_images
+
+        return ordered_images(self._project, wanted, order, labels)
 
     def annotators(self) -> list[str]:
         """Who or what made labels, in alphabetical order."""
@@ -214,7 +223,7 @@ class ProjectContents(CellContents):
         image_id: str,
         *,
         order: str = "",
-        labels: LabelFilter | None = None,
+        labels: "LabelFilter | None" = None,
     ) -> tuple[str, str]:
         """The matching images before and after this one, as ordered by `image_page`; "" for none.
 
@@ -222,7 +231,7 @@ class ProjectContents(CellContents):
         """
         if not order and (labels is None or labels.is_empty):
             return self._project.store.neighbours(wanted, image_id)
-        names = ordered_images(self._project, wanted, order, labels).names
+        names = self._ordered(wanted, order, labels).names
         if order and image_id not in names:
             return "", ""
         here = names.index(image_id) if order else bisect_left(names, image_id)

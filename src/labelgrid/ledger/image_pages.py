@@ -6,6 +6,7 @@ it shows.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, or_, select
@@ -15,6 +16,8 @@ from labelgrid.ledger import roster
 from labelgrid.ledger.grid import Split, State
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES
 
+#: Of a few images whether they are not removed; `~removed` would let SQLite read all that are not.
+_PRESENT = IMAGES.c.removed.is_distinct_from(True)
 _COLUMNS = (IMAGES.c.id, IMAGES.c.name, IMAGES.c.split, IMAGES.c.digest)
 
 
@@ -99,25 +102,24 @@ def labels(connection: Connection, wanted: ImageFilter) -> list[tuple[str, str]]
     """The labels of the wanted task that match; see `Store.matching_labels`."""
     statement = roster.restrict_to_splits(select(IMAGES.c.name, CELLS.c.digest), wanted.splits)
     of_task = CELLS.c.task_id.in_(_chosen_tasks(connection, wanted))
-    return sorted(_rows(connection, _of_labels(statement, wanted).where(of_task)))
+    rows = _rows(connection, _of_labels(statement, wanted).where(of_task))
+    return sorted(rows, key=itemgetter(0))
 
 
 def labels_of_images(
     connection: Connection, wanted: ImageFilter, image_ids: Iterable[str]
 ) -> list[tuple[str, str, str]]:
     """The labels of these images that match; see `Store.labels_of_images`."""
-    columns = (IMAGES.c.name, CELLS.c.digest, CELLS.c.path, CELLS.c.task_id, IMAGES.c.removed)
-    statement = _of_labels(select(*columns), wanted)
+    columns = (IMAGES.c.name, CELLS.c.digest, CELLS.c.path, CELLS.c.task_id)
+    statement = _of_labels(select(*columns), wanted).where(_PRESENT)
     if wanted.splits is not None:
         statement = statement.where(IMAGES.c.split.in_(wanted.splits))
     chosen = set(_chosen_tasks(connection, wanted))
     found = []
     for batch in roster.batches(image_ids):
-        # With conditions on tasks or on removed images, SQLite reads all that are not removed.
+        # With a condition on tasks, SQLite reads all labels of these.
         rows = _rows(connection, statement.where(IMAGES.c.name.in_(batch)))
-        for name, digest, path, task, is_removed in rows:
-            if task in chosen and not is_removed:
-                found.append((name, digest, path))
+        found += [(name, digest, path) for name, digest, path, task in rows if task in chosen]
     return sorted(found)
 
 
@@ -167,8 +169,8 @@ def listed_images(connection: Connection, image_ids: Sequence[str]) -> list[List
     """Images with the states of their cells, in this order; see `Store.listed_images`."""
     listed: dict[str, ListedImage] = {}
     for batch in roster.batches(image_ids):
-        named = select(*_COLUMNS).where(IMAGES.c.name.in_(batch))
-        for image in _listed(connection, roster.restrict_to_splits(named, None)):
+        named = select(*_COLUMNS).where(IMAGES.c.name.in_(batch), _PRESENT)
+        for image in _listed(connection, named):
             listed[image.image_id] = image
     return [listed[image_id] for image_id in image_ids if image_id in listed]
 

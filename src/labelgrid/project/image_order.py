@@ -53,8 +53,8 @@ def ordered_images(
     found = find_images(project, wanted, labels)
     if not order:
         return found
-    ranks = [-values.get(image_id, -math.inf) for image_id in found.names]
-    places = np.argsort(ranks, kind="stable").tolist()
+    ranks = np.array([values.get(image_id, -math.inf) for image_id in found.names])
+    places = np.argsort(-ranks, kind="stable").tolist()
     return replace(found, names=[found.names[place] for place in places])
 
 
