@@ -948,6 +948,12 @@ class Project(ProjectContents):
 
         return suspect_paths(self._project)
 
+    def suspect_cells(self, paths: Mapping[Cell, str]) -> list[Cell]:
+        """Those of some cells of `suspect_paths` whose labels have not changed since."""
+        from labelgrid.rounds.suspects import current_cells
+
+        return current_cells(self._project, paths)
+
     def inside(self, relative: str) -> Path:
         """A path below the project's folder.
 

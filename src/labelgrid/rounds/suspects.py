@@ -40,6 +40,12 @@ def suspect_paths(project: ProjectFolder) -> dict[Cell, str]:
     return {Cell(label.image, label.task): label.path for label in _doubted(project) or []}
 
 
+def current_cells(project: ProjectFolder, paths: Mapping[Cell, str]) -> list[Cell]:
+    """The cells whose labels still have these paths."""
+    rows = project.store.find(paths)
+    return [cell for cell, row in rows.items() if row.path == paths[cell]]
+
+
 def _doubted(project: ProjectFolder) -> list[AuditedLabel] | None:
     """The doubted labels that nobody confirmed; None before the first audit."""
     path = project.folder / TABLE

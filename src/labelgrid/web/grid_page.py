@@ -1,6 +1,7 @@
 """Collects what the page of the grid shows: a page of images with the states of their cells."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -8,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from labelgrid.api.project import Project
 from labelgrid.errors import UsageError
-from labelgrid.ledger.grid import STATE_NAMES
+from labelgrid.ledger.grid import STATE_NAMES, Cell
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage
 from labelgrid.project.label_filter import LabelFilter
 from labelgrid.rounds.audit import TABLE
@@ -96,6 +97,7 @@ class GridPage:
         orders: in which images can be listed.
         found: its images, and the number of all that match.
         pages: the number of pages.
+        suspects: the tasks of the suspects of each image, where suspects alone are shown.
         seen: the number of the newest event: who changes cells says what he saw.
     """
 
@@ -108,6 +110,7 @@ class GridPage:
     orders: list[str]
     found: ImagePage
     pages: int
+    suspects: Mapping[str, Sequence[str]]
     seen: int
 
 
@@ -116,9 +119,8 @@ def grid_page(project: Project, query: GridQuery) -> GridPage:
     wanted = query.filter()
     first = (query.page - 1) * COUNT
     seen = project.last_event()
-    found = project.image_page(
-        wanted, order=query.order, labels=query.labels(project), first=first, count=COUNT
-    )
+    labels = query.labels(project)
+    found = project.image_page(wanted, order=query.order, labels=labels, first=first, count=COUNT)
     pages = page_count(found.total, COUNT)
     if query.page > pages:
         return grid_page(project, query.model_copy(update={"page": pages}))
@@ -133,8 +135,21 @@ def grid_page(project: Project, query: GridQuery) -> GridPage:
         orders=project.image_orders(),
         found=found,
         pages=pages,
+        suspects=_suspects_on(project, found, labels.among or {}),
         seen=seen,
     )
+
+
+def _suspects_on(
+    project: Project, found: ImagePage, paths: Mapping[Cell, str]
+) -> dict[str, list[str]]:
+    """The tasks of the suspects of each image of a page; `paths` are those of all suspects."""
+    shown = {image.image_id for image in found.images}
+    here = {cell: path for cell, path in paths.items() if cell.image_id in shown}
+    tasks = defaultdict[str, list[str]](list)
+    for cell in project.suspect_cells(here):
+        tasks[cell.image_id].append(cell.task)
+    return tasks
 
 
 def _unknown(what: str, found: str, names: list[str]) -> UsageError:

@@ -73,6 +73,7 @@ def test_the_grid_shows_the_images_whose_labels_show_a_class_or_are_suspect(tmp_
         query = GridQuery(suspect=True, task=label.task)
         page = grid_page(project, query)
         assert [image.image_id for image in page.found.images] == [label.image]
+        assert page.suspects == {label.image: [label.task]}
         assert page.is_audited and query.address() == f"task={label.task}&suspect=true"
         project.confirm([f"{label.image}:{label.task}"])
         assert grid_page(project, query).found.total == 0
