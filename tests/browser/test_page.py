@@ -102,7 +102,7 @@ def pages_of(folder):
     """The address of each page."""
     image = cell_in(folder, "labelled").rpartition(":")[0]
     pages = ["", "grid", "classes", f"image?image={image}", f"brush?cell={image}:semseg"]
-    return [*pages, "jobs", "budget", "suspects", "round?number=1"]
+    return [*pages, "jobs", "budget", "suspects", "round?number=1", "undo"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
