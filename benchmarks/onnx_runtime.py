@@ -1,7 +1,9 @@
 """Compares ONNX Runtime with the networks it was given: differences by task, and time against torch.
 
 Each network has the width of the recipe `small`, three tasks, and known labels if it has two
-stages. The differences are the largest of 20 images of odd sizes, in parts of the largest value.
+stages. The differences are the largest of 20 images of odd sizes, in parts of the largest value,
+beside those of the network in double precision: with random weights, normals have almost no length
+before they are normalised.
 """
 
 import argparse
@@ -17,7 +19,7 @@ from _measure import check_limit, interleaved, machine
 from labelgrid.nets.network import example_output
 from labelgrid.rounds.export_model import IMAGES
 from labelgrid.rounds.exported_network import ExportedNetwork
-from labelgrid.rounds.onnx_file import TOLERANCE, differences, write_onnx
+from labelgrid.rounds.onnx_file import TIMES, TOLERANCE, differences, write_onnx
 from labelgrid.tasks.task import build_all
 
 
@@ -57,7 +59,9 @@ def measure(name: str, options: argparse.Namespace) -> bool:
         f"{task} {largest[task]:.1e} (rounding {rounding[task]:.1e})" for task in tasks
     )
     print(f"{name}: {told}; {ratio:.2f} x torch's time, without known labels")
-    return check_limit(f"{name}: largest difference", max(largest.values()), TOLERANCE, "")
+    allowed = [max(TOLERANCE, TIMES * rounding[task]) for task in tasks]
+    most = max(found / limit for found, limit in zip(largest.values(), allowed, strict=True))
+    return check_limit(f"{name}: the largest difference, of what is allowed", most, 1.0)
 
 
 def slowdown(exported: ExportedNetwork, path: Path, options: argparse.Namespace) -> float:

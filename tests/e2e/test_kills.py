@@ -96,7 +96,8 @@ def lasting(project: Path) -> dict[str, Any]:
         name = path.relative_to(project).as_posix()
         if path.name == "log.jsonl":
             found[name] = [
-                json.loads(line) | {"seconds": 0} for line in path.read_text().splitlines()
+                json.loads(line) | {"seconds": 0, "waited": 0}
+                for line in path.read_text().splitlines()
             ]
         elif path.suffix == ".ckpt":
             found[name] = "its weights are known by their stamp, in the ledger"

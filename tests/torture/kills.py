@@ -45,7 +45,8 @@ def content(room: Path) -> Content:
             found[str(name)] = repr(databases.content(path)).replace(str(room), "ROOM")
         elif path.name == "log.jsonl":
             found[str(name)] = [
-                json.loads(line) | {"seconds": 0} for line in path.read_text().splitlines()
+                json.loads(line) | {"seconds": 0, "waited": 0}
+                for line in path.read_text().splitlines()
             ]
         elif path.name == "runs.json":
             found[str(name)] = "how the runs of the last call ended"
