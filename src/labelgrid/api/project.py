@@ -3,7 +3,7 @@
 The command line stands on it: each method does the work of the command of its name.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -469,6 +469,7 @@ class Project(ProjectContents):
         unit: Unit = "labels",
         *,
         strategy: str = "",
+        tasks: Sequence[str] = (),
         dry_run: bool = False,
         new: bool = False,
         pairs: int = 0,
@@ -486,6 +487,7 @@ class Project(ProjectContents):
             budget: how much to spend; None: what `pairs` and `audit` take.
             unit: "labels", "images" (all missing labels of one) or "cost".
             strategy: replaces the project's strategy.
+            tasks: the tasks whose cells may be picked; empty: all.
             dry_run: return the picks and request nothing.
             new: request further cells while the last ones are unanswered.
             pairs: the number of training images to draw at random; first of all, their missing
@@ -524,6 +526,7 @@ class Project(ProjectContents):
                 None if budget is None else Budget(budget, unit),
                 progress,
                 strategy=strategy,
+                tasks=tasks,
                 dry_run=dry_run,
                 new=new,
                 pairs=pairs,

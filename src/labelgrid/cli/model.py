@@ -141,6 +141,10 @@ def query(
         Unit, typer.Option(help="Labels, images (all missing labels of one) or cost.")
     ] = Unit.labels,
     strategy: Strategy = "",
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option("--task", metavar="TASK", help="Pick cells of this task only. Repeatable."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the picks and request nothing.")
     ] = False,
@@ -187,6 +191,7 @@ def query(
             budget,
             unit.value,
             strategy=strategy,
+            tasks=tasks or (),
             dry_run=dry_run,
             new=new,
             pairs=pairs,

@@ -216,6 +216,7 @@ class Grid:
         state: int8 [n, t], values of `State`.
         cost: float64 [t], the cost of one label of each task.
         left_out: bool [n, t], cells that must not be picked though they are missing; None: none.
+        asked: the tasks whose cells may be picked; None: all.
 
     Example:
         >>> import numpy as np
@@ -236,12 +237,24 @@ class Grid:
     state: "NDArray[np.int8]"
     cost: "NDArray[np.float64]"
     left_out: "NDArray[np.bool_] | None" = None
+    asked: Collection[str] | None = None
 
     @property
     def eligible(self) -> "NDArray[np.bool_]":
         """Bool [n, t]: the cells that may be picked."""
+        import numpy as np
+
         missing = self.state == State.MISSING
-        return missing if self.left_out is None else missing & ~self.left_out
+        if self.left_out is not None:
+            missing = missing & ~self.left_out
+        if self.asked is not None:
+            missing = missing & np.array([task in self.asked for task in self.tasks], np.bool_)
+        return missing
+
+    @property
+    def image_labels(self) -> int:
+        """The labels that an image is worth in a budget of images: one of each asked task."""
+        return len(self.tasks) if self.asked is None else len(self.asked)
 
     @property
     def bought(self) -> "NDArray[np.bool_]":
@@ -267,6 +280,7 @@ class Grid:
             state=self.state[rows],
             cost=self.cost,
             left_out=None if self.left_out is None else self.left_out[rows],
+            asked=self.asked,
         )
 
     def cell(self, row: int, column: int) -> Cell:

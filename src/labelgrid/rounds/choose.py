@@ -145,7 +145,7 @@ def choose(
         picks.append(complete)
     unspent = 0.0
     if len(picks) < int(grid.eligible.sum()):
-        unspent = _unspent(budget, picks, strategy, len(grid.tasks))
+        unspent = _unspent(budget, picks, strategy, grid.image_labels)
     if unspent:
         progress.say(
             f"Not spent: {unspent:g} of {budget.amount:g} {budget.unit}; no further pick of "
@@ -164,7 +164,7 @@ def choose(
 def _nothing_to_buy(budget: Budget, name: str, grid: Grid) -> NothingToBuyError:
     dearest = grid.cost.max()
     least = {
-        "labels": f"An image has up to {len(grid.tasks)} labels; ask for at least that many.",
+        "labels": f"An image has up to {grid.image_labels} labels; ask for at least that many.",
         "images": "Ask for at least 1.",
         "cost": f"The most expensive label costs {dearest:g}, an image at most "
         f"{grid.cost.sum():g}.",

@@ -35,6 +35,7 @@ from labelgrid.project.records import (
 from labelgrid.project.unusable_images import find_unusable_images, images_without_files
 from labelgrid.recipes.resolve import hash_of, resolved_options
 from labelgrid.relations.bound import BoundRelation
+from labelgrid.rounds.asked_tasks import check_asked_tasks, used_up_text
 from labelgrid.rounds.choose import (
     Choice,
     choose,
@@ -119,6 +120,7 @@ def query(
     progress: Progress,
     *,
     strategy: str = "",
+    tasks: Sequence[str] = (),
     dry_run: bool = False,
     new: bool = False,
     pairs: int = 0,
@@ -142,6 +144,7 @@ def query(
         budget: the most that the picks may take; None: what the pairs and the audits take.
         progress: receives the progress.
         strategy: replaces the strategy of the settings.
+        tasks: the tasks whose cells may be picked; empty: all.
         dry_run: request and write nothing; show what the query would do.
         new: request further cells even if the query repeats the last one.
         pairs: the number of training images to draw at random, of which the missing labels of all
@@ -158,10 +161,11 @@ def query(
     """
     _refuse_unfinished_training(project)
     draws = _random_draws(project, pairs, audit, control)
+    check_asked_tasks(project, tasks, draws)
     if budget is None:
         draws = replace(draws, alone=True)
         budget = _budget_of_draws(project, draws)
-    job = _prepare(project, strategy, draws=draws, progress=progress)
+    job = replace(_prepare(project, strategy, draws=draws, progress=progress), tasks=tuple(tasks))
     previews = job.previews(prelabels, prelabels if pictures is None else pictures)
     if not dry_run:
         _complete_earlier_previews(project, progress)
@@ -177,6 +181,7 @@ def query(
         pool = _pool(job, budget)
         choice = _choose_readable(job, pool, budget)
         _say_calibrated_anew(job, choice)
+        _say_used_up(job, pool, choice)
         choice = _explain(job, pool, choice)
         proposal = _proposal(job, pool, choice, budget)
         if save:
@@ -261,6 +266,7 @@ class _Query:
         scores: of the model; None: there is no model.
         draws: what is drawn at random beside.
         progress: receives the progress.
+        tasks: whose cells may be picked; empty: all.
     """
 
     project: ProjectFolder
@@ -270,6 +276,7 @@ class _Query:
     scores: RoundScores | None
     draws: RandomDraws
     progress: Progress
+    tasks: Sequence[str] = ()
 
     @cached_property
     def scorer(self) -> "PoolScorer":
@@ -294,9 +301,12 @@ class _Query:
     def asked_note(self) -> str:
         """The ledger's note of what the query asks for beside a budget."""
         draws = self.draws
+        key = self.key
+        if self.tasks:
+            key += f"/tasks {sorted({*self.tasks})}"
         if draws == RandomDraws():
-            return self.key
-        note = f"{self.key}/{draws.pairs} pairs of {list(draws.tasks)}/control {draws.control}"
+            return key
+        note = f"{key}/{draws.pairs} pairs of {list(draws.tasks)}/control {draws.control}"
         if draws.audit:
             note += f"/audit {draws.audit}"
         return f"{note}/alone" if draws.alone else note
@@ -444,6 +454,8 @@ def _pool(job: _Query, budget: Budget) -> _Pool:
         grid = apply_learned_costs(project, grid, job.progress)
     if job.relations:
         grid = leave_out_following(grid, job.relations, project.settings.seed)
+    if job.tasks:
+        grid = replace(grid, asked=frozenset(job.tasks))
     check_budget(budget, grid)
     if job.name != job.asked:
         job.progress.say(
@@ -635,6 +647,13 @@ def _say_calibrated_anew(job: _Query, choice: Choice) -> None:
             f"these, changed since round {numbers[-1]}. They do not compare with those of earlier "
             "rounds."
         )
+
+
+def _say_used_up(job: _Query, pool: _Pool, choice: Choice) -> None:
+    """Say so if the picks leave nothing to pick of some tasks only."""
+    text = used_up_text(choice.picks, pool.grid)
+    if text:
+        job.progress.say(text)
 
 
 # Requesting

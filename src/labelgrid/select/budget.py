@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from labelgrid.errors import LabelgridError, PluginError
 from labelgrid.ledger.grid import Grid, Pick, State, Unit
 from labelgrid.select.strategy import Budget
-from labelgrid.words import count_text
+from labelgrid.words import count_text, join_names
 
 Floats = NDArray[np.float64]
 #: Tolerance for rounding when costs are summed: relative to the budget, at least absolute.
@@ -87,7 +87,7 @@ def _used_amount(
     if budget_unit == "images":
         if pick_unit == "images":
             return len({pick.cell.image_id for pick in picks})
-        return len(picks) / len(grid.tasks)
+        return len(picks) / grid.image_labels
     prices = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
     total = 0.0
     for pick in picks:
@@ -148,8 +148,9 @@ def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
         )
     if not grid.eligible.any():
         states, again = _not_in_pool(grid)
+        lacked = f"a label of {join_names(sorted(grid.asked))}" if grid.asked else "a label"
         raise LabelgridError(
-            f"The pool is empty: no image to train on lacks a label{states}{aside}.",
+            f"The pool is empty: no image to train on lacks {lacked}{states}{aside}.",
             next_step=f"{advice}{again}Add images or tasks with `labelgrid add`.",
             unchanged="Nothing was requested.",
         )
@@ -207,7 +208,7 @@ def cell_costs(grid: Grid, budget: Budget) -> tuple[Floats, float]:
     if budget.unit == "cost":
         price = grid.cost
     elif budget.unit == "images":
-        amount *= len(grid.tasks)
+        amount *= grid.image_labels
     costs = np.where(grid.eligible, price, np.inf)
     return costs.ravel(), amount
 
