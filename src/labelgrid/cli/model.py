@@ -212,12 +212,16 @@ def query(
 def _show_picks(result: "QueryResult", dry_run: bool) -> None:
     """Print the first picks, and how many labels of each task they are."""
     first = result.picks[:SHOWN]
+    scored = any(pick.score is not None for pick in first)
+    columns = ["image", "task", *(["score"] if scored else []), "why"]
     rows = []
     for pick in first:
-        score = "" if pick.score is None else pick.score
-        rows.append([pick.cell.image_id, pick.cell.task, score, pick.why])
+        row: list[str | float] = [pick.cell.image_id, pick.cell.task]
+        if scored:
+            row.append("" if pick.score is None else pick.score)
+        rows.append([*row, pick.why])
     title = f"Picks: the first {len(first)} of {len(result.picks):,}"
-    screen.print_table(title, ["image", "task", "score", "why"], rows)
+    screen.print_table(title, columns, rows)
     if result.repeated:
         verb = "already requested"
     elif dry_run:

@@ -140,7 +140,7 @@ class Pick:
 
     Args:
         cell: the cell.
-        score: of the strategy; None if no strategy picked the cell.
+        score: of the strategy; None if no strategy picked the cell, or by random draws only.
         weight: of its label in training.
         why: the reason, in words.
         cost: of its label.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_fit
-from labelgrid.select.draws import CONTROL
+from labelgrid.select.draws import CONTROL, is_pick
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 
 
@@ -52,7 +52,7 @@ def chosen_labels(project: ProjectFolder) -> ChosenLabels:
             continue
         if request.why == CONTROL:
             control.append(row.cell)
-        elif request.score is not None and request.round >= first:
+        elif is_pick(request) and request.round >= first:
             picks[row.cell] = strategies.get(request.round, "")
     return ChosenLabels(picks=picks, control=control)
 

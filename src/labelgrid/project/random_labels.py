@@ -11,7 +11,7 @@ from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.pairs import drawn_pairs
 from labelgrid.relations.agreement import FEWEST
-from labelgrid.select.draws import CONTROL, SuppliedCells
+from labelgrid.select.draws import CONTROL, SuppliedCells, is_pick
 from labelgrid.streams import image_key
 
 #: Labels are measured on at most so many images, and so many pixels if these are many.
@@ -43,7 +43,7 @@ class RandomLabels:
         """The cells that strategies picked, ever."""
         cells = set()
         for event in self.project.store.events():
-            if event.move.to == State.REQUESTED and event.move.score is not None:
+            if event.move.to == State.REQUESTED and is_pick(event.move):
                 cells.add(event.move.cell)
         return cells
 

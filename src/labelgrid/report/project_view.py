@@ -20,6 +20,7 @@ from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.report.content import Picture, PoolUncertainty, RoundPicks, ShownPick
 from labelgrid.report.uncertainty import ScoredRound, mean_normalised
+from labelgrid.rounds.choose import scores_are_values
 from labelgrid.score.table import read_table
 from labelgrid.tasks.pictures import colour_map, jpeg
 
@@ -117,7 +118,7 @@ def _has_scores_of_value(project: ProjectFolder, number: int) -> bool:
         if row.number == number:
             with suppress(LabelgridError):  # a strategy that is only where queries are made
                 strategy = build_plugin("strategies", PluginChoice(row.strategy, {}))
-                return bool(getattr(strategy, "valued", True))
+                return scores_are_values(strategy)
     return True
 
 

@@ -56,9 +56,9 @@ def used_up_text(picks: Collection[Pick], grid: Grid) -> str:
     columns = {task: column for column, task in enumerate(grid.tasks)}
     for pick in picks:
         left[columns[pick.cell.task]] -= 1
-    done = np.flatnonzero((before > 0) & (left == 0))
-    rest = np.flatnonzero(left > 0)
-    if not len(done) or not len(rest):
+    done = np.flatnonzero((before > 0) & (left == 0)).tolist()
+    rest = np.flatnonzero(left > 0).tolist()
+    if not done or not rest:
         return ""
     names = join_names([grid.tasks[column] for column in done])
     others = [f"{left[column]:,} of {grid.tasks[column]}" for column in rest]

@@ -132,11 +132,13 @@ def choose(
         raise _nothing_to_buy(budget, name, grid)
     check_picks(name, selection.picks, grid=grid, budget=budget, unit=strategy.unit)
     costs = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
+    valued = scores_are_values(strategy)
     picks = []
     explained = zip(selection.picks, explain_picks(selection, grid), strict=True)
     for pick, (terms, explanation) in explained:
         complete = replace(
             pick,
+            score=pick.score if valued else None,
             cost=costs[pick.cell.task],
             request_id=request_id(number, pick.cell),
             terms=terms,
@@ -159,6 +161,14 @@ def choose(
         unspent=unspent,
         seed=pool.seed,
     )
+
+
+def scores_are_values(strategy: Strategy) -> bool:
+    """Whether a strategy's scores are values, not the order of random draws only.
+
+    It says so by an attribute `valued`; without one, they are.
+    """
+    return bool(getattr(strategy, "valued", True))
 
 
 def _nothing_to_buy(budget: Budget, name: str, grid: Grid) -> NothingToBuyError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from labelgrid.errors import LabelgridError, UsageError
-from labelgrid.ledger.grid import Grid, Pick, State, request_id
+from labelgrid.ledger.grid import Grid, Move, Pick, State, request_id
 from labelgrid.select.budget import buy, cell_costs, payable_amount
 from labelgrid.select.parts import draw_cells
 from labelgrid.select.strategy import Budget
@@ -20,6 +20,14 @@ from labelgrid.words import count_text, join_names
 PAIR = "random (pair)"
 AUDIT = "random (audit)"
 CONTROL = "random (control)"
+
+
+def is_pick(request: Move) -> bool:
+    """Whether a strategy picked the cell of a request, be it at random.
+
+    Requests by hand and of held-out images are outside the rounds: theirs is 0.
+    """
+    return request.round > 0 and request.why not in (PAIR, AUDIT, CONTROL)
 
 
 @dataclass(frozen=True, kw_only=True)

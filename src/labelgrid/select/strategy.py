@@ -137,6 +137,9 @@ class Strategy(Protocol):
     of the network with its initial weights: the pretrained encoder's features. Other strategies are
     replaced by random images then.
 
+    A strategy whose scores are only the order of random draws has an attribute `valued = False`:
+    its picks have no score then, so that nobody takes a draw for a value.
+
     A strategy that relies on options of its statistics, or of terms that these read, has them in an
     attribute `expects`, by folder and name: `{"statistics": {"dropout": {"measure": "entropy"}}}`.
     A recipe with other options is refused. Options of statistics are used where the recipe names

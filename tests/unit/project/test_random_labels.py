@@ -30,8 +30,8 @@ def training(project: ProjectFolder) -> list[str]:
 def label(
     project: ProjectFolder, cells: list[Cell], *, score: float | None = None, why: str = ""
 ) -> None:
-    """Label cells that were asked for."""
-    number = project.open_round().number
+    """Label cells that were asked for: with neither score nor reason, by hand."""
+    number = project.open_round().number if why or score is not None else 0
     for to, path in ((State.REQUESTED, ""), (State.LABELLED, "a.png")):
         moves = []
         for cell in cells:

@@ -23,9 +23,12 @@ def picks(*cells: tuple[str, str], score: float = 1.0) -> list[Pick]:
     return [Pick(cell=Cell(*cell), score=score) for cell in cells]
 
 
-def chosen(picked: list[Pick], budget: Budget):
+def chosen(picked: list[Pick], budget: Budget, *, valued: bool = True):
     class Fixed:
         needs, unit = frozenset[str](), "cells"
+
+        def __init__(self) -> None:
+            self.valued = valued
 
         def select(self, pool: PoolView, budget: Budget) -> Selection:
             return Selection(picks=picked)
@@ -74,6 +77,12 @@ def test_allowed_picks_are_costed_and_recorded() -> None:
         ("b", "normals", 3.0),
         ("a", "depth", 1.0),
     ]
+
+
+@pytest.mark.parametrize(("valued", "score"), [(False, None), (True, 1.0)])
+def test_picks_of_random_draws_have_no_score(valued: bool, score: float | None) -> None:
+    found = chosen(picks(("b", "normals")), Budget(1), valued=valued)
+    assert [pick.score for pick in found.picks] == [score]
 
 
 def test_choosing_loads_no_torch() -> None:

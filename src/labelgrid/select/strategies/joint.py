@@ -46,6 +46,7 @@ class Joint:
     """
 
     options: Options
+    valued: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset()
     unit: ClassVar[Literal["cells"]] = "cells"
 
@@ -66,9 +67,10 @@ class Joint:
         orders = _orders(grid, pool.seed, self.options.images)
         columns = random_order(len(grid.tasks), pool.seed, "tasks")
         queues = {column: iter(orders[column].tolist()) for column in columns}
+        whys = _reasons(grid, self.options.images)
         chosen = []
         for row, column, value in _buy(market, queues, payable_amount(amount)):
-            chosen.append((row * len(grid.tasks) + column, value, "gains most for its cost"))
+            chosen.append((row * len(grid.tasks) + column, value, whys[row]))
         return Selection(picks=grid.cell_picks(chosen))
 
 
@@ -94,6 +96,14 @@ def _reached_shares(grid: Grid, shares: Floats) -> Floats:
         given = grid.bought[:, [column]] * shares[column]
         reached = np.maximum(reached, given)
     return reached
+
+
+def _reasons(grid: Grid, images: str) -> list[str]:
+    """Why a cell of each row is picked: images are drawn at random, or have labels already."""
+    if images == "separate":
+        return ["random image of this task"] * len(grid.images)
+    begun = grid.bought.any(1)
+    return np.where(begun, "completes an image", "random image").tolist()
 
 
 def _orders(grid: Grid, seed: int, images: str) -> list[NDArray[np.intp]]:

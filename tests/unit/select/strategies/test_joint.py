@@ -12,7 +12,10 @@ from tests.contracts.planted import Planted
 from tests.contracts.strategy_laws import grid_of
 
 #: What `test_declared.py` compares with.
-DECLARED = [{"unit": "cells", "whys": "gains most for its cost"}]
+DECLARED = [
+    {"unit": "cells", "whys": "completes an image|random image"},
+    {"options": {"images": "separate"}, "unit": "cells", "whys": "random image of this task"},
+]
 
 
 def made(n=60, taken=()):
