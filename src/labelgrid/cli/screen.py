@@ -337,5 +337,5 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
         numbers = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
         drawn.add_column(_shown(column), justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(_shown(f"{v:.4g}" if isinstance(v, float) else str(v)) for v in row))
+        drawn.add_row(*(_shown(f"{v:z.4g}" if isinstance(v, float) else str(v)) for v in row))
     (out if out.is_terminal else Console(width=WIDE)).print(drawn)

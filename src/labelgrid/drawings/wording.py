@@ -10,13 +10,13 @@ def number(value: float) -> str:
     """A number rounded for reading; "–" for NaN and infinity.
 
     Example:
-        >>> number(0.123456), number(12345.5), number(1234.0), number(float("nan"))
-        ('0.1235', '12,345.5', '1,234', '–')
+        >>> number(0.123456), number(12345.5), number(1234.0), number(float("nan")), number(-0.0)
+        ('0.1235', '12,345.5', '1,234', '–', '0')
     """
     if not math.isfinite(value):
         return "–"
     if abs(value) < 1000:
-        return f"{value:.4g}"
+        return f"{value:z.4g}"
     return f"{value:,.1f}".removesuffix(".0")
 
 

@@ -15,6 +15,7 @@ from labelgrid.rounds.buying_advice import flat_advice, next_round_advice
 from labelgrid.rounds.class_advice import class_advice
 from labelgrid.rounds.further_advice import (
     following_advice,
+    free_images,
     heldout_advice,
     picks_advice,
     training_advice,
@@ -65,7 +66,9 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
     rows += flat_advice(curves)
     rows += next_round_advice(curves)
     rows += following_advice(project, recipe)
-    rows += heldout_advice(newest[0] if newest else None, headlines)
+    if newest:
+        free = free_images(project)
+        rows += heldout_advice(newest[0], headlines, free=free, folder=project.folder)
     rows.append(picks_advice(project))
     training = training_advice(project)
     if training:
@@ -79,7 +82,8 @@ def _on_classes(project: ProjectFolder, measured: Sequence[Measurement]) -> list
     rows = []
     for name, classes in class_rows(measured).items():
         if name in tasks:
-            rows += class_advice(name, classes, shown_classes(project, tasks[name]))
+            shown = shown_classes(project, tasks[name])
+            rows += class_advice(name, classes, shown, folder=project.folder)
     return rows
 
 

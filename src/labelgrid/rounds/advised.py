@@ -32,11 +32,13 @@ class Advice:
         metric: of the task.
         unit: of the metric, and of the values.
         count: the labels to buy, or the images to hold out.
-        now: the metric as it was measured last.
+        now: the metric now: what `value` starts from. Of curves, the one that the curve has.
+        measured: of curves, the metric as the newest round measured it.
         value: what it may become.
         low, high: the 80 % interval of `value`.
         price: of the labels, in the unit of costs.
         seconds: that the labels take, as far as labels with times tell.
+        command: that does what is advised; "" for none.
     """
 
     topic: Topic
@@ -48,8 +50,10 @@ class Advice:
     unit: str = ""
     count: int | None = None
     now: float | None = None
+    measured: float | None = None
     value: float | None = None
     low: float | None = None
     high: float | None = None
     price: float | None = None
     seconds: float | None = None
+    command: str = ""

@@ -38,7 +38,7 @@ def check_asked_tasks(project: ProjectFolder, tasks: Sequence[str], draws: Rando
         )
     if tasks and (draws.pairs or draws.audit):
         raise UsageError(
-            "Pairs and audits need labels of the tasks that they measure, whatever tasks are named.",
+            "Pairs and audits need labels of the tasks that they measure, not of named ones.",
             next_step="Leave --task out, or draw them by a query of their own.",
             unchanged="Nothing was requested.",
         )

@@ -3,8 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from labelgrid.drawings.wording import number, rough_number
+from labelgrid.errors import command
 from labelgrid.rounds.advised import Advice, Topic
 from labelgrid.rounds.task_curves import TaskCurve
 from labelgrid.select.label_curve import FEWEST, Forecast, LabelCurve
@@ -41,6 +43,7 @@ class _Purchase:
         rate: the relative gain of all tasks that have more labels by it, for the price.
         error: of the rate, half of its 80 % interval.
         offer: of the task.
+        limit: why the budget buys no more, in words; "" if it is spent.
     """
 
     curve: TaskCurve
@@ -49,10 +52,16 @@ class _Purchase:
     rate: float
     error: float
     offer: Offer
+    limit: str
 
 
 def buying_advice(
-    curves: Sequence[TaskCurve], offers: Mapping[str, Offer], brings: Brings, budget: float
+    curves: Sequence[TaskCurve],
+    offers: Mapping[str, Offer],
+    brings: Brings,
+    budget: float,
+    *,
+    folder: Path,
 ) -> list[Advice]:
     """Advice on the next labels, the best purchase first.
 
@@ -64,6 +73,7 @@ def buying_advice(
         offers: by task.
         brings: as of `PoolView`: what a label brings along gains, too.
         budget: what may be spent.
+        folder: of the project, for commands.
     """
     known = {curve.task: curve for curve in curves if curve.curve}
     if not known:
@@ -74,14 +84,18 @@ def buying_advice(
         if count:
             brought = brings.get(task, {}).items()
             others = [(_fitted(known[name]), share) for name, share in brought if name in known]
-            purchases.append(_purchase(curve, count, offers[task], others))
+            found = _purchase(curve, count, offers[task], others=others, budget=budget)
+            purchases.append(found)
     if not purchases:
         return [_nothing({task: offers[task] for task in known}, budget)]
     purchases.sort(key=lambda purchase: -purchase.rate)
     rows = []
     for place, purchase in enumerate(purchases):
-        equal = _cannot_tell(purchases) if place == 0 else []
-        rows.append(_buy(purchase, first=place == 0, equal=equal))
+        advice = _buy(purchase, folder)
+        if place == 0:
+            text = f"{advice.text[:-1]}; {_comparison(purchases)} `{advice.command}` asks for them."
+            advice = replace(advice, text=text)
+        rows.append(advice)
     return rows
 
 
@@ -100,8 +114,8 @@ def next_round_advice(curves: Sequence[TaskCurve]) -> list[Advice]:
         found = curve.forecast(max(own, newest.own), everything)
         text = (
             f"{task_curve.task}: if the next round buys as the last one did, {task_curve.metric} "
-            f"should be {_value(found.value, task_curve)} ({_interval(found)}; now "
-            f"{number(newest.value)})."
+            f"should be {_value(found.value, task_curve)} ({_interval(found)}), from "
+            f"{_now(curve)}."
         )
         rows.append(_foreseen("next round", text, task_curve, found))
     return rows
@@ -121,7 +135,7 @@ def flat_advice(curves: Sequence[TaskCurve]) -> list[Advice]:
             continue
         text = (
             f"{task_curve.task} has flattened: twice its {count_text(round(newest.own), 'label')} "
-            f"would take {task_curve.metric} from {number(newest.value)} to "
+            f"would take {task_curve.metric} from {_now(curve)} to "
             f"{_value(best, task_curve)} at best (80 % interval)."
         )
         rows.append(_foreseen("flat", text, task_curve, doubled))
@@ -136,8 +150,20 @@ def _affordable(curve: TaskCurve, offer: Offer, budget: float) -> int:
     return min(most, int(budget / offer.price + 1e-9))
 
 
+def _limit(curve: TaskCurve, offer: Offer, count: int, budget: float) -> str:
+    """Why no more labels are offered though the budget would pay for them."""
+    if (count + 1) * offer.price > budget + 1e-9:
+        return ""
+    return "all that are left" if count == offer.missing else "twice as many as now at most"
+
+
 def _purchase(
-    curve: TaskCurve, count: int, offer: Offer, others: Sequence[tuple[LabelCurve, float]]
+    curve: TaskCurve,
+    count: int,
+    offer: Offer,
+    *,
+    others: Sequence[tuple[LabelCurve, float]],
+    budget: float,
 ) -> _Purchase:
     """A purchase of labels; `others` are the curves that gain too, with their share of a label."""
     fitted = _fitted(curve)
@@ -152,6 +178,7 @@ def _purchase(
     return _Purchase(
         curve=curve,
         count=count,
+        limit=_limit(curve, offer, count, budget),
         becomes=becomes,
         rate=gain / price,
         error=math.sqrt(squares) / price,
@@ -173,15 +200,15 @@ def _with_labels(curve: LabelCurve, further: float) -> Forecast:
 
 
 def _relative(value: float, curve: LabelCurve) -> float:
-    """The gain over the newest round as a share of its metric; positive is better."""
-    now = curve.newest.value
+    """The gain over the curve as it is now, as a share of it; positive is better."""
+    now = curve.now
     gain = (value - now) / max(abs(now), 1e-9)
     return gain if curve.scale.better == "higher" else -gain
 
 
 def _reach(forecast: Forecast, curve: LabelCurve) -> float:
     """Half of a forecast's interval as a share of the metric."""
-    return (forecast.high - forecast.low) / 2 / max(abs(curve.newest.value), 1e-9)
+    return (forecast.high - forecast.low) / 2 / max(abs(curve.now), 1e-9)
 
 
 def _cannot_tell(purchases: Sequence[_Purchase]) -> list[str]:
@@ -194,30 +221,41 @@ def _cannot_tell(purchases: Sequence[_Purchase]) -> list[str]:
     ]
 
 
-def _buy(purchase: _Purchase, *, first: bool, equal: Sequence[str]) -> Advice:
+def _comparison(purchases: Sequence[_Purchase]) -> str:
+    """How the best purchase compares with the others."""
+    equal = _cannot_tell(purchases)
+    if not equal:
+        return "the most for its price."
+    names = join_names(equal)
+    return (
+        f"the most for its price, but undecided: {names} may gain as much. Another round would "
+        "tell more, best one that buys a single task."
+    )
+
+
+def _buy(purchase: _Purchase, folder: Path) -> Advice:
     curve = purchase.curve
-    now = curve.points[-1].value
+    fitted = _fitted(curve)
     found = purchase.becomes
     price = purchase.count * purchase.offer.price
     seconds = None
     paid = f"price {number(price)}"
+    if purchase.limit:
+        paid += f", {purchase.limit}"
     if purchase.offer.seconds is not None:
         seconds = purchase.count * purchase.offer.seconds
         paid += f", about {duration(seconds)}"
     labels = count_text(purchase.count, "more label")
-    change = rough_number(found.value - now)
+    change = rough_number(found.value - fitted.now)
     unit = "points" if curve.unit == "%" else curve.unit
     unit = f" {unit}" if unit else ""
     text = (
-        f"{labels} of {curve.task} ({paid}): {curve.metric} {change}{unit}, from {number(now)} to "
+        f"{labels} of {curve.task} ({paid}): {curve.metric} {change}{unit}, from {_now(fitted)} to "
         f"{number(found.value)} ({_interval(found)})."
     )
-    if first and equal:
-        text = f"{text[:-1]}; the most for its price, but it may be {join_names(equal)} as well."
-    elif first:
-        text = f"{text[:-1]}; the most for its price."
+    line = command("query", folder, "--task", curve.task, "--budget", purchase.count)
     advice = _foreseen("buy", text, curve, found)
-    return replace(advice, count=purchase.count, price=price, seconds=seconds)
+    return replace(advice, count=purchase.count, price=price, seconds=seconds, command=line)
 
 
 def _foreseen(topic: Topic, text: str, curve: TaskCurve, found: Forecast) -> Advice:
@@ -228,7 +266,8 @@ def _foreseen(topic: Topic, text: str, curve: TaskCurve, found: Forecast) -> Adv
         task=curve.task,
         metric=curve.metric,
         unit=curve.unit,
-        now=curve.points[-1].value,
+        now=_fitted(curve).now,
+        measured=curve.points[-1].value,
         value=found.value,
         low=found.low,
         high=found.high,
@@ -237,6 +276,13 @@ def _foreseen(topic: Topic, text: str, curve: TaskCurve, found: Forecast) -> Adv
 
 def _value(value: float, curve: TaskCurve) -> str:
     return f"{number(value)} {curve.unit}".rstrip()
+
+
+def _now(curve: LabelCurve) -> str:
+    """The metric that the curve has now, beside what the newest round measured."""
+    now = number(curve.now)
+    measured = number(curve.newest.value)
+    return now if now == measured else f"{now} on its curve (newest round: {measured})"
 
 
 def _interval(found: Forecast) -> str:

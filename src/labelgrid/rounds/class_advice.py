@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 
 from labelgrid.drawings.wording import number, rough_number
+from labelgrid.errors import command
 from labelgrid.project.class_rows import ClassRow
 from labelgrid.project.shown_classes import ShownClasses
 from labelgrid.rounds.advised import Advice
@@ -20,7 +22,9 @@ FEWEST = 3
 BETTER = 1.0
 
 
-def class_advice(task: str, rows: Sequence[ClassRow], shown: ShownClasses) -> list[Advice]:
+def class_advice(
+    task: str, rows: Sequence[ClassRow], shown: ShownClasses, *, folder: Path
+) -> list[Advice]:
     """Advice on the classes of a task.
 
     A class lacks labels if others do better that are no larger in the held-out labels, and that
@@ -30,11 +34,12 @@ def class_advice(task: str, rows: Sequence[ClassRow], shown: ShownClasses) -> li
         task: its name.
         rows: its classes, as of `class_rows`.
         shown: the labels that show them.
+        folder: of the project, for commands.
     """
     known = [row for row in rows if math.isfinite(row.iou) and row.pixels]
     if len(known) < 2:
         return []
-    return [_worst(task, known, shown), _lacking(task, known, shown)]
+    return [_worst(task, known, shown), _lacking(task, known, shown, folder)]
 
 
 def _worst(task: str, rows: Sequence[ClassRow], shown: ShownClasses) -> Advice:
@@ -43,11 +48,11 @@ def _worst(task: str, rows: Sequence[ClassRow], shown: ShownClasses) -> Advice:
         labels = f"in {shown.counts[row.name]:,} of {count_text(shown.labels, 'label')}"
         words.append(f"{row.name} {number(row.iou)} % ({row.share:.1f} % of the pixels, {labels})")
     count = count_text(len(rows), "class", "classes")
-    text = f"{task}: of its {count}, the lowest {METRIC} have {join_names(words)}."
+    text = f"{task}: the lowest {METRIC} of its {count}: {join_names(words)}."
     return Advice(topic="classes", text=text, task=task, metric=METRIC, unit="%")
 
 
-def _lacking(task: str, rows: Sequence[ClassRow], shown: ShownClasses) -> Advice:
+def _lacking(task: str, rows: Sequence[ClassRow], shown: ShownClasses, folder: Path) -> Advice:
     """The class that is furthest below those with more labels."""
     gaps = {}
     for row in rows:
@@ -62,13 +67,15 @@ def _lacking(task: str, rows: Sequence[ClassRow], shown: ShownClasses) -> Advice
         return Advice(topic="classes", answered=False, text=text, task=task)
     row, others = max(gaps.values(), key=lambda found: median(found[1]) - found[0].iou)
     reached = median(others)
+    by_hand = command("request", folder, f"IMAGE:{task}")
     text = (
         f"{task}: photographs that show {row.name} may help most: its {METRIC} is "
         f"{number(row.iou)} %, and {shown.counts[row.name]:,} of "
         f"{count_text(shown.labels, 'label')} show it; {len(others)} classes that are no larger, "
         f"and that twice as many show, have {number(reached)} % (the median). As good as these, "
         f"it adds {rough_number((reached - row.iou) / len(rows)).lstrip('+')} points to the mean "
-        "of all classes."
+        f"of all classes. Queries do not search for a class: `{by_hand}` asks for labels of "
+        "photographs that you choose."
     )
     return Advice(
         topic="classes",

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from labelgrid.drawings.wording import number
@@ -10,7 +11,7 @@ from labelgrid.errors import command
 from labelgrid.project.derived_labels import derived_counts
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.headlines import jackknife_interval
-from labelgrid.project.records import EpochRecord, Measurement, newest_fit, read_log
+from labelgrid.project.records import EpochRecord, Measurement, all_fits, newest_fit, read_log
 from labelgrid.project.suppliers import supplier_values
 from labelgrid.recipes.schema import Recipe
 from labelgrid.relations.bound import bind, declared_relations, undeclared_relations
@@ -95,12 +96,25 @@ def _unmeasured_suppliers(project: ProjectFolder, recipe: Recipe) -> list[Advice
 # Held-out images
 
 
-def heldout_advice(measured: Measurement | None, headlines: Mapping[str, str]) -> list[Advice]:
+def free_images(project: ProjectFolder) -> int:
+    """The training images that can still be held out: those that no training may have used."""
+    from labelgrid.project.holdout import images_trained_on
+
+    rows = list(project.store.images())
+    used = images_trained_on(project.store, rows, all_fits(project.folder))
+    return sum(row.split == "train" and row.image_id not in used for row in rows)
+
+
+def heldout_advice(
+    measured: Measurement | None, headlines: Mapping[str, str], *, free: int, folder: Path
+) -> list[Advice]:
     """How many more held-out images make the intervals of metrics narrow enough.
 
     Args:
         measured: the newest measurement; None: there is none.
         headlines: the metric of each task.
+        free: the images of the project that can still be held out.
+        folder: of the project, for commands.
     """
     if measured is None:
         return []
@@ -120,9 +134,10 @@ def heldout_advice(measured: Measurement | None, headlines: Mapping[str, str]) -
         if more:
             unit = "points" if result.unit == "%" else result.unit
             words = count_text(images, "held-out label")
+            counted = _Reach(images=images, reach=reach, wanted=wanted, more=more)
             text = (
-                f"{task}: {metric} is known to ±{number(reach)} {unit} from {words} (95 % "
-                f"interval); {more:,} more would make it ±{number(wanted)}."
+                f"{task}: {metric} is known to ±{reach:.2g} {unit} from {words} (95 % interval); "
+                f"{_narrower(counted, free, folder)}."
             )
             rows.append(
                 Advice(
@@ -133,9 +148,48 @@ def heldout_advice(measured: Measurement | None, headlines: Mapping[str, str]) -
                     unit=result.unit,
                     count=more,
                     now=result.value,
+                    command=_hold_out(folder, min(more, free)) if free else "",
                 )
             )
     return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reach:
+    """Half of an interval, and what makes it as wide as it is wanted.
+
+    Args:
+        images: that were measured on.
+        reach: half of the interval.
+        wanted: what it should be.
+        more: the further images that make it so.
+    """
+
+    images: int
+    reach: float
+    wanted: float
+    more: int
+
+
+def _narrower(found: _Reach, free: int, folder: Path) -> str:
+    """What makes an interval narrower in a project with so many free images, in words."""
+    wanted = f"±{found.wanted:.2g}"
+    if found.more <= free:
+        line = _hold_out(folder, found.more)
+        return f"{found.more:,} more would make it {wanted}: `{line}`"
+    takes = f"{wanted} takes {found.more:,} more, and so new photographs"
+    if not free:
+        return f"every photograph has been trained on: {takes}"
+    reached = found.reach * math.sqrt(found.images / (found.images + free))
+    line = _hold_out(folder, free)
+    return (
+        f"the {count_text(free, 'photograph')} that no training used would make it "
+        f"±{reached:.2g} (`{line}`, which leaves none to pick from); {takes}"
+    )
+
+
+def _hold_out(folder: Path, count: int) -> str:
+    return command("add", folder, "--holdout", count)
 
 
 def further_images(images: int, reach: float, wanted: float) -> int:
@@ -192,7 +246,7 @@ def training_advice(project: ProjectFolder) -> Advice | None:
     else:
         text = (
             f"The training is long enough for {labels}: {LOSS} on val images moved by "
-            f"{-falling.share:+.0%} in its last quarter."
+            f"{-falling.share:+z.0%} in its last quarter."
         )
     return Advice(topic="training", text=text, value=falling.share)
 

@@ -14,7 +14,8 @@ from labelgrid.select.following import brings_of
 
 def purchases(project: ProjectFolder, curves: Sequence[TaskCurve], budget: float) -> list[Advice]:
     """As `buying_advice`, of what a project can buy."""
-    return buying_advice(curves, _offers(project), brings_of(project.relations()), budget)
+    brings = brings_of(project.relations())
+    return buying_advice(curves, _offers(project), brings, budget, folder=project.folder)
 
 
 def last_cost(project: ProjectFolder) -> float:

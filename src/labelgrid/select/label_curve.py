@@ -153,21 +153,33 @@ class LabelCurve:
     noise: float
     rounds: int
 
+    @property
+    def now(self) -> float:
+        """The metric of the curve with the labels of the newest round.
+
+        A round lies beside its curve by chance, so that the measured metric is another one.
+        """
+        return self.scale.value(self._gained(self.newest.own, self.newest.all))
+
     def forecast(self, own: float, all: float) -> Forecast:
         """What the next round measures with so many labels of the task, and of all tasks."""
         away = self._inputs(own, all) - self.centre
         variance = float(away @ self.spread @ away) + 1 + 1 / self.rounds
-        return self._interval(self.level + float(away @ self.slopes), variance)
+        return self._interval(self._gained(own, all), variance)
 
     def change(self, own: float, all: float) -> Forecast:
-        """The metric if the newest round lay on the curve, and only the labels became so many.
+        """The metric on the curve if only the labels became so many: from `now`.
 
-        The noise of the next round is not in its interval: it is what labels do.
+        Neither the noise of the next round nor that of `now` is in its interval: it is what labels
+        do.
         """
         further = self._inputs(own, all) - self._inputs(self.newest.own, self.newest.all)
-        now = self.scale.gained(self.newest.value)
-        gain = float(further @ self.slopes)
-        return self._interval(now + gain, float(further @ self.spread @ further))
+        return self._interval(self._gained(own, all), float(further @ self.spread @ further))
+
+    def _gained(self, own: float, all: float) -> float:
+        """Where the curve lies with so many labels."""
+        away = self._inputs(own, all) - self.centre
+        return self.level + float(away @ self.slopes)
 
     def _inputs(self, own: float, all: float) -> Floats:
         row: Floats = curve_inputs([CurvePoint(own, all, 0.0)], self.first)[0]

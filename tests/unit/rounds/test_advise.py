@@ -141,16 +141,21 @@ def test_two_rounds_are_enough_for_what_to_buy_and_what_comes_next(project: Proj
     assert advised.budget == 44.0  # as the second round cost
     first, second = of_topic(advised, "buy")
     assert first.task == "semseg"
-    assert first.text.endswith("the most for its price, but it may be depth as well.")
-    assert first.text.startswith("8 more labels of semseg (price 8): mIoU +")
-    assert " points, from 22 to " in first.text
-    assert second.text.startswith("8 more labels of depth (price 8): RMSE −0.0")
+    assert "the most for its price, but undecided: depth may gain as much." in first.text
+    assert first.text.endswith(f"`{first.command}` asks for them.")
+    line = f"labelgrid query {project.folder} --task semseg --budget 8"
+    assert first.command == line and "--task depth --budget 8" in second.command
+    limited = "(price 8, twice as many as now at most)"
+    assert first.text.startswith(f"8 more labels of semseg {limited}: mIoU +")
+    assert second.text.startswith(f"8 more labels of depth {limited}: RMSE −0.0")
     assert second.low is not None and second.value is not None and second.high is not None
-    assert second.low < second.value < 0.7 and second.value < second.high
+    assert second.low < second.value < 0.75 and second.value < second.high
     assert second.count == 8 and second.price == 8.0  # no more than a doubling
     upcoming = {advice.task: advice for advice in of_topic(advised, "next round")}
     assert set(upcoming) == {"depth", "semseg"}
-    assert "(80 % interval 0." in upcoming["depth"].text and "now 0.7" in upcoming["depth"].text
+    assert "(80 % interval 0." in upcoming["depth"].text
+    assert upcoming["depth"].measured == 0.7 == second.measured
+    assert upcoming["depth"].now == second.now
 
 
 def test_a_budget_of_ones_own_buys_as_much(project: ProjectFolder) -> None:
@@ -179,7 +184,7 @@ def test_without_heldout_labels_losses_on_val_images_tell(project: ProjectFolder
         line = {"epoch": 1, "loss": {}, "val": {"depth/loss": 2.0 / labels, LOSS: 1.0}}
         (folder / "fit" / "log.jsonl").write_text(json.dumps(line) + "\n")
     assert (
-        "8 more labels of depth (price 8): loss on val images −"
+        "8 more labels of depth (price 8, twice as many as now at most): loss on val images −"
         in of_topic(advise(project), "buy")[0].text
     )
 
@@ -220,7 +225,7 @@ def test_classes_are_told_by_the_labels_of_training_images(tmp_path: Path) -> No
         classes = {"semseg": dict.fromkeys(names, ClassScore(10.0, 5))}
         write_round(project, *measured(2, 4, {"semseg": 20.0}, classes=classes))
         worst, early = of_topic(advise(project), "classes")
-    assert worst.text.startswith("semseg: of its 4 classes, the lowest IoU have ")
+    assert worst.text.startswith("semseg: the lowest IoU of its 4 classes: ")
     assert "(25.0 % of the pixels, in 4 of 4 labels)" in worst.text
     assert "too early to say" in early.text and not early.answered
 
@@ -228,29 +233,29 @@ def test_classes_are_told_by_the_labels_of_training_images(tmp_path: Path) -> No
 def test_what_costs_the_same_and_gains_the_same_cannot_be_told_apart() -> None:
     curves = [curve("depth", (0.8, 0.75, 0.72)), curve("semseg", (20.0, 22.0, 23.0))]
     offers = dict.fromkeys(METRICS, Offer(missing=100, price=1.0, seconds=60.0))
-    first, _ = buying_advice(curves, offers, {}, 30)
-    assert "but it may be" in first.text and "about 30 min" in first.text
+    first, _ = buying_advice(curves, offers, {}, 30, folder=Path("room"))
+    assert "undecided: " in first.text and "about 30 min" in first.text
     assert first.seconds == 1800
     dear = {**offers, first.task: Offer(missing=100, price=30.0)}
-    other, _ = buying_advice(curves, dear, {}, 30)
-    assert other.task != first.task and "but it may be" not in other.text
+    other, _ = buying_advice(curves, dear, {}, 30, folder=Path("room"))
+    assert other.task != first.task and "undecided" not in other.text
 
 
 def test_what_cannot_be_bought_is_not_advised() -> None:
     curves = [curve("depth", (0.8, 0.75)), curve("semseg", (20.0, 22.0))]
     offers = {"depth": Offer(missing=0, price=1.0), "semseg": Offer(missing=50, price=0.0)}
-    (found,) = buying_advice(curves, offers, {}, 30)
+    (found,) = buying_advice(curves, offers, {}, 30, folder=Path("room"))
     assert found.count == 40 and found.price == 0
 
 
 def test_a_budget_below_every_price_and_a_full_grid_are_said() -> None:
     curves = [curve("depth", (0.8, 0.75)), curve("semseg", (20.0, 22.0))]
     dear = {"depth": Offer(missing=0, price=1.0), "semseg": Offer(missing=50, price=100.0)}
-    (found,) = buying_advice(curves, dear, {}, 30)
+    (found,) = buying_advice(curves, dear, {}, 30, folder=Path("room"))
     assert found.text == "For 30 no label can be bought: one of semseg costs 100."
     assert not found.answered
     full = {**dear, "depth": Offer(missing=0, price=1.0)}
-    (found,) = buying_advice(curves[:1], full, {}, 30)
+    (found,) = buying_advice(curves[:1], full, {}, 30, folder=Path("room"))
     assert found.text == "Every label of depth is bought, or follows from others."
 
 
@@ -272,10 +277,47 @@ def test_wide_intervals_ask_for_heldout_images() -> None:
     _, measurement = measured(1, 4, {"depth": 0.8, "semseg": 20.0})
     without = {"semseg": {"mIoU": [18.0, 19.0, 20.0, 21.0, 22.0]}, "depth": {"RMSE": [0.8] * 5}}
     headlines = {"depth": "RMSE", "semseg": "mIoU", "normals": "mErr"}
-    (found,) = heldout_advice(replace(measurement, without=without), headlines)
-    assert found.task == "semseg" and found.count and found.text.endswith("would make it ±2.")
+    wide = replace(measurement, without=without)
+    room = Path("room")
+    (found,) = heldout_advice(wide, headlines, free=1000, folder=room)
+    assert found.task == "semseg" and found.count
+    assert found.command == f"labelgrid add room --holdout {found.count}"
+    assert found.text.endswith(f"{found.count} more would make it ±2: `{found.command}`.")
     assert further_images(40, 8.0, 2.0) == 600
-    assert heldout_advice(measurement, headlines) == [] == heldout_advice(None, headlines)
+    assert heldout_advice(measurement, headlines, free=9, folder=room) == []
+
+
+def test_heldout_images_beyond_those_of_the_project_are_not_asked_for() -> None:
+    _, measurement = measured(1, 4, {"semseg": 20.0})
+    without = {"semseg": {"mIoU": [18.0, 19.0, 20.0, 21.0, 22.0]}}
+    wide = replace(measurement, without=without)
+    (few,) = heldout_advice(wide, {"semseg": "mIoU"}, free=10, folder=Path("room"))
+    assert "the 10 photographs that no training used would make it ±" in few.text
+    assert "`labelgrid add room --holdout 10`" in few.text
+    assert few.text.endswith(f"±2 takes {few.count} more, and so new photographs.")
+    (none,) = heldout_advice(wide, {"semseg": "mIoU"}, free=0, folder=Path("room"))
+    assert "every photograph has been trained on: ±2 takes" in none.text and not none.command
+
+
+def test_a_purchase_and_the_next_round_start_from_one_place_on_one_curve() -> None:
+    """The newest round lies far below its curve: more labels must not look worse than none."""
+    found = curve("depth", (1.2, 1.255, 1.051))
+    assert found.curve is not None and found.curve.newest.value < found.curve.now
+    offers = {"depth": Offer(missing=30, price=1.0)}
+    (buy,) = buying_advice([found], offers, {}, 240, folder=Path("room"))
+    (upcoming,) = next_round_advice([found])
+    assert buy.now == upcoming.now == found.curve.now
+    assert buy.value is not None and upcoming.value is not None and buy.now is not None
+    assert buy.value < buy.now and upcoming.value < buy.now
+    start = f"from {buy.now:.4g} on its curve (newest round: 1.051)"
+    assert start in buy.text and start in upcoming.text
+    assert "(price 30, all that are left)" in buy.text
+
+
+def test_a_spent_budget_has_no_other_limit() -> None:
+    offers = {"depth": Offer(missing=100, price=1.0)}
+    (buy,) = buying_advice([curve("depth", (0.8, 0.75))], offers, {}, 30, folder=Path("room"))
+    assert buy.text.startswith("30 more labels of depth (price 30): RMSE")
 
 
 def test_the_last_answer_of_control_is_shown_and_its_age(project: ProjectFolder) -> None:

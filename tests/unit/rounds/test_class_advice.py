@@ -1,6 +1,7 @@
 """Advice on classes: the worst are named, and the one that better ones have more labels of."""
 
 import math
+from pathlib import Path
 
 from labelgrid.project.class_rows import ClassRow
 from labelgrid.project.shown_classes import ShownClasses
@@ -25,9 +26,9 @@ def classes(**more: tuple[float, float, int]) -> tuple[list[ClassRow], ShownClas
 
 def test_the_worst_classes_are_named_with_the_labels_that_show_them() -> None:
     rows, shown = classes(bag=(3.8, 9.0, 12), hat=(math.nan, 0, 0), wall=(70, 80, 60))
-    worst, _ = class_advice("parts", rows, shown)
+    worst, _ = class_advice("parts", rows, shown, folder=Path("room"))
     assert worst.text == (
-        "parts: of its 5 classes, the lowest IoU have bag 3.8 % (9.0 % of the pixels, in 12 of 60 "
+        "parts: the lowest IoU of its 5 classes: bag 3.8 % (9.0 % of the pixels, in 12 of 60 "
         "labels), cup 30 % (0.5 % of the pixels, in 20 of 60 labels), key 40 % (0.2 % of the "
         "pixels, in 24 of 60 labels)."
     )
@@ -35,11 +36,13 @@ def test_the_worst_classes_are_named_with_the_labels_that_show_them() -> None:
 
 def test_the_class_is_named_that_more_labels_would_help_as_they_helped_smaller_ones() -> None:
     rows, shown = classes(bag=(4.0, 9.0, 10), hat=(1.0, 9.0, 40), sky=(0.0, 0.01, 1))
-    _, buy = class_advice("parts", rows, shown)
+    _, buy = class_advice("parts", rows, shown, folder=Path("room"))
     assert buy.text == (
         "parts: photographs that show bag may help most: its IoU is 4 %, and 10 of 60 labels show "
         "it; 4 classes that are no larger, and that twice as many show, have 35 % (the median). As "
-        "good as these, it adds 5.17 points to the mean of all classes."
+        "good as these, it adds 5.17 points to the mean of all classes. Queries do not search for "
+        "a class: `labelgrid request room IMAGE:parts` asks for labels of photographs that you "
+        "choose."
     )
     assert (buy.task, buy.class_name, buy.now, buy.value) == ("parts", "bag", 4.0, 35.0)
     assert buy.answered
@@ -47,13 +50,13 @@ def test_the_class_is_named_that_more_labels_would_help_as_they_helped_smaller_o
 
 def test_a_class_without_a_label_that_shows_it_may_be_the_one() -> None:
     rows, shown = classes(bag=(0.0, 9.0, 0))
-    _, buy = class_advice("parts", rows, shown)
+    _, buy = class_advice("parts", rows, shown, folder=Path("room"))
     assert buy.class_name == "bag" and "0 of 60 labels show it" in buy.text
 
 
 def test_it_is_too_early_while_classes_with_more_labels_are_no_better() -> None:
     rows, shown = classes(bag=(39.5, 9.0, 10), sky=(0.0, 0.01, 1))
-    _, early = class_advice("parts", rows, shown)
+    _, early = class_advice("parts", rows, shown, folder=Path("room"))
     assert early.text == (
         "parts: which class lacks labels: too early to say: too few that more labels show are "
         "better at the same size. Later rounds may tell."
@@ -62,4 +65,5 @@ def test_it_is_too_early_while_classes_with_more_labels_are_no_better() -> None:
 
 
 def test_the_mean_of_one_class_needs_no_advice() -> None:
-    assert class_advice("parts", [row("wall", 70, 100)], ShownClasses(9, {"wall": 9})) == []
+    shown = ShownClasses(9, {"wall": 9})
+    assert class_advice("parts", [row("wall", 70, 100)], shown, folder=Path("room")) == []

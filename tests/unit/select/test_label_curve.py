@@ -91,7 +91,9 @@ def test_what_labels_do_is_surer_than_what_the_next_round_measures():
     forecast = curve.forecast(100, 260)
     assert change.high - change.low < forecast.high - forecast.low
     still = curve.change(80, 240)
-    assert still.low == still.high == pytest.approx(points[-1].value)
+    assert still.low == still.high == pytest.approx(curve.now)
+    assert curve.now == pytest.approx(curve.forecast(80, 240).value)
+    assert curve.now != pytest.approx(points[-1].value)  # which lies beside the curve
 
 
 def test_rounds_without_labels_or_numbers_do_not_count():

@@ -166,7 +166,7 @@ class DirectionOverview(Overview):
 
     def text(self) -> str:
         """As `Overview.text`."""
-        x, y, z = (f"{value + 0.0:.2f}" for value in self.mean)
+        x, y, z = (f"{value:z.2f}" for value in self.mean)
         return (
             f"mean direction: right {x}, up {y}, toward the camera {z}; "
             f"{percent(1 - self.share_valid)} of pixels without"
