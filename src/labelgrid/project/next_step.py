@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from labelgrid.errors import command
 from labelgrid.ledger.views import TaskCount
+from labelgrid.project.changed_labels import changed_text
 from labelgrid.project.declaration_changes import redeclared_tasks
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_fit
@@ -48,9 +49,10 @@ def next_step(project: ProjectFolder, counts: Mapping[str, TaskCount] | None = N
         return NextStep(command="export", line=line, why=why)
     pool = project.store.counts(("train",))
     labelled = sum(count.labelled for count in pool.values())
-    if labelled and not _has_current_fit(project):
-        why = f"Train on the {count_text(labelled, 'label')}, and measure."
-        return NextStep(command="fit", line=command("fit", folder), why=why)
+    if labelled:
+        why = _why_train(project, labelled)
+        if why:
+            return NextStep(command="fit", line=command("fit", folder), why=why)
     missing = sum(count.missing for count in pool.values())
     if not missing:
         line = f"{command('report', folder)}, every cell has an answer"
@@ -63,10 +65,11 @@ def next_step(project: ProjectFolder, counts: Mapping[str, TaskCount] | None = N
     return NextStep(command="query", line=line, why=why, budget=budget)
 
 
-def _has_current_fit(project: ProjectFolder) -> bool:
-    """Whether the open round has a finished training, of the tasks as they are declared now."""
+def _why_train(project: ProjectFolder, labelled: int) -> str:
+    """Why the open round is to be trained; "" if it has a training of these tasks and labels."""
     current = project.store.current_round()
-    if current is None:
-        return False
-    fit = read_fit(project.round_folder(current.number))
-    return fit is not None and not redeclared_tasks(fit, project.tasks())
+    fit = current and read_fit(project.round_folder(current.number))
+    if not fit or redeclared_tasks(fit, project.tasks()):
+        return f"Train on the {count_text(labelled, 'label')}, and measure."
+    changed = changed_text(project, fit)
+    return f"{changed} Train again, and measure." if changed else ""

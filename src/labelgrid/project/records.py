@@ -52,6 +52,8 @@ class Fit:
         filled: the number of labels that nobody bought, derived or supplied, by task.
         derived: what those that follow from others of the image are worth in bought ones, by task.
         changes: the overrides of the recipe that were given for this training alone.
+        event: the ledger's newest event when the labels were read; None: unknown, in records of
+            before.
     """
 
     round: int
@@ -69,6 +71,7 @@ class Fit:
     filled: Mapping[str, int] = field(default_factory=dict)
     derived: Mapping[str, float] = field(default_factory=dict)
     changes: Mapping[str, Any] = field(default_factory=dict)
+    event: int | None = None
 
     @property
     def predicts(self) -> bool:

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labelgrid.errors import UsageError
+from labelgrid.errors import UsageError, command
+from labelgrid.project.changed_labels import changed_text
 from labelgrid.project.class_rows import class_rows
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.next_step import next_step
-from labelgrid.project.records import Measurement, measured_rounds
+from labelgrid.project.records import Measurement, measured_rounds, newest_fit
 from labelgrid.project.shown_classes import shown_classes
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.rounds.advised import Advice
@@ -88,9 +89,20 @@ def _on_classes(project: ProjectFolder, measured: Sequence[Measurement]) -> list
 
 
 def _first(project: ProjectFolder, curves: Sequence[TaskCurve]) -> list[Advice]:
-    """What comes before all advice: labels that the newest round did not learn from."""
+    """What comes before all advice: labels that the newest round did not learn from.
+
+    First of all labels that changed, since what was measured is of a network that learned others.
+    """
+    rows = []
     step = next_step(project)
-    if step.budget or not any(curve.curve for curve in curves):
-        return []
-    text = f"{step.why} What follows is from the labels that were trained on so far."
-    return [Advice(topic="first", text=text)]
+    newest = newest_fit(project.folder)
+    changed = changed_text(project, newest) if newest else ""
+    train = command("fit", project.folder)
+    if changed:
+        text = f"{changed} `{train}` trains again: what follows is from the labels of before."
+        rows.append(Advice(topic="first", text=text, command=train))
+    told = changed and step.line == train
+    if not (told or step.budget) and any(curve.curve for curve in curves):
+        text = f"{step.why} What follows is from the labels that were trained on so far."
+        rows.append(Advice(topic="first", text=text))
+    return rows

@@ -208,6 +208,7 @@ def fit(
         ModelError: the network or its weights cannot be used.
         LabelError: a label's file is missing or has changed.
     """
+    event = project.store.last_event()  # before the labels are read: none is taken for a known one
     context = context_of(project, recipe, changes)
     _refuse_early(context)
     splits = splits_for_training(context, project, progress)
@@ -252,6 +253,7 @@ def fit(
         filled=dict(Counter(task for tasks in plan.derived.values() for task in sorted(tasks))),
         derived=fillers.worth(),
         changes=changes or {},
+        event=event,
     )
     record_model(project, record)
     _measure(project, context, model=model, record=record, progress=progress)
