@@ -725,7 +725,7 @@ class Project(ProjectContents):
         """
         from labelgrid.api.study import report
 
-        return report(self.folder, out, plots=plots, pictures=pictures)
+        return report(self.folder, out, plots=plots, pictures=pictures, progress=self._progress)
 
     def sheet(self, out: Place | None = None, *, count: int = 12) -> "DrawnSheet":
         """Draw images of a project beside their labels of all tasks, with names and legends.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelgrid.api.places import Place, optional_path
+from labelgrid.progress import Silent
 
 if TYPE_CHECKING:
     from labelgrid.progress import Progress
@@ -173,6 +174,7 @@ def report(
     *,
     plots: Place | None = None,
     pictures: bool = False,
+    progress: "Progress | None" = None,
 ) -> "WrittenReport":
     """Write the report of a project or a study as one self-contained HTML file.
 
@@ -181,12 +183,15 @@ def report(
         out: the HTML file; None: `report.html` in the folder.
         plots: a folder for each figure as SVG and PNG.
         pictures: predict the shown cells that have no pictures yet; loads the model.
+        progress: receives the progress; None: silent.
 
     Raises:
         LabelgridError: the folder holds neither, or the file cannot be written.
     """
+    shown = progress or Silent()
+    shown.start("Reading what was measured", 1, "steps")  # loading the report's modules takes long
     from labelgrid.report.write import write_report
 
     folder = Path(folder)
     page = optional_path(out) or folder / "report.html"
-    return write_report(folder, page, optional_path(plots), pictures=pictures)
+    return write_report(folder, page, optional_path(plots), pictures=pictures, progress=shown)

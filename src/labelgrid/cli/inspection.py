@@ -50,7 +50,8 @@ def report(
     from labelgrid.api import study
     from labelgrid.report.json_values import delta_mtl_rows
 
-    written = study.report(folder, out, plots=plots, pictures=pictures)
+    with screen.Bar() as bar:
+        written = study.report(folder, out, plots=plots, pictures=pictures, progress=bar)
     if json:
         screen.print_json(written.values)
         return

@@ -12,6 +12,7 @@ from labelgrid import files
 from labelgrid.drawings.drawing import drawing_files
 from labelgrid.errors import ProjectError
 from labelgrid.files import open_regular, write_text
+from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.blocks import Page
 from labelgrid.report.campaign_measures import study_measures
@@ -41,7 +42,12 @@ class WrittenReport:
 
 
 def write_report(
-    folder: Path, out: Path, drawings: Path | None = None, *, pictures: bool = False
+    folder: Path,
+    out: Path,
+    drawings: Path | None = None,
+    *,
+    pictures: bool = False,
+    progress: Progress | None = None,
 ) -> WrittenReport:
     """Write the report of a study or a project; see `write_project_report`.
 
@@ -50,23 +56,30 @@ def write_report(
         out: the HTML file.
         drawings: a folder for the drawings, or None for no files.
         pictures: predict the shown cells that have no pictures yet; loads torch.
+        progress: is told of its steps, the first of which has started; None: silent.
     """
+    shown = progress or Silent()
     if is_study(folder):
         _check_out(out)
         if pictures:
             _redraw(shown_rounds(folder))
         study = study_report(folder)
         measures = study_measures(study)
-        return _write(study_page(study, measures), out, drawings, study_values(study, measures))
+        page = study_page(study, measures)
+        return _write(page, out, drawings, values=study_values(study, measures), progress=shown)
     with ProjectFolder.open(folder) as project:
         _check_out(out)
         if pictures:
             _redraw([(folder, newest_scored_round(project))])
-        return write_project_report(project, out, drawings)
+        return write_project_report(project, out, drawings, progress=shown)
 
 
 def write_project_report(
-    project: ProjectFolder, out: Path, drawings: Path | None = None
+    project: ProjectFolder,
+    out: Path,
+    drawings: Path | None = None,
+    *,
+    progress: Progress | None = None,
 ) -> WrittenReport:
     """Write the report of a project as one HTML file. It replaces an older report.
 
@@ -74,6 +87,7 @@ def write_project_report(
         project: the project.
         out: the HTML file.
         drawings: a folder for each drawing as SVG and PNG, created if needed; None for no files.
+        progress: as for `write_report`.
 
     Raises:
         ProjectError: the folder of `out` does not exist, `out` is something other than a report, or
@@ -91,7 +105,8 @@ def write_project_report(
         "measured": measured,
         "unsure": report.uncertainty,
     }
-    return _write(project_page(report), out, drawings, values)
+    shown = progress or Silent()
+    return _write(project_page(report), out, drawings, values=values, progress=shown)
 
 
 def _redraw(shown: Sequence[tuple[Path, int]]) -> None:
@@ -103,8 +118,15 @@ def _redraw(shown: Sequence[tuple[Path, int]]) -> None:
 
 
 def _write(
-    page: Page, out: Path, drawings: Path | None, values: Mapping[str, Any]
+    page: Page,
+    out: Path,
+    drawings: Path | None,
+    *,
+    values: Mapping[str, Any],
+    progress: Progress,
 ) -> WrittenReport:
+    progress.advance()  # what was measured is read
+    progress.start("Drawing the page", 1, "steps")
     made = {}
     if drawings is not None:
         with files.disk_errors(drawings):
@@ -114,6 +136,7 @@ def _write(
                     temporary.write_bytes(content)
                 made[name] = len(content)
     write_text(out, render(page))
+    progress.advance()
     return WrittenReport(out, len(made), {"report": str(out), **values})
 
 

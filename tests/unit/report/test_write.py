@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.api.study import report
 from labelgrid.errors import ProjectError
 from labelgrid.files import write_text
 from labelgrid.ledger.grid import Cell, Move, State
+from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.report.project_data import project_report
@@ -416,3 +418,23 @@ def test_reporting_loads_no_torch(project: ProjectFolder) -> None:
         subprocess.run([sys.executable, "-c", code, str(project.folder)], check=False).returncode
         == 0
     )
+
+
+class _Steps(Silent):
+    """Keeps the steps and how far they came."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, list[int]] = {}
+
+    def start(self, what: str, total: int, unit: str) -> None:
+        self.steps[what] = [0, total]
+        self.newest = what
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self.steps[self.newest][0] += amount
+
+
+def test_a_report_shows_its_steps_and_finishes_each(project: ProjectFolder) -> None:
+    shown = _Steps()
+    report(project.folder, progress=shown)
+    assert shown.steps == {"Reading what was measured": [1, 1], "Drawing the page": [1, 1]}
