@@ -396,6 +396,7 @@ class Project(ProjectContents):
         epochs: int | None = None,
         weights: Place | None = None,
         changes: Mapping[str, Any] | None = None,
+        keep: bool = False,
     ) -> "Fit":
         """Train on all labels or resume a stopped training, then measure on the held-out images.
 
@@ -406,7 +407,13 @@ class Project(ProjectContents):
             weights: a local file of backbone weights that replaces the project's.
             changes: overrides of the recipe for this training, merged table by table; `fit.json`
                 keeps them.
+            keep: write `changes` and `epochs` to `labelgrid.toml` first: they are of all later
+                trainings, too.
+
+        Raises:
+            UsageError: `keep` has nothing to write.
         """
+        from labelgrid.project.kept_changes import keep_changes
         from labelgrid.recipes.resolve import override
         from labelgrid.rounds.fit import fit
 
@@ -417,6 +424,9 @@ class Project(ProjectContents):
         if recipe:
             recipe = resolve_recipe(recipe)
         with self._job() as progress:
+            if keep:
+                keep_changes(self._project, overrides, recipe)
+                overrides = {}
             return fit(
                 self._project,
                 progress,

@@ -1,7 +1,8 @@
 """Commands that use the model: fit, score, query, predict, evaluate, control."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -72,6 +73,12 @@ def fit(
     epochs: Annotated[int | None, typer.Option(help="Replaces the recipe's length.", min=1)] = None,
     weights: Weights = None,
     changes: Changes = None,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep", help="Write --set and --epochs to labelgrid.toml, for all later trainings."
+        ),
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Train on all labels or resume a stopped training, then measure on the held-out images.
@@ -84,7 +91,10 @@ def fit(
 
     overrides = parse_overrides(changes or [])
     with open_project(folder) as project:
-        done = project.fit(recipe=recipe, epochs=epochs, weights=weights, changes=overrides)
+        with _say_what_resumes():
+            done = project.fit(
+                recipe=recipe, epochs=epochs, weights=weights, changes=overrides, keep=keep
+            )
         status = project.status()
     if json:
         screen.print_json(asdict(done) | {"headlines": status["headlines"]})
@@ -97,6 +107,19 @@ def fit(
     for headline in status["headlines"]:
         screen.say(headline["text"])
     screen.say(f"Next: {status['next']}")
+
+
+@contextmanager
+def _say_what_resumes() -> Iterator[None]:
+    """Say, if a training is stopped, what goes on with it and what begins again."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        screen.note(
+            "The training is kept up to its last whole epoch. With other options, settings or "
+            "labels, this round's `fit` starts over, and removes it."
+        )
+        raise
 
 
 @note_unchanged("Nothing was requested; finished scores are unchanged.")

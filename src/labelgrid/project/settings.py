@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from labelgrid.config import as_toml, parse, read_toml
+from labelgrid.config import as_toml, merge, parse, read_toml
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.plugins import PluginChoice
 
@@ -96,6 +96,34 @@ def text_with_tables(text: str, section: str, tables: Mapping[str, Mapping[str, 
     if _parsed(tomllib.loads(changed), "") != wanted:  # a text that cannot be changed in its place
         return settings_text(wanted)
     return changed
+
+
+def text_with_changes(text: str, changes: Mapping[str, Any]) -> str:
+    """Settings with these values of `[changes]`, table by table; all other values stay.
+
+    So do comments and the order.
+    """
+    import tomlkit  # slow to load
+
+    document = tomlkit.parse(text)
+    _merge_into(_table(document, "changes"), changes)
+    changed = tomlkit.dumps(document)
+    old = _parsed(tomllib.loads(text), "")
+    wanted = replace(old, changes=merge(old.changes, changes))
+    if _parsed(tomllib.loads(changed), "") != wanted:  # a text that cannot be changed in its place
+        return settings_text(wanted)
+    return changed
+
+
+def _merge_into(holder: Any, values: Mapping[str, Any]) -> None:
+    """Give a table of a TOML document these values; what it holds beside them stays."""
+    import tomlkit
+
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            _merge_into(_table(holder, key), value)
+        elif key not in holder or holder[key] != value:
+            holder[key] = tomlkit.value(as_toml(value))
 
 
 def _table(holder: Any, name: str) -> Any:

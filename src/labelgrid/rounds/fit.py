@@ -337,7 +337,7 @@ def _remove_outdated_fit(
     if last.exists() and not same_training(load(last).identity, identity):
         progress.say(
             "The recipe, the tasks or the labels changed since this round's last fit: restarting "
-            "the training."
+            "the training. What it had trained is removed."
         )
         for name in ("fit.json", "heldout.json"):
             (folder / name).unlink(missing_ok=True)
