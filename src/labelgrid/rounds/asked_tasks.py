@@ -12,7 +12,7 @@ from labelgrid.errors import UsageError
 from labelgrid.ledger.grid import Grid, Pick
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.select.draws import RandomDraws
-from labelgrid.words import count_text, join_names
+from labelgrid.words import join_names
 
 
 def check_asked_tasks(project: ProjectFolder, tasks: Sequence[str], draws: RandomDraws) -> None:
@@ -64,8 +64,7 @@ def used_up_text(picks: Collection[Pick], grid: Grid) -> str:
     others = [f"{left[column]:,} of {grid.tasks[column]}" for column in rest]
     spent = grid.bought.sum(0) * grid.cost
     paid = [f"{task} {number(cost)}" for task, cost in zip(grid.tasks, spent.tolist(), strict=True)]
-    labels = count_text(int(left[rest].sum()), "label is", "labels are")
     return (
-        f"This takes every missing label of {names}; {labels} left: {join_names(others)}. Before "
-        f"it, labels cost: {join_names(paid)}. `--task` limits a query to tasks that you name."
+        f"This takes every missing label of {names}; left are {join_names(others)}. Labels cost so "
+        f"far: {join_names(paid)}. `--task` limits a query to tasks that you name."
     )

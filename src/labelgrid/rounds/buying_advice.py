@@ -253,7 +253,8 @@ def _buy(purchase: _Purchase, folder: Path) -> Advice:
         f"{labels} of {curve.task} ({paid}): {curve.metric} {change}{unit}, from {_now(fitted)} to "
         f"{number(found.value)} ({_interval(found)})."
     )
-    line = command("query", folder, "--task", curve.task, "--budget", purchase.count)
+    options = ["--task", curve.task, "--budget", purchase.count]
+    line = command("query", folder, *options)
     advice = _foreseen("buy", text, curve, found)
     return replace(advice, count=purchase.count, price=price, seconds=seconds, command=line)
 

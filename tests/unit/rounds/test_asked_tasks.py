@@ -84,5 +84,7 @@ def test_a_budget_in_cost_first_evens_out_what_tasks_cost_and_says_which_it_uses
     asked = query(project, Budget(26, "cost"), said, new=True, dry_run=True)
     assert counts(asked) == {"depth": 8, "normals": 8, "semseg": 1}
     line = next(line for line in said.lines if "every missing label" in line)
-    assert line.startswith("This takes every missing label of depth, normals; 3 labels are left")
+    assert line.startswith(
+        "This takes every missing label of depth, normals; left are 3 of semseg."
+    )
     assert "semseg 40, depth 0, normals 0" in line and "--task" in line
