@@ -3,13 +3,14 @@
 Loads no torch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.drawings.wording import number
 from labelgrid.errors import NothingToBuyError, ProjectError
 from labelgrid.ledger.grid import Grid, Pick, State, request_id
 from labelgrid.progress import Progress
@@ -20,7 +21,7 @@ from labelgrid.select.budget import check_picks
 from labelgrid.select.draws import SuppliedCells
 from labelgrid.select.explain import explain_picks, nearest_labelled_images
 from labelgrid.select.strategy import Budget, PoolView, Strategy
-from labelgrid.words import count_text
+from labelgrid.words import count_text, join_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +161,32 @@ def choose(
         calibration=selection.calibration,
         unspent=unspent,
         seed=pool.seed,
+    )
+
+
+def used_up_text(picks: Collection[Pick], grid: Grid) -> str:
+    """Which tasks the picks leave no missing label of, though others have some; "" if none.
+
+    Args:
+        picks: the picks.
+        grid: the pool they were picked from.
+    """
+    before = grid.eligible.sum(0)
+    left = before.copy()
+    columns = {task: column for column, task in enumerate(grid.tasks)}
+    for pick in picks:
+        left[columns[pick.cell.task]] -= 1
+    done = np.flatnonzero((before > 0) & (left == 0)).tolist()
+    rest = np.flatnonzero(left > 0).tolist()
+    if not done or not rest:
+        return ""
+    names = join_names([grid.tasks[column] for column in done])
+    others = [f"{left[column]:,} of {grid.tasks[column]}" for column in rest]
+    spent = grid.bought.sum(0) * grid.cost
+    paid = [f"{task} {number(cost)}" for task, cost in zip(grid.tasks, spent.tolist(), strict=True)]
+    return (
+        f"This takes every missing label of {names}; left are {join_names(others)}. Labels cost so "
+        f"far: {join_names(paid)}. `--task` limits a query to tasks that you name."
     )
 
 

@@ -35,13 +35,14 @@ from labelgrid.project.records import (
 from labelgrid.project.unusable_images import find_unusable_images, images_without_files
 from labelgrid.recipes.resolve import hash_of, resolved_options
 from labelgrid.relations.bound import BoundRelation
-from labelgrid.rounds.asked_tasks import check_asked_tasks, used_up_text
+from labelgrid.rounds.asked_tasks import check_asked_tasks
 from labelgrid.rounds.choose import (
     Choice,
     choose,
     explain_by_nearest,
     images_without_scores,
     pool_statistics,
+    used_up_text,
 )
 from labelgrid.rounds.proposal import (
     ASKED,
@@ -161,7 +162,8 @@ def query(
     """
     _refuse_unfinished_training(project)
     draws = _random_draws(project, pairs, audit, control)
-    check_asked_tasks(project, tasks, draws)
+    if tasks:
+        check_asked_tasks(project, tasks, draws)
     if budget is None:
         draws = replace(draws, alone=True)
         budget = _budget_of_draws(project, draws)
