@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.api.project import Project
 from labelgrid.errors import RecipeError, UsageError
+from labelgrid.progress import Silent
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.kept_changes import keep_changes
 from labelgrid.project.settings import read_settings, text_with_changes
-from tests.projects import make_project
+from labelgrid.rounds.query import query
+from labelgrid.select.strategy import Budget
+from tests.projects import answer, make_project
 
 
 @pytest.fixture
@@ -74,3 +78,16 @@ def test_comments_and_other_lines_stay() -> None:
 def test_settings_get_changes_where_they_have_none_or_hold_them_otherwise(text: str) -> None:
     changed = text_with_changes(text, {"train": {"steps": 9}})
     assert tomllib.loads(changed)["changes"] == {"train": {"steps": 9}}
+
+
+def test_a_training_with_kept_overrides_is_one_of_the_settings(tmp_path: Path) -> None:
+    made, data = make_project(tmp_path, n=4, tasks=("depth",), strategy="random_cells")
+    with made as opened:
+        query(opened, Budget(2), Silent(), prelabels=False)
+        answer(opened, data)
+    with Project.open(made.folder) as project:
+        fit = project.fit(epochs=1, keep=True)
+        assert fit.recipe["train"]["epochs"] == 1 and not fit.changes
+        again = project.fit()  # nothing changed: it is not trained again
+    assert again.model == fit.model and again.event == fit.event
+    assert read_settings(made.folder / SETTINGS).changes["train"]["epochs"] == 1

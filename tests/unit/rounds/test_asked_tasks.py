@@ -1,11 +1,14 @@
 """A query of the tasks that a user names: nothing else is picked, and what it leaves nothing of is said."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from labelgrid.cli import app
 from labelgrid.errors import LabelgridError, UsageError
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
@@ -88,3 +91,12 @@ def test_a_budget_in_cost_first_evens_out_what_tasks_cost_and_says_which_it_uses
         "This takes every missing label of depth, normals; left are 3 of semseg."
     )
     assert "semseg 40, depth 0, normals 0" in line and "--task" in line
+
+
+def test_the_command_takes_tasks_and_shows_no_score_of_a_draw(project: ProjectFolder) -> None:
+    words = ["query", str(project.folder), "--budget", "4", "--task", "depth", "--task", "normals"]
+    shown = CliRunner().invoke(app, [*words, "--dry-run"]).output
+    assert "2 depth" in shown and "2 normals" in shown and "score" not in shown
+    picked = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)["picks"]
+    assert {pick["score"] for pick in picked} == {None}
+    assert {pick["why"] for pick in picked} == {"random image"}
