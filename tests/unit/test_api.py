@@ -224,9 +224,15 @@ CALLS = {
     **{name: getattr(labelgrid.Project, name) for name in NAMESAKES},
 }
 #: Options of the command line alone: how it prints, and whose code it trusts; a path among the
-#: tasks; and what is a call of its own: `time`, `restore` and `labelgrid.estimate`.
+#: tasks; and what is a call of its own, such as `restore` and `labelgrid.estimate`.
 OF_COMMANDS = {"json", "csv", "trust", "task_file"}
-OWN_CALLS = {"init": "time", "remove": "restore", "simulate": "dry_run"}
+OWN_CALLS = {
+    "init": "time",
+    "remove": "restore",
+    "simulate": "dry_run",
+    "fit": "report",
+    "query": "export",
+}
 #: Keys of [simulate], which `labelgrid.simulate` takes all.
 OF_STUDIES = {"strategies", "only", "seeds", "rounds", "initial", "budget", "unit", "single"}
 #: Arguments of calls alone.

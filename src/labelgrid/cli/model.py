@@ -79,6 +79,9 @@ def fit(
             "--keep", help="Write --set and --epochs to labelgrid.toml, for all later trainings."
         ),
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Then write the report, DIR/report.html.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Train on all labels or resume a stopped training, then measure on the held-out images.
@@ -95,9 +98,11 @@ def fit(
             done = project.fit(
                 recipe=recipe, epochs=epochs, weights=weights, changes=overrides, keep=keep
             )
+        page = project.report().page if report else None
         status = project.status()
     if json:
-        screen.print_json(asdict(done) | {"headlines": status["headlines"]})
+        written = {"report": str(page)} if page else {}
+        screen.print_json(asdict(done) | {"headlines": status["headlines"]} | written)
         return
     images = count_text(done.images, "image")
     labels = f"{_say_counts(done.labels)} labels"
@@ -106,6 +111,8 @@ def fit(
     screen.say(f"Round {done.round}: trained on {images} with {labels} -> {done.checkpoint}")
     for headline in status["headlines"]:
         screen.say(headline["text"])
+    if page:
+        screen.say(f"Wrote {page}")
     screen.say(f"Next: {status['next']}")
 
 
@@ -199,6 +206,10 @@ def query(
         Path | None,
         typer.Option(help="Request exactly the picks of such a file.", dir_okay=False),
     ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Then write all open requests as files into this folder."),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Pick cells within the budget, mark them requested and close the round.
@@ -224,11 +235,15 @@ def query(
             save=save,
             picks=picks,
         )
+        exported = project.export(export) if export and not dry_run else None
     if json:
-        screen.print_json(result.as_json() | {"dry_run": dry_run})
-    else:
-        _show_picks(result, dry_run)
-    if not (json or dry_run):
+        written = {"exported": str(export)} if exported else {}
+        screen.print_json(result.as_json() | {"dry_run": dry_run} | written)
+        return
+    _show_picks(result, dry_run)
+    if exported:
+        screen.say(str(exported))
+    elif not dry_run:
         screen.say(f"Next: {command('export', folder)}")
 
 
