@@ -78,6 +78,29 @@ def test_depth_beyond_the_declared_maximum_is_refused(tmp_path):
     assert depth.read(path, depth.Options(maximum=1500)).valid.sum() == 1
 
 
+@pytest.mark.parametrize(
+    "largest, maximum, scale, cure",
+    [
+        (9647.0, 12.0, None, {"scale": 0.001}),
+        (964.7, 12.0, None, {"scale": 0.01}),
+        (9647.0, 12.0, 0.01, {"scale": 0.001}),
+        (96470.0, 12.0, 0.001, {"maximum": 96.47}),
+        (13.0, 12.0, None, {"maximum": 13.0}),
+        (100.0, 12.0, None, {"maximum": 100.0}),
+        (1e6, 12.0, None, {"maximum": 1e6}),
+    ],
+)
+def test_where_another_scale_explains_numbers_beyond_the_maximum_that_is_the_cure(
+    tmp_path, largest, maximum, scale, cure
+):
+    path = npy(tmp_path / "a.npy", np.array([[largest, largest / 3]]))
+    with pytest.raises(LabelError) as error:
+        depth.read(path, depth.Options(maximum=maximum, scale=scale))
+    assert error.value.declare == cure
+    (key,) = cure
+    assert f"`{key} = " in (error.value.next_step or "")
+
+
 def test_a_depth_map_has_one_channel(tmp_path):
     refused(
         depth.read,

@@ -33,6 +33,10 @@ EXAMPLES = ((0.5,), (1.25,), (40.0,))
 FARTHEST = 9.9e9
 #: The scales that files usually have, as they are declared.
 SCALES = {"1": 1.0, "0.001": 0.001, '"1/256"': 1 / 256, "0.01": 0.01, '"1/5000"': 1 / 5000}
+#: Those of centimetres and millimetres: they explain a value above the maximum that they bring
+#: below it, but not below this share of it.
+METRIC = (0.01, 0.001)
+EXPLAINED = 0.1
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def read(path: Path, options: Options) -> LabelArray:
     check_any_valid(valid, path, "numbers <= 0, NaN and infinite are not")
     np.copyto(value, 0, where=~valid)
     if options.maximum is not None:
-        _check_maximum(float(value.max()), options.maximum, path)
+        _check_maximum(float(value.max()), scale, options.maximum, path)
     return LabelArray(value[..., None], valid)
 
 
@@ -114,15 +118,26 @@ def _without_channel(stored: Array) -> Array:
     return stored
 
 
-def _check_maximum(largest: float, maximum: float, path: Path) -> None:
-    if largest > maximum:
-        raise LabelError(
-            f"The largest value is {largest:.6g}, above the declared maximum of {maximum:.6g}.",
-            where=str(path),
-            next_step="Check the scale (metres or millimetres?), or declare a larger maximum: "
-            f"`maximum = {largest:.6g}`.",
-            declare={"maximum": float(f"{largest:.6g}")},
-        )
+def _check_maximum(largest: float, scale: float, maximum: float, path: Path) -> None:
+    if largest <= maximum:
+        return
+    advice = "Check the scale (metres or millimetres?), or declare a larger maximum: "
+    declare = {"maximum": float(f"{largest:.6g}")}
+    for other in METRIC:
+        value = largest * other / scale
+        if EXPLAINED * maximum <= value <= maximum:
+            advice = (
+                f"With `scale = {other:g}` it is {value:.4g}: declare it if all the task's labels "
+                f"have this unit, else multiply the numbers of this file by {other / scale:g}. If "
+                "the value is right, declare a larger maximum: "
+            )
+            declare = {"scale": other}
+    raise LabelError(
+        f"The largest value is {largest:.6g}, above the declared maximum of {maximum:.6g}.",
+        where=str(path),
+        next_step=f"{advice}`maximum = {largest:.6g}`.",
+        declare=declare,
+    )
 
 
 def _scale(dtype: "np.dtype[np.generic]", options: Options) -> float | None:
