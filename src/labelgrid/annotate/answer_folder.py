@@ -6,6 +6,7 @@ The folder's lists name the cell of a file, or the file's own name does.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from labelgrid.annotate.answers import Answer, Answers, Fault, spelling_hint
@@ -33,7 +34,7 @@ from labelgrid.files import walk
 from labelgrid.formats.codec import codec
 from labelgrid.formats.naming import stem
 from labelgrid.images.opening import FORMATS
-from labelgrid.ledger.grid import Cell
+from labelgrid.ledger.grid import Cell, State
 from labelgrid.tasks.legend import LEGEND_PICTURE, LEGEND_TABLE, OVERLAY, OVERLAYS
 from labelgrid.tasks.task import TaskDef
 
@@ -249,8 +250,19 @@ def _add_other_names(
             match = _unless_wrong(name, cell, folder, tables)
             _add(answers, name, match, folder=folder, lists=lists)
     rest = [name for name in unknown if name not in others.cells]
-    answers.faults += unknown_faults(rest, index.tasks, images, others.tried)
+    answered = {answer.cell for answer in answers.labels}
+    waiting = partial(_waiting_images, index, answered)
+    answers.faults += unknown_faults(rest, index.tasks, images, others.tried, waiting)
     answers.notes += others.notes
+
+
+def _waiting_images(index: ProjectIndex, answered: Collection[Cell], task: str) -> list[list[str]]:
+    """The images without a label of a task, also in this answer: first those with a request."""
+    groups = []
+    for state in (State.REQUESTED, State.MISSING):
+        cells = [Cell(image_id, task) for image_id in index.images_in(task, state)]
+        groups.append([cell.image_id for cell in cells if cell not in answered])
+    return groups
 
 
 def _add(

@@ -12,7 +12,7 @@ from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.request import Request
 from labelgrid.formats.naming import stem
 from labelgrid.images.reading import image_size
-from labelgrid.ledger.grid import SPLITS, Cell
+from labelgrid.ledger.grid import SPLITS, Cell, State
 from labelgrid.ledger.store import Store
 from labelgrid.progress import Progress
 from labelgrid.recognition import Recognition
@@ -72,6 +72,12 @@ class ProjectIndex:
     def images(self) -> Sequence[str]:
         """All image ids, sorted."""
         return self._store.grid(SPLITS).images
+
+    def images_in(self, task: str, state: State) -> Sequence[str]:
+        """The images whose cell of a task is in a state, sorted."""
+        grid = self._store.grid(SPLITS)
+        states = grid.state[:, list(grid.tasks).index(task)]
+        return [image_id for image_id, now in zip(grid.images, states, strict=True) if now == state]
 
     def size(self, image_id: str) -> tuple[int, int]:
         """Height and width of an image."""

@@ -1,7 +1,8 @@
 """Finds the images of labels that are not named after them, and says what to do about the rest."""
 
+import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -14,6 +15,12 @@ from labelgrid.ledger.grid import Cell
 from labelgrid.words import count_text
 
 UNKNOWN = "The label is of an unknown image or task."
+#: Of more files, none is compared with the images that wait for a label.
+MISSPELT = 20
+#: A shorter name is another one with a single other letter.
+SHORTEST = 3
+#: The images that wait for a label of a task, in groups: the likeliest first.
+Waiting = Callable[[str], Sequence[Sequence[str]] | None]
 #: What cures every label of an unknown image.
 _ADVICE = (
     f"Say whose it is in {LABEL_LIST}, a table of image,task,path; or add the image with "
@@ -89,12 +96,17 @@ def _tried(task: str, match: NameMatch | None) -> str:
 
 
 def unknown_faults(
-    names: Sequence[str], tasks: Collection[str], images: Sequence[str], tried: Mapping[str, str]
+    names: Sequence[str],
+    tasks: Collection[str],
+    images: Sequence[str],
+    tried: Mapping[str, str],
+    waiting: Waiting | None = None,
 ) -> list[Fault]:
     """The faults of files of unknown images or tasks, each with a next step that cures it.
 
     No hint names another photograph: a name is only spelt wrong if it differs by its folders,
-    capitals, accents' codes, blanks, "_" or "-".
+    capitals, accents' codes, blanks, "_" or "-", or by one mistake from that of an image which
+    waits for such a label.
     """
     if not names:
         return []
@@ -114,9 +126,57 @@ def unknown_faults(
         elif near:
             step = _renaming(name, task, near)
         else:
-            step = f"{tried.get(task, '')} {_ADVICE}".lstrip()
+            few = waiting if len(names) <= MISSPELT else None
+            step = _advice(name, tried.get(task, ""), few)
         faults.append(Fault(printable(name), UNKNOWN, step))
     return faults
+
+
+def _advice(name: str, tried: str, waiting: Waiting | None) -> str:
+    """What to do about a file that is named after no image: a name with a mistake comes first."""
+    task, image = task_and_image(PurePosixPath(stem(name)))
+    for group in (waiting(task) if waiting else None) or ():
+        near = images_misspelt(image, group)
+        if near:
+            return f"{_renaming(name, task, near)} If not: {_ADVICE[:1].lower()}{_ADVICE[1:]}"
+    return f"{tried} {_ADVICE}".lstrip()
+
+
+def images_misspelt(name: str, images: Iterable[str]) -> list[str]:
+    """The images whose name, without extension, is this one but for one mistake.
+
+    A character is missing, too much or another one, or two neighbours are exchanged. A name without
+    folders is compared with names without theirs. Names that only differ by a number are those of
+    different photographs.
+
+    Example:
+        >>> images_misspelt("04O1", ["0401.jpg", "0402.jpg", "0481.jpg"])
+        ['0401.jpg', '0481.jpg']
+    """
+    if len(name) < SHORTEST:
+        return []
+    shortened = _shortened(name)
+    found = []
+    for image_id in images:
+        other = stem(image_id)
+        if "/" not in name:
+            other = other.rpartition("/")[2]
+        near = abs(len(other) - len(name)) <= 1 and not shortened.isdisjoint(_shortened(other))
+        if near and not _is_another_number(name, other):
+            found.append(image_id)
+    return sorted(found)
+
+
+def _shortened(name: str) -> set[str]:
+    """A name, and the same without any one of its characters."""
+    return {name} | {name[:place] + name[place + 1 :] for place in range(len(name))}
+
+
+def _is_another_number(name: str, other: str) -> bool:
+    """Whether two names are the same but for the values of numbers in them."""
+    words = [re.sub(r"\d+", "0", each) for each in (name, other)]
+    numbers = [[int(digits) for digits in re.findall(r"\d+", each)] for each in (name, other)]
+    return words[0] == words[1] and numbers[0] != numbers[1]
 
 
 def _renaming(name: str, task: str, near: Sequence[str]) -> str:

@@ -348,7 +348,18 @@ class LabelImport:
             notes=tuple(answers.notes),
             numbers=self.numbers.numbers(),
             remarks=tuple(self.numbers.remarks()),
+            requested=self._still_requested(validated),
         )
+
+    def _still_requested(self, validated: ValidatedLabels) -> dict[str, tuple[str, ...]]:
+        """The images whose label stays requested, by task; call it before the import is kept."""
+        answered = {label.row.cell for label in validated.labels}
+        answered.update(skip.cell for skip in validated.skips)
+        found: dict[str, list[str]] = {name: [] for name in self.project.tasks()}
+        for row in self.project.store.cells(state=State.REQUESTED):
+            if row.cell not in answered:
+                found[row.cell.task].append(row.cell.image_id)
+        return {task: tuple(images) for task, images in found.items() if images}
 
     def _draw(self, result: Imported, validated: ValidatedLabels, name: str) -> Imported:
         """Draw some of the new labels; whatever happens, the import goes on."""

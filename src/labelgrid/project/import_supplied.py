@@ -210,6 +210,11 @@ class SuppliedImport(LabelImport):
                 if row.where not in self.rescaled:
                     self.progress.say(f"{row.where}: these labels may be wrong. {row.what}")
 
+    def _still_requested(self, validated: ValidatedLabels) -> dict[str, tuple[str, ...]]:
+        """Nothing: a supplier's labels answer no request."""
+        del validated
+        return {}
+
     def _keep(self, validated: ValidatedLabels, paths: Sequence[str]) -> None:
         """List the labels, in one step, and remove the files that they replace."""
         folder = supplier_folder(self.project, self.name)

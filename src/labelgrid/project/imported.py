@@ -7,6 +7,9 @@ from typing import Any
 from labelgrid.annotate.answers import Fault
 from labelgrid.words import count_text, join_names
 
+#: So many images whose label is still requested are named, of each task.
+FEW = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
@@ -90,6 +93,7 @@ class Imported:
         notes: how the answer was read, where that is not obvious.
         numbers: what the new and replaced labels hold, of tasks that have such labels.
         remarks: what may be right in them, but is unusual.
+        requested: the images whose label is still requested afterwards, by task.
         picture: the file that shows some of them; empty if there are none.
         undrawn: why there is no picture; empty if there is one, or nothing to draw.
         found: of a dry run, what was found.
@@ -106,6 +110,7 @@ class Imported:
     notes: tuple[str, ...] = ()
     numbers: Mapping[str, Numbers] = field(default_factory=dict, compare=False)
     remarks: tuple[str, ...] = field(default=(), compare=False)
+    requested: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
     picture: str = field(default="", compare=False)
     undrawn: str = field(default="", compare=False)
     found: Found | None = None
@@ -120,6 +125,9 @@ class Imported:
             text = self.numbers[task].text if task in self.numbers else ""
             lines.append(f"{'; '.join(filter(None, (f'{task}: {tally}', text)))}.")
         lines += [*self.notes, *self._counts(), *self.remarks]
+        if self.requested:
+            still = [f"{task} of {join_names(of, FEW)}" for task, of in self.requested.items()]
+            lines.append(f"Still requested: {'; '.join(still)}.")
         if self.picture:
             lines.append(f"{self.picture} shows some of the new labels.")
         if self.undrawn:

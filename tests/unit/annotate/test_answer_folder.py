@@ -187,6 +187,20 @@ def test_a_file_that_is_no_label_is_a_fault_with_a_hint(
     assert sentence in fault
 
 
+def test_a_misspelt_name_is_told_the_image_that_lacks_a_label(
+    store: Store, put: Callable[..., Path]
+) -> None:
+    with Store.open(store.path) as other:
+        names = ("0481.jpg", "0401.jpg", "0491.jpg")
+        other.add_images([ImageRow(image_id=name, root="photos") for name in names])
+        cell = Cell("0491.jpg", "depth")
+        other.move([Move(cell=cell, to=State.REQUESTED, round=1, request_id="r1-91")])
+    (fault,) = faults(store, put("depth/04O1.png"))
+    assert "Did you mean '0491.jpg'? Then name the file 'depth/0491.jpg.png'." in fault
+    (fault,) = faults(store, put("depth/0491.png"))
+    assert "It could be of '0401.jpg' or '0481.jpg'" in fault
+
+
 def test_a_file_whose_id_and_name_say_different_cells_is_a_fault(
     store: Store, put: Callable[..., Path]
 ) -> None:

@@ -1,6 +1,6 @@
 """Laws of what is said about labels that are not named after their images."""
 
-from labelgrid.annotate.other_names import match_other_names, unknown_faults
+from labelgrid.annotate.other_names import images_misspelt, match_other_names, unknown_faults
 from labelgrid.ledger.grid import Cell
 
 IMAGES = ["Küche/image_0001.jpg", "bath/0004.jpg", "kitchen/0004.jpg", "photo-7.jpg"]
@@ -50,3 +50,25 @@ def test_a_name_of_several_images_is_told_them_all() -> None:
         "It could be of 'bath/0004.jpg' or 'kitchen/0004.jpg': name it after its image, such as "
         "'semseg/bath/0004.jpg.png'."
     ]
+
+
+def test_a_name_with_one_mistake_is_told_the_image_that_waits_for_such_a_label() -> None:
+    waiting = {"semseg": [["0481.jpg", "0811.jpg"], ["0401.jpg"]]}
+    (fault,) = unknown_faults(
+        ["semseg/04O1.png"], ["semseg"], ["0401.jpg", "0481.jpg", "0811.jpg"], {}, waiting.get
+    )
+    assert fault.next_step == (
+        "Did you mean '0481.jpg'? Then name the file 'semseg/0481.jpg.png'. If not: say whose it is "
+        "in labels.csv, a table of image,task,path; or add the image with `labelgrid add`, or remove "
+        "the file."
+    )
+
+
+def test_of_a_mistake_an_image_is_told_and_of_another_number_none() -> None:
+    images = ["hall/0481.jpg", "kitchen-window.png", "photo-7.jpg"]
+    assert images_misspelt("kitchen-windwo", images) == ["kitchen-window.png"]
+    assert images_misspelt("kitchen-windo", images) == ["kitchen-window.png"]
+    assert images_misspelt("481", images) == ["hall/0481.jpg"]
+    assert images_misspelt("hall/O481", images) == ["hall/0481.jpg"]
+    for name in ("photo-8", "photo-77", "hall/0482", "hall/0418", "bath/0481", "kitchen-1", "p"):
+        assert not images_misspelt(name, images), name

@@ -87,6 +87,22 @@ def test_an_answer_may_come_in_parts_and_by_request_id(
     assert sum(tally.unchanged for tally in done.tasks.values()) == 1
 
 
+def test_the_requests_that_stay_open_are_named(
+    project: ProjectFolder, data: Made, answered: Path
+) -> None:
+    rows = [row for row in manifest(answered) if row["task"] == "depth"]
+    for row in rows[:2]:
+        (answered / row["path"]).unlink()
+    (answered / "skips.csv").write_text(f"request_id,reason\n{rows[0]['request_id']},too dark\n")
+    for dry_run in (True, False):
+        done = import_labels(project, answered, dry_run=dry_run)
+        assert done.requested == {"depth": (rows[1]["image"],)}
+        assert f"Still requested: depth of {rows[1]['image']}." in str(done).splitlines()
+    fill(data, answered)
+    (answered / "skips.csv").unlink()
+    assert "Still requested" not in str(import_labels(project, answered))
+
+
 def test_a_label_nobody_asked_for_is_welcome_and_costs_the_task_s_price(
     project: ProjectFolder, data: Made
 ) -> None:
@@ -163,8 +179,10 @@ def test_other_content_is_refused_and_replace_keeps_the_old_version(
         f"({old.path}). Use --replace to replace it; the old label is kept."
     )
     project.store.close_round(project.store.open_round())
+    spent = project.store.spent()
     done = import_labels(project, answered, replace=True)
     assert done.tasks["depth"] == Tally(replaced=1, unchanged=2)
+    assert project.store.spent() == spent + 1  # the correction is another answer
     (new,) = project.store.cells(image_id=cell.image_id, task=cell.task)
     assert (new.round, new.request_id, new.weight) == (old.round, old.request_id, old.weight)
     assert project.inside(old.path).is_file()
