@@ -252,7 +252,7 @@ def _add_other_names(
     rest = [name for name in unknown if name not in others.cells]
     answered = {answer.cell for answer in answers.labels}
     waiting = partial(_waiting_images, index, answered)
-    answers.faults += unknown_faults(rest, index.tasks, images, others.tried, waiting)
+    answers.faults += unknown_faults(rest, index.tasks, images, others.tried, waiting=waiting)
     answers.notes += others.notes
 
 

@@ -15,6 +15,7 @@ from labelgrid.ledger.grid import Cell
 from labelgrid.words import count_text
 
 UNKNOWN = "The label is of an unknown image or task."
+_NUMBER = re.compile(r"\d+", re.ASCII)
 #: Of more files, none is compared with the images that wait for a label.
 MISSPELT = 20
 #: A shorter name is another one with a single other letter.
@@ -100,6 +101,7 @@ def unknown_faults(
     tasks: Collection[str],
     images: Sequence[str],
     tried: Mapping[str, str],
+    *,
     waiting: Waiting | None = None,
 ) -> list[Fault]:
     """The faults of files of unknown images or tasks, each with a next step that cures it.
@@ -174,9 +176,13 @@ def _shortened(name: str) -> set[str]:
 
 def _is_another_number(name: str, other: str) -> bool:
     """Whether two names are the same but for the values of numbers in them."""
-    words = [re.sub(r"\d+", "0", each) for each in (name, other)]
-    numbers = [[int(digits) for digits in re.findall(r"\d+", each)] for each in (name, other)]
-    return words[0] == words[1] and numbers[0] != numbers[1]
+    one = _NUMBER.sub("0", name)
+    return one == _NUMBER.sub("0", other) and _numbers(name) != _numbers(other)
+
+
+def _numbers(name: str) -> list[int]:
+    """The values of the numbers in a name."""
+    return [int(digits) for digits in _NUMBER.findall(name)]
 
 
 def _renaming(name: str, task: str, near: Sequence[str]) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.extend import Added
     from labelgrid.project.grid_sheet import DrawnSheet
     from labelgrid.project.image_files import Check
+    from labelgrid.project.import_sources import Source
     from labelgrid.project.imported import Imported
     from labelgrid.project.next_step import NextStep
     from labelgrid.project.records import Fit
@@ -239,7 +240,7 @@ class Project(ProjectContents):
 
     def import_labels(
         self,
-        labels: Place | None = None,
+        labels: Places | None = None,
         *,
         format: str | None = None,
         split: Split | None = None,
@@ -260,8 +261,9 @@ class Project(ProjectContents):
         """Import labels: all of them, or none and a list of faults.
 
         Args:
-            labels: an answered request, a folder of labels, or a published data set; None: what is
-                answered on the server at `url`.
+            labels: an answered request, a folder of labels, a labelling tool's file, or a published
+                data set; or several of them, which are imported together or not at all. None: what
+                is answered on the server at `url`.
             format: the name of a labelling tool's connector or of a data set's layout. None: the
                 connector that recognises the labels, else "folder".
             split: move the labels' images to this split.
@@ -296,8 +298,9 @@ class Project(ProjectContents):
                 "--seed is the seed of --limit, which was not given.", next_step="Add --limit N."
             )
         server = tool_server(self._project, url, optional_path(token_file))
-        source = server or optional_path(labels)
-        if source is None or (server and labels is not None):
+        places = [Path(place) for place in _as_list(labels or ()) if place]
+        source: list[Source] = [server] if server else list(places)
+        if not source or (server and places):
             raise UsageError(
                 "An import is of LABELS, or of a server.",
                 next_step="Name a file or folder, or --from label-studio with --url.",

@@ -56,10 +56,11 @@ def _plugin_name(name: str | None) -> str | None:
 def import_(
     folder: Folder,
     labels: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Argument(
-            metavar="[LABELS]",
-            help="A labelling tool's file, zip or folder, or a folder of labels; not with --url.",
+            metavar="[LABELS]...",
+            help="A labelling tool's file, zip or folder, or a folder of labels, or several; not "
+            "with --url.",
         ),
     ] = None,
     format: Annotated[
@@ -171,7 +172,7 @@ def import_(
             "--supplier": supplier or None,
             "--cost": cost,
         }
-        again = command("import", folder, labels, *_as_words(given))
+        again = command("import", folder, *(labels or ()), *_as_words(given))
         screen.say(f"Nothing was imported. Next: {again}")
 
 

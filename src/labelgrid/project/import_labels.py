@@ -1,33 +1,34 @@
 """Imports labels: all of them in one ledger transaction, or none and a list of faults."""
 
 import dataclasses
-import inspect
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from labelgrid import files, plugins
+from labelgrid import files
 from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, ImportRefused
-from labelgrid.annotate.connector import Connector, ProjectIndex, ToolServer
+from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.repeated_answers import keep_one
-from labelgrid.annotate.unknown_answers import refuse_unknown
-from labelgrid.annotate.unpacking import unpacked
 from labelgrid.errors import LabelError, LabelgridError, LedgerError, ProjectError, UsageError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, Move, Split, State
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.copy_labels import LABELS, copy_labels
-from labelgrid.project.dataset_labels import answers_of
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_numbers import OCCURRED, ImportNumbers
 from labelgrid.project.import_place import import_place
+from labelgrid.project.import_sources import (
+    ImportSources,
+    Source,
+    open_sources,
+    sources_text,
+)
 from labelgrid.project.imported import Found, Imported, Tally
 from labelgrid.project.suspicion import SHEET, Summaries, check_plausible
 from labelgrid.project.validate_labels import (
@@ -36,7 +37,6 @@ from labelgrid.project.validate_labels import (
     ValidatedLabels,
     validate_labels,
 )
-from labelgrid.recognition import Recognition, recognitions
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef
 
@@ -49,7 +49,7 @@ DRY_PICTURE = "import-dry-run.png"
 
 def import_labels(
     project: ProjectFolder,
-    source: Path | ToolServer,
+    source: Source | Sequence[Source],
     *,
     format: str | None = None,
     split: Split | None = None,
@@ -73,7 +73,7 @@ def import_labels(
     Args:
         project: the project that gets the labels.
         source: the answer of a labelling tool (a folder, a file or a zip file), a folder of labels,
-            or a data set's root; or the tool's server.
+            or a data set's root; or the tool's server; or several of these.
         format: a connector of `labelgrid.annotate`, a layout of `labelgrid.data`, or
             "package.module:build" of either. None: the connector that recognises the labels, else
             "folder".
@@ -95,13 +95,12 @@ def import_labels(
     """
     if limit < 0:
         raise UsageError(f"--limit must not be below 0. Found {limit}.", unchanged=UNCHANGED)
-    opened = unpacked(source) if isinstance(source, Path) else nullcontext(source)
-    with import_place(project.folder) as place, refuse_changes(project), opened as answer:
+    placed = import_place(project.folder)
+    with placed as place, refuse_changes(project), open_sources(source) as sources:
         run = LabelImport(
             project=project,
             place=place,
-            source=source,
-            answer=answer,
+            sources=sources,
             format=format,
             split=split,
             replace=replace,
@@ -142,10 +141,12 @@ def _changed_error() -> LedgerError:
 
 @dataclass(kw_only=True)
 class LabelImport:
-    """One import; its fields are as in `import_labels`, `answer` is `source` unpacked.
+    """One import; its fields are as in `import_labels`, `sources` those given and unpacked.
 
     Attributes:
         place: the folder for its pictures and lists.
+        where: the sources, for messages.
+        reading: reads them.
         folder: where in the project the files go.
         outdated: the files in `place` that an earlier import left, and this one makes outdated.
     """
@@ -154,8 +155,7 @@ class LabelImport:
 
     project: ProjectFolder
     place: Path
-    source: Path | ToolServer
-    answer: Path | ToolServer
+    sources: Sequence[tuple[Source, Source]]
     format: str | None
     split: Split | None
     replace: bool
@@ -164,11 +164,21 @@ class LabelImport:
     seed: int
     index: ProjectIndex
     progress: Progress
+    where: str = field(init=False)
+    reading: ImportSources = field(init=False)
     numbers: ImportNumbers = field(init=False)
     summaries: Summaries | None = field(init=False, default=None)
     folder: str = field(init=False, default=LABELS)
 
     def __post_init__(self) -> None:
+        self.where = sources_text(self.sources)
+        self.reading = ImportSources(
+            self.project,
+            self.sources,
+            format=self.format,
+            split=self.split,
+            index=self.index,
+        )
         self.numbers = ImportNumbers(self.project, self.progress)
 
     def carry_out(self) -> Imported:
@@ -178,7 +188,7 @@ class LabelImport:
         validated = self._validate(answers)
         if validated.faults:
             listed = _list_faults(self.place, validated.faults)
-            raise ImportRefused(validated.faults, str(self.source), listed)
+            raise ImportRefused(validated.faults, self.where, listed)
         self._refuse_nothing(answers, validated)
         for name in self.outdated:
             (self.place / name).unlink(missing_ok=True)
@@ -211,7 +221,7 @@ class LabelImport:
         result = self._draw(result, validated, DRY_PICTURE)
         try:
             if validated.faults:
-                raise ImportRefused(validated.faults, str(self.source))
+                raise ImportRefused(validated.faults, self.where)
             self._refuse_nothing(answers, validated)
             self._check_plausible(validated, draw=False)
         except LabelError as error:
@@ -220,17 +230,14 @@ class LabelImport:
 
     def _refused(self, result: Imported, error: LabelError) -> Imported:
         """The result of a dry run whose import would end with an error."""
-        faults: tuple[Fault, ...] = (Fault(str(self.source), error.what, error.next_step),)
+        faults: tuple[Fault, ...] = (Fault(self.where, error.what, error.next_step),)
         if isinstance(error, ImportRefused):
             faults = error.rows
         return dataclasses.replace(result, refused=str(error), faults=faults)
 
     def _receive(self) -> Answers:
         """The answers; of a sample of the images with `limit`."""
-        if isinstance(self.answer, ToolServer):
-            answers = self._download(self.answer)
-        else:
-            answers = self._read(self.answer)
+        answers = self.reading.receive(self.progress)
         if self.index.options.keep:
             answers = keep_one(answers, self.index.options.keep)
         answers = self._admit(answers)
@@ -241,30 +248,6 @@ class LabelImport:
     def _admit(self, answers: Answers) -> Answers:
         """The answers that may be imported."""
         return answers
-
-    def _download(self, server: ToolServer) -> Answers:
-        """The answers on a server of a labelling tool."""
-        tool = self.format or "folder"
-        connector: Connector = plugins.create("tools", tool)
-        if not hasattr(connector, "download"):
-            raise UsageError(
-                f"'{tool}' has no server: --url cannot be used.",
-                next_step="Name a file or folder, or use --from label-studio.",
-            )
-        return connector.download(server, self.index, self.progress)
-
-    def _read(self, answer: Path) -> Answers:
-        """The answers in a file or folder, or the labels of a data set."""
-        format = self.format or next(iter(self._recognised), "")
-        if not format:
-            refuse_unknown(answer, Path(str(self.source)), plugins.names("tools"), self.index)
-            format = "folder"
-        build = plugins.resolve_in_folders(("tools", "layouts"), format)
-        if needs_root(build):
-            dataset = plugins.call("layouts", format, build, answer)
-            return answers_of(dataset, self.project, self.split, str(answer))
-        connector: Connector = plugins.call("tools", format, build)
-        return connector.receive(answer, self.index)
 
     def _validate(self, answers: Answers) -> ValidatedLabels:
         """Validate the labels; their numbers, and what is compared, are gathered on the way."""
@@ -289,7 +272,7 @@ class LabelImport:
         if not (validated.labels or answers.skips or answers.removed or answers.closed):
             raise LabelError(
                 "There are no labels of the project's images.",
-                where=str(self.source),
+                where=self.where,
                 unchanged=UNCHANGED,
             )
 
@@ -299,7 +282,7 @@ class LabelImport:
             check_plausible(
                 self.project,
                 validated.labels,
-                str(self.source),
+                self.where,
                 self.progress,
                 summaries=self.summaries.made,
                 doubts=self.numbers.doubts(),
@@ -311,30 +294,12 @@ class LabelImport:
         cells = [label.cell for label in answers.labels] + [skip.cell for skip in answers.skips]
         heard = self.index.heard
         return Found(
-            what=self._describe(),
+            what=self.reading.describe(),
             images=len({cell.image_id for cell in cells}),
             labels=len(answers.labels),
             known=tuple(sorted(name for name in heard if heard[name])),
             unknown=tuple(sorted(name for name in heard if not heard[name])),
         )
-
-    def _describe(self) -> str:
-        """What the answer is, in the words of the tool that reads it."""
-        if isinstance(self.answer, ToolServer):
-            return str(self.answer)
-        found = self._recognised
-        if self.format and self.format not in found:
-            return f"labels in the format '{self.format}'"
-        tool = self.format or next(iter(found), "")
-        return found[tool].what if tool else "a folder of labels"
-
-    @cached_property
-    def _recognised(self) -> dict[str, Recognition]:
-        """The labelling tools whose connectors recognise the answer, the surest first."""
-        if isinstance(self.answer, ToolServer):
-            return {}
-        tools = {name: plugins.create("tools", name) for name in plugins.names("tools")}
-        return recognitions(tools, self.answer)
 
     def _result(self, answers: Answers, validated: ValidatedLabels) -> Imported:
         """The counts and numbers of an import."""
@@ -393,26 +358,6 @@ def _list_faults(place: Path, faults: Sequence[Fault]) -> Path | None:
         files.write_text(path, "".join(f"{line}\n" for line in lines))
         return path
     return None
-
-
-def needs_root(build: Callable[..., object]) -> bool:
-    """Whether a plug-in's `build` needs an argument, as a data set's layout needs its root.
-
-    Example:
-        >>> needs_root(plugins.resolve("layouts", "folder"))
-        True
-        >>> needs_root(plugins.resolve("tools", "folder"))
-        False
-    """
-    try:
-        parameters = inspect.signature(build).parameters.values()
-    except (TypeError, ValueError):  # of an object that cannot be called, or of a built-in function
-        return False
-    for parameter in parameters:
-        is_variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        if parameter.default is parameter.empty and not is_variadic:
-            return True
-    return False
 
 
 def _draw_images(labels: Sequence[Answer], limit: int, seed: int) -> list[Answer]:

@@ -44,8 +44,7 @@ def import_one(
         run = OneLabelImport(
             project=project,
             place=place,
-            source=Path(answer.where),
-            answer=Path(answer.where),
+            sources=[(Path(answer.where), Path(answer.where))],
             format=None,
             split=None,
             replace=True,

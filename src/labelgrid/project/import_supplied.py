@@ -1,7 +1,7 @@
 """Imports labels of a supplier: all of them, or none and a list of faults."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,14 +10,14 @@ from pathlib import Path
 from labelgrid import files
 from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.annotate.answers import Answers
-from labelgrid.annotate.connector import ProjectIndex, ToolServer
+from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
-from labelgrid.annotate.unpacking import unpacked
 from labelgrid.errors import LabelError, UsageError
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.project.import_labels import LabelImport, refuse_changes
 from labelgrid.project.import_place import import_place
+from labelgrid.project.import_sources import Source, open_sources
 from labelgrid.project.imported import Imported
 from labelgrid.project.supplier_classes import OtherClasses, other_classes
 from labelgrid.project.suppliers import (
@@ -37,7 +37,7 @@ from labelgrid.words import count_text
 
 def import_supplied(
     project: ProjectFolder,
-    source: Path | ToolServer,
+    source: Source | Sequence[Source],
     *,
     supplier: str,
     cost: float | None = None,
@@ -79,11 +79,10 @@ def import_supplied(
     """
     folder = supplier_folder(project, supplier)
     options = options or ImportOptions()
-    opened = unpacked(source) if isinstance(source, Path) else nullcontext(source)
     locked = nullcontext() if dry_run else project.lock()
     placed = import_place(project.folder)
-    with locked, placed as place, refuse_changes(project), opened as answer:
-        declared = _declared(folder, answer)
+    with locked, placed as place, refuse_changes(project), open_sources(source) as sources:
+        declared = _declared([*(answer for _, answer in sources), folder])
         if cost is not None:
             declared = _at_cost(declared, cost)
         if options.names:
@@ -92,8 +91,7 @@ def import_supplied(
         run = SuppliedImport(
             project=project,
             place=place,
-            source=source,
-            answer=answer,
+            sources=sources,
             format=format,
             split=None,
             replace=True,
@@ -111,13 +109,10 @@ def import_supplied(
         return run.carry_out()
 
 
-def _declared(folder: Path, answer: Path | ToolServer) -> Supplier:
-    """What the folder of labels declares of their supplier, or what the project knows of it."""
-    places = [folder]
-    if isinstance(answer, Path):
-        places.insert(0, answer)
+def _declared(places: Iterable[Source]) -> Supplier:
+    """What the first folder that declares something says of the supplier."""
     for place in places:
-        if (place / DECLARATION).is_file():
+        if isinstance(place, Path) and (place / DECLARATION).is_file():
             return read_declaration(place / DECLARATION)
     return Supplier()
 
@@ -172,7 +167,7 @@ class SuppliedImport(LabelImport):
                 f"Left out: {what} of held-out, val or test images; a supplier's are for training."
             )
             if not labels:
-                raise LabelError(note, where=str(self.source), unchanged=UNCHANGED)
+                raise LabelError(note, where=self.where, unchanged=UNCHANGED)
             notes.append(note)
         return dataclasses.replace(answers, labels=labels, skips=[], notes=notes)
 

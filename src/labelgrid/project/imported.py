@@ -124,10 +124,7 @@ class Imported:
         for task, tally in self.tasks.items():
             text = self.numbers[task].text if task in self.numbers else ""
             lines.append(f"{'; '.join(filter(None, (f'{task}: {tally}', text)))}.")
-        lines += [*self.notes, *self._counts(), *self.remarks]
-        if self.requested:
-            still = [f"{task} of {join_names(of, FEW)}" for task, of in self.requested.items()]
-            lines.append(f"Still requested: {'; '.join(still)}.")
+        lines += [*self.notes, *self._counts(), *self.remarks, *self._open_requests()]
         if self.picture:
             lines.append(f"{self.picture} shows some of the new labels.")
         if self.undrawn:
@@ -135,6 +132,14 @@ class Imported:
         if self.refused:
             lines.append(f"The import would be refused. {self.refused}")
         return "\n".join(lines)
+
+    def _open_requests(self) -> list[str]:
+        """A line on what is still requested, if the import answered anything."""
+        answers = any(tally.new or tally.skipped for tally in self.tasks.values())
+        if not (answers and self.requested):
+            return []
+        still = [f"{task} of {join_names(images, FEW)}" for task, images in self.requested.items()]
+        return [f"Still requested: {'; '.join(still)}."]
 
     def _counts(self) -> list[str]:
         """Lines on what is no label, or is one of the model's."""

@@ -55,7 +55,11 @@ def test_a_name_of_several_images_is_told_them_all() -> None:
 def test_a_name_with_one_mistake_is_told_the_image_that_waits_for_such_a_label() -> None:
     waiting = {"semseg": [["0481.jpg", "0811.jpg"], ["0401.jpg"]]}
     (fault,) = unknown_faults(
-        ["semseg/04O1.png"], ["semseg"], ["0401.jpg", "0481.jpg", "0811.jpg"], {}, waiting.get
+        ["semseg/04O1.png"],
+        ["semseg"],
+        ["0401.jpg", "0481.jpg", "0811.jpg"],
+        {},
+        waiting=waiting.get,
     )
     assert fault.next_step == (
         "Did you mean '0481.jpg'? Then name the file 'semseg/0481.jpg.png'. If not: say whose it is "

@@ -185,6 +185,7 @@ def test_import_says_what_it_did_to_each_task(flat: Path, data: Made, tmp_path: 
         "foreign": 0,
         "empty": 0,
         "remarks": [],
+        "requested": {"semseg": ["0001.jpg"]},
         "undrawn": "",
         "found": None,
         "refused": "",
@@ -192,6 +193,19 @@ def test_import_says_what_it_did_to_each_task(flat: Path, data: Made, tmp_path: 
         "notes": [],
     }
     assert done("import", flat, tmp_path / "given").out == "semseg: nothing.\ndepth: 1 unchanged.\n"
+
+
+def test_several_sources_are_named_in_one_command(flat: Path, data: Made, tmp_path: Path) -> None:
+    for task in ("depth", "semseg"):
+        copy(data.label(data.names[1], task), tmp_path / f"my {task}" / task / "0001.png")
+    both = [tmp_path / "my depth", tmp_path / "my semseg"]
+    out = done("import", flat, *both, "--dry-run").out
+    assert out.endswith(f"Next: labelgrid import {flat} '{both[0]}' '{both[1]}'\n")
+    values = json.loads(done("import", flat, *both, "--json").out)
+    assert {task: tally["new"] for task, tally in values["tasks"].items()} == {
+        "semseg": 1,
+        "depth": 1,
+    }
 
 
 def test_a_dry_run_prints_the_command_that_imports(flat: Path, data: Made, tmp_path: Path) -> None:

@@ -1,0 +1,192 @@
+"""The sources of an import: finds out what each file, folder or server is, and reads it."""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from labelgrid import plugins
+from labelgrid.annotate.answers import Answers
+from labelgrid.annotate.connector import Connector, ProjectIndex, ToolServer
+from labelgrid.annotate.joined_answers import join_answers, put_below
+from labelgrid.annotate.unknown_answers import refuse_unknown
+from labelgrid.annotate.unpacking import unpacked
+from labelgrid.errors import UsageError
+from labelgrid.ledger.grid import Split
+from labelgrid.progress import Progress
+from labelgrid.project.dataset_labels import answers_of
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.recognition import Recognition, recognitions
+from labelgrid.words import join_names
+
+#: What an import reads: a file or folder, or the server of a labelling tool.
+Source = Path | ToolServer
+
+
+@contextmanager
+def open_sources(given: Source | Sequence[Source]) -> Iterator[list[tuple[Source, Source]]]:
+    """Each source as it was given, and unpacked for a while.
+
+    Raises:
+        LabelError: a zip file cannot be unpacked.
+    """
+    sources = list(given) if isinstance(given, Sequence) else [given]
+    pairs: list[tuple[Source, Source]] = []
+    with ExitStack() as stack:
+        for source in sources:
+            answer = source
+            if isinstance(source, Path):
+                answer = stack.enter_context(unpacked(source))
+            pairs.append((source, answer))
+        yield pairs
+
+
+def sources_text(sources: Sequence[tuple[Source, Source]]) -> str:
+    """The sources as they were given, for messages."""
+    return join_names([given for given, _ in sources])
+
+
+class ImportSources:
+    """All that one import reads.
+
+    Args:
+        project: the project that gets the labels.
+        sources: each as it was given, and unpacked.
+        format: of all of them, as of `import_labels`.
+        split: as of `import_labels`.
+        index: the project's tasks, images and requests.
+    """
+
+    def __init__(
+        self,
+        project: ProjectFolder,
+        sources: Sequence[tuple[Source, Source]],
+        *,
+        format: str | None,
+        split: Split | None,
+        index: ProjectIndex,
+    ) -> None:
+        self._sources = []
+        for given, answer in sources:
+            source = _ImportSource(
+                project=project, given=given, answer=answer, format=format, split=split, index=index
+            )
+            self._sources.append(source)
+
+    def receive(self, progress: Progress) -> Answers:
+        """The answers in all of them; where there are several, names of files begin with theirs.
+
+        Raises:
+            LabelError: one holds no answer.
+            PluginError: there is no such format.
+            UsageError: the format has no server.
+        """
+        if len(self._sources) == 1:
+            return self._sources[0].receive(progress)
+        parts = [put_below(source.prefix, source.receive(progress)) for source in self._sources]
+        return join_answers(parts)
+
+    def describe(self) -> str:
+        """What they are, in the words of the tools that read them."""
+        texts = [source.describe() for source in self._sources]
+        return "; ".join(dict.fromkeys(texts))
+
+
+class _ImportSource:
+    """One source; the arguments are as of `ImportSources`."""
+
+    def __init__(
+        self,
+        *,
+        project: ProjectFolder,
+        given: Source,
+        answer: Source,
+        format: str | None,
+        split: Split | None,
+        index: ProjectIndex,
+    ) -> None:
+        self.project = project
+        self.given = given
+        self.answer = answer
+        self.format = format
+        self.split = split
+        self.index = index
+
+    @property
+    def prefix(self) -> str:
+        """What the names of its files begin with beside those of other sources."""
+        is_folder = isinstance(self.answer, Path) and self.answer.is_dir()
+        return f"{self.given}/" if is_folder else ""
+
+    def receive(self, progress: Progress) -> Answers:
+        """The answers in it."""
+        if isinstance(self.answer, ToolServer):
+            return self._download(self.answer, progress)
+        return self._read(self.answer)
+
+    def _download(self, server: ToolServer, progress: Progress) -> Answers:
+        """The answers on a server of a labelling tool."""
+        tool = self.format or "folder"
+        connector: Connector = plugins.create("tools", tool)
+        if not hasattr(connector, "download"):
+            raise UsageError(
+                f"'{tool}' has no server: --url cannot be used.",
+                next_step="Name a file or folder, or use --from label-studio.",
+            )
+        return connector.download(server, self.index, progress)
+
+    def _read(self, answer: Path) -> Answers:
+        """The answers in a file or folder, or the labels of a data set."""
+        format = self.format or next(iter(self._recognised), "")
+        if not format:
+            refuse_unknown(answer, Path(str(self.given)), plugins.names("tools"), self.index)
+            format = "folder"
+        build = plugins.resolve_in_folders(("tools", "layouts"), format)
+        if needs_root(build):
+            dataset = plugins.call("layouts", format, build, answer)
+            return answers_of(dataset, self.project, self.split, str(answer))
+        connector: Connector = plugins.call("tools", format, build)
+        return connector.receive(answer, self.index)
+
+    def describe(self) -> str:
+        """What it is, in the words of the tool that reads it."""
+        if isinstance(self.answer, ToolServer):
+            return str(self.answer)
+        found = self._recognised
+        if self.format and self.format not in found:
+            return f"labels in the format '{self.format}'"
+        tool = self.format or next(iter(found), "")
+        return found[tool].what if tool else "a folder of labels"
+
+    @cached_property
+    def _recognised(self) -> dict[str, Recognition]:
+        """The labelling tools whose connectors recognise the answer, the surest first."""
+        if isinstance(self.answer, ToolServer):
+            return {}
+        return recognitions(_connectors(), self.answer)
+
+
+def _connectors() -> dict[str, Connector]:
+    """The connectors of all labelling tools, by name."""
+    return {name: plugins.create("tools", name) for name in plugins.names("tools")}
+
+
+def needs_root(build: Callable[..., object]) -> bool:
+    """Whether a plug-in's `build` needs an argument, as a data set's layout needs its root.
+
+    Example:
+        >>> needs_root(plugins.resolve("layouts", "folder"))
+        True
+        >>> needs_root(plugins.resolve("tools", "folder"))
+        False
+    """
+    try:
+        parameters = inspect.signature(build).parameters.values()
+    except (TypeError, ValueError):  # of an object that cannot be called, or of a built-in function
+        return False
+    for parameter in parameters:
+        is_variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if parameter.default is parameter.empty and not is_variadic:
+            return True
+    return False
