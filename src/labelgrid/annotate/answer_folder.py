@@ -69,7 +69,7 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
     image or a dropped task is only listed, too.
 
     Raises:
-        LabelError: there is no such folder, it is a file, or no answer is in it.
+        LabelError: there is no such folder, it is a file, or nothing is in it.
     """
     if not folder.exists():
         raise LabelError("There is no such folder.", where=str(folder), next_step="Check the path.")
@@ -89,7 +89,7 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
     _add_files(answers, folder, names=names, lists=lists, index=index, tables=tables)
     closed = index.closed(skipped_ids - tables.requests.keys())
     add_skips(answers, skips, tables.requests, closed)
-    if not (answers.labels or answers.skips or answers.faults or answers.removed or answers.closed):
+    if not answers.has_any and not answers.stray:
         raise LabelError(
             "There is no answer in the folder: no label, no line in skips.csv.",
             where=str(folder),

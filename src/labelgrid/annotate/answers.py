@@ -130,6 +130,11 @@ class Answers:
     closed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def has_any(self) -> bool:
+        """Whether there is an answer, a fault, or an answer that does not count any more."""
+        return bool(self.labels or self.skips or self.faults or self.removed or self.closed)
+
 
 class ImportRefused(LabelError):
     """An import that was refused as a whole; `rows` lists the faults, and the file `listed` too.

@@ -189,6 +189,14 @@ class Connector(Protocol):
         """
         return None
 
+    def recognise_names(self, path: Path, index: ProjectIndex) -> Recognition | None:
+        """Say what a folder is, if the names in it alone say images and classes of the project.
+
+        Asked only where no connector recognises the folder, and none of its own is named like a
+        task. It raises nothing. Default: None, names say nothing.
+        """
+        return None
+
     def upload(self, request: Request, out: Path, server: ToolServer, progress: Progress) -> int:
         """Send a request to the tool's server; again, it sends what is missing there.
 

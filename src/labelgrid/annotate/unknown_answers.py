@@ -44,11 +44,16 @@ def refuse_unknown(path: Path, shown: Path, tools: Sequence[str], index: Project
     Raises:
         LabelError: there is nothing, or it is a file, or a zip file without labels.
     """
-    if path.is_dir() and (path == shown or _can_hold_labels(path, index)):
+    if path.is_dir() and (path == shown or can_hold_labels(path, index)):
         return
     own = f"Labels of your own are a folder or zip of TASK/IMAGE.png ({', '.join(index.tasks)})."
     others = [name for name in tools if name != "folder"]
-    known = f"Known are {join_names(others)}, see `labelgrid list tools`. " if others else ""
+    known = ""
+    if others:
+        known = (
+            f"Known are {join_names(others)}, see `labelgrid list tools`; if it is of one of them, "
+            f"name that: `--format {others[0]}`. "
+        )
     next_step = known + own
     if not path.exists():
         what = "There is no such file or folder."
@@ -69,7 +74,7 @@ def _names(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def _can_hold_labels(folder: Path, index: ProjectIndex) -> bool:
+def can_hold_labels(folder: Path, index: ProjectIndex) -> bool:
     """Whether a file lies in a folder named like a task, or is named after a request."""
     tasks = sorted({*index.tasks, *index.removed().tasks})
     request_ids = set()

@@ -39,7 +39,12 @@ from labelgrid.project.validate_labels import (
 )
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef
+from labelgrid.words import join_names
 
+#: Where a folder has its labels.
+WANTED = "Put labels where its manifest says, or at TASK/IMAGE.png."
+#: So many files that are no labels are named.
+FEW = 5
 #: The file that lists the faults of a refused import, in its `import_place`.
 FAULTS = "import-faults.txt"
 #: The files there that show labels of the last import, and of the last dry run.
@@ -270,9 +275,14 @@ class LabelImport:
     def _refuse_nothing(self, answers: Answers, validated: ValidatedLabels) -> None:
         """Refuse an answer without labels."""
         if not (validated.labels or answers.skips or answers.removed or answers.closed):
+            advice = "\n  ".join(answers.notes)
+            if answers.stray:
+                names = join_names(answers.stray, FEW)
+                advice = f"{advice} These are no labels: {names}. {WANTED}".lstrip()
             raise LabelError(
                 "There are no labels of the project's images.",
                 where=self.where,
+                next_step=advice,
                 unchanged=UNCHANGED,
             )
 

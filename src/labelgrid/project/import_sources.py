@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from labelgrid import plugins
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import Connector, ProjectIndex, ToolServer
 from labelgrid.annotate.joined_answers import join_answers, put_below
-from labelgrid.annotate.unknown_answers import refuse_unknown
+from labelgrid.annotate.outer_folders import inner_folder
+from labelgrid.annotate.unknown_answers import can_hold_labels, refuse_unknown
 from labelgrid.annotate.unpacking import unpacked
-from labelgrid.errors import UsageError
+from labelgrid.errors import LabelError, UsageError, command
 from labelgrid.ledger.grid import Split
 from labelgrid.progress import Progress
 from labelgrid.project.dataset_labels import answers_of
@@ -138,10 +140,19 @@ class _ImportSource:
 
     def _read(self, answer: Path) -> Answers:
         """The answers in a file or folder, or the labels of a data set."""
-        format = self.format or next(iter(self._recognised), "")
-        if not format:
-            refuse_unknown(answer, Path(str(self.given)), plugins.names("tools"), self.index)
-            format = "folder"
+        if self.format:
+            return self._read_as(self.format, answer)
+        place, found = self._place
+        if not found:
+            refuse_unknown(place, Path(str(self.given)), list(self.connectors), self.index)
+        answers = self._read_as(next(iter(found), "folder"), place)
+        answers = self._with_files_of_tools(answers, place)
+        if place != answer:
+            answers.notes.append(f"Read below {place.relative_to(answer).as_posix()}/.")
+        return answers
+
+    def _read_as(self, format: str, answer: Path) -> Answers:
+        """The answers as the plug-in of this name reads them."""
         build = plugins.resolve_in_folders(("tools", "layouts"), format)
         if needs_root(build):
             dataset = plugins.call("layouts", format, build, answer)
@@ -149,27 +160,74 @@ class _ImportSource:
         connector: Connector = plugins.call("tools", format, build)
         return connector.receive(answer, self.index)
 
+    def _with_files_of_tools(self, answers: Answers, place: Path) -> Answers:
+        """The answers, and those in files beside the labels that a labelling tool wrote."""
+        others = [self._read_stray(place, name) for name in answers.stray]
+        return join_answers([replace(answers, stray=[]), *others])
+
+    def _read_stray(self, place: Path, name: str) -> Answers:
+        """The answers in a file that is no label, if it is one of a labelling tool."""
+        path = place / name
+        found = recognitions(self.connectors, path)
+        advice = command("import", self.project.folder, path)
+        if path.suffix.lower() == ".zip":
+            note = f"{name} is a zip file: `{advice}` reads it."
+            return Answers(stray=[name], notes=[note])
+        for tool, recognition in found.items():
+            try:
+                answers = self.connectors[tool].receive(path, self.index)
+            except LabelError as error:
+                note = f"{name} looks like {recognition.what}, and is left out: {error.what}"
+                return Answers(stray=[name], notes=[f"{note} Next: `{advice}`."])
+            folder = name.rpartition("/")[0]
+            answers = put_below(f"{folder}/" if folder else "", answers)
+            answers.notes.append(f"{name} was read as {recognition.what}.")
+            return answers
+        return Answers(stray=[name])
+
     def describe(self) -> str:
         """What it is, in the words of the tool that reads it."""
         if isinstance(self.answer, ToolServer):
             return str(self.answer)
-        found = self._recognised
+        found = self._place[1]
         if self.format and self.format not in found:
             return f"labels in the format '{self.format}'"
         tool = self.format or next(iter(found), "")
         return found[tool].what if tool else "a folder of labels"
 
     @cached_property
-    def _recognised(self) -> dict[str, Recognition]:
-        """The labelling tools whose connectors recognise the answer, the surest first."""
-        if isinstance(self.answer, ToolServer):
-            return {}
-        return recognitions(_connectors(), self.answer)
+    def connectors(self) -> dict[str, Connector]:
+        """The connectors of all labelling tools, by name."""
+        return {name: plugins.create("tools", name) for name in plugins.names("tools")}
 
+    @cached_property
+    def _place(self) -> tuple[Path, dict[str, Recognition]]:
+        """Where the answer is, and the tools whose connectors recognise it, the surest first.
 
-def _connectors() -> dict[str, Connector]:
-    """The connectors of all labelling tools, by name."""
-    return {name: plugins.create("tools", name) for name in plugins.names("tools")}
+        It is the source itself, unless that only holds a folder which is an answer.
+        """
+        answer = Path(str(self.answer))
+        if self.format:
+            return answer, recognitions(self.connectors, answer)
+        place: Path | None = answer
+        while place is not None:
+            found = self._recognise(place)
+            if found or can_hold_labels(place, self.index):
+                return place, found
+            place = inner_folder(place)
+        return answer, {}
+
+    def _recognise(self, place: Path) -> dict[str, Recognition]:
+        """The tools that recognise a place: by what it holds, else by the names in it alone."""
+        found = recognitions(self.connectors, place)
+        if found or can_hold_labels(place, self.index):
+            return found
+        for name, connector in self.connectors.items():
+            by_names = getattr(connector, "recognise_names", None)
+            recognition = by_names(place, self.index) if by_names else None
+            if recognition:
+                found[name] = recognition
+        return found
 
 
 def needs_root(build: Callable[..., object]) -> bool:

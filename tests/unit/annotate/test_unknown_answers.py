@@ -74,8 +74,9 @@ def test_a_zip_of_an_unknown_kind_says_what_it_holds(index: ProjectIndex, tmp_pa
     assert str(refused.value) == (
         "No labelling tool that is known packs such a zip file: it holds 1 .jpg, 2 .xml, the first "
         f"'data/one.xml' ({tmp_path / 'x.zip'}).\n"
-        "  Known are coco, see `labelgrid list tools`. Labels of your own are a folder or zip of "
-        "TASK/IMAGE.png (depth). Nothing was imported."
+        "  Known are coco, see `labelgrid list tools`; if it is of one of them, name that: "
+        "`--format coco`. Labels of your own are a folder or zip of TASK/IMAGE.png (depth). Nothing "
+        "was imported."
     )
 
 

@@ -1,5 +1,6 @@
 """Laws of what an import reads: several sources are one import, and each is what it is."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -77,3 +78,101 @@ def test_a_dry_run_says_what_each_source_is(
     assert Cell("0001.jpg", "semseg") not in {
         cell for cell, state in states(project).items() if state == "labelled"
     }
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_outer_folder_is_passed_by(
+    project: ProjectFolder, data: Made, tmp_path: Path, packed: bool
+) -> None:
+    outer = tmp_path / "outer"
+    part(data, outer / "export/sensor", "depth", 0, 1)
+    (outer / ".DS_Store").touch()
+    given = outer
+    if packed:
+        given = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", outer))
+    done = import_labels(project, given)
+    assert done.tasks["depth"] == Tally(new=2)
+    assert done.notes == ("Read below export/sensor/.",)
+
+
+def test_the_folder_of_a_request_is_found_in_an_outer_one(
+    project: ProjectFolder, answered: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(answered, tmp_path / "outer/request")
+    assert import_labels(project, tmp_path / "outer").tasks["depth"] == Tally(new=3)
+
+
+def test_of_folders_that_hold_no_answer_the_outer_one_is_refused(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    copy(data.label(data.names[0], "depth"), tmp_path / "outer/inner/0000.png")
+    with pytest.raises(ImportRefused) as refused:
+        import_labels(project, tmp_path / "outer")
+    assert [row.where for row in refused.value.rows] == ["inner/0000.png"]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_masks_of_images_and_classes_by_name_need_no_format(
+    project: ProjectFolder, tmp_path: Path, packed: bool
+) -> None:
+    masks = tmp_path / "out"
+    for name in ("0000/wall.png", "0001/floor_1.png", "0001/box.png"):
+        (masks / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.eye(16, 24, dtype=np.uint8) * 255).save(masks / name)
+    given = masks
+    if packed:
+        given = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "out"))
+    done = import_labels(project, given, accept=True)
+    assert done.tasks["semseg"] == Tally(new=2)
+
+
+COCO = {
+    "images": [{"id": 7, "file_name": "0001.jpg", "height": 16, "width": 24}],
+    "categories": [{"id": 1, "name": "wall"}],
+    "annotations": [
+        {
+            "id": 1,
+            "image_id": 7,
+            "category_id": 1,
+            "segmentation": {"size": [16, 24], "counts": [0, 100, 284]},
+            "iscrowd": 1,
+        }
+    ],
+}
+
+
+def test_the_file_of_a_tool_beside_labels_is_read_too(
+    project: ProjectFolder, answered: Path
+) -> None:
+    shutil.rmtree(answered / "labels/semseg")
+    (answered / "labels/instances.json").write_text(json.dumps(COCO))
+    done = import_labels(project, answered, accept=True)
+    assert done.tasks == {"semseg": Tally(new=1), "depth": Tally(new=3)}
+    assert done.notes == ("labels/instances.json was read as COCO annotations.",)
+    assert not done.stray
+
+
+def test_the_file_of_a_tool_alone_in_a_request_s_folder_is_read(
+    project: ProjectFolder, answered: Path
+) -> None:
+    shutil.rmtree(answered / "labels")
+    (answered / "instances.json").write_text(json.dumps(COCO))
+    done = import_labels(project, answered, accept=True)
+    assert done.tasks == {"semseg": Tally(new=1), "depth": Tally()}
+
+
+def test_a_tool_s_file_that_cannot_be_read_is_left_out_and_said(
+    project: ProjectFolder, answered: Path
+) -> None:
+    other = {**COCO, "categories": [{"id": 1, "name": "lamp"}]}
+    path = answered / "labels/instances.json"
+    path.write_text(json.dumps(other))
+    (answered / "labels/notes.txt").touch()
+    (answered / "labels/task_1.zip").touch()
+    done = import_labels(project, answered)
+    assert done.tasks["depth"] == Tally(new=3)
+    assert done.stray == ("labels/instances.json", "labels/notes.txt", "labels/task_1.zip")
+    note, archive = done.notes
+    assert note.startswith("labels/instances.json looks like COCO annotations, and is left out: ")
+    assert note.endswith(f"Next: `labelgrid import {project.folder} {path}`.")
+    assert archive.startswith("labels/task_1.zip is a zip file: ")

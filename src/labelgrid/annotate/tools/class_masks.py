@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from labelgrid.annotate import lists
@@ -12,7 +13,7 @@ from labelgrid.annotate.answers import Answers, Fault
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.lists import LABEL_LIST, ListedLabel
-from labelgrid.annotate.mask_files import Masks, fault_of, head_of_first, png_names
+from labelgrid.annotate.mask_files import LOOKED_AT, Masks, fault_of, head_of_first, png_names
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.errors import LabelError
 from labelgrid.ledger.grid import Cell
@@ -23,6 +24,8 @@ from labelgrid.words import count_text, join_names
 _BRUSH = re.compile(r"task-\d+-annotation-(\d+)-by-(.+?)-(\d+)\.png")
 #: The number of an instance at the end of a name.
 _INSTANCE = re.compile(r"[_-]\d+$")
+#: What such masks are, in words.
+_WHAT = "masks, one a class"
 #: The columns of a list that says what each mask shows.
 _COLUMNS = {"image", "path", lists.CLASS}
 #: Whether a task knows the name of a class.
@@ -95,8 +98,22 @@ class ClassMasksConnector:
         if lists.table_columns(path, LABEL_LIST) >= _COLUMNS or head_of_first(
             path, _BRUSH.fullmatch
         ):
-            return Recognition("masks, one a class", 0.9)
+            return Recognition(_WHAT, 0.9)
         return None
+
+    def recognise_names(self, path: Path, index: ProjectIndex) -> Recognition | None:
+        """Recognise masks of which most say an image and a class that the project has."""
+        try:
+            names = list(islice(png_names(path), LOOKED_AT))
+            finder = index.image_names()
+            knows = index.of_task(index.options.task).class_names().knows  # nobody asked for them
+        except (OSError, LabelError):
+            return None
+        fitting = 0
+        for name in names:
+            image, region = _by_name(name, finder, knows)
+            fitting += bool(finder.find(image)) and knows(region)
+        return Recognition(_WHAT, 0.5) if 2 * fitting > len(names) else None
 
 
 build = ClassMasksConnector

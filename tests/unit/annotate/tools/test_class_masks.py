@@ -78,6 +78,31 @@ def test_a_name_says_the_image_and_the_class(
     assert column(class_masks.build().receive(tmp_path / "in", rest)) == [0, 0, 0, 1, 2, 2, 1, 1]
 
 
+@pytest.mark.parametrize(
+    ("names", "is_recognised"),
+    [
+        (("0000/wall.png", "0001/box_3.png"), True),
+        (("wall/0000.png", "out/box/0001.png"), True),
+        (("0000_wall.png", "0001_box.png"), True),
+        (("0000/wall.png", "0001/box.png", "0001/lamp.png"), True),
+        (("0000/wall.png", "0001/lamp.png"), False),
+        (("9999/wall.png",), False),
+        (("0000.png", "0001.png"), False),
+        ((), False),
+    ],
+)
+def test_masks_are_recognised_if_most_of_their_names_say_an_image_and_a_class(
+    tmp_path: Path, index: Index, names: tuple[str, ...], is_recognised: bool
+) -> None:
+    (tmp_path / "masks").mkdir()
+    for name in names:
+        put(tmp_path / "masks", name, rows(0, 4))
+    known = index()
+    found = class_masks.build().recognise_names(tmp_path / "masks", known)
+    assert bool(found) == is_recognised
+    assert not known.heard
+
+
 def test_several_masks_of_a_class_are_one_label_and_any_number_is_in(
     tmp_path: Path, index: Index
 ) -> None:
