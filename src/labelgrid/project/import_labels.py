@@ -294,7 +294,7 @@ class LabelImport:
                 validated.labels,
                 self.where,
                 self.progress,
-                summaries=self.summaries.made,
+                summaries=self.summaries,
                 doubts=self.numbers.doubts(),
                 sheet=self.place / SHEET if draw else None,
             )
@@ -322,9 +322,13 @@ class LabelImport:
             closed=tuple(answers.closed),
             notes=tuple(answers.notes),
             numbers=self.numbers.numbers(),
-            remarks=tuple(self.numbers.remarks()),
+            remarks=(*self.numbers.remarks(), *self._remarks_on_odd_labels()),
             requested=self._still_requested(validated),
         )
+
+    def _remarks_on_odd_labels(self) -> list[str]:
+        """Which labels are unlike the others of the import; none if all are accepted."""
+        return self.summaries.odd.remarks() if self.summaries else []
 
     def _still_requested(self, validated: ValidatedLabels) -> dict[str, tuple[str, ...]]:
         """The images whose label stays requested, by task; call it before the import is kept."""

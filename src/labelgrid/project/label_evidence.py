@@ -4,7 +4,7 @@ Images and labels are read one by one; numbers stay in memory. Loads no torch.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -25,6 +25,7 @@ from labelgrid.project.class_order import (
 from labelgrid.project.edge_evidence import BETTER, EdgeEvidence, OutlineFit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_classes import classes_in, note_label_classes
+from labelgrid.project.odd_labels import middle_and_spread
 from labelgrid.project.plausibility import Summary, slope_agreement
 from labelgrid.project.relation_evidence import (
     RelationEvidence,
@@ -44,8 +45,6 @@ from labelgrid.words import join_names
 EDGES = -3.0
 #: A label that lies otherwise than its image agrees at least so well when it is put right.
 TURNED = 3.0
-#: The spread of a figure is at least this share of its tolerance.
-TOLERANCE = 0.25
 
 
 @dataclass(frozen=True)
@@ -268,15 +267,17 @@ def figure_evidence(labels: Mapping[Cell, Mapping[str, LabelFigure]]) -> dict[Ce
     values: dict[str, list[float]] = defaultdict(list)
     for figures in labels.values():
         for name, figure in figures.items():
-            values[name].append(_scaled(figure))
-    usual = {name: _middle(known) for name, known in values.items()}
+            values[name].append(plausibility.scale_value(figure))
+    usual = {name: middle_and_spread(np.array(known)) for name, known in values.items()}
     found = {}
     for cell, figures in labels.items():
         distances = {}
         for name, figure in figures.items():
             if len(values[name]) >= plausibility.FEW:
                 middle, spread = usual[name]
-                distances[name] = abs(_scaled(figure) - middle) / max(spread, _least_spread(figure))
+                distances[name] = abs(plausibility.scale_value(figure) - middle) / max(
+                    spread, plausibility.least_spread(figure)
+                )
         if distances:
             name = max(distances, key=lambda key: distances[key])
             middle = usual[name][0]
@@ -302,22 +303,6 @@ def order_evidence(uses: Mapping[Cell, ClassUse], names: Sequence[str]) -> dict[
         else:
             found[cell] = Evidence(0.0, "")
     return found
-
-
-def _scaled(figure: LabelFigure) -> float:
-    return float(np.log(max(figure.value, 1e-30))) if figure.ratio else figure.value
-
-
-def _least_spread(figure: LabelFigure) -> float:
-    tolerance = np.log(figure.tolerance) if figure.ratio else figure.tolerance
-    return TOLERANCE * float(tolerance)
-
-
-def _middle(values: Iterable[float]) -> tuple[float, float]:
-    """The median, and the standard deviation by the median absolute deviation."""
-    known = np.array(list(values))
-    middle = float(np.median(known))
-    return middle, 1.4826 * float(np.median(np.abs(known - middle)))
 
 
 def repetition_evidence(

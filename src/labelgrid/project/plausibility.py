@@ -30,6 +30,8 @@ COMMON = 0.5
 #: addition for small ones.
 SPREADS = 1.0
 MORE = 3.0
+#: The spread of a figure is at least this share of its tolerance.
+TOLERANCE = 0.25
 #: An option is named if it brings the median this near, as a factor, to the expected one.
 NEAR = 1.6
 #: Slopes that agree less than this contradict each other; from -1 (opposite everywhere) to 1 (equal
@@ -71,10 +73,14 @@ Pair = tuple[Summary, Summary]
 
 @dataclass(frozen=True)
 class Doubt:
-    """A reason to take a set of labels for wrong: the task, and a sentence with the numbers."""
+    """A reason to take a set of labels for wrong: the task, and a sentence with the numbers.
+
+    `images` are those of single labels that it is about; empty: it is about all.
+    """
 
     task: str
     what: str
+    images: tuple[str, ...] = ()
 
 
 def compare_with_ranges(task: str, labels: FigureSet) -> list[Doubt]:
@@ -379,13 +385,17 @@ def _group_by_name(labels: FigureSet) -> dict[str, list[LabelFigure]]:
 
 def _scale_values(figures: Iterable[LabelFigure]) -> list[float]:
     """The values; as logarithms if their ratio counts."""
-    values = []
-    for figure in figures:
-        value = figure.value
-        if figure.ratio:
-            value = math.log(max(value, 1e-30))
-        values.append(value)
-    return values
+    return [scale_value(figure) for figure in figures]
+
+
+def scale_value(figure: LabelFigure) -> float:
+    """A figure's value; as a logarithm if its ratio counts."""
+    return math.log(max(figure.value, 1e-30)) if figure.ratio else figure.value
+
+
+def least_spread(figure: LabelFigure) -> float:
+    """What the spread of a figure's scaled values is never taken to be below."""
+    return TOLERANCE * (math.log(figure.tolerance) if figure.ratio else figure.tolerance)
 
 
 def _limit(figure: LabelFigure, one: Sequence[float], other: Sequence[float]) -> float:

@@ -33,6 +33,7 @@ from labelgrid.project.class_order import (
 from labelgrid.project.edge_agreement import Edges, on_grid
 from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.odd_labels import OddLabels
 from labelgrid.project.plausibility import Doubt, Pair, Summary
 from labelgrid.project.relation_evidence import RelationEvidence, drawn_images, tasks_of
 from labelgrid.project.repeated_labels import repeated_cells, repeated_doubt, shows_something
@@ -89,17 +90,22 @@ class Summaries:
     def __init__(self, project: ProjectFolder, cells: Iterable[Cell]) -> None:
         self.tasks = project.tasks()
         self.made = dict[Cell, Summary | None]()
+        self.odd = OddLabels()
         by_task: dict[str, list[Cell]] = {}
         for cell in () if project.settings.oracle else cells:
             by_task.setdefault(cell.task, []).append(cell)
+        self.compared = frozenset(by_task)
         self.sample: set[Cell] = set()
         for group in by_task.values():
             self.sample.update(_draw_sample(group, lambda cell: cell))
 
     def add(self, cell: Cell, label: LabelArray) -> None:
-        """Summarise a label, if its cell is in the sample."""
+        """Summarise a label, if its cell is in the sample; of others, keep the figures."""
+        task = self.tasks[cell.task]
         if cell in self.sample:
-            self.made[cell] = label_summary(self.tasks[cell.task], lambda: label)
+            self.made[cell] = label_summary(task, lambda: label)
+        if cell.task in self.compared and label.valid.any():
+            self.odd.add(cell, task.figures(_thin(label)))
 
 
 def check_plausible(
@@ -108,7 +114,7 @@ def check_plausible(
     where: str,
     progress: Progress,
     *,
-    summaries: Mapping[Cell, Summary | None],
+    summaries: Summaries,
     doubts: Iterable[Doubt] = (),
     sheet: Path | None = None,
 ) -> None:
@@ -119,7 +125,7 @@ def check_plausible(
         labels: the labels of the import; those that are in the project already are not judged.
         where: the imported folder, for the message.
         progress: reports each label that is compared.
-        summaries: those of labels of the import that are known; others are read for it.
+        summaries: those of the import's labels.
         doubts: those that are known.
         sheet: the file for a picture of labels that look wrong; None: draw none.
 
@@ -138,8 +144,7 @@ def check_plausible(
         found += evidence.doubts(name)
         progress.advance()
     if found:
-        doubted = list(dict.fromkeys(doubt.task for doubt in found))
-        is_drawn = sheet is not None and _draw_sheet(evidence, doubted, sheet)
+        is_drawn = sheet is not None and _draw_sheet(evidence, found, sheet)
         raise SuspiciousImport(found, where, sheet if is_drawn else None)
 
 
@@ -150,12 +155,13 @@ class _Evidence:
         self,
         project: ProjectFolder,
         fresh: Mapping[Cell, AcceptedLabel],
-        summaries: Mapping[Cell, Summary | None],
+        summaries: Summaries,
     ) -> None:
         self.project = project
         self.fresh = fresh
         self.tasks = project.tasks()
-        self.summaries = dict(summaries)
+        self.summaries = dict(summaries.made)
+        self.odd = summaries.odd
         self.compared: set[frozenset[Cell]] = set()
         self.edges = EdgeEvidence(project)
         self._rows: dict[str, list[CellRow]] = {}
@@ -187,6 +193,7 @@ class _Evidence:
             doubts += plausibility.compare_with_ranges(task, figures)
         elif not doubts:  # another order moves the figures of classes, too
             doubts = plausibility.compare_with_earlier(task, figures, earlier_figures)
+        doubts += [] if doubts else self.odd.doubts(task, earlier_figures)
         known = [summary for _, summary in earlier]
         doubts += plausibility.compare_emptiness(task, list(summaries.values()), known)
         doubts += plausibility.compare_with_predictions(task, pairs, earlier_pairs)
@@ -491,14 +498,17 @@ class _SheetSource:
         return self.evidence.sound_label(Cell(image_id, task.name))
 
 
-def _draw_sheet(evidence: _Evidence, doubted: Sequence[str], path: Path) -> bool:
-    """Draw images with their labels, first those of the import.
+def _draw_sheet(evidence: _Evidence, doubts: Sequence[Doubt], path: Path) -> bool:
+    """Draw images with their labels, first those of the import, and of these the doubted ones.
 
     False if a file cannot be read or written.
     """
     from labelgrid.drawings.contact_sheet import contact_sheet
 
-    imported = [cell.image_id for cell in evidence.sample(doubted[0])][:ROWS]
+    doubted = list(dict.fromkeys(doubt.task for doubt in doubts))
+    imported = [image_id for doubt in doubts for image_id in doubt.images]
+    imported += [cell.image_id for cell in evidence.sample(doubted[0])]
+    imported = list(dict.fromkeys(imported))[:ROWS]
     earlier = [row.cell.image_id for row in evidence.earlier(doubted[0])]
     earlier = [image_id for image_id in earlier if image_id not in imported][:ROWS]
     names = [name for name in evidence.tasks if name in doubted or evidence.sample(name)]

@@ -340,3 +340,19 @@ def test_mirrored_labels_are_not_said_to_have_other_axes(tmp_path: Path) -> None
     ):
         import_labels(project, tmp_path / "new")
     assert "axes =" not in str(refused.value) and "slopes" not in str(refused.value)
+
+
+def test_one_label_in_another_unit_is_refused_and_drawn_though_the_median_is_right(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    folder = batch(data, tmp_path / "new", data.names[:12], tasks=("depth",))
+    wrong = batch(data, folder, data.names[5:6], tasks=("depth",), fault="whole metres")
+    for accepted in (False, True):
+        if not accepted:
+            with pytest.raises(SuspiciousImport) as caught:
+                import_labels(project, wrong)
+            (row,) = caught.value.rows
+            assert f"the median depth of {data.names[5]} is 0.00" in row.what
+            assert "in 11 other labels (median)" in row.what
+        else:
+            assert import_labels(project, wrong, accept=True).tasks["depth"].new == 12

@@ -1,0 +1,143 @@
+"""Finds single labels of an import that are unlike the others: in another unit, or all in all.
+
+Only numbers stay in memory. Loads no torch.
+"""
+
+import math
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.ledger.grid import Cell
+from labelgrid.project.plausibility import FEW, Doubt, FigureSet, least_spread, scale_value
+from labelgrid.tasks.figures import LabelFigure
+from labelgrid.words import count_text, join_names
+
+#: A label in another unit is farther off the others than this factor, and than so many times their
+#: spread. Right depths of NYUv2 are at most 2.8 times off.
+FACTOR = 10.0
+SPREADS = 4.0
+#: Fewer other labels do not say what is usual for a unit.
+OTHERS = 3
+#: A label is unlike the others if its two farthest figures are this far off in all, in spreads:
+#: after an exchange of two classes both are elsewhere, a single odd thing is not.
+FAR = 9.0
+#: So many images, or labels, are named.
+SHOWN = 5
+ODDEST = 3
+
+
+@dataclass
+class _Values:
+    """One figure of the labels of a task that have it: its values, and one of the figures."""
+
+    figure: LabelFigure
+    images: list[str] = field(default_factory=list)
+    scaled: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def array(self) -> NDArray[np.float64]:
+        """The values, on the scale on which they are compared."""
+        return np.frombuffer(self.scaled, np.float64) if self.scaled else np.zeros(0)
+
+    def text(self, scaled: float) -> str:
+        """A value in its unit."""
+        value = math.exp(scaled) if self.figure.ratio else scaled
+        return f"{value:.2g}{self.figure.unit}"
+
+
+class OddLabels:
+    """The figures of all labels of an import.
+
+    Add each label, then ask for doubts and remarks.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, dict[str, _Values]] = {}
+
+    def add(self, cell: Cell, figures: Mapping[str, LabelFigure]) -> None:
+        """Keep the figures of a label."""
+        of_task = self._tasks.setdefault(cell.task, {})
+        for name, figure in figures.items():
+            if name not in of_task:
+                of_task[name] = _Values(figure)
+            of_task[name].images.append(cell.image_id)
+            of_task[name].scaled.append(scale_value(figure))
+
+    def doubts(self, task: str, earlier: FigureSet) -> list[Doubt]:
+        """The labels in another unit than most: those whose first figure is some factor off."""
+        for name, values in self._tasks.get(task, {}).items():
+            if values.figure.ratio:
+                before = [scale_value(figures[name]) for figures in earlier if name in figures]
+                return _another_unit(task, name, values, before)
+        return []
+
+    def remarks(self) -> list[str]:
+        """The labels that are unlike the others of their task, the oddest first."""
+        lines = []
+        for task, of_task in self._tasks.items():
+            odd = sorted(_unlike(of_task).items(), key=lambda item: -item[1].far)
+            for image_id, found in odd[:ODDEST]:
+                lines.append(f"{task}: {image_id} is unlike the other labels: {found.text}.")
+            if len(odd) > ODDEST:
+                more = count_text(len(odd) - ODDEST, "more label is", "more labels are")
+                lines.append(f"{task}: {more}, too.")
+        return lines
+
+
+def _another_unit(task: str, name: str, values: _Values, before: Sequence[float]) -> list[Doubt]:
+    """The doubt about the labels that are some factor off the others, if there are any."""
+    own = values.array()
+    every = np.concatenate([own, before])
+    middle, spread = middle_and_spread(every)
+    limit = max(math.log(FACTOR), SPREADS * spread)
+    off = np.flatnonzero(np.abs(own - middle) > limit)
+    others = every[np.abs(every - middle) <= limit]
+    if not len(off) or len(others) < OTHERS:
+        return []
+    images = tuple(values.images[index] for index in off)
+    texts = dict.fromkeys(values.text(float(own[index])) for index in off)
+    what = (
+        f"{name} of {join_names(images, SHOWN)} is {join_names(list(texts), SHOWN)}, but "
+        f"{values.text(float(np.median(others)))} in {count_text(len(others), 'other label')} "
+        f"(median). Check the unit of {'this file' if len(images) == 1 else 'these files'}."
+    )
+    return [Doubt(task, what, images)]
+
+
+@dataclass
+class _Unlike:
+    """How far a label is from the others, and by which figures."""
+
+    far: float
+    text: str
+
+
+def _unlike(of_task: Mapping[str, _Values]) -> dict[str, _Unlike]:
+    """The images whose label is unlike the others of the task."""
+    far: dict[str, list[tuple[float, str]]] = {}
+    for name, values in of_task.items():
+        if len(values.images) < FEW:
+            continue
+        own = values.array()
+        middle, spread = middle_and_spread(own)
+        distances = np.abs(own - middle) / max(spread, least_spread(values.figure))
+        for index in np.flatnonzero(distances > 1):
+            now = values.text(float(own[index]))
+            text = f"{name} is {now} (usually {values.text(middle)})"
+            far.setdefault(values.images[index], []).append((float(distances[index]), text))
+    found = {}
+    for image_id, entries in far.items():
+        two = sorted(entries, reverse=True)[:2]
+        total = sum(distance for distance, _ in two)
+        if len(two) == 2 and total > FAR:
+            found[image_id] = _Unlike(total, " and ".join(text for _, text in two))
+    return found
+
+
+def middle_and_spread(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The median, and the standard deviation by the median absolute deviation."""
+    middle = float(np.median(values))
+    return middle, 1.4826 * float(np.median(np.abs(values - middle)))
