@@ -445,8 +445,18 @@ def test_a_server_that_is_down_or_no_label_studio_is_said(
             "--url needs --token-file",
         ),
         (
-            ["export", "--to", "label-studio", "--url", "http://x", "--token-file", "t"],
-            "Labels of depth, normals cannot be drawn",
+            [
+                "export",
+                "--to",
+                "label-studio",
+                "--task",
+                "depth",
+                "--url",
+                "http://x",
+                "--token-file",
+                "t",
+            ],
+            "Labels of depth cannot be drawn",
         ),
         (
             [

@@ -168,6 +168,10 @@ class Connector(Protocol):
                 an error.
         """
 
+    def takes(self, task: TaskDef) -> bool:
+        """Whether the tool can make labels of a task; others are not sent to it. Default: True."""
+        return True
+
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         """Read the labels and skips of an answer.
 

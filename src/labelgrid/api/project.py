@@ -571,7 +571,7 @@ class Project(ProjectContents):
         *,
         to: str = "folder",
         round: int | None = None,
-        task: str = "",
+        task: str | Iterable[str] = (),
         labels: bool = False,
         link: bool = False,
         url: str = "",
@@ -583,9 +583,10 @@ class Project(ProjectContents):
         Args:
             out: the target folder; None: one folder per round, in the project; of labels, the
                 project's `export`.
-            to: the name of the labelling tool's connector.
+            to: the name of the labelling tool's connector. Requests that it does not take, such as
+                of depth where one draws regions, are left out, and counted in the result.
             round: export the requests of this round only; 0 for the requests of held-out images.
-            task: export the requests of this task only; empty: of all.
+            task: export the requests of this task, or of these, only; empty: of all.
             labels: write all labels instead of requests.
             link: link to the images instead of copying them.
             url: a labelling tool's server, which gets the requests instead of a folder.

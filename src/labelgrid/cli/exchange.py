@@ -237,7 +237,9 @@ def export(
         int | None,
         typer.Option(help="Only this round's requests; 0: those of the held-out images."),
     ] = None,
-    task: Annotated[str, typer.Option(help="Only this task's requests.")] = "",
+    task: Annotated[
+        list[str] | None, typer.Option(help="Only this task's requests; can be repeated.")
+    ] = None,
     labels: Annotated[
         bool, typer.Option("--labels", help="Write all labels instead of requests.")
     ] = False,
@@ -265,7 +267,7 @@ def export(
             out,
             to=to,
             round=round,
-            task=task,
+            task=task or (),
             labels=labels,
             link=link,
             url=url,
@@ -274,7 +276,9 @@ def export(
         )
     if json:
         folders = [str(folder) for folder in done.folders]
-        screen.print_json({**vars(done), "folders": folders})
+        values = {**vars(done), "folders": folders}
+        del values["rest"]
+        screen.print_json(values)
     else:
         screen.say(str(done))
 

@@ -12,7 +12,7 @@ from labelgrid.annotate.connector import Connector, ToolServer
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
 from labelgrid.annotate.image_copies import copy_names, is_shown_as_read
 from labelgrid.annotate.request import Request, RequestItem
-from labelgrid.errors import ProjectError, UsageError
+from labelgrid.errors import ProjectError, UsageError, command
 from labelgrid.files import digest, read_bytes
 from labelgrid.formats.codec import check_digest, codec
 from labelgrid.formats.naming import label_name, whole_names
@@ -27,6 +27,7 @@ from labelgrid.project.records import read_picks
 from labelgrid.project.requests import open_requests, prelabel
 from labelgrid.project.unusable_images import usable_images
 from labelgrid.spreadsheets import csv_text, unescape_formula
+from labelgrid.words import join_names
 
 COLUMNS = ("image", "task", "path", "round", "cost", "weight", "split", "seconds", "annotator")
 LIST = "labels.csv"
@@ -42,6 +43,8 @@ class Exported:
         prelabels: the number of requests with a prediction of the model.
         server: the server to which requests were sent; empty: none.
         new: how many of them were not there before.
+        left: task -> the number of requests that the tool does not take.
+        rest: the rest of the message: which requests were left, and the command that exports them.
         what: what was written, for messages: requests or labels.
     """
 
@@ -50,16 +53,24 @@ class Exported:
     prelabels: int = 0
     server: str = ""
     new: int = 0
+    left: Mapping[str, int] = field(default_factory=dict)
+    rest: str = field(default="", repr=False)
     what: str = field(default="requests", repr=False)
 
     def __str__(self) -> str:
-        counts = ", ".join(f"{count} {task}" for task, count in self.tasks.items())
+        counts = _counts_text(self.tasks)
+        rest = f"\n{self.rest}" if self.rest else ""
         predicted = ""
         if self.prelabels:
             predicted = f", {self.prelabels} of them with the model's prediction"
         if self.server:
-            return f"On {self.server} are {self.what} ({counts}{predicted}): {self.new} new."
-        return f"Wrote {self.what} ({counts}{predicted}) to {', '.join(map(str, self.folders))}."
+            return f"On {self.server} are {self.what} ({counts}{predicted}): {self.new} new.{rest}"
+        folders = ", ".join(map(str, self.folders))
+        return f"Wrote {self.what} ({counts}{predicted}) to {folders}.{rest}"
+
+
+def _counts_text(tasks: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {task}" for task, count in tasks.items())
 
 
 def export(
@@ -67,7 +78,7 @@ def export(
     out: Path | None = None,
     *,
     round: int | None = None,
-    task: str = "",
+    task: str | Iterable[str] = (),
     link: bool = False,
     tool: str = "folder",
     server: ToolServer | None = None,
@@ -75,11 +86,14 @@ def export(
 ) -> Exported:
     """Write the open requests for a labelling tool; called again, it updates the folder.
 
+    Requests that the tool does not take, as nobody draws depth, are left out and said, unless it
+    takes none of them.
+
     Args:
         project: the project.
         out: the folder to write; None: `rounds/NNNN/request` in the project, one per round.
         round: only this round's requests; 0: those of the held-out images.
-        task: only this task's requests; empty: all.
+        task: only the requests of this task, or of these; empty: all.
         link: link to the images instead of copying them.
         tool: a connector: a plug-in of `labelgrid.annotate`, or "package.module:build".
         server: send the requests to this server of the tool instead.
@@ -88,14 +102,17 @@ def export(
     Raises:
         PluginError: there is no such connector.
         ServerError: the server cannot be reached, refuses, or stores another thing than was sent.
+        UsageError: the tool takes none of the requests, or only receives, or has no server.
         ProjectError: no request is open, the folder holds something else, or the disk reports an
             error.
     """
     requested = open_requests(project, round)
-    if task:
-        requested = {cell: move for cell, move in requested.items() if cell.task == task}
+    tasks = [task] if isinstance(task, str) and task else list(task)
+    if tasks:
+        requested = {cell: move for cell, move in requested.items() if cell.task in tasks}
     if not requested:
-        of_task = f" of '{task}'" if task else ""
+        names = [repr(name) for name in tasks]
+        of_task = f" of {join_names(names)}" if names else ""
         what = f"No request{of_task} is open."
         if round is not None:
             what = f"Round {round} has no open request{of_task}."
@@ -107,10 +124,12 @@ def export(
         )
     progress = progress or Silent()
     requested = _usable_requests(project, requested, progress)
+    connector = _connector(tool, server)
+    left = _untaken(project, connector, requested)
+    requested = {cell: move for cell, move in requested.items() if cell.task not in left}
     by_folder: dict[Path, dict[Cell, Move]] = defaultdict(dict)
     for cell, move in requested.items():
         by_folder[out or project.round_folder(move.round) / "request"][cell] = move
-    connector = _connector(tool, server)
     prelabels = 0
     new = 0
     for folder, moves in by_folder.items():
@@ -126,7 +145,43 @@ def export(
         prelabels=prelabels,
         server=str(server or ""),
         new=new,
+        left=left,
+        rest=_rest_text(project, tool, left, round=round, out=next(iter(by_folder))),
     )
+
+
+def _untaken(
+    project: ProjectFolder, connector: Connector, requested: Iterable[Cell]
+) -> dict[str, int]:
+    """The number of requests of each task that a connector does not take.
+
+    None where it takes none of them: then it says why.
+    """
+    takes = getattr(connector, "takes", None)
+    tasks = project.tasks()
+    counts = Counter(cell.task for cell in requested)
+    left = {name: count for name, count in counts.items() if takes and not takes(tasks[name])}
+    return left if len(left) < len(counts) else {}
+
+
+def _rest_text(
+    project: ProjectFolder,
+    tool: str,
+    left: Mapping[str, int],
+    *,
+    round: int | None,
+    out: Path,
+) -> str:
+    """Which requests were left, and the command that exports them; empty if none were."""
+    if not left:
+        return ""
+    words: list[object] = []
+    for name in left:
+        words += ["--task", name]
+    if round is not None:
+        words += ["--round", round]
+    again = command("export", project.folder, *words, "--out", out.with_name(f"{out.name}-others"))
+    return f"Not for {tool}: {_counts_text(left)}. `{again}` writes them to a folder."
 
 
 def _connector(tool: str, server: ToolServer | None) -> Connector:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labelgrid.errors import ImageError, ProjectError
+from labelgrid.errors import ImageError, ProjectError, UsageError
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.export import export, export_labels
 from labelgrid.project.folder import ProjectFolder
@@ -41,6 +41,35 @@ def test_each_round_has_its_own_folder_and_one_named_takes_all(
     assert str(done) == (
         f"Wrote requests (3 semseg, 2 depth) to {done.folders[0]}, {done.folders[1]}."
     )
+
+
+def test_a_drawing_tool_gets_what_can_be_drawn_and_the_command_for_the_rest_is_said(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    ask(project, cells_of(data), number=2)
+    out = tmp_path / "to-cvat"
+    done = export(project, out, tool="cvat")
+    assert (done.tasks, done.left) == ({"semseg": 3}, {"depth": 3})
+    rest = f"{out}-others"
+    assert str(done) == (
+        f"Wrote requests (3 semseg) to {out}.\n"
+        f"Not for cvat: 3 depth. `labelgrid export {project.folder} --task depth --out {rest}` "
+        "writes them to a folder."
+    )
+    assert export(project, Path(rest), task=["depth"]).tasks == {"depth": 3}
+    with pytest.raises(UsageError, match=r"Labels of depth cannot be drawn in CVAT."):
+        export(project, tmp_path / "depth", tool="cvat", task="depth")
+    assert not export(project, tmp_path / "all").left
+
+
+def test_several_tasks_are_exported_together(made: Callable[..., Made], tmp_path: Path) -> None:
+    data = made(n=2, tasks=("semseg", "depth", "normals"))
+    with make_project(tmp_path / "project", data) as project:
+        ask(project, cells_of(data), number=1)
+        done = export(project, tmp_path / "out", task=("depth", "normals"))
+        assert done.tasks == {"depth": 2, "normals": 2}
+        done = export(project, tmp_path / "drawn", tool="coco", round=1)
+        assert "--task depth --task normals --round 1 --out" in str(done)
 
 
 def test_the_manifest_says_what_the_ledger_says(project: ProjectFolder, data: Made) -> None:

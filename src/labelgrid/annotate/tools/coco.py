@@ -41,6 +41,7 @@ from labelgrid.formats.regions import Canvas
 from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Progress
 from labelgrid.recognition import Recognition
+from labelgrid.tasks.task import TaskDef
 from labelgrid.words import join_names
 
 IMAGES = "images"
@@ -96,6 +97,10 @@ class CocoConnector:
             if not (out / SKIPS).exists():
                 files.write_text(out / SKIPS, "request_id,reason\n")
             copy_images(request, out / IMAGES, link=link, progress=progress)
+
+    def takes(self, task: TaskDef) -> bool:
+        """Whether labels of a task can be drawn as regions."""
+        return bool(task.region_names)
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         """Read the regions of a file, or of the files of a folder, and the skips of a folder.

@@ -35,6 +35,7 @@ from labelgrid.errors import LabelError
 from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Progress
 from labelgrid.recognition import Recognition
+from labelgrid.tasks.task import TaskDef
 
 #: The file in a folder or zip file that CVAT exports.
 ANNOTATIONS = "annotations.xml"
@@ -112,6 +113,10 @@ class CvatConnector:
             for name, source in copies.items():
                 copy_image(source, out / name, link=link)
                 progress.advance()
+
+    def takes(self, task: TaskDef) -> bool:
+        """Whether labels of a task can be drawn as regions."""
+        return bool(task.region_names)
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         """Read the regions and skips of a file, or of all `annotations.xml` of a folder.

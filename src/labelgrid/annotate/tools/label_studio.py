@@ -20,6 +20,7 @@ from labelgrid.annotate.request import Request
 from labelgrid.errors import LabelError
 from labelgrid.progress import Progress
 from labelgrid.recognition import Recognition
+from labelgrid.tasks.task import TaskDef
 
 TASKS = "tasks.json"
 CONFIG = "config.xml"
@@ -76,6 +77,10 @@ class LabelStudioConnector:
                 out / README, _TEXT.format(tasks=len(tasks), images=len(request.images))
             )
             copy_images(request, out / IMAGES, link=link, progress=progress)
+
+    def takes(self, task: TaskDef) -> bool:
+        """Whether labels of a task can be drawn as regions."""
+        return bool(task.region_names)
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         """Read a JSON export: a file, or those in a folder.

@@ -44,9 +44,9 @@ def test_only_the_requests_of_a_task_are_sent(
     project: ProjectFolder, made: Made, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="depth cannot be drawn"):
-        export(project, tmp_path / "all", tool="label_studio")
-    assert not (tmp_path / "all").exists()
-    export(project, tmp_path / "out", tool="label_studio", task="semseg")
+        export(project, tmp_path / "depth", tool="label_studio", task="depth")
+    assert not (tmp_path / "depth").exists()
+    assert export(project, tmp_path / "out", tool="label_studio").left["depth"]
     tasks = json.loads((tmp_path / "out/tasks.json").read_text())
     assert {task["data"]["task"] for task in tasks} == {"semseg"}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
