@@ -221,17 +221,22 @@ class LabelImport:
             return self._refused(Imported(tasks={}, found=self._found(Answers())), error)
         validated = self._validate(answers)
         self.numbers.look_back()
+        refusal = self._refusal(answers, validated)
         result = self._result(answers, validated)
         result = dataclasses.replace(result, found=self._found(answers))
         result = self._draw(result, validated, DRY_PICTURE)
+        return self._refused(result, refusal) if refusal else result
+
+    def _refusal(self, answers: Answers, validated: ValidatedLabels) -> LabelError | None:
+        """Why the import would be refused."""
         try:
             if validated.faults:
                 raise ImportRefused(validated.faults, self.where)
             self._refuse_nothing(answers, validated)
             self._check_plausible(validated, draw=False)
         except LabelError as error:
-            return self._refused(result, error)
-        return result
+            return error
+        return None
 
     def _refused(self, result: Imported, error: LabelError) -> Imported:
         """The result of a dry run whose import would end with an error."""

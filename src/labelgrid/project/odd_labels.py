@@ -5,7 +5,7 @@ Only numbers stay in memory. Loads no torch.
 
 import math
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,11 +51,12 @@ class _Values:
 class OddLabels:
     """The figures of all labels of an import.
 
-    Add each label, then ask for doubts and remarks.
+    Add each label, and earlier ones to compare with, then ask for doubts and remarks.
     """
 
     def __init__(self) -> None:
         self._tasks: dict[str, dict[str, _Values]] = {}
+        self._earlier: dict[str, FigureSet] = {}
 
     def add(self, cell: Cell, figures: Mapping[str, LabelFigure]) -> None:
         """Keep the figures of a label."""
@@ -66,19 +67,28 @@ class OddLabels:
             of_task[name].images.append(cell.image_id)
             of_task[name].scaled.append(scale_value(figure))
 
-    def doubts(self, task: str, earlier: FigureSet) -> list[Doubt]:
+    def compare_with(self, task: str, earlier: FigureSet) -> None:
+        """Keep the figures of earlier labels of a task."""
+        self._earlier[task] = earlier
+
+    def _before(self, task: str, name: str) -> NDArray[np.float64]:
+        """A figure of the earlier labels that have it."""
+        earlier = self._earlier.get(task, ())
+        return np.array([scale_value(figures[name]) for figures in earlier if name in figures])
+
+    def doubts(self, task: str) -> list[Doubt]:
         """The labels in another unit than most: those whose first figure is some factor off."""
         for name, values in self._tasks.get(task, {}).items():
             if values.figure.ratio:
-                before = [scale_value(figures[name]) for figures in earlier if name in figures]
-                return _another_unit(task, name, values, before)
+                return _another_unit(task, name, values, self._before(task, name))
         return []
 
     def remarks(self) -> list[str]:
         """The labels that are unlike the others of their task, the oddest first."""
         lines = []
         for task, of_task in self._tasks.items():
-            odd = sorted(_unlike(of_task).items(), key=lambda item: -item[1].far)
+            before = {name: self._before(task, name) for name in of_task}
+            odd = sorted(_unlike(of_task, before).items(), key=lambda item: -item[1].far)
             for image_id, found in odd[:ODDEST]:
                 lines.append(f"{task}: {image_id} is unlike the other labels: {found.text}.")
             if len(odd) > ODDEST:
@@ -87,7 +97,9 @@ class OddLabels:
         return lines
 
 
-def _another_unit(task: str, name: str, values: _Values, before: Sequence[float]) -> list[Doubt]:
+def _another_unit(
+    task: str, name: str, values: _Values, before: NDArray[np.float64]
+) -> list[Doubt]:
     """The doubt about the labels that are some factor off the others, if there are any."""
     own = values.array()
     every = np.concatenate([own, before])
@@ -115,14 +127,17 @@ class _Unlike:
     text: str
 
 
-def _unlike(of_task: Mapping[str, _Values]) -> dict[str, _Unlike]:
+def _unlike(
+    of_task: Mapping[str, _Values], before: Mapping[str, NDArray[np.float64]]
+) -> dict[str, _Unlike]:
     """The images whose label is unlike the others of the task."""
     far: dict[str, list[tuple[float, str]]] = {}
     for name, values in of_task.items():
-        if len(values.images) < FEW:
-            continue
         own = values.array()
-        middle, spread = middle_and_spread(own)
+        every = np.concatenate([own, before[name]])
+        if len(every) < FEW:
+            continue
+        middle, spread = middle_and_spread(every)
         distances = np.abs(own - middle) / max(spread, least_spread(values.figure))
         for index in np.flatnonzero(distances > 1):
             now = values.text(float(own[index]))

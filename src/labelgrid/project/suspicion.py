@@ -193,7 +193,8 @@ class _Evidence:
             doubts += plausibility.compare_with_ranges(task, figures)
         elif not doubts:  # another order moves the figures of classes, too
             doubts = plausibility.compare_with_earlier(task, figures, earlier_figures)
-        doubts += [] if doubts else self.odd.doubts(task, earlier_figures)
+        self.odd.compare_with(task, earlier_figures)
+        doubts += [] if doubts else self.odd.doubts(task)
         known = [summary for _, summary in earlier]
         doubts += plausibility.compare_emptiness(task, list(summaries.values()), known)
         doubts += plausibility.compare_with_predictions(task, pairs, earlier_pairs)

@@ -271,6 +271,7 @@ def test_exports_and_cancelled_requests_have_the_form_that_programs_rely_on(
         "prelabels": 0,
         "server": "",
         "new": 0,
+        "left": {},
         "what": "requests",
     }
     depth = {"image": "0001.jpg", "task": "depth"}

@@ -26,42 +26,46 @@ def heights(**values: float) -> dict[str, LabelFigure]:
     }
 
 
-def odd(figures: list[dict[str, LabelFigure]], task: str = "depth") -> OddLabels:
+Figures = list[dict[str, LabelFigure]]
+
+
+def odd(figures: Figures, task: str = "depth", earlier: Figures | None = None) -> OddLabels:
     found = OddLabels()
+    found.compare_with(task, earlier or [])
     for number, each in enumerate(figures):
         found.add(Cell(f"{number}.jpg", task), each)
     return found
 
 
-def rooms(count: int) -> list[dict[str, LabelFigure]]:
+def rooms(count: int) -> Figures:
     """Depths as NYUv2 has them: up to 2.8 times off the median."""
     return [depth(value) for value in np.geomspace(0.95, 6.2, count)]
 
 
 @pytest.mark.parametrize("count", [4, 20, 200])
 def test_a_label_in_another_unit_is_named_beside_the_others(count: int) -> None:
-    (doubt,) = odd([*rooms(count), depth(0.003)]).doubts("depth", [])
+    (doubt,) = odd([*rooms(count), depth(0.003)]).doubts("depth")
     assert doubt.images == (f"{count}.jpg",)
     assert f"the median depth of {count}.jpg is 0.003 m, but 2." in doubt.what
     assert f"in {count} other labels (median). Check the unit of this file." in doubt.what
-    assert not odd(rooms(count)).doubts("depth", [])
+    assert not odd(rooms(count)).doubts("depth")
 
 
 def test_labels_imported_before_are_others_too() -> None:
-    assert not odd([depth(0.003), depth(2.5)]).doubts("depth", [])
-    (doubt,) = odd([depth(0.003), depth(2.5)]).doubts("depth", rooms(8))
+    assert not odd([depth(0.003), depth(2.5)]).doubts("depth")
+    (doubt,) = odd([depth(0.003), depth(2.5)], earlier=rooms(8)).doubts("depth")
     assert doubt.images == ("0.jpg",)
 
 
 def test_where_few_are_usual_or_depths_differ_widely_there_is_no_doubt() -> None:
-    assert not odd([depth(0.003), depth(2.5), depth(2.4)]).doubts("depth", [])
+    assert not odd([depth(0.003), depth(2.5), depth(2.4)]).doubts("depth")
     wide = [depth(math.exp(value)) for value in RNG.normal(1.5, 1.3, 100)]
-    assert not odd(wide).doubts("depth", [])
+    assert not odd(wide).doubts("depth")
 
 
 def test_figures_that_are_no_ratios_say_nothing_of_a_unit() -> None:
     figures = [heights(wall=0.5)] * 9 + [heights(wall=0.0)]
-    assert not odd(figures).doubts("depth", [])
+    assert not odd(figures).doubts("depth")
 
 
 def test_a_label_with_two_classes_exchanged_is_remarked_and_one_odd_thing_is_not() -> None:
@@ -78,6 +82,7 @@ def test_a_label_with_two_classes_exchanged_is_remarked_and_one_odd_thing_is_not
     one_odd = heights(wall=0.62, floor=0.95)
     assert not odd([*usual, one_odd], "semseg").remarks()
     assert not odd([*usual[:6], swapped], "semseg").remarks()
+    assert odd([swapped], "semseg", earlier=usual).remarks()
 
 
 def test_the_oddest_labels_are_named_and_the_others_counted() -> None:
