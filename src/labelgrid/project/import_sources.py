@@ -169,16 +169,17 @@ class _ImportSource:
         """The answers in a file that is no label, if it is one of a labelling tool."""
         path = place / name
         found = recognitions(self.connectors, path)
-        advice = command("import", self.project.folder, path)
+        advice = f"Next: `{command('import', self.project.folder, path)}`."
+        if self.answer != self.given:
+            advice = f"Unpack {self.given}, and import it by itself."
         if path.suffix.lower() == ".zip":
-            note = f"{name} is a zip file: `{advice}` reads it."
-            return Answers(stray=[name], notes=[note])
+            return Answers(stray=[name], notes=[f"{name} is a zip file. {advice}"])
         for tool, recognition in found.items():
             try:
                 answers = self.connectors[tool].receive(path, self.index)
             except LabelError as error:
                 note = f"{name} looks like {recognition.what}, and is left out: {error.what}"
-                return Answers(stray=[name], notes=[f"{note} Next: `{advice}`."])
+                return Answers(stray=[name], notes=[f"{note} {advice}"])
             folder = name.rpartition("/")[0]
             answers = put_below(f"{folder}/" if folder else "", answers)
             answers.notes.append(f"{name} was read as {recognition.what}.")
@@ -212,13 +213,16 @@ class _ImportSource:
         place: Path | None = answer
         while place is not None:
             found = self._recognise(place)
-            if found or can_hold_labels(place, self.index):
+            if found is not None:
                 return place, found
             place = inner_folder(place)
         return answer, {}
 
-    def _recognise(self, place: Path) -> dict[str, Recognition]:
-        """The tools that recognise a place: by what it holds, else by the names in it alone."""
+    def _recognise(self, place: Path) -> dict[str, Recognition] | None:
+        """The tools that recognise a place: by what it holds, else by the names in it alone.
+
+        Of a folder of labels there need be none; None: it is no answer.
+        """
         found = recognitions(self.connectors, place)
         if found or can_hold_labels(place, self.index):
             return found
@@ -227,7 +231,7 @@ class _ImportSource:
             recognition = by_names(place, self.index) if by_names else None
             if recognition:
                 found[name] = recognition
-        return found
+        return found or None
 
 
 def needs_root(build: Callable[..., object]) -> bool:

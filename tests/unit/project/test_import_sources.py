@@ -175,4 +175,8 @@ def test_a_tool_s_file_that_cannot_be_read_is_left_out_and_said(
     note, archive = done.notes
     assert note.startswith("labels/instances.json looks like COCO annotations, and is left out: ")
     assert note.endswith(f"Next: `labelgrid import {project.folder} {path}`.")
-    assert archive.startswith("labels/task_1.zip is a zip file: ")
+    assert archive.startswith("labels/task_1.zip is a zip file. Next: `labelgrid import ")
+    packed = Path(shutil.make_archive(str(answered.parent / "packed"), "zip", answered))
+    assert import_labels(project, packed).notes[1] == (
+        f"labels/task_1.zip is a zip file. Unpack {packed}, and import it by itself."
+    )
