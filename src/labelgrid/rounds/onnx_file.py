@@ -99,7 +99,7 @@ def read_description(path: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Difference:
+class OutputDifference:
     """How far two computations of one prediction are apart, in parts of its largest value.
 
     If that is below 1, in its unit.
@@ -121,7 +121,7 @@ class Difference:
 
 def differences(
     network: ExportedNetwork, path: Path, known: Sequence[str], count: int
-) -> Iterator[dict[str, Difference]]:
+) -> Iterator[dict[str, OutputDifference]]:
     """Compare the file with the network on images of random pixels and odd sizes.
 
     Half of the known labels' pixels are valid, and in every second image none.
@@ -153,13 +153,13 @@ def differences(
         }
 
 
-def _difference(found: Any, expected: Tensor, exact: Tensor) -> Difference:
+def _difference(found: Any, expected: Tensor, exact: Tensor) -> OutputDifference:
     if found.shape != tuple(expected.shape):
-        return Difference(float("inf"), 0.0)
+        return OutputDifference(float("inf"), 0.0)
     scale = max(1.0, float(expected.abs().max()))
     apart = (torch.from_numpy(found) - expected).abs().max()
     rounded = (expected - exact).abs().max()
-    return Difference(float(apart) / scale, float(rounded) / scale)
+    return OutputDifference(float(apart) / scale, float(rounded) / scale)
 
 
 def _fed(image: Tensor, labels: KnownLabels) -> dict[str, Any]:
