@@ -114,7 +114,7 @@ def test_its_report_has_every_section_and_its_numbers_are_the_records_own(
         page.section("curves").named("img")
     ) == 2 * (3 + 4)
     kinds = {image["alt"].split()[0] for image in page.section("cells").named("img")}
-    assert kinds == {"image", "prediction", "uncertainty", "truth"}
+    assert kinds == {"image", "prediction", "uncertainty", "label"}
     names = {path.name for path in plots.iterdir()}
     assert {"curve-overall-labels.svg", "curve-overall-labels.png", "grid-1.png"} <= names
     values = json.loads(done("report", studies / "whole", "--out", out, "--json").out)

@@ -12,7 +12,7 @@ from labelgrid.project.records import Measurement
 PoolUncertainty = Mapping[str, Mapping[str, Mapping[int, float]]]
 
 #: The pictures of a pick, in the order they are shown.
-Picture = Literal["image", "prediction", "uncertainty", "truth"]
+Picture = Literal["image", "prediction", "uncertainty", "label"]
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def has_scores(project: ProjectFolder, number: int) -> bool:
 
 
 def round_picks(project: ProjectFolder, number: int, count: int = 0) -> RoundPicks | None:
-    """A round's first picks with their pictures, including the truth where a label has come in.
+    """A round's first picks with their pictures, with their labels where they have come in.
 
     Raises:
         ProjectError: the list of picks is damaged.
@@ -103,12 +103,12 @@ def round_picks(project: ProjectFolder, number: int, count: int = 0) -> RoundPic
     if not picks:
         return None
     folder = project.round_folder(number) / "pictures"
-    truths = TruthPictures(project)
+    labels = LabelPictures(project)
     valued = _has_scores_of_value(project, number)
     first = []
     for index, pick in enumerate(picks[: count or SHOWN]):
         shown = pick if valued else replace(pick, score=None)
-        first.append(ShownPick(shown, truths.with_truth(pick, _pictures(folder, index))))
+        first.append(ShownPick(shown, labels.with_label(pick, _pictures(folder, index))))
     return RoundPicks(number, len(picks), first)
 
 
@@ -131,7 +131,7 @@ def _pictures(folder: Path, index: int) -> dict[Picture, bytes]:
     return pictures
 
 
-class TruthPictures:
+class LabelPictures:
     """Draws pictures of the labels in the ledger."""
 
     def __init__(self, project: ProjectFolder) -> None:
@@ -139,8 +139,8 @@ class TruthPictures:
         self.tasks = project.tasks()
         self._source: ProjectSource | OracleSource | None = None
 
-    def with_truth(self, pick: Pick, pictures: dict[Picture, bytes]) -> dict[Picture, bytes]:
-        """The pictures of a pick, with its truth if there are others and a readable label."""
+    def with_label(self, pick: Pick, pictures: dict[Picture, bytes]) -> dict[Picture, bytes]:
+        """The pictures of a pick, with its label if there are others and it can be read."""
         if not pictures or pick.cell.task not in self.tasks:
             return pictures
         task = self.tasks[pick.cell.task]
@@ -151,7 +151,7 @@ class TruthPictures:
             return pictures
         if label is None:
             return pictures
-        return pictures | {"truth": jpeg(colour_map(task, label.value, label.valid))}
+        return pictures | {"label": jpeg(colour_map(task, label.value, label.valid))}
 
 
 def newest_scored_round(project: ProjectFolder) -> int:

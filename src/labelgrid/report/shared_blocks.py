@@ -93,13 +93,13 @@ def picked_cells(picked: RoundPicks) -> list[Block]:
     for shown in picked.first:
         kinds |= shown.pictures.keys()
     if kinds:
-        truth = " The truth is the label that came in after the pick." if "truth" in kinds else ""
+        label = " The label is the one that came in after the pick." if "label" in kinds else ""
         blocks.append(
             Help(
                 "What do the pictures show?",
                 "The prediction comes from the network that scored the pool. Uncertainty runs from "
                 "dark (certain) to bright (uncertain), distance from bright (near) to dark (far). "
-                f"Each picture has its own scale. Hatched pixels have no value.{truth}",
+                f"Each picture has its own scale. Hatched pixels have no value.{label}",
             )
         )
     if any(shown.pick.explanation != Explanation() for shown in picked.first):

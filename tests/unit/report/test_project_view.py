@@ -1,4 +1,4 @@
-"""Laws of a closer look: what was asked when, how unsure the pool was then, and truths beside the predictions."""
+"""Laws of a closer look: what was asked when, how unsure the pool was then, and labels beside the predictions."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -98,7 +98,7 @@ def test_a_project_without_scores_has_no_uncertainty(project: ProjectFolder, dat
     assert uncertainty_of(project) == {}
 
 
-def test_a_truth_stands_beside_the_prediction_once_its_label_is_there(
+def test_a_label_stands_beside_the_prediction_once_it_is_there(
     project: ProjectFolder, data: Made
 ) -> None:
     cell = Cell(data.names[0], "depth")
@@ -107,13 +107,13 @@ def test_a_truth_stands_beside_the_prediction_once_its_label_is_there(
     assert set(round_picks(project, 1).first[0].pictures) == {"image"}
     import_labels(project, data.root / "labels")
     shown = round_picks(project, 1).first[0].pictures
-    picture = cv2.imdecode(np.frombuffer(shown["truth"], np.uint8), cv2.IMREAD_COLOR)
-    assert list(shown) == ["image", "truth"] and picture.shape == (16, 24, 3)
+    picture = cv2.imdecode(np.frombuffer(shown["label"], np.uint8), cv2.IMREAD_COLOR)
+    assert list(shown) == ["image", "label"] and picture.shape == (16, 24, 3)
     (row,) = project.store.find([cell]).values()
     project.inside(row.path).unlink()
     assert set(round_picks(project, 1).first[0].pictures) == {
         "image"
-    }  # a lost file costs the page its truth alone
+    }  # a lost file costs the page its label alone
     assert round_picks(project, 0) is None and round_picks(project, 9) is None
 
 

@@ -36,7 +36,7 @@ SEEN = RunDetails(
         [
             ShownPick(
                 Pick(cell=Cell("a.jpg", "depth"), score=0.5, cost=1.0, why="unsure"),
-                dict.fromkeys(("image", "truth"), JPEG),
+                dict.fromkeys(("image", "label"), JPEG),
             )
         ],
     ),
@@ -217,8 +217,8 @@ def test_a_run_is_looked_at_closely() -> None:
     )
     assert uncertainty.tables[0][1:] == [["2", "0.5", "–"], ["3", "0.25", "0.75"]]
     assert "equations 1 and 8" in uncertainty.words
-    assert [image["alt"] for image in cells.named("img")] == ["image of pick 1", "truth of pick 1"]
-    assert "The truth is the label that came in after the pick." in cells.words
+    assert [image["alt"] for image in cells.named("img")] == ["image of pick 1", "label of pick 1"]
+    assert "The label is the one that came in after the pick." in cells.words
 
 
 def test_unfinished_and_failed_runs_are_named_at_the_head_and_in_the_table() -> None:
