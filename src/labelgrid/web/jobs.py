@@ -133,13 +133,12 @@ def stop(project: Project, number: int) -> ShownJob:
 
     Raises:
         LedgerError: there is no such job.
-        StateError: it has ended, or runs on another machine.
+        StateError: it has ended, or runs on another machine, or nobody knows whether it goes on.
     """
     folder = _folder(project, number)
     if not interrupt_command(folder):
-        is_far = folder.state == "running"
-        how = "runs on another machine" if is_far else "has ended already"
-        raise StateError(f"Job {number} {how}.", unchanged="Nothing was stopped.")
+        how = _why_not_stopped(folder)
+        raise StateError(f"Job {number} {how}", unchanged="Nothing was stopped.")
     return shown(project, number)
 
 
@@ -188,6 +187,18 @@ def exported_rounds(project: Project) -> list[int]:
     """The rounds with a folder of requests, whose answers can be imported."""
     numbers = [0, *project.rounds()]
     return [number for number in numbers if request_folder(project, number).is_dir()]
+
+
+def _why_not_stopped(folder: JobFolder) -> str:
+    """Why a job cannot be stopped from here."""
+    state = folder.state
+    if state == "running":
+        return "runs on another machine."
+    if state == "unknown":
+        end = folder.end
+        known = end.fault if end else "Its records cannot be read."
+        return f"may have ended, or go on elsewhere. {known}"
+    return "has ended already."
 
 
 def _start_in(folder: Path, project: Project, order: Order) -> None:

@@ -126,4 +126,12 @@ def test_a_job_of_another_machine_is_not_stopped(project):
     assert jobs.shown(project, 1).state == "running"
     with pytest.raises(StateError, match="runs on another machine"):
         jobs.stop(project, 1)
+    os.utime(path / "pid", (0, 0))  # it has given no sign since
+    assert jobs.shown(project, 1).state == "unknown"
+    with pytest.raises(StateError, match="may have ended, or go on elsewhere. No sign for"):
+        jobs.stop(project, 1)
+    (path / "pid").write_text("[")
+    with pytest.raises(StateError, match="Its records cannot be read"):
+        jobs.stop(project, 1)
+    JobFolder(path).write("pid", JobOwner(os.getpid(), "1", "elsewhere"))
     JobFolder(path).write("end.json", JobEnd("ended"))
