@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from labelgrid.api.project import Project
 from labelgrid.errors import UsageError
 from labelgrid.ledger.grid import STATE_NAMES, Cell
-from labelgrid.ledger.image_pages import ImageFilter, ImagePage
+from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
+from labelgrid.project.image_order import LOSS
 from labelgrid.project.label_filter import LabelFilter
 from labelgrid.rounds.audit import TABLE
 from labelgrid.web.pages import page_count
@@ -51,6 +52,12 @@ class GridQuery(BaseModel):
             if value != field.default:
                 values[name] = str(value).lower() if value is True else str(value)
         return values
+
+    def tasks(self) -> list[str]:
+        """The tasks that it names: of the cells, of a class, and of an order, if it does."""
+        loss = self.order.removeprefix(LOSS) if self.order.startswith(LOSS) else ""
+        named = (self.task, self.shows.partition(":")[0], loss)
+        return [task for task in named if task]
 
     def filter(self) -> ImageFilter:
         """The images that it asks for.
@@ -112,6 +119,24 @@ class GridPage:
     pages: int
     suspects: Mapping[str, Sequence[str]]
     seen: int
+
+    def shown(self, image: ListedImage) -> str:
+        """The task that the page of an image of this page shows first; "": any."""
+        return shown_task(self.query, image, self.suspects.get(image.image_id, []))
+
+
+def shown_task(query: GridQuery, image: ListedImage, suspects: Sequence[str]) -> str:
+    """The task that the page of a found image shows first: what was looked for; "": any.
+
+    Args:
+        query: that found it.
+        image: the image.
+        suspects: the tasks of its suspects.
+    """
+    state = STATE_NAMES.get(query.state)
+    in_state = [task for task, each in image.states.items() if each == state]
+    wanted = [*suspects, *query.tasks(), *in_state]
+    return next((task for task in wanted if task in image.states), "")
 
 
 def grid_page(project: Project, query: GridQuery) -> GridPage:

@@ -5,7 +5,8 @@ import pytest
 from labelgrid import Project
 from labelgrid.errors import UsageError
 from labelgrid.ledger.grid import State
-from labelgrid.web.grid_page import GridQuery, grid_page
+from labelgrid.ledger.image_pages import ListedImage
+from labelgrid.web.grid_page import GridQuery, grid_page, shown_task
 from tests.pages import client_of, labelled_project
 
 
@@ -44,6 +45,26 @@ def test_the_grid_and_the_neighbours_have_the_chosen_order(tmp_path):
         assert project.neighbours(wanted, "unknown", order="changed") == ("", "")
         with pytest.raises(UsageError, match="no order 'beauty'"):
             grid_page(project, GridQuery(order="beauty"))
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ({}, ""),
+        ({"task": "normals"}, "normals"),
+        ({"task": "semseg", "state": "requested"}, "semseg"),
+        ({"state": "skipped"}, "normals"),
+        ({"state": "labelled"}, "semseg"),
+        ({"shows": "depth:near"}, "depth"),
+        ({"order": "loss/depth"}, "depth"),
+        ({"task": "dropped"}, ""),
+    ],
+)
+def test_the_page_of_an_image_shows_first_what_was_looked_for(query, shown):
+    states = {"semseg": State.LABELLED, "depth": State.MISSING, "normals": State.SKIPPED}
+    image = ListedImage(image_id="a.png", split="train", digest="", states=states)
+    assert shown_task(GridQuery(**query), image, []) == shown
+    assert shown_task(GridQuery(**query), image, ["depth"]) == "depth"  # a suspect comes first
 
 
 def test_the_grid_shows_the_images_whose_labels_show_a_class_or_are_suspect(tmp_path):
