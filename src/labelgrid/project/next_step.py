@@ -1,6 +1,6 @@
 """Says what the next step of a campaign is: in words, and as a command. Loads no torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from labelgrid.errors import command
@@ -21,15 +21,22 @@ class NextStep:
 
     Args:
         command: the name of the command that takes it.
-        line: what to type.
+        typed: what to type, one command after the other.
         why: the step in a sentence.
+        after: words that follow the last command.
         budget: of a query: labels that it can buy; 0 of other commands.
     """
 
     command: str
-    line: str
+    typed: Sequence[str]
     why: str
+    after: str = ""
     budget: int = 0
+
+    @property
+    def line(self) -> str:
+        """What to type, in one line."""
+        return ", then ".join(self.typed) + self.after
 
 
 def next_step(project: ProjectFolder, counts: Mapping[str, TaskCount] | None = None) -> NextStep:
@@ -43,26 +50,28 @@ def next_step(project: ProjectFolder, counts: Mapping[str, TaskCount] | None = N
     everything = project.store.counts() if counts is None else counts
     requested = sum(count.requested for count in everything.values())
     if requested:
-        line = f"{command('export', folder)}, then {command('import', folder)} with the labels"
+        typed = (command("export", folder), command("import", folder))
         labels = count_text(requested, "label is", "labels are")
         why = f"{labels} requested: send the requests out, and import the answers."
-        return NextStep(command="export", line=line, why=why)
+        return NextStep(command="export", typed=typed, why=why, after=" with the labels")
     pool = project.store.counts(("train",))
     labelled = sum(count.labelled for count in pool.values())
     if labelled:
         why = _why_train(project, labelled)
         if why:
-            return NextStep(command="fit", line=command("fit", folder), why=why)
+            return NextStep(command="fit", typed=[command("fit", folder)], why=why)
     missing = sum(count.missing for count in pool.values())
     if not missing:
-        line = f"{command('report', folder)}, every cell has an answer"
         return NextStep(
-            command="report", line=line, why="Every cell has an answer: see the report."
+            command="report",
+            typed=[command("report", folder)],
+            why="Every cell has an answer: see the report.",
+            after=", every cell has an answer",
         )
     why = f"Choose which of the {count_text(missing, 'missing label')} to buy next."
     budget = min(MOST_LABELS, missing)
-    line = command("query", folder, "--budget", budget)
-    return NextStep(command="query", line=line, why=why, budget=budget)
+    typed = [command("query", folder, "--budget", budget)]
+    return NextStep(command="query", typed=typed, why=why, budget=budget)
 
 
 def _why_train(project: ProjectFolder, labelled: int) -> str:

@@ -1,15 +1,17 @@
 """Answers with the pages of jobs and of a budget."""
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
 from labelgrid.api.project import Project
+from labelgrid.ledger.grid import Unit
 from labelgrid.web import jobs
 from labelgrid.web.kept_picks import picks_view
 from labelgrid.web.pages import render
+from labelgrid.web.proposed_budget import ProposedBudget, proposed_budget
 
 
 def router(opened: Callable[[], Project]) -> APIRouter:
@@ -24,7 +26,7 @@ def router(opened: Callable[[], Project]) -> APIRouter:
                 jobs=jobs.jobs(project),
                 elsewhere=jobs.elsewhere(project),
                 rounds=jobs.exported_rounds(project),
-                step=project.next_step(),
+                proposed=proposed_budget(project.round_rows(), project.next_step()),
             )
 
     @routes.get("/jobs/{number}", response_class=HTMLResponse)
@@ -47,12 +49,25 @@ def router(opened: Callable[[], Project]) -> APIRouter:
     @routes.get("/budget", response_class=HTMLResponse)
     def show_budget(
         budget: Annotated[float | None, Query(gt=0, allow_inf_nan=False)] = None,
+        unit: Unit = "labels",
     ) -> Response:
         with opened() as project:
-            return render(
-                "budget.html.j2",
-                advised=project.advise(budget=budget),
-                step=project.next_step(),
-            )
+            status, step = project.status_and_step()
+            proposed = proposed_budget(status["rounds"], step)
+            if budget is not None:
+                proposed = ProposedBudget(budget, unit)
+            cost = proposed.cost(_prices(project, status["tasks"]))
+            advised = project.advise(budget=cost or None)
+        return render("budget.html.j2", advised=advised, proposed=proposed)
 
     return routes
+
+
+def _prices(
+    project: Project, counts: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, float]]:
+    """What a label of each task costs, and how many are missing."""
+    prices = {}
+    for name, task in project.tasks.items():
+        prices[name] = {"cost": task.cost, "missing": counts[name]["missing"]}
+    return prices

@@ -6,6 +6,7 @@ from typing import Any
 from labelgrid.api.project import Project
 from labelgrid.project.next_step import NextStep
 from labelgrid.project.undo import NamedOperation
+from labelgrid.web.proposed_budget import ProposedBudget, proposed_budget
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,7 @@ class ProjectOverview:
         spent: what all labels cost.
         rounds: the rounds, newest first.
         next_step: of the campaign.
+        budget: that a query is proposed.
         advice: the best purchase as a sentence; empty while it is too early to say.
         warnings: images that cannot be used, by id, with the reason.
         undoable: what can be undone; None: nothing.
@@ -49,6 +51,7 @@ class ProjectOverview:
     spent: float
     rounds: list[dict[str, Any]]
     next_step: NextStep
+    budget: ProposedBudget
     advice: str
     warnings: dict[str, str]
     undoable: NamedOperation | None
@@ -56,7 +59,7 @@ class ProjectOverview:
 
 def overview(project: Project) -> ProjectOverview:
     """What the first page shows."""
-    status = project.status()
+    status, step = project.status_and_step()
     quality = {}
     for line in status["headlines"]:
         quality[line["task"]] = line["text"].removeprefix(f"{line['task']} ")
@@ -74,7 +77,8 @@ def overview(project: Project) -> ProjectOverview:
         tasks=tasks,
         spent=status["spent"],
         rounds=list(reversed(status["rounds"])),
-        next_step=project.next_step(),
+        next_step=step,
+        budget=proposed_budget(status["rounds"], step),
         advice=status["advice"],
         warnings=dict(status["set_aside"]),
         undoable=project.last_undoable(),

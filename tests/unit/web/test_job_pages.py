@@ -6,7 +6,7 @@ from labelgrid import Project
 from labelgrid.web import jobs
 from labelgrid.web.job_orders import order_of
 from tests.jobs import stopped_afterwards, wait_until
-from tests.pages import client_of, labelled_project
+from tests.pages import cell_in, client_of, labelled_project
 
 
 @pytest.fixture
@@ -62,15 +62,26 @@ def test_the_overview_offers_the_next_step(folder):
         assert "/api/job-form/start/fit" in read(client, "/")
         project.fit()
         page = read(client, "/")
-    assert "/api/job-form/start/query" in page and 'name="budget"' in page
+        assert "/api/job-form/start/query" in page and 'name="budget" type' in page
+        assert "<option selected>labels</option>" in page  # as the last query
+        project.request([cell_in(folder, "missing")])  # into a round without a budget
+        rounds = read(client, "/").partition("<h2>Rounds</h2>")[2]
+    assert '<td class="n">–</td><td>–</td><td>open</td>' in rounds
 
 
 def test_a_budget_is_advised_on(folder):
     with client_of(folder) as client, Project.open(folder) as project:
-        page = read(client, "/budget?budget=40&unit=labels")
+        page = read(client, "/budget?budget=40&unit=cost")
         first = project.advise(budget=40).advice[0].text
         assert client.get("/budget?budget=-1").status_code == 422
+        assert client.get("/budget?budget=1&unit=miles").status_code == 422
+        by_image = read(client, "/budget?budget=3&unit=images")
+        of_last = read(client, "/budget")
     assert 'value="40"' in page and first.split()[0] in page
+    assert "cost 40, spent" in page and "About cost 9" in by_image
+    assert "<option selected>images</option>" in by_image and 'value="2"' in of_last
+    for shown in (page, by_image, of_last):
+        assert shown.count('name="budget"') == shown.count('name="unit"') == 1
 
 
 def test_work_of_a_terminal_is_shown_without_a_button(folder):

@@ -1,5 +1,7 @@
 """The pages in HTML: what they show, that all text is escaped, and that wrong addresses are told."""
 
+import re
+
 import pytest
 
 from labelgrid import Project
@@ -24,6 +26,8 @@ def test_the_overview_says_what_there_is_and_what_comes_next(folder):
     assert "<h1>flat</h1>" in page and "8 images, 2 of them held out" in page
     assert "labelgrid export" in page and "random_images" in page
     assert 'href="/grid?task=depth&amp;state=labelled"' in page
+    assert "labels cost" in page and "labels for" not in page
+    assert re.search(r"<code>labelgrid export [^<]*</code>, then <code>labelgrid import", page)
 
 
 def test_the_grid_shows_matching_images_and_keeps_the_filter(folder):
@@ -32,7 +36,8 @@ def test_the_grid_shows_matching_images_and_keeps_the_filter(folder):
         everything = read(client, "/grid")
     assert page.count('loading="lazy"') == 2 and everything.count('loading="lazy"') == 8
     assert "2 images" in page and "<option selected>labelled</option>" in page
-    assert "state=labelled" in page.partition('class="tiles"')[2]
+    tiles = page.partition('class="tiles"')[2]
+    assert "state=labelled" in tiles and tiles.count("&amp;shown=depth&amp;task=depth") == 4
 
 
 def test_a_page_beyond_the_last_one_is_the_last_one(folder):

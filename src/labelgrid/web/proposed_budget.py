@@ -1,0 +1,56 @@
+"""Proposes a budget in the unit of the last query, and says what a budget costs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from labelgrid.ledger.grid import Unit
+from labelgrid.project.next_step import NextStep
+
+
+@dataclass(frozen=True)
+class ProposedBudget:
+    """A budget that a form proposes.
+
+    Args:
+        amount: how much; 0: nothing is proposed.
+        unit: of what.
+    """
+
+    amount: float
+    unit: Unit = "labels"
+
+    def cost(self, tasks: Mapping[str, Mapping[str, float]]) -> float:
+        """What it costs, roughly: an image with all its labels, a label as the mean missing one.
+
+        Args:
+            tasks: of each task the `cost` of a label, and the number of `missing` ones.
+
+        Example:
+            >>> tasks = {
+            ...     "semseg": {"cost": 10, "missing": 30},
+            ...     "depth": {"cost": 1, "missing": 60},
+            ... }
+            >>> ProposedBudget(20, "images").cost(tasks), ProposedBudget(6).cost(tasks)
+            (220.0, 24.0)
+        """
+        if self.unit == "cost":
+            return self.amount
+        if self.unit == "images":
+            return float(self.amount * sum(task["cost"] for task in tasks.values()))
+        missing = sum(task["missing"] for task in tasks.values())
+        price = sum(task["cost"] * task["missing"] for task in tasks.values())
+        return self.amount * price / max(missing, 1)
+
+
+def proposed_budget(rounds: Sequence[Mapping[str, Any]], step: NextStep) -> ProposedBudget:
+    """The budget of the last query or, before the first one, labels that the next step may buy.
+
+    Args:
+        rounds: as `Project.round_rows` tells them.
+        step: of the campaign.
+    """
+    for row in reversed(rounds):
+        if row["budget"]:
+            return ProposedBudget(row["budget"], row["unit"])
+    return ProposedBudget(step.budget)
