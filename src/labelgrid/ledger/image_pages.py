@@ -16,8 +16,6 @@ from labelgrid.ledger import roster
 from labelgrid.ledger.grid import Split, State
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES
 
-#: Of a few images whether they are not removed; `~removed` would let SQLite read all that are not.
-_PRESENT = IMAGES.c.removed.is_distinct_from(True)
 _COLUMNS = (IMAGES.c.id, IMAGES.c.name, IMAGES.c.split, IMAGES.c.digest)
 
 
@@ -91,11 +89,22 @@ def names(connection: Connection, wanted: ImageFilter, *, newest: bool) -> list[
     """The ids of all images that match; see `Store.matching_names`."""
     statement = _matching(connection, select(IMAGES.c.name), wanted)
     if newest:
-        last = select(EVENTS.c.image_id, func.max(EVENTS.c.id).label("last"))
-        changes = last.group_by(EVENTS.c.image_id).subquery()
-        statement = statement.outerjoin(changes, changes.c.image_id == IMAGES.c.id)
-        statement = statement.order_by(func.coalesce(changes.c.last, 0).desc())
+        last = select(func.max(EVENTS.c.id)).where(EVENTS.c.image_id == IMAGES.c.id)
+        statement = statement.order_by(func.coalesce(last.scalar_subquery(), 0).desc())
     return [name for (name,) in _rows(connection, statement.order_by(IMAGES.c.name))]
+
+
+def names_and_labels(
+    connection: Connection, wanted: ImageFilter, task: str
+) -> list[tuple[str, str | None]]:
+    """The images that match, with a label's content; see `Store.matching_names_and_labels`."""
+    (number,) = _chosen_tasks(connection, replace(wanted, task=task))
+    own = CELLS.alias()  # not the cell that the filter looks for
+    here = and_(
+        own.c.image_id == IMAGES.c.id, own.c.task_id == number, own.c.state == State.LABELLED
+    )
+    joined = select(IMAGES.c.name, own.c.digest).join_from(IMAGES, own, here, isouter=True)
+    return _rows(connection, _matching(connection, joined, wanted).order_by(IMAGES.c.name))
 
 
 def labels(connection: Connection, wanted: ImageFilter) -> list[tuple[str, str]]:
@@ -111,7 +120,7 @@ def labels_of_images(
 ) -> list[tuple[str, str, str]]:
     """The labels of these images that match; see `Store.labels_of_images`."""
     columns = (IMAGES.c.name, CELLS.c.digest, CELLS.c.path, CELLS.c.task_id)
-    statement = _of_labels(select(*columns), wanted).where(_PRESENT)
+    statement = _of_labels(select(*columns), wanted).where(roster.PRESENT)
     if wanted.splits is not None:
         statement = statement.where(IMAGES.c.split.in_(wanted.splits))
     chosen = set(_chosen_tasks(connection, wanted))
@@ -169,7 +178,7 @@ def listed_images(connection: Connection, image_ids: Sequence[str]) -> list[List
     """Images with the states of their cells, in this order; see `Store.listed_images`."""
     listed: dict[str, ListedImage] = {}
     for batch in roster.batches(image_ids):
-        named = select(*_COLUMNS).where(IMAGES.c.name.in_(batch), _PRESENT)
+        named = select(*_COLUMNS).where(IMAGES.c.name.in_(batch), roster.PRESENT)
         for image in _listed(connection, named):
             listed[image.image_id] = image
     return [listed[image_id] for image_id in image_ids if image_id in listed]

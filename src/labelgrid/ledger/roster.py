@@ -18,6 +18,8 @@ T = TypeVar("T")
 #: Rows per statement or fetch, and ids per IN. Measured: ten times more rows cost 50 % more time in
 #: Python's garbage collector.
 BATCH = 500
+#: Of a few images whether they are not removed; `~removed` would let SQLite read all that are not.
+PRESENT = IMAGES.c.removed.is_distinct_from(True)
 #: What can be removed.
 Removable = Literal["images", "tasks"]
 _TABLES = {"images": IMAGES, "tasks": TASKS}

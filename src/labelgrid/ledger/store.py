@@ -173,6 +173,17 @@ class Store:
         with self._database.reading() as connection:
             return image_pages.names(connection, wanted, newest=newest)
 
+    def matching_names_and_labels(
+        self, wanted: ImageFilter, task: str
+    ) -> list[tuple[str, str | None]]:
+        """As `matching_names`, with the content hash of each image's label of a task; None: none.
+
+        Raises:
+            LedgerError: there is no such task.
+        """
+        with self._database.reading() as connection:
+            return image_pages.names_and_labels(connection, wanted, task)
+
     def matching_labels(self, wanted: ImageFilter) -> list[tuple[str, str]]:
         """The labels of the wanted task that match, each its image's id and its content hash.
 

@@ -112,11 +112,13 @@ def seconds(connection: Connection, splits: Sequence[Split] | None) -> dict[str,
     timed = (
         select(CELLS.c.task_id, CELLS.c.seconds)
         .join_from(CELLS, IMAGES)
-        .where(CELLS.c.seconds.is_not(None))
+        .where(CELLS.c.seconds.is_not(None), roster.PRESENT)
     )
+    if splits is not None:
+        timed = timed.where(IMAGES.c.split.in_(splits))
     names = {task_id: task.name for task_id, task in roster.tasks(connection).items()}
     times: dict[str, list[float]] = {name: [] for name in names.values()}
-    for task_id, value in connection.execute(roster.restrict_to_splits(timed, splits)):
+    for task_id, value in connection.execute(timed):
         if not (isinstance(value, float) and is_time(value)):
             raise foreign_row_error(f"a cell has the time {value!r:.40}")
         if task_id in names:

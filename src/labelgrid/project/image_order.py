@@ -1,14 +1,16 @@
 """Orders images by their last change, by scores, or by the loss of a label. Loads no torch."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelgrid.errors import UsageError
 from labelgrid.ledger.image_pages import ImageFilter
+from labelgrid.project.content_rows import WIDTH
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_filter import LabelFilter, MatchingImages, find_images
 from labelgrid.project.label_losses import has_losses, label_losses
@@ -19,6 +21,8 @@ CHANGED = "changed"
 #: How the order by the losses of a task's labels begins, before the task's name: losses of several
 #: tasks do not compare.
 LOSS = "loss/"
+#: The content hash of no file.
+NO_CONTENT = "0" * 2 * WIDTH
 
 
 def image_orders(project: ProjectFolder) -> list[str]:
@@ -49,13 +53,17 @@ def ordered_images(
     labels = labels or LabelFilter()
     if order == CHANGED:
         return _last_changed_first(project, wanted, labels)
-    values = _values(project, wanted, order) if order else {}
-    found = find_images(project, wanted, labels)
     if not order:
-        return found
+        return find_images(project, wanted, labels)
+    _check_order(project, order)
+    task = order.removeprefix(LOSS)
+    if task != order:
+        return _largest_loss_first(project, wanted, labels, task)
+    path = newest_scores(project)
+    values = _scores(path, order, wanted.task) if path else {}
+    found = find_images(project, wanted, labels)
     ranks = np.array([values.get(image_id, -math.inf) for image_id in found.names])
-    places = np.argsort(-ranks, kind="stable").tolist()
-    return replace(found, names=[found.names[place] for place in places])
+    return replace(found, names=_largest_first(found.names, ranks))
 
 
 def _last_changed_first(
@@ -70,31 +78,37 @@ def _last_changed_first(
     return replace(found, names=[image_id for image_id in newest if image_id in names])
 
 
-def _values(project: ProjectFolder, wanted: ImageFilter, order: str) -> Mapping[str, float]:
-    """What images are ordered by, largest first; without those that have no value.
+def _check_order(project: ProjectFolder, order: str) -> None:
+    """Refuse an order that there is not.
 
     Raises:
-        UsageError: there is no such order.
+        UsageError: there is none of that name.
     """
     names = image_orders(project)
     if order not in names:
         raise UsageError(
             f"There is no order '{order:.80}'.", next_step=f"There are: {', '.join(names)}."
         )
-    task = order.removeprefix(LOSS)
-    if task != order:
-        return _losses(project, task)
-    path = newest_scores(project)
-    return _scores(path, order, wanted.task) if path else {}
 
 
-def _losses(project: ProjectFolder, task: str) -> dict[str, float]:
-    """The losses of a task's labels by image; a label that changed since has none."""
-    labels = project.store.matching_labels(ImageFilter(task=task))
-    measured = label_losses(project, task, [content for _, content in labels])
-    losses = np.nan_to_num(measured, nan=-math.inf).tolist()
-    names = [image_id for image_id, _ in labels]
-    return dict(zip(names, losses, strict=True))
+def _largest_loss_first(
+    project: ProjectFolder, wanted: ImageFilter, labels: LabelFilter, task: str
+) -> MatchingImages:
+    """The images that match, by the loss of a task's labels; a label that changed has none."""
+    rows = project.store.matching_names_and_labels(wanted, task)
+    found = MatchingImages([image_id for image_id, _ in rows])
+    if not labels.is_empty:
+        found = find_images(project, wanted, labels)
+        names = set(found.names)
+        rows = [row for row in rows if row[0] in names]
+    losses = label_losses(project, task, [content or NO_CONTENT for _, content in rows])
+    return replace(found, names=_largest_first(found.names, losses))
+
+
+def _largest_first(names: Sequence[str], values: NDArray[np.float64]) -> list[str]:
+    """Names by their values [n], the largest first; those without a number last."""
+    places = np.argsort(-np.nan_to_num(values, nan=-math.inf), kind="stable").tolist()
+    return [names[place] for place in places]
 
 
 def _scores(path: Path, statistic: str, task: str) -> dict[str, float]:

@@ -103,6 +103,17 @@ def test_the_last_changed_images_are_first_and_unchanged_ones_last(store):
     assert store.last_event() == list(store.events())[-1].id
 
 
+def test_images_come_with_the_content_of_one_label(store):
+    labels = {row.cell: row.digest for row in store.cells(state=State.LABELLED)}
+    for wanted in (ImageFilter(), ImageFilter(state=State.REQUESTED, task="normals")):
+        rows = store.matching_names_and_labels(wanted, "depth")
+        assert [image_id for image_id, _ in rows] == store.matching_names(wanted)
+        assert rows == [(image_id, labels.get(Cell(image_id, "depth"))) for image_id, _ in rows]
+        assert any(content is not None for _, content in rows)
+    with pytest.raises(LedgerError, match="no task 'edges'"):
+        store.matching_names_and_labels(ImageFilter(), "edges")
+
+
 def test_images_are_listed_in_the_order_that_is_asked_for(store):
     asked = [name(5), "unknown", name(0)]
     assert [image.image_id for image in store.listed_images(asked)] == [name(5), name(0)]
