@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from labelgrid.api.cells import CellContents
 from labelgrid.errors import LabelgridError, LedgerError
-from labelgrid.ledger.grid import Cell, Pick, Split
+from labelgrid.ledger.grid import Cell, Pick, Split, State
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
 from labelgrid.project.cell_table import StateName, each_cell
 from labelgrid.words import count_text
@@ -214,6 +214,10 @@ class ProjectContents(CellContents):
     def last_event(self) -> int:
         """The number of the newest event of the history; 0 without any."""
         return self._project.store.last_event()
+
+    def requested_at(self) -> str:
+        """When the last request was made (UTC, ISO 8601); "" before the first one."""
+        return self._project.store.last_time(State.REQUESTED)
 
     def listed_image(self, image_id: str) -> ListedImage:
         """An image with the states of its cells.

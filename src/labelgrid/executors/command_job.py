@@ -29,6 +29,8 @@ from labelgrid.processes import end_with_parent, started_at
 
 #: Exit codes after Ctrl-C: of labelgrid, and of a process that did not catch it.
 INTERRUPTED = (130, -signal.SIGINT)
+#: How the error begins that a command prints last.
+ERROR = "Error: "
 #: Variables that make commands print colours into files.
 COLOURS = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 
@@ -113,7 +115,7 @@ def _end(code: int, folder: JobFolder) -> JobEnd:
         return STOPPED
     if code < 0:
         return JobEnd("died", f"It ended without a result: signal {-code}.", again=True)
-    _, mark, said = log_tail(folder).rpartition("Error: ")
+    _, mark, said = log_tail(folder).rpartition(ERROR)
     return JobEnd("failed", said.strip() if mark else f"It ended with code {code}.")
 
 

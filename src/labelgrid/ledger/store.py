@@ -223,6 +223,11 @@ class Store:
         with self._database.reading() as connection:
             return views.last_event(connection)
 
+    def last_time(self, state: State) -> str:
+        """When a cell last became of a state (UTC, ISO 8601), even if it was undone; "": never."""
+        with self._database.reading() as connection:
+            return views.last_time(connection, state)
+
     def listed_image(self, image_id: str) -> ListedImage:
         """An image with the states of its cells.
 

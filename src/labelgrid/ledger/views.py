@@ -240,6 +240,13 @@ def last_event(connection: Connection) -> int:
     return connection.scalar(select(func.max(EVENTS.c.id))) or 0
 
 
+def last_time(connection: Connection, state: State) -> str:
+    """When a cell last became of a state (UTC); "" if none has; see `Store.last_time`."""
+    moved = select(OPERATIONS.c.at).join_from(EVENTS, OPERATIONS)
+    newest = moved.where(EVENTS.c.to_state == int(state)).order_by(EVENTS.c.id.desc()).limit(1)
+    return str(connection.scalar(newest) or "")
+
+
 def pool_hash(connection: Connection) -> str:
     """A hash of states, images, their contents and tasks; see `Store.pool_hash`."""
     newest = select(EVENTS.c.id).order_by(EVENTS.c.id.desc()).limit(1)

@@ -26,6 +26,8 @@ class JobForm(BaseModel):
     dry_run: str = ""
     round: str = ""
     folds: str = ""
+    to: str = ""
+    task: str = ""
 
 
 def router(opened: Callable[[], Project]) -> APIRouter:
@@ -33,10 +35,13 @@ def router(opened: Callable[[], Project]) -> APIRouter:
     routes = APIRouter(prefix="/api/job-form", include_in_schema=False)
 
     @routes.post("/import")
-    def import_by_form(request: Request, file: UploadFile) -> Response:
+    def import_by_form(
+        request: Request, file: UploadFile, format: Annotated[str, Form()] = ""
+    ) -> Response:
         request.state.back = "/jobs"
+        order = ImportFile(file.filename or "", file.file, format)
         with opened() as project:
-            return _watch(jobs.start(project, ImportFile(file.filename or "", file.file)))
+            return _watch(jobs.start(project, order))
 
     @routes.post("/start/{command}")
     def start_by_form(request: Request, command: str, form: Annotated[JobForm, Form()]) -> Response:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
+from labelgrid import plugins
 from labelgrid.api.project import Project
 from labelgrid.errors import UsageError
 from labelgrid.files import atomic_write
@@ -19,6 +20,11 @@ KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_-]*){1,5}")
 ENDS = (".zip", ".json", ".xml")
 #: The file of a job's folder with the picks of a dry run.
 PICKS = "picks.json"
+#: The folders of a job's folder with the requests that it exported, and with a file that was sent.
+REQUEST = "request"
+SENT = "sent"
+#: The most bytes of the name of a file, without its end.
+MOST_BYTES = 150
 _BLOCK = 2**20
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -92,9 +98,33 @@ class QueryOrder(_Order):
 
 
 class ExportOrder(_Order):
-    """Write the open requests into the folders of their rounds."""
+    """Write the open requests: into the folders of their rounds, or for a tool into the job's."""
 
     command: Literal["export"]
+    to: str = Field("folder", description="The labelling tool.")
+    task: str = Field("", description="Its requests alone; empty: all.")
+
+    @field_validator("to")
+    @classmethod
+    def _check_tool(cls, to: str) -> str:
+        if to not in plugins.names("tools"):  # never "package.module:build"
+            raise ValueError("there is no such labelling tool")
+        return to
+
+    def words(self, project: Project, folder: Path) -> list[str]:
+        """As `_Order.words`.
+
+        Raises:
+            UsageError: there is no such task.
+        """
+        if self.task and self.task not in project.tasks:
+            raise UsageError(
+                f"The project has no task '{self.task:.80}'.", unchanged="Nothing was started."
+            )
+        if self.to == "folder" and not self.task:
+            return []
+        task = ["--task", self.task] if self.task else []
+        return ["--to", self.to, "--out", str(folder.absolute() / REQUEST), *task]
 
 
 class ImportOrder(_Order):
@@ -149,20 +179,28 @@ class ImportFile:
     """Import a file that was sent.
 
     Args:
-        name: of the file; only its end counts.
+        name: of the file; it is kept, without folders.
         file: its content.
+        format: the name of the connector that reads it; empty: the one that recognises it.
     """
 
     name: str
     file: BinaryIO
+    format: str = ""
     command: Literal["import"] = "import"
 
     def words(self, project: Project, folder: Path) -> list[str]:
         """As `_Order.words`; keeps the file in the job's folder.
 
         Raises:
-            UsageError: it is of another sort.
+            UsageError: it is of another sort, or there is no such connector.
         """
+        if self.format and self.format not in plugins.names("tools"):
+            raise UsageError(
+                f"There is no labelling tool '{self.format:.80}'.",
+                next_step=f"There are: {', '.join(plugins.names('tools'))}.",
+                unchanged="Nothing was started.",
+            )
         end = next((end for end in ENDS if self.name.lower().endswith(end)), None)
         if end is None:
             raise UsageError(
@@ -170,11 +208,25 @@ class ImportFile:
                 next_step="Pack a folder as a zip file.",
                 unchanged="Nothing was started.",
             )
-        target = folder / f"answer{end}"
+        target = folder / SENT / file_name(self.name, end)
+        target.parent.mkdir()
         with atomic_write(target) as temporary, temporary.open("wb") as written:
             while block := self.file.read(_BLOCK):
                 written.write(block)
-        return [str(target)]
+        return [str(target), *(["--format", self.format] if self.format else [])]
+
+
+def file_name(name: str, end: str) -> str:
+    r"""The name under which a file is kept that a browser sends: without folders, no option.
+
+    Example:
+        >>> file_name("C:\\photos\\room 4.ZIP", ".zip"), file_name("../../.zip", ".zip")
+        ('room 4.zip', 'answer.zip')
+    """
+    last = re.split(r"[/\\]", name)[-1][: -len(end)]
+    printable = "".join(letter if letter.isprintable() else "_" for letter in last)
+    kept = printable.encode("utf-8", "replace")[:MOST_BYTES].decode("utf-8", "ignore")
+    return (kept.strip(" .-") or "answer") + end
 
 
 def request_folder(project: Project, round: int) -> Path:

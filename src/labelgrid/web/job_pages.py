@@ -9,6 +9,13 @@ from fastapi.responses import HTMLResponse, Response
 from labelgrid.api.project import Project
 from labelgrid.ledger.grid import Unit
 from labelgrid.web import jobs
+from labelgrid.web.exports import (
+    current_exports,
+    export_choice,
+    exported_by,
+    receiving_tools,
+)
+from labelgrid.web.import_pictures import picture_of
 from labelgrid.web.kept_picks import picks_view
 from labelgrid.web.pages import render
 from labelgrid.web.proposed_budget import ProposedBudget, proposed_budget
@@ -27,6 +34,9 @@ def router(opened: Callable[[], Project]) -> APIRouter:
                 elsewhere=jobs.elsewhere(project),
                 rounds=jobs.exported_rounds(project),
                 proposed=proposed_budget(project.round_rows(), project.next_step()),
+                export_choice=export_choice(project),
+                exported=current_exports(project),
+                formats=receiving_tools(),
             )
 
     @routes.get("/jobs/{number}", response_class=HTMLResponse)
@@ -34,7 +44,13 @@ def router(opened: Callable[[], Project]) -> APIRouter:
         with opened() as project:
             job = jobs.shown(project, number)
             picks = None if job.is_active else picks_view(project, number)
-            return render("job.html.j2", job=job, picks=picks)
+            return render(
+                "job.html.j2",
+                job=job,
+                picks=picks,
+                exported=exported_by(project, job),
+                has_picture=picture_of(project, job) is not None,
+            )
 
     @routes.get("/jobs/{number}/now", response_class=HTMLResponse)
     def show_part(number: int, brief: bool = False) -> Response:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, UploadFile
+from fastapi import APIRouter, Form, Query, UploadFile
 
 from labelgrid.api.project import Project
 from labelgrid.results import replace_non_finite
@@ -36,10 +36,13 @@ def router(opened: Callable[[], Project]) -> APIRouter:
             return asdict(jobs.shown(project, jobs.start(project, order)))
 
     @routes.post("/jobs/import", status_code=201)
-    def start_import(file: UploadFile) -> dict[str, Any]:
-        """Import labels that are sent: a .zip, .json or .xml file of a labelling tool."""
+    def start_import(file: UploadFile, format: Annotated[str, Form()] = "") -> dict[str, Any]:
+        """Import labels that are sent: a .zip, .json or .xml file of a labelling tool.
+
+        `format` is one of `labelgrid list tools`; empty: the one that recognises the file.
+        """
         with opened() as project:
-            order = ImportFile(file.filename or "", file.file)
+            order = ImportFile(file.filename or "", file.file, format)
             return asdict(jobs.shown(project, jobs.start(project, order)))
 
     @routes.post("/jobs/{number}/request", status_code=201)

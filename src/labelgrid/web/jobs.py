@@ -17,7 +17,13 @@ from typing import Protocol
 from labelgrid.api.project import Project
 from labelgrid.config import parse
 from labelgrid.errors import LabelgridError, LedgerError, StateError, command
-from labelgrid.executors.command_job import interrupt_command, is_in_group, log_tail, start_command
+from labelgrid.executors.command_job import (
+    ERROR,
+    interrupt_command,
+    is_in_group,
+    log_tail,
+    start_command,
+)
 from labelgrid.executors.job import END, JobFolder, JobState, JobStep
 from labelgrid.files import disk_errors, open_regular, remove_folder, write_text
 from labelgrid.web.job_orders import request_folder
@@ -100,6 +106,12 @@ class ShownJob:
         return self.state in ("running", "waiting")
 
     @property
+    def printed(self) -> str:
+        """What it has printed, without the error that `fault` says."""
+        before, mark, said = self.log.rpartition(ERROR)
+        return before.rstrip() if mark and said.strip() == self.fault.strip() else self.log
+
+    @property
     def last_line(self) -> str:
         """The last line that it has printed."""
         return next(reversed(self.log.strip().splitlines()), "")
@@ -174,6 +186,19 @@ def shown(project: Project, number: int, *, size: int = SHOWN) -> ShownJob:
         now=_now(project, folder) if state == "running" else None,
         log=log_tail(folder, size),
     )
+
+
+def time_span(project: Project, number: int) -> tuple[float, float] | None:
+    """When a job was started and when it ended, in seconds; None while it has not ended.
+
+    Raises:
+        LedgerError: there is no such job.
+    """
+    folder = _folder(project, number)
+    with suppress(OSError):
+        began = os.lstat(folder.path / STARTED).st_mtime
+        return began, os.lstat(folder.path / END).st_mtime
+    return None
 
 
 def elsewhere(project: Project) -> ShownStep | None:

@@ -1,11 +1,18 @@
 """Collects what the first page shows: quality, costs, what is open, and the next step."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from labelgrid.api.project import Project
 from labelgrid.project.next_step import NextStep
 from labelgrid.project.undo import NamedOperation
+from labelgrid.web.exports import (
+    ExportChoice,
+    ExportedFolder,
+    current_exports,
+    export_choice,
+)
 from labelgrid.web.proposed_budget import ProposedBudget, proposed_budget
 
 
@@ -39,6 +46,8 @@ class ProjectOverview:
         rounds: the rounds, newest first.
         next_step: of the campaign.
         budget: that a query is proposed.
+        exported: what was exported since the last request; only while requests are open.
+        export_choice: what an export offers.
         advice: the best purchase as a sentence; empty while it is too early to say.
         warnings: images that cannot be used, by id, with the reason.
         undoable: what can be undone; None: nothing.
@@ -52,6 +61,8 @@ class ProjectOverview:
     rounds: list[dict[str, Any]]
     next_step: NextStep
     budget: ProposedBudget
+    exported: Sequence[ExportedFolder]
+    export_choice: ExportChoice
     advice: str
     warnings: dict[str, str]
     undoable: NamedOperation | None
@@ -79,6 +90,8 @@ def overview(project: Project) -> ProjectOverview:
         rounds=list(reversed(status["rounds"])),
         next_step=step,
         budget=proposed_budget(status["rounds"], step),
+        exported=current_exports(project) if step.command == "export" else [],
+        export_choice=export_choice(project),
         advice=status["advice"],
         warnings=dict(status["set_aside"]),
         undoable=project.last_undoable(),

@@ -1,6 +1,7 @@
 """Answers with the pages on which people review: a round, and suspect labels."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -9,8 +10,9 @@ from fastapi.responses import HTMLResponse, Response
 from labelgrid.api.project import Project
 from labelgrid.errors import LedgerError
 from labelgrid.files import open_regular
-from labelgrid.project.suspicion import SHEET
+from labelgrid.web import jobs
 from labelgrid.web.grid_page import MOST_PAGES
+from labelgrid.web.import_pictures import picture_of, refused_picture
 from labelgrid.web.page_routes import Done
 from labelgrid.web.pages import render
 from labelgrid.web.round_page import RoundQuery, round_view
@@ -39,13 +41,31 @@ def router(opened: Callable[[], Project]) -> APIRouter:
 
     @routes.get("/picture/refused-import", response_class=Response)
     def show_refused_import() -> Response:
-        """The labels of the last import that was refused, as PNG."""
+        """The labels of the newest import that was refused, as PNG."""
         with opened() as project:
-            path = project.folder / SHEET
-        try:
-            with open_regular(path, LARGEST, links=False) as file:
-                return Response(file.read(), media_type="image/png")
-        except OSError as error:
-            raise LedgerError("No import was refused for how its labels look.") from error
+            path = refused_picture(project)
+        return _picture(path, "No import was refused for how its labels look.")
+
+    @routes.get("/picture/import", response_class=Response)
+    def show_import(job: int) -> Response:
+        """The labels of a job's import, as PNG."""
+        with opened() as project:
+            path = picture_of(project, jobs.shown(project, job))
+        return _picture(path, f"Job {job} drew no labels, or a later import has replaced them.")
 
     return routes
+
+
+def _picture(path: Path | None, missing: str) -> Response:
+    """A picture of the project.
+
+    Raises:
+        LedgerError: there is none.
+    """
+    try:
+        if path is None:
+            raise FileNotFoundError
+        with open_regular(path, LARGEST, links=False) as file:
+            return Response(file.read(), media_type="image/png")
+    except OSError as error:
+        raise LedgerError(missing) from error

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from labelgrid.api.project import Project
-from labelgrid.project.suspicion import SHEET
 from labelgrid.rounds.audit import AuditedLabel
+from labelgrid.web.import_pictures import refused_picture
 from labelgrid.web.pages import page_count
 
 #: The labels of a page.
@@ -53,5 +53,5 @@ def suspects_view(project: Project, page: int) -> SuspectsView:
         pages=pages,
         seen=seen,
         drawable=[name for name, task in project.tasks.items() if task.region_names],
-        has_refused_import=(project.folder / SHEET).is_file(),
+        has_refused_import=refused_picture(project) is not None,
     )

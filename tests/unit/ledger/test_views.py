@@ -92,6 +92,15 @@ def test_counts_add_up_and_tell_what_was_spent_and_what_is_promised(store: Store
     }
 
 
+def test_the_last_time_of_a_state_is_that_of_the_last_operation_with_it(store: Store) -> None:
+    times = {event.move.to: event.operation.at for event in store.events()}
+    assert store.last_time(State.REQUESTED) == times[State.REQUESTED]
+    with store.transaction("import"):
+        store.move([Move(cell=Cell("d", "depth"), to=State.LABELLED)])
+    assert store.last_time(State.REQUESTED) == times[State.REQUESTED]
+    assert store.last_time(State.LABELLED) == list(store.events())[-1].operation.at
+
+
 def test_the_seconds_are_those_of_the_labels_there_are(store: Store) -> None:
     assert store.seconds() == {"depth": [], "normals": []}
     first, second = Cell("d", "depth"), Cell("d", "normals")

@@ -37,6 +37,12 @@ def project(tmp_path_factory):
         ),
         ({"command": "audit", "folds": 3}, ["--folds", "3"]),
         ({"command": "export"}, []),
+        ({"command": "export", "to": "folder", "task": ""}, []),
+        ({"command": "export", "to": "cvat"}, ["--to", "cvat", "--out", "FOLDER/request"]),
+        (
+            {"command": "export", "task": "depth"},
+            ["--to", "folder", "--out", "FOLDER/request", "--task", "depth"],
+        ),
         ({"command": "report"}, []),
     ],
 )
@@ -61,6 +67,9 @@ def test_an_order_is_the_words_of_its_command(project, tmp_path, values, words):
         {"command": "query", "budget": 5, "unit": "miles"},
         {"command": "import", "round": "../../etc"},
         {"command": "import", "labels": "/etc"},
+        {"command": "export", "to": "os:system"},
+        {"command": "export", "to": "nothing"},
+        {"command": "export", "out": "/etc"},
         {"command": "audit", "folds": 1000},
     ],
 )
@@ -82,10 +91,36 @@ def test_the_folder_of_a_round_is_imported_if_there_is_one_inside_the_project(pr
         order_of({"command": "import", "round": 1}).words(project, tmp_path)
 
 
-def test_a_file_that_was_sent_is_kept_under_a_name_of_its_own(project, tmp_path):
-    order = ImportFile("../../evil.ZIP", io.BytesIO(b"content"))
-    assert order.words(project, tmp_path) == [str(tmp_path / "answer.zip")]
-    assert (tmp_path / "answer.zip").read_bytes() == b"content"
+def test_requests_of_an_unknown_task_are_not_exported(project, tmp_path):
+    with pytest.raises(LabelgridError, match="no task '--help'"):
+        order_of({"command": "export", "task": "--help"}).words(project, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("room 4.zip", "room 4.zip"),
+        ("../../evil.ZIP", "evil.zip"),
+        ("C:\\photos\\räum.zip", "räum.zip"),
+        ("--accept.zip", "accept.zip"),
+        (".zip", "answer.zip"),
+        ("a\0b\n.zip", "a_b_.zip"),
+        ("ä" * 500 + ".zip", "ä" * 75 + ".zip"),
+    ],
+)
+def test_a_file_that_was_sent_keeps_its_name_without_folders(project, tmp_path, name, kept):
+    order = ImportFile(name, io.BytesIO(b"content"))
+    assert order.words(project, tmp_path) == [str(tmp_path / "sent" / kept)]
+    assert (tmp_path / "sent" / kept).read_bytes() == b"content"
+
+
+def test_a_file_that_was_sent_is_checked(project, tmp_path):
+    order = ImportFile("command.json", io.BytesIO(b"{}"), "class_masks")
+    sent = str(tmp_path / "sent/command.json")  # beside the job's own file of that name
+    assert order.words(project, tmp_path) == [sent, "--format", "class_masks"]
+    for format in ("nothing", "os:system", "--replace"):
+        with pytest.raises(LabelgridError, match="There is no labelling tool"):
+            ImportFile("a.zip", io.BytesIO(b""), format).words(project, tmp_path)
     for name in ("labels.py", "zip", ""):
         with pytest.raises(LabelgridError, match=r"ends in \.zip"):
             ImportFile(name, io.BytesIO(b"")).words(project, tmp_path)

@@ -92,12 +92,27 @@ def test_a_file_that_is_sent_is_imported(folder, tmp_path):
         for path in request.rglob("*"):
             archive.write(path, path.relative_to(request))
     with client_of(folder) as client:
-        answer = client.post("/api/job-form/import", files={"file": ("a.zip", packed.read_bytes())})
+        answer = client.post(
+            "/api/job-form/import",
+            files={"file": ("a.zip", packed.read_bytes())},
+            data={"format": "folder"},
+        )
         assert answer.headers["location"] == "/jobs/1"
         wait_for_end(folder)
         job = client.get("/api/jobs/1").json()
+        page = client.get("/jobs/1", headers=PAGE).text
+        picture = client.get("/picture/import?job=1")
+        twice = client.post("/api/job-form/import", files={"file": ("a.json", b"{}")})
+        assert twice.headers["location"] == "/jobs/2"
+        wait_for_end(folder)
+        failed = client.get("/jobs/2", headers=PAGE).text
         refused = client.post("/api/jobs/import", files={"file": ("a.py", b"print()")})
     assert job["state"] == "ended", job["log"]
+    assert job["line"].endswith("/sent/a.zip --format folder")
+    assert 'src="/picture/import?job=1"' in page and "/picture/import" not in failed
+    assert picture.status_code == 200 and picture.headers["content-type"] == "image/png"
+    told = failed.partition('class="card problem fault">')[2].partition(".")[0]
+    assert told and failed.count(told) == 1
     assert refused.status_code == 400 and ".zip" in refused.json()["what"]
     with Project.open(folder) as project:
         assert not list(project.cells(state="requested"))

@@ -128,7 +128,7 @@ def test_a_job_of_another_machine_is_not_stopped(project):
         jobs.stop(project, 1)
     os.utime(path / "pid", (0, 0))  # it has given no sign since
     assert jobs.shown(project, 1).state == "unknown"
-    with pytest.raises(StateError, match="may have ended, or go on elsewhere. No sign for"):
+    with pytest.raises(StateError, match=r"may have ended, or go on elsewhere\. No sign for"):
         jobs.stop(project, 1)
     (path / "pid").write_text("[")
     with pytest.raises(StateError, match="Its records cannot be read"):

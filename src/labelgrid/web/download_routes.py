@@ -1,0 +1,37 @@
+"""Answers with exported requests as zip files, which are packed while they are sent."""
+
+from collections.abc import Callable
+from typing import Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from labelgrid.api.project import Project
+from labelgrid.errors import LedgerError
+from labelgrid.web.exports import export_folder
+from labelgrid.web.zip_stream import packed
+
+
+def router(opened: Callable[[], Project]) -> APIRouter:
+    """The route; `opened` opens the project."""
+    routes = APIRouter(tags=["jobs"])
+
+    @routes.get("/download/{kind}/{number}", response_class=StreamingResponse)
+    def download(kind: Literal["round", "job"], number: int) -> StreamingResponse:
+        """The requests of a round that were exported, or those that a job exported, as a zip file.
+
+        Links in the folder are left out.
+        """
+        with opened() as project:
+            folder = export_folder(project, kind, number)
+            name = quote(f"{project.folder.resolve().name}-{kind}-{number}.zip")
+        if folder is None:
+            raise LedgerError(
+                f"There are no exported requests of {kind} {number}.",
+                next_step="Export the requests first.",
+            )
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+        return StreamingResponse(packed(folder), media_type="application/zip", headers=headers)
+
+    return routes

@@ -1,0 +1,118 @@
+"""Says to which tools requests can be exported from the page, and what was exported."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from labelgrid import plugins
+from labelgrid.api.project import Project
+from labelgrid.web import jobs
+from labelgrid.web.job_orders import REQUEST, request_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedFolder:
+    """A folder of requests that can be downloaded.
+
+    Args:
+        address: of the download.
+        name: what is in it, for people.
+        at: when it was written (UTC).
+    """
+
+    address: str
+    name: str
+    at: str
+
+
+@dataclass(frozen=True)
+class ExportChoice:
+    """What a form of an export offers: labelling tools and tasks, by name."""
+
+    tools: Sequence[str]
+    tasks: Sequence[str]
+
+
+def export_choice(project: Project) -> ExportChoice:
+    """What can be chosen."""
+    return ExportChoice(sending_tools(), list(project.tasks))
+
+
+@cache
+def sending_tools() -> tuple[str, ...]:
+    """The connectors that requests can be sent to, `folder` first."""
+    found = [name for name in plugins.names("tools") if hasattr(_built(name), "send")]
+    return tuple(sorted(found, key=lambda name: (name != "folder", name)))
+
+
+def receiving_tools() -> list[str]:
+    """The connectors whose answers can be imported."""
+    return plugins.names("tools")
+
+
+def _built(name: str) -> object:
+    return plugins.create("tools", name)
+
+
+def export_folder(project: Project, kind: str, number: int) -> Path | None:
+    """The folder that an export wrote, in the project; None if there is none.
+
+    Args:
+        project: the project.
+        kind: "round": of a round's requests; "job": of an export for a tool.
+        number: of the round or the job.
+
+    Raises:
+        ProjectError: it leads out of the project.
+    """
+    if kind == "round":
+        folder = request_folder(project, number)
+    else:
+        folder = project.inside(f"{jobs.FOLDER}/{number:04d}/{REQUEST}")
+    return folder if folder.is_dir() else None
+
+
+def exported_by(project: Project, job: jobs.ShownJob) -> list[ExportedFolder]:
+    """What an export of the page wrote; nothing of another command."""
+    if job.command != "export" or job.state != "ended":
+        return []
+    own = export_folder(project, "job", job.number)
+    if own:
+        return [_exported("job", job.number, own, "the requests")]
+    return [folder for folder in exported_rounds(project) if folder.at >= job.started]
+
+
+def exported_rounds(project: Project) -> list[ExportedFolder]:
+    """The folders of requests of all rounds, the newest round first."""
+    found = []
+    for number in reversed(jobs.exported_rounds(project)):
+        name = f"the requests of round {number}" if number else "the held-out requests"
+        found.append(_exported("round", number, request_folder(project, number), name))
+    return found
+
+
+def current_exports(project: Project) -> Sequence[ExportedFolder]:
+    """What was exported after the last request was made: its answers come next."""
+    requested = project.requested_at()
+    if not requested:
+        return []
+    since = datetime.fromisoformat(requested).isoformat(timespec="seconds")
+    newest = next((job for job in jobs.jobs(project) if _is_export(job)), None)
+    if newest and newest.started >= since:
+        return exported_by(project, newest)
+    return [folder for folder in exported_rounds(project) if folder.at >= since]
+
+
+def _is_export(job: jobs.ShownJob) -> bool:
+    return job.command == "export" and job.state == "ended"
+
+
+def _exported(kind: str, number: int, folder: Path, name: str) -> ExportedFolder:
+    at = ""
+    with suppress(OSError):
+        changed = folder.stat().st_mtime
+        at = datetime.fromtimestamp(changed, UTC).isoformat(timespec="seconds")
+    return ExportedFolder(address=f"/download/{kind}/{number}", name=name, at=at)
