@@ -7,13 +7,13 @@ of equal doubt are in the order of their mean share over all sorts.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.ledger.grid import Cell
-from labelgrid.project.label_evidence import EDGES, OfLabels
+from labelgrid.project.label_evidence import EDGES, Evidence, OfLabels
 
 #: By sort, the value above which evidence speaks against a label. The limits of figures and models
 #: depend on the task: so many interquartile ranges above the third quartile of its labels, but
@@ -43,11 +43,13 @@ class LabelDoubt:
         cell: of the label.
         score: 0 if nothing does, else up to the number of sorts of evidence.
         reasons: what does, in words, the strongest first.
+        others: reason -> the other labels that it speaks of, if it does.
     """
 
     cell: Cell
     score: float
     reasons: Sequence[str]
+    others: Mapping[str, Sequence[Cell]] = field(default_factory=dict)
 
 
 def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[LabelDoubt]:
@@ -68,7 +70,7 @@ def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[
     """
     shares = []
     total = np.zeros(len(cells))
-    reasons: list[list[tuple[float, str]]] = [[] for _ in cells]
+    reasons: list[list[tuple[float, Evidence]]] = [[] for _ in cells]
     for name, found in sorts.items():
         values = np.array([found[cell].value if cell in found else np.nan for cell in cells])
         known = ~np.isnan(values)
@@ -79,13 +81,15 @@ def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[
         against &= better >= 1 - worst - _tied(values) - 1e-9
         total += np.where(against, better, 0)
         for index in np.flatnonzero(against).tolist():
-            reasons[index].append((float(better[index]), found[cells[index]].text))
+            reasons[index].append((float(better[index]), found[cells[index]]))
     mean = np.mean(shares, 0) if shares else total
     order = np.lexsort((-mean, -total))
     doubts = []
     for index in order.tolist():
-        texts = [text for _, text in sorted(reasons[index], key=lambda item: -item[0])]
-        doubts.append(LabelDoubt(cells[index], float(total[index]), texts))
+        strongest = [each for _, each in sorted(reasons[index], key=lambda item: -item[0])]
+        texts = [each.text for each in strongest]
+        others = {each.text: each.others for each in strongest if each.others}
+        doubts.append(LabelDoubt(cells[index], float(total[index]), texts, others))
     return doubts
 
 

@@ -4,8 +4,8 @@ Images and labels are read one by one; numbers stay in memory. Loads no torch.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -54,10 +54,12 @@ class Evidence:
     Args:
         value: how much it speaks against the label, in any unit; higher is worse.
         text: what was found, in words.
+        others: the other labels that it speaks of; if one changes, it says nothing any more.
     """
 
     value: float
     text: str
+    others: Sequence[Cell] = ()
 
 
 #: The evidence of one sort about many labels.
@@ -167,7 +169,8 @@ class _Gathering:
                     cells = [Cell(image_id, task) for task in sorted(tasks_of(relation))]
                     for cell in blamed(cells, self.fits):
                         if cell not in found or found[cell].value < evidence.value:
-                            found[cell] = evidence
+                            others = [other for other in cells if other != cell]
+                            found[cell] = replace(evidence, others=others)
         return found
 
     def evidence(self) -> LabelEvidence:
@@ -246,7 +249,8 @@ def slope_evidence(
             mean = float(np.mean(list(agreements.values())))
             names = join_names(list(agreements))
             text = f"its slopes contradict {names} of the same image (agreement {mean:.2f})"
-            found[cell] = Evidence(-mean, text)
+            others = [Cell(cell.image_id, task) for task in agreements]
+            found[cell] = Evidence(-mean, text, others)
     return found
 
 
@@ -318,7 +322,8 @@ def repetition_evidence(
     for group in repeated_cells(digests, ()):
         if len({contents[cell.image_id] for cell in group}) > 1:
             for cell in group:
-                others = [other.image_id for other in group if other != cell]
-                text = f"the same file is the label of {join_names(others, 2)}"
-                found[cell] = Evidence(1.0, text)
+                others = [other for other in group if other != cell]
+                names = [other.image_id for other in others]
+                text = f"the same file is the label of {join_names(names, 2)}"
+                found[cell] = Evidence(1.0, text, others[:1])
     return found

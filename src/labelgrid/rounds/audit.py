@@ -1,8 +1,9 @@
 """Ranks the labels of a project by how likely they are wrong, as a table and a picture."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
 from labelgrid.errors import ProjectError, UsageError
@@ -23,6 +24,15 @@ TABLE = "audit.csv"
 SHEET = "audit.png"
 
 
+@dataclass(frozen=True)
+class SeenLabel:
+    """A label as an audit saw it: its task and image, and the path of its file in the project."""
+
+    task: str
+    image: str
+    path: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class AuditedLabel:
     """A label and what speaks against it: a row of `audit.csv`.
@@ -35,6 +45,7 @@ class AuditedLabel:
         reasons: what does, in words, the strongest first.
         path: of its file in the project.
         confirmed: whether somebody looked at it and found it right.
+        others: reason -> the other labels that it speaks of, such as one that this contradicts.
     """
 
     task: str
@@ -44,6 +55,7 @@ class AuditedLabel:
     reasons: Sequence[str]
     path: str
     confirmed: bool = False
+    others: Mapping[str, Sequence[SeenLabel]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +114,10 @@ def audit(project: ProjectFolder, folds: int, progress: Progress, *, all: bool =
         _note_losses(project, evidence, sorts["model"])
     confirmed = confirmed_paths(project)
     labels = []
+    paths = {row.cell: row.path for rows in evidence.labels.values() for row in rows}
     for task, rows in evidence.labels.items():
-        paths = {row.cell: row.path for row in rows}
-        for place, doubt in enumerate(rank_by_doubt(list(paths), sorts), 1):
+        cells = [row.cell for row in rows]
+        for place, doubt in enumerate(rank_by_doubt(cells, sorts), 1):
             label = AuditedLabel(
                 task=task,
                 image=doubt.cell.image_id,
@@ -113,6 +126,7 @@ def audit(project: ProjectFolder, folds: int, progress: Progress, *, all: bool =
                 reasons=doubt.reasons,
                 path=paths[doubt.cell],
                 confirmed=paths[doubt.cell] in confirmed,
+                others={text: _seen(each, paths) for text, each in doubt.others.items()},
             )
             labels.append(label)
     labels.sort(key=lambda label: (-label.doubt, label.place, label.task))
@@ -161,11 +175,22 @@ def _note_losses(project: ProjectFolder, found: LabelEvidence, of_model: OfLabel
             note_label_losses(project, task, losses)
 
 
+def _seen(cells: Sequence[Cell], paths: Mapping[Cell, str]) -> list[SeenLabel]:
+    return [SeenLabel(cell.task, cell.image_id, paths[cell]) for cell in cells]
+
+
 def _table(labels: Sequence[AuditedLabel]) -> str:
-    columns = ("task", "image", "place", "doubt", "reasons", "path", "confirmed")
+    columns = ("task", "image", "place", "doubt", "reasons", "path", "confirmed", "others")
     rows = []
     for label in labels:
         reasons = "; ".join(label.reasons)
         confirmed = "yes" if label.confirmed else ""
-        rows.append({**vars(label), "reasons": reasons, "confirmed": confirmed})
+        texts = {"reasons": reasons, "confirmed": confirmed, "others": _others_text(label)}
+        rows.append({**vars(label), **texts})
     return csv_text(columns, rows)
+
+
+def _others_text(label: AuditedLabel) -> str:
+    """The other labels as JSON: reason -> lists of task, image and path; "" if there are none."""
+    others = {text: list(map(astuple, each)) for text, each in label.others.items()}
+    return json.dumps(others, ensure_ascii=False) if others else ""

@@ -2,23 +2,26 @@
 
 import csv
 import io
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
 from labelgrid.errors import ProjectError, command
 from labelgrid.files import open_regular
-from labelgrid.ledger.grid import Cell
+from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.confirmed_labels import confirmed_paths
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.rounds.audit import TABLE, AuditedLabel
+from labelgrid.rounds.audit import TABLE, AuditedLabel, SeenLabel
 from labelgrid.spreadsheets import unescape_formula
 
 
 def suspects(project: ProjectFolder) -> list[AuditedLabel] | None:
     """The doubted labels, the most doubtful first; None before the first audit.
 
-    A label that was withdrawn, replaced or confirmed since is none of them.
+    A label that was withdrawn, replaced or confirmed since is none of them, and a reason that
+    speaks of another label counts only while that one is there.
 
     Raises:
         ProjectError: the table of the audit is damaged.
@@ -52,7 +55,30 @@ def _doubted(project: ProjectFolder) -> list[AuditedLabel] | None:
     if not path.is_file():
         return None
     confirmed = confirmed_paths(project)
-    return [label for label in _read(path, project) if label.path not in confirmed]
+    labels = [label for label in _read(path, project) if label.path not in confirmed]
+    return _with_current_reasons(project, labels)
+
+
+def _with_current_reasons(
+    project: ProjectFolder, labels: Sequence[AuditedLabel]
+) -> list[AuditedLabel]:
+    """The labels with the reasons that hold; those without any are left out.
+
+    A reason that speaks of another label holds no more when that one was replaced or taken back.
+    """
+    spoken_of: set[SeenLabel] = set()
+    for label in labels:
+        spoken_of.update(*label.others.values())
+    rows = project.store.find(Cell(seen.image, seen.task) for seen in spoken_of)
+    paths = {cell: row.path for cell, row in rows.items() if row.state == State.LABELLED}
+    gone = {seen for seen in spoken_of if paths.get(Cell(seen.image, seen.task)) != seen.path}
+    current = []
+    for label in labels:
+        stale = {text for text, others in label.others.items() if not gone.isdisjoint(others)}
+        reasons = [text for text in label.reasons if text not in stale]
+        if reasons:
+            current.append(replace(label, reasons=reasons) if stale else label)
+    return current
 
 
 def _read(path: Path, project: ProjectFolder) -> list[AuditedLabel]:
@@ -83,4 +109,13 @@ def _label(row: Mapping[str, str]) -> AuditedLabel:
         reasons=unescape_formula(row["reasons"]).split("; "),
         path=unescape_formula(row["path"]),
         confirmed=row.get("confirmed") == "yes",
+        others=_others(row.get("others") or "{}"),
     )
+
+
+def _others(text: str) -> dict[str, list[SeenLabel]]:
+    """The other labels that the reasons of a line speak of."""
+    found = {}
+    for reason, others in dict(json.loads(text)).items():
+        found[str(reason)] = [SeenLabel(*map(str, each)) for each in others]
+    return found

@@ -46,6 +46,33 @@ def test_a_label_that_somebody_dealt_with_is_none_of_them(project):
     assert name(first) not in map(name, project.suspects())
 
 
+def test_a_reason_holds_no_more_once_the_label_that_it_speaks_of_is_replaced(project, made):
+    project.audit()
+    before = {name(label): label for label in project.suspects()}
+    wrong, accused = "0011.jpg:depth", before["0011.jpg:normals"]
+    assert set(accused.others) == set(accused.reasons)  # all speak of the wrong depth
+    right = made.parent / "made/labels/depth/0005.png"  # the two were exchanged
+    project.import_label(wrong, right, accept=True)
+    after = {name(label): label for label in project.suspects()}
+    gone = {wrong, name(accused)}
+    assert after == {key: label for key, label in before.items() if key not in gone}
+    assert {f"{cell.image_id}:{cell.task}" for cell in project.suspect_paths()} == {wrong, *after}
+
+
+def test_a_table_of_an_audit_of_before_tells_the_same_suspects(project):
+    project.audit()
+    found = project.suspects()
+    table = project.folder / "audit.csv"
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with table.open("w", newline="") as file:
+        columns = [key for key in rows[0] if key != "others"]
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    assert project.suspects() == [replace(label, others={}) for label in found]
+
+
 def test_an_audit_leaves_confirmed_labels_out_and_counts_them(project):
     first, *rest = project.audit().doubtful()
     project.confirm([name(first)])
