@@ -15,6 +15,9 @@ from labelgrid.web.page_routes import Done
 from labelgrid.web.pages import render
 from labelgrid.web.predictions import Predictions
 
+#: The keys of the first regions, in their order; `brush.js` knows them by their places.
+KEYS = (*"1234567890", *(f"⇧{digit}" for digit in "1234567890"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class BrushView:
@@ -39,6 +42,11 @@ class BrushView:
     seen: int
     requested: bool
     following: Cell | None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the first regions."""
+        return KEYS
 
 
 def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter:

@@ -1,5 +1,6 @@
 """Collects what the page of an image shows: its labels, their history, and what can be done."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from labelgrid.web.drawings import value_names
 from labelgrid.web.grid_page import GridQuery
 from labelgrid.web.layers import own_layers
 from labelgrid.web.predictions import Predictions, can_predict
+from labelgrid.web.scale_legend import ScaleLegend, scale_legend
 
 
 class ImageQuery(GridQuery):
@@ -61,6 +63,7 @@ class ImageView:
         query: that grid.
         layers: what is known of the label of the chosen task, the label itself first.
         layer: the one that is shown large; None: there is none.
+        legend: what its colours mean; None of classes, or if it cannot be read.
         has_map: whether a round drew what its model was unsure of.
         statistics: of the chosen cell, as they were scored last, by name.
         notes: what people wrote on the chosen cell.
@@ -76,6 +79,7 @@ class ImageView:
     query: GridQuery
     layers: list[OtherLabel]
     layer: OtherLabel | None
+    legend: ScaleLegend | None
     has_map: bool
     statistics: dict[str, float]
     notes: list[CellNote]
@@ -114,6 +118,7 @@ def image_view(project: Project, query: ImageQuery, predictions: Predictions) ->
     cell = Cell(query.image, chosen)
     known = _known(project, cell, predictions)
     layers = {layer.key: layer for layer in known.layers}
+    layer = layers.get(query.layer, next(iter(known.layers), None))
     before, after = project.neighbours(
         query.filter(), query.image, order=query.order, labels=query.labels(project)
     )
@@ -125,13 +130,24 @@ def image_view(project: Project, query: ImageQuery, predictions: Predictions) ->
         after=after,
         query=query,
         layers=known.layers,
-        layer=layers.get(query.layer, next(iter(known.layers), None)),
+        layer=layer,
+        legend=_legend(project, chosen, layer),
         has_map=known.has_map,
         statistics=known.statistics,
         notes=project.notes(cell),
         predictable=can_predict(project),
         problem=known.problem,
     )
+
+
+def _legend(project: Project, task: str, layer: OtherLabel | None) -> ScaleLegend | None:
+    """What the colours of a measured layer mean."""
+    definition = project.tasks[task]
+    if layer is None or definition.region_names:
+        return None
+    with suppress(LabelgridError, OSError):  # the picture says why it cannot be read
+        return scale_legend(definition, layer.read())
+    return None
 
 
 def _known(project: Project, cell: Cell, predictions: Predictions) -> Known:

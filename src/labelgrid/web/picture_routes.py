@@ -27,6 +27,7 @@ from labelgrid.web.pictures import (
     picture_key,
 )
 from labelgrid.web.predictions import Predictions
+from labelgrid.web.scale_legend import draw_scale
 
 Size = Literal["tile", "large", "whole"]
 SIZES: dict[Size, int] = {"tile": TILE, "large": LARGE, "whole": WHOLE}
@@ -129,7 +130,21 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
         key = picture_key("uncertainty", path, path.stat().st_mtime_ns)
         return _answer(request, kept, key=key, draw=path.read_bytes)
 
+    _add_scale(routes, opened, kept)
     return routes
+
+
+def _add_scale(routes: APIRouter, opened: Callable[[], Project], kept: KeptPictures) -> None:
+    @routes.get("/picture/scale", response_class=Response)
+    def show_scale(request: Request, task: str) -> Response:
+        """The colours of a task's scale as PNG; the page of an image names its ends."""
+        with opened() as project:
+            definition = project.tasks.get(task)
+        picture = draw_scale(definition) if definition else None
+        if picture is None:
+            raise LedgerError(f"There is no scale of '{task:.80}'.")
+        key = picture_key("scale", definition)
+        return _answer(request, kept, key=key, draw=lambda: picture)
 
 
 def layer_key(picture: str, project: Project, cell: Cell, layer: OtherLabel) -> str:

@@ -12,6 +12,7 @@ from labelgrid.api.project import Project
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.pictures import colour_map, picture_file
 from labelgrid.tasks.task import TaskDef
+from labelgrid.web.scale_legend import scale_ends
 
 #: The longer side of a picture in pixels: of a tile of the grid, and of a page of an image.
 TILE = 240
@@ -64,7 +65,7 @@ def draw_image(project: Project, image_id: str, longest: int) -> bytes:
 
 def draw_label(task: TaskDef, label: LabelArray, longest: int) -> bytes:
     """A label as PNG in the colours of its task; what is not valid is transparent."""
-    colours = colour_map(task, label.value, True)
+    colours = colour_map(task, label.value, True, scale_ends(task, label))
     shown = _shown(label)
     alpha = np.where(shown, 255, 0).astype(np.uint8)
     rgba = np.concatenate([colours, alpha[..., None]], axis=2)

@@ -264,11 +264,19 @@ const KEYS = {
 };
 const STEPS = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
 
+/** The place of the region whose key is pressed: 1 … 9, 0, and with Shift the next ten; -1: none. */
+function placeOf({ key, code, shiftKey }) {
+  const digit = key.length === 1 && key >= "0" && key <= "9" ? key : shiftKey && /^Digit\d$/.test(code) && code.at(-1);
+  if (!digit) return -1;
+  return (Number(digit) + 9) % 10 + (shiftKey ? 10 : 0);
+}
+
 document.addEventListener("keydown", (event) => {
   const { key } = event;
   const typing = event.target.closest("select, dialog, input:not([type=radio])");
   if (typing || event.altKey || ((event.ctrlKey || event.metaKey) && !"zy".includes(key))) return;
-  if (key >= "1" && key <= "9") choose(palette[Number(key) - 1]);
+  const place = placeOf(event);
+  if (place >= 0) { if (place < palette.length - 1) choose(palette[place]); } // the last one erases
   else if (key in STEPS && event.target === board) view.pan(...STEPS[key]);
   else if (key in KEYS) KEYS[key]();
   else return;

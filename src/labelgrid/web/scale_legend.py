@@ -1,0 +1,51 @@
+"""Says what the colours of a measured label mean: the ends of its scale, or directions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from labelgrid.formats.codec import LabelArray
+from labelgrid.tasks.overview import Overview
+from labelgrid.tasks.pictures import picture_file
+from labelgrid.tasks.task import TaskDef
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaleLegend:
+    """A legend.
+
+    Args:
+        swatches: names and colours ("#rrggbb").
+        ends: what is at the left and at the right of the scale.
+        has_scale: whether there is a picture of the scale.
+    """
+
+    swatches: Sequence[tuple[str, str]]
+    ends: tuple[str, str]
+    has_scale: bool
+
+
+def scale_legend(task: TaskDef, label: LabelArray) -> ScaleLegend | None:
+    """The legend of the picture of a label, as `draw_label` draws it; None if all is unknown."""
+    if not label.valid.any():
+        return None
+    seen = _seen(task, label)
+    legend = seen.legend(seen.limits())
+    swatches = [(name, "#{:02x}{:02x}{:02x}".format(*colour)) for colour, name in legend.swatches]
+    return ScaleLegend(swatches=swatches, ends=legend.ends, has_scale=legend.scale is not None)
+
+
+def scale_ends(task: TaskDef, label: LabelArray) -> tuple[float, float] | None:
+    """The values at the ends of a label's scale; None: its colours have a fixed meaning."""
+    return _seen(task, label).limits() if label.valid.any() else None
+
+
+def draw_scale(task: TaskDef) -> bytes | None:
+    """The colours of a task's scale as PNG; None if it has none."""
+    scale = task.overview().legend((0.0, 1.0)).scale
+    return None if scale is None else picture_file(scale, ".png")
+
+
+def _seen(task: TaskDef, label: LabelArray) -> Overview:
+    seen = task.overview()
+    seen.add("", label)
+    return seen
