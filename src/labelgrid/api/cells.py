@@ -12,7 +12,7 @@ from labelgrid.project.cell_names import named_cells
 from labelgrid.project.folder import ProjectFolder
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from labelgrid.annotate.answers import Fault
     from labelgrid.formats.codec import LabelArray
@@ -133,6 +133,16 @@ class CellContents:
         from labelgrid.project.other_labels import other_labels
 
         return other_labels(self._project, self._cell_row(cell).cell, self.label)
+
+    def predicted_requests(self, cells: "Iterable[Cell]") -> "set[Cell]":
+        """Those of the cells whose request came with a prediction; unknown cells are left out."""
+        from labelgrid.project.requests import prelabel
+
+        found = set()
+        for cell, row in self._project.store.find(cells).items():
+            if cell.task in self.tasks and prelabel(self._project, row, self.tasks[cell.task]):
+                found.add(cell)
+        return found
 
     def statistics(self, cell: str | Cell) -> dict[str, float]:
         """The statistics of a cell and of its image that were scored last, by name.

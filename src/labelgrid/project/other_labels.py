@@ -20,6 +20,9 @@ from labelgrid.project.suppliers import read_index, supplier_names
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.tasks.task import TaskDef
 
+#: The key of the prediction that a request came with.
+PRELABEL = "prelabel"
+
 
 @dataclass(frozen=True, kw_only=True)
 class OtherLabel:
@@ -64,7 +67,7 @@ def _predicted(project: ProjectFolder, cell: Cell, task: TaskDef) -> Iterator[Ot
     path = prelabel(project, row, task)
     if path:
         yield OtherLabel(
-            key="prelabel",
+            key=PRELABEL,
             name="prediction of the request",
             version=f"{path} {path.stat().st_mtime_ns}",
             read=partial(task.read_prediction, path),

@@ -1,20 +1,22 @@
 """Collects what the page of a round shows: its picks, why they were picked, and their answers."""
 
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 from labelgrid.api.project import Project
-from labelgrid.ledger.grid import Pick
+from labelgrid.ledger.grid import Cell, Pick
+from labelgrid.project.other_labels import PRELABEL
 from labelgrid.rounds.control_record import ComparisonRecord, read_comparison
 from labelgrid.web.grid_page import MOST_PAGES
+from labelgrid.web.layers import LABEL
 from labelgrid.web.pages import page_count
 
-#: The picks of a page.
-COUNT = 48
+#: The photographs of a page.
+COUNT = 24
 #: What became of a pick, by the state of its cell: in the order in which they are counted.
 ANSWERS = {"labelled": "labelled", "skipped": "skipped", "requested": "open", "": "cancelled"}
 
@@ -28,10 +30,25 @@ class RoundQuery(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class PickLine:
-    """A pick with its answer, one of `ANSWERS`."""
+    """A pick.
+
+    Args:
+        pick: the pick.
+        answer: one of `ANSWERS`.
+        layers: the keys of its pictures: its label, and the prediction of its request.
+    """
 
     pick: Pick
     answer: str
+    layers: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class PhotographLine:
+    """A photograph and its picks, in the order of the picks."""
+
+    image_id: str
+    picks: Sequence[PickLine]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +57,7 @@ class RoundView:
 
     Args:
         values: of the round, as `status` tells them.
-        picks: those of the page.
+        photographs: those of the page, the one of the best pick first.
         counts: the number of all picks by their answers.
         page: the number of the page.
         pages: the number of pages.
@@ -50,7 +67,7 @@ class RoundView:
     """
 
     values: Mapping[str, Any]
-    picks: list[PickLine]
+    photographs: Sequence[PhotographLine]
     counts: Mapping[str, int]
     page: int
     pages: int
@@ -73,12 +90,15 @@ def round_view(project: Project, query: RoundQuery) -> RoundView:
     """
     picks = _answered(project, query.number)
     counts = Counter(shown.answer for shown in picks)
-    pages = page_count(len(picks), COUNT)
+    by_image = defaultdict[str, list[PickLine]](list)
+    for shown in picks:
+        by_image[shown.pick.cell.image_id].append(shown)
+    pages = page_count(len(by_image), COUNT)
     page = min(query.page, pages)
     rounds = {row["round"]: row for row in project.round_rows()}
     return RoundView(
         values=rounds[query.number],
-        picks=picks[(page - 1) * COUNT : page * COUNT],
+        photographs=_photographs(project, list(by_image.items())[(page - 1) * COUNT :][:COUNT]),
         counts={answer: counts[answer] for answer in ANSWERS.values()},
         page=page,
         pages=pages,
@@ -86,6 +106,24 @@ def round_view(project: Project, query: RoundQuery) -> RoundView:
         after=min((number for number in rounds if number > query.number), default=None),
         control=read_comparison(project.folder),
     )
+
+
+def _photographs(
+    project: Project, images: Sequence[tuple[str, Sequence[PickLine]]]
+) -> list[PhotographLine]:
+    """The photographs of a page, with the pictures that there are of their picks."""
+    cells = [shown.pick.cell for _, picks in images for shown in picks]
+    predicted = project.predicted_requests(cells)
+    lines = []
+    for image_id, picks in images:
+        shown = [replace(pick, layers=_layers(pick, predicted)) for pick in picks]
+        lines.append(PhotographLine(image_id, shown))
+    return lines
+
+
+def _layers(shown: PickLine, predicted: Collection[Cell]) -> list[str]:
+    label = [LABEL] if shown.answer == "labelled" else []
+    return [*label, PRELABEL] if shown.pick.cell in predicted else label
 
 
 def _answered(project: Project, number: int) -> list[PickLine]:
