@@ -1,7 +1,12 @@
 """What tests of the page share: a project with some labels, and a client that talks to its application."""
 
+import atexit
+import shutil
+import sqlite3
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 
 from starlette.testclient import TestClient
@@ -21,7 +26,36 @@ HOST = "http://127.0.0.1:8000"
 
 def labelled_project(folder: Path, *, n: int = 8) -> Path:
     """A project whose held-out images and two training images have all labels; two cells are requested."""
-    project, made = make_project(folder, n=n, strategy="random_cells")
+    return _copied(_labelled(n), folder)
+
+
+def suspicious_project(folder: Path) -> Path:
+    """A project in which the depth of two training images was exchanged."""
+    return _copied(_suspicious(), folder)
+
+
+def _copied(made: Path, folder: Path) -> Path:
+    """A copy of a project with its images: it knows its own files alone."""
+    shutil.copytree(made.parent, folder, dirs_exist_ok=True)
+    project = folder / made.name
+    settings = project / "labelgrid.toml"
+    settings.write_text(settings.read_text().replace(str(made.parent), str(folder.absolute())))
+    with closing(sqlite3.connect(project / "labelgrid.db")) as ledger, ledger:
+        there = (str(made.parent), str(folder.absolute()))
+        ledger.execute("UPDATE images SET root = replace(root, ?, ?)", there)
+    return project
+
+
+def _kept() -> Path:
+    """A folder that goes when the tests end."""
+    folder = tempfile.mkdtemp(prefix="labelgrid-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+@cache
+def _labelled(n: int) -> Path:
+    project, made = make_project(_kept(), n=n, strategy="random_cells")
     with project:
         query.query(project, Budget(2, "images"), Silent(), strategy="random_images")
         answer(project, made)
@@ -29,9 +63,9 @@ def labelled_project(folder: Path, *, n: int = 8) -> Path:
         return project.folder
 
 
-def suspicious_project(folder: Path) -> Path:
-    """A project in which the depth of two training images was exchanged."""
-    project, made = make_project(folder, n=24, strategy="random_cells")
+@cache
+def _suspicious() -> Path:
+    project, made = make_project(_kept(), n=24, strategy="random_cells")
     one, other = (made.label(made.names[number], "depth") for number in (5, 11))
     content = one.read_bytes()
     one.write_bytes(other.read_bytes())

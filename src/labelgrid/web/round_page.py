@@ -45,7 +45,7 @@ class PickLine:
 
 @dataclass(frozen=True)
 class PhotographLine:
-    """A photograph and its picks, in the order of the picks."""
+    """A photograph and its picks, in the order of the tasks."""
 
     image_id: str
     picks: Sequence[PickLine]
@@ -114,9 +114,11 @@ def _photographs(
     """The photographs of a page, with the pictures that there are of their picks."""
     cells = [shown.pick.cell for _, picks in images for shown in picks]
     predicted = project.predicted_requests(cells)
+    places = {name: place for place, name in enumerate(project.tasks)}
     lines = []
     for image_id, picks in images:
         shown = [replace(pick, layers=_layers(pick, predicted)) for pick in picks]
+        shown.sort(key=lambda line: places.get(line.pick.cell.task, len(places)))
         lines.append(PhotographLine(image_id, shown))
     return lines
 

@@ -43,6 +43,7 @@ def test_each_photograph_is_shown_once_with_its_label_and_prediction(project):
     assert len(view.photographs) == 2
     for line in view.photographs:
         assert [shown.pick.cell.image_id for shown in line.picks] == [line.image_id] * 3
+        assert [shown.pick.cell.task for shown in line.picks] == list(project.tasks)
         assert [shown.layers for shown in line.picks] == [["label"]] * 3
     cell = view.photographs[0].picks[0].pick.cell
     stem = cell.image_id.rpartition(".")[0]
