@@ -151,6 +151,21 @@ def test_all_that_the_brush_can_do_is_reached_by_keys(browser, address, folder):
     assert wanted | {"start", "again"} <= names
 
 
+def test_classes_from_the_tenth_on_have_keys(browser, address, folder):
+    with Project.open(folder) as project:
+        count = len(project.tasks["semseg"].class_names)
+        project.task("semseg", classes=[f"class {place}" for place in range(count + 1, 13)])
+    page = open_brush(browser, address, cell_in(folder, "missing", "semseg"))
+    page.locator(".board").focus()
+    for key, place in (("0", 10), ("Shift+Digit1", 11), ("Shift+Digit2", 12), ("1", 1)):
+        press(page, key)
+        chosen = page.locator("[name=region]:checked")
+        assert chosen.get_attribute("value") == str(place - 1)
+    press(page, "Shift+Digit9")  # there is none
+    assert page.locator("[name=region]:checked").get_attribute("value") == "0"
+    assert not page.faults
+
+
 def test_depth_has_no_brush(browser, address, folder):
     cell = cell_in(folder, "labelled", "depth")
     page = opened(browser)
