@@ -96,7 +96,7 @@ def test_the_budget_leads_from_what_it_may_gain_to_the_picks(browser, folder):
     with served(folder) as (address, _):
         page.goto(address)
         page.get_by_label("budget").fill("2")
-        page.get_by_label("in", exact=True).select_option("labels")
+        page.locator("[name=unit]").select_option("labels")
         page.get_by_role("button", name="What would it gain?").click()
         expect(page.locator(".advice li").first).to_be_visible()
         expect(page.get_by_label("budget")).to_have_value("2")

@@ -50,10 +50,10 @@ def next_step(project: ProjectFolder, counts: Mapping[str, TaskCount] | None = N
     everything = project.store.counts() if counts is None else counts
     requested = sum(count.requested for count in everything.values())
     if requested:
-        typed = (command("export", folder), command("import", folder))
+        both = (command("export", folder), command("import", folder))
         labels = count_text(requested, "label is", "labels are")
         why = f"{labels} requested: send the requests out, and import the answers."
-        return NextStep(command="export", typed=typed, why=why, after=" with the labels")
+        return NextStep(command="export", typed=both, why=why, after=" with the labels")
     pool = project.store.counts(("train",))
     labelled = sum(count.labelled for count in pool.values())
     if labelled:
