@@ -60,7 +60,7 @@ MISTYPED = {
     "initt flat": "No such command 'initt'. Did you mean 'init'?",
     "init": "Missing argument 'DIR'.",
     "init flat": "No images were named.\n  Add --images FOLDER. Nothing was made.",
-    "init flat --imagse photos": "No such option: --imagse (Possible options: --images, --set)",
+    "init flat --imagse photos": "No such option: --imagse (Possible options: --images, --set, --time)",
     "init flat --images photos --task depth --weights nowhere.pt": "Invalid value for '--weights': "
     "file 'nowhere.pt' does not exist.",
     "add flat": "Neither images nor tasks were named.\n  Add --images FOLDER, or --task NAME, such as --task depth. "
@@ -262,7 +262,7 @@ def test_a_ledger_of_a_newer_program_is_refused(
     change(flat / "labelgrid.db", "UPDATE ledger_version SET version_num = '0099'")
     first, *rest = command.format(labels=data.labels).split()
     assert refused(tmp_path, first, flat, *rest).startswith(
-        "The ledger was made by a newer labelgrid: its tables have revision 0099, this program knows 0001 "
+        "The ledger was made by a newer labelgrid: its tables have revision 0099, this program knows 0002 "
         f"({flat / 'labelgrid.db'}).\n  Upgrade labelgrid. Nothing was changed."
     )
 

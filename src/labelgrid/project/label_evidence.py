@@ -4,7 +4,7 @@ Images and labels are read one by one; numbers stay in memory. Loads no torch.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
