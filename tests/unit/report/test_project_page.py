@@ -134,8 +134,10 @@ def test_pictures_come_before_all_sections_predictions_before_labels() -> None:
 
 
 def test_advice_is_a_section_of_its_own_and_none_is_no_section() -> None:
-    page = html(a_report(advice=("60 more labels of depth: <RMSE> −0.02 m.",)))
+    advice = "60 more labels of depth: <RMSE> −0.02 m. `labelgrid query <flat>` asks for them."
+    page = html(a_report(advice=(advice,)))
     assert 'id="advice"' in page and "60 more labels of depth: &lt;RMSE&gt; −0.02 m." in page
+    assert "<code>labelgrid query &lt;flat&gt;</code> asks for them." in page
     assert 'id="advice"' not in html(a_report())
 
 
