@@ -122,9 +122,12 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except (OSError, RuntimeError) as error:  # torch wraps the OSError in a RuntimeError
+    # torch raises a RuntimeError while it handles an OSError, or a stop by Ctrl-C or SIGTERM.
+    except (OSError, RuntimeError, ValueError) as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+        if _handles_stop(error):
+            raise KeyboardInterrupt from error
         cause = error if isinstance(error, OSError) else error.__context__
         raise ModelError(
             f"The checkpoint cannot be written: {getattr(cause, 'strerror', None) or error}.",
@@ -133,6 +136,16 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
             "and run the same command again.",
             unchanged="The checkpoint of the last epoch that could be written is kept.",
         ) from error
+
+
+def _handles_stop(error: BaseException) -> bool:
+    """Whether an error was raised while a stop by the user was handled."""
+    handled = error.__context__
+    while handled is not None:
+        if isinstance(handled, KeyboardInterrupt):
+            return True
+        handled = handled.__context__
+    return False
 
 
 def _check_sums(file: BinaryIO) -> None:

@@ -1,5 +1,6 @@
 """Checkpoints: whole or not there, and never more than tensors and plain values."""
 
+import io
 import json
 import pickle
 import resource
@@ -48,6 +49,27 @@ def test_a_save_that_fails_leaves_the_old_checkpoint(tmp_path, size):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+    assert (tmp_path / "last.ckpt").read_bytes() == before
+
+
+class Stopped(io.FileIO):
+    """A file in whose third write the user presses Ctrl-C."""
+
+    writes = 0
+
+    def write(self, content):
+        self.writes += 1
+        if self.writes == 3:
+            raise KeyboardInterrupt
+        return super().write(content)
+
+
+def test_a_stop_while_a_checkpoint_is_written_is_a_stop_and_no_fault(tmp_path, monkeypatch):
+    save(STATE, tmp_path / "last.ckpt")
+    before = (tmp_path / "last.ckpt").read_bytes()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("pathlib.Path.open", lambda path, mode: Stopped(path, mode))
+        save(replace(STATE, network={"w": torch.ones(100_000)}), tmp_path / "last.ckpt")
     assert (tmp_path / "last.ckpt").read_bytes() == before
 
 
