@@ -520,7 +520,7 @@ class Project(ProjectContents):
         from labelgrid.rounds.query import query, request_kept
         from labelgrid.select.strategy import Budget
 
-        kept = optional_path(picks)
+        kept = Path(picks) if picks else None
         given = (budget is not None, strategy, dry_run, new, pairs, audit, save)
         if kept and any(given):
             raise UsageError(
@@ -546,7 +546,7 @@ class Project(ProjectContents):
                 audit=audit,
                 control=control,
                 prelabels=prelabels,
-                save=optional_path(save),
+                save=Path(save) if save else None,
             )
 
     def kept_picks(self, path: Place) -> "Proposal":
@@ -561,7 +561,7 @@ class Project(ProjectContents):
 
     def is_current(self, picks: "Proposal") -> bool:
         """Whether kept picks can be requested: no cell has changed since they were chosen."""
-        from labelgrid.rounds.proposal import is_current
+        from labelgrid.rounds.query import is_current
 
         return is_current(self._project, picks)
 

@@ -17,13 +17,14 @@ from labelgrid.errors import (
     LedgerError,
     NothingToBuyError,
     ProjectError,
+    StateError,
     command,
 )
-from labelgrid.ledger.grid import Grid, Pick, State, Unit
+from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.audited_cells import cells_to_audit
+from labelgrid.project.audited_cells import DRAWN_CELLS, cells_to_audit, note_audits
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.pairs import drawn_pairs, paired_tasks
+from labelgrid.project.pairs import DRAWN_IMAGES, drawn_pairs, note_pairs, paired_tasks
 from labelgrid.project.prices import apply_learned_costs
 from labelgrid.project.records import (
     PREVIEWS,
@@ -31,6 +32,7 @@ from labelgrid.project.records import (
     newest_fit,
     pending_previews,
     read_picks,
+    write_picks,
 )
 from labelgrid.project.unusable_images import find_unusable_images, images_without_files
 from labelgrid.recipes.resolve import hash_of, resolved_options
@@ -45,13 +47,9 @@ from labelgrid.rounds.choose import (
     used_up_text,
 )
 from labelgrid.rounds.proposal import (
-    ASKED,
-    CARRIED,
     DrawnOfSupplier,
     Proposal,
-    check_current,
     read_proposal,
-    request_proposal,
     write_proposal,
 )
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
@@ -64,6 +62,7 @@ from labelgrid.select.draws import (
     PAIR,
     Drawn,
     RandomDraws,
+    SuppliedCells,
     draw_beside,
     labels_to_draw,
     need_budget,
@@ -79,6 +78,10 @@ if TYPE_CHECKING:
 
 #: The strategy before there is a model.
 COLD = "random_images"
+#: The ledger's note of a round: the key of its query's calibration.
+ASKED = "asked/{}"
+#: The ledger's key of what earlier budgets left over, by unit.
+CARRIED = "carried"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -751,3 +754,80 @@ def _write_previews(job: _Query, number: int, previews: Sequence[str]) -> None:
         from labelgrid.rounds.previews import write_announced_previews
 
         write_announced_previews(job.scorer, number, previews)
+
+
+def check_current(project: ProjectFolder, proposal: Proposal, advice: str) -> None:
+    """Refuse picks of a pool that has changed since.
+
+    Args:
+        project: the project.
+        proposal: the picks.
+        advice: what the user does if they are refused.
+
+    Raises:
+        StateError: it has.
+    """
+    if not is_current(project, proposal):
+        raise StateError(
+            "Another command changed the pool after the picks were chosen.",
+            where=str(project.folder),
+            next_step=advice,
+            unchanged="Nothing was requested.",
+        )
+
+
+def is_current(project: ProjectFolder, proposal: Proposal) -> bool:
+    """Whether the pool is still the one that the picks were chosen from."""
+    same_round = project.round_number == proposal.round
+    return same_round and project.store.pool_hash() == proposal.pool
+
+
+def request_proposal(project: ProjectFolder, proposal: Proposal, advice: str) -> None:
+    """Request the picks and close the round, in one transaction.
+
+    Args:
+        project: the project.
+        proposal: the picks.
+        advice: what the user does if they are refused.
+
+    Raises:
+        StateError: the pool has changed since the picks were chosen. Nothing was requested.
+    """
+    store = project.store
+    number = proposal.round
+    with store.transaction("query"):
+        check_current(project, proposal, advice)
+        replaced = (proposal.key, ASKED.format(number), CARRIED, DRAWN_IMAGES, DRAWN_CELLS)
+        store.keep(notes=replaced, round=number)
+        store.put(proposal.key, dict(proposal.calibration))
+        store.put(ASKED.format(number), proposal.asked)
+        if proposal.pairs:
+            note_pairs(project, proposal.pairs, proposal.paired_tasks)
+        if proposal.audited:
+            note_audits(project, [SuppliedCells(**vars(each)) for each in proposal.audited])
+        unspent = {**store.get(CARRIED, {}), proposal.unit: proposal.unspent}
+        store.put(CARRIED, unspent)
+        row = replace(
+            project.open_round(),
+            strategy=proposal.strategy,
+            seed=proposal.seed,
+            pool=proposal.pool,
+            budget=proposal.budget,
+            unit=proposal.unit,
+        )
+        write_picks(project.round_folder(number), proposal.picks)
+        store.close_round(row, [_move(pick, number) for pick in proposal.picks])
+
+
+def _move(pick: Pick, number: int) -> Move:
+    """The move that requests a pick."""
+    return Move(
+        cell=pick.cell,
+        to=State.REQUESTED,
+        round=number,
+        request_id=pick.request_id,
+        cost=pick.cost,
+        score=pick.score,
+        weight=pick.weight,
+        why=pick.why,
+    )
