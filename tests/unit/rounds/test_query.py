@@ -19,7 +19,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.pairs import drawn_pairs
 from labelgrid.project.records import read_fit, read_picks
-from labelgrid.rounds import fit, models, pool_scorer, proposal, query, round_scores, score
+from labelgrid.rounds import fit, models, pool_scorer, query, round_scores, score
 from labelgrid.score.statistic import Statistic, TrainedStatistic
 from labelgrid.score.table import read_table
 from labelgrid.select.draws import AUDIT, CONTROL, PAIR
@@ -487,7 +487,7 @@ def test_a_query_killed_while_it_requests_draws_the_same_when_it_is_run_again(
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(proposal, step, killed)
+        patch.setattr(query, step, killed)
         query.query(project, Budget(9), Silent(), **words)
     assert not drawn_pairs(project, ())
     assert query.query(project, Budget(9), Silent(), **words) == undisturbed
