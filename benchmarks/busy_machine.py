@@ -1,8 +1,8 @@
-"""Measures training steps beside programs that use all cores: waiting threads that sleep, or spin.
+"""Measures training steps beside programs that use all cores: waiting threads that sleep soon, or spin.
 
-The command line lets OpenMP's threads sleep while they wait (`processes.wait_without_spinning`); by
-default they spin. Each measurement is a process of its own, in turns, since OpenMP reads the choice
-when torch is loaded. On a machine that nothing else uses, sleeping costs a little.
+The command line lets OpenMP's threads sleep soon while they wait (`processes.limit_spinning`); by
+default they spin ten times as long. Each measurement is a process of its own, in turns, since OpenMP reads the choice
+when torch is loaded. On a machine that nothing else uses, that costs little.
 """
 
 import argparse
@@ -55,9 +55,9 @@ def competitors(count: int) -> Iterator[None]:
 
 def steps_a_second(policy: str, seconds: float) -> float:
     """The steps of a process whose waiting threads follow the policy; "" is the default."""
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
     if policy:
-        environment["OMP_WAIT_POLICY"] = policy
+        environment["GOMP_SPINCOUNT"] = policy
     words = [sys.executable, "-c", STEPS, str(seconds)]
     run = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
     return float(run.stdout)
@@ -68,7 +68,7 @@ def gain(name: str, repeats: int, seconds: float) -> float:
     ratios = []
     for _ in range(repeats):
         spin = steps_a_second("", seconds)
-        sleep = steps_a_second("PASSIVE", seconds)
+        sleep = steps_a_second("30000", seconds)
         print(f"{name}: {sleep:.2f} steps/s sleeping, {spin:.2f} spinning")
         ratios.append(sleep / spin)
     return median(ratios)

@@ -54,14 +54,16 @@ def set_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def wait_without_spinning() -> None:
-    """Let threads of OpenMP that wait for others sleep, if the user does not say otherwise.
+def limit_spinning() -> None:
+    """Let threads of OpenMP that wait for others sleep soon, if the user does not say otherwise.
 
-    OpenMP, with which torch computes, reads this when torch is loaded. By default its threads spin:
-    where other programs use the cores, too, they take them from the thread that is waited for, and
-    a training gets several times slower (benchmarks/busy_machine.py).
+    GNU's OpenMP, with which torch computes, reads this when torch is loaded. By default its threads
+    spin ten times as long: where other programs use the cores, too, they take them from the thread
+    that is waited for. Threads that sleep at once would be slow to wake on a machine that nothing
+    else uses (benchmarks/busy_machine.py).
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 
 @contextmanager

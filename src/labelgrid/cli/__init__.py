@@ -26,7 +26,7 @@ from labelgrid.cli import (
     study,
 )
 from labelgrid.errors import LabelgridError, ProjectError, shortage
-from labelgrid.processes import stop_on_sigterm, wait_without_spinning
+from labelgrid.processes import limit_spinning, stop_on_sigterm
 
 #: The exit status after Ctrl-C or SIGTERM.
 STOPPED = 130
@@ -112,7 +112,7 @@ def main() -> None:
     """
     # Pydantic would look for its own plug-ins in the metadata of every installed package.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    wait_without_spinning()
+    limit_spinning()
     try:
         with stop_on_sigterm():
             code = app(prog_name="labelgrid", standalone_mode=False)
