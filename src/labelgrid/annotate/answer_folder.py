@@ -6,7 +6,7 @@ The folder's lists name the cell of a file, or the file's own name does.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 
 from labelgrid.annotate.answers import Answer, Answers, Fault, spelling_hint
@@ -251,7 +251,8 @@ def _add_other_names(
             _add(answers, name, match, folder=folder, lists=lists)
     rest = [name for name in unknown if name not in others.cells]
     answered = {answer.cell for answer in answers.labels}
-    waiting = partial(_waiting_images, index, answered)
+    # Of all names of a task, the grid is read once.
+    waiting = cache(partial(_waiting_images, index, answered))
     answers.faults += unknown_faults(rest, index.tasks, images, others.tried, waiting=waiting)
     answers.notes += others.notes
 
@@ -259,8 +260,9 @@ def _add_other_names(
 def _waiting_images(index: ProjectIndex, answered: Collection[Cell], task: str) -> list[list[str]]:
     """The images without a label of a task, also in this answer: first those with a request."""
     groups = []
+    images = index.images_by_state(task)
     for state in (State.REQUESTED, State.MISSING):
-        cells = [Cell(image_id, task) for image_id in index.images_in(task, state)]
+        cells = [Cell(image_id, task) for image_id in images.get(state, ())]
         groups.append([cell.image_id for cell in cells if cell not in answered])
     return groups
 

@@ -1,5 +1,6 @@
 """Defines the connector protocol: send a request to a labelling tool, receive its answer."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,11 +74,17 @@ class ProjectIndex:
         """All image ids, sorted."""
         return self._store.grid(SPLITS).images
 
-    def images_in(self, task: str, state: State) -> Sequence[str]:
-        """The images whose cell of a task is in a state, sorted."""
+    def images_by_state(self, task: str) -> dict[State, list[str]]:
+        """The images by the state of their cell of a task, sorted; a state without any is left out.
+
+        Reads the whole grid.
+        """
         grid = self._store.grid(SPLITS)
-        states = grid.state[:, list(grid.tasks).index(task)]
-        return [image_id for image_id, now in zip(grid.images, states, strict=True) if now == state]
+        states = grid.state[:, list(grid.tasks).index(task)].tolist()
+        images = defaultdict[State, list[str]](list)
+        for image_id, state in zip(grid.images, states, strict=True):
+            images[State(state)].append(image_id)
+        return dict(images)
 
     def size(self, image_id: str) -> tuple[int, int]:
         """Height and width of an image."""
