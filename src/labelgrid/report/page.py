@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from labelgrid.drawings.drawing import Drawing, drawing_bytes
 from labelgrid.drawings.wording import explanation_lines, number
 from labelgrid.report.blocks import Page, Value
+from labelgrid.report.code_words import with_commands
 
 #: The first lines of the file; they mark it as a report that may be overwritten.
 BEGINS = "<!doctype html>\n<!-- labelgrid report -->\n"
@@ -30,6 +31,7 @@ def render(page: Page) -> str:
     )
     environment.filters |= {
         "cell_text": cell_text,
+        "with_commands": with_commands,
         "number": number,
         "jpeg_uri": jpeg_uri,
         "png_uri": png_uri,

@@ -7,6 +7,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from labelgrid.drawings.wording import explanation_lines, number
+from labelgrid.report.code_words import with_commands
 
 
 def render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -40,6 +41,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
+    environment.filters["with_commands"] = with_commands
     environment.filters["explained"] = lambda pick: explanation_lines(pick.terms, pick.explanation)
     environment.filters["moment"] = lambda text: text[:16].replace("T", " ")
     return environment
