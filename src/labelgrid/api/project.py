@@ -521,7 +521,8 @@ class Project(ProjectContents):
         from labelgrid.select.strategy import Budget
 
         kept = Path(picks) if picks else None
-        given = (budget is not None, strategy, dry_run, new, pairs, audit, save)
+        is_controlled = control not in ("0", 0)
+        given = (budget is not None, strategy, tasks, dry_run, new, pairs, audit, is_controlled, save)
         if kept and any(given):
             raise UsageError(
                 "--picks requests what a dry run kept: only --no-prelabels goes with it.",

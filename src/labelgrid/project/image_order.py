@@ -73,9 +73,16 @@ def _last_changed_first(
     newest = project.store.matching_names(wanted, newest=True)
     if labels.is_empty:
         return MatchingImages(newest)
+    found, matching = _with_labels(project, wanted, labels)
+    return replace(found, names=[image_id for image_id in newest if image_id in matching])
+
+
+def _with_labels(
+    project: ProjectFolder, wanted: ImageFilter, labels: LabelFilter
+) -> tuple[MatchingImages, set[str]]:
+    """The images that match, and the set of their names."""
     found = find_images(project, wanted, labels)
-    names = set(found.names)
-    return replace(found, names=[image_id for image_id in newest if image_id in names])
+    return found, set(found.names)
 
 
 def _check_order(project: ProjectFolder, order: str) -> None:
@@ -98,9 +105,8 @@ def _largest_loss_first(
     rows = project.store.matching_names_and_labels(wanted, task)
     found = MatchingImages([image_id for image_id, _ in rows])
     if not labels.is_empty:
-        found = find_images(project, wanted, labels)
-        names = set(found.names)
-        rows = [row for row in rows if row[0] in names]
+        found, matching = _with_labels(project, wanted, labels)
+        rows = [row for row in rows if row[0] in matching]
     losses = label_losses(project, task, [content or NO_CONTENT for _, content in rows])
     return replace(found, names=_largest_first(found.names, losses))
 
