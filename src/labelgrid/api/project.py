@@ -522,7 +522,17 @@ class Project(ProjectContents):
 
         kept = Path(picks) if picks else None
         is_controlled = control not in ("0", 0)
-        given = (budget is not None, strategy, tasks, dry_run, new, pairs, audit, is_controlled, save)
+        given = (
+            budget is not None,
+            strategy,
+            tasks,
+            dry_run,
+            new,
+            pairs,
+            audit,
+            is_controlled,
+            save,
+        )
         if kept and any(given):
             raise UsageError(
                 "--picks requests what a dry run kept: only --no-prelabels goes with it.",

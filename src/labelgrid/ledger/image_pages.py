@@ -74,24 +74,27 @@ class ImagePage:
 
 def count_matches(connection: Connection, wanted: ImageFilter) -> int:
     """The number of images that match."""
-    return connection.scalar(_matching(connection, select(func.count(IMAGES.c.id)), wanted)) or 0
+    count = roster.restrict_to_splits(select(func.count(IMAGES.c.id)), wanted.splits)
+    return connection.scalar(_matching(connection, count, wanted)) or 0
 
 
 def page(
     connection: Connection, wanted: ImageFilter, *, first: int, count: int
 ) -> list[ListedImage]:
     """The matching images from number `first` on, at most `count`, in the order of their ids."""
-    statement = _matching(connection, select(*_COLUMNS), wanted).order_by(IMAGES.c.name)
+    images: Select[Any] = select(*_COLUMNS)
+    statement = _matching(connection, roster.in_name_order(images, wanted.splits), wanted)
     return _listed(connection, statement.offset(first).limit(count))
 
 
 def names(connection: Connection, wanted: ImageFilter, *, newest: bool) -> list[str]:
     """The ids of all images that match; see `Store.matching_names`."""
-    statement = _matching(connection, select(IMAGES.c.name), wanted)
+    images = select(IMAGES.c.name)
     if newest:
         last = select(func.max(EVENTS.c.id)).where(EVENTS.c.image_id == IMAGES.c.id)
-        statement = statement.order_by(func.coalesce(last.scalar_subquery(), 0).desc())
-    return [name for (name,) in _rows(connection, statement.order_by(IMAGES.c.name))]
+        images = images.order_by(func.coalesce(last.scalar_subquery(), 0).desc())
+    images = roster.in_name_order(images, wanted.splits)
+    return [name for (name,) in _rows(connection, _matching(connection, images, wanted))]
 
 
 def names_and_labels(
@@ -103,8 +106,10 @@ def names_and_labels(
     here = and_(
         own.c.image_id == IMAGES.c.id, own.c.task_id == number, own.c.state == State.LABELLED
     )
-    joined = select(IMAGES.c.name, own.c.digest).join_from(IMAGES, own, here, isouter=True)
-    return _rows(connection, _matching(connection, joined, wanted).order_by(IMAGES.c.name))
+    labels: Select[Any] = select(IMAGES.c.name, own.c.digest)
+    labels = labels.join_from(IMAGES, own, here, isouter=True)
+    labels = roster.in_name_order(labels, wanted.splits)
+    return _rows(connection, _matching(connection, labels, wanted))
 
 
 def labels(connection: Connection, wanted: ImageFilter) -> list[tuple[str, str]]:
@@ -195,7 +200,8 @@ def listed_image(connection: Connection, image_id: str) -> ListedImage:
 def neighbours(connection: Connection, wanted: ImageFilter, image_id: str) -> tuple[str, str]:
     """The matching images before and after this one; see `Store.neighbours`."""
     name = IMAGES.c.name
-    matching = _matching(connection, select(name), wanted).limit(1)
+    images = roster.restrict_to_splits(select(name), wanted.splits)
+    matching = _matching(connection, images, wanted).limit(1)
     before = connection.scalar(matching.where(name < image_id).order_by(name.desc()))
     after = connection.scalar(matching.where(name > image_id).order_by(name))
     return before or "", after or ""
@@ -221,9 +227,9 @@ def _listed(connection: Connection, statement: Select[Any]) -> list[ListedImage]
 
 
 def _matching(connection: Connection, statement: Select[Any], wanted: ImageFilter) -> Select[Any]:
-    """Restrict a statement to the matching images."""
+    """Restrict a statement on the images of the wanted splits to those that match."""
     chosen = _chosen_tasks(connection, wanted)
-    statement = _named(roster.restrict_to_splits(statement, wanted.splits), wanted)
+    statement = _named(statement, wanted)
     if wanted.state == State.MISSING:
         if wanted.round is not None or wanted.annotator:
             return statement.where(false())  # nobody has asked for a missing cell

@@ -113,8 +113,9 @@ def _largest_loss_first(
 
 def _largest_first(names: Sequence[str], values: NDArray[np.float64]) -> list[str]:
     """Names by their values [n], the largest first; those without a number last."""
-    places = np.argsort(-np.nan_to_num(values, nan=-math.inf), kind="stable").tolist()
-    return [names[place] for place in places]
+    places = np.argsort(-np.nan_to_num(values, nan=-math.inf), kind="stable")
+    ordered: list[str] = np.array(names, dtype=object)[places].tolist()
+    return ordered
 
 
 def _scores(path: Path, statistic: str, task: str) -> dict[str, float]:
