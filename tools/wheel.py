@@ -3,7 +3,8 @@
 The environment has what the wheel asks for and none of the developers' tools. There a project of
 three images is made, labelled and reported, as the README says. The releases that the wheel asks
 for are linked from this environment, where pip has put them by the same constraints; what is not
-here, pip fetches. Without the links it would fetch and unpack gigabytes a second time.
+here, pip fetches. Without the links it would fetch and unpack gigabytes a second time. At last pip
+is asked whether all extras go together.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from tools import extras
 from tools.notorch import make_images
 from tools.source import ROOT
 
@@ -50,11 +52,11 @@ def install(wheel: Path, environment: Path) -> Path:
     return programs
 
 
-def required(wheel: Path) -> list[Distribution]:
-    """What a wheel asks for, and what that asks for, as far as it is installed here."""
+def required(wheel: Path, wanted: Set[str] = frozenset()) -> list[Distribution]:
+    """What a wheel with extras asks for, and what that asks for, as far as it is installed here."""
     (own,) = Distribution.discover(path=[str(wheel)])
     packages: dict[Requirement, Distribution] = {}
-    waiting = list(asked(own, frozenset()))
+    waiting = list(asked(own, wanted))
     while waiting:
         requirement = waiting.pop()
         if requirement in packages:
@@ -103,6 +105,13 @@ def failures(programs: Path, place: Path) -> list[str]:
     return faults
 
 
+def conflicts(wheel: Path, environment: Path, programs: Path) -> list[str]:
+    """What is wrong with the extras of a wheel that an environment has without them."""
+    for package in required(wheel, frozenset(extras.extras_of(wheel))):
+        link(package, environment)
+    return extras.faults([str(programs / "python"), "-m", "pip"], wheel)
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Build the wheel, try it if asked to, and return the exit status."""
     parser = argparse.ArgumentParser(prog="./dev wheel", description=__doc__)
@@ -112,13 +121,16 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     with tempfile.TemporaryDirectory(dir=sys.prefix) as folder:  # links need one file system
         place = Path(folder)
-        programs = install(build(place / "dist"), place / "environment")
+        wheel = build(place / "dist")
+        environment = place / "environment"
+        programs = install(wheel, environment)
         (place / "work").mkdir()
         faults = failures(programs, place / "work")
+        faults += conflicts(wheel, environment, programs)
     for fault in faults:
         print(fault)
     if not faults:
-        print(f"The wheel works in a clean environment: {len(COMMANDS)} commands.")
+        print(f"The wheel works in a clean environment: {len(COMMANDS)} commands; its extras fit.")
     return 1 if faults else 0
 
 

@@ -1,0 +1,56 @@
+import sys
+from zipfile import ZipFile
+
+import pytest
+
+from tools import extras
+
+
+def report(**releases):
+    rows = [{"metadata": {"name": name, "version": release}} for name, release in releases.items()]
+    return {"install": rows}
+
+
+@pytest.fixture
+def wheel(tmp_path):
+    """A wheel with two extras."""
+    path = tmp_path / "a-1-py3-none-any.whl"
+    lines = ["Metadata-Version: 2.1", "Name: a", "Version: 1", "Provides-Extra: x"]
+    lines += ["Provides-Extra: y", "Requires-Dist: iniconfig; extra == 'y'"]
+    with ZipFile(path, "w") as file:
+        file.writestr("a-1.dist-info/METADATA", "\n".join(lines) + "\n")
+        file.writestr("a-1.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        file.writestr("a-1.dist-info/RECORD", "")
+    return path
+
+
+def test_the_extras_of_a_wheel_are_read(wheel):
+    assert extras.extras_of(wheel) == ["x", "y"]
+
+
+def test_what_would_be_installed_in_another_release_than_pinned_is_named():
+    pins = extras.pins("# pins\na-b==1.0\nC_d==2\n")
+    assert pins == {"a-b": "1.0", "c-d": "2"}
+    assert extras.unpinned(report(A_b="1.0", **{"c.d": "2"}, labelgrid="9"), pins) == []
+    assert extras.unpinned(report(a_b="0.9", e="1"), pins) == [
+        "a-b 0.9 is asked for and not pinned in constraints.txt",
+        "e 1 is asked for and not pinned in constraints.txt",
+    ]
+
+
+def test_pip_is_asked_for_all_extras_and_a_conflict_is_said(wheel, tmp_path, monkeypatch):
+    program = tmp_path / "pip.py"
+    pip = [sys.executable, str(program)]
+    program.write_text(
+        "import sys\n"
+        "assert sys.argv[-1].endswith('.whl[x,y]') and '--dry-run' in sys.argv\n"
+        'print(\'{"install": [{"metadata": {"name": "new", "version": "1"}}]}\')\n'
+    )
+    assert extras.faults(pip, wheel) == ["new 1 is asked for and not pinned in constraints.txt"]
+    program.write_text("raise SystemExit('ResolutionImpossible')")
+    (fault,) = extras.faults(pip, wheel)
+    assert fault.endswith("do not go together: ResolutionImpossible")
+    monkeypatch.setattr(extras, "LONGEST", 1)
+    program.write_text("import time\ntime.sleep(60)")
+    (fault,) = extras.faults(pip, wheel)
+    assert fault.endswith("pip found no way in 1 s")

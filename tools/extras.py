@@ -1,0 +1,72 @@
+"""Finds what pip would do to install a wheel with all its extras under the pinned releases.
+
+An extra that fights with a pin makes pip look for an older release that does not: it takes one
+silently, or searches for minutes.
+"""
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from importlib.metadata import Distribution
+from pathlib import Path
+from typing import Any
+
+from tools.source import ROOT
+
+CONSTRAINTS = ROOT / "constraints.txt"
+#: The seconds after which pip has met a conflict that it cannot solve.
+LONGEST = 300
+
+
+def extras_of(wheel: Path) -> list[str]:
+    """The extras of a wheel."""
+    (own,) = Distribution.discover(path=[str(wheel)])
+    return list(own.metadata.get_all("Provides-Extra") or ())
+
+
+def faults(pip: Sequence[str], wheel: Path) -> list[str]:
+    """What is wrong with the extras of a wheel, all together.
+
+    Args:
+        pip: the words that start pip, of an environment with what the wheel and its extras ask for
+            as far as it is known here.
+        wheel: the wheel.
+    """
+    wanted = f"{wheel}[{','.join(extras_of(wheel))}]"
+    words = ["install", "--dry-run", "-q", "--report", "-", "--disable-pip-version-check"]
+    command = [*pip, *words, "-c", str(CONSTRAINTS), wanted]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, check=False)
+    except subprocess.TimeoutExpired:
+        return [f"the extras and the pins do not go together: pip found no way in {LONGEST} s"]
+    if run.returncode:
+        return [f"the extras and the pins do not go together: {run.stderr.strip()}"]
+    return unpinned(json.loads(run.stdout), pins(CONSTRAINTS.read_text()))
+
+
+def unpinned(report: Mapping[str, Any], known: Mapping[str, str]) -> list[str]:
+    """The packages of pip's report that it would install in a release that is not pinned.
+
+    Args:
+        report: what `pip install --report` prints.
+        known: the pinned release of each package.
+    """
+    found = []
+    for package in report["install"]:
+        name = normalised(package["metadata"]["name"])
+        release = package["metadata"]["version"]
+        if name != "labelgrid" and known.get(name) != release:
+            found.append(f"{name} {release} is asked for and not pinned in {CONSTRAINTS.name}")
+    return found
+
+
+def pins(text: str) -> dict[str, str]:
+    """The release of each package that a file of constraints names."""
+    lines = [line.split("==") for line in text.splitlines() if "==" in line and line[0] != "#"]
+    return {normalised(name): release.strip() for name, release in lines}
+
+
+def normalised(name: str) -> str:
+    """A package's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
