@@ -1,5 +1,7 @@
 """Measures a training step of recipes at their own size and batch: 32 bits, bf16, and both with weights channels-first.
 
+With `--compile`, in place of these: 32 bits and bf16, both also with a compiled encoder.
+
 Each side is the package's trainer with the recipe's network, terms and losses on NYUv2's three
 tasks, made images of which half of the labels are there, and random weights. Reading is not
 measured. A step that does not fit into the GPU's memory is said so.
@@ -8,7 +10,7 @@ measured. A step that does not fit into the GPU's memory is said so.
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,18 +31,40 @@ from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.plan import Plan
 from labelgrid.train.trainer import Trainer
 
-#: The sides: precision and layout of the weights.
+
+@dataclass(frozen=True)
+class Side:
+    """One way to compute a step.
+
+    Args:
+        precision: of the training.
+        layout: of the weights.
+        compile: whether torch compiles the encoder.
+    """
+
+    precision: str
+    layout: torch.memory_format = torch.channels_last
+    compile: bool = False
+
+
+PLAIN = {"32 bits": Side("32-true"), "bf16": Side("bf16-mixed")}
 SIDES = {
-    "32 bits": ("32-true", torch.channels_last),
-    "bf16": ("bf16-mixed", torch.channels_last),
-    "32 bits, channels-first": ("32-true", torch.contiguous_format),
-    "bf16, channels-first": ("bf16-mixed", torch.contiguous_format),
+    **PLAIN,
+    "32 bits, channels-first": Side("32-true", torch.contiguous_format),
+    "bf16, channels-first": Side("bf16-mixed", torch.contiguous_format),
+}
+COMPILED = {
+    **PLAIN,
+    "32 bits, compiled": Side("32-true", compile=True),
+    "bf16, compiled": Side("bf16-mixed", compile=True),
 }
 #: The ratios that are reported: what, its side, and the side that it is compared with.
 RATIOS = (
     ("bf16 / 32 bits", "bf16", "32 bits"),
     ("32 bits: channels-last / channels-first", "32 bits", "32 bits, channels-first"),
     ("bf16: channels-last / channels-first", "bf16", "bf16, channels-first"),
+    ("32 bits: compiled / not", "32 bits, compiled", "32 bits"),
+    ("bf16: compiled / not", "bf16, compiled", "bf16"),
 )
 
 
@@ -52,14 +76,15 @@ class Job:
     recipe: Recipe
     source: FolderDataset
     device: str
+    sides: Mapping[str, Side]
 
 
-def trainer_of(job: Job, precision: str, layout: torch.memory_format) -> Trainer:
+def trainer_of(job: Job, side: Side) -> Trainer:
     """The trainer of one side."""
     found = job.recipe
     definitions = task_definitions()
     tasks = build_all(definitions, found.objective.losses)
-    network = network_of(tasks, of=found).to(memory_format=layout).train()
+    network = network_of(tasks, of=found).to(memory_format=side.layout).train()
     terms = {}
     for name, options in found.terms.items():
         terms[name] = build_plugin("terms", PluginChoice(name, options), tasks, network)
@@ -73,7 +98,13 @@ def trainer_of(job: Job, precision: str, layout: torch.memory_format) -> Trainer
         train=job.source.images(),
         val=[],
         data=found.data,
-        options=replace(found.train, device=job.device, precision=precision, workers=0),
+        options=replace(
+            found.train,
+            device=job.device,
+            precision=side.precision,
+            compile=side.compile,
+            workers=0,
+        ),
         objective=found.objective,
         balancer=build_plugin("balance", found.balance, weights, reduce),
         seed=0,
@@ -116,9 +147,9 @@ def sides_of(job: Job, folder: Path) -> tuple[dict[str, Callable[[], None]], dic
     batch = train_batch(job.source, task_definitions(), ids, job.recipe.data, seed=0, soft={}).to(
         job.device
     )
-    for name, (precision, layout) in SIDES.items():
+    for name, side in job.sides.items():
         try:
-            trainer = trainer_of(job, precision, layout)
+            trainer = trainer_of(job, side)
             trainer.prepare(folder / name, Silent(), resumed=False)
             step = step_of(trainer, batch, job.device)
             step()
@@ -172,6 +203,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=0, help="0: the recipe's")
     parser.add_argument("--repeats", type=int, default=15, help="at most")
     parser.add_argument("--seconds", type=float, default=20, help="a recipe, after two steps")
+    parser.add_argument("--compile", action="store_true", help="measure compiled encoders")
     parser.add_argument("--tiny", action="store_true", help="small networks, as a trial")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     options = parser.parse_args(words)
@@ -189,7 +221,8 @@ def main(words: list[str] | None = None) -> int:
         print(f"{name}: {batch} images of {size[0]}x{size[1]}", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             source = make_files(Path(folder, "made"), batch, size)
-            job = Job(name, found, source, options.device)
+            sides = COMPILED if options.compile else SIDES
+            job = Job(name, found, source, options.device, sides)
             steps, peaks = sides_of(job, Path(folder))
             if not steps:
                 continue

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from labelgrid.project.records import Fit
-from labelgrid.train.options import WITHOUT_EFFECT
+from labelgrid.train.options import HARDWARE, WITHOUT_EFFECT
 
 #: The table of a recipe that shapes no training.
 SCORE = "score"
@@ -47,7 +47,7 @@ def _settings(fit: Fit) -> dict[str, Any]:
     recipe = {name: table for name, table in fit.recipe.items() if name != SCORE}
     settings = _flat({**recipe, "seed": fit.seed})
     settings["network outside the program"] = bool(fit.predictions)
-    for name in (*WITHOUT_EFFECT, "device"):
+    for name in (*WITHOUT_EFFECT, *HARDWARE):
         settings.pop(f"train.{name}", None)
     return settings
 

@@ -48,6 +48,8 @@ LEVELS = 31
 LENGTHS = ("epochs", "steps", "label_visits")
 #: Options that change no result: they are about speed and logs.
 WITHOUT_EFFECT = frozenset({"workers", "tensorboard", "cache"})
+#: Options that choose the code that computes, whose results differ by rounding alone.
+HARDWARE = frozenset({"device", "compile"})
 #: The options of mixing images, which change nothing if `mix` is "none".
 MIXING = ("mix", "mix_share", "mix_tasks")
 
@@ -96,6 +98,8 @@ class TrainOptions:
             `loss_mtl` on the val split, if above 0. The other lengths are the most that it takes.
         cache: GiB on the project's disk that decoded images and labels may take while the network
             is trained, read through the memory; 0: each is decoded in each epoch.
+        compile: let torch compile the encoder at the start of a training, which takes a minute or
+            more and a C++ compiler, on a GPU Triton. The results differ by rounding.
         restart: start each round from the initial weights; false continues from the previous
             round's weights.
     """
@@ -127,6 +131,7 @@ class TrainOptions:
     workers: int = 0
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    compile: bool = False
     tensorboard: bool = False
     cache: float = 0.0
 
@@ -212,12 +217,12 @@ class TrainOptions:
         The others may differ when a training is resumed.
         """
         options = asdict(self)
-        for name in (*WITHOUT_EFFECT, "device"):
+        for name in (*WITHOUT_EFFECT, *HARDWARE):
             options.pop(name, None)
         if not self.patience:  # val_every then decides no length
             options.pop("val_every", None)
         for name in self.unused():
-            options.pop(name)
+            options.pop(name, None)
         return options
 
     def unused(self) -> tuple[str, ...]:
@@ -225,11 +230,13 @@ class TrainOptions:
 
         Example:
             >>> TrainOptions(images="all", labelled_share=0.5).unused()
-            ('mix', 'mix_share', 'mix_tasks')
+            ('mix', 'mix_share', 'mix_tasks', 'compile')
         """
         names: tuple[str, ...] = ()
         if self.mix == "none":
             names = MIXING
+        if not self.compile:
+            names += ("compile",)
         if not self.labelled_share:
             names += ("labelled_share",)
         return names

@@ -16,7 +16,7 @@ from labelgrid.config import check_tasks
 from labelgrid.data.batch import Batch, network_inputs
 from labelgrid.data.loader import train_batches
 from labelgrid.errors import TrainingError
-from labelgrid.nets.network import Output
+from labelgrid.nets.network import Network, Output
 from labelgrid.pixel.target import Target
 from labelgrid.progress import Progress
 from labelgrid.streams import seed_of, stream
@@ -50,6 +50,8 @@ class Trainer:
         # dataclasses.
         for module in (plan.network, *plan.terms.values(), plan.balancer):
             module.to(self.fabric.device)
+        if options.compile:
+            compile_encoder(plan.network)
         self.terms = ActiveTerms(plan, self.fabric)
         groups, self.rates = self._parameter_groups()
         optimiser_class = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimiser]
@@ -413,6 +415,24 @@ class Means:
     def means(self) -> dict[str, float]:
         """Return the mean of each loss that counted."""
         return {name: total / count for name, (total, count) in self.sums.items() if count}
+
+
+def compile_encoder(network: Network) -> None:
+    """Let torch compile a network's encoder in place, when it is first called.
+
+    Its weights keep their names.
+
+    Raises:
+        TrainingError: the network does not compute its features by its encoder alone.
+    """
+    if type(network).encode is not Network.encode:
+        raise TrainingError(
+            f"train.compile compiles an encoder, and {type(network).__name__} computes its "
+            "features in parts.",
+            next_step="Set train.compile = false, or take another network.",
+            unchanged="Nothing was trained.",
+        )
+    network.encoder.compile()
 
 
 def make_fabric(device: str, precision: str) -> Fabric:

@@ -1,5 +1,6 @@
 """The trainer, against a plain loop of torch; what balancers, terms and checkpoints get of it."""
 
+import shutil
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import torch
 from labelgrid.data.batch import SoftLabel
 from labelgrid.data.loader import train_batches
 from labelgrid.errors import TrainingError
+from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Target
 from labelgrid.progress import Silent
 from labelgrid.streams import seed_of, stream
@@ -19,7 +21,7 @@ from labelgrid.train.checkpoint import load, save
 from labelgrid.train.objective import fixed_weights, supervised_loss, task_losses
 from labelgrid.train.options import ObjectiveOptions, TrainOptions
 from labelgrid.train.term import OwnOptimiser, Term
-from labelgrid.train.trainer import Trainer, non_finite_values, trained_values
+from labelgrid.train.trainer import Trainer, compile_encoder, non_finite_values, trained_values
 from tests.support import make_dataset
 from tests.toys import toy_plan
 
@@ -496,3 +498,42 @@ def test_parameters_and_running_statistics_are_looked_at_and_other_buffers_are_n
     assert set(found) == {"weight", "bias", *own}
     module[0].running_var[1] = torch.nan
     assert set(non_finite_values(trained_values({"term": module}))) == {"term.0.running_var"}
+
+
+class OneConvolution(Network):
+    """The smallest network with an encoder."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.ReLU())
+
+
+@pytest.mark.skipif(not shutil.which("c++"), reason="no C++ compiler was found")
+def test_a_compiled_encoder_computes_the_same_and_keeps_its_names():
+    network = OneConvolution()
+    image = torch.rand(2, 3, 16, 16)
+    names = list(network.state_dict())
+    found = []
+    for change in (lambda network: None, compile_encoder):
+        network.zero_grad()
+        change(network)
+        features = network.encode(image)
+        features.sum().backward()
+        gradients = [parameter.grad.clone() for parameter in network.parameters()]
+        found.append([features.detach(), *gradients])
+    for plain, compiled in zip(*found, strict=True):
+        assert torch.allclose(plain, compiled, rtol=1e-5, atol=1e-5)
+    assert list(network.state_dict()) == names
+
+
+def test_the_option_compiles_the_encoder_and_a_resumed_training_may_have_another(data):
+    plain, compiled = TrainOptions(), TrainOptions(compile=True)
+    trainer = Trainer(toy_plan(data, compiled, net="shared_heads"))
+    assert trainer.network.encoder._compiled_call_impl is not None
+    assert plain.shaping() == compiled.shaping()
+
+
+def test_an_encoder_in_parts_is_not_compiled(data):
+    plan = toy_plan(data, TrainOptions(compile=True), net="mtan")
+    with pytest.raises(TrainingError, match="compiles an encoder, and Mtan"):
+        Trainer(plan)
