@@ -1,15 +1,17 @@
 """Helpers that read and change a ledger's database by SQL, past the Store and its checks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from sqlalchemy import URL, Connection
+from sqlalchemy import URL, Connection, inspect
 
 from labelgrid.errors import LedgerError
 from labelgrid.ledger.database import Database
-from labelgrid.ledger.dialect import SQLite
+from labelgrid.ledger.dialect import Dialect
+from labelgrid.ledger.place import LedgerPlace
+from labelgrid.ledger.sqlite import SQLite
 
 Row = tuple[Any, ...]
 
@@ -23,35 +25,47 @@ class Unchecked(SQLite):
 class Immutable(Unchecked):
     """SQLite that opens a file without writing anything beside it."""
 
-    def url(self, path: Path) -> URL:
+    def url(self) -> URL:
         """The file's URL."""
         options = {"immutable": "1", "uri": "true"}
-        return URL.create("sqlite", database=path.absolute().as_uri(), query=options)
+        return URL.create("sqlite", database=self.path.absolute().as_uri(), query=options)
+
+
+def unchecked(place: LedgerPlace) -> Dialect:
+    """The dialect of a place, without foreign keys; on PostgreSQL also without triggers."""
+    if isinstance(place, Path):
+        return Unchecked(place)
+    from labelgrid.ledger.postgresql import PostgreSQL
+
+    class UncheckedPostgreSQL(PostgreSQL):
+        SETTINGS: ClassVar[Mapping[str, str]] = {"session_replication_role": "replica"}
+
+    return UncheckedPostgreSQL(place)
 
 
 @contextmanager
-def changing(path: Path) -> Iterator[Connection]:
+def changing(place: LedgerPlace) -> Iterator[Connection]:
     """Open a write transaction on a database, which need not be a ledger."""
-    with closing(Database(Path(path), Unchecked())) as base, base.writing() as connection:
+    with closing(Database(place, unchecked(place))) as base, base.writing() as connection:
         yield connection
 
 
-def change(path: Path, *statements: str) -> None:
+def change(place: LedgerPlace, *statements: str) -> None:
     """Run statements in one transaction."""
-    with changing(path) as connection:
+    with changing(place) as connection:
         for statement in statements:
             connection.exec_driver_sql(statement)
 
 
-def rows(path: Path, query: str, *values: object) -> list[Row]:
+def rows(place: LedgerPlace, query: str, *values: object) -> list[Row]:
     """The rows that a query gives."""
-    with closing(Database(path, Unchecked())) as base, base.reading() as connection:
+    with closing(Database(place, unchecked(place))) as base, base.reading() as connection:
         return _rows(connection, query, *values)
 
 
 def columns(connection: Connection, table: str) -> list[str]:
     """The names of a table's columns."""
-    return [row[1] for row in _rows(connection, f"PRAGMA table_info({table})")]
+    return [str(column["name"]) for column in inspect(connection).get_columns(table)]
 
 
 def drop_triggers(connection: Connection) -> None:
@@ -62,7 +76,7 @@ def drop_triggers(connection: Connection) -> None:
 
 def empty_log(path: Path) -> None:
     """Move everything from the write-ahead log into the database's file."""
-    with closing(Database(path, Unchecked())) as base, base.reading() as connection:
+    with closing(Database(path, Unchecked(path))) as base, base.reading() as connection:
         driver = cast("Any", connection.connection).driver_connection
         driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -75,7 +89,7 @@ def content(path: Path) -> dict[str, list[Row]] | bytes:
     has_log = path.with_name(f"{path.name}-wal").exists()
     tables = {}
     try:
-        base = Database(path, Unchecked() if has_log else Immutable())
+        base = Database(path, Unchecked(path) if has_log else Immutable(path))
         with closing(base), base.reading() as connection:
             names = _rows(
                 connection, "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"

@@ -13,6 +13,7 @@ KNOWN = (
     "Label Studio is not installed",
     "the tools' own libraries are not installed",
     "Chromium is not installed",
+    "PostgreSQL is not installed",
     "this file system takes Unicode names alone",
     "this system does not allow a test to mount a disk",
     "root cannot drop its capability",

@@ -189,6 +189,10 @@ class DatabaseError(LedgerError):
     """The ledger's database cannot be used: it is damaged, locked, or none of labelgrid."""
 
 
+class LostConnectionError(DatabaseError):
+    """The connection to the ledger's server is lost, or cannot be made."""
+
+
 class ModelError(LabelgridError):
     """A network, its weights or a checkpoint cannot be used."""
 

@@ -150,7 +150,7 @@ class Ledger(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.store.close()
-        self.store = Store.open(self.store.path)
+        self.store = Store.open(self.store.place)
 
     @invariant()
     def the_cells_are_the_dict(self) -> None:

@@ -16,7 +16,7 @@ from labelgrid.executors.job import JobFolder, record_job
 from labelgrid.ledger.grid import Cell, Split, State, TaskRow, Unit
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.settings import RECIPE, STRATEGY, Settings, resolve_recipe
+from labelgrid.project.settings import RECIPE, STRATEGY, Settings, ledger_url, resolve_recipe
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.annotate.answers import Fault
@@ -91,6 +91,7 @@ class Project(ProjectContents):
         seed: int = 0,
         check: "Check" = "full",
         leave_out: bool = False,
+        ledger: str = "",
         progress: Progress | None = None,
     ) -> "Project":
         """Create a project from images and tasks.
@@ -116,6 +117,8 @@ class Project(ProjectContents):
             check: "full" reads every image completely first, "none" opens no image.
             leave_out: go on without images that cannot be read; `left_out` lists them, and the
                 project's file `left-out.txt`.
+            ledger: the URL of a PostgreSQL database without a password, to keep the ledger there;
+                empty: in a file of the project.
             progress: receives the progress of long work, in this and all later calls.
 
         Raises:
@@ -133,6 +136,7 @@ class Project(ProjectContents):
             group=group,
             strategy=plugins.PluginChoice(strategy, options or {}),
             changes=changes or {},
+            ledger=ledger_url(ledger, Path(folder)),
         )
         left_out: list[Fault] = []
         project = create(

@@ -20,6 +20,7 @@ from labelgrid.cli import (
     grid,
     history,
     inspection,
+    ledger,
     model,
     page,
     screen,
@@ -96,7 +97,18 @@ def add_trust_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-for part in (grid, exchange, corrections, history, model, inspection, page, study, datasets):
+for part in (
+    grid,
+    exchange,
+    corrections,
+    history,
+    ledger,
+    model,
+    inspection,
+    page,
+    study,
+    datasets,
+):
     part.register(app)
 groups = [group.typer_instance for group in app.registered_groups if group.typer_instance]
 for part_app in (app, *groups):

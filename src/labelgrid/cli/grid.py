@@ -111,6 +111,13 @@ def init(
     seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 0,
     check: Checking = Check.full,
     leave_out: LeaveOut = False,
+    ledger: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="Keep the ledger in PostgreSQL: postgresql+psycopg://USER@HOST/DATABASE.",
+        ),
+    ] = "",
     time: Annotated[
         bool | None,
         typer.Option(
@@ -151,6 +158,7 @@ def init(
             seed=seed,
             check=check.value,
             leave_out=leave_out,
+            ledger=ledger,
             progress=bar,
         )
     with project:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from labelgrid.ledger.database import foreign_row_error
+from labelgrid.ledger.database import foreign_row_error, next_id
 from labelgrid.ledger.schema import CLASS_LISTS
 
 
@@ -37,10 +37,10 @@ def add(connection: Connection, wanted: Collection[tuple[str, ...]]) -> dict[tup
     """Add the class lists that are new, and return the ids of all; an empty list has none."""
     ids = {names: number for number, names in all_lists(connection).items()}
     for names in sorted(set(wanted) - ids.keys() - {()}):
-        text = json.dumps(names, ensure_ascii=False)
-        added = connection.execute(insert(CLASS_LISTS).values(names=text)).inserted_primary_key
-        assert added is not None
-        ids[names] = added[0]
+        number = next_id(connection, CLASS_LISTS)
+        row = {"id": number, "names": json.dumps(names, ensure_ascii=False)}
+        connection.execute(insert(CLASS_LISTS), row)
+        ids[names] = number
     return ids
 
 

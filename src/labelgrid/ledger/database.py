@@ -1,35 +1,63 @@
 """Creates, opens and migrates the ledger's database.
 
 Its errors, and values that this program does not write, become `LedgerError`s: SQLite accepts any
-type in any column, and a ledger may be somebody else's.
+type in any column, and a ledger may be somebody else's. Values that not every database holds are
+refused before one sees them.
 """
 
 import json
 import math
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, create_engine, inspect, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import (
+    Connection,
+    RootTransaction,
+    Table,
+    create_engine,
+    event,
+    func,
+    inspect,
+    select,
+)
+from sqlalchemy.exc import DBAPIError, StatementError
 
-from labelgrid.errors import DatabaseError, LedgerError
-from labelgrid.ledger.dialect import FOREIGN, INTERRUPTED, Dialect, SQLite, dialect_of
+from labelgrid.errors import DatabaseError, LabelgridError, LedgerError, LostConnectionError
+from labelgrid.ledger.dialect import FOREIGN, KEY, Dialect
+from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.schema import (
     APPEND_ONLY,
     METADATA,
     MIGRATIONS,
+    NOTES,
     OPERATIONS,
     REVISION,
     VERSION,
     VERSION_TABLE,
 )
+from labelgrid.ledger.sqlite import SQLite
 
+T = TypeVar("T")
 UNCHANGED = "Nothing was changed."
+#: The largest whole number of a key, and that of every other column.
+LARGEST_KEY = 2**63 - 1
+LARGEST = 2**31 - 1
+#: How long a lost connection is made again, in seconds, before what was asked of it is an error;
+#: and to learn whether a commit was done, whose answer was lost.
+AGAIN_SECONDS = 5.0
+ANSWER_SECONDS = 30.0
+#: The pause before a connection is made again, in seconds.
+PAUSE_SECONDS = 0.1
+#: The revision of a ledger that was copied to another place, and the note of this place.
+MOVED = "moved"
+MOVED_TO = "moved to"
 
 
 @dataclass
@@ -56,23 +84,27 @@ class Database:
     Readers are never blocked. Every commit is flushed to the disk, so that neither a kill nor a
     power cut loses it: labels cost money, and commits are few.
 
+    A connection that is lost before a transaction has begun is made again. One that is lost in a
+    transaction undoes it. If it is lost while it commits, the database is asked whether it did.
+
     Args:
-        path: the ledger's file.
-        dialect: the kind of database; SQLite by default.
+        place: the ledger's file, or its URL.
+        dialect: the kind of database; by default that of the place.
     """
 
-    def __init__(self, path: Path, dialect: Dialect | None = None) -> None:
-        self.path = path
-        self.dialect = dialect or SQLite()
+    def __init__(self, place: LedgerPlace, dialect: Dialect | None = None) -> None:
+        self.place = place
+        self.dialect = dialect or dialect_at(place)
+        #: What the ledger's revision must be when a writer begins; None: any.
+        self.revision: str | None = None
         self._engine = create_engine(
-            self.dialect.url(path),
+            self.dialect.url(),
             connect_args=self.dialect.arguments(),
-            json_serializer=partial(
-                json.dumps, sort_keys=True, ensure_ascii=False, allow_nan=False
-            ),
+            json_serializer=as_json,
         )
         self._local = threading.local()
         self.dialect.attach(self._engine)
+        event.listen(self._engine, "before_cursor_execute", check_parameters)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -80,7 +112,7 @@ class Database:
 
         Inside `writing`, the same transaction.
         """
-        outer = getattr(self._local, "connection", None)
+        outer = self._outer()
         if outer is not None:
             with foreign_value_errors():
                 yield outer
@@ -92,27 +124,65 @@ class Database:
         ):
             yield connection
 
+    def again(self, act: Callable[[], T], seconds: float = AGAIN_SECONDS) -> T:
+        """Do what changes nothing, and do it again while the connection is lost, for some seconds.
+
+        Inside `writing`, once: its transaction is lost with the connection.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return act()
+            except LostConnectionError:
+                if self._outer() is not None or time.monotonic() > end:
+                    raise
+            time.sleep(PAUSE_SECONDS)
+
+    def each_again(self, read: Callable[[], Iterator[T]]) -> Iterator[T]:
+        """As `again`, for what yields rows: from its first row on, a lost connection is an error.
+
+        Later rows would be of another snapshot.
+        """
+
+        def begin() -> tuple[Iterator[T], list[T]]:
+            rows = read()
+            return rows, list(islice(rows, 1))
+
+        rows, first = self.again(begin)
+        yield from first
+        yield from rows
+
     @contextmanager
-    def writing(self, command: str = "") -> Iterator[Connection]:
+    def writing(self, command: str = "", *, creating: bool = False) -> Iterator[Connection]:
         """Open a write transaction; inside another one, a savepoint.
 
         Args:
             command: the name of the operation that its moves belong to; inside another transaction,
                 they belong to that one's.
+            creating: whether there may be no table yet.
         """
-        outer = getattr(self._local, "connection", None)
+        outer = self._outer()
         if outer is not None:
             with self._translated_errors(), _savepoint(outer):
                 yield outer
             return
-        with self._translated_errors(), self._engine.connect() as connection:
-            connection.execution_options(writing=True, **{_PENDING: Pending(command)})
-            with connection.begin():
-                self._local.connection = connection
-                try:
-                    yield connection
-                finally:
-                    self._local.connection = None
+        begin = partial(self._begin, command, creating=creating)
+        with self._translated_errors(), closing(self.again(begin)) as connection:
+            if self.revision:
+                self._check_revision(connection)
+            number = self.dialect.transaction_number(connection)
+            self._local.connection = connection
+            transaction = connection.get_transaction()
+            assert transaction is not None
+            try:
+                yield connection
+            except BaseException:
+                with suppress(DBAPIError):  # of a lost connection, which the cause has said
+                    transaction.rollback()
+                raise
+            finally:
+                self._local.connection = None
+            self._commit(transaction, number, creating=creating)
 
     def share(self) -> None:
         """Allow readers and one writer to work at the same time."""
@@ -123,22 +193,118 @@ class Database:
         """Close the connections."""
         self._engine.dispose()
 
+    def _outer(self) -> Connection | None:
+        """The connection of this thread's write transaction."""
+        connection: Connection | None = getattr(self._local, "connection", None)
+        return connection
+
+    def _begin(self, command: str, *, creating: bool) -> Connection:
+        """Begin a write transaction."""
+        with self._translated_errors():
+            connection = self._engine.connect()
+            try:
+                options = {"writing": True, "creating": creating, _PENDING: Pending(command)}
+                connection.execution_options(**options).begin()
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    def _check_revision(self, connection: Connection) -> None:
+        """Refuse to write a ledger that another process has migrated, or copied, meanwhile."""
+        if revision_of(connection) != self.revision:
+            _is_current(connection, self.place)
+            raise LedgerError(
+                "Another labelgrid has changed the ledger's tables meanwhile.",
+                where=str(self.place),
+                next_step="Run again.",
+                unchanged=UNCHANGED,
+            )
+
+    def _commit(self, transaction: RootTransaction, number: str, *, creating: bool) -> None:
+        """Commit; if the answer is lost, find out whether that was done.
+
+        Raises:
+            LostConnectionError: it is not known.
+        """
+        try:
+            transaction.commit()
+        except DBAPIError as error:
+            if not (number and error.connection_invalidated):
+                raise
+            if not self._was_committed(number, creating=creating):
+                raise
+
+    def _was_committed(self, number: str, *, creating: bool) -> bool:
+        """Whether a transaction was committed, whose connection is lost."""
+
+        def ask() -> bool | None:
+            # It waits for the lock, so the other transaction has ended.
+            begun = self._begin("", creating=creating)
+            with self._translated_errors(), closing(begun) as connection:
+                return self.dialect.was_committed(connection, number)
+
+        try:
+            committed = self.again(ask, ANSWER_SECONDS)
+        except LedgerError:
+            committed = None
+        if committed is None:
+            raise LostConnectionError(
+                _message("the connection was lost while it saved a change"),
+                where=str(self.place),
+                next_step="`labelgrid log` shows whether the change was made; if not, run again.",
+                unchanged="Nothing was half done.",
+            )
+        return committed
+
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
         try:
             yield
-        except (DBAPIError, self._engine.dialect.dbapi.Error) as error:  # type: ignore[union-attr]
-            if getattr(getattr(error, "orig", error), "sqlite_errorname", "") == INTERRUPTED:
+        except (StatementError, self._engine.dialect.dbapi.Error) as error:  # type: ignore[union-attr]
+            cause: BaseException = getattr(error, "orig", None) or error
+            if isinstance(cause, LabelgridError):
+                raise cause from None
+            if isinstance(error, StatementError) and not isinstance(error, DBAPIError):
+                raise
+            if self.dialect.was_interrupted(cause):
                 raise KeyboardInterrupt from error
-            raise self._database_error(error) from error
+            raise self._database_error(cause) from error
 
-    def _database_error(self, error: Exception) -> DatabaseError:
-        cause = getattr(error, "orig", error)
-        unknown = f"the database reports '{cause}'", "Run again."
+    def _database_error(self, cause: BaseException) -> DatabaseError:
+        words = str(cause).partition("\n")[0]
+        unknown = f"the database reports '{words}'", "Run again."
         fault, next_step = self.dialect.meaning(cause) or unknown
-        return DatabaseError(
-            _message(fault), where=str(self.path), next_step=next_step, unchanged=UNCHANGED
+        kind = LostConnectionError if self.dialect.is_lost(cause) else DatabaseError
+        return kind(
+            _message(fault), where=str(self.place), next_step=next_step, unchanged=UNCHANGED
         )
+
+
+def dialect_at(place: LedgerPlace, *, read_only: bool = False) -> Dialect:
+    """The dialect of the ledger at a place.
+
+    Raises:
+        LedgerError: it needs a package that is not installed.
+    """
+    if isinstance(place, Path):
+        return SQLite(place, read_only=read_only)
+    from labelgrid.ledger.postgresql import PostgreSQL
+
+    return PostgreSQL(place, read_only=read_only)
+
+
+def dialect_of(connection: Connection) -> Dialect:
+    """The dialect that set up the connection."""
+    return cast("Dialect", connection.info[KEY])
+
+
+def next_id(connection: Connection, table: Table) -> int:
+    """The number of the next row of a table: one more than the greatest.
+
+    A database's own numbers have gaps after what was undone, and not the same on all.
+    """
+    return (connection.scalar(select(func.max(table.c.id))) or 0) + 1
 
 
 def pending_operation(connection: Connection) -> Pending:
@@ -160,71 +326,55 @@ def _savepoint(connection: Connection) -> Iterator[None]:
         raise
 
 
-def create_database(path: Path, dialect: Dialect | None = None) -> Database:
-    """Create a new database; an empty file left by a stopped call is used.
-
-    Raises:
-        LedgerError: it exists already, or it cannot be written.
-    """
-    if not path.parent.is_dir():
-        raise LedgerError(
-            "There is no such folder.", where=str(path.parent), next_step="Create it and run again."
-        )
-    database = Database(path, dialect)
-    try:
-        _refuse_tables(database)
-        database.share()
-        with database.writing() as connection:
-            _refuse_tables(database)  # again: another process may have created it meanwhile
-            _migrate(connection)
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def open_database(path: Path, *, read_only: bool = False) -> Database:
+def open_database(place: LedgerPlace, *, read_only: bool = False) -> Database:
     """Open a database; an older one is migrated in one transaction.
 
     Raises:
         LedgerError: it is missing, not a ledger, newer than this program, of a development version
             before 0.1.0, or cannot be written; with `read_only`, it is older than this program.
     """
-    if not path.is_file():
-        raise LedgerError(
-            "There is no ledger.", where=str(path), next_step="Create one with `labelgrid init`."
-        )
-    database = Database(path, SQLite(read_only=read_only))
+    dialect = dialect_at(place, read_only=read_only)
+    dialect.check_there()
+    database = Database(place, dialect)
     try:
-        with database.reading() as connection:
-            current = _is_current(connection, path)
-            if current:
-                _check_schema(connection, path)
+        current = database.again(partial(_look_at, database))
         if not current and read_only:
             next_step = "`labelgrid status` of its project brings it up to date."
             raise LedgerError(
-                "The ledger is of an older labelgrid.", where=str(path), next_step=next_step
+                "The ledger is of an older labelgrid.", where=str(place), next_step=next_step
             )
         if not current:
             with database.writing() as connection:
-                _migrate(connection)
-                _check_schema(connection, path)
+                migrate(connection)
+                _check_schema(connection, place)
     except BaseException:
         database.close()
         raise
+    database.revision = REVISION
     return database
 
 
-def _check_schema(connection: Connection, path: Path) -> None:
+def _look_at(database: Database) -> bool:
+    """Whether a ledger has the newest revision, and then the tables of this program."""
+    with database.reading() as connection:
+        current = _is_current(connection, database.place)
+        if current:
+            _check_schema(connection, database.place)
+    return current
+
+
+def _check_schema(connection: Connection, place: LedgerPlace) -> None:
     """Refuse a ledger with triggers, views or tables that this program does not make.
 
     They would act in every command.
     """
     tables = [*METADATA.sorted_tables, VERSION]
-    found = dialect_of(connection).foreign_objects(connection, tables, APPEND_ONLY)
-    if found:
-        error = foreign_row_error(found[0])
-        error.where = str(path)
+    found, expected = dialect_of(connection).objects(connection, tables, APPEND_ONLY)
+    surplus = [f"it has the {kind} {name!r:.80}" for kind, name in sorted(found - expected)]
+    lacking = [f"it lacks the {kind} {name!r:.80}" for kind, name in sorted(expected - found)]
+    for fault in surplus + lacking:
+        error = foreign_row_error(fault)
+        error.where = str(place)
         raise error
 
 
@@ -280,59 +430,67 @@ def foreign_value_errors() -> Iterator[None]:
         ) from error
 
 
-def _refuse_tables(database: Database) -> None:
-    with database.reading() as connection:
-        if inspect(connection).get_table_names():
-            raise LedgerError(
-                "A database exists already.",
-                where=str(database.path),
-                next_step="Open it, or choose another folder.",
-                unchanged=UNCHANGED,
-            )
-
-
-def _is_current(connection: Connection, path: Path) -> bool:
+def _is_current(connection: Connection, place: LedgerPlace) -> bool:
     """Whether a ledger has the newest revision.
 
     Raises:
-        LedgerError: it is no ledger, newer than this program, or of a development version.
+        LedgerError: it is no ledger, newer than this program, of a development version, or was
+            copied to another place.
     """
-    version = _version(connection)
+    version = revision_of(connection)
     if version is None:
         fault, next_step = FOREIGN
         raise DatabaseError(
-            _message(fault), where=str(path), next_step=next_step, unchanged=UNCHANGED
+            _message(fault), where=str(place), next_step=next_step, unchanged=UNCHANGED
         )
     if not inspect(connection).has_table(OPERATIONS.name):
         raise LedgerError(
             "The ledger was made by a development version before 0.1.0, which this program does "
             "not read.",
-            where=str(path),
+            where=str(place),
             next_step="Create a new project with `labelgrid init` and import the labels there.",
             unchanged=UNCHANGED,
         )
+    if version == MOVED:
+        raise moved_error(place, moved_to(connection))
     files = (MIGRATIONS / "versions").glob("[0-9]*.py")
     revisions = sorted(file.name.partition("_")[0] for file in files)
     if version not in revisions:
         raise LedgerError(
             f"The ledger was made by a newer labelgrid: its tables have revision {version}, this "
             f"program knows {revisions[-1]}.",
-            where=str(path),
+            where=str(place),
             next_step="Upgrade labelgrid.",
             unchanged=UNCHANGED,
         )
     return version == REVISION
 
 
-def _version(connection: Connection) -> str | None:
+def moved_to(connection: Connection) -> str:
+    """The place that a ledger was copied to; empty if it was not."""
+    found = connection.scalar(select(NOTES.c.value).where(NOTES.c.key == MOVED_TO))
+    return str(found or "")
+
+
+def moved_error(place: LedgerPlace, target: str) -> LedgerError:
+    """The error for a ledger that was copied to another place and is used no longer."""
+    return LedgerError(
+        f"The ledger was copied to {target}, and is no longer used here.",
+        where=str(place),
+        next_step="If the settings name this one, run `labelgrid ledger copy` to there again.",
+        unchanged=UNCHANGED,
+    )
+
+
+def revision_of(connection: Connection) -> str | None:
     """The revision of a ledger; None if the database is none."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    version: str | None = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
+    version: str | None = connection.scalar(select(VERSION.c.version_num))
     return version
 
 
-def _migrate(connection: Connection) -> None:
+def migrate(connection: Connection) -> None:
     """Bring a database to the newest revision."""
     from alembic import command
     from alembic.config import Config
@@ -345,3 +503,90 @@ def _migrate(connection: Connection) -> None:
 
 def _message(fault: str) -> str:
     return f"The ledger cannot be used: {fault}."
+
+
+def as_json(value: Any) -> str:
+    """A value as the ledger holds it: JSON, with its keys in order.
+
+    Raises:
+        LedgerError: a number in it is not finite, or it is no JSON value.
+    """
+    try:
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise _value_error(value, "is no JSON, which has finite numbers alone") from error
+
+
+def check_parameters(
+    connection: Any,
+    cursor: Any,
+    statement: str,
+    parameters: Any,
+    context: Any,
+    executemany: bool,
+) -> None:
+    """Check the values of a statement: SQLAlchemy's event `before_cursor_execute`.
+
+    Raises:
+        LedgerError: a text is not Unicode or has the character NUL, or a number is too large or not
+            finite.
+    """
+    rows = parameters if executemany else [parameters]
+    for row in rows or ():
+        check_row(row.values() if isinstance(row, Mapping) else row)
+
+
+def check_row(row: Iterable[Any]) -> None:
+    """Check the values of a row.
+
+    Raises:
+        LedgerError: as of `check_parameters`.
+    """
+    for value in row:
+        kind = type(value)
+        if kind is str:
+            if "\0" in value or not (value.isascii() or is_unicode(value)):
+                raise _text_error(value)
+        elif kind is int:
+            if not -LARGEST_KEY <= value <= LARGEST_KEY:
+                raise _value_error(value, "is too large")
+        elif kind is float and not math.isfinite(value):
+            raise _value_error(value, "is not finite")
+
+
+def is_unicode(text: str) -> bool:
+    r"""Whether a text is Unicode: a file's name or a command's word may hold other bytes.
+
+    Example:
+        >>> is_unicode("café"), is_unicode("caf\udce9")
+        (True, False)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_small(**numbers: int) -> None:
+    """Check whole numbers by name.
+
+    Raises:
+        LedgerError: one needs more than 32 bits.
+    """
+    for name, number in numbers.items():
+        if not -LARGEST <= number <= LARGEST:
+            raise _value_error(number, f"is too large for {name}")
+
+
+def _text_error(text: str) -> LedgerError:
+    fault = "holds the character NUL" if "\0" in text else "is not Unicode text"
+    return _value_error(text, fault)
+
+
+def _value_error(value: Any, fault: str) -> LedgerError:
+    return LedgerError(
+        f"{value!r:.60} cannot be in the ledger: it {fault}.",
+        next_step="Give another value.",
+        unchanged=UNCHANGED,
+    )

@@ -7,6 +7,7 @@ it shows.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
+from string import ascii_uppercase
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, or_, select
@@ -16,6 +17,8 @@ from labelgrid.ledger import roster
 from labelgrid.ledger.grid import Split, State
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES
 
+#: The small letters of ASCII, which are those that names are compared with.
+_SMALL = {ord(letter): letter.lower() for letter in ascii_uppercase}
 _COLUMNS = (IMAGES.c.id, IMAGES.c.name, IMAGES.c.split, IMAGES.c.digest)
 
 
@@ -150,7 +153,9 @@ def _named(statement: Select[Any], wanted: ImageFilter) -> Select[Any]:
     """Restrict a statement to images with the wanted part in their ids."""
     if not wanted.name:
         return statement
-    return statement.where(IMAGES.c.name.icontains(wanted.name, autoescape=True))
+    # A database's own small letters depend on the language that it was made for.
+    part = wanted.name.translate(_SMALL)
+    return statement.where(func.lower(IMAGES.c.name).contains(part, autoescape=True))
 
 
 def _chosen_tasks(connection: Connection, wanted: ImageFilter) -> list[int]:

@@ -3,13 +3,21 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select
 
 from labelgrid.errors import LedgerError, StateError
 from labelgrid.ledger import class_lists, operations, roster
-from labelgrid.ledger.database import UNCHANGED, check_optional, check_values, foreign_value_errors
+from labelgrid.ledger.database import (
+    UNCHANGED,
+    check_optional,
+    check_small,
+    check_values,
+    foreign_value_errors,
+    next_id,
+)
 from labelgrid.ledger.grid import LEGAL, Cell, Move, State, is_time
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES
 
@@ -124,8 +132,10 @@ def move(connection: Connection, moves: Sequence[Move]) -> None:
     working.class_list_ids = class_lists.add(connection, {step.classes for step in moves})
     before = dict(working.rows)
     operation_id = operations.current_id(connection)
+    numbers = count(next_id(connection, EVENTS))
     for batch in roster.batches(_events(working, moves, operation_id)):
-        connection.execute(insert(EVENTS), batch)
+        rows = [{"id": number, **event} for event, number in zip(batch, numbers, strict=False)]
+        connection.execute(insert(EVENTS), rows)
     _write(connection, working, before)
 
 
@@ -178,6 +188,7 @@ def _check(working: _Working, old: CellRow, step: Move) -> None:
 
 
 def _check_numbers(step: Move) -> None:
+    check_small(round=step.round)
     are_finite = all(map(math.isfinite, (step.cost, step.weight, step.score or 0.0)))
     is_timed = step.seconds is None or is_time(step.seconds)
     if not are_finite or step.cost < 0 or not is_timed:

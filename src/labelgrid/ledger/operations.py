@@ -16,6 +16,7 @@ from labelgrid.ledger.database import (
     check_values,
     foreign_row_error,
     foreign_value_errors,
+    next_id,
     pending_operation,
 )
 from labelgrid.ledger.grid import SPLITS, State
@@ -80,9 +81,10 @@ def current_id(connection: Connection) -> int:
     operation = pending_operation(connection)
     if operation.id is None:
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        row = insert(OPERATIONS).values(command=operation.command, at=at)
-        (operation.id,) = connection.execute(row).inserted_primary_key or (None,)
-    assert operation.id is not None
+        number = next_id(connection, OPERATIONS)
+        row = {"id": number, "command": operation.command, "at": at}
+        connection.execute(insert(OPERATIONS), row)
+        operation.id = number
     return operation.id
 
 

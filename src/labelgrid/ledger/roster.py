@@ -8,8 +8,15 @@ from typing import Any, Literal, TypeVar
 from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from labelgrid.errors import LedgerError
-from labelgrid.ledger.database import UNCHANGED, check_name, check_values
-from labelgrid.ledger.dialect import dialect_of
+from labelgrid.ledger.database import (
+    UNCHANGED,
+    check_name,
+    check_small,
+    check_values,
+    dialect_of,
+    is_unicode,
+    next_id,
+)
 from labelgrid.ledger.grid import ImageRow, Split, TaskRow
 from labelgrid.ledger.schema import IMAGES, TASKS
 from labelgrid.streams import image_key
@@ -33,12 +40,14 @@ def batches(rows: Iterable[T]) -> Iterator[list[T]]:
         yield batch
 
 
-def add_images(connection: Connection, rows: Iterable[ImageRow]) -> int:
+def add_images(connection: Connection, images: Iterable[ImageRow]) -> int:
     """Add new images and return their number; see `Store.add_images`."""
     statement = dialect_of(connection).insert_new(IMAGES)
     added = 0
-    for batch in batches(rows):
-        new = connection.execute(statement, [_values(row) for row in batch]).rowcount
+    for batch in batches(images):
+        first = next_id(connection, IMAGES)
+        rows = [{"id": number, **_values(row)} for number, row in enumerate(batch, first)]
+        new = connection.execute(statement, rows).rowcount
         if new < len(batch):
             _refuse_duplicate_ids(connection, batch)
         added += new
@@ -67,7 +76,13 @@ def add_task(connection: Connection, row: TaskRow) -> None:
     removed = connection.scalar(select(TASKS.c.removed).where(TASKS.c.name == row.name))
     if removed is not None:
         raise _name_taken_error(row.name, removed=removed)
-    values = {"name": row.name, "kind": row.kind, "cost": row.cost, "options": dict(row.options)}
+    values = {
+        "id": next_id(connection, TASKS),
+        "name": row.name,
+        "kind": row.kind,
+        "cost": row.cost,
+        "options": dict(row.options),
+    }
     connection.execute(insert(TASKS), values)
 
 
@@ -199,8 +214,8 @@ def unknown_image_error(image_id: str) -> LedgerError:
 
 
 def is_text(name: str) -> bool:
-    """Whether a name can be in the ledger: a command's word may hold bytes that are no Unicode."""
-    return name == name.encode(errors="ignore").decode()
+    """Whether a name can be in the ledger: Unicode without the character NUL."""
+    return is_unicode(name) and "\0" not in name
 
 
 def _values(row: ImageRow) -> dict[str, Any]:
@@ -212,6 +227,7 @@ def _values(row: ImageRow) -> dict[str, Any]:
             next_step="Rename the file.",
             unchanged=UNCHANGED,
         ) from error
+    check_small(height=row.height, width=row.width)
     return {
         "name": row.image_id,
         "key": key,

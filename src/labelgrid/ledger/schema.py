@@ -13,6 +13,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    String,
     Table,
     Text,
     false,
@@ -27,7 +28,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "ledger_version"
 
 #: The table of the revision, which Alembic makes.
-VERSION = Table(VERSION_TABLE, MetaData())
+VERSION = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
 #: The tables whose rows are only ever added.
 APPEND_ONLY = ("operations", "events")
 
@@ -63,7 +64,7 @@ def _class_list() -> Column[int]:
 IMAGES = Table(
     "images",
     METADATA,
-    Column("id", _Id, primary_key=True),
+    Column("id", _Id, primary_key=True, autoincrement=False),
     Column("name", _Name, nullable=False, unique=True),
     Column("key", BigInteger, nullable=False),
     Column("root", Text, nullable=False),
@@ -79,7 +80,7 @@ IMAGES = Table(
 TASKS = Table(
     "tasks",
     METADATA,
-    Column("id", Integer, primary_key=True),
+    Column("id", Integer, primary_key=True, autoincrement=False),
     Column("name", _Name, nullable=False, unique=True),
     Column("kind", Text, nullable=False),
     Column("cost", Float, nullable=False),
@@ -91,7 +92,7 @@ TASKS = Table(
 CLASS_LISTS = Table(
     "class_lists",
     METADATA,
-    Column("id", Integer, primary_key=True),
+    Column("id", Integer, primary_key=True, autoincrement=False),
     Column("names", Text, nullable=False, unique=True),
 )
 
@@ -99,7 +100,7 @@ CLASS_LISTS = Table(
 OPERATIONS = Table(
     "operations",
     METADATA,
-    Column("id", _Id, primary_key=True),
+    Column("id", _Id, primary_key=True, autoincrement=False),
     Column("command", Text, nullable=False),
     Column("at", Text, nullable=False),
 )
@@ -108,7 +109,7 @@ OPERATIONS = Table(
 EVENTS = Table(
     "events",
     METADATA,
-    Column("id", _Id, primary_key=True),
+    Column("id", _Id, primary_key=True, autoincrement=False),
     Column("operation_id", _Id, ForeignKey("operations.id"), nullable=False),
     Column("image_id", _Id, ForeignKey("images.id"), nullable=False),
     Column("task_id", Integer, ForeignKey("tasks.id"), nullable=False),

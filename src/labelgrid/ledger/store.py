@@ -1,11 +1,12 @@
 """Provides the ledger: the only interface to a project's database."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial, wraps
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from labelgrid.ledger import (
+    creation,
     database,
     image_pages,
     moves,
@@ -20,6 +21,7 @@ from labelgrid.ledger.grid import Cell, Grid, ImageRow, Move, Split, State, Task
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
 from labelgrid.ledger.moves import CellRow
 from labelgrid.ledger.operations import Kept, Operation, OperationSummary
+from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.rounds import RoundRow
 from labelgrid.ledger.views import Event, TaskCount
 
@@ -34,6 +36,31 @@ __all__ = [
     "TaskCount",
 ]
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _read(method: "Callable[Concatenate[Store, P], T]") -> "Callable[Concatenate[Store, P], T]":
+    """A method that reads, and reads again if the connection to the database is lost."""
+
+    @wraps(method)
+    def read(self: "Store", /, *arguments: P.args, **named: P.kwargs) -> T:
+        return self._database.again(partial(method, self, *arguments, **named))
+
+    return read
+
+
+def _read_each(
+    method: "Callable[Concatenate[Store, P], Iterator[T]]",
+) -> "Callable[Concatenate[Store, P], Iterator[T]]":
+    """As `_read`, of a method that yields rows: until the first one."""
+
+    @wraps(method)
+    def read(self: "Store", /, *arguments: P.args, **named: P.kwargs) -> Iterator[T]:
+        return self._database.each_again(partial(method, self, *arguments, **named))
+
+    return read
+
 
 class Store:
     """The ledger: all moves of all cells, and the state of the grid that follows from them.
@@ -41,7 +68,7 @@ class Store:
     Each method is one transaction: it happens completely or not at all. Once it has returned,
     neither `kill -9` nor a power cut undoes it. Several processes may read and write at the same
     time. Every method raises `LedgerError` if the database cannot be read or written (full disk,
-    read-only folder, locked or damaged file); nothing has changed then.
+    read-only folder, locked or damaged file, lost connection); nothing has changed then.
 
     Iterators read while they are consumed: make a list before writing what depends on it.
 
@@ -62,16 +89,32 @@ class Store:
         self._database = base
 
     @classmethod
-    def create(cls, path: Path) -> Self:
+    def create(cls, place: LedgerPlace) -> Self:
         """Create a new ledger.
 
         Raises:
             LedgerError: the database exists already, or it cannot be written.
         """
-        return cls(database.create_database(path))
+        return cls(creation.create_database(place))
 
     @classmethod
-    def open(cls, path: Path, *, read_only: bool = False) -> Self:
+    @contextmanager
+    def creation(cls, place: LedgerPlace, command: str) -> Iterator[Self]:
+        """Create a new ledger, with all that is done to it inside, or on any error nothing.
+
+        `command` is as of `transaction`.
+
+        Raises:
+            LedgerError: the database exists already, or it cannot be written.
+        """
+        with (
+            closing(database.Database(place)) as base,
+            creation.creation(base, command),
+        ):
+            yield cls(base)
+
+    @classmethod
+    def open(cls, place: LedgerPlace, *, read_only: bool = False) -> Self:
         """Open a ledger.
 
         One of an older release is migrated in one transaction, or refused with `read_only`.
@@ -80,12 +123,12 @@ class Store:
             LedgerError: it is missing, not a ledger, made by a newer program or a development
                 version before 0.1.0, or its folder is read-only.
         """
-        return cls(database.open_database(path, read_only=read_only))
+        return cls(database.open_database(place, read_only=read_only))
 
     @property
-    def path(self) -> Path:
-        """The path of the database file."""
-        return self._database.path
+    def place(self) -> LedgerPlace:
+        """Where the ledger is: its file, or its URL."""
+        return self._database.place
 
     def close(self) -> None:
         """Close the database."""
@@ -140,6 +183,7 @@ class Store:
         with self._database.writing() as connection:
             return roster.update_images(connection, rows)
 
+    @_read_each
     def images(
         self, splits: Sequence[Split] | None = None, names: Collection[str] | None = None
     ) -> Iterator[ImageRow]:
@@ -147,6 +191,7 @@ class Store:
         with self._database.reading() as connection:
             yield from roster.images(connection, splits, names)
 
+    @_read
     def image(self, image_id: str) -> ImageRow:
         """One image.
 
@@ -156,6 +201,7 @@ class Store:
         with self._database.reading() as connection:
             return roster.image(connection, image_id)
 
+    @_read
     def image_page(self, wanted: ImageFilter, *, first: int = 0, count: int = 60) -> ImagePage:
         """The matching images from number `first` on, at most `count`, and how many match in all.
 
@@ -168,11 +214,13 @@ class Store:
             total = image_pages.count_matches(connection, wanted)
             return ImagePage(total, image_pages.page(connection, wanted, first=first, count=count))
 
+    @_read
     def matching_names(self, wanted: ImageFilter, *, newest: bool = False) -> list[str]:
         """The ids of all images that match, in their order or, `newest`, the last changed first."""
         with self._database.reading() as connection:
             return image_pages.names(connection, wanted, newest=newest)
 
+    @_read
     def matching_names_and_labels(
         self, wanted: ImageFilter, task: str
     ) -> list[tuple[str, str | None]]:
@@ -184,6 +232,7 @@ class Store:
         with self._database.reading() as connection:
             return image_pages.names_and_labels(connection, wanted, task)
 
+    @_read
     def matching_labels(self, wanted: ImageFilter) -> list[tuple[str, str]]:
         """The labels of the wanted task that match, each its image's id and its content hash.
 
@@ -195,6 +244,7 @@ class Store:
         with self._database.reading() as connection:
             return image_pages.labels(connection, wanted)
 
+    @_read
     def labels_of_images(
         self, wanted: ImageFilter, image_ids: Iterable[str]
     ) -> list[tuple[str, str, str]]:
@@ -208,26 +258,31 @@ class Store:
         with self._database.reading() as connection:
             return image_pages.labels_of_images(connection, wanted, image_ids)
 
+    @_read
     def listed_images(self, image_ids: Sequence[str]) -> list[ListedImage]:
         """Images with the states of their cells, in this order; unknown ones are left out."""
         with self._database.reading() as connection:
             return image_pages.listed_images(connection, image_ids)
 
+    @_read
     def annotators(self) -> list[str]:
         """Who or what made labels, in alphabetical order."""
         with self._database.reading() as connection:
             return image_pages.annotators(connection)
 
+    @_read
     def last_event(self) -> int:
         """The number of the newest event; 0 without any."""
         with self._database.reading() as connection:
             return views.last_event(connection)
 
+    @_read
     def last_time(self, state: State) -> str:
         """When a cell last became of a state (UTC, ISO 8601), even if it was undone; "": never."""
         with self._database.reading() as connection:
             return views.last_time(connection, state)
 
+    @_read
     def listed_image(self, image_id: str) -> ListedImage:
         """An image with the states of its cells.
 
@@ -237,11 +292,13 @@ class Store:
         with self._database.reading() as connection:
             return image_pages.listed_image(connection, image_id)
 
+    @_read
     def neighbours(self, wanted: ImageFilter, image_id: str) -> tuple[str, str]:
         """The matching images before and after this one, in the order of their ids; "" for none."""
         with self._database.reading() as connection:
             return image_pages.neighbours(connection, wanted, image_id)
 
+    @_read
     def count_images(self, splits: Sequence[Split] | None = None) -> int:
         """The number of images in some splits (None: all)."""
         with self._database.reading() as connection:
@@ -256,6 +313,7 @@ class Store:
         with self._database.writing() as connection:
             roster.add_task(connection, row)
 
+    @_read
     def tasks(self) -> tuple[TaskRow, ...]:
         """The tasks in the order they were added."""
         with self._database.reading() as connection:
@@ -283,6 +341,7 @@ class Store:
         with self._database.writing() as connection:
             return roster.set_removed(connection, kind, names, False)
 
+    @_read
     def removed(self, kind: roster.Removable) -> list[str]:
         """The names of the removed images or tasks, in the order they were added."""
         with self._database.reading() as connection:
@@ -304,6 +363,7 @@ class Store:
         with self._database.writing() as connection:
             moves.move(connection, steps)
 
+    @_read
     def find(self, cells: Iterable[Cell]) -> dict[Cell, CellRow]:
         """The rows of these cells; cells of unknown images or tasks are left out.
 
@@ -312,6 +372,7 @@ class Store:
         with self._database.reading() as connection:
             return moves.find(connection, cells)
 
+    @_read_each
     def cells(
         self,
         *,
@@ -336,16 +397,19 @@ class Store:
         with self._database.reading() as connection:
             yield from views.cells(connection, splits, **wanted)
 
+    @_read
     def grid(self, splits: Sequence[Split] = ("train",)) -> Grid:
         """The grid for strategies: states and costs as arrays, images ordered by id."""
         with self._database.reading() as connection:
             return views.grid(connection, splits)
 
+    @_read
     def counts(self, splits: Sequence[Split] | None = None) -> dict[str, TaskCount]:
         """The cells by state and the costs of each task, over some splits (None: all)."""
         with self._database.reading() as connection:
             return views.counts(connection, splits)
 
+    @_read
     def spent(self, splits: Sequence[Split] | None = None) -> float:
         """The cost of all answers in some splits (None: all).
 
@@ -354,11 +418,13 @@ class Store:
         with self._database.reading() as connection:
             return views.amount_spent(connection, splits)
 
+    @_read
     def seconds(self, splits: Sequence[Split] | None = None) -> dict[str, list[float]]:
         """How long labels of some splits (None: all) took, by task, where their imports said so."""
         with self._database.reading() as connection:
             return views.seconds(connection, splits)
 
+    @_read_each
     def events(
         self,
         *,
@@ -392,16 +458,19 @@ class Store:
         """
         return tuple(self.events(image_id=cell.image_id, task=cell.task, in_effect=in_effect))
 
+    @_read
     def operations(self, count: int) -> list[OperationSummary]:
         """The newest operations, at most so many, the last one first, with what they did."""
         with self._database.reading() as connection:
             return operations.newest(connection, count)
 
+    @_read
     def last_operation(self) -> OperationSummary | None:
         """The newest operation that was neither undone nor undid another one."""
         with self._database.reading() as connection:
             return operations.last_in_effect(connection)
 
+    @_read
     def last_operation_name(self) -> tuple[Operation, int] | None:
         """The operation of `last_operation`, and the number of its events and those after it.
 
@@ -425,6 +494,7 @@ class Store:
         with self._database.writing() as connection:
             operations.keep(connection, notes=notes, images=images, round=round)
 
+    @_read
     def kept(self, operation: Operation) -> Kept:
         """What an operation kept; empty if it kept nothing."""
         with self._database.reading() as connection:
@@ -443,6 +513,7 @@ class Store:
         with self._database.writing(operation.undo_command) as connection:
             undo.undo(connection, operation.id)
 
+    @_read
     def pool_hash(self) -> str:
         """A hash that changes with any move, any new task, and any image added or updated.
 
@@ -460,6 +531,7 @@ class Store:
         with self._database.writing() as connection:
             return rounds.open_round(connection)
 
+    @_read
     def current_round(self) -> RoundRow | None:
         """The open round, if there is one."""
         with self._database.reading() as connection:
@@ -485,11 +557,13 @@ class Store:
             rounds.close_round(connection, row)
             moves.move(connection, requests)
 
+    @_read
     def rounds(self) -> tuple[RoundRow, ...]:
         """All rounds, ordered by number."""
         with self._database.reading() as connection:
             return rounds.rounds(connection)
 
+    @_read
     def get(self, key: str, default: Any = None) -> Any:
         """The note under a key, or `default`."""
         with self._database.reading() as connection:
@@ -513,6 +587,7 @@ class Store:
         with self._database.writing() as connection:
             return rebuild.rebuild(connection)
 
+    @_read
     def differing_cells(self) -> list[Cell]:
         """The cells whose state is not what their events say, which only damage explains."""
         with self._database.reading() as connection:

@@ -2,15 +2,17 @@
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from labelgrid.ledger import class_lists, roster, rounds
-from labelgrid.ledger.database import check_optional, check_values, foreign_row_error
+from labelgrid.ledger.database import check_optional, check_values, dialect_of, foreign_row_error
 from labelgrid.ledger.grid import Cell, Grid, Move, Split, State, is_time
 from labelgrid.ledger.moves import CellRow, cell_row
 from labelgrid.ledger.operations import Operation, operation_of, without_effect
@@ -84,12 +86,11 @@ def grid(connection: Connection, splits: Sequence[Split]) -> Grid:
 def counts(connection: Connection, splits: Sequence[Split] | None) -> dict[str, TaskCount]:
     """Counts and costs by task; see `Store.counts`."""
     images = roster.count_images(connection, splits)
-    by_state = select(CELLS.c.task_id, CELLS.c.state, func.count(), func.sum(CELLS.c.cost))
+    by_state = select(CELLS.c.task_id, CELLS.c.state)
     # Without splits and removed images the sum needs no join.
     if splits is not None or roster.removed_names(connection, "images"):
         by_state = roster.restrict_to_splits(by_state.join_from(CELLS, IMAGES), splits)
-    rows = connection.execute(by_state.group_by(CELLS.c.task_id, CELLS.c.state))
-    by_cell_state = {(task_id, state): (cells, cost) for task_id, state, cells, cost in rows}
+    by_cell_state = _sums(connection, by_state, CELLS.c.cost)
     paid = _paid(connection, splits)
     task_counts = {}
     for task_id, task in roster.tasks(connection).items():
@@ -133,11 +134,34 @@ def amount_spent(connection: Connection, splits: Sequence[Split] | None) -> floa
 
 def _paid(connection: Connection, splits: Sequence[Split] | None) -> dict[int, float]:
     """The cost of all answers by task, dropped ones too; money spent on removed images is spent."""
-    paid = select(EVENTS.c.task_id, func.sum(EVENTS.c.cost).label("spent")).where(IS_ANSWER)
+    paid = select(EVENTS.c.task_id).where(IS_ANSWER)
     if splits is not None:
         paid = paid.join_from(EVENTS, IMAGES).where(IMAGES.c.split.in_(splits))
     paid = _restrict_to_effect(connection, paid)
-    return {row.task_id: row.spent for row in connection.execute(paid.group_by(EVENTS.c.task_id))}
+    sums = _sums(connection, paid, EVENTS.c.cost)
+    return {task_id: spent for (task_id,), (_, spent) in sums.items()}
+
+
+def _sums(
+    connection: Connection, keys: Select[Any], amount: ColumnElement[float]
+) -> dict[tuple[int, ...], tuple[int, float]]:
+    """The number of rows and the sum of their amounts, by the columns that a statement selects.
+
+    It is the same in every call: a sum in the order of rows depends on the plan where the database
+    does not keep to one, so there equal amounts are counted, and their exact sum is rounded once.
+    """
+    columns = list(keys.selected_columns)
+    if dialect_of(connection).sums_in_order:
+        summed = keys.add_columns(func.count(), func.sum(amount)).group_by(*columns)
+        found = connection.execute(summed)
+        return {tuple(key): (rows, total) for *key, rows, total in found}
+    counted = keys.add_columns(amount, func.count()).group_by(*columns, amount)
+    numbers: dict[tuple[int, ...], int] = defaultdict(int)
+    totals: dict[tuple[int, ...], Fraction] = defaultdict(Fraction)
+    for *key, value, rows in connection.execute(counted):
+        numbers[tuple(key)] += rows
+        totals[tuple(key)] += rows * Fraction(value)
+    return {key: (rows, float(totals[key])) for key, rows in numbers.items()}
 
 
 def cells(

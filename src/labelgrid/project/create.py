@@ -7,14 +7,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from labelgrid.annotate.answers import Fault
-from labelgrid.errors import ProjectError, note_unchanged
+from labelgrid.errors import LedgerError, ProjectError, note_unchanged
 from labelgrid.files import remove_folder, write_text
 from labelgrid.images.thumbnails import Thumbnail
+from labelgrid.ledger.creation import discard
 from labelgrid.ledger.grid import TaskRow
+from labelgrid.ledger.place import LedgerPlace, place_in
 from labelgrid.ledger.store import Store
 from labelgrid.progress import Progress
 from labelgrid.project.folder import (
-    DATABASE,
     MARKER,
     SETTINGS,
     ProjectFolder,
@@ -72,7 +73,7 @@ def create(
     total = sum(len(folder.image_ids) for folder in folders)
     count = holdout_count(holdout, total)
     _check_holdout(count, total)
-    with new_project(folder, settings, tasks) as store:
+    with new_project(folder, settings, tasks) as (building, store):
         thumbnails: dict[str, Thumbnail] | None = {} if count and total <= MOST else None
         rows = rows_of(
             folders,
@@ -86,27 +87,41 @@ def create(
         count = holdout_count(holdout, total)
         _check_holdout(count, total)
         check_strides(store)
-        write_left_out(store.path.parent, left_out or ())
+        write_left_out(building, left_out or ())
         if len(folders) == 1:
-            take_cameras(folders[0].root, store.path.parent, progress)
+            take_cameras(folders[0].root, building, progress)
         hold_out(store, settings.seed, count, progress)
         say_leaks(store, settings.seed, thumbnails or {}, progress)
     return ProjectFolder.open(folder)
 
 
 @contextmanager
-def new_project(folder: Path, settings: Settings, tasks: Sequence[TaskRow]) -> Iterator[Store]:
-    """Yield the ledger of a new project; the project exists only if the block succeeds.
+def new_project(
+    folder: Path, settings: Settings, tasks: Sequence[TaskRow]
+) -> Iterator[tuple[Path, Store]]:
+    """Yield the folder and the ledger of a new project, which exists only if the block succeeds.
+
+    The folder is a temporary one, which becomes the project.
 
     Raises:
         ProjectError: the disk reports an error.
+        LedgerError: there is a ledger in the database that the settings name, or it cannot be used.
     """
-    with atomic_project(folder, settings) as building:
-        building.mkdir(parents=True)
-        with Store.create(building / DATABASE) as store, store.transaction("init"):
-            for row in tasks:
-                store.add_task(row)
-            yield store
+    made: LedgerPlace | None = None
+    try:
+        with atomic_project(folder, settings) as building:
+            building.mkdir(parents=True)
+            place = place_in(building, settings.ledger)
+            with Store.creation(place, "init") as store:
+                for row in tasks:
+                    store.add_task(row)
+                yield building, store
+            made = place
+    except BaseException:
+        if made is not None and settings.ledger:
+            with suppress(LedgerError):  # the cause is what the user must know
+                discard(made)
+        raise
 
 
 @contextmanager

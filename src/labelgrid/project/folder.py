@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from labelgrid.errors import ProjectError, command
 from labelgrid.files import inside
+from labelgrid.ledger import place
 from labelgrid.ledger.store import RoundRow, Store
 from labelgrid.project.settings import Settings, read_settings
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from labelgrid.relations.bound import BoundRelation
     from labelgrid.tasks.task import TaskDef
 
-SETTINGS = "labelgrid.toml"
-DATABASE = "labelgrid.db"
+SETTINGS = place.SETTINGS
+DATABASE = place.FILE
 #: The folder with the labels of suppliers, a folder for each.
 SUPPLIED = "supplied"
 #: The file that makes a folder a study, see `simulation`.
@@ -69,7 +70,8 @@ class ProjectFolder:
                 "--task depth`.",
             )
         settings = read_settings(folder / SETTINGS)
-        return cls(folder, settings, Store.open(folder / DATABASE, read_only=read_only))
+        ledger = place.place_in(folder, settings.ledger) if settings.ledger else folder / DATABASE
+        return cls(folder, settings, Store.open(ledger, read_only=read_only))
 
     def tasks(self) -> "dict[str, TaskDef]":
         """The tasks by name, in the order they were added."""

@@ -44,8 +44,8 @@ def copy_labelled(
     rows = list(project.store.cells(state=State.LABELLED))
     labelled = {row.cell.image_id for row in rows}
     progress.start("Reading the labels", len(rows), "files")
-    with files.disk_errors(folder), new_project(folder, Settings(), project.store.tasks()) as store:
-        target = store.path.parent
+    tasks = project.store.tasks()
+    with files.disk_errors(folder), new_project(folder, Settings(), tasks) as (target, store):
         images = [row for row in project.store.images() if row.image_id in labelled]
         store.add_images(images)
         for row in rows:

@@ -9,11 +9,14 @@ from typing import Any, Literal
 
 from labelgrid.config import as_toml, merge, parse, read_toml
 from labelgrid.errors import ProjectError, RecipeError
+from labelgrid.ledger.place import FILE, KEY, database_url, schema_name
 from labelgrid.plugins import PluginChoice
 
 #: The default strategy and recipe, by what was measured: docs/choosing.md.
 STRATEGY = "joint"
 RECIPE = "small-shared-heads"
+#: Where the ledger is that a URL names, in words.
+_IN_DATABASE = f"the database that `{KEY}` names"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Settings:
         costs: what labels cost in queries: what is declared, or what is learned from the times of
             labels.
         explain: whether to compute features that only explain the picks; None: in a live campaign.
+        ledger: the URL of the ledger's database, without a password; empty: `labelgrid.db`.
     """
 
     recipe: str = RECIPE
@@ -50,6 +54,7 @@ class Settings:
     oracle: Oracle | None = None
     costs: Literal["declared", "times"] = "declared"
     explain: bool | None = None
+    ledger: str = ""
 
     @property
     def explains(self) -> bool:
@@ -115,6 +120,26 @@ def text_with_changes(text: str, changes: Mapping[str, Any]) -> str:
     return changed
 
 
+def text_with_ledger(text: str, url: str) -> str:
+    """Settings with the URL of another ledger; empty: that of the project's file.
+
+    The rest of the text stays, and so do its comments and the order.
+    """
+    import tomlkit  # slow to load
+
+    document = tomlkit.parse(text)
+    document.pop(KEY, None)
+    if url:
+        document[KEY] = url
+    changed = tomlkit.dumps(document)
+    before, after = (FILE, _IN_DATABASE) if url else (_IN_DATABASE, FILE)
+    changed = changed.replace(f"states are in {before}.", f"states are in {after}.", 1)
+    wanted = replace(_parsed(tomllib.loads(text), ""), ledger=url)
+    if _parsed(tomllib.loads(changed), "") != wanted:  # a text that cannot be changed in its place
+        return settings_text(wanted)
+    return changed
+
+
 def _merge_into(holder: Any, values: Mapping[str, Any]) -> None:
     """Give a table of a TOML document these values; what it holds beside them stays."""
     import tomlkit
@@ -155,8 +180,9 @@ def settings_text(settings: Settings) -> str:
     strategy = settings.strategy
     changes = settings.changes
     oracle = settings.oracle
+    where = _IN_DATABASE if settings.ledger else FILE
     lines = [
-        "# Settings of this labelgrid project. Images, tasks and states are in labelgrid.db.",
+        f"# Settings of this labelgrid project. Images, tasks and states are in {where}.",
         "",
         f"recipe = {as_toml(settings.recipe)}     "
         "# a shipped recipe (labelgrid list recipes) or a path from here",
@@ -167,6 +193,8 @@ def settings_text(settings: Settings) -> str:
         "# a pattern on image ids; images of one group stay in one split",
         f'costs = {as_toml(settings.costs)}    # or "times": learned from how long labels took',
     ]
+    if settings.ledger:
+        lines.append(f"{KEY} = {as_toml(settings.ledger)}    # without a password")
     if settings.explain is not None:
         lines.append(f"explain = {as_toml(settings.explain)}")
     lines += ["", "[strategy]", f"name = {as_toml(strategy.name)}"]
@@ -262,3 +290,18 @@ def resolve_recipe(word: str) -> str:
             "mine.toml.",
         )
     return str(Path(word).absolute())
+
+
+def ledger_url(word: str, folder: Path) -> str:
+    """A user's URL of a ledger as the settings of the project in a folder store it.
+
+    A URL without a schema gets the folder's name as its schema. Empty: the project's file.
+
+    Raises:
+        LedgerError: it is no URL of PostgreSQL, or holds a password.
+
+    Example:
+        >>> ledger_url("postgresql://db.lab/labels", Path("flat"))
+        'postgresql+psycopg://db.lab/labels?schema=flat'
+    """
+    return str(database_url(word, schema_name(folder))) if word else ""

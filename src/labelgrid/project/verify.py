@@ -14,6 +14,7 @@ from labelgrid.annotate.answers import Fault
 from labelgrid.errors import ImageError, LabelError, ProjectError, command
 from labelgrid.images.reading import changed_image_error, check_image
 from labelgrid.ledger.grid import Cell, ImageRow, State
+from labelgrid.ledger.place import FILE
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
@@ -78,7 +79,8 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
         if supplied:
             progress.start("Reading labels of suppliers", len(supplied), "labels")
             faults += _collect_faults(threads.map(check_label, supplied), progress)
-    faults += [_cell_fault(cell) for cell in project.store.differing_cells()]
+    place = project.settings.ledger or FILE
+    faults += [_cell_fault(cell, place) for cell in project.store.differing_cells()]
     return Verified(
         images=len(rows),
         labels=len(cells),
@@ -88,9 +90,9 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
     )
 
 
-def _cell_fault(cell: Cell) -> Fault:
+def _cell_fault(cell: Cell, place: str) -> Fault:
     what = "The cell's state in the ledger is not what its history says."
-    return Fault("labelgrid.db", what, "Its file is damaged; restore a copy.", cell)
+    return Fault(place, what, "It is damaged; restore a copy.", cell)
 
 
 def _collect_faults(results: Iterable[Fault | None], progress: Progress) -> list[Fault]:
@@ -122,7 +124,7 @@ def _label_fault(
         return Fault(
             row.path,
             "The ledger has no such image.",
-            "Its file labelgrid.db is damaged; restore a copy.",
+            f"{project.settings.ledger or FILE} is damaged; restore a copy.",
             row.cell,
         )
     try:

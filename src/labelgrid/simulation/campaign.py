@@ -56,7 +56,8 @@ def create_run(
     if study.val:
         splits[study.val] = "val"
     images = source.splits()
-    with new_project(folder, settings, study.rows() if rows is None else rows) as store:
+    declared = study.rows() if rows is None else rows
+    with new_project(folder, settings, declared) as (_, store):
         for split, role in splits.items():
             store.add_images(
                 ImageRow(

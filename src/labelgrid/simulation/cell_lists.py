@@ -8,8 +8,8 @@ from pathlib import Path
 from labelgrid.errors import RecipeError
 from labelgrid.files import read_bytes
 from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.place import LedgerPlace, project_place
 from labelgrid.ledger.store import Store
-from labelgrid.project.folder import DATABASE
 from labelgrid.simulation.arms import InitialLabels
 from labelgrid.simulation.published_splits import published_cells
 
@@ -70,20 +70,20 @@ def _ledger_cells(plan: InitialLabels, root: Path, _: Collection[str]) -> list[C
 
     Its database is opened for reading only.
     """
-    path = root / plan.file / DATABASE
-    if not path.is_file():
-        raise _nothing_to_start_with("ledger", path)
-    with Store.open(path, read_only=True) as store:
+    place = project_place(root / plan.file)
+    if isinstance(place, Path) and not place.is_file():
+        raise _nothing_to_start_with("ledger", place)
+    with Store.open(place, read_only=True) as store:
         cells = [row.cell for row in store.cells(state=State.LABELLED, splits=("train",))]
     if not cells:
-        raise _nothing_to_start_with("label of a training image", path)
+        raise _nothing_to_start_with("label of a training image", place)
     return cells
 
 
-def _nothing_to_start_with(missing: str, path: Path) -> RecipeError:
+def _nothing_to_start_with(missing: str, place: LedgerPlace) -> RecipeError:
     return RecipeError(
         f"There is no {missing} to start with.",
-        where=str(path),
+        where=str(place),
         next_step="As initial.file give the folder of a project, "
         "or of a run of a study (STUDY/runs/RUN).",
         unchanged="Nothing was run.",

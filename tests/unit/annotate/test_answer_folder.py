@@ -190,7 +190,7 @@ def test_a_file_that_is_no_label_is_a_fault_with_a_hint(
 def test_a_misspelt_name_is_told_the_image_that_lacks_a_label(
     store: Store, put: Callable[..., Path]
 ) -> None:
-    with Store.open(store.path) as other:
+    with Store.open(store.place) as other:
         names = ("0481.jpg", "0401.jpg", "0491.jpg")
         other.add_images([ImageRow(image_id=name, root="photos") for name in names])
         cell = Cell("0491.jpg", "depth")
@@ -204,7 +204,7 @@ def test_a_misspelt_name_is_told_the_image_that_lacks_a_label(
 def test_a_file_whose_id_and_name_say_different_cells_is_a_fault(
     store: Store, put: Callable[..., Path]
 ) -> None:
-    with Store.open(store.path) as other:
+    with Store.open(store.place) as other:
         other.add_images([ImageRow(image_id="r1-aa.jpg", root="photos")])
     (fault,) = faults(store, put("depth/r1-aa.png"))
     assert "It could be the label of [a.jpg, depth] or [r1-aa.jpg, depth]." in fault

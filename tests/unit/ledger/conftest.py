@@ -1,4 +1,4 @@
-"""Fixtures of tests on the ledger."""
+"""Fixtures of tests on the ledger: each test that asks for a place runs on both databases."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,13 +6,21 @@ from pathlib import Path
 import pytest
 
 from labelgrid.ledger.grid import ImageRow, TaskRow
+from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.store import Store
+from tests import postgres
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> LedgerPlace:
+    """Where a test makes its ledger."""
+    return tmp_path / "ledger.db" if request.param == "sqlite" else postgres.server().place()
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(place: LedgerPlace) -> Iterator[Store]:
     """A ledger of the images `a` and `b`, of one task; others make their own."""
-    with Store.create(tmp_path / "ledger.db") as store:
+    with Store.create(place) as store:
         store.add_task(TaskRow("depth", "depth", 1.0))
         store.add_images(ImageRow(image_id=name, root="x") for name in "ab")
         yield store

@@ -11,11 +11,12 @@ from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.elements import ClauseElement, TextClause
 
-from labelgrid.ledger.dialect import SQLite
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.schema import IMAGES, METADATA
+from labelgrid.ledger.sqlite import SQLite
 from labelgrid.ledger.store import Store
 
+COVERS = ["labelgrid.ledger.sqlite"]
 POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -69,7 +70,7 @@ def test_every_statement_of_the_ledger_is_one_that_postgresql_has(
         if isinstance(
             statement, Insert
         ):  # the dialect's: the one that another database has its own of
-            assert str(statement) == str(SQLite().insert_new(IMAGES))
+            assert str(statement) == str(SQLite(Path()).insert_new(IMAGES))
         else:
             assert statement.compile(dialect=POSTGRESQL)
 
@@ -84,7 +85,7 @@ def test_the_only_plain_sql_is_the_version_s_and_the_dialect_s(
 ) -> None:
     use_everything(tmp_path / "ledger.db")
     texts = {str(one) for one in statements if isinstance(one, TextClause | str)}
-    allowed = {*SQLite().append_only("events"), *SQLite().append_only("operations")}
+    allowed = {*SQLite(Path()).append_only("events"), *SQLite(Path()).append_only("operations")}
     assert {text for text in texts - allowed if "SELECT version_num FROM" not in text} == set()
 
 
@@ -103,7 +104,8 @@ def test_another_dialect_is_used_for_all_that_databases_do_their_own_way(tmp_pat
     class Counting(SQLite):
         """SQLite that counts which of its methods are used."""
 
-        def __init__(self) -> None:
+        def __init__(self, path: Path) -> None:
+            super().__init__(path)
             self.used: list[str] = []
 
         def __getattribute__(self, name: str) -> Any:
@@ -112,10 +114,10 @@ def test_another_dialect_is_used_for_all_that_databases_do_their_own_way(tmp_pat
                 self.used.append(name)
             return found
 
-    from labelgrid.ledger import database, moves, roster
+    from labelgrid.ledger import creation, moves, roster
 
-    dialect = Counting()
-    base = database.create_database(tmp_path / "ledger.db", dialect)
+    dialect = Counting(tmp_path / "ledger.db")
+    base = creation.create_database(tmp_path / "ledger.db", dialect)
     with base.writing() as connection:
         roster.add_images(connection, [ImageRow(image_id="a.png", root="photos")])
         assert moves.find(connection, []) == {}
@@ -124,4 +126,4 @@ def test_another_dialect_is_used_for_all_that_databases_do_their_own_way(tmp_pat
 
 
 def test_an_error_without_a_known_name_has_no_meaning() -> None:
-    assert SQLite().meaning(ValueError("x")) is None
+    assert SQLite(Path()).meaning(ValueError("x")) is None

@@ -15,12 +15,14 @@ import pytest
 
 from labelgrid.errors import LabelgridError, LedgerError
 from labelgrid.ledger.database import check_name, check_values, foreign_value_errors
-from labelgrid.ledger.dialect import SQLite
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
+from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.schema import APPEND_ONLY
+from labelgrid.ledger.sqlite import SQLite
 from labelgrid.ledger.store import Store
 from labelgrid.tasks.task import definitions
-from tests.databases import changing, drop_triggers
+from tests import postgres
+from tests.databases import change, changing, drop_triggers
 
 STRANGE = ("'../../x'", "x'00ff'", "1e999", "-7", "9e18", "'{'", "'[[]]'", "''")
 COLUMNS = {
@@ -129,58 +131,91 @@ def test_any_value_in_any_column_is_read_or_refused(ledger, other, table, column
 def restore_triggers(connection: sqlite3.Connection) -> None:
     """Make the triggers again that `drop_triggers` dropped, without which no ledger is opened."""
     for table in APPEND_ONLY:
-        for statement in SQLite().append_only(table):
+        for statement in SQLite(Path()).append_only(table):
             connection.execute(statement)
 
 
-@pytest.mark.parametrize(
-    ("statement", "found"),
-    [
-        ("CREATE TRIGGER t AFTER INSERT ON cells BEGIN DELETE FROM cells; END", "has the trigger"),
-        ("CREATE VIEW v AS SELECT 1", "has the view 'v'"),
-        ("CREATE TABLE more (a)", "has the table 'more'"),
-        ("CREATE INDEX i ON notes (value)", "has the index 'i'"),
-        ("CREATE VIRTUAL TABLE f USING fts5(a)", "has the table 'f_"),
-        ("DROP INDEX cells_timed", "lacks the index 'cells_timed'"),
-        ("DROP TRIGGER events_no_delete", "lacks the trigger"),
-        ("ALTER TABLE notes RENAME TO other", "has the table 'other'"),
-    ],
-)
-def test_a_schema_that_labelgrid_does_not_make_is_refused(
-    tmp_path: Path, statement: str, found: str
-) -> None:
-    path = tmp_path / "ledger.db"
-    Store.create(path).close()
-    Store.open(path).close()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(statement)
-        connection.commit()
+#: Statements that change the schema, and what is said of each; on both databases, then on one.
+ON_BOTH = [
+    ("CREATE VIEW v AS SELECT 1", "has the view 'v'"),
+    ("CREATE TABLE more (a integer)", "has the table 'more'"),
+    ("CREATE INDEX i ON images (root)", "has the index 'i'"),
+    ("DROP INDEX cells_timed", "lacks the index 'cells_timed'"),
+    ("ALTER TABLE notes RENAME TO other", "has the table 'other'"),
+]
+ON_SQLITE = [
+    ("CREATE TRIGGER t AFTER INSERT ON cells BEGIN DELETE FROM cells; END", "has the trigger"),
+    ("CREATE VIRTUAL TABLE f USING fts5(a)", "has the table 'f_"),
+    ("DROP TRIGGER events_no_delete", "lacks the trigger"),
+]
+BODY = "RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"
+ON_POSTGRESQL = [
+    (
+        f"CREATE FUNCTION f() {BODY}\nCREATE TRIGGER t AFTER INSERT ON cells EXECUTE FUNCTION f()",
+        "has the function 'f'",
+    ),
+    (f"CREATE OR REPLACE FUNCTION only_added() {BODY}", "has the trigger"),
+    ("ALTER TABLE events DISABLE TRIGGER events_no_change", "has the trigger"),
+    ("DROP TRIGGER events_no_change ON events", "lacks the trigger"),
+    ("CREATE SEQUENCE s", "has the sequence 's'"),
+    ("CREATE MATERIALIZED VIEW m AS SELECT 1", "has the materialized view 'm'"),
+    ("ALTER TABLE notes ENABLE ROW LEVEL SECURITY", "has the policy of the table 'notes'"),
+    (
+        "CREATE RULE r AS ON INSERT TO notes DO ALSO DELETE FROM cells",
+        "has the rule of the table 'notes'",
+    ),
+]
+
+
+def check_refused(place: LedgerPlace, statement: str, found: str) -> None:
+    Store.create(place).close()
+    Store.open(place).close()
+    with changing(place) as connection:
+        for line in statement.splitlines():
+            connection.exec_driver_sql(line)
     with pytest.raises(LedgerError, match="which labelgrid does not write") as refused:
-        Store.open(path)
+        Store.open(place)
     assert found in str(refused.value)
 
 
-def test_a_view_in_place_of_a_table_is_refused_and_never_read(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
-    Store.create(path).close()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(
-            "DROP TABLE notes; CREATE VIEW notes AS WITH RECURSIVE r(value) AS "
-            "(SELECT 1 UNION ALL SELECT value + 1 FROM r) SELECT 'a' AS key, value FROM r;"
-        )
+@pytest.mark.parametrize(("statement", "found"), ON_BOTH)
+def test_a_schema_that_labelgrid_does_not_make_is_refused(
+    place: LedgerPlace, statement: str, found: str
+) -> None:
+    check_refused(place, statement, found)
+
+
+@pytest.mark.parametrize(("statement", "found"), ON_SQLITE)
+def test_what_would_act_in_a_file_is_refused(tmp_path: Path, statement: str, found: str) -> None:
+    check_refused(tmp_path / "ledger.db", statement, found)
+
+
+@pytest.mark.parametrize(("statement", "found"), ON_POSTGRESQL)
+def test_what_would_act_in_a_schema_is_refused(statement: str, found: str) -> None:
+    check_refused(postgres.server().place(), statement, found)
+
+
+def test_a_view_in_place_of_a_table_is_refused_and_never_read(place: LedgerPlace) -> None:
+    Store.create(place).close()
+    change(
+        place,
+        "DROP TABLE notes",
+        "CREATE VIEW notes AS WITH RECURSIVE r(value) AS "
+        "(SELECT 1 UNION ALL SELECT value + 1 FROM r) SELECT 'a' AS key, value FROM r",
+    )
     with pytest.raises(LedgerError, match="has the view 'notes'"):
-        Store.open(path)
+        Store.open(place)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_statement_without_end(tmp_path: Path, sign: signal.Signals) -> None:
+def test_a_signal_ends_a_statement_without_end(place: LedgerPlace, sign: signal.Signals) -> None:
     code = (
         "import signal\n"
-        "from pathlib import Path\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from labelgrid.ledger.database import create_database\n"
+        "from labelgrid.ledger.creation import create_database\n"
+        "from labelgrid.ledger.place import read_place\n"
         "from labelgrid.processes import stop_on_sigterm\n"
-        f"base = create_database(Path({str(tmp_path / 'ledger.db')!r}))\n"
+        f"base = create_database(read_place({str(place)!r}))\n"
         "try:\n"
         "    with stop_on_sigterm(), base.reading() as connection:\n"
         "        print('reading', flush=True)\n"
@@ -200,13 +235,10 @@ def test_a_signal_ends_a_statement_without_end(tmp_path: Path, sign: signal.Sign
             process.kill()
 
 
-def test_rounds_that_are_not_numbered_from_1_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
-    with Store.create(path) as store:
+def test_rounds_that_are_not_numbered_from_1_are_refused(place: LedgerPlace) -> None:
+    with Store.create(place) as store:
         store.close_round(store.open_round())
-        with closing(sqlite3.connect(path)) as connection:
-            connection.execute("UPDATE rounds SET number = 1000000")
-            connection.commit()
+        change(place, "UPDATE rounds SET number = 1000000")
         for read in (store.rounds, store.current_round, store.open_round):
             with pytest.raises(LedgerError, match="rounds have the numbers 1000000"):
                 read()

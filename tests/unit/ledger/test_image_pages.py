@@ -14,8 +14,8 @@ LETTERS = {"m": State.MISSING, "r": State.REQUESTED, "l": State.LABELLED, "s": S
 
 
 @pytest.fixture
-def store(tmp_path):
-    with Store.create(tmp_path / "ledger.db") as store:
+def store(place):
+    with Store.create(place) as store:
         for task in TASKS:
             store.add_task(TaskRow(task, task, 1.0))
         rows = []

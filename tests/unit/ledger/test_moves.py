@@ -1,5 +1,4 @@
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -7,6 +6,7 @@ from labelgrid.errors import LedgerError
 from labelgrid.ledger import roster
 from labelgrid.ledger.grid import LEGAL, Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.moves import cell_row
+from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.store import CellRow, Store
 from tests.databases import rows
 
@@ -23,8 +23,8 @@ WAYS = {
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.create(tmp_path / "ledger.db") as store:
+def store(place: LedgerPlace) -> Iterator[Store]:
+    with Store.create(place) as store:
         for name in ("depth", "normals"):
             store.add_task(TaskRow(name, name, 1.0))
         store.add_images(
@@ -173,7 +173,7 @@ def test_a_class_list_is_kept_once_and_labels_name_theirs(store: Store) -> None:
     store.move([Move(cell=A, to=State.LABELLED, classes=lists[1])])
     assert [row.classes for row in store.cells()] == [lists[1], lists[0]]
     assert [event.move.classes for event in store.events()] == [lists[0], (), lists[0], lists[1]]
-    assert rows(store.path, "SELECT names FROM class_lists") == [
+    assert rows(store.place, "SELECT names FROM class_lists") == [
         ('["near", "far"]',),
         ('["near", "far", "sky"]',),
     ]

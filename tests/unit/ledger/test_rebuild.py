@@ -1,17 +1,17 @@
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
+from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.store import CellRow, Store
 from tests.databases import change
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(place: LedgerPlace) -> Iterator[Store]:
     """One cell of each state, and one label taken back."""
-    with Store.create(tmp_path / "ledger.db") as store:
+    with Store.create(place) as store:
         store.add_task(TaskRow("depth", "depth", 1.0))
         store.add_images(ImageRow(image_id=name, root="photos") for name in "abcde")
         asked = [
@@ -75,7 +75,7 @@ def test_a_damaged_state_is_counted_and_made_anew_from_the_events(
     store: Store, statement: str, wrong: int
 ) -> None:
     before = list(store.cells())
-    change(store.path, statement)
+    change(store.place, statement)
     assert list(store.cells()) != before
     assert store.rebuild() == wrong
     assert list(store.cells()) == before

@@ -1,19 +1,19 @@
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from labelgrid.errors import LedgerError
 from labelgrid.ledger import roster
 from labelgrid.ledger.grid import ImageRow, TaskRow
+from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.store import Store
 from labelgrid.streams import image_key
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.create(tmp_path / "ledger.db") as store:
+def store(place: LedgerPlace) -> Iterator[Store]:
+    with Store.create(place) as store:
         yield store
 
 

@@ -1,17 +1,17 @@
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from labelgrid.errors import LedgerError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
+from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.store import RoundRow, Store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.create(tmp_path / "ledger.db") as store:
+def store(place: LedgerPlace) -> Iterator[Store]:
+    with Store.create(place) as store:
         store.add_task(TaskRow("depth", "depth", 1.0))
         store.add_images([ImageRow(image_id="a", root="photos")])
         yield store

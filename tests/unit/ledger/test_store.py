@@ -9,30 +9,31 @@ import pytest
 
 from labelgrid.errors import LedgerError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
+from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.store import Store
 
 CELLS = [Cell(f"{number:04d}", "depth") for number in range(2000)]
 HEAD = """
 import sys
-from pathlib import Path
 from labelgrid.errors import LedgerError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State
+from labelgrid.ledger.place import read_place
 from labelgrid.ledger.store import Store
-store = Store.open(Path(sys.argv[1]))
+store = Store.open(read_place(sys.argv[1]))
 cells = [Cell(f"{number:04d}", "depth") for number in range(2000)]
 """
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.create(tmp_path / "ledger.db") as store:
+def store(place: LedgerPlace) -> Iterator[Store]:
+    with Store.create(place) as store:
         store.add_task(TaskRow("depth", "depth", 1.0))
         store.add_images(ImageRow(image_id=cell.image_id, root="photos") for cell in CELLS)
         yield store
 
 
 def start(store: Store, script: str, *arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-u", "-c", HEAD + script, str(store.path), *arguments]
+    command = [sys.executable, "-u", "-c", HEAD + script, str(store.place), *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -57,7 +58,7 @@ for cell in cells:
 def test_kill_9_loses_no_move_that_was_acknowledged(store: Store) -> None:
     said = killed(start(store, LABEL_ALL), lines=40)
     store.close()
-    with Store.open(store.path) as again:
+    with Store.open(store.place) as again:
         kept = [row.path for row in again.cells(state=State.LABELLED)]
         assert len(said) >= 40
         assert kept[: len(said)] == said
@@ -160,7 +161,7 @@ def test_a_step_refused_inside_a_transaction_is_undone_alone(store: Store) -> No
 
 
 def test_what_is_not_committed_is_seen_by_nobody_else(store: Store) -> None:
-    with Store.open(store.path) as other, store.transaction():
+    with Store.open(store.place) as other, store.transaction():
         store.put("note", 1)
         assert other.get("note") is None
     assert store.get("note") == 1
@@ -176,7 +177,7 @@ def test_an_iterator_shows_the_ledger_as_it_was_when_it_began(store: Store) -> N
     assert list(store.cells()) == []
 
 
-def test_a_closed_store_leaves_one_file(store: Store) -> None:
-    store.move([Move(cell=CELLS[0], to=State.LABELLED)])
-    store.close()
-    assert [file.name for file in store.path.parent.iterdir()] == ["ledger.db"]
+def test_a_closed_store_leaves_one_file(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "ledger.db") as store:
+        store.add_task(TaskRow("depth", "depth", 1.0))
+    assert [file.name for file in tmp_path.iterdir()] == ["ledger.db"]

@@ -123,7 +123,7 @@ def test_an_error_in_an_undo_takes_all_of_it_back(store: Store) -> None:
 def test_cells_that_are_not_as_the_operation_left_them_stay(store: Store) -> None:
     with store.transaction("import"):
         store.move([a_move(State.LABELLED), Move(cell=B, to=State.LABELLED)])
-    change(store.path, "UPDATE cells SET path = 'other.png' WHERE path = 'a.png'")
+    change(store.place, "UPDATE cells SET path = 'other.png' WHERE path = 'a.png'")
     was = seen(store)
     with pytest.raises(StateError, match="'a:depth' was changed since"):
         undo(store)
@@ -229,7 +229,7 @@ def test_a_note_of_another_program_restores_nothing(store: Store, note: str) -> 
     with store.transaction("query"):
         store.keep(round=1)
         store.close_round(store.open_round(), [a_move(State.REQUESTED)])
-    change(store.path, f"UPDATE notes SET value = '{note}'")
+    change(store.place, f"UPDATE notes SET value = '{note}'")
     was = seen(store)
     with pytest.raises(LedgerError, match=r"which labelgrid does not write|cannot be read"):
         undo(store)

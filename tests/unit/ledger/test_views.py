@@ -9,46 +9,59 @@ from sqlalchemy import Engine, event
 
 from labelgrid.ledger import roster
 from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow
+from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.store import Store, TaskCount
 from tests.databases import rows
 
 COVERS = ["labelgrid.ledger.grid"]
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def fill(store: Store) -> None:
     """Images c, a, b (held out), d (no cell touched).
 
     Tasks depth (2.0 a label) and normals (0.5).
     """
     splits: dict[str, Split] = {"c": "train", "a": "train", "b": "heldout", "d": "train"}
+    store.add_images(
+        ImageRow(image_id=name, root="photos", split=split) for name, split in splits.items()
+    )
+    store.add_task(TaskRow("depth", "depth", 2.0))
+    store.add_task(TaskRow("normals", "normals", 0.5))
+    store.move(
+        [
+            Move(cell=Cell("b", "depth"), to=State.LABELLED, path="b.png", cost=2.0),
+            Move(cell=Cell("c", "normals"), to=State.LABELLED, round=1, cost=0.5),
+            Move(
+                cell=Cell("a", "depth"),
+                to=State.REQUESTED,
+                round=2,
+                request_id="r2-1",
+                cost=2.0,
+            ),
+            Move(
+                cell=Cell("c", "depth"),
+                to=State.REQUESTED,
+                round=2,
+                request_id="r2-2",
+                cost=2.0,
+            ),
+            Move(cell=Cell("c", "depth"), to=State.SKIPPED, cost=0.25),
+        ]
+    )
+
+
+@pytest.fixture
+def store(place: LedgerPlace) -> Iterator[Store]:
+    with Store.create(place) as store:
+        fill(store)
+        yield store
+
+
+@pytest.fixture
+def in_file(tmp_path: Path) -> Iterator[Store]:
+    """The same on SQLite alone, whose plans are read."""
     with Store.create(tmp_path / "ledger.db") as store:
-        store.add_images(
-            ImageRow(image_id=name, root="photos", split=split) for name, split in splits.items()
-        )
-        store.add_task(TaskRow("depth", "depth", 2.0))
-        store.add_task(TaskRow("normals", "normals", 0.5))
-        store.move(
-            [
-                Move(cell=Cell("b", "depth"), to=State.LABELLED, path="b.png", cost=2.0),
-                Move(cell=Cell("c", "normals"), to=State.LABELLED, round=1, cost=0.5),
-                Move(
-                    cell=Cell("a", "depth"),
-                    to=State.REQUESTED,
-                    round=2,
-                    request_id="r2-1",
-                    cost=2.0,
-                ),
-                Move(
-                    cell=Cell("c", "depth"),
-                    to=State.REQUESTED,
-                    round=2,
-                    request_id="r2-2",
-                    cost=2.0,
-                ),
-                Move(cell=Cell("c", "depth"), to=State.SKIPPED, cost=0.25),
-            ]
-        )
+        fill(store)
         yield store
 
 
@@ -239,10 +252,10 @@ def test_the_pool_hash_stays_when_a_pool_image_is_only_read(store: Store) -> Non
 
 @pytest.mark.parametrize("splits", [None, ("train",), ("heldout", "val")])
 def test_images_are_counted_by_an_index_without_reading_their_rows(
-    store: Store, tmp_path: Path, splits: tuple[Split, ...] | None
+    in_file: Store, tmp_path: Path, splits: tuple[Split, ...] | None
 ) -> None:
     asked: list[str] = []
-    with store._database.reading() as connection:
+    with in_file._database.reading() as connection:
         driver = cast("Any", connection.connection).driver_connection
         driver.set_trace_callback(asked.append)  # gets each statement with its values
         roster.count_images(connection, splits)
@@ -280,16 +293,16 @@ def plans(store: Store, read: Callable[[Store], object], table: str) -> list[str
     ids=["spent", "counts", "held out"],
 )
 def test_what_was_spent_is_summed_by_an_index_without_reading_events_also_after_an_undo(
-    store: Store, read: Callable[[Store], object], undone: bool
+    in_file: Store, read: Callable[[Store], object], undone: bool
 ) -> None:
-    with store.transaction("import"):
-        store.move([Move(cell=Cell("d", "depth"), to=State.LABELLED, cost=1.0)])
+    with in_file.transaction("import"):
+        in_file.move([Move(cell=Cell("d", "depth"), to=State.LABELLED, cost=1.0)])
     if undone:
-        last = store.last_operation()
+        last = in_file.last_operation()
         assert last
-        with store.transaction(last.operation.undo_command):
-            store.undo(last.operation)
-    found = plans(store, read, "events")
+        with in_file.transaction(last.operation.undo_command):
+            in_file.undo(last.operation)
+    found = plans(in_file, read, "events")
     assert found
     for plan in found:
         assert "events" not in plan or "COVERING INDEX events_paid" in plan, plan

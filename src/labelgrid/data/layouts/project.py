@@ -9,16 +9,17 @@ from labelgrid.data.cameras import read_cameras
 from labelgrid.data.project_source import ProjectSource, granted_labels
 from labelgrid.errors import ProjectError
 from labelgrid.ledger.grid import Cell, TaskRow
+from labelgrid.ledger.place import project_place
 from labelgrid.ledger.store import Store
 
 ORIGIN = "`labelgrid init` and the labels that you imported"
 LAYOUT = """\
-labelgrid.db    a project's ledger: tasks, images with their splits (train, val, test, heldout),
-                and which cells are labelled; images without a label are left out
+labelgrid.db    a project's ledger, unless labelgrid.toml names a database: tasks, images with
+                their splits (train, val, test, heldout), and which cells are labelled; images
+                without a label are left out
 labels/         its label files
 camera.toml     optional: the cameras
 """
-LEDGER = "labelgrid.db"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ def build(root: Path | str) -> ProjectDataset:
         RecipeError: `camera.toml` is wrong.
     """
     folder = Path(root)
-    with Store.open(folder / LEDGER, read_only=True) as store:
+    with Store.open(project_place(folder), read_only=True) as store:
         labels = granted_labels(store, folder)
         if any(label.path == folder.resolve() for label in labels.values()):
             raise ProjectError(

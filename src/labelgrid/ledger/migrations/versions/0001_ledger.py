@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from labelgrid.ledger.dialect import dialect_of
+from labelgrid.ledger.database import dialect_of
 
 revision = "0001"
 down_revision = None
@@ -45,7 +45,7 @@ def upgrade() -> None:
 def _roster() -> None:
     op.create_table(
         "images",
-        sa.Column("id", ID, primary_key=True),
+        sa.Column("id", ID, primary_key=True, autoincrement=False),
         sa.Column("name", NAME, nullable=False, unique=True),
         number("key", sa.BigInteger),
         text("root"),
@@ -60,7 +60,7 @@ def _roster() -> None:
     op.create_index("images_by_split", "images", ["removed", "split"])
     op.create_table(
         "tasks",
-        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("name", NAME, nullable=False, unique=True),
         text("kind"),
         number("cost", sa.Float),
@@ -69,7 +69,7 @@ def _roster() -> None:
     )
     op.create_table(
         "class_lists",
-        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("names", sa.Text, nullable=False, unique=True),
     )
 
@@ -77,7 +77,7 @@ def _roster() -> None:
 def _operations() -> None:
     op.create_table(
         "operations",
-        sa.Column("id", ID, primary_key=True),
+        sa.Column("id", ID, primary_key=True, autoincrement=False),
         text("command"),
         text("at"),
     )
@@ -87,7 +87,7 @@ def _operations() -> None:
 def _events() -> None:
     op.create_table(
         "events",
-        sa.Column("id", ID, primary_key=True),
+        sa.Column("id", ID, primary_key=True, autoincrement=False),
         sa.Column("operation_id", ID, sa.ForeignKey("operations.id"), nullable=False),
         sa.Column("image_id", ID, sa.ForeignKey("images.id"), nullable=False),
         sa.Column("task_id", sa.Integer, sa.ForeignKey("tasks.id"), nullable=False),

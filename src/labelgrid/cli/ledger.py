@@ -1,0 +1,43 @@
+"""Commands on where a project's ledger is. Loads no torch."""
+
+from typing import Annotated
+
+import typer
+
+from labelgrid.cli import screen
+from labelgrid.cli.grid import AsJson, Folder
+from labelgrid.errors import note_unchanged
+
+ledger = typer.Typer(help="Say where a project's ledger is: copy it.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    ledger.command("copy")(copy)
+    app.add_typer(ledger, name="ledger")
+
+
+@note_unchanged("The project uses the ledger that it used.")
+def copy(
+    folder: Folder,
+    to: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL|labelgrid.db",
+            help="postgresql+psycopg://USER@HOST/DATABASE, or labelgrid.db: back to the file.",
+        ),
+    ],
+    json: AsJson = False,
+) -> None:
+    """Copy the ledger to PostgreSQL or back, compare both, and use the copy from then on.
+
+    Example: [bold]labelgrid ledger copy flat postgresql+psycopg://ann@db.lab/labels[/]
+    """
+    from labelgrid.project.ledger_copy import copy_ledger
+
+    with screen.Bar() as bar:
+        copied = copy_ledger(folder, to, bar)
+    if json:
+        screen.print_json(copied.as_json())
+    else:
+        screen.say(str(copied))

@@ -1,0 +1,186 @@
+"""The ledger in a file: what is SQLite's own."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+from sqlalchemy import URL, Connection, Engine, Insert, Table, event
+from sqlalchemy.dialects import sqlite
+
+from labelgrid.errors import LedgerError
+from labelgrid.ledger import dialect
+from labelgrid.ledger.dialect import FOREIGN, KEY, Meaning
+
+#: How many of SQLite's instructions run between two looks for signals: some hundredths of a second.
+STEPS = 1_000_000
+#: SQLite's name of the error of a statement that a signal has interrupted.
+INTERRUPTED = "SQLITE_INTERRUPT"
+
+_READ_ONLY = (
+    "it cannot be written",
+    "Make its folder and its files writable for you and run again.",
+)
+
+
+def _let_signals_through() -> int:
+    """Run Python for a moment in a long statement, so that Ctrl-C and SIGTERM end it.
+
+    An exception that a signal's handler raises here interrupts the statement.
+    """
+    return 0
+
+
+class SQLite:
+    """SQLite: one file, with its write-ahead log beside it.
+
+    Args:
+        path: the file.
+        read_only: refuse to write.
+    """
+
+    #: Prefix of SQLite's error name -> meaning.
+    FAULTS: ClassVar[Mapping[str, Meaning]] = {
+        "SQLITE_FULL": ("the disk is full", "Free some space and run again."),
+        "SQLITE_READONLY": _READ_ONLY,
+        "SQLITE_CANTOPEN": _READ_ONLY,
+        "SQLITE_PERM": _READ_ONLY,
+        "SQLITE_NOTADB": FOREIGN,
+        "SQLITE_CORRUPT": (
+            "it is damaged",
+            "Restore a copy; `sqlite3 FILE .recover` may save what is readable.",
+        ),
+        "SQLITE_IOERR": (
+            "the disk reports an error",
+            "Check the disk (space, quota, network) and run again.",
+        ),
+    }
+    LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
+    SETTINGS: ClassVar[Sequence[str]] = ("foreign_keys=ON", "synchronous=FULL", "cache_size=-65536")
+    sums_in_order = True
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self.read_only = read_only
+
+    def url(self) -> URL:
+        """As `Dialect.url`: the file's URL."""
+        return URL.create("sqlite", database=str(self.path.absolute()))
+
+    def arguments(self) -> dict[str, Any]:
+        """As `Dialect.arguments`."""
+        return {"timeout": dialect.WAIT_SECONDS}
+
+    def attach(self, engine: Engine) -> None:
+        """As `Dialect.attach`: a writer takes SQLite's write lock at once (BEGIN IMMEDIATE)."""
+
+        def connect(connection: sqlite3.Connection, record: Any) -> None:
+            record.info[KEY] = self
+            connection.isolation_level = (
+                None  # transactions begin in `begin`, not where the driver decides
+            )
+            for setting in self.SETTINGS:
+                connection.execute(f"PRAGMA {setting}")
+            # SQLite's own way of reading only leaves the files of its log behind.
+            if self.read_only:
+                connection.execute("PRAGMA query_only=ON")
+            connection.set_progress_handler(_let_signals_through, STEPS)
+
+        def begin(connection: Connection) -> None:
+            writing = connection.get_execution_options().get("writing", False)
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+        event.listen(engine, "connect", connect)
+        event.listen(engine, "begin", begin)
+
+    def check_new(self) -> None:
+        """As `Dialect.check_new`; an empty file left by a stopped call is used."""
+        if not self.path.parent.is_dir():
+            raise LedgerError(
+                "There is no such folder.",
+                where=str(self.path.parent),
+                next_step="Create it and run again.",
+            )
+
+    def check_there(self) -> None:
+        """As `Dialect.check_there`."""
+        if not self.path.is_file():
+            raise LedgerError(
+                "There is no ledger.",
+                where=str(self.path),
+                next_step="Create one with `labelgrid init`.",
+            )
+
+    def share(self, connection: Connection) -> None:
+        """As `Dialect.share`: a write-ahead log; the setting is stored in the file."""
+        cast("sqlite3.Connection", connection.connection.driver_connection).execute(
+            "PRAGMA journal_mode=WAL"
+        )
+
+    def create(self, connection: Connection) -> None:
+        """As `Dialect.create`: the file is there."""
+
+    def remove(self, connection: Connection) -> None:
+        """As `Dialect.remove`: the file is removed with its folder."""
+
+    def insert_new(self, table: Table) -> Insert:
+        """As `Dialect.insert_new`."""
+        return sqlite.insert(table).on_conflict_do_nothing()
+
+    def append_only(self, table: str) -> Sequence[str]:
+        """As `Dialect.append_only`: triggers."""
+        return [
+            f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, '{table} are only ever added'); END"
+            for change in ("UPDATE", "DELETE")
+        ]
+
+    def objects(
+        self, connection: Connection, tables: Sequence[Table], append_only: Sequence[str]
+    ) -> tuple[Set[tuple[str, str]], Set[tuple[str, str]]]:
+        """As `Dialect.objects`.
+
+        Triggers are compared by their text, which is ours; tables and indexes by their names, as
+        their text depends on the release of SQLAlchemy that made them.
+        """
+        expected: set[tuple[str, str]] = set()
+        for table in tables:
+            expected.add(("table", table.name))
+            expected.update(("index", str(index.name)) for index in table.indexes)
+        for name in append_only:
+            expected.update(("trigger", text) for text in self.append_only(name))
+        found: set[tuple[str, str]] = set()
+        query = "SELECT type, name, sql FROM sqlite_master"
+        for kind, name, text in connection.exec_driver_sql(query):
+            if kind in ("table", "index") and name.startswith("sqlite_"):  # SQLite's own
+                continue
+            if kind == "table" and not str(text).startswith("CREATE TABLE"):
+                kind = "virtual table"
+            found.add((kind, text if kind == "trigger" else name))
+        return found, expected
+
+    def meaning(self, cause: BaseException) -> Meaning | None:
+        """As `Dialect.meaning`, by SQLite's name for the error."""
+        name = getattr(cause, "sqlite_errorname", "")
+        if name.startswith(self.LOCKED):
+            return dialect.locked()
+        for start, meaning in self.FAULTS.items():
+            if name.startswith(start):
+                return meaning
+        return None
+
+    def is_lost(self, cause: BaseException) -> bool:
+        """As `Dialect.is_lost`: a file is not lost."""
+        return False
+
+    def was_interrupted(self, cause: BaseException) -> bool:
+        """As `Dialect.was_interrupted`."""
+        return getattr(cause, "sqlite_errorname", "") == INTERRUPTED
+
+    def transaction_number(self, connection: Connection) -> str:
+        """As `Dialect.transaction_number`: a file's commit has no answer that could be lost."""
+        return ""
+
+    def was_committed(self, connection: Connection, number: str) -> bool | None:
+        """As `Dialect.was_committed`."""
+        return None

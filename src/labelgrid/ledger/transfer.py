@@ -1,0 +1,58 @@
+"""Copies the rows of a ledger to another database, and compares them."""
+
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, insert, select, update
+
+from labelgrid.ledger.database import MOVED, MOVED_TO
+from labelgrid.ledger.roster import BATCH, batches
+from labelgrid.ledger.rounds import put
+from labelgrid.ledger.schema import METADATA, VERSION
+from labelgrid.progress import Progress
+
+#: The tables, those first that others refer to.
+TABLES = METADATA.sorted_tables
+
+
+def count_rows(connection: Connection) -> int:
+    """The number of rows in all tables."""
+    counts = (select(func.count()).select_from(table) for table in TABLES)
+    return sum(connection.scalar(count) or 0 for count in counts)
+
+
+def copy_rows(source: Connection, target: Connection, progress: Progress) -> None:
+    """Copy all rows into empty tables."""
+    for table in TABLES:
+        for batch in batches(_rows(source, table)):
+            named = [dict(zip(table.columns.keys(), row, strict=True)) for row in batch]
+            target.execute(insert(table), named)
+            progress.advance(len(named))
+
+
+def first_difference(source: Connection, target: Connection, progress: Progress) -> str:
+    """The first row of a ledger that is another one, or none, in the other; empty if all are equal.
+
+    Values are equal if their types are, too.
+    """
+    for table in TABLES:
+        pairs = zip_longest(_rows(source, table), _rows(target, table))
+        for number, (first, second) in enumerate(pairs, 1):
+            if repr(first) != repr(second):
+                return f"row {number:,} of {table.name}: {first!r:.80}, there {second!r:.80}"
+            progress.advance()
+    return ""
+
+
+def _rows(connection: Connection, table: Table) -> Iterator[tuple[Any, ...]]:
+    """The rows of a table in the order of their keys."""
+    ordered = select(table).order_by(*table.primary_key.columns)
+    for row in connection.execute(ordered.execution_options(yield_per=BATCH)):
+        yield tuple(row)
+
+
+def close_for_good(connection: Connection, target: str) -> None:
+    """Mark a ledger as copied to another place, so that no process writes to it any longer."""
+    put(connection, MOVED_TO, target)
+    connection.execute(update(VERSION).values(version_num=MOVED))

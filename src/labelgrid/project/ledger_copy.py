@@ -1,0 +1,193 @@
+"""Copies a project's ledger to another database, all or nothing, and uses it there from then on.
+
+Loads no torch.
+"""
+
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from labelgrid.errors import LedgerError
+from labelgrid.files import write_text
+from labelgrid.ledger import transfer
+from labelgrid.ledger.creation import creation, discard
+from labelgrid.ledger.database import (
+    MOVED,
+    UNCHANGED,
+    Database,
+    moved_to,
+    open_database,
+    revision_of,
+)
+from labelgrid.ledger.place import FILE, SETTINGS, LedgerPlace, place_in
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.settings import ledger_url, read_settings, text_with_ledger
+
+#: What SQLite adds to the name of a file that is open, or was when its process was killed.
+LOGS = ("-wal", "-shm")
+#: Said of a ledger that is in use.
+IN_USE = "in use"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerCopy:
+    """A ledger that was copied.
+
+    Args:
+        source: where it was; it can still be read, and is written no longer.
+        target: where it is.
+        rows: how many rows were copied and compared; 0 if an earlier call had done that.
+    """
+
+    source: str
+    target: str
+    rows: int
+
+    def __str__(self) -> str:
+        """What was done, in words."""
+        return (
+            f"Copied {self.rows:,} rows from {self.source} to {self.target}, and compared them.\n"
+            f"The project uses {self.target} now. {self.source} is kept and written no longer."
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return asdict(self)
+
+
+def copy_ledger(folder: Path, to: str, progress: Progress) -> LedgerCopy:
+    """Copy a project's ledger to a database, or back to the project's file.
+
+    Other processes wait with their changes until this is done, and are then refused: they must
+    open the project again.
+
+    Args:
+        folder: the project's.
+        to: a URL, or "labelgrid.db".
+        progress: receives the progress.
+
+    Raises:
+        LedgerError: it is there already, the target holds another ledger, or a database cannot be
+            used. The project is unchanged, and uses the ledger that it used.
+    """
+    url = "" if to == FILE else ledger_url(to, folder)
+    settings = read_settings(folder / SETTINGS)
+    source = place_in(folder, settings.ledger)
+    target = place_in(folder, url)
+    if _name(source) == _name(target):
+        raise LedgerError(
+            "The project's ledger is there already.",
+            where=_name(target),
+            next_step="Name another place.",
+            unchanged=UNCHANGED,
+        )
+    rows = 0
+    if _use(source) != _name(target):
+        with ProjectFolder.open(folder) as project, project.lock():
+            rows = _copy(source, target, progress)
+    text = (folder / SETTINGS).read_text(encoding="utf-8")
+    write_text(folder / SETTINGS, text_with_ledger(text, url))
+    return LedgerCopy(source=_name(source), target=_name(target), rows=rows)
+
+
+def _name(place: LedgerPlace) -> str:
+    """A place in the project, whose folder may be another one later."""
+    return place.name if isinstance(place, Path) else str(place)
+
+
+def _use(place: LedgerPlace) -> str:
+    """What a ledger is used for: `IN_USE`, or where it was copied to; empty: there is none."""
+    if isinstance(place, Path) and not place.is_file():
+        return ""
+    with closing(Database(place)) as base, base.reading() as connection:
+        revision = revision_of(connection)
+        if revision == MOVED:
+            return moved_to(connection)
+        return IN_USE if revision else ""
+
+
+def _copy(source: LedgerPlace, target: LedgerPlace, progress: Progress) -> int:
+    """Copy the rows, compare them, and close the source for good; returns their number."""
+    with closing(open_database(source)) as old, old.writing() as written:
+        rows = transfer.count_rows(written)
+        use = _use(target)
+        if use == IN_USE:  # of an earlier call, perhaps, that was stopped
+            _check_equal(written, target, progress, rows)
+        elif use in ("", _name(source)):
+            _make(written, target, progress, rows)
+        else:
+            raise _other_ledger_error(target)
+        transfer.close_for_good(written, _name(target))
+    return rows
+
+
+def _check_equal(written: Connection, target: LedgerPlace, progress: Progress, rows: int) -> None:
+    """Check that a target that is there holds the same.
+
+    Raises:
+        LedgerError: it does not.
+    """
+    progress.start("Comparing the ledgers", rows, "rows")
+    with closing(open_database(target)) as new, new.reading() as there:
+        if transfer.first_difference(written, there, progress):
+            raise _other_ledger_error(target)
+
+
+def _other_ledger_error(target: LedgerPlace) -> LedgerError:
+    return LedgerError(
+        "There is another ledger already.",
+        where=str(target),
+        next_step="Name another schema by ?schema=NAME, or remove what is there.",
+        unchanged=UNCHANGED,
+    )
+
+
+def _make(written: Connection, target: LedgerPlace, progress: Progress, rows: int) -> None:
+    """Make the copy; an old one, from which this ledger was once copied, makes room."""
+    if isinstance(target, Path):
+        _check_closed(target)
+        building = target.with_name(f"{target.name}.partial")
+        for name in ("", *LOGS):
+            building.with_name(f"{building.name}{name}").unlink(missing_ok=True)
+        _fill(written, building, progress, rows)
+        building.replace(target)
+        return
+    if _use(target):
+        discard(target)
+    _fill(written, target, progress, rows)
+
+
+def _check_closed(target: Path) -> None:
+    """Check that no process has an old file open, whose log would be taken for the new one's."""
+    for name in LOGS:
+        if target.with_name(f"{target.name}{name}").exists():
+            raise LedgerError(
+                "Another process has the old ledger open.",
+                where=str(target),
+                next_step="Stop it (`serve`, say), or remove the old file and its log.",
+                unchanged=UNCHANGED,
+            )
+
+
+def _fill(written: Connection, target: LedgerPlace, progress: Progress, rows: int) -> None:
+    """Create a ledger with the rows of another one, or on any error nothing.
+
+    Raises:
+        LedgerError: the copy is not equal.
+    """
+    with closing(Database(target)) as new, creation(new), new.reading() as copied:
+        progress.start("Copying the ledger", rows, "rows")
+        transfer.copy_rows(written, copied, progress)
+        progress.start("Comparing the copy", rows, "rows")
+        difference = transfer.first_difference(written, copied, progress)
+        if difference:
+            raise LedgerError(
+                f"The copy is not equal to the ledger ({difference}).",
+                where=str(target),
+                next_step="Keep the ledger where it is, and report this.",
+                unchanged=UNCHANGED,
+            )
