@@ -124,12 +124,12 @@ class Database:
         ):
             yield connection
 
-    def again(self, act: Callable[[], T], seconds: float = AGAIN_SECONDS) -> T:
+    def again(self, act: Callable[[], T], seconds: float | None = None) -> T:
         """Do what changes nothing, and do it again while the connection is lost, for some seconds.
 
         Inside `writing`, once: its transaction is lost with the connection.
         """
-        end = time.monotonic() + seconds
+        end = time.monotonic() + (AGAIN_SECONDS if seconds is None else seconds)
         while True:
             try:
                 return act()
