@@ -16,7 +16,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from tests.torture import hostile, kills, memory, pool, together
+from tests.torture import connections, hostile, kills, memory, pool, together
 from tests.torture.bombs import Bombs
 from tests.torture.counting import Row, table
 from tests.torture.mutated import Mutated
@@ -82,6 +82,7 @@ def processes(
         lambda: together.at_once(stages, folder, max(1, int(TOGETHER * scale)), seed),
         lambda: together.inits(stages, folder, max(1, int(TOGETHER * scale))),
         lambda: together.small_disks(stages, folder, max(7, int(DISKS * scale)), seed),
+        lambda: connections.killed_connections(8, 200, kills=max(50, int(50 * scale)), seed=seed),
         *(
             partial(
                 kills.kills, stages, folder, name, max(1, int(SLOW.get(name, KILLS) * scale)), seed

@@ -24,7 +24,7 @@ def image_id(writer: int, number: int) -> str:
     return f"{writer:02d}/{number:05d}.png"
 
 
-def killed_connections(writers: int, moves: int, kills: int, seed: int) -> Row:
+def killed_connections(writers: int, moves: int, *, kills: int, seed: int) -> Row:
     """Let writers make their moves while connections are killed; a trial is a move."""
     row = Row(f"{kills} killed connections of {writers} writers to PostgreSQL")
     if postgres.programs() is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import LabelError
-from tests.torture import kills, pool, together
+from tests.torture import connections, kills, pool, together
 from tests.torture.__main__ import END, START, files, projects
 from tests.torture.counting import Row, table
 from tests.torture.projects import STEPS, Stages, make_stages
@@ -51,6 +51,14 @@ def test_disks_that_are_almost_full(stages: Stages, tmp_path: Path) -> None:
     in_order(row)
     if row.not_run:
         pytest.skip(row.not_run)
+
+
+def test_killed_connections() -> None:
+    row = connections.killed_connections(3, 24, kills=8, seed=1)
+    if row.not_run:
+        pytest.skip(row.not_run)
+    in_order(row)
+    assert row.trials == 3 * (24 + 3)
 
 
 @pytest.mark.parametrize("name", KILLED)

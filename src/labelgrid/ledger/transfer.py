@@ -1,6 +1,7 @@
 """Copies the rows of a ledger to another database, and compares them."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from itertools import zip_longest
 from typing import Any
 
@@ -37,19 +38,20 @@ def first_difference(source: Connection, target: Connection, progress: Progress)
     Values are equal if their types are, too.
     """
     for table in TABLES:
-        pairs = zip_longest(_rows(source, table), _rows(target, table))
-        for number, (first, second) in enumerate(pairs, 1):
-            if repr(first) != repr(second):
-                return f"row {number:,} of {table.name}: {first!r:.80}, there {second!r:.80}"
-            progress.advance()
+        with closing(_rows(source, table)) as rows, closing(_rows(target, table)) as others:
+            for number, (row, other) in enumerate(zip_longest(rows, others), 1):
+                if repr(row) != repr(other):
+                    return f"row {number:,} of {table.name}: {row!r:.80}, there {other!r:.80}"
+                progress.advance()
     return ""
 
 
-def _rows(connection: Connection, table: Table) -> Iterator[tuple[Any, ...]]:
+def _rows(connection: Connection, table: Table) -> Generator[tuple[Any, ...], None, None]:
     """The rows of a table in the order of their keys."""
     ordered = select(table).order_by(*table.primary_key.columns)
-    for row in connection.execute(ordered.execution_options(yield_per=BATCH)):
-        yield tuple(row)
+    with connection.execute(ordered.execution_options(yield_per=BATCH)) as result:
+        for row in result:
+            yield tuple(row)
 
 
 def close_for_good(connection: Connection, target: str) -> None:
