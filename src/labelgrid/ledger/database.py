@@ -552,6 +552,8 @@ def check_row(row: Iterable[Any]) -> None:
                 raise _value_error(value, "is too large")
         elif kind is float and not math.isfinite(value):
             raise _value_error(value, "is not finite")
+        elif kind is list:  # the values of a column of several rows
+            check_row(value)
 
 
 def is_unicode(text: str) -> bool:

@@ -1,9 +1,9 @@
 """Says what each kind of database does its own way: locking, durability and error codes."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Protocol
 
-from sqlalchemy import URL, Connection, Engine, Insert, Table
+from sqlalchemy import URL, Connection, Engine, Table
 
 #: How long a process waits for another one's write transaction.
 WAIT_SECONDS = 60
@@ -64,8 +64,22 @@ class Dialect(Protocol):
     def remove(self, connection: Connection) -> None:
         """Remove a ledger's tables, and what was made beside them."""
 
-    def insert_new(self, table: Table) -> Insert:
-        """An INSERT that skips rows with existing keys; its row count is the number of new rows."""
+    def insert(
+        self,
+        connection: Connection,
+        table: Table,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        known: bool = False,
+    ) -> int:
+        """Insert rows, all with the same columns, and return the number of new ones.
+
+        Args:
+            connection: a write transaction.
+            table: where they belong.
+            rows: at least one; values of JSON columns are not possible.
+            known: skip rows with existing keys, which are an error otherwise.
+        """
 
     def append_only(self, table: str) -> Sequence[str]:
         """The statements that make a table's rows impossible to change or delete."""

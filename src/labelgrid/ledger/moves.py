@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, insert, select
+from sqlalchemy import Connection, and_, bindparam, delete, select
 
 from labelgrid.errors import LedgerError, StateError
 from labelgrid.ledger import class_lists, operations, roster
@@ -15,6 +15,7 @@ from labelgrid.ledger.database import (
     check_optional,
     check_small,
     check_values,
+    dialect_of,
     foreign_value_errors,
     next_id,
 )
@@ -135,7 +136,7 @@ def move(connection: Connection, moves: Sequence[Move]) -> None:
     numbers = count(next_id(connection, EVENTS))
     for batch in roster.batches(_events(working, moves, operation_id)):
         rows = [{"id": number, **event} for event, number in zip(batch, numbers, strict=False)]
-        connection.execute(insert(EVENTS), rows)
+        dialect_of(connection).insert(connection, EVENTS, rows)
     _write(connection, working, before)
 
 
@@ -279,7 +280,7 @@ def _write(connection: Connection, working: _Working, before: dict[Cell, CellRow
     for keys in roster.batches(old):
         connection.execute(delete(CELLS).where(same_cell), keys)
     for rows in roster.batches(new):
-        connection.execute(insert(CELLS), rows)
+        dialect_of(connection).insert(connection, CELLS, rows)
 
 
 #: The columns of a cell that its row has under the same names.

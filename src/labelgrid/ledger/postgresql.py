@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, ClassVar, cast
 
-from sqlalchemy import URL, Connection, Engine, Insert, Table, event
+from sqlalchemy import URL, Column, Connection, Engine, Table, event
 from sqlalchemy.dialects import postgresql
 
 from labelgrid.errors import LedgerError
@@ -44,6 +44,7 @@ _KINDS = {
     "f": "foreign table",
     "c": "type",
 }
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 _HERE = "(SELECT oid FROM pg_namespace WHERE nspname = current_schema())"
 _RELATIONS = (
     "SELECT relkind::text, relname::text, relrowsecurity, relhasrules FROM pg_class "
@@ -216,10 +217,25 @@ class PostgreSQL:
         VERSION.drop(connection)
         connection.exec_driver_sql(f"DROP FUNCTION {ONLY_ADDED}")
 
-    def insert_new(self, table: Table) -> Insert:
-        """As `Dialect.insert_new`."""
-        insert = postgresql.insert(table).on_conflict_do_nothing()
-        return insert.execution_options(preserve_rowcount=True)
+    def insert(
+        self,
+        connection: Connection,
+        table: Table,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        known: bool = False,
+    ) -> int:
+        """As `Dialect.insert`: one array a column, twice as fast as a row each."""
+        columns = [table.columns[name] for name in rows[0]]
+        names = ", ".join(map(connection.dialect.identifier_preparer.format_column, columns))
+        arrays = ", ".join(f"%({column.name})s::{_type_name(column)}[]" for column in columns)
+        skipping = " ON CONFLICT DO NOTHING" if known else ""
+        result = connection.exec_driver_sql(
+            f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}){skipping}",
+            {column.name: [row[column.name] for row in rows] for column in columns},
+            execution_options={"preserve_rowcount": True},
+        )
+        return result.rowcount
 
     def append_only(self, table: str) -> Sequence[str]:
         """As `Dialect.append_only`: a trigger, whose function all tables share."""
@@ -298,6 +314,11 @@ class PostgreSQL:
         query = f"SELECT pg_xact_status('{int(number)}'::xid8)"
         status = connection.exec_driver_sql(query).scalar()
         return {"committed": True, "aborted": False}.get(str(status))
+
+
+def _type_name(column: Column[Any]) -> str:
+    """The name of a column's type, without its collation."""
+    return column.type.compile(_DIALECT).partition(" COLLATE")[0]
 
 
 def _index_names(table: Table) -> Iterator[Any]:

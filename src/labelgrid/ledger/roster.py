@@ -42,12 +42,12 @@ def batches(rows: Iterable[T]) -> Iterator[list[T]]:
 
 def add_images(connection: Connection, images: Iterable[ImageRow]) -> int:
     """Add new images and return their number; see `Store.add_images`."""
-    statement = dialect_of(connection).insert_new(IMAGES)
+    dialect = dialect_of(connection)
     added = 0
     for batch in batches(images):
         first = next_id(connection, IMAGES)
         rows = [{"id": number, **_values(row)} for number, row in enumerate(batch, first)]
-        new = connection.execute(statement, rows).rowcount
+        new = dialect.insert(connection, IMAGES, rows, known=True)
         if new < len(batch):
             _refuse_duplicate_ids(connection, batch)
         added += new

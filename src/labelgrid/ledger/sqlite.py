@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from sqlalchemy import URL, Connection, Engine, Insert, Table, event
+from sqlalchemy import URL, Connection, Engine, Table, event
 from sqlalchemy.dialects import sqlite
 
 from labelgrid.errors import LedgerError
@@ -123,9 +123,19 @@ class SQLite:
     def remove(self, connection: Connection) -> None:
         """As `Dialect.remove`: the file is removed with its folder."""
 
-    def insert_new(self, table: Table) -> Insert:
-        """As `Dialect.insert_new`."""
-        return sqlite.insert(table).on_conflict_do_nothing()
+    def insert(
+        self,
+        connection: Connection,
+        table: Table,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        known: bool = False,
+    ) -> int:
+        """As `Dialect.insert`."""
+        statement = sqlite.insert(table)
+        return connection.execute(
+            statement.on_conflict_do_nothing() if known else statement, rows
+        ).rowcount
 
     def append_only(self, table: str) -> Sequence[str]:
         """As `Dialect.append_only`: triggers."""

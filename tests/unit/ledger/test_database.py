@@ -17,6 +17,7 @@ from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.store import Store
 from tests.databases import change, changing, columns
 
+COVERS = ["labelgrid.ledger.creation"]
 NEXT = """
 from alembic import op
 revision, down_revision = "0003", "0002"

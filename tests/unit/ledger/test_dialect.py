@@ -12,7 +12,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.elements import ClauseElement, TextClause
 
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
-from labelgrid.ledger.schema import IMAGES, METADATA
+from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, METADATA
 from labelgrid.ledger.sqlite import SQLite
 from labelgrid.ledger.store import Store
 
@@ -70,7 +70,7 @@ def test_every_statement_of_the_ledger_is_one_that_postgresql_has(
         if isinstance(
             statement, Insert
         ):  # the dialect's: the one that another database has its own of
-            assert str(statement) == str(SQLite(Path()).insert_new(IMAGES))
+            assert statement.table in (IMAGES, EVENTS, CELLS)
         else:
             assert statement.compile(dialect=POSTGRESQL)
 
@@ -122,7 +122,7 @@ def test_another_dialect_is_used_for_all_that_databases_do_their_own_way(tmp_pat
         roster.add_images(connection, [ImageRow(image_id="a.png", root="photos")])
         assert moves.find(connection, []) == {}
     base.close()
-    assert {"url", "arguments", "attach", "share", "insert_new", "append_only"} <= set(dialect.used)
+    assert {"url", "arguments", "attach", "share", "insert", "append_only"} <= set(dialect.used)
 
 
 def test_an_error_without_a_known_name_has_no_meaning() -> None:
