@@ -47,7 +47,7 @@ def creation(base: Database, command: str = "") -> Iterator[None]:
         _refuse_tables(base)  # again: another process may have created it meanwhile
         database.migrate(connection)
         yield
-    base.revision = database.REVISION
+    base.keep_revision()
 
 
 def discard(place: LedgerPlace) -> None:

@@ -95,8 +95,7 @@ class Database:
     def __init__(self, place: LedgerPlace, dialect: Dialect | None = None) -> None:
         self.place = place
         self.dialect = dialect or dialect_at(place)
-        #: What the ledger's revision must be when a writer begins; None: any.
-        self.revision: str | None = None
+        self._revision: str | None = None  # what a writer must find; None: any
         self._engine = create_engine(
             self.dialect.url(),
             connect_args=self.dialect.arguments(),
@@ -168,7 +167,7 @@ class Database:
             return
         begin = partial(self._begin, command, creating=creating)
         with self._translated_errors(), closing(self.again(begin)) as connection:
-            if self.revision:
+            if self._revision:
                 self._check_revision(connection)
             number = self.dialect.transaction_number(connection)
             self._local.connection = connection
@@ -183,6 +182,10 @@ class Database:
             finally:
                 self._local.connection = None
             self._commit(transaction, number, creating=creating)
+
+    def keep_revision(self) -> None:
+        """From now on, refuse to write a ledger that is not of this program's revision."""
+        self._revision = REVISION
 
     def share(self) -> None:
         """Allow readers and one writer to work at the same time."""
@@ -212,7 +215,7 @@ class Database:
 
     def _check_revision(self, connection: Connection) -> None:
         """Refuse to write a ledger that another process has migrated, or copied, meanwhile."""
-        if revision_of(connection) != self.revision:
+        if revision_of(connection) != self._revision:
             _is_current(connection, self.place)
             raise LedgerError(
                 "Another labelgrid has changed the ledger's tables meanwhile.",
@@ -350,7 +353,7 @@ def open_database(place: LedgerPlace, *, read_only: bool = False) -> Database:
     except BaseException:
         database.close()
         raise
-    database.revision = REVISION
+    database.keep_revision()
     return database
 
 

@@ -44,7 +44,7 @@ _KINDS = {
     "f": "foreign table",
     "c": "type",
 }
-_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+_DIALECT = postgresql.dialect()
 _HERE = "(SELECT oid FROM pg_namespace WHERE nspname = current_schema())"
 _RELATIONS = (
     "SELECT relkind::text, relname::text, relrowsecurity, relhasrules FROM pg_class "
@@ -227,12 +227,16 @@ class PostgreSQL:
     ) -> int:
         """As `Dialect.insert`: one array a column, twice as fast as a row each."""
         columns = [table.columns[name] for name in rows[0]]
+        values: dict[str, list[Any]] = {column.name: [] for column in columns}
+        for row in rows:
+            for name, value in row.items():
+                values[name].append(value)
         names = ", ".join(map(connection.dialect.identifier_preparer.format_column, columns))
         arrays = ", ".join(f"%({column.name})s::{_type_name(column)}[]" for column in columns)
         skipping = " ON CONFLICT DO NOTHING" if known else ""
         result = connection.exec_driver_sql(
             f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}){skipping}",
-            {column.name: [row[column.name] for row in rows] for column in columns},
+            values,
             execution_options={"preserve_rowcount": True},
         )
         return result.rowcount
