@@ -14,6 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from labelgrid.errors import LedgerError
 from labelgrid.ledger.grid import LEGAL, Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.store import CellRow, Store
+from tests import postgres
 
 TASKS = {"depth": 2.0, "normals": 0.5}
 NAMES = st.sampled_from(["b.png", "a/b.png", "a.png", "ä.png"])
@@ -52,12 +53,16 @@ class Ledger(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
-        shutil.copy(self.template / "ledger.db", self.folder)
-        self.store = Store.open(self.folder / "ledger.db")
+        self.store = self.empty_store()
         self.split: dict[str, str] = {}
         self.rows: dict[Cell, CellRow] = {}
         self.events: list[tuple[State, Move]] = []
         self.done: list[tuple[dict[Cell, CellRow], list[tuple[State, Move]]]] = []
+
+    def empty_store(self) -> Store:
+        """A ledger with the tasks, and without images."""
+        shutil.copy(self.template / "ledger.db", self.folder)
+        return Store.open(self.folder / "ledger.db")
 
     def teardown(self) -> None:
         self.store.close()
@@ -195,11 +200,24 @@ class Ledger(RuleBasedStateMachine):
         assert self.store.rebuild() == 0
 
 
+class LedgerOnServer(Ledger):
+    """The same in PostgreSQL."""
+
+    def empty_store(self) -> Store:
+        store = Store.create(postgres.server().place())
+        add_tasks(store)
+        return store
+
+
+def add_tasks(store: Store) -> None:
+    for name, cost in TASKS.items():
+        store.add_task(TaskRow(name, name, cost))
+
+
 def setup_module() -> None:
     Ledger.template = Path(tempfile.mkdtemp())
     with Store.create(Ledger.template / "ledger.db") as store:
-        for name, cost in TASKS.items():
-            store.add_task(TaskRow(name, name, cost))
+        add_tasks(store)
 
 
 def teardown_module() -> None:
@@ -215,3 +233,5 @@ TestLedger.settings = settings(
     derandomize=True,
     phases=[Phase.generate],
 )
+TestLedgerOnServer = LedgerOnServer.TestCase
+TestLedgerOnServer.settings = settings(TestLedger.settings, max_examples=4)

@@ -5,7 +5,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
@@ -155,6 +154,8 @@ def _sums(
         summed = keys.add_columns(func.count(), func.sum(amount)).group_by(*columns)
         found = connection.execute(summed)
         return {tuple(key): (rows, total) for *key, rows, total in found}
+    from fractions import Fraction  # the commands on a file need none of it
+
     counted = keys.add_columns(amount, func.count()).group_by(*columns, amount)
     numbers: dict[tuple[int, ...], int] = defaultdict(int)
     totals: dict[tuple[int, ...], Fraction] = defaultdict(Fraction)

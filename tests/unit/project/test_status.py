@@ -180,7 +180,7 @@ def test_commands_that_only_show_load_no_library_that_they_do_not_need(
 ) -> None:
     with make_project(tmp_path / "flat", data) as project:
         folder = project.folder
-    status = SLOW | {"numpy", "sqlalchemy.dialects.postgresql"}
+    status = SLOW | {"numpy", "psycopg", "sqlalchemy.dialects.postgresql"}
     listing = status | {"sqlalchemy"}
     help_ = listing | {"pydantic"}
     assert not help_ & loaded_by("--help")
