@@ -512,12 +512,15 @@ def as_json(value: Any) -> str:
     """A value as the ledger holds it: JSON, with its keys in order.
 
     Raises:
-        LedgerError: a number in it is not finite, or it is no JSON value.
+        LedgerError: a number in it is not finite, a text is not Unicode, or it is no JSON value.
     """
     try:
-        return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
         raise _value_error(value, "is no JSON, which has finite numbers alone") from error
+    if not is_unicode(text):
+        raise _text_error(text)
+    return text
 
 
 def check_parameters(

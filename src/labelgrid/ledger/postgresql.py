@@ -83,6 +83,7 @@ class PostgreSQL:
     FAULTS: ClassVar[Mapping[str, Meaning]] = {
         "08": _LOST,
         "57P": _LOST,
+        "25P03": _LOST,
         "25006": ("it cannot be written", "Connect to a server that can be written."),
         "28": _LOGIN,
         "3D000": _NO_DATABASE,
@@ -300,7 +301,7 @@ class PostgreSQL:
             return False
         code = cause.sqlstate or ""
         if code:
-            return code.startswith(("08", "57P"))
+            return code.startswith(("08", "25P03", "57P"))
         said = str(cause)
         return "does not exist" not in said and not any(words in said for words in self.SAID)
 

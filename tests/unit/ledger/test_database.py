@@ -4,6 +4,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from sqlalchemy import Engine, event, inspect
 from labelgrid.errors import LedgerError
 from labelgrid.ledger import database, dialect
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
+from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.store import Store
 from tests.databases import change, changing, columns
 
 COVERS = ["labelgrid.ledger.creation"]
+CELL = Cell("a.png", "depth")
 NEXT = """
 from alembic import op
 revision, down_revision = "0003", "0002"
@@ -360,3 +363,54 @@ def test_a_ledger_that_another_process_migrated_meanwhile_is_not_written(
         monkeypatch.undo()
         assert "made by a newer labelgrid" in refused(store.put, "note", 1)
         assert store.get("note") is None
+
+
+WRONG: dict[str, Callable[[Store], object]] = {
+    "a NUL in a name": lambda s: s.add_images([ImageRow(image_id="a\0", root="photos")]),
+    "a NUL in a root": lambda s: s.add_images([ImageRow(image_id="b", root="pho\0tos")]),
+    "a NUL that is looked for": lambda s: s.image("a\0"),
+    "a NUL in a filter": lambda s: s.image_page(ImageFilter(name="a\0")),
+    "a surrogate in a root": lambda s: s.add_images([ImageRow(image_id="b", root="caf\udce9")]),
+    "a surrogate in a note": lambda s: s.put("note", {"a": "caf\udce9"}),
+    "a surrogate in a task": lambda s: s.add_task(TaskRow("caf\udce9", "depth", 1.0)),
+    "a large side": lambda s: s.add_images([ImageRow(image_id="b", root="x", height=2**31)]),
+    "a large round": lambda s: s.move([Move(cell=CELL, to=State.LABELLED, round=2**31)]),
+    "a larger round": lambda s: list(s.cells(round=2**63)),
+    "NaN in a note": lambda s: s.put("note", [float("nan")]),
+    "NaN in a round": lambda s: s.update_round(replace(s.open_round(), budget=float("inf"))),
+    "a NUL in a reason": lambda s: s.move([Move(cell=CELL, to=State.LABELLED, why="\0")]),
+    "a NUL in an annotator": lambda s: s.move([Move(cell=CELL, to=State.LABELLED, annotator="\0")]),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_values_that_not_every_database_holds_are_refused_alike(
+    made: LedgerPlace, what: str
+) -> None:
+    with Store.open(made) as store:
+        before = everything(made)
+        with pytest.raises(LedgerError) as caught, store.transaction():
+            WRONG[what](store)
+        assert "cannot be in the ledger" in str(caught.value)
+        assert everything(made) == before
+
+
+@pytest.mark.parametrize("value", ["é\U0001f600", "a\0b", 2**53, -1.5e300, {"ä": [None, True, ""]}])
+def test_notes_come_back_as_they_were_put(made: LedgerPlace, value: object) -> None:
+    with Store.open(made) as store:
+        store.put("note ü", value)
+        assert store.get("note ü") == value
+
+
+def test_names_are_ordered_and_compared_by_code_point(made: LedgerPlace) -> None:
+    names = ["ä", "Z", "a", "B", "_", "z", "A10", "A9"]
+    with Store.open(made) as store:
+        for name in names:
+            store.add_task(TaskRow(name, "depth", 1.0))
+        store.add_images(ImageRow(image_id=name, root="photos") for name in names)
+        assert [row.image_id for row in store.images()] == sorted([*names, "a.png"])
+        found = store.image_page(ImageFilter(name="A")).images
+        assert [image.image_id for image in found] == ["A10", "A9", "a", "a.png"]
+        assert store.image_page(ImageFilter(name="Ä")).total == 0
+        before, after = store.neighbours(ImageFilter(), "a")
+        assert (before, after) == ("_", "a.png")
