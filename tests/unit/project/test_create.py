@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 
 from labelgrid.annotate.answers import Fault
-from labelgrid.errors import ImageError, ProjectError
+from labelgrid.errors import ImageError, LedgerError, ProjectError
 from labelgrid.images.reading import check_image
 from labelgrid.ledger.grid import Cell, ImageRow, State
+from labelgrid.ledger.place import database_url
+from labelgrid.ledger.store import Store
 from labelgrid.progress import Silent
 from labelgrid.project import create, image_files
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings
+from tests import postgres
 from tests.campaigns import DEPTH, NORMALS, Make, held, states
 from tests.support import Made
 
@@ -341,3 +344,35 @@ def test_settings_that_cannot_be_read_back_make_nothing(photos: Made, tmp_path: 
             tmp_path / "flat", [photos.images], tasks=[DEPTH], settings=settings, progress=Silent()
         )
     assert not (tmp_path / "flat").exists() and not list(tmp_path.glob(".*"))
+
+
+def test_a_ledger_in_a_database_is_there_if_and_only_if_the_project_is(
+    photos: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = str(postgres.server().place())
+
+    def make(folder: Path) -> ProjectFolder:
+        settings = Settings(ledger=url)
+        return create.create(
+            folder, [photos.images], tasks=[DEPTH], settings=settings, progress=Silent(), holdout=1
+        )
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for step in ("take_cameras", "_move_into_place"):  # before and after the ledger is saved
+        monkeypatch.setattr(create, step, fail)
+        with pytest.raises(ProjectError, match="cannot be created"):
+            make(tmp_path / "flat")
+        monkeypatch.undo()
+        assert list(tmp_path.glob("*flat*")) == []
+        with pytest.raises(LedgerError, match="not a labelgrid database"):
+            Store.open(database_url(url))
+    with make(tmp_path / "flat") as project:
+        assert str(project.store.place) == url
+        assert len(held(project)) == 1
+    with pytest.raises(LedgerError, match="A database exists already"):
+        make(tmp_path / "other")
+    with ProjectFolder.open(tmp_path / "flat") as project:
+        assert len(held(project)) == 1
+    assert not (tmp_path / "other").exists()
