@@ -28,6 +28,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/evidence.md"
 START, END = "<!-- table: ./dev torture --write -->\n", "<!-- end -->"
 #: The trials of each class at scale 1.
 MUTATED, FILES, SETTINGS, KILLS, TOGETHER, DISKS = 12_000, 600, 200, 14, 4, 35
+#: The campaigns whose connections are killed.
+COMMANDS = 5
 COUNTS = {
     hostile.Recipes: FILES,
     hostile.Checkpoints: FILES,
@@ -83,6 +85,7 @@ def processes(
         lambda: together.inits(stages, folder, max(1, int(TOGETHER * scale))),
         lambda: together.small_disks(stages, folder, max(7, int(DISKS * scale)), seed),
         lambda: connections.killed_connections(8, 200, kills=max(50, int(50 * scale)), seed=seed),
+        lambda: connections.killed_commands(folder, max(2, int(COMMANDS * scale)), seed=seed),
         *(
             partial(
                 kills.kills, stages, folder, name, max(1, int(SLOW.get(name, KILLS) * scale)), seed

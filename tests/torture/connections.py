@@ -4,15 +4,23 @@ Each writer labels cells of its own, one by one, and takes every eighth label ba
 says that nothing was changed. In the end the events must be exactly the moves that were acknowledged, once each.
 """
 
+import json
 import random
+import shutil
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from labelgrid.ledger.grid import ImageRow, State, TaskRow
 from labelgrid.ledger.store import Store
 from tests import postgres
+from tests.e2e.commands import typed
+from tests.support import Made, make_dataset
 from tests.torture.counting import Row
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,6 +126,102 @@ def write(place: str, writer: int, moves: int) -> None:
                     else:
                         break
                 print(f"{cell.image_id}={to.name}", flush=True)
+
+
+#: Commands on a project in PostgreSQL, in their order.
+COMMANDS = (
+    "init FLAT --images IMAGES --task depth --task normals --holdout 1 --ledger URL",
+    "status FLAT",
+    "query FLAT --budget 3 --no-prelabels --strategy random_cells",
+    "export FLAT --out OUT",
+    "cancel FLAT --round 1",
+    "import FLAT LABELS",
+    "undo FLAT",
+    "report FLAT --out OUT.html",
+)
+
+
+def killed_commands(folder: Path, count: int, *, seed: int) -> Row:
+    """Run commands while connections are killed; one that is refused must do the same when it is run again."""
+    row = Row("commands whose connections to PostgreSQL are killed")
+    if postgres.programs() is None:
+        row.not_run = postgres.ABSENT
+        return row
+    made = make_dataset(folder / "made", n=4, tasks=("depth", "normals"))
+    with postgres.running("-c", "fsync=off") as server:
+        expected = _campaign(row, server, folder, words=_words(server, folder, made), draw=None)
+        for number in range(count):
+            draw = random.Random(f"commands {seed} {number}")
+            words = _words(server, folder, made)
+            found = _campaign(row, server, folder, words=words, draw=draw)
+            if found != expected:
+                row.count("wrong", f"trial {number}: {found} in place of {expected}")
+    return row
+
+
+def _words(server: postgres.PostgresServer, folder: Path, made: Made) -> list[list[str]]:
+    """The commands on a new project."""
+    places = {
+        "FLAT": folder / "flat",
+        "IMAGES": made.images,
+        "LABELS": made.labels,
+        "OUT": folder / "out",
+        "URL": server.place(),
+    }
+    lines = []
+    for line in COMMANDS:
+        for name, place in places.items():
+            line = line.replace(name, str(place))
+        lines.append(line.split())
+    return lines
+
+
+def _campaign(
+    row: Row,
+    server: postgres.PostgresServer,
+    folder: Path,
+    *,
+    words: list[list[str]],
+    draw: random.Random | None,
+) -> Any:
+    """Run the commands, each again if it was refused; returns what the ledger says in the end."""
+    for line in words:
+        with _killing(server, draw):
+            end = typed(*line)
+        row.count("refused" if end.code else "right", end.err)
+        if end.code:
+            again = typed(*line)
+            if again.code:
+                row.count("lost", f"{line}: {end.err} then {again.err}")
+    flat = words[0][1]
+    found = [json.loads(typed(what, flat, "--json").out) for what in ("cells", "log")]
+    for operation in found[1]:
+        del operation["at"]
+    shutil.rmtree(flat)
+    shutil.rmtree(folder / "out", ignore_errors=True)
+    return found
+
+
+@contextmanager
+def _killing(server: postgres.PostgresServer, draw: random.Random | None) -> Iterator[None]:
+    """Kill connections at random moments, some tens of milliseconds apart, or none."""
+    over = threading.Event()
+
+    def kill() -> None:
+        assert draw is not None
+        with server.connect() as connection:
+            while not over.wait(draw.uniform(0, 0.15)):
+                connection.execute(f"SELECT pg_terminate_backend(pid) {OURS}")
+
+    killer = threading.Thread(target=kill)
+    if draw is not None:
+        killer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if draw is not None:
+            killer.join()
 
 
 if __name__ == "__main__":

@@ -61,6 +61,14 @@ def test_killed_connections() -> None:
     assert row.trials == 3 * (24 + 3)
 
 
+def test_commands_whose_connections_are_killed(tmp_path: Path) -> None:
+    row = connections.killed_commands(tmp_path, 1, seed=1)
+    if row.not_run:
+        pytest.skip(row.not_run)
+    in_order(row)
+    assert row.counts["refused"]
+
+
 @pytest.mark.parametrize("name", KILLED)
 def test_kills(stages: Stages, tmp_path: Path, name: str) -> None:
     assert name in STEPS

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 
 from sqlalchemy import inspect
 
@@ -56,7 +57,12 @@ def discard(place: LedgerPlace) -> None:
     Raises:
         LedgerError: there is none, or it cannot be written.
     """
-    with closing(Database(place)) as base, base.writing() as connection:
+    with closing(Database(place)) as base:
+        base.again(partial(_remove, base))  # all or nothing, so it can be repeated
+
+
+def _remove(base: Database) -> None:
+    with base.writing() as connection:
         base.dialect.remove(connection)
 
 

@@ -124,7 +124,7 @@ class Database:
             yield connection
 
     def again(self, act: Callable[[], T], seconds: float | None = None) -> T:
-        """Do what changes nothing, and do it again while the connection is lost, for some seconds.
+        """Do what may be repeated, and do it again while the connection is lost, for some seconds.
 
         Inside `writing`, once: its transaction is lost with the connection.
         """
