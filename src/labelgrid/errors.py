@@ -201,6 +201,10 @@ class TrainingError(LabelgridError):
     """Training stopped: there are no labels, or the loss is not finite."""
 
 
+class StorageError(LabelgridError):
+    """A store of objects, such as a bucket, refuses or does not answer."""
+
+
 class ServerError(LabelgridError):
     """A labelling tool's server cannot be reached, refuses, or did not do what it was asked.
 

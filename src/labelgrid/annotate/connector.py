@@ -12,6 +12,7 @@ from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.request import Request
 from labelgrid.formats.naming import stem
+from labelgrid.images.places import image_file
 from labelgrid.images.reading import image_size
 from labelgrid.ledger.grid import SPLITS, Cell, State
 from labelgrid.ledger.store import Store
@@ -91,7 +92,7 @@ class ProjectIndex:
         (image,) = self._store.images(names=[image_id])
         if image.height:
             return image.height, image.width
-        return image_size(Path(image.root) / image.image_id)
+        return image_size(image_file(image.root, image.image_id, image.digest))
 
     def requests(self, ids: Collection[str]) -> dict[str, Cell]:
         """Request id -> cell, for open and answered requests; unknown ids are left out."""

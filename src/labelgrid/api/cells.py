@@ -192,12 +192,19 @@ class CellContents:
         return read_notes(self._project, self._cell_row(cell).cell)
 
     def image_file(self, image_id: str) -> Path:
-        """The file of an image.
+        """The file of an image; of one in a store of objects, that of its copy in the cache.
+
+        The copy stays until this thread has asked for some more.
 
         Raises:
             LedgerError: the id is unknown.
+            ImageError: its object does not exist, or has changed.
+            StorageError: its store refuses or does not answer.
         """
-        return Path(self._project.store.image(image_id).root) / image_id
+        from labelgrid.images.places import image_file
+
+        row = self._project.store.image(image_id)
+        return image_file(row.root, image_id, row.digest)
 
     def image_size(self, image_id: str) -> tuple[int, int]:
         """The height and width of an image, upright.

@@ -3,7 +3,6 @@
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelgrid.api.cells import CellContents
@@ -287,6 +286,7 @@ class ProjectContents(CellContents):
             LedgerError: the id is unknown.
             ImageError: its file is missing, damaged, or has changed since it was added.
         """
+        from labelgrid.images.places import image_file
         from labelgrid.images.reading import read_image
         from labelgrid.project.sources import dataset_of
 
@@ -294,7 +294,7 @@ class ProjectContents(CellContents):
         oracle = self._project.settings.oracle
         if oracle is not None:
             return dataset_of(oracle).image(image_id)
-        return read_image(Path(row.root) / image_id, row.digest)
+        return read_image(image_file(row.root, image_id, row.digest), row.digest)
 
     def rounds(self) -> list[int]:
         """The numbers of the rounds, without round 0."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from labelgrid import plugins
 from labelgrid.api.contents import ChangedCells, ProjectContents
-from labelgrid.api.places import Place, optional_path
+from labelgrid.api.places import Place, optional_path, path_or_address
 from labelgrid.errors import RecipeError, UsageError
 from labelgrid.executors.job import JobFolder, record_job
 from labelgrid.ledger.grid import Cell, Split, State, TaskRow, Unit
@@ -100,7 +100,8 @@ class Project(ProjectContents):
 
         Args:
             folder: the project's folder; it must not exist, or be empty.
-            images: folders, or list files with one path per line.
+            images: folders, or list files with one path per line; or addresses such as
+                "s3://bucket/photos/", or of lists of addresses (.txt, .csv, .parquet).
             tasks: strings `NAME[:KEY=VALUE,...]`, such as "depth:scale=0.001"; a `Path` is a TOML
                 file of tasks.
             holdout: the held-out images for evaluation, a number or a share ("20%"); their labels
@@ -141,7 +142,7 @@ class Project(ProjectContents):
         left_out: list[Fault] = []
         project = create(
             Path(folder),
-            [Path(path) for path in _as_list(images)],
+            [path_or_address(path) for path in _as_list(images)],
             tasks=rows,
             settings=settings,
             progress=progress or Silent(),
@@ -181,7 +182,7 @@ class Project(ProjectContents):
         self.left_out = left_out
         return add(
             self._project,
-            [Path(path) for path in _as_list(images)],
+            [path_or_address(path) for path in _as_list(images)],
             tasks=_rows(tasks),
             check=check,
             progress=self._progress,
@@ -266,8 +267,8 @@ class Project(ProjectContents):
 
         Args:
             labels: an answered request, a folder of labels, a labelling tool's file, or a published
-                data set; or several of them, which are imported together or not at all. None: what
-                is answered on the server at `url`.
+                data set, also by its address; or several of them, which are imported together or
+                not at all. None: what is answered on the server at `url`.
             format: the name of a labelling tool's connector or of a data set's layout. None: the
                 connector that recognises the labels, else "folder".
             split: move the labels' images to this split.
@@ -302,7 +303,7 @@ class Project(ProjectContents):
                 "--seed is the seed of --limit, which was not given.", next_step="Add --limit N."
             )
         server = tool_server(self._project, url, optional_path(token_file))
-        places = [Path(place) for place in _as_list(labels or ()) if place]
+        places = [path_or_address(place) for place in _as_list(labels or ()) if place]
         source: list[Source] = [server] if server else list(places)
         if not source or (server and places):
             raise UsageError(
@@ -669,7 +670,7 @@ class Project(ProjectContents):
         """Predict all tasks of images as label files, at the images' original size.
 
         Args:
-            images: a folder of images, or one image.
+            images: a folder of images, or one image; or the address of either, or of a list.
             out: the folder for the predictions, as `OUT/TASK/IMAGE`.
             known: a folder of known labels to feed to the network.
             soft: also write class probabilities and the like, as .npz.
@@ -689,7 +690,7 @@ class Project(ProjectContents):
         self.left_out = left_out
         return predict(
             self._project,
-            Path(images),
+            path_or_address(images),
             out=Path(out),
             known=optional_path(known),
             progress=self._progress,

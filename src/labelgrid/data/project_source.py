@@ -12,6 +12,7 @@ from labelgrid.camera import Camera
 from labelgrid.data.cameras import Cameras
 from labelgrid.files import inside
 from labelgrid.formats.codec import LabelArray, check_digest
+from labelgrid.images.places import image_file
 from labelgrid.images.reading import image_size, read_image
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.older_classes import complete_classes
@@ -55,7 +56,7 @@ class ProjectSource:
     def image(self, image_id: str) -> NDArray[np.uint8]:
         """As `ImageSource.image`."""
         root, digest = self.files[image_id]
-        return read_image(Path(root) / image_id, digest)
+        return read_image(image_file(root, image_id, digest), digest)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`; a file whose content has changed since its import is refused."""
@@ -82,7 +83,8 @@ class ProjectSource:
         return image_size(self._path(image_id))
 
     def _path(self, image_id: str) -> Path:
-        return Path(self.files[image_id][0]) / image_id
+        root, digest = self.files[image_id]
+        return image_file(root, image_id, digest)
 
 
 def granted_labels(store: Store, folder: Path) -> dict[Cell, GrantedLabel]:

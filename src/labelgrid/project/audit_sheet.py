@@ -18,6 +18,7 @@ from labelgrid.drawings.label_sheet import (
 )
 from labelgrid.errors import LabelgridError
 from labelgrid.formats.codec import LabelArray
+from labelgrid.images.places import image_file
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_picture import fitted_image
@@ -85,8 +86,9 @@ def _pictures(
     task = project.tasks()[cell.task]
     row = project.store.find([cell])[cell]
     with suppress(LabelgridError):
-        root = Path(project.store.image(cell.image_id).root)
-        photograph = fitted_image(root / cell.image_id, layout)
+        image = project.store.image(cell.image_id)
+        path = image_file(image.root, cell.image_id, image.digest)
+        photograph = fitted_image(path, layout)
     with suppress(LabelgridError, OSError):
         array = read_stored_label(project, row, task)
         overview = task.overview()

@@ -5,10 +5,12 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labelgrid.annotate.answers import Fault
 from labelgrid.errors import LedgerError, ProjectError, note_unchanged
 from labelgrid.files import remove_folder, write_text
+from labelgrid.images.places import is_remote
 from labelgrid.images.thumbnails import Thumbnail
 from labelgrid.ledger.creation import discard
 from labelgrid.ledger.grid import TaskRow
@@ -36,11 +38,14 @@ from labelgrid.project.settings import Settings, check_pattern, read_settings, s
 from labelgrid.project.strides import check_strides
 from labelgrid.recipes.resolve import check_options, check_recipe, load_recipe
 
+if TYPE_CHECKING:  # most projects have no images in stores of objects
+    from labelgrid.storage.addresses import Address
+
 
 @note_unchanged("Nothing was made.")
 def create(
     folder: Path,
-    images: Sequence[Path],
+    images: "Sequence[Path | Address]",
     tasks: Sequence[TaskRow],
     settings: Settings,
     progress: Progress,
@@ -88,8 +93,8 @@ def create(
         _check_holdout(count, total)
         check_strides(store)
         write_left_out(building, left_out or ())
-        if len(folders) == 1:
-            take_cameras(folders[0].root, building, progress)
+        if len(folders) == 1 and not is_remote(folders[0].root):
+            take_cameras(Path(folders[0].root), building, progress)
         hold_out(store, settings.seed, count, progress)
         say_leaks(store, settings.seed, thumbnails or {}, progress)
     return ProjectFolder.open(folder)

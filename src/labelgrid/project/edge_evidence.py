@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from labelgrid.errors import LabelgridError
+from labelgrid.images.places import image_file
 from labelgrid.images.reading import read_image
 from labelgrid.ledger.grid import SPLITS
 from labelgrid.project import edge_agreement
@@ -97,7 +98,7 @@ class EdgeEvidence:
     def __init__(self, project: ProjectFolder) -> None:
         self._store = project.store
         self._edges: dict[str, Edges | None] = {}
-        self._roots: dict[str, str] = {}
+        self._places: dict[str, tuple[str, str, str]] = {}
 
     @cached_property
     def _drawn(self) -> list[str]:
@@ -145,7 +146,7 @@ class EdgeEvidence:
         looked_at = list(outlines)[:LABELS]
         self._find(looked_at)
         for image_id in looked_at:
-            orientation = orientation_or_upright(self._file(image_id))
+            orientation = orientation_or_upright(*self._places[image_id])
             groups[orientation][image_id] = outlines[image_id]
         doubts = []
         for orientation, group in sorted(groups.items()):
@@ -246,10 +247,10 @@ class EdgeEvidence:
 
     def _find(self, image_ids: Iterable[str]) -> None:
         """Look up where images are, with one query for all of them."""
-        unknown = set(image_ids) - self._roots.keys()
+        unknown = set(image_ids) - self._places.keys()
         if unknown:
             for row in self._store.images(names=unknown):
-                self._roots[row.image_id] = row.root
+                self._places[row.image_id] = (row.root, row.image_id, row.digest)
 
     def _file(self, image_id: str) -> Path:
-        return Path(self._roots[image_id]) / image_id
+        return image_file(*self._places[image_id])

@@ -4,6 +4,7 @@ import csv
 import io
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from labelgrid.errors import ProjectError, UsageError, command
 from labelgrid.files import digest, read_bytes
 from labelgrid.formats.codec import check_digest, codec
 from labelgrid.formats.naming import label_name, whole_names
+from labelgrid.images.places import held_image_file, image_file, is_remote
 from labelgrid.images.reading import changed_image_error, image_size
 from labelgrid.ledger.grid import SPLITS, Cell, Explanation, ImageRow, Move, Pick, State
 from labelgrid.progress import Progress, Silent
@@ -123,6 +125,8 @@ def export(
             unchanged="Nothing was written.",
         )
     progress = progress or Silent()
+    if link:
+        _refuse_links(project, requested)
     requested = _usable_requests(project, requested, progress)
     connector = _connector(tool, server)
     left = _untaken(project, connector, requested)
@@ -133,12 +137,13 @@ def export(
     prelabels = 0
     new = 0
     for folder, moves in by_folder.items():
-        request = _request(project, moves, progress)
-        prelabels += len(request.prelabels)
-        if server:
-            new += connector.upload(request, folder, server, progress)
-        else:
-            connector.send(request, folder, progress, link=link)
+        with ExitStack() as held:
+            request = _request(project, moves, progress, held)
+            prelabels += len(request.prelabels)
+            if server:
+                new += connector.upload(request, folder, server, progress)
+            else:
+                connector.send(request, folder, progress, link=link)
     return Exported(
         folders=tuple(by_folder),
         tasks=Counter(cell.task for cell in requested),
@@ -216,7 +221,21 @@ def _usable_requests(
     return {cell: move for cell, move in requested.items() if cell.image_id in usable}
 
 
-def _request(project: ProjectFolder, moves: Mapping[Cell, Move], progress: Progress) -> Request:
+def _refuse_links(project: ProjectFolder, requested: Iterable[Cell]) -> None:
+    """Refuse links to copies of objects, which leave the cache again."""
+    rows = project.store.images(names={cell.image_id for cell in requested})
+    if any(is_remote(row.root) for row in rows):
+        raise UsageError(
+            "Images in a store of objects cannot be linked.",
+            next_step="Leave out --link: they are copied.",
+            unchanged="Nothing was written.",
+        )
+
+
+def _request(
+    project: ProjectFolder, moves: Mapping[Cell, Move], progress: Progress, held: ExitStack
+) -> Request:
+    """The request of some cells; the files of objects stay as long as `held` is open."""
     tasks = project.tasks()
     picks = _picks(project, {move.round for move in moves.values()}, progress)
     image_ids = {cell.image_id for cell in moves}
@@ -242,7 +261,7 @@ def _request(project: ProjectFolder, moves: Mapping[Cell, Move], progress: Progr
         if prelabel_path:
             prelabels[cell] = prelabel_path
     rows = list(project.store.images(names=image_ids))
-    images = {row.image_id: _image_file(row) for row in rows}
+    images = {row.image_id: _image_file(row, held) for row in rows}
     return Request(
         items=items,
         tasks=tasks,
@@ -293,13 +312,15 @@ def _picks(
     return picks
 
 
-def _image_file(image: ImageRow) -> Path:
-    """The image's file.
+def _image_file(image: ImageRow, held: ExitStack) -> Path:
+    """The image's file; that of an object stays as long as `held` is open.
 
     Raises:
         ImageError: it is no image, or its content changed since it was added.
     """
-    path = Path(image.root) / image.image_id
+    if is_remote(image.root):
+        return held.enter_context(held_image_file(image.root, image.image_id, image.digest))
+    path = image_file(image.root, image.image_id)
     with files.disk_errors(path):
         # Also of an image that was never read: it may be a device.
         if digest(path) != image.digest and image.digest:

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labelgrid.annotate.answers import Fault
 from labelgrid.errors import ImageError, command, note_unchanged
+from labelgrid.images.places import has_image_file, is_remote
 from labelgrid.images.thumbnails import Thumbnail
 from labelgrid.ledger.grid import ImageRow, Split, State, TaskRow
 from labelgrid.ledger.store import Store
@@ -26,6 +29,9 @@ from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.project.strides import check_strides
 from labelgrid.words import count_text, join_names
+
+if TYPE_CHECKING:  # most projects have no images in stores of objects
+    from labelgrid.storage.addresses import Address
 
 #: The splits of images that are measured on.
 MEASURED: tuple[Split, ...] = ("val", "test", "heldout")
@@ -66,7 +72,7 @@ class Added:
 @note_unchanged("Nothing was added.")
 def add(
     project: ProjectFolder,
-    images: Sequence[Path],
+    images: "Sequence[Path | Address]",
     tasks: Sequence[TaskRow],
     check: Check,
     progress: Progress,
@@ -89,7 +95,7 @@ def add(
     """
     store = project.store
     group = project.settings.group
-    folders = find_images(images, left_out) if images else []
+    folders = find_images(images, left_out, partial(_remote_roots, store)) if images else []
     say_other_files(folders, progress)
     folders, removed = _without_removed(project, folders, progress)
     rows: list[ImageRow] = []
@@ -130,6 +136,11 @@ def add(
     if left_out is not None:
         write_left_out(project.folder, left_out)
     return Added(new=added, moved=len(moved), changed=len(changed), removed=removed, held=held_out)
+
+
+def _remote_roots(store: Store) -> set[str]:
+    """The addresses that are roots of images."""
+    return {row.root for row in store.images() if is_remote(row.root)}
 
 
 def _wanted_thumbnails(
@@ -195,7 +206,7 @@ def _update_row(old: ImageRow, row: ImageRow) -> ImageRow:
 
 
 def _has_moved(old: ImageRow, row: ImageRow) -> bool:
-    if old.root == row.root or Path(old.root, old.image_id).exists():
+    if old.root == row.root or has_image_file(old.root, old.image_id):
         return False
     return not old.digest or old.digest == row.digest
 

@@ -5,18 +5,19 @@ Loads no torch.
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from labelgrid.annotate.answers import Fault, fault_lines
-from labelgrid.errors import ImageError
-from labelgrid.files import write_text
-from labelgrid.images.listing import read_list, scan_folder
+from labelgrid.errors import ImageError, StorageError
+from labelgrid.files import open_regular, write_text
+from labelgrid.images.listing import EXTENSIONS, read_list, scan_folder
+from labelgrid.images.places import image_file, is_remote
 from labelgrid.images.reading import check_image, image_size, orientation_of
 from labelgrid.images.thumbnails import LEAST, Thumbnail, read_thumbnail, thumbnail_of
 from labelgrid.ledger.grid import ImageRow
@@ -25,48 +26,108 @@ from labelgrid.project.folder import LEFT_OUT
 from labelgrid.project.settings import group_of
 from labelgrid.words import count_text
 
+if TYPE_CHECKING:  # most projects have no images in stores of objects
+    from labelgrid.storage.addresses import Address
+    from labelgrid.storage.stamps import Stamp
+
 Check = Literal["full", "none"]
+#: The extensions of lists that are tables.
+TABLES = frozenset({".csv", ".parquet"})
 
 
 @dataclass(frozen=True)
 class ImageFolder:
     """Image files below one folder: the root and their ids.
 
-    `others` is the number of other files by the end of their names.
+    Args:
+        root: the folder's path or address.
+        image_ids: their paths below it.
+        others: the number of other files by the end of their names.
+        stamps: the versions of objects, where a list of them said these.
     """
 
-    root: Path
+    root: str
     image_ids: list[str]
     others: Mapping[str, int] = field(default_factory=dict)
+    stamps: "Mapping[Address, Stamp]" = field(default_factory=dict, repr=False)
 
 
-def find_images(paths: Sequence[Path], left_out: list[Fault] | None = None) -> list[ImageFolder]:
-    """The images of folders and list files (one path per line, relative to the list).
+def find_images(
+    paths: "Sequence[Path | Address]",
+    left_out: list[Fault] | None = None,
+    roots: Callable[[], Collection[str]] = tuple,
+) -> list[ImageFolder]:
+    """The images of folders and lists, on this machine or in stores of objects.
 
     Args:
-        paths: of the folders and list files.
+        paths: folders, and lists of paths relative to the list, or of addresses.
         left_out: gets the files whose names cannot be used; None: such a name is an error.
+        roots: returns the roots that images have already: ids of addresses below one of them begin
+            there.
 
     Raises:
         ImageError: a path does not exist or holds no images, or two paths hold different images
             with the same id.
+        StorageError: a store refuses or does not answer.
     """
     for path in paths:
-        if not path.exists():
+        if isinstance(path, Path) and not path.exists():
             raise ImageError(
                 "There is no such folder of images, and no such list.",
                 where=str(path),
                 next_step="Check the path.",
             )
-    folders = []
+    folders: list[ImageFolder] = []
     for path in paths:
-        if path.is_dir():
-            folders.append(ImageFolder(path.resolve(), *_scan(path, left_out)))
+        if not isinstance(path, Path):
+            folders += _remote_folders(path, left_out, roots)
+        elif path.is_dir():
+            folders.append(ImageFolder(str(path.resolve()), *_scan(path, left_out)))
+        elif "://" in _start(path) or path.suffix.lower() in TABLES:
+            folders += _listed_folders(path, roots)
         else:
-            folders.append(ImageFolder(path.resolve().parent, read_list(path)))
+            folders.append(ImageFolder(str(path.resolve().parent), read_list(path)))
     if len(folders) > 1:
         _refuse_equal_ids(folders)
     return folders
+
+
+def _remote_folders(
+    address: "Address", left_out: list[Fault] | None, roots: Callable[[], Collection[str]]
+) -> Iterator[ImageFolder]:
+    """The images below an address, or those of a list in a store."""
+    from labelgrid.images.object_folders import LISTS, list_objects
+
+    if address.suffix in LISTS:
+        yield from _listed_folders(address, roots)
+    elif address.suffix in EXTENSIONS:
+        raise ImageError(
+            "This is the address of one image.",
+            where=address,
+            next_step="Give the address above the images, or of a list of them.",
+        )
+    else:
+        wrong: dict[str, ImageError] | None = None if left_out is None else {}
+        found = list_objects(address, wrong)
+        _leave_out(wrong, left_out)
+        yield ImageFolder(found.root, found.image_ids, found.others, found.stamps)
+
+
+def _listed_folders(
+    place: "Path | Address", roots: Callable[[], Collection[str]]
+) -> Iterator[ImageFolder]:
+    """The images of a list with addresses, or of a table."""
+    from labelgrid.images.object_folders import read_object_list
+
+    for found in read_object_list(place, roots()):
+        yield ImageFolder(found.root, found.image_ids)
+
+
+def _start(path: Path) -> str:
+    """The beginning of a list; "" if it cannot be read, which its reader says."""
+    with suppress(OSError), open_regular(path) as file:
+        return file.read(2**16).decode(errors="replace")
+    return ""
 
 
 def _scan(path: Path, left_out: list[Fault] | None) -> tuple[list[str], Mapping[str, int]]:
@@ -75,12 +136,18 @@ def _scan(path: Path, left_out: list[Fault] | None) -> tuple[list[str], Mapping[
         return scan_folder(path)
     wrong: dict[str, ImageError] = {}
     found = scan_folder(path, wrong)
-    left_out += [Fault(name, error.what, error.next_step) for name, error in wrong.items()]
+    _leave_out(wrong, left_out)
     return found
 
 
+def _leave_out(wrong: Mapping[str, ImageError] | None, left_out: list[Fault] | None) -> None:
+    for name, error in (wrong or {}).items():
+        assert left_out is not None
+        left_out.append(Fault(name, error.what, error.next_step))
+
+
 def _refuse_equal_ids(folders: Sequence[ImageFolder]) -> None:
-    roots: dict[str, Path] = {}
+    roots: dict[str, str] = {}
     for folder in folders:
         for image_id in folder.image_ids:
             root = roots.setdefault(image_id, folder.root)
@@ -145,18 +212,49 @@ def rows_of(
             if check == "none":
                 for image_id in folder.image_ids:
                     yield ImageRow(
-                        image_id=image_id, root=str(folder.root), group=group_of(group, image_id)
+                        image_id=image_id, root=folder.root, group=group_of(group, image_id)
                     )
                 progress.advance(len(folder.image_ids))
                 continue
-            read = partial(_read_row, folder.root, group, thumbnails)
-            for row in threads.map(read, folder.image_ids):
+            found: Iterable[ImageRow | Fault]
+            if is_remote(folder.root):
+                found = _object_rows(folder, group, thumbnails)
+            else:
+                found = threads.map(
+                    partial(_read_row, folder.root, group, thumbnails), folder.image_ids
+                )
+            for row in found:
                 progress.advance()
                 if isinstance(row, Fault):
                     faults.append(row)
                 else:
                     yield row
     _refuse_or_leave_out(faults, total, left_out)
+
+
+def _object_rows(
+    folder: ImageFolder, group: str, thumbnails: dict[str, Thumbnail] | None
+) -> Iterator[ImageRow | Fault]:
+    """The rows of images in a store of objects; those of known versions are not read.
+
+    For thumbnails, they are.
+    """
+    from labelgrid.project.object_contents import read_objects  # most projects have no objects
+
+    check = partial(_fault_or_size, thumbnails=thumbnails)
+    again = thumbnails is not None
+    for found in read_objects(folder.root, folder.image_ids, folder.stamps, check, again=again):
+        if isinstance(found, Fault):
+            yield found
+            continue
+        yield ImageRow(
+            image_id=found.image_id,
+            root=folder.root,
+            digest=found.content.digest,
+            height=found.content.height,
+            width=found.content.width,
+            group=group_of(group, found.image_id),
+        )
 
 
 def _refuse_or_leave_out(faults: Sequence[Fault], total: int, left_out: list[Fault] | None) -> None:
@@ -174,7 +272,7 @@ def _refuse_or_leave_out(faults: Sequence[Fault], total: int, left_out: list[Fau
 
 def readable_images(
     paths: Mapping[str, Path], left_out: list[Fault], progress: Progress
-) -> dict[str, Path]:
+) -> list[str]:
     """The images whose files can be read to their end.
 
     Args:
@@ -187,30 +285,39 @@ def readable_images(
     """
     progress.start("Checking images", len(paths), "images")
     faults = []
-    readable = {}
+    readable = []
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        found = threads.map(_fault_or_size, paths.keys(), paths.values())
+        found = threads.map(partial(_fault_at, paths), paths)
         for image_id, result in zip(paths, found, strict=True):
             progress.advance()
             if isinstance(result, Fault):
                 faults.append(result)
             else:
-                readable[image_id] = paths[image_id]
+                readable.append(image_id)
     _refuse_or_leave_out(faults, len(paths), left_out)
     return readable
+
+
+def _fault_at(paths: Mapping[str, Path], image_id: str) -> Fault | None:
+    """What is wrong with one of the files."""
+    try:
+        found = _fault_or_size(image_id, paths[image_id])
+    except ImageError as error:
+        return Fault(image_id, error.what, error.next_step)
+    return found if isinstance(found, Fault) else None
 
 
 def size_of(row: ImageRow) -> tuple[int, int]:
     """Height and width of an image; read from its header if they are not in the ledger."""
     if row.height:
         return row.height, row.width
-    return image_size(Path(row.root) / row.image_id)
+    return image_size(image_file(row.root, row.image_id, row.digest))
 
 
-def orientation_or_upright(path: Path) -> int:
+def orientation_or_upright(root: str, image_id: str, digest: str) -> int:
     """The EXIF orientation of an image; 1 if it cannot be read, which other commands say."""
-    with suppress(ImageError, OSError):
-        return orientation_of(path)
+    with suppress(ImageError, StorageError, OSError):
+        return orientation_of(image_file(root, image_id, digest))
     return 1
 
 
@@ -244,16 +351,16 @@ def _fault_or_size(
 
 
 def _read_row(
-    root: Path, group: str, thumbnails: dict[str, Thumbnail] | None, image_id: str
+    root: str, group: str, thumbnails: dict[str, Thumbnail] | None, image_id: str
 ) -> ImageRow | Fault:
     """The row of an image, or what is wrong with its file."""
-    found = _fault_or_size(image_id, root / image_id, thumbnails)
+    found = _fault_or_size(image_id, Path(root) / image_id, thumbnails)
     if isinstance(found, Fault):
         return found
     height, width, digest = found
     return ImageRow(
         image_id=image_id,
-        root=str(root),
+        root=root,
         digest=digest,
         height=height,
         width=width,

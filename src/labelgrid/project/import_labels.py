@@ -101,7 +101,7 @@ def import_labels(
     if limit < 0:
         raise UsageError(f"--limit must not be below 0. Found {limit}.", unchanged=UNCHANGED)
     placed = import_place(project.folder)
-    with placed as place, refuse_changes(project), open_sources(source) as sources:
+    with placed as place, refuse_changes(project), open_sources(source, progress) as sources:
         run = LabelImport(
             project=project,
             place=place,

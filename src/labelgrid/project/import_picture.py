@@ -17,6 +17,7 @@ from labelgrid.drawings.label_sheet import (
     resize,
 )
 from labelgrid.errors import LabelgridError
+from labelgrid.images.places import ImagePaths
 from labelgrid.images.reading import read_image
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.imported import Numbers
@@ -99,7 +100,8 @@ class _Painter:
     def __init__(
         self, project: ProjectFolder, overviews: Mapping[str, Overview], image_ids: Sequence[str]
     ) -> None:
-        self.roots = {row.image_id: row.root for row in project.store.images(names=image_ids)}
+        rows = project.store.images(names=image_ids)
+        self.photographs = ImagePaths({row.image_id: (row.root, row.digest) for row in rows})
         self.tasks = project.tasks()
         self.names = [name for name in self.tasks if name in overviews]
         self.limits = {name: overviews[name].limits() for name in self.names}
@@ -109,7 +111,9 @@ class _Painter:
     def row(self, image_id: str, labels: Mapping[str, AcceptedLabel]) -> SheetRow:
         """A photograph and its new labels."""
         pictures = [self._label(labels.get(name)) for name in self.names]
-        photograph = fitted_image(Path(self.roots[image_id]) / image_id, self.layout)
+        photograph: RGB | str = "cannot be read"
+        with suppress(LabelgridError):
+            photograph = fitted_image(self.photographs[image_id], self.layout)
         return SheetRow(image_id, photograph, pictures)
 
     def _label(self, label: AcceptedLabel | None) -> RGB | str:

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from labelgrid import plugins
 from labelgrid.annotate.answers import Answers
@@ -16,30 +17,38 @@ from labelgrid.annotate.unknown_answers import can_hold_labels, refuse_unknown
 from labelgrid.annotate.unpacking import unpacked
 from labelgrid.errors import LabelError, UsageError, command
 from labelgrid.ledger.grid import Split
-from labelgrid.progress import Progress
+from labelgrid.progress import Progress, Silent
 from labelgrid.project.dataset_labels import answers_of
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recognition import Recognition, recognitions
+from labelgrid.storage.addresses import Address
+from labelgrid.storage.objects import download
 from labelgrid.words import join_names
 
-#: What an import reads: a file or folder, or the server of a labelling tool.
-Source = Path | ToolServer
+#: What an import reads: a file or folder, objects of a store, or the server of a labelling tool.
+Source = Path | Address | ToolServer
 
 
 @contextmanager
-def open_sources(given: Source | Sequence[Source]) -> Iterator[list[tuple[Source, Source]]]:
-    """Each source as it was given, and unpacked for a while.
+def open_sources(
+    given: Source | Sequence[Source], progress: Progress | None = None
+) -> Iterator[list[tuple[Source, Source]]]:
+    """Each source as it was given, and fetched and unpacked for a while.
 
     Raises:
         LabelError: a zip file cannot be unpacked.
+        StorageError: there are no such objects, or their store refuses or does not answer.
     """
-    sources = list(given) if isinstance(given, Sequence) else [given]
+    sources = [given] if isinstance(given, Path | Address | ToolServer) else list(given)
     pairs: list[tuple[Source, Source]] = []
     with ExitStack() as stack:
         for source in sources:
-            answer = source
-            if isinstance(source, Path):
-                answer = stack.enter_context(unpacked(source))
+            answer: Source = source
+            if isinstance(source, Address):
+                folder = stack.enter_context(TemporaryDirectory(prefix="labelgrid-"))
+                answer = download(source, Path(folder), progress or Silent())
+            if isinstance(answer, Path):
+                answer = stack.enter_context(unpacked(answer))
             pairs.append((source, answer))
         yield pairs
 
@@ -125,7 +134,7 @@ class _ImportSource:
         """The answers in it."""
         if isinstance(self.answer, ToolServer):
             return self._download(self.answer, progress)
-        return self._read(self.answer)
+        return self._read(Path(self.answer))
 
     def _download(self, server: ToolServer, progress: Progress) -> Answers:
         """The answers on a server of a labelling tool."""

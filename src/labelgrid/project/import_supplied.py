@@ -81,7 +81,12 @@ def import_supplied(
     options = options or ImportOptions()
     locked = nullcontext() if dry_run else project.lock()
     placed = import_place(project.folder)
-    with locked, placed as place, refuse_changes(project), open_sources(source) as sources:
+    with (
+        locked,
+        placed as place,
+        refuse_changes(project),
+        open_sources(source, progress) as sources,
+    ):
         declared = _declared([*(answer for _, answer in sources), folder])
         if cost is not None:
             declared = _at_cost(declared, cost)

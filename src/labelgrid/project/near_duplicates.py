@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelgridError
+from labelgrid.images.places import image_file
 from labelgrid.images.thumbnails import LEAST, Thumbnail, read_thumbnail
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.project.settings import group_of
@@ -86,7 +86,7 @@ def read_thumbnails(rows: Iterable[ImageRow], thumbnails: dict[str, Thumbnail]) 
 def _thumbnail(row: ImageRow) -> Thumbnail | None:
     if row.height and max(row.height, row.width) >= LEAST:
         with suppress(LabelgridError, OSError):
-            return read_thumbnail(Path(row.root) / row.image_id, row.digest)
+            return read_thumbnail(image_file(row.root, row.image_id, row.digest), row.digest)
     return None
 
 

@@ -6,11 +6,11 @@ Loads no torch.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from labelgrid.camera import Camera
 from labelgrid.data.cameras import read_cameras
 from labelgrid.formats.codec import LabelArray, check_digest
+from labelgrid.images.places import image_file
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.project.folder import ProjectFolder
@@ -101,7 +101,8 @@ def _camera(project: ProjectFolder, image_id: str) -> Camera | None:
     if cameras is None:
         return None
     row = project.store.image(image_id)
-    return cameras.camera(image_id, size_of(row), Path(row.root) / image_id)
+    path = image_file(row.root, image_id, row.digest)
+    return cameras.camera(image_id, size_of(row), path)
 
 
 def _derive(

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,17 @@ from labelgrid.data.project_source import GrantedLabel, ProjectSource, granted_l
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.formats.codec import LabelArray, same_shape, size_error
 from labelgrid.formats.naming import whole_names
+from labelgrid.images.listing import EXTENSIONS
+from labelgrid.images.places import ImagePaths
 from labelgrid.images.reading import image_size, read_image
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import find_images
 from labelgrid.project.settings import Oracle
 from labelgrid.tasks.task import TaskDef
+
+if TYPE_CHECKING:  # most projects have no images in stores of objects
+    from labelgrid.storage.addresses import Address
 
 
 @dataclass(frozen=True)
@@ -102,9 +108,9 @@ class ImageFiles:
 
     @classmethod
     def of(
-        cls, path: Path, labels: Path | None = None, left_out: list[Fault] | None = None
+        cls, path: "Path | Address", labels: Path | None = None, left_out: list[Fault] | None = None
     ) -> "ImageFiles":
-        """The images of a folder, or the one image at a path.
+        """The images of a folder, or the one image at a path; or those below an address, or a list.
 
         Files whose names cannot be used are added to `left_out`; without it, they are an error.
 
@@ -112,11 +118,14 @@ class ImageFiles:
             ImageError: there is no such image or folder.
             LabelError: there is no such folder of labels.
         """
-        if not path.exists():
+        paths: Mapping[str, Path]
+        if not isinstance(path, Path):
+            paths = _remote_paths(path, left_out)
+        elif not path.exists():
             raise ImageError(
                 "There is no such image or folder.", where=str(path), next_step="Check the path."
             )
-        if path.is_file():
+        elif path.is_file():
             paths = {path.name: path}
         else:
             (folder,) = find_images([path], left_out)
@@ -166,6 +175,17 @@ class ImageFiles:
         if self.labels is None:
             return None
         return label_file(self.labels / task.name, image_id, task, self.whole)
+
+
+def _remote_paths(address: "Address", left_out: list[Fault] | None) -> ImagePaths:
+    """The images below an address, those of a list there, or the one image that it is of."""
+    if address.suffix in EXTENSIONS:
+        name = address[len(address.folder) + 1 :]
+        return ImagePaths({name: (str(address.folder), "")})
+    places: dict[str, tuple[str, str]] = {}
+    for folder in find_images([address], left_out):
+        places |= dict.fromkeys(folder.image_ids, (folder.root, ""))
+    return ImagePaths(places)
 
 
 def other_folders(folder: Path, tasks: Collection[str]) -> list[str]:

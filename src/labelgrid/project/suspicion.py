@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from labelgrid.annotate.answers import Fault, ImportRefused
 from labelgrid.errors import LabelError, LabelgridError, ProjectError
 from labelgrid.formats.codec import LabelArray
+from labelgrid.images.places import image_file
 from labelgrid.images.reading import read_image
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import CellRow
@@ -491,7 +492,7 @@ class _SheetSource:
         import cv2  # imported late: nothing is drawn for most imports
 
         row = self.evidence.project.store.image(image_id)
-        image = read_image(Path(row.root) / image_id)
+        image = read_image(image_file(row.root, image_id, row.digest))
         width = max(1, round(image.shape[1] * HEIGHT / image.shape[0]))
         return cv2.resize(image, (width, HEIGHT), interpolation=cv2.INTER_AREA).astype(np.uint8)
 

@@ -6,10 +6,10 @@ Loads no torch.
 import os
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from labelgrid.errors import ImageError, command
 from labelgrid.files import digest
+from labelgrid.images.places import has_image_file, image_file, is_remote
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
@@ -31,8 +31,11 @@ def find_unusable_images(
     """
     if project.settings.oracle or not image_ids:
         return frozenset()
-    rows = list(project.store.images(names=image_ids))
-    faults = {}
+    rows: list[ImageRow] = []
+    remote: list[ImageRow] = []
+    for row in project.store.images(names=image_ids):
+        (remote if is_remote(row.root) else rows).append(row)
+    faults = _remote_faults(remote, progress)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for row, reason in zip(rows, threads.map(_find_fault, rows), strict=True):
             if reason:
@@ -67,19 +70,37 @@ def usable_images(
 
 
 def images_without_files(project: ProjectFolder, image_ids: Sequence[str]) -> frozenset[str]:
-    """The images whose files are missing; no file is opened."""
+    """The images whose files are missing; no file is opened, and no store of objects is asked."""
     rows = project.store.images(names=image_ids)
-    return frozenset(row.image_id for row in rows if not Path(row.root, row.image_id).exists())
+    return frozenset(
+        row.image_id
+        for row in rows
+        if not is_remote(row.root) and not has_image_file(row.root, row.image_id)
+    )
 
 
 def noted_unusable_images(project: ProjectFolder) -> dict[str, str]:
-    """The images that the last commands set aside and that still cannot be used, with reasons."""
+    """The images that the last commands set aside and that still cannot be used, with reasons.
+
+    No store of objects is asked: images there count as they were found last.
+    """
     faults = {}
-    for row in project.store.images(names=project.store.get(SET_ASIDE, {})):
-        reason = _find_fault(row)
+    noted = project.store.get(SET_ASIDE, {})
+    for row in project.store.images(names=noted):
+        reason = noted[row.image_id] if is_remote(row.root) else _find_fault(row)
         if reason:
             faults[row.image_id] = reason
     return faults
+
+
+def _remote_faults(rows: Sequence[ImageRow], progress: Progress) -> dict[str, str]:
+    """What is wrong with the objects of images; what the cache lacks of the others is fetched."""
+    if not rows:
+        return {}
+    from labelgrid.project.object_faults import object_faults  # most projects have no objects
+
+    found = object_faults(rows, progress, ahead=True)
+    return {image_id: error.what for image_id, error in found.items()}
 
 
 def _find_fault(row: ImageRow) -> str:
@@ -87,7 +108,7 @@ def _find_fault(row: ImageRow) -> str:
     # Slow to load, and most projects have no fault.
     from labelgrid.images.reading import changed_image_error, check_image
 
-    path = Path(row.root) / row.image_id
+    path = image_file(row.root, row.image_id)
     try:
         if not path.exists():
             return "There is no such file."

@@ -239,7 +239,7 @@ class LabelValidator:
                 next_step=f"Make it at 1/{form.stride} of the image's sides, upright.",
             )
         advice = "Make it at the image's size, upright."
-        orientation = orientation_or_upright(Path(row.root) / row.image_id)
+        orientation = orientation_or_upright(row.root, row.image_id, row.digest)
         if label == (width, height) and orientation > 1:
             advice = (
                 "Make it upright: its photograph declares EXIF orientation "

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from labelgrid.annotate.answers import Fault
 from labelgrid.errors import ImageError, LabelError, ProjectError, command
+from labelgrid.images.places import image_file, is_remote
 from labelgrid.images.reading import changed_image_error, check_image
 from labelgrid.ledger.grid import Cell, ImageRow, State
 from labelgrid.ledger.place import FILE
@@ -70,8 +70,11 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
     cells = list(project.store.cells(state=State.LABELLED))
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         progress.start("Reading images", len(rows), "images")
-        image_results = threads.map(partial(_image_fault, project), rows.values())
+        local = [row for row in rows.values() if not is_remote(row.root)]
+        image_results = threads.map(partial(_image_fault, project), local)
         faults = _collect_faults(image_results, progress)
+        remote = [row for row in rows.values() if is_remote(row.root)]
+        faults += _object_faults(project, remote, progress)
         progress.start("Reading labels", len(cells), "labels")
         check_label = partial(_label_fault, project, project.tasks(), rows)
         faults += _collect_faults(threads.map(check_label, cells), progress)
@@ -104,16 +107,33 @@ def _collect_faults(results: Iterable[Fault | None], progress: Progress) -> list
     return faults
 
 
+def _object_faults(
+    project: ProjectFolder, rows: Sequence[ImageRow], progress: Progress
+) -> list[Fault]:
+    """What is wrong with images in stores of objects; those of known versions are not read."""
+    if not rows:
+        return []
+    from labelgrid.project.object_faults import object_faults  # most projects have no objects
+
+    found = object_faults(rows, progress)
+    progress.advance(len(rows))
+    return [_fault_of(project, image_id, error) for image_id, error in found.items()]
+
+
 def _image_fault(project: ProjectFolder, row: ImageRow) -> Fault | None:
-    path = Path(row.root) / row.image_id
+    path = image_file(row.root, row.image_id)
     try:
         image = check_image(path)
         if row.digest and image.digest != row.digest:
             raise changed_image_error(path)
     except ImageError as error:
-        remove = f"`{command('remove', project.folder, row.image_id)}` takes it out of the project."
-        return Fault(row.image_id, error.what, f"{error.next_step} {remove}")
+        return _fault_of(project, row.image_id, error)
     return None
+
+
+def _fault_of(project: ProjectFolder, image_id: str, error: ImageError) -> Fault:
+    remove = f"`{command('remove', project.folder, image_id)}` takes it out of the project."
+    return Fault(image_id, error.what, f"{error.next_step} {remove}")
 
 
 def _label_fault(

@@ -6,6 +6,7 @@ from typing import Any
 from labelgrid.errors import ProjectError, UsageError
 from labelgrid.formats.naming import whole_names
 from labelgrid.images.listing import list_images
+from labelgrid.images.places import ImagePaths
 from labelgrid.ledger.grid import Split
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
@@ -103,17 +104,15 @@ def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) ->
     context, model = restore(project, model_of(project))
     image_folder = labels / "images"
     if image_folder.is_dir():
-        paths = {image_id: image_folder / image_id for image_id in list_images(image_folder)}
-        digests = {}
+        places = {image_id: (str(image_folder), "") for image_id in list_images(image_folder)}
     else:
-        rows = list(project.store.images())
-        paths = {row.image_id: Path(row.root) / row.image_id for row in rows}
-        digests = {row.image_id: row.digest for row in rows}
+        places = {row.image_id: (row.root, row.digest) for row in project.store.images()}
+    paths = ImagePaths(places)
     source = ImageFiles(
         paths=paths,
         labels=labels_folder(labels),
         whole=whole_names(paths, paths),
-        digests=digests,
+        digests={image_id: digest for image_id, (_, digest) in places.items()},
     )
     image_ids = []
     for image_id in source.images():

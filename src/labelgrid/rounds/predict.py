@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from labelgrid.annotate.answers import Fault
 from labelgrid.data.cameras import read_cameras
 from labelgrid.data.dataset import camera_of
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.formats.naming import whole_names
+from labelgrid.images.places import chosen_paths
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import readable_images, write_left_out
@@ -24,12 +25,15 @@ from labelgrid.train.evaluate import predictions
 from labelgrid.train.model import TrainedModel
 from labelgrid.words import join_names
 
+if TYPE_CHECKING:
+    from labelgrid.storage.addresses import Address
+
 T = TypeVar("T")
 
 
 def predict(
     project: ProjectFolder,
-    images: Path,
+    images: "Path | Address",
     out: Path,
     known: Path | None,
     progress: Progress,
@@ -68,7 +72,8 @@ def predict(
     cameras = read_cameras(project.folder)
     source = replace(ImageFiles.of(images, known, left_out), cameras=cameras)
     if left_out is not None:
-        source = replace(source, paths=readable_images(source.paths, left_out, progress))
+        readable = readable_images(source.paths, left_out, progress)
+        source = replace(source, paths=chosen_paths(source.paths, readable))
         write_left_out(project.folder, left_out)
     context, derived = _derived(project, fit, relations)
     heads = _heads(context, fit, derived)

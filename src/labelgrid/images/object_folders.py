@@ -1,0 +1,266 @@
+"""Lists the images in stores of objects: those below an address, or those of a list."""
+
+import csv
+import io
+import posixpath
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from labelgrid.errors import ImageError, LabelgridError
+from labelgrid.files import read_text
+from labelgrid.images.listing import EXTENSIONS
+from labelgrid.progress import Silent
+from labelgrid.storage.addresses import Address, check_address, common_folder, is_address
+from labelgrid.storage.objects import download
+from labelgrid.storage.stamps import Stamp, list_below
+from labelgrid.storage.systems import can_list
+
+#: The columns that name images, the surest first, of tables with more than one column of text.
+COLUMNS = ("url", "uri", "address", "image", "image_url", "path", "file", "filename", "name")
+#: The extensions of lists.
+LISTS = frozenset({".txt", ".csv", ".parquet", ".list"})
+
+
+class Objects(NamedTuple):
+    """Images below one root: the root, the ids, and their stamps where these are known."""
+
+    root: str
+    image_ids: list[str]
+    stamps: Mapping[Address, Stamp]
+    others: Mapping[str, int]
+
+
+class Entry(NamedTuple):
+    """A text of a list, and where it is, such as "line 3"."""
+
+    where: str
+    text: str
+
+
+def list_objects(folder: Address, left_out: dict[str, ImageError] | None = None) -> Objects:
+    """The images below an address, by name, without hidden ones.
+
+    Args:
+        folder: the address.
+        left_out: gets the images whose names lead out of the folder, by their names; None: such a
+            name is an error.
+
+    Raises:
+        ImageError: there is none, or the store has no lists.
+        StorageError: the store refuses or does not answer.
+    """
+    if not can_list(folder):
+        raise ImageError(
+            "A web server does not list its files.",
+            where=folder,
+            next_step="Give a list of their addresses: a .txt, .csv or .parquet file.",
+        )
+    stamps: dict[Address, Stamp] = {}
+    others: Counter[str] = Counter()
+    start = len(folder.rstrip("/")) + 1
+    try:
+        for address, stamp in list_below(folder):
+            if any(part.startswith(".") for part in address[start:].split("/")):
+                continue
+            if address.suffix not in EXTENSIONS:
+                others[address.suffix] += 1
+            elif _is_usable(address, address[start:], left_out):
+                stamps[address] = stamp
+    except FileNotFoundError:
+        stamps = {}
+    if not stamps:
+        raise ImageError(
+            "There are no images below this address.",
+            where=folder,
+            next_step=f"Images are objects that end in {', '.join(sorted(EXTENSIONS))}.",
+        )
+    ordered = sorted(stamps)
+    ids = [address[start:] for address in ordered]
+    return Objects(str(folder.rstrip("/")), ids, stamps, others)
+
+
+def _is_usable(address: Address, name: str, left_out: dict[str, ImageError] | None) -> bool:
+    """Whether a listed name can be an image id; one that cannot is left out or an error."""
+    if address.is_plain and "?" not in name:
+        return True
+    error = ImageError(
+        f"The name '{name}' has an empty part, '.', '..' or '?'.",
+        where=str(address.folder),
+        next_step="Rename the object.",
+    )
+    if left_out is None:
+        raise error
+    left_out[name] = error
+    return False
+
+
+def read_object_list(place: Path | Address, roots: Collection[str] = ()) -> list[Objects]:
+    """The images of a list: addresses, or paths relative to the list's folder.
+
+    The ids of addresses are their ends below the deepest folder of all of one store, or below one
+    of the roots.
+
+    Args:
+        place: the list, in text with one a line, or a .csv or .parquet file with a column of them.
+        roots: addresses that are roots of images already.
+
+    Raises:
+        ImageError: the list cannot be read or is empty, or an entry cannot be meant, or appears
+            twice.
+        StorageError: the list's store refuses or does not answer.
+        UsageError: an address is of an unknown scheme or holds a secret.
+    """
+    with TemporaryDirectory(prefix="labelgrid-") as folder:
+        path = place if isinstance(place, Path) else download(place, Path(folder), Silent())
+        base = place.resolve().parent if isinstance(place, Path) else place.folder
+        by_root = _by_root(_entries(path, str(place)), base, str(place), roots)
+    if not by_root:
+        raise ImageError(
+            "The list names no images.", where=str(place), next_step="Write one path per line."
+        )
+    return [Objects(root, ids, {}, {}) for root, ids in by_root.items()]
+
+
+def _by_root(
+    entries: Iterable[Entry], base: Path | Address, where: str, roots: Collection[str]
+) -> dict[str, list[str]]:
+    """The ids by their roots, in the order of the list."""
+    seen: dict[str, str] = {}
+    relative: list[str] = []
+    by_store = defaultdict[str, list[Address]](list)
+    for entry in entries:
+        text = _checked(entry, where)
+        if text in seen:
+            raise ImageError(f"'{text}' is on {seen[text]} and {entry.where}.", where=where)
+        seen[text] = entry.where
+        if is_address(text):
+            by_store[_known_root(text, roots) or Address(text).store].append(Address(text))
+        else:
+            relative.append(text)
+    by_root: dict[str, list[str]] = {}
+    if relative:
+        by_root[str(base)] = relative
+    for store, addresses in by_store.items():
+        root = Address(store) if store in roots else common_folder(addresses)
+        start = len(root) + 1
+        by_root.setdefault(str(root), []).extend(address[start:] for address in addresses)
+    return by_root
+
+
+def _known_root(address: str, roots: Collection[str]) -> str:
+    """The deepest of the roots that an address is below; "" if there is none."""
+    return max((root for root in roots if address.startswith(f"{root}/")), key=len, default="")
+
+
+def _checked(entry: Entry, where: str) -> str:
+    """An entry as an address, or as a path below the list's folder."""
+    text = entry.text
+    if is_address(text):
+        try:
+            address = check_address(text)
+        except LabelgridError as error:
+            error.where = f"{where}, {entry.where}"
+            raise
+        suffix = address.suffix
+        if not address.is_plain:
+            raise ImageError(
+                f"The address on {entry.where} has an empty part, '.' or '..'.",
+                where=where,
+                next_step="Write it as the store does.",
+            )
+    else:
+        text = posixpath.normpath(text)
+        suffix = posixpath.splitext(text)[1].lower()
+        if text.startswith(("/", "../")):
+            raise ImageError(
+                f"'{entry.text}' on {entry.where} leaves the list's folder.",
+                where=where,
+                next_step="Write paths relative to the list's folder, or addresses.",
+            )
+    if suffix not in EXTENSIONS:
+        raise ImageError(
+            f"'{text}' on {entry.where} does not have the extension of an image.", where=where
+        )
+    return text
+
+
+def _entries(path: Path, where: str) -> Iterator[Entry]:
+    """The entries of a list, in its order, without empty ones.
+
+    Raises:
+        ImageError: it cannot be read, or no column names images.
+    """
+    readers = {".csv": _csv_entries, ".parquet": _parquet_entries}
+    read = readers.get(path.suffix.lower(), _text_entries)
+    try:
+        for entry in read(path, where):
+            text = entry.text.strip()
+            if text:
+                yield Entry(entry.where, text)
+    except (OSError, ValueError, csv.Error) as error:
+        fault = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise ImageError(
+            f"The list cannot be read: {fault}.",
+            where=where,
+            next_step="Give a text file with one path or address a line, or a .csv or .parquet "
+            "file with a column of them.",
+        ) from error
+
+
+def _text_entries(path: Path, where: str) -> Iterator[Entry]:
+    for number, line in enumerate(read_text(path, "utf-8-sig").splitlines(), 1):
+        yield Entry(f"line {number}", line)
+
+
+def _csv_entries(path: Path, where: str) -> Iterator[Entry]:
+    rows = csv.reader(io.StringIO(read_text(path, "utf-8-sig")))
+    first = next(rows, [])
+    names = [name.strip().lower() for name in first]
+    titled = [name for name in COLUMNS if name in names]
+    if titled:
+        column = names.index(titled[0])
+    elif len(first) < 2:
+        column = 0
+        yield Entry("line 1", "".join(first))
+    else:
+        raise _no_column(first, where)
+    for row in rows:
+        yield Entry(f"line {rows.line_num}", row[column] if column < len(row) else "")
+
+
+def _parquet_entries(path: Path, where: str) -> Iterator[Entry]:
+    """The entries of a table, of which only a part is in memory."""
+    import pyarrow as pa  # slow to load, and most lists are text
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        texts = [field.name for field in schema if _is_text(pa, field.type)]
+        by_name = {name.lower(): name for name in texts}
+        titled = [by_name[name] for name in COLUMNS if name in by_name]
+        if not titled and len(texts) != 1:
+            raise _no_column(schema.names, where)
+        column = (titled or texts)[0]
+        number = 0
+        for batch in file.iter_batches(columns=[column]):
+            for text in batch.column(0).to_pylist():
+                number += 1
+                yield Entry(f"row {number}", text or "")
+
+
+def _is_text(pa: object, type: object) -> bool:
+    types = pa.types  # type: ignore[attr-defined]
+    if types.is_dictionary(type):
+        type = type.value_type  # type: ignore[attr-defined]
+    return bool(types.is_string(type) or types.is_large_string(type))
+
+
+def _no_column(names: Sequence[str], where: str) -> ImageError:
+    return ImageError(
+        f"No column names images; the columns are {', '.join(names)}.",
+        where=where,
+        next_step=f"Name it '{COLUMNS[0]}'.",
+    )

@@ -1,0 +1,142 @@
+"""Makes an image readable wherever it is: its path below a folder, or that of a fetched copy.
+
+All that opens a project's images asks here for a path.
+"""
+
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from labelgrid.errors import ImageError
+from labelgrid.images.opening import max_bytes
+
+
+def is_remote(root: str) -> bool:
+    """Whether images are in a store of objects, by their root folder."""
+    return "://" in root
+
+
+def image_file(root: str, image_id: str, digest: str = "") -> Path:
+    """The path of an image's file, which may not exist if it is one of this machine.
+
+    An object is fetched unless it is in the cache; its file stays until this thread has asked for
+    some more. Ask again instead of keeping the path.
+
+    Args:
+        root: the folder of the id, or its address.
+        image_id: the image.
+        digest: the expected content hash of an object; "" accepts any content.
+
+    Raises:
+        ImageError: there is no such object, or its content is another one.
+        StorageError: the store refuses or does not answer, or the cache cannot be written.
+    """
+    if not is_remote(root):
+        return Path(root) / image_id
+    # Loaded late: most projects have none.
+    from labelgrid.storage.addresses import check_address
+    from labelgrid.storage.objects import fetch
+
+    address = check_address(root).below(image_id)
+    with object_errors(address):
+        return fetch(address, digest, max_bytes())
+
+
+@contextmanager
+def object_errors(address: str) -> Iterator[None]:
+    """Turn what is wrong with one object into an error of an image.
+
+    Raises:
+        ImageError: it does not exist, has changed, or is too large.
+    """
+    from labelgrid.storage.objects import ChangedObjectError
+
+    try:
+        yield
+    except ChangedObjectError as error:
+        raise changed_object_error(address) from error
+    except FileNotFoundError as error:
+        raise missing_object_error(address) from error
+    except OSError as error:
+        raise ImageError(
+            f"The image cannot be read: {error.strerror}.",
+            where=address,
+            next_step="Replace it by an image that can be read, or take it out.",
+        ) from error
+
+
+@contextmanager
+def held_image_file(root: str, image_id: str, digest: str = "") -> Iterator[Path]:
+    """Yield the path of an object's file, with the image's name, which stays inside the block.
+
+    Raises:
+        ImageError: as `image_file`.
+        StorageError: as `image_file`.
+    """
+    from labelgrid.storage.cache import Cache
+
+    path = image_file(root, image_id, digest)
+    with Cache.of_environment().held(path, posixpath.basename(image_id)) as held:
+        yield held
+
+
+def has_image_file(root: str, image_id: str) -> bool:
+    """Whether an image's file or object exists.
+
+    Raises:
+        StorageError: the store refuses or does not answer.
+    """
+    if not is_remote(root):
+        return Path(root, image_id).exists()
+    from labelgrid.storage.addresses import check_address
+    from labelgrid.storage.stamps import stamp_of
+
+    return stamp_of(check_address(root).below(image_id)) is not None
+
+
+def missing_object_error(address: str) -> ImageError:
+    """The error for an image whose object does not exist."""
+    return ImageError(
+        "There is no such object.",
+        where=address,
+        next_step="Put it back, or take the image out with `labelgrid remove`.",
+    )
+
+
+def changed_object_error(address: str) -> ImageError:
+    """The error for an image whose object has another content than when it was added."""
+    return ImageError(
+        "The image is not the one that was added: the content of its object has changed.",
+        where=address,
+        next_step="Put the old object back; or, if it has no labels yet, accept the new one with "
+        "`labelgrid add`.",
+    )
+
+
+def chosen_paths(paths: Mapping[str, Path], image_ids: Sequence[str]) -> Mapping[str, Path]:
+    """The files of some of the images; objects are not fetched yet."""
+    if isinstance(paths, ImagePaths):
+        return ImagePaths({image_id: paths.places[image_id] for image_id in image_ids})
+    return {image_id: paths[image_id] for image_id in image_ids}
+
+
+class ImagePaths(Mapping[str, Path]):
+    """The files of images by their ids; that of an object is fetched when it is asked for.
+
+    Args:
+        places: image id -> the root of its path, and the digest of its content ("" if unknown).
+    """
+
+    def __init__(self, places: Mapping[str, tuple[str, str]]) -> None:
+        self.places = places
+
+    def __getitem__(self, image_id: str) -> Path:
+        root, digest = self.places[image_id]
+        return image_file(root, image_id, digest)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)

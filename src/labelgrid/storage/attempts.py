@@ -1,0 +1,114 @@
+"""Asks a store again while it does not answer, and says in one sentence why it was given up."""
+
+import errno
+import os
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from labelgrid.errors import LabelgridError, StorageError
+from labelgrid.storage.addresses import Address, without_query
+from labelgrid.storage.settings import patience
+
+T = TypeVar("T")
+
+#: The first wait between two attempts and the longest one, in seconds.
+FIRST = 0.2
+LONGEST = 10.0
+#: Errors of this machine's disk.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE)
+#: What the store says of a request that it will never do.
+_REFUSALS = (errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.ENAMETOOLONG)
+_FORBIDDEN = (401, 403)
+#: Status codes below 500 that pass.
+_PASSING = (408, 425, 429)
+#: The variables of the environment that hold secrets, by parts of their names.
+_SECRET = ("SECRET", "TOKEN", "KEY", "PASSWORD", "CREDENTIAL", "CONNECTION_STRING", "SAS")
+
+
+def persist(address: Address, action: Callable[[], T]) -> T:
+    """Do an action on a store, again and again while it fails for a reason that may pass.
+
+    Waits get longer, and are drawn at random, so that many processes do not ask at once. They end
+    after the seconds of `patience`.
+
+    Args:
+        address: what the action is on.
+        action: is done at least once.
+
+    Raises:
+        FileNotFoundError: there is no such object.
+        OSError: this machine's disk is full or cannot be written.
+        StorageError: the store refuses, or did not answer in time.
+    """
+    end = time.monotonic() + patience()
+    wait = FIRST
+    while True:
+        try:
+            return action()
+        except FileNotFoundError:
+            raise
+        except (LabelgridError, MemoryError):
+            raise
+        except Exception as error:  # each client has errors of its own
+            if isinstance(error, OSError) and error.errno in _DISK:
+                raise
+            _refuse(address, error)
+            if time.monotonic() + wait > end:
+                raise _given_up(address, error) from None
+        time.sleep(wait * random.uniform(0.5, 1.0))
+        wait = min(2 * wait, LONGEST)
+
+
+def _refuse(address: Address, error: Exception) -> None:
+    """Raise an error that cannot pass.
+
+    Raises:
+        StorageError: the store knows who asks and does not allow it, or does not know.
+    """
+    status = getattr(error, "status", 0)
+    name = type(error).__name__
+    credentials = "Credential" in name or "Auth" in name
+    if isinstance(error, PermissionError) or status in _FORBIDDEN or credentials:
+        raise StorageError(
+            f"The store does not allow this: {reason_of(error)}.",
+            where=without_query(address),
+            next_step="Set your credentials in the environment, as the store's own tools read them "
+            "(docs/how-to/object-storage.md), and run the same command again.",
+        ) from None
+    refused = isinstance(error, OSError) and error.errno in _REFUSALS
+    if refused or (400 <= status < 500 and status not in _PASSING):
+        raise StorageError(
+            f"The store refuses the request: {reason_of(error)}.",
+            where=without_query(address),
+            next_step="Check the address.",
+        ) from None
+
+
+def _given_up(address: Address, error: Exception) -> StorageError:
+    return StorageError(
+        f"The store did not answer for {patience():.0f} s: {reason_of(error)}.",
+        where=without_query(address),
+        next_step="Check the network, and run the same command again: what was fetched is kept.",
+    )
+
+
+def reason_of(error: BaseException) -> str:
+    r"""The first line of an error, without what is secret in the environment.
+
+    Example:
+        >>> reason_of(TimeoutError("read timed out\nmore"))
+        'TimeoutError: read timed out'
+    """
+    text = next(iter(str(error).splitlines()), "").strip().rstrip(".")
+    text = without_secrets(text)[:300]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def without_secrets(text: str) -> str:
+    """A text without the values of variables that hold secrets, by their names."""
+    for name, value in os.environ.items():
+        if len(value) >= 6 and any(part in name.upper() for part in _SECRET):
+            text = text.replace(value, "***")
+    return text

@@ -1,0 +1,183 @@
+"""Fetches objects into the cache, one or many at a time."""
+
+import errno
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from labelgrid.errors import StorageError
+from labelgrid.files import disk_errors, inside
+from labelgrid.progress import Progress
+from labelgrid.storage.addresses import Address, without_query
+from labelgrid.storage.attempts import persist
+from labelgrid.storage.cache import KEPT, Cache
+from labelgrid.storage.contents import Content, known_contents, remember
+from labelgrid.storage.settings import SIZE
+from labelgrid.storage.stamps import Stamp, list_below, stamp_of
+from labelgrid.storage.systems import THREADS, system_of
+
+
+class ChangedObjectError(Exception):
+    """An object has another content than the one that was asked for; its content hash now."""
+
+
+def fetch(address: Address, digest: str = "", limit: int | None = None) -> Path:
+    """The local file with an object's content, which stays until this thread has asked for more.
+
+    What is in the cache is not fetched. Without a digest, the store is asked whether the object is
+    still what it was.
+
+    Args:
+        address: of the object.
+        digest: the content hash that it must have; "" accepts any content.
+        limit: an object of more bytes is refused; None: none is.
+
+    Raises:
+        ChangedObjectError: the object has another content now, and the wanted one is not in the
+            cache.
+        FileNotFoundError: there is no such object.
+        StorageError: the store refuses or does not answer, or the cache cannot be written.
+    """
+    cache = Cache.of_environment()
+    if digest:
+        path = cache.find(digest, address.suffix)
+        if path is None:
+            path, found = _download(cache, address, limit)
+            if found != digest:
+                raise ChangedObjectError(found)
+        return path
+    stamp = stamp_of(address)
+    if stamp is None:
+        raise FileNotFoundError(errno.ENOENT, "There is no such object", address)
+    known = known_contents({address: stamp}).get(address)
+    path, found = fetch_version(address, stamp, known, limit)
+    if known is None or known.digest != found:
+        remember([(address, stamp, Content(found))])
+    return path
+
+
+def fetch_version(
+    address: Address, stamp: Stamp, known: Content | None = None, limit: int | None = None
+) -> tuple[Path, str]:
+    """The local file of a version of an object, and its content hash; as `fetch`.
+
+    Args:
+        address: of the object.
+        stamp: its version.
+        known: what this version contained; None: unknown.
+        limit: as of `fetch`.
+    """
+    cache = Cache.of_environment()
+    path = known and cache.find(known.digest, address.suffix)
+    if known and path:
+        return path, known.digest
+    if limit is not None and stamp.size > limit:
+        raise _too_large(address, stamp.size, limit)
+    return _download(cache, address, limit)
+
+
+def fetch_all(
+    wanted: Mapping[Address, str], stamps: Mapping[Address, Stamp], progress: Progress
+) -> None:
+    """Fetch what the cache lacks of many objects, many at a time, if all of them fit into it.
+
+    Otherwise this is said, and each is fetched when it is read. An object that is missing or has
+    changed is left to whoever reads it.
+
+    Args:
+        wanted: object -> the content hash that it must have.
+        stamps: of the objects.
+        progress: reports each object.
+
+    Raises:
+        StorageError: the store refuses or does not answer, or the cache cannot be written.
+    """
+    cache = Cache.of_environment()
+    missing = [address for address in wanted if not cache.holds(wanted[address], address.suffix)]
+    if not missing:
+        return
+    size = sum(stamps[address].size for address in wanted if address in stamps)
+    if size > KEPT * cache.limit:
+        progress.say(
+            f"The images ({size / 1e9:.3g} GB) are more than the cache of objects keeps "
+            f"({cache.limit / 1e9:.3g} GB): they are fetched each time they are read. {SIZE} makes "
+            "it larger."
+        )
+        return
+    system_of(missing[0])
+    progress.start("Fetching images", len(missing), "images")
+    with ThreadPoolExecutor(THREADS) as threads:
+        for _ in threads.map(partial(_fetch_quietly, wanted), missing):
+            progress.advance()
+
+
+def _fetch_quietly(wanted: Mapping[Address, str], address: Address) -> None:
+    with suppress(ChangedObjectError, FileNotFoundError):
+        fetch(address, wanted[address])
+
+
+def download(address: Address, folder: Path, progress: Progress) -> Path:
+    """Copy an object, or all objects below an address, into a folder; return the path of the copy.
+
+    Raises:
+        StorageError: there is none, the store refuses or does not answer, or the folder cannot be
+            written.
+    """
+    name = address.key.rstrip("/").rpartition("/")[2] or "objects"
+    target = inside(folder, name)
+    if not address.endswith("/") and stamp_of(address):
+        _copy(address, target)
+        return target
+    try:
+        found = [item for item, _ in list_below(address)]
+    except FileNotFoundError as error:
+        raise StorageError(
+            "There is no such object, and none below it.",
+            where=without_query(address),
+            next_step="Check the address.",
+        ) from error
+    start = len(address.rstrip("/")) + 1
+    targets = [inside(target, item[start:]) for item in found]
+    progress.start("Fetching", len(found), "files")
+    with ThreadPoolExecutor(THREADS) as threads:
+        for _ in threads.map(_copy, found, targets):
+            progress.advance()
+    return target
+
+
+def _copy(address: Address, target: Path) -> None:
+    """Copy an object to a file."""
+    system = system_of(address)
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        persist(address, lambda: system.get_file(address, str(target)))
+
+
+def _download(cache: Cache, address: Address, limit: int | None) -> tuple[Path, str]:
+    """Fetch an object into the cache; once more after room was made, if the disk is full.
+
+    Return its path and content hash.
+    """
+    system = system_of(address)
+    while True:
+        try:
+            with cache.new_file() as file:
+                with cache.disk_errors():
+                    persist(address, partial(system.get_file, address, str(file)))
+                size = file.stat().st_size
+                if limit is not None and size > limit:
+                    raise _too_large(address, size, limit)
+                return cache.take(file, address.suffix)
+        except StorageError as error:
+            number = getattr(error.__cause__, "errno", None)
+            if number not in (errno.ENOSPC, errno.EDQUOT) or not cache.make_room():
+                raise
+
+
+def _too_large(address: Address, size: int, limit: int) -> OSError:
+    fault = (
+        f"its {size / 1e6:.0f} MB are more than the {limit / 1e6:.0f} MB that such a file can need"
+    )
+    return OSError(errno.EFBIG, fault, str(address))

@@ -1,0 +1,125 @@
+"""Asks stores which version of each object they hold: its size and entity tag, not its content."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from labelgrid.storage.addresses import Address
+from labelgrid.storage.attempts import persist
+from labelgrid.storage.systems import THREADS, can_list, system_of
+
+#: From so many objects of one folder on, the folder is listed: a list has a thousand objects.
+LISTED = 100
+#: What stores call the version of an object, the surest first.
+_TAGS = (
+    "ETag",
+    "etag",
+    "Content-MD5",
+    "content_md5",
+    "md5Hash",
+    "generation",
+    "Last-Modified",
+    "LastModified",
+    "last_modified",
+    "mtime",
+    "created",
+)
+
+
+class Stamp(NamedTuple):
+    """The version of an object: its bytes, -1 if unknown, and its tag, "" if there is none."""
+
+    size: int
+    tag: str
+
+
+def stamps_of(addresses: Collection[Address]) -> dict[Address, Stamp]:
+    """The stamps of objects; those that do not exist are left out.
+
+    Raises:
+        StorageError: the store refuses or does not answer.
+    """
+    by_folder = defaultdict[Address, list[Address]](list)
+    for address in addresses:
+        by_folder[address.folder].append(address)
+    stamps: dict[Address, Stamp] = {}
+    single: list[Address] = []
+    for folder, wanted in by_folder.items():
+        if len(wanted) >= LISTED and can_list(folder):
+            found = dict(list_folder(folder))
+            stamps |= {address: found[address] for address in wanted if address in found}
+        else:
+            single += wanted
+    if single:
+        system_of(single[0])
+        with ThreadPoolExecutor(THREADS) as threads:
+            for address, stamp in zip(single, threads.map(stamp_of, single), strict=True):
+                if stamp:
+                    stamps[address] = stamp
+    return stamps
+
+
+def stamp_of(address: Address) -> Stamp | None:
+    """The stamp of an object; None if it does not exist.
+
+    Raises:
+        StorageError: the store refuses or does not answer.
+    """
+    system = system_of(address)
+    try:
+        info = persist(address, lambda: system.info(address))
+    except FileNotFoundError:
+        return None
+    return None if info.get("type") == "directory" else _stamp(info)
+
+
+def list_folder(folder: Address) -> Iterator[tuple[Address, Stamp]]:
+    """The objects of a folder, without those below it, with their stamps.
+
+    Raises:
+        StorageError: the store refuses or does not answer.
+    """
+    system = system_of(folder)
+    try:
+        entries = persist(folder, lambda: system.ls(f"{folder}/", detail=True))
+    except FileNotFoundError:
+        return
+    yield from _objects(system, folder, entries)
+
+
+def list_below(folder: Address) -> Iterator[tuple[Address, Stamp]]:
+    """All objects below a folder, with their stamps.
+
+    Raises:
+        FileNotFoundError: there is none.
+        StorageError: the store refuses or does not answer.
+    """
+    system = system_of(folder)
+    entries = persist(folder, lambda: system.find(f"{folder.rstrip('/')}/", detail=True))
+    if not entries:
+        raise FileNotFoundError(folder)
+    yield from _objects(system, folder, list(entries.values()))
+
+
+def _objects(
+    system: Any, folder: Address, entries: Collection[Mapping[str, Any]]
+) -> Iterator[tuple[Address, Stamp]]:
+    """The addresses and stamps of a listing's objects.
+
+    A client names them without scheme, and some with another store's name before the key.
+    """
+    above = str(system._strip_protocol(folder)).rstrip("/")
+    for entry in entries:
+        name = str(entry["name"])
+        if entry.get("type") == "directory" or not name.startswith(f"{above}/"):
+            continue
+        yield folder.below(name[len(above) + 1 :]), _stamp(entry)
+
+
+def _stamp(info: Mapping[str, Any]) -> Stamp:
+    size = info.get("size")
+    for name in _TAGS:
+        if info.get(name):
+            return Stamp(-1 if size is None else int(size), str(info[name]).strip('"'))
+    return Stamp(-1 if size is None else int(size), "")

@@ -1,0 +1,70 @@
+"""Opens the stores of addresses by fsspec, which is loaded here and late."""
+
+import os
+from functools import cache
+from typing import Any
+
+from labelgrid.errors import StorageError, UsageError
+from labelgrid.storage.addresses import Address
+
+#: So many objects are fetched at a time.
+THREADS = 24
+#: The packages that fsspec needs for a scheme.
+_PACKAGES = {
+    **dict.fromkeys(("gs", "gcs"), "'labelgrid[gs]'"),
+    **dict.fromkeys(("az", "abfs", "abfss"), "'labelgrid[az]'"),
+    **dict.fromkeys(("http", "https"), "aiohttp"),
+    "s3": "'labelgrid[s3]'",
+}
+#: Attempts are repeated here, by one rule for all stores, and not again by their clients.
+_S3 = {
+    "config_kwargs": {
+        "max_pool_connections": THREADS,
+        "connect_timeout": 10,
+        "read_timeout": 30,
+        "retries": {"max_attempts": 1, "mode": "standard"},
+    }
+}
+_OPTIONS: dict[str, dict[str, Any]] = {"s3": _S3}
+#: Stores that list their objects; a web server does not.
+_UNLISTED = ("http", "https")
+
+
+def can_list(address: Address) -> bool:
+    """Whether the store of an address lists its objects."""
+    return address.scheme not in _UNLISTED
+
+
+def system_of(address: Address) -> Any:
+    """The client of an address's store, one for each process.
+
+    Raises:
+        StorageError: the package that reads such stores is not installed.
+    """
+    return _open(os.getpid(), address.store)
+
+
+@cache
+def _open(process: int, store: str) -> Any:
+    """A client; it cannot be used in a process that is forked from its own."""
+    from fsspec.core import url_to_fs
+
+    address = Address(store)
+    options = _OPTIONS.get(address.scheme, {})
+    try:
+        system, _ = url_to_fs(
+            f"{store}/", skip_instance_cache=True, use_listings_cache=False, **options
+        )
+    except ImportError as error:
+        package = _PACKAGES.get(address.scheme, "fsspec")
+        raise StorageError(
+            f"Addresses that begin with '{address.scheme}://' need a package that is not "
+            f"installed: {error}.",
+            next_step=f"Install it: pip install {package}.",
+        ) from error
+    except ValueError as error:
+        raise UsageError(
+            f"The store cannot be opened: {error}.", where=store, next_step="Check the address."
+        ) from error
+    system.retries = 1
+    return system
