@@ -75,7 +75,9 @@ class Store:
         with (self.folder / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(
                 [ENVIRONMENT / "bin" / "moto_server", "-H", "127.0.0.1", "-p", str(self.port)],
-                env={name: text for name, text in os.environ.items() if not name.startswith("PYTHON")},
+                env={
+                    name: text for name, text in os.environ.items() if not name.startswith("PYTHON")
+                },
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -86,7 +88,9 @@ class Store:
             except OSError:
                 time.sleep(0.1)
             else:
-                request = urllib.request.Request(f"{self.url}/{BUCKET}", headers=_SIGNED, method="PUT")
+                request = urllib.request.Request(
+                    f"{self.url}/{BUCKET}", headers=_SIGNED, method="PUT"
+                )
                 urllib.request.urlopen(request, timeout=60).close()
                 return
         raise RuntimeError(f"moto does not answer: {(self.folder / 'log.txt').read_text()[-2000:]}")
@@ -103,7 +107,7 @@ class Store:
 _SIGNED = {
     "Content-Type": "application/octet-stream",
     "Authorization": f"AWS4-HMAC-SHA256 Credential={KEY}/20260101/us-east-1/s3/aws4_request, "
-    "SignedHeaders=host, Signature=0"
+    "SignedHeaders=host, Signature=0",
 }
 
 

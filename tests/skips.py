@@ -11,6 +11,7 @@ import pytest
 KNOWN = (
     "the real NYUv2 frames are not in",
     "Label Studio is not installed",
+    "the object store is not installed",
     "the tools' own libraries are not installed",
     "Chromium is not installed",
     "PostgreSQL is not installed",

@@ -138,16 +138,18 @@ class Cache:
             path = self._path(content, suffix)
             _LEASES.last.append(_Lease(file))
             path.parent.mkdir(exist_ok=True)
-            size = 0 if path.exists() else file.stat().st_size
-            file.replace(path)
-            self._count(size)
+            with self._total() as total:
+                total[0] += 0 if path.exists() else file.stat().st_size
+                file.replace(path)
+                if total[0] > self.limit:
+                    total[0] = self._shrink(int(KEPT * self.limit))
         return path, content
 
     def make_room(self) -> bool:
         """Remove half of the files, because the disk is full; whether there was one."""
         with self._total() as total:
-            before = total[0]
-            total[0] = self._shrink(self._size() // 2)
+            before = self._size()
+            total[0] = self._shrink(before // 2)
             return total[0] < before
 
     @contextmanager
@@ -187,13 +189,6 @@ class Cache:
 
     def _path(self, content: str, suffix: str) -> Path:
         return self.folder / content[:2] / f"{content}{suffix}"
-
-    def _count(self, size: int) -> None:
-        """Add a file's size to the total; remove the files used longest ago if it is too large."""
-        with self._total() as total:
-            total[0] += size
-            if total[0] > self.limit:
-                total[0] = self._shrink(int(KEPT * self.limit))
 
     @contextmanager
     def _total(self) -> Iterator[list[int]]:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from labelgrid.storage.addresses import Address
@@ -119,7 +120,7 @@ def _objects(
 
 def _stamp(info: Mapping[str, Any]) -> Stamp:
     size = info.get("size")
-    for name in _TAGS:
-        if info.get(name):
-            return Stamp(-1 if size is None else int(size), str(info[name]).strip('"'))
-    return Stamp(-1 if size is None else int(size), "")
+    found = next((info[name] for name in _TAGS if info.get(name)), "")
+    if isinstance(found, datetime):  # some clients list a time as a number
+        found = found.timestamp()
+    return Stamp(-1 if size is None else int(size), str(found).strip('"'))

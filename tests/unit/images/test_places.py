@@ -1,0 +1,79 @@
+"""Laws of the places of images: a path here, a checked copy of an object elsewhere."""
+
+from pathlib import Path
+
+import pytest
+
+from labelgrid.errors import ImageError, UsageError
+from labelgrid.files import digest_of
+from labelgrid.images.places import (
+    ImagePaths,
+    chosen_paths,
+    has_image_file,
+    held_image_file,
+    image_file,
+    is_remote,
+)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LABELGRID_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "store" / "x").mkdir(parents=True)
+    (tmp_path / "store" / "x" / "a.png").write_bytes(b"abc")
+    return f"file://{tmp_path}/store"
+
+
+def test_an_image_of_this_machine_has_its_own_path(tmp_path):
+    assert image_file(str(tmp_path), "x/a.png") == tmp_path / "x" / "a.png"
+    assert not is_remote(str(tmp_path)) and not has_image_file(str(tmp_path), "x/a.png")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_object_has_the_path_of_its_copy(root):
+    path = image_file(root, "x/a.png", digest_of(b"abc"))
+    assert path.read_bytes() == b"abc" and path.suffix == ".png"
+    assert image_file(root, "x/a.png") == path
+    assert is_remote(root) and has_image_file(root, "x/a.png")
+
+
+def test_a_missing_and_a_changed_object_are_errors_of_the_image(root):
+    with pytest.raises(ImageError, match=r"no such object .*/store/z\.png"):
+        image_file(root, "z.png")
+    with pytest.raises(ImageError, match="content of its object has changed"):
+        image_file(root, "x/a.png", digest_of(b"old"))
+    assert not has_image_file(root, "z.png")
+
+
+def test_an_object_of_too_many_bytes_is_an_error_of_the_image(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("LABELGRID_MAX_PIXELS", "1")
+    with (tmp_path / "store" / "b.png").open("wb") as file:
+        file.truncate(2**26 + 100)
+    with pytest.raises(ImageError, match="MB are more than"):
+        image_file(root, "b.png")
+
+
+def test_a_ledger_that_names_a_secret_or_another_scheme_is_refused():
+    with pytest.raises(UsageError):
+        image_file("ssh://host/photos", "a.png")
+    with pytest.raises(UsageError):
+        image_file("s3://ann:secret@bucket", "a.png")
+
+
+def test_a_held_copy_has_the_name_of_its_image(root):
+    with held_image_file(root, "x/a.png") as held:
+        assert held.name == "a.png" and held.read_bytes() == b"abc"
+    assert not held.exists()
+
+
+def test_paths_are_fetched_when_they_are_asked_for(root, tmp_path):
+    paths = ImagePaths({"x/a.png": (root, ""), "z.png": (root, "")})
+    assert list(paths) == ["x/a.png", "z.png"] and len(paths) == 2
+    assert not (tmp_path / "cache").exists()
+    assert paths["x/a.png"].read_bytes() == b"abc"
+    assert list(chosen_paths(paths, ["z.png"])) == ["z.png"]
+    assert chosen_paths({"a": Path("a"), "b": Path("b")}, ["b"]) == {"b": Path("b")}

@@ -1,0 +1,104 @@
+"""Laws of attempts: what may pass is tried again for a while, what cannot pass is said at once."""
+
+import errno
+import time
+
+import pytest
+
+from labelgrid.errors import StorageError
+from labelgrid.storage.addresses import Address
+from labelgrid.storage.attempts import persist, reason_of, without_secrets
+
+ADDRESS = Address("s3://bucket/a.png")
+
+
+class Failing:
+    """Fails with these errors, one after another, then succeeds."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.calls = 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return "done"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TimeoutError(),
+        ConnectionResetError(),
+        OSError(errno.EIO, "broken"),
+        RuntimeError("503"),
+        OSError(),
+    ],
+)
+def test_what_may_pass_is_tried_again(error):
+    action = Failing(error, error)
+    assert persist(ADDRESS, action) == "done"
+    assert action.calls == 3
+
+
+def test_a_store_that_never_answers_is_given_up_in_time_with_one_sentence():
+    action = Failing(*[TimeoutError("read timed out")] * 1000)
+    start = time.monotonic()
+    with pytest.raises(StorageError) as caught:
+        persist(ADDRESS, action)
+    assert time.monotonic() - start < 5
+    assert 2 <= action.calls < 10
+    text = str(caught.value)
+    assert "did not answer for 1 s: TimeoutError: read timed out" in text
+    assert "s3://bucket/a.png" in text and "what was fetched is kept" in text
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(errno.EACCES, "Forbidden"), "does not allow"),
+        (OSError(errno.EINVAL, "no such region"), "refuses the request"),
+        (type("NoCredentialsError", (Exception,), {})("none"), "does not allow"),
+        (type("ClientResponseError", (Exception,), {"status": 401})("who"), "does not allow"),
+        (type("ClientResponseError", (Exception,), {"status": 400})("bad"), "refuses the request"),
+    ],
+)
+def test_what_cannot_pass_is_said_at_once(error, said):
+    action = Failing(error)
+    with pytest.raises(StorageError, match=said):
+        persist(ADDRESS, action)
+    assert action.calls == 1
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_a_server_that_is_busy_is_asked_again(status):
+    error = type("ClientResponseError", (Exception,), {"status": status})("later")
+    assert persist(ADDRESS, Failing(error)) == "done"
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError("a"), OSError(errno.ENOSPC, "full"), MemoryError()]
+)
+def test_a_missing_object_and_a_full_disk_are_for_the_caller(error):
+    action = Failing(error)
+    with pytest.raises(type(error)):
+        persist(ADDRESS, action)
+    assert action.calls == 1
+
+
+def test_no_secret_of_the_environment_is_in_a_message(monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2hunter2")
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "AccountKey=abcdef")
+    text = "denied for hunter2hunter2 with AccountKey=abcdef"
+    assert without_secrets(text) == "denied for *** with ***"
+    assert "hunter2" not in reason_of(RuntimeError(text))
+    with pytest.raises(StorageError) as caught:
+        persist(ADDRESS, Failing(PermissionError(text)))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_reason_is_one_short_line():
+    assert reason_of(TimeoutError()) == "TimeoutError"
+    assert reason_of(RuntimeError("a.\nb")) == "RuntimeError: a"
+    assert len(reason_of(RuntimeError("x" * 5000))) < 400

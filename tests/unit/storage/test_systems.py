@@ -1,0 +1,49 @@
+"""Laws of clients: one for a store and a process, loaded late, and a missing package is said."""
+
+import subprocess
+import sys
+
+import pytest
+
+from labelgrid.errors import StorageError
+from labelgrid.storage.addresses import Address
+from labelgrid.storage.systems import can_list, system_of
+
+
+def test_a_store_has_one_client_in_a_process():
+    first = system_of(Address("memory://a/b.png"))
+    assert first is system_of(Address("memory://a/c/d.png"))
+
+
+def test_a_web_server_cannot_list():
+    assert can_list(Address("s3://b/a")) and not can_list(Address("https://host/a"))
+
+
+@pytest.mark.parametrize(
+    ("address", "module", "command"),
+    [
+        ("s3://b/a.png", "s3fs", "pip install 'labelgrid[s3]'"),
+        ("gs://b/a.png", "gcsfs", "pip install 'labelgrid[gs]'"),
+        ("az://b/a.png", "adlfs", "pip install 'labelgrid[az]'"),
+        ("https://host/a.png", "aiohttp", "pip install aiohttp"),
+    ],
+)
+def test_a_missing_package_is_said_with_the_command_that_installs_it(
+    address, module, command, monkeypatch
+):
+    for name in [name for name in sys.modules if name.partition(".")[0] in (module, "fsspec")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(StorageError) as caught:
+        system_of(Address(address.replace("b/", f"missing-{module}/")))
+    assert command in str(caught.value)
+
+
+def test_no_client_is_loaded_until_an_object_is_asked_for():
+    code = (
+        "import sys, labelgrid.project.create, labelgrid.project.extend,"
+        "labelgrid.data.project_source, labelgrid.project.import_labels, labelgrid.storage.objects;"
+        "print([name for name in ('fsspec', 's3fs', 'aiohttp', 'botocore') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
