@@ -14,6 +14,7 @@ PACKAGE = "src/labelgrid"
 LIGHT = (
     *(
         "ledger",
+        "storage",
         "formats",
         "images",
         "relations",

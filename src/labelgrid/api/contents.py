@@ -286,15 +286,14 @@ class ProjectContents(CellContents):
             LedgerError: the id is unknown.
             ImageError: its file is missing, damaged, or has changed since it was added.
         """
-        from labelgrid.images.places import image_file
-        from labelgrid.images.reading import read_image
+        from labelgrid.images.places import read_placed_image
         from labelgrid.project.sources import dataset_of
 
         row = self._project.store.image(image_id)
         oracle = self._project.settings.oracle
         if oracle is not None:
             return dataset_of(oracle).image(image_id)
-        return read_image(image_file(row.root, image_id, row.digest), row.digest)
+        return read_placed_image(row.root, image_id, row.digest)
 
     def rounds(self) -> list[int]:
         """The numbers of the rounds, without round 0."""

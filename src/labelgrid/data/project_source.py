@@ -12,8 +12,8 @@ from labelgrid.camera import Camera
 from labelgrid.data.cameras import Cameras
 from labelgrid.files import inside
 from labelgrid.formats.codec import LabelArray, check_digest
-from labelgrid.images.places import image_file
-from labelgrid.images.reading import image_size, read_image
+from labelgrid.images.places import image_file, read_placed_image
+from labelgrid.images.reading import image_size
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.older_classes import complete_classes
 from labelgrid.ledger.store import Store
@@ -56,7 +56,7 @@ class ProjectSource:
     def image(self, image_id: str) -> NDArray[np.uint8]:
         """As `ImageSource.image`."""
         root, digest = self.files[image_id]
-        return read_image(image_file(root, image_id, digest), digest)
+        return read_placed_image(root, image_id, digest)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`; a file whose content has changed since its import is refused."""

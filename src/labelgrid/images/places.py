@@ -5,11 +5,15 @@ All that opens a project's images asks here for a path.
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labelgrid.errors import ImageError
-from labelgrid.images.opening import max_bytes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def is_remote(root: str) -> bool:
@@ -17,7 +21,7 @@ def is_remote(root: str) -> bool:
     return "://" in root
 
 
-def image_file(root: str, image_id: str, digest: str = "") -> Path:
+def image_file(root: str, image_id: str, digest: str = "", *, check: bool = True) -> Path:
     """The path of an image's file, which may not exist if it is one of this machine.
 
     An object is fetched unless it is in the cache; its file stays until this thread has asked for
@@ -27,6 +31,7 @@ def image_file(root: str, image_id: str, digest: str = "") -> Path:
         root: the folder of the id, or its address.
         image_id: the image.
         digest: the expected content hash of an object; "" accepts any content.
+        check: compare a copy in the cache with the digest; otherwise the caller does.
 
     Raises:
         ImageError: there is no such object, or its content is another one.
@@ -35,12 +40,30 @@ def image_file(root: str, image_id: str, digest: str = "") -> Path:
     if not is_remote(root):
         return Path(root) / image_id
     # Loaded late: most projects have none.
+    from labelgrid.images.opening import max_bytes
     from labelgrid.storage.addresses import check_address
     from labelgrid.storage.objects import fetch
 
     address = check_address(root).below(image_id)
     with object_errors(address):
-        return fetch(address, digest, max_bytes())
+        return fetch(address, digest, max_bytes(), check=check)
+
+
+def read_placed_image(root: str, image_id: str, digest: str = "") -> "NDArray[np.uint8]":
+    """Read an image wherever it is; the arguments are as of `image_file`, all else as `read_image`.
+
+    A damaged copy in the cache is fetched again.
+
+    Raises:
+        ImageError: as `image_file`, and as `read_image`.
+        StorageError: as `image_file`.
+    """
+    from labelgrid.images.reading import read_image  # slow to load
+
+    if digest and is_remote(root):
+        with suppress(ImageError):
+            return read_image(image_file(root, image_id, digest, check=False), digest)
+    return read_image(image_file(root, image_id, digest), digest)
 
 
 @contextmanager

@@ -23,7 +23,9 @@ class ChangedObjectError(Exception):
     """An object has another content than the one that was asked for; its content hash now."""
 
 
-def fetch(address: Address, digest: str = "", limit: int | None = None) -> Path:
+def fetch(
+    address: Address, digest: str = "", limit: int | None = None, *, check: bool = True
+) -> Path:
     """The local file with an object's content, which stays until this thread has asked for more.
 
     What is in the cache is not fetched. Without a digest, the store is asked whether the object is
@@ -33,6 +35,7 @@ def fetch(address: Address, digest: str = "", limit: int | None = None) -> Path:
         address: of the object.
         digest: the content hash that it must have; "" accepts any content.
         limit: an object of more bytes is refused; None: none is.
+        check: compare what is in the cache with the digest; otherwise the caller does.
 
     Raises:
         ChangedObjectError: the object has another content now, and the wanted one is not in the
@@ -42,7 +45,7 @@ def fetch(address: Address, digest: str = "", limit: int | None = None) -> Path:
     """
     cache = Cache.of_environment()
     if digest:
-        path = cache.find(digest, address.suffix)
+        path = cache.find(digest, address.suffix, check=check)
         if path is None:
             path, found = _download(cache, address, limit)
             if found != digest:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import ImageError, UsageError
-from labelgrid.files import digest_of
+from labelgrid.files import digest, digest_of
 from labelgrid.images.places import (
     ImagePaths,
     chosen_paths,
@@ -13,7 +13,9 @@ from labelgrid.images.places import (
     held_image_file,
     image_file,
     is_remote,
+    read_placed_image,
 )
+from tests.support import make_dataset
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +70,21 @@ def test_a_held_copy_has_the_name_of_its_image(root):
     with held_image_file(root, "x/a.png") as held:
         assert held.name == "a.png" and held.read_bytes() == b"abc"
     assert not held.exists()
+
+
+def test_a_damaged_copy_is_never_read_and_is_fetched_again(tmp_path):
+    made = make_dataset(tmp_path / "made", n=1, tasks=())
+    (name,) = made.names
+    root = f"file://{made.images}"
+    wanted = digest(made.images / name)
+    pixels = read_placed_image(root, name, wanted)
+    copy = image_file(root, name, wanted)
+    data = bytearray(copy.read_bytes())
+    data[len(data) // 2] ^= 255
+    copy.write_bytes(data)
+    assert (read_placed_image(root, name, wanted) == pixels).all()
+    assert copy.read_bytes() == (made.images / name).read_bytes()
+    assert (read_placed_image(str(made.images), name, wanted) == pixels).all()
 
 
 def test_paths_are_fetched_when_they_are_asked_for(root, tmp_path):
