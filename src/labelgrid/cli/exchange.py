@@ -59,8 +59,8 @@ def import_(
         list[Path] | None,
         typer.Argument(
             metavar="[LABELS]...",
-            help="A labelling tool's file, zip or folder, or a folder of labels, or several; not "
-            "with --url.",
+            help="A labelling tool's file, zip or folder, or a folder of labels, or the address of "
+            "one, or several; not with --url.",
         ),
     ] = None,
     format: Annotated[

@@ -25,7 +25,10 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The project's folde
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Images = Annotated[
     list[Path] | None,
-    typer.Option(help="A folder of images, or a list file with one path per line. Repeatable."),
+    typer.Option(
+        help="A folder of images, or a list file with one path per line, or the address of either, "
+        "such as s3://bucket/photos/. Repeatable."
+    ),
 ]
 Tasks = Annotated[
     list[str] | None,

@@ -278,7 +278,8 @@ def _say_counts(counts: Mapping[str, int]) -> str:
 def predict(
     folder: Folder,
     images: Annotated[
-        Path, typer.Argument(metavar="IMAGES", help="A folder of images, or one image.")
+        Path,
+        typer.Argument(metavar="IMAGES", help="A folder of images, or one image, or its address."),
     ],
     out: Annotated[Path, typer.Option(help="The folder for the predictions, as OUT/TASK/IMAGE.")],
     known: Annotated[
