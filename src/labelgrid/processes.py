@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 #: Linux's `prctl` option for the signal that a process gets when its parent ends (linux/prctl.h).
 PR_SET_PDEATHSIG = 1
+#: The environment variable of processes that `labelgrid.executors.together` starts: the folder
+#: through which they connect, and leave their errors.
+TOGETHER = "LABELGRID_TOGETHER"
 
 
 def end_with_parent() -> None:

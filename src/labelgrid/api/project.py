@@ -15,8 +15,15 @@ from labelgrid.errors import RecipeError, UsageError
 from labelgrid.executors.job import JobFolder, record_job
 from labelgrid.ledger.grid import Cell, Split, State, TaskRow, Unit
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.settings import RECIPE, STRATEGY, Settings, ledger_url, resolve_recipe
+from labelgrid.project.folder import SETTINGS, ProjectFolder
+from labelgrid.project.settings import (
+    RECIPE,
+    STRATEGY,
+    Settings,
+    ledger_url,
+    read_settings,
+    resolve_recipe,
+)
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.annotate.answers import Fault
@@ -405,8 +412,11 @@ class Project(ProjectContents):
         weights: Place | None = None,
         changes: Mapping[str, Any] | None = None,
         keep: bool = False,
+        devices: int = 1,
     ) -> "Fit":
         """Train on all labels or resume a stopped training, then measure on the held-out images.
+
+        Under torchrun each process calls it, and all return the same record.
 
         Args:
             recipe: replaces the project's recipe for this training: a shipped one, or the path of
@@ -417,13 +427,16 @@ class Project(ProjectContents):
                 keeps them.
             keep: write `changes` and `epochs` to `labelgrid.toml` first: they are of all later
                 trainings, too.
+            devices: the number of processes that divide each batch: one for each GPU, or each on a
+                part of the processors. They show their progress on stderr.
 
         Raises:
-            UsageError: `keep` has nothing to write.
+            UsageError: `keep` has nothing to write, or torchrun has started several processes and
+                `devices` asks for more.
+            TrainingError: a process ended; the same call resumes the training.
         """
         from labelgrid.project.kept_changes import keep_changes
         from labelgrid.recipes.resolve import override
-        from labelgrid.rounds.fit import fit
 
         overrides = dict(changes or {})
         _refuse_scoring(overrides)
@@ -431,17 +444,61 @@ class Project(ProjectContents):
             overrides = override(overrides, {"train": {"epochs": epochs}})
         if recipe:
             recipe = resolve_recipe(recipe)
-        with self._job() as progress:
-            if keep:
-                keep_changes(self._project, overrides, recipe)
-                overrides = {}
-            return fit(
-                self._project,
-                progress,
-                recipe=recipe,
-                changes=overrides,
-                weights=optional_path(weights),
+        weights_file = optional_path(weights)
+        if devices > 1:
+            return self._fit_together(devices, recipe, overrides, weights=weights_file, keep=keep)
+        from labelgrid.rounds.fit import fit, take_part
+        from labelgrid.train.group import join_group
+
+        with join_group() as group:
+            if not group.is_first:
+                return take_part(self._project.folder, group, recipe, weights_file)
+            with self._job() as progress:
+                if keep:
+                    keep_changes(self._project, overrides, recipe)
+                    overrides = {}
+                return fit(
+                    self._project,
+                    progress,
+                    recipe=recipe,
+                    changes=overrides,
+                    weights=weights_file,
+                    group=group,
+                )
+
+    def _fit_together(
+        self,
+        devices: int,
+        recipe: str,
+        changes: Mapping[str, Any],
+        *,
+        weights: Path | None,
+        keep: bool,
+    ) -> "Fit":
+        """Train in several processes, each of which runs the command `fit`; return their record."""
+        from labelgrid.executors.together import place_from_environment, run_together
+        from labelgrid.project.overrides import override_words
+        from labelgrid.project.records import newest_fit
+
+        if place_from_environment():
+            raise UsageError(
+                "Several processes have been started already, and each would start more.",
+                next_step="Leave `devices` out.",
+                unchanged="Nothing was trained.",
             )
+        folder = self._project.folder
+        words = ["fit", str(folder.absolute())]
+        words += ["--recipe", recipe] if recipe else []
+        words += ["--weights", str(weights.absolute())] if weights else []
+        words += ["--keep"] if keep else []
+        for word in override_words(changes):
+            words += ["--set", word]
+        run_together(words, devices)
+        if keep:
+            self._project.settings = read_settings(folder / SETTINGS)
+        record = newest_fit(folder)
+        assert record is not None
+        return record
 
     def score(self, strategy: str = "", *, predictions: Place | None = None) -> "Table":
         """Score the pool with the newest model, or resume a stopped run.

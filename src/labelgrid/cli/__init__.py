@@ -27,7 +27,7 @@ from labelgrid.cli import (
     study,
 )
 from labelgrid.errors import LabelgridError, ProjectError, shortage
-from labelgrid.processes import limit_spinning, stop_on_sigterm
+from labelgrid.processes import TOGETHER, limit_spinning, stop_on_sigterm
 
 #: The exit status after Ctrl-C or SIGTERM.
 STOPPED = 130
@@ -131,10 +131,10 @@ def main() -> None:
         if code == STOPPED:  # the parser caught Ctrl-C
             raise KeyboardInterrupt
     except LabelgridError as error:
-        screen.print_error(error)
+        _tell_end(error)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        screen.note("Stopped. Finished work is kept. Run the same command to resume.")
+        _tell_end(None)
         sys.exit(STOPPED)
     except Exception as error:
         if wrong := _of_system(error):
@@ -145,6 +145,21 @@ def main() -> None:
         error.show()  # an error of the parser: wrong usage
         sys.exit(2)
     sys.exit(code or 0)
+
+
+def _tell_end(error: LabelgridError | None) -> None:
+    """Say why the command ends; None: it was stopped.
+
+    Whoever started this process beside others says it for all of them at once.
+    """
+    if TOGETHER in os.environ:
+        from labelgrid.executors.together import leave_error  # slow to load
+
+        leave_error(error)
+    elif error is None:
+        screen.note("Stopped. Finished work is kept. Run the same command to resume.")
+    else:
+        screen.print_error(error)
 
 
 def _of_system(error: Exception) -> ProjectError | None:

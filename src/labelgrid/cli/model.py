@@ -1,5 +1,6 @@
 """Commands that use the model: fit, score, query, predict, evaluate, control."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from labelgrid.cli.grid import (
 )
 from labelgrid.cli.opening import open_project
 from labelgrid.errors import command, note_unchanged
+from labelgrid.processes import TOGETHER
 from labelgrid.words import count_text, join_names
 
 if TYPE_CHECKING:
@@ -79,6 +81,13 @@ def fit(
             "--keep", help="Write --set and --epochs to labelgrid.toml, for all later trainings."
         ),
     ] = False,
+    devices: Annotated[
+        int,
+        typer.Option(
+            help="Processes that divide each batch: one for each GPU, or parts of the processors.",
+            min=1,
+        ),
+    ] = 1,
     report: Annotated[
         bool, typer.Option("--report", help="Then write the report, DIR/report.html.")
     ] = False,
@@ -90,14 +99,22 @@ def fit(
     """
     from dataclasses import asdict
 
+    from labelgrid.executors.together import is_first_place
     from labelgrid.project.overrides import parse_overrides
 
     overrides = parse_overrides(changes or [])
     with open_project(folder) as project:
         with _say_what_resumes():
             done = project.fit(
-                recipe=recipe, epochs=epochs, weights=weights, changes=overrides, keep=keep
+                recipe=recipe,
+                epochs=epochs,
+                weights=weights,
+                changes=overrides,
+                keep=keep,
+                devices=devices,
             )
+        if not is_first_place():
+            return
         page = project.report().page if report else None
         status = project.status()
     if json:
@@ -122,10 +139,11 @@ def _say_what_resumes() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        screen.note(
-            "The training is kept up to its last whole epoch. With other options, settings or "
-            "labels, this round's `fit` starts over, and removes it."
-        )
+        if TOGETHER not in os.environ:  # else whoever started this process says it once
+            screen.note(
+                "The training is kept up to its last whole epoch. With other options, settings or "
+                "labels, this round's `fit` starts over, and removes it."
+            )
         raise
 
 

@@ -46,6 +46,10 @@ class SoftTarget:
         """The target on another device."""
         return SoftTarget(self.target.to(device), self.confidence.to(device, non_blocking=True))
 
+    def rows(self, rows: Tensor) -> "SoftTarget":
+        """Those of some images of the batch, by their places, int64."""
+        return SoftTarget(self.target[rows], self.confidence[rows])
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -86,6 +90,20 @@ class Batch:
             camera = camera.to(device, non_blocking=True)
         return replace(
             self, images=images, targets=targets, weights=weights, soft=soft, camera=camera
+        )
+
+    def rows(self, rows: Tensor) -> "Batch":
+        """Some images of the batch, by their places, int64; those that it knows are left out."""
+        soft = {}
+        for term, soft_targets in self.soft.items():
+            soft[term] = {name: target.rows(rows) for name, target in soft_targets.items()}
+        return Batch(
+            ids=tuple(self.ids[row] for row in rows.tolist()),
+            images=self.images[rows],
+            targets={name: target[rows] for name, target in self.targets.items()},
+            weights=self.weights[rows],
+            soft=soft,
+            camera=None if self.camera is None else self.camera[rows],
         )
 
 

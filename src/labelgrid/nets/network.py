@@ -125,10 +125,13 @@ class Network(nn.Module):
             use it.
         unportable: why other programs would compute something else than the network; "" if they
             compute the same.
+        undivided: why the images of a batch cannot be divided among processes that train together;
+            "" if they can. Batch norm, whose statistics are then those of a process, is no reason.
     """
 
     encoder: nn.Module
     unportable: ClassVar[str] = ""
+    undivided: ClassVar[str] = ""
 
     def encode(self, image: Tensor) -> Features:
         """Run the encoder.

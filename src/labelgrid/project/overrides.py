@@ -1,5 +1,6 @@
 """Parses overrides of recipe keys as they are typed. Loads no torch."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,23 @@ def parse_overrides(words: Sequence[str], option: str = "--set") -> dict[str, An
             next_step="Leave the key out, or give a value.",
         )
     return tables_of(values)
+
+
+def override_words(tables: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return the `KEY=VALUE` words that `parse_overrides` parses to these tables.
+
+    Example:
+        >>> override_words({"data": {"size": [64, 96]}, "train": {"norm": "frozen"}})
+        ['data.size=[64, 96]', 'train.norm="frozen"']
+    """
+    words = []
+    for name, value in tables.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping) and value:
+            words += override_words(value, f"{key}.")
+        else:
+            words.append(f"{key}={json.dumps(value)}")
+    return words
 
 
 def _nulls(values: Any, key: str = "") -> Iterator[str]:

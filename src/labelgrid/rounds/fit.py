@@ -35,6 +35,8 @@ from labelgrid.rounds.round_scores import check_expected_options, lacking_term, 
 from labelgrid.rounds.supplied import supplied_identity
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.train.checkpoint import load, same_training
+from labelgrid.train.division import refuse_undivided
+from labelgrid.train.group import ALONE, Group
 from labelgrid.train.loop import fit as train
 from labelgrid.train.model import TrainedModel, restore_states
 from labelgrid.train.objective import fixed_weights, supervised_loss
@@ -195,11 +197,13 @@ def fit(
     recipe: str = "",
     changes: dict[str, Any] | None = None,
     weights: Path | None = None,
+    group: Group = ALONE,
 ) -> Fit:
     """Train the open round's network on the current labels, or resume its training.
 
     Then evaluate it on the held-out labels. `recipe`, `changes` and `weights` (of the backbone)
-    replace the project's.
+    replace the project's. Of several processes, `group`, this is the first one; the others
+    `take_part`.
 
     Raises:
         TrainingError: there is no label, or a loss is not finite.
@@ -218,24 +222,17 @@ def fit(
     _check_labels(context, {*train_ids, *val_ids, *labelled_images(project, "heldout")})
     network = new_network(context, project, progress, weights)
     number = project.open_round().number
-    previous = None
-    if not context.recipe.train.restart:
-        previous = newest_fit(project.folder, before=number, outside=False)
-    if previous:
-        load_previous_weights(
-            previous, f"round {previous.round}", project=project, network=network, progress=progress
-        )
-    plan = plan_of(
-        context, project, network=network, start=previous.model if previous else "", splits=splits
-    )
+    plan = _whole_plan(context, network, splits=splits, number=number, progress=progress)
+    refuse_undivided(plan, group)
     learned = set(plan.train)
     spent = project.store.spent(("train", "val"))
     _remove_outdated_fit(project, number, plan.identity, progress)
+    group.tell({"round": number, "splits": splits, "identity": plan.identity, "changes": changes})
     for task in sorted(context.tasks.keys() - plan.labelled_tasks):
         progress.say(
             f"No label of '{task}' yet: it has no supervised loss, and its cells no scores."
         )
-    checkpoint = train(plan, project.round_folder(number) / "fit", progress)
+    checkpoint = train(plan, project.round_folder(number) / "fit", progress, group)
     model = restore_states(load(checkpoint), network, plan.terms)
     labels = Counter(cell.task for cell in context.source.labels if cell.image_id in learned)
     record = Fit(
@@ -257,7 +254,74 @@ def fit(
     )
     record_model(project, record)
     _measure(project, context, model=model, record=record, progress=progress)
+    group.tell(asdict(record))
     return record
+
+
+def take_part(folder: Path, group: Group, recipe: str = "", weights: Path | None = None) -> Fit:
+    """Compute a process's share of the training that the first one of a group runs by `fit`.
+
+    Nothing is written.
+
+    Args:
+        folder: the project's.
+        group: the processes.
+        recipe: as of `fit`.
+        weights: as of `fit`.
+
+    Returns:
+        The record that the first process wrote.
+
+    Raises:
+        TrainingError: this process finds other labels or settings than the first one.
+        LabelgridError: as `fit` raises.
+    """
+    told = group.tell()  # from here on, the first process changes nothing that this one reads
+    with ProjectFolder.open(folder, read_only=True) as project:
+        context = context_of(project, recipe, told["changes"])
+        network = new_network(context, project, Silent(), weights)
+        train_ids, val_ids = told["splits"]
+        plan = _whole_plan(
+            context,
+            network,
+            splits=(train_ids, val_ids),
+            number=told["round"],
+            progress=Silent(),
+        )
+        if plan.identity != told["identity"]:
+            raise TrainingError(
+                f"Process {group.rank + 1} of {group.size} finds other labels, another recipe or "
+                "another version of labelgrid than the first one.",
+                where=str(folder),
+                next_step="Let all processes see the same folder and run the same installation; "
+                "then run the same command again.",
+            )
+        train(plan, project.round_folder(told["round"]) / "fit", Silent(), group)
+    return Fit(**group.tell())
+
+
+def _whole_plan(
+    context: RoundContext, network: Network, *, splits: Splits, number: int, progress: Progress
+) -> Plan:
+    """The plan of a round's training, whose network may start from the weights of the one before.
+
+    Args:
+        context: the project's context.
+        network: with its initial weights.
+        splits: training and val images.
+        number: of the round.
+        progress: is told from which weights it starts.
+    """
+    project = context.project
+    previous = None
+    if not context.recipe.train.restart:
+        previous = newest_fit(project.folder, before=number, outside=False)
+    if previous:
+        load_previous_weights(
+            previous, f"round {previous.round}", project=project, network=network, progress=progress
+        )
+    start = previous.model if previous else ""
+    return plan_of(context, project, network=network, start=start, splits=splits, number=number)
 
 
 def _refuse_early(context: RoundContext) -> None:

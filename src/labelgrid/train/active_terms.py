@@ -18,6 +18,7 @@ from labelgrid.progress import Progress
 from labelgrid.streams import seed_of
 from labelgrid.train.batch_norm import track_statistics
 from labelgrid.train.draws import Draws
+from labelgrid.train.group import ALONE, Group
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.own_optimisers import Check, OwnOptimisers
 from labelgrid.train.plan import Plan
@@ -31,12 +32,19 @@ Joined = Mapping[ViewKey, tuple[Batch, Output]]
 
 
 class ActiveTerms:
-    """The terms of a running training. `soft` holds the readers of soft labels, by term."""
+    """The terms of a running training.
 
-    def __init__(self, plan: Plan, fabric: Fabric) -> None:
+    Attributes:
+        soft: the readers of soft labels, by term.
+        whole_ids: the ids of all images of the step's batch, also of those that other processes
+            compute; None: the batch has all.
+    """
+
+    def __init__(self, plan: Plan, fabric: Fabric, group: Group = ALONE) -> None:
         self.plan = plan
         self.device = fabric.device
-        self.own = OwnOptimisers(fabric, plan.network, plan.terms)
+        self.own = OwnOptimisers(fabric, plan.network, plan.terms, group)
+        self.whole_ids: tuple[str, ...] | None = None
         self.soft: dict[str, SoftLabels] = {}
         self.evaluated()  # raises at the start where terms contradict each other
 
@@ -169,7 +177,7 @@ class ActiveTerms:
         return Draws(
             seed=seed_of(self.plan.seed, "term", name),
             step=number,
-            ids=batch.ids,
+            ids=self.whole_ids or batch.ids,
             pool=self.plan.train,
             load=self._read,
         )

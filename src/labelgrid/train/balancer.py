@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from labelgrid.train.group import ALONE, Group
+
 #: Maps task losses {task: [b]} and the mask of labels [b, t] to the supervised loss, a scalar.
 Reduce = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 
@@ -29,6 +31,9 @@ class TaskLosses:
         epoch: the number of whole epochs before this step.
         classes: the tasks whose predictions are probabilities of classes; the others predict
             values.
+        group: the processes that train together. Losses and labels are those of all their images,
+            the graph and the features those of this one's; the gradients that `backward` leaves are
+            added up over the processes.
     """
 
     losses: Mapping[str, Tensor]
@@ -41,6 +46,7 @@ class TaskLosses:
     backward: Callable[..., Any]
     epoch: int = 0
     classes: frozenset[str] = frozenset()
+    group: Group = ALONE
 
     @property
     def labelled(self) -> list[str]:
@@ -138,9 +144,13 @@ class Balancer(nn.Module):
         factors: by what it multiplied the labelled tasks' gradients at the shared part in the last
             step, beside the objective's weights: scalars by task, for the log. Empty if there are
             no such numbers.
+        undivided: why the images of a batch cannot be divided among processes; "" if they can. Each
+            process then computes the same of the losses of all images, so the gradients of its own
+            parameters are averaged.
     """
 
     learning_rate: float = 0.0
+    undivided: str = ""
 
     def __init__(self) -> None:
         super().__init__()

@@ -24,6 +24,7 @@ READABLE = (2, FORMAT)
 TYPES: Mapping[str, type] = {
     "epoch": int,
     "step": int,
+    "processes": int,
     "identity": str,
     "history": list,
     **dict.fromkeys(
@@ -51,6 +52,7 @@ class Checkpoint:
             else empty.
         balancer: the balancer's state.
         own: the states of the terms' own optimisers, by term and name.
+        processes: the number of processes that divided the batches.
     """
 
     epoch: int
@@ -64,6 +66,7 @@ class Checkpoint:
     evaluated: dict[str, Any] = field(default_factory=dict)
     balancer: dict[str, Any] = field(default_factory=dict)
     own: dict[str, dict[str, Any]] = field(default_factory=dict)
+    processes: int = 1
     format: int = field(default=FORMAT)
 
     @property

@@ -18,7 +18,7 @@ class Draws:
     Args:
         seed: the seed of the term's own stream.
         step: the number of optimiser steps before this one.
-        ids: the ids of the images in the step's batch.
+        ids: the ids of the images in the step's batch, also of those that other processes compute.
         pool: the ids of all training images.
         load: reads images by id and returns an augmented batch on the device; the second argument
             is a seed.
@@ -51,6 +51,19 @@ class Draws:
     def by_image(self, ids: Sequence[str], *names: str) -> list[torch.Generator]:
         """Make a generator for each image, whose draws do not depend on the other images."""
         return [self.generator(*names, image_id) for image_id in ids]
+
+    def rows(self, ids: Sequence[str]) -> torch.Tensor:
+        """Return the places of images in the step's batch, int64.
+
+        Draws of the whole batch are the same in each of several processes, which takes its rows.
+
+        Example:
+            >>> draws = Draws(seed=0, step=7, ids=("a", "b", "c"), pool=(), load=print)
+            >>> draws.rows(["c", "a"])
+            tensor([2, 0])
+        """
+        places = {image_id: place for place, image_id in enumerate(self.ids)}
+        return torch.tensor([places[image_id] for image_id in ids])
 
     def images(self, ids: Sequence[str]) -> Batch:
         """Load training images with their labels, with a new augmentation, on the device."""

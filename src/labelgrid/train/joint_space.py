@@ -73,6 +73,7 @@ class JointTerm(Term):
         self.names = list(tasks)
         self.one_pass = options.one_pass
         self.track = options.track
+        self.undivided = self._undivided()
         self.register_buffer(
             "allowed", allowed_pairs(self.names, options.listed, name), persistent=False
         )
@@ -93,6 +94,14 @@ class JointTerm(Term):
         )
         if options.init == "xavier":
             initialise(self.mapping)
+
+    def _undivided(self) -> str:
+        """Say why the images of a batch cannot be divided among processes."""
+        if self.across_images:
+            return "it compares the images of a batch with each other"
+        if self.space.norm == "pass":
+            return 'with norm = "pass" it normalises the maps of all images of a batch together'
+        return ""
 
     def compared(self, codes: Codes) -> Mapping[str, Tensor]:
         """Compute the named losses of each pair, [p] each, weighted."""

@@ -18,7 +18,9 @@ from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
 from labelgrid.train.checkpoint import save
 from labelgrid.train.divergence import divergence_warning
+from labelgrid.train.division import division_remarks, refuse_undivided
 from labelgrid.train.evaluate import Evaluation, evaluate
+from labelgrid.train.group import ALONE, Group
 from labelgrid.train.mixed_images import class_tasks
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.plan import Plan
@@ -30,41 +32,87 @@ from labelgrid.words import count_text
 DERIVED = 2**30
 
 
-def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
+def fit(plan: Plan, folder: Path, progress: Progress, group: Group = ALONE) -> Path:
     """Train a network, or resume its training.
 
-    Writes `last.ckpt`, `log.jsonl` and, if there is a val split, `best.ckpt` into `folder`.
+    Writes `last.ckpt`, `log.jsonl` and, if there is a val split, `best.ckpt` into `folder`; of
+    several processes the first one does, and it alone evaluates.
+
+    Args:
+        plan: of the training.
+        folder: of the training; all processes see it.
+        progress: receives the progress.
+        group: the processes that train together.
 
     Returns:
         The final checkpoint: `best.ckpt` if the val split chooses the model, else `last.ckpt`.
 
     Raises:
         TrainingError: there is no label, no valid pixel of a task's labels was seen, a loss is not
-            finite, or the checkpoint in `folder` has another identity.
+            finite, the checkpoint in `folder` has another identity or is of another number of
+            processes, or the plan cannot be divided among several.
     """
+    refuse_undivided(plan, group)
     last = folder / "last.ckpt"
     best = folder / "best.ckpt"
     with torch.random.fork_rng(devices=[]):
-        trainer = Trainer(plan)
+        trainer = Trainer(plan, group)
         _say_unused(plan, progress)
         resumed = trainer.resume(last)
-        write_log(folder, trainer.history, plan.options.tensorboard)
+        _refuse_other_number(trainer, last)
+        _write_log(trainer, folder)
         with _use_cache(trainer, folder, progress):
             if not _has_ended(trainer):
+                for remark in division_remarks(plan, group):
+                    progress.say(remark)
                 if resumed:
                     progress.say(f"Resuming after epoch {trainer.epoch} of {plan.epochs}.")
                 trainer.prepare(folder / "terms", progress, resumed=resumed)
                 progress.start("Training", plan.images_after(trainer.step), "images")
             while not _has_ended(trainer):
                 trainer.history.append(_train_epoch(trainer, progress))
-                if _is_best(trainer.history):
-                    save(trainer.checkpoint(), best)
-                save(trainer.checkpoint(), last)
-                write_log(folder, trainer.history, plan.options.tensorboard)
+                _save(trainer, last, best)
+                _write_log(trainer, folder)
                 if _has_ended(trainer):
                     _say_remarks(trainer, progress)
-        _refuse_unseen_labels(trainer)
+        if group.is_first:
+            _refuse_unseen_labels(trainer)
+        group.tell()  # the checkpoint is whole
     return best if plan.options.choose == "best" and plan.val else last
+
+
+def _save(trainer: Trainer, last: Path, best: Path) -> None:
+    """Save the newest epoch, also as the best one if it is; of several processes the first does."""
+    if not trainer.group.is_first:
+        return
+    if _is_best(trainer.history):
+        save(trainer.checkpoint(), best)
+    save(trainer.checkpoint(), last)
+
+
+def _write_log(trainer: Trainer, folder: Path) -> None:
+    """Write the log of a training; of several processes the first does."""
+    if trainer.group.is_first:
+        write_log(folder, trainer.history, trainer.plan.options.tensorboard)
+
+
+def _refuse_other_number(trainer: Trainer, path: Path) -> None:
+    """Refuse to go on with another number of processes.
+
+    Their sums are added in another order, and batch norm and dropout see other images: the weights
+    would depend on where the training was stopped.
+    """
+    size = trainer.group.size
+    if trainer.begun_by == size or _has_ended(trainer):
+        return
+    raise TrainingError(
+        f"The training was begun by {count_text(trainer.begun_by, 'process', 'processes')}, and "
+        f"{size} cannot go on with it to the same weights.",
+        where=str(path),
+        next_step=f"Run `labelgrid fit` with `--devices {trainer.begun_by}` again, or remove this "
+        "file to start over.",
+        unchanged="Nothing was trained.",
+    )
 
 
 def _say_remarks(trainer: Trainer, progress: Progress) -> None:
@@ -111,7 +159,7 @@ def _use_cache(trainer: Trainer, folder: Path, progress: Progress) -> Iterator[N
     """
     plan = trainer.plan
     image_ids = [*plan.train, *plan.val]
-    limit = round(plan.options.cache * 2**30)
+    limit = round(plan.options.cache * 2**30) // trainer.group.size
     if not limit:
         image_ids = [image_id for image_id in plan.train if plan.derived.get(image_id)]
         limit = DERIVED
@@ -151,9 +199,11 @@ def _train_epoch(trainer: Trainer, progress: Progress) -> dict[str, Any]:
         unchanged = f"The checkpoint after epoch {trainer.epoch} is kept."
     with note_unchanged(unchanged):
         record = trainer.run_epoch(progress)
-    if plan.val and (trainer.epoch == plan.epochs or (every and trainer.epoch % every == 0)):
+    is_due = trainer.epoch == plan.epochs or (every and trainer.epoch % every == 0)
+    if plan.val and is_due and trainer.group.is_first:
         record["val"] = _validate(trainer).flat()
-    return record
+    whole: dict[str, Any] = trainer.group.tell(record)
+    return whole
 
 
 def _val_losses(history: Sequence[Mapping[str, Any]]) -> list[float]:

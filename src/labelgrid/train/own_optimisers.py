@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from labelgrid.errors import PluginError
 from labelgrid.nets.network import Network
+from labelgrid.train.group import ALONE, Group
 from labelgrid.train.term import OwnOptimiser, Step, Term
 
 #: Raises an error for losses that are not finite.
@@ -19,8 +20,11 @@ Check = Callable[[Mapping[str, Tensor]], None]
 class OwnOptimisers:
     """The optimisers that the terms declare, by `term/name`."""
 
-    def __init__(self, fabric: Fabric, network: Network, terms: Mapping[str, Term]) -> None:
+    def __init__(
+        self, fabric: Fabric, network: Network, terms: Mapping[str, Term], group: Group = ALONE
+    ) -> None:
         self.fabric = fabric
+        self.group = group
         self.declared: dict[str, dict[str, OwnOptimiser]] = {}
         of_network = {id(p) for p in network.parameters()}
         for term, module in terms.items():
@@ -69,12 +73,14 @@ class OwnOptimisers:
             key = f"{term}.{name}"
             with self.fabric.autocast():
                 losses = declared.loss(step)
+            check({f"{key}.{loss}": value for loss, value in losses.items()})
+            losses = self.group.complete(losses, len(step.draws.ids))
             if not losses:
                 continue
-            check({f"{key}.{loss}": value for loss, value in losses.items()})
             optimiser.zero_grad(set_to_none=True)
             total = torch.stack([value.mean() for value in losses.values()]).sum()
             self.fabric.backward(total, inputs=declared.parameters)
+            self.group.add_gradients(declared.parameters)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
 

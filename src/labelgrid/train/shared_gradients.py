@@ -29,7 +29,9 @@ class SharedGradients:
         at: where the gradients are taken.
 
     Attributes:
-        rows: the flattened gradients, [t, n], one row per task in the order of `losses`.
+        rows: the flattened gradients, [t, n], one row per task in the order of `losses`. Of several
+            processes they are those of all: at the parameters the sums, at the features the columns
+            of one process after the other.
         heads: the parameters that the losses depend on, but for the shared ones.
         bypassed: whether the losses depend on the shared parameters in other ways than through the
             shared features. The gradients at the features then lack a part.
@@ -76,7 +78,12 @@ class SharedGradients:
             gradients = self._differentiate(loss, [*places, *self.heads])
             self.own.append(gradients[len(places) :])
             rows.append(_flatten(places, gradients[: len(places)]))
+        self.own_columns = slice(None)
         self.rows = torch.stack(rows) / self.scale
+        if at_features:
+            self.rows, self.own_columns = step.group.join(self.rows)
+        else:
+            self.rows = step.group.add_up(self.rows)
 
     def _differentiate(self, loss: Tensor, inputs: Sequence[Tensor]) -> Sequence[Tensor | None]:
         """Return the scaled gradients of a loss; None where it does not depend on an input."""
@@ -109,14 +116,15 @@ class SharedGradients:
             for loss in self.losses.values():
                 gradients = self._differentiate(loss, [layer])
                 rows.append(_flatten([layer], gradients))
-            return torch.stack(rows) / self.scale
-        at_features = (self.scale * self.rows).to(features.dtype).view(-1, *features.shape)
+            return self.step.group.add_up(torch.stack(rows) / self.scale)
+        own_rows = self.scale * self.rows[:, self.own_columns]
+        at_features = own_rows.to(features.dtype).view(-1, *features.shape)
         for row in at_features:
             at_layer = torch.autograd.grad(
                 features, [layer], row, retain_graph=True, allow_unused=True
             )
             rows.append(_flatten([layer], at_layer))
-        return torch.stack(rows) / self.scale
+        return self.step.group.add_up(torch.stack(rows) / self.scale)
 
     def refuse_bypass(self, instead: str = "parameters") -> None:
         """Refuse gradients at the features that lack a part.
@@ -146,8 +154,9 @@ class SharedGradients:
         rest = self.step.other + more
         if self.at == "features":
             features = self.step.features
-            rest = rest + (features.to(combined.dtype) * combined.view(features.shape)).sum()
-        else:
+            own = combined[self.own_columns].view(features.shape)
+            rest = rest + (features.to(combined.dtype) * own).sum()
+        elif self.step.group.is_first:  # every process has the sum, which counts once
             sizes = [parameter.numel() for parameter in self.step.parameters]
             parts = torch.split(self.scale * combined, sizes)
             for parameter, part in zip(self.step.parameters, parts, strict=True):

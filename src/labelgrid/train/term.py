@@ -159,10 +159,13 @@ class Term(nn.Module):
             size.
         track: also update the running statistics of batch norm from its views; false: from the
             batch alone. Without effect with `one_pass`.
+        undivided: why the images of a batch cannot be divided among processes; "" if they can: no
+            image's loss depends on the others. The mean of its losses is over all images.
     """
 
     one_pass: bool = False
     track: bool = True
+    undivided: str = ""
 
     def views(self) -> Mapping[str, View]:
         """Return the further views of the batch that it needs, by name.

@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,19 +22,29 @@ from labelgrid.progress import Progress
 from labelgrid.streams import seed_of, stream
 from labelgrid.train.active_terms import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
+from labelgrid.train.batch_losses import BatchLosses
 from labelgrid.train.batch_norm import refuse_tiny_batches
 from labelgrid.train.checkpoint import Checkpoint, load, same_training
+from labelgrid.train.group import ALONE, Group
 from labelgrid.train.mixed_images import mix_images
 from labelgrid.train.objective import rescale_losses, targets_present, task_losses
 from labelgrid.train.plan import Plan
 from labelgrid.train.term import RateGroup
 from labelgrid.train.waiting import Waiting
 
+#: Splits the images of a pass, in their order, into batches.
+Split = Callable[[Sequence[str]], list[list[str]]]
+
 
 class Trainer:
-    """A running training: its modules, its optimiser and its position."""
+    """A running training: its modules, its optimiser and its position.
 
-    def __init__(self, plan: Plan) -> None:
+    Args:
+        plan: of the training.
+        group: the processes that train together.
+    """
+
+    def __init__(self, plan: Plan, group: Group = ALONE) -> None:
         if not plan.train:
             raise TrainingError(
                 "There is no label to learn from.",
@@ -43,16 +53,17 @@ class Trainer:
             )
         check_tasks("train.mix_tasks", plan.options.mix_tasks, plan.tasks)
         self.plan = plan
+        self.group = group
         self.network = plan.network
         options = plan.options
-        self.fabric = make_fabric(options.device, options.precision)
+        self.fabric = make_fabric(options.device, options.precision, group)
         # Fabric does not wrap the network: its wrapper would convert the outputs, which are frozen
         # dataclasses.
         for module in (plan.network, *plan.terms.values(), plan.balancer):
             module.to(self.fabric.device)
         if options.compile:
             compile_encoder(plan.network)
-        self.terms = ActiveTerms(plan, self.fabric)
+        self.terms = ActiveTerms(plan, self.fabric, group)
         groups, self.rates = self._parameter_groups()
         optimiser_class = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimiser]
         optimiser = optimiser_class(
@@ -64,6 +75,7 @@ class Trainer:
         self.epoch = 0
         self.step = 0
         self.rate = 0.0
+        self.begun_by = group.size
         self.history: list[dict[str, Any]] = []
 
     def _parameter_groups(self) -> tuple[list[dict[str, Any]], list[tuple[float, float]]]:
@@ -142,6 +154,7 @@ class Trainer:
         self.epoch = checkpoint.epoch
         self.step = checkpoint.step
         self.history = checkpoint.history
+        self.begun_by = checkpoint.processes
         return True
 
     def _load_states(self, checkpoint: Checkpoint) -> None:
@@ -169,11 +182,25 @@ class Trainer:
             evaluated=dict(self.terms.evaluated() or {}),
             balancer=self.plan.balancer.state_dict(),
             own=self.terms.own.state(),
+            processes=self.group.size,
         )
 
     def prepare(self, folder: Path, progress: Progress, *, resumed: bool) -> None:
-        """Prepare the terms before the first step; see `ActiveTerms.prepare`."""
-        self.terms.prepare(folder, progress, self._batches, resumed=resumed)
+        """Prepare the terms before the first step; see `ActiveTerms.prepare`.
+
+        Of several processes the first one prepares them. The others then take its states and resume
+        the terms.
+        """
+        if self.group.is_first:
+            self.terms.prepare(folder, progress, self._batches, resumed=resumed)
+        if self.group.size == 1:
+            return
+        self.group.tell()
+        for module in (self.network, *self.plan.terms.values(), self.plan.balancer):
+            for value in (*module.parameters(), *module.buffers()):
+                value.data.copy_(self.group.from_first(value))
+        if not self.group.is_first:
+            self.terms.prepare(folder, progress, self._batches, resumed=True)
 
     def run_epoch(self, progress: Progress) -> dict[str, Any]:
         """Train one epoch and return its log record.
@@ -182,21 +209,22 @@ class Trainer:
         """
         plan = self.plan
         started = time.perf_counter()
-        torch.manual_seed(seed_of(plan.seed, "dropout", self.epoch))
+        torch.manual_seed(self.group.seed(seed_of(plan.seed, "dropout", self.epoch)))
         self._set_modes()
         # The last epoch of a training whose length is given in steps may be shorter.
         steps = min(plan.steps_per_epoch, plan.steps - self.step)
         tasks = Means()
         terms = Means()
         factors = Means()
-        batches = Waiting(itertools.islice(self._batches(self.epoch), steps))
-        for index, batch in enumerate(batches):
+        batches = Waiting(itertools.islice(self._shares(self.epoch), steps))
+        for index, (batch, ids) in enumerate(batches):
             mixed = self._mix(batch.to(self.fabric.device), index)
-            losses, present, others = self.train_step(mixed, index)
+            losses, present, others = self.train_step(mixed, index, ids)
             tasks.add(losses, dict(zip(losses, present.sum(0).tolist(), strict=True)))
             terms.add(others, {name: len(loss) for name, loss in others.items()})
             factors.add(plan.balancer.factors, dict.fromkeys(plan.balancer.factors, 1))
-            progress.advance(len(batch.ids), f"epoch {self.epoch + 1}/{plan.epochs}")
+            progress.advance(len(ids), f"epoch {self.epoch + 1}/{plan.epochs}")
+        self._average_statistics()
         self._refuse_nan_weights()
         self.epoch += 1
         seconds = round(time.perf_counter() - started, 3)
@@ -217,18 +245,25 @@ class Trainer:
         return record
 
     def train_step(
-        self, batch: Batch, index: int
+        self, batch: Batch, index: int, ids: tuple[str, ...] | None = None
     ) -> tuple[Mapping[str, Tensor], Tensor, Mapping[str, Tensor]]:
         """Do one optimiser step.
 
+        Args:
+            batch: this process's share of the batch.
+            index: the number of the step in the epoch.
+            ids: of the whole batch; None: `batch` is the whole one.
+
         Returns:
-            The unweighted task losses, [b] each, the mask of labels, bool [b, t], and the terms'
-            losses, [b] each.
+            Of the whole batch: the unweighted task losses, [b] each, the mask of labels, bool
+            [b, t], and the terms' losses, [b] each.
         """
         plan = self.plan
+        ids = ids or batch.ids
+        self.terms.whole_ids = ids
         progress = self.step / max(self.plan.steps, 1)
         plan.balancer.factors = {}
-        given = replace(batch, known=self._draw_known(batch, index))
+        given = replace(batch, known=self._draw_known(batch, index, len(ids)))
         with self.fabric.autocast(), self.terms.own.freeze(), refuse_tiny_batches(batch.ids):
             views = self.terms.joined_views(given, self.step)
             batch = self.terms.supervised_view(given, self.step)
@@ -243,18 +278,24 @@ class Trainer:
             steps = {name: replace(step, batch=batch) for name, step in steps.items()}
             term_losses = self.terms.losses(steps)
             self._refuse_nan(term_losses, batch)
+            present = targets_present(batch.targets, list(plan.tasks))
+            own = BatchLosses(
+                losses=losses,
+                weighted=self._weigh_by_label(losses, batch, present),
+                present=present,
+                terms=term_losses,
+            )
+            whole_batch = own.complete(self.group, len(ids))
             other = torch.zeros((), device=self.fabric.device)
-            for loss in term_losses.values():
+            for loss in whole_batch.terms.values():
                 other = other + loss.mean()
-        present = targets_present(batch.targets, list(plan.tasks))
-        weighted = self._weigh_by_label(losses, batch, present)
         self._set_rates()
         # Without a graph there is nothing to learn.
-        if any(loss.requires_grad for loss in (*weighted.values(), other)):
+        if any(loss.requires_grad for loss in (*whole_batch.weighted.values(), other)):
             self._optimise(
                 TaskLosses(
-                    losses=weighted,
-                    present=present,
+                    losses=whole_batch.weighted,
+                    present=whole_batch.present,
                     other=other,
                     features=whole.features.shared,
                     parameters=self.shared,
@@ -263,11 +304,12 @@ class Trainer:
                     backward=self.fabric.backward,
                     epoch=self.epoch,
                     classes=self.classes,
+                    group=self.group,
                 )
             )
         self.terms.after_step(steps, lambda own: self._refuse_nan(own, batch))
         self.step += 1
-        return losses, present, term_losses
+        return whole_batch.losses, whole_batch.present, whole_batch.terms
 
     def _weigh_by_label(
         self, losses: Mapping[str, Tensor], batch: Batch, present: Tensor
@@ -284,6 +326,7 @@ class Trainer:
         """Back-propagate the losses of a step and let the optimiser step."""
         self.optimiser.zero_grad(set_to_none=True)
         self.plan.balancer.backward(step)
+        self._add_gradients()
         if self.plan.options.clip:
             # Clips all parameters of the optimiser. The loss scaler skips a step that overflows in
             # half precision.
@@ -295,6 +338,24 @@ class Trainer:
             )
         self.optimiser.step()
 
+    def _add_gradients(self) -> None:
+        """Add up the gradients of all processes.
+
+        Each has the whole gradient of the balancer's parameters: it sees the losses of all images.
+        """
+        of_balancer = list(self.plan.balancer.parameters())
+        kept = {id(parameter) for parameter in of_balancer}
+        others = []
+        for group in self.optimiser.param_groups:
+            others += [parameter for parameter in group["params"] if id(parameter) not in kept]
+        self.group.add_gradients(others)
+        self.group.add_gradients(of_balancer, mean=True)
+
+    def _average_statistics(self) -> None:
+        """Give all processes the mean of their running statistics of batch norm."""
+        values = trained_values({"": self.network, **self.plan.terms})
+        self.group.average(v for v in values.values() if not isinstance(v, nn.Parameter))
+
     def _set_rates(self) -> None:
         """Set the learning rates of this step."""
         for group, (start, halve) in zip(self.optimiser.param_groups, self.rates, strict=True):
@@ -302,21 +363,30 @@ class Trainer:
         self.rate = self.optimiser.param_groups[0]["lr"]
 
     def _mix(self, batch: Batch, index: int) -> Batch:
-        """Mix images of the batch, if the options say so."""
+        """Mix images of the batch, if the options say so.
+
+        Parts come from all images of a batch: it is mixed whole, and then divided.
+        """
         options = self.plan.options
         if options.mix == "none":
             return batch
         draw = partial(stream, self.plan.seed, "mix", self.epoch, index)
-        return mix_images(batch, self.plan.tasks, options, draw)
+        mixed = mix_images(batch, self.plan.tasks, options, draw)
+        if self.group.size == 1:
+            return mixed
+        return mixed.rows(self.group.own_rows(len(batch.ids)))
 
-    def _draw_known(self, batch: Batch, index: int) -> dict[str, Target]:
-        """Draw a random part of the batch's labels, which the network gets as known labels."""
+    def _draw_known(self, batch: Batch, index: int, count: int) -> dict[str, Target]:
+        """Draw a random part of the batch's labels, which the network gets as known labels.
+
+        `count` is the number of images of the whole batch.
+        """
         share = self.plan.options.known
         if not share:
             return {}
         rng = stream(self.plan.seed, "known", self.epoch, index)
-        draws = rng.random((len(batch.ids), len(self.plan.tasks)))
-        is_known = torch.from_numpy(draws < share).to(self.fabric.device)
+        draws = torch.from_numpy(rng.random((count, len(self.plan.tasks))) < share)
+        is_known = draws[self.group.own_rows(count)].to(self.fabric.device)
         known = {}
         for column, name in enumerate(self.plan.tasks):
             known[name] = batch.targets[name].where(is_known[:, column])
@@ -330,8 +400,23 @@ class Trainer:
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
 
-    def _batches(self, epoch: int) -> Iterator[Batch]:
-        """Read the batches of an epoch."""
+    def _shares(self, epoch: int) -> Iterator[tuple[Batch, tuple[str, ...]]]:
+        """Read this process's share of each batch of an epoch, with the ids of the whole batch.
+
+        Batches that are mixed are read whole.
+        """
+        whole: list[tuple[str, ...]] = []
+        divide = self.group.share if self.plan.options.mix == "none" else list[str]
+
+        def split(ordered: Sequence[str]) -> list[list[str]]:
+            parts = self.plan.batches(ordered)
+            whole.extend(map(tuple, parts))
+            return [divide(part) for part in parts]
+
+        return zip(self._batches(epoch, split), whole, strict=True)
+
+    def _batches(self, epoch: int, split: Split | None = None) -> Iterator[Batch]:
+        """Read the batches of an epoch: whole ones, or as `split` divides a pass."""
         plan = self.plan
         options = self.plan.options
         return iter(
@@ -341,7 +426,7 @@ class Trainer:
                 plan.train,
                 plan.data,
                 batch=options.batch,
-                split=plan.batches,
+                split=split or plan.batches,
                 workers=options.workers,
                 seed=plan.seed,
                 epoch=epoch,
@@ -435,20 +520,45 @@ def compile_encoder(network: Network) -> None:
     network.encoder.compile()
 
 
-def make_fabric(device: str, precision: str) -> Fabric:
+def make_fabric(device: str, precision: str, group: Group = ALONE) -> Fabric:
     """Make a Fabric with the device and the precision of a training.
 
+    Of several processes each has a GPU of its own, or the processors.
+
     Raises:
-        TrainingError: there is no such device.
+        TrainingError: there is no such device, or none for each process.
     """
+    accelerator, devices = _device_of(device, group)
     try:
-        return Fabric(accelerator=device, devices=1, precision=precision)
+        return Fabric(accelerator=accelerator, devices=devices, precision=precision)
     except (RuntimeError, ValueError) as error:  # Lightning raises both
         raise TrainingError(
             f"There is no device '{device}' here to train on.",
             next_step='Set device = "auto" in [train].',
             unchanged="Nothing was trained.",
         ) from error
+
+
+def _device_of(device: str, group: Group) -> tuple[str, int | list[int]]:
+    """Return the accelerator of this process, and the number of devices or which one it is."""
+    if group.size == 1:
+        return device, 1
+    if device == "mps":
+        raise TrainingError(
+            'Several processes cannot train on "mps".',
+            next_step='Set device = "cpu" in [train], or train with one process.',
+            unchanged="Nothing was trained.",
+        )
+    if device == "cpu" or (device == "auto" and not torch.cuda.is_available()):
+        return "cpu", 1
+    count = torch.cuda.device_count()
+    if group.place >= count:
+        raise TrainingError(
+            f"There are fewer GPUs here, {count}, than processes: each needs one of its own.",
+            next_step=f"Train with {count} processes, or fewer.",
+            unchanged="Nothing was trained.",
+        )
+    return "cuda", [group.place]
 
 
 def non_finite_values(values: Mapping[str, Tensor]) -> dict[str, Tensor]:

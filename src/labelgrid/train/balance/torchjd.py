@@ -66,7 +66,9 @@ class AggregatedGradients(Balancer):
         losses = step.parts(self.reduce, self.fixed)
         gradients = SharedGradients(step, losses, self.at)
         gradients.refuse_bypass()
-        gradients.backward(self._aggregate(gradients.rows), [1.0] * len(losses))
+        # Some aggregators draw: all processes take what the first one has drawn.
+        combined = step.group.from_first(self._aggregate(gradients.rows))
+        gradients.backward(combined, [1.0] * len(losses))
         return (torch.stack(list(losses.values())).sum() + step.other).detach()
 
     def _aggregate(self, rows: Tensor) -> Tensor:

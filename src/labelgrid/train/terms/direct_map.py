@@ -49,6 +49,7 @@ class DirectMap(Term):
     """
 
     allowed: Tensor
+    undivided = "its mappings normalise the maps of all images of a batch together"
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()

@@ -74,6 +74,8 @@ class LossModule(nn.Module):
 class LearningLoss(Term):
     """Predicts the losses of the network, and learns to rank pairs of a batch's images by them."""
 
+    undivided = "it ranks the images of a batch by their losses"
+
     def __init__(self, tasks: Mapping[str, Task], network: Network, options: Options) -> None:
         super().__init__()
         self.options = options

@@ -201,9 +201,11 @@ class MeanTeacher(Term):
         """Return the network's output for the batch, from maps with some channels dropped."""
         share = self.options.features
         generator = step.draws.generator("features")
+        rows = step.draws.rows(step.batch.ids)
 
         def drop_channels(maps: Tensor) -> Tensor:
-            stays = torch.rand(maps.shape[:2], generator=generator).to(maps.device) >= share
+            drawn = torch.rand(len(step.draws.ids), maps.shape[1], generator=generator)
+            stays = drawn[rows].to(maps.device) >= share
             return maps * (stays[:, :, None, None] / (1 - share)).to(maps.dtype)
 
         with track_statistics(step.network, self.track):

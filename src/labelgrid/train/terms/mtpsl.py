@@ -60,6 +60,8 @@ class CrossTaskConsistency(JointTerm):
         super().__init__("mtpsl", tasks, network, options)
         self.options = options
         self.seen: dict[tuple[int, int], Tensor] = {}
+        if options.pairs == "learnt":
+            self.undivided = 'with pairs = "learnt" it compares the images of a batch'
         self.register_buffer("contrasts", torch.zeros(len(tasks), len(tasks)))
 
     def prepare(self, data: Preparation) -> None:

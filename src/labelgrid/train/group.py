@@ -1,0 +1,347 @@
+"""Lets several processes train one network together: each computes a share of every batch.
+
+No gradient is a mean of means. The losses of a batch's images are exchanged, so that each process
+divides by the counts of the whole batch; gradients are then added up over the processes.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from labelgrid.executors.together import LostProcessError, Place, place_from_environment
+from labelgrid.streams import seed_of
+
+#: After this time in one exchange, another process is taken to hang.
+TIMEOUT = timedelta(minutes=30)
+#: Seconds between two looks for what the first process tells.
+LOOK_EVERY = 0.02
+#: Seconds that the first process waits at the end until all others have read what it told.
+LEAVE_WITHIN = 60.0
+#: The number of gradient values that are added up at once.
+BUCKET = 2**24
+
+
+class Group:
+    """The processes that train a network together: this one alone.
+
+    Everything is then as it was. `Processes` overrides what several do.
+
+    Attributes:
+        rank: the number of this process, from 0.
+        size: the number of processes.
+        place: the number of this process on its machine, which chooses its GPU.
+
+    Example:
+        >>> group = Group()
+        >>> group.is_first, group.share(["a", "b", "c"])
+        (True, ['a', 'b', 'c'])
+    """
+
+    rank: int = 0
+    size: int = 1
+    place: int = 0
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes checkpoints, records and the log, and measures."""
+        return self.rank == 0
+
+    def share(self, ids: Sequence[str]) -> list[str]:
+        """Return the images of a batch that this process computes: every `size`-th.
+
+        If there are fewer images than processes, a process without any computes the first one for
+        nothing.
+        """
+        return list(ids)
+
+    def own_rows(self, count: int) -> Tensor:
+        """Return the places in a batch of so many images of those of `share`, int64."""
+        return torch.arange(count)
+
+    def seed(self, seed: int) -> int:
+        """Return the seed of draws that need not be the same in all processes."""
+        return seed
+
+    def complete(self, own: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+        """Return named values of all images of a batch, [count] each, from this process's, [b].
+
+        Gradients flow to this process's values alone. A process may lack a name: its images have 0.
+        """
+        return dict(own)
+
+    def add_up(self, values: Tensor) -> Tensor:
+        """Return the sum over the processes of tensors of one shape, without a graph."""
+        return values
+
+    def from_first(self, values: Tensor) -> Tensor:
+        """Return the first process's tensor, which has the shape of this one, without a graph."""
+        return values
+
+    def join(self, rows: Tensor) -> tuple[Tensor, slice]:
+        """Join the columns of the processes' tensors [t, n], which differ in n.
+
+        Returns:
+            [t, sum of n], without a graph, and where this process's columns are.
+        """
+        return rows, slice(0, rows.shape[1])
+
+    def add_gradients(self, parameters: Iterable[nn.Parameter], *, mean: bool = False) -> None:
+        """Add up the gradients over the processes; `mean`: divide the sums by their number.
+
+        A parameter keeps no gradient if it has none in any process.
+        """
+
+    def average(self, values: Iterable[Tensor]) -> None:
+        """Replace tensors by their means over the processes."""
+
+    def tell(self, value: Any = None) -> Any:
+        """Return what the first process passes, JSON; others wait for it, as long as it takes."""
+        return value
+
+
+#: This process alone.
+ALONE = Group()
+
+
+class Processes(Group):
+    """The processes that train a network together, of which this is one.
+
+    Args:
+        place: which of them it is.
+        store: what all of them can read and write.
+    """
+
+    def __init__(self, place: Place, store: dist.Store) -> None:
+        self.rank = place.rank
+        self.size = place.size
+        self.place = place.local
+        self.store = dist.PrefixStore("labelgrid", store)
+        self.told = 0
+
+    def share(self, ids: Sequence[str]) -> list[str]:
+        """As `Group.share`."""
+        return list(ids[self.rank :: self.size]) or list(ids[:1])
+
+    def own_rows(self, count: int) -> Tensor:
+        """As `Group.own_rows`."""
+        rows = torch.arange(self.rank, count, self.size)
+        return rows if len(rows) else torch.zeros(1, dtype=torch.long)
+
+    def seed(self, seed: int) -> int:
+        """As `Group.seed`: the first process draws what a process alone would."""
+        return seed if self.is_first else seed_of(seed, "process", self.rank)
+
+    def complete(self, own: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+        """As `Group.complete`."""
+        names, has_graph = self._agree_on_names(own)
+        if not names:
+            return {}
+        device = next(iter(own.values())).device if own else torch.device("cpu")
+        mine = len(range(self.rank, count, self.size))
+        sent = torch.zeros(-(-count // self.size), len(names), dtype=torch.float64, device=device)
+        for column, name in enumerate(names):
+            if name in own:
+                sent[:mine, column] = own[name][:mine].detach()
+        # Image number i is row i // size of process i % size.
+        received = self._gather(sent).transpose(0, 1).reshape(-1, len(names))[:count]
+        whole = {}
+        for column, name in enumerate(names):
+            dtype = own[name].dtype if name in own else torch.float32
+            values = received[:, column].to(dtype, copy=True)
+            if name in own:
+                values[self.rank :: self.size] = own[name][:mine]
+            if has_graph and values.is_floating_point() and not values.requires_grad:
+                values.requires_grad_()  # a backward pass then does nothing, instead of failing
+            whole[name] = values
+        return whole
+
+    def _agree_on_names(self, own: Mapping[str, Tensor]) -> tuple[list[str], bool]:
+        """Return the names that some process has, in one order, and whether any has a graph."""
+        text = json.dumps(list(own)).encode()
+        has_graph = any(values.requires_grad for values in own.values())
+        header = torch.tensor([seed_of(0, text.hex()), len(text), int(has_graph)])
+        headers = self._gather(header)
+        names = list(own)
+        if bool((headers[:, 0] != headers[0, 0]).any()):
+            padded = torch.zeros(int(headers[:, 1].max()), dtype=torch.uint8)
+            padded[: len(text)] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+            texts = self._gather(padded)
+            names = []
+            for row, length in zip(texts, headers[:, 1].tolist(), strict=True):
+                names += json.loads(bytes(row[:length].tolist()))
+        return list(dict.fromkeys(names)), bool(headers[:, 2].any())
+
+    def add_up(self, values: Tensor) -> Tensor:
+        """As `Group.add_up`."""
+        total = values.detach().clone()
+        self._exchange(dist.all_reduce, total)
+        return total
+
+    def from_first(self, values: Tensor) -> Tensor:
+        """As `Group.from_first`."""
+        copy = values.detach().contiguous().clone()
+        self._exchange(dist.broadcast, copy, 0)
+        return copy
+
+    def join(self, rows: Tensor) -> tuple[Tensor, slice]:
+        """As `Group.join`."""
+        widths = self._gather(torch.tensor(rows.shape[1])).tolist()
+        padded = rows.new_zeros(len(rows), max(widths))
+        padded[:, : rows.shape[1]] = rows.detach()
+        parts = []
+        for part, width in zip(self._gather(padded), widths, strict=True):
+            parts.append(part[:, :width])
+        start = sum(widths[: self.rank])
+        return torch.cat(parts, 1), slice(start, start + rows.shape[1])
+
+    def add_gradients(self, parameters: Iterable[nn.Parameter], *, mean: bool = False) -> None:
+        """As `Group.add_gradients`."""
+        for bucket in _buckets(parameters):
+            self._add_bucket(bucket, 1 / self.size if mean else 1.0)
+
+    def _add_bucket(self, parameters: Sequence[nn.Parameter], factor: float) -> None:
+        """Add up the gradients of parameters of one type in one exchange.
+
+        How many processes have a gradient of each stands behind the gradients.
+        """
+        parts = []
+        for parameter in parameters:
+            gradient = parameter.grad
+            part = torch.zeros_like(parameter) if gradient is None else gradient
+            parts.append(part.detach().flatten())
+        counts = [float(parameter.grad is not None) for parameter in parameters]
+        flat = torch.cat([*parts, parts[0].new_tensor(counts)])
+        self._exchange(dist.all_reduce, flat)
+        sizes = [parameter.numel() for parameter in parameters]
+        *sums, counted = flat.split([*sizes, len(counts)])
+        for parameter, total, count in zip(parameters, sums, counted.tolist(), strict=True):
+            if count:
+                if parameter.grad is None:
+                    parameter.grad = torch.empty_like(parameter)
+                parameter.grad.copy_((factor * total).view(parameter.shape))
+
+    def average(self, values: Iterable[Tensor]) -> None:
+        """As `Group.average`."""
+        for value in values:
+            value.copy_(self.add_up(value) / self.size)
+
+    def tell(self, value: Any = None) -> Any:
+        """As `Group.tell`."""
+        key = f"told/{self.told}"
+        self.told += 1
+        with _lost_if_it_fails():
+            if self.is_first:
+                self.store.set(key, json.dumps(value))
+                return value
+            while not self.store.check([key]):
+                time.sleep(LOOK_EVERY)
+            return json.loads(self.store.get(key))
+
+    def leave(self) -> None:
+        """End the exchanges, once every process has had the last one.
+
+        A process whose connections are closed while another still reads from them would make it
+        fail. The first process may keep the store: it leaves last.
+        """
+        self.store.add("done", 1)
+        if self.is_first:
+            self._wait_until("done", self.size)
+        self.tell()
+        self.store.add("left", 1)
+        if self.is_first:
+            self._wait_until("left", self.size)
+        dist.destroy_process_group()
+
+    def _wait_until(self, key: str, count: int) -> None:
+        """Wait until so many processes have added to a key, but not for ever."""
+        end = time.monotonic() + LEAVE_WITHIN
+        while self.store.add(key, 0) < count and time.monotonic() < end:
+            time.sleep(LOOK_EVERY)
+
+    def _gather(self, values: Tensor) -> Tensor:
+        """Return the tensors of one shape of all processes, [size, ...]."""
+        parts = [torch.empty_like(values) for _ in range(self.size)]
+        self._exchange(dist.all_gather, parts, values)
+        return torch.stack(parts)
+
+    def _exchange(self, operation: Callable[..., object], *arguments: Any) -> None:
+        """Carry out an exchange.
+
+        Raises:
+            LostProcessError: another process does not take part.
+        """
+        with _lost_if_it_fails():
+            operation(*arguments)
+
+
+@contextmanager
+def _lost_if_it_fails() -> Iterator[None]:
+    """Turn what torch raises, if another process cannot be reached, into the error for the user."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise LostProcessError(
+            f"Another process of the training has ended, or cannot be reached: "
+            f"{str(error).splitlines()[0]}",
+            next_step="Run the same command again: it resumes the training.",
+        ) from error
+
+
+def _buckets(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
+    """Group parameters, in their order, into parts of one type and limited size."""
+    bucket: list[nn.Parameter] = []
+    size = 0
+    for parameter in parameters:
+        is_other = bucket and parameter.dtype != bucket[0].dtype
+        if bucket and (is_other or size + parameter.numel() > BUCKET):
+            yield bucket
+            bucket = []
+            size = 0
+        bucket.append(parameter)
+        size += parameter.numel()
+    if bucket:
+        yield bucket
+
+
+@contextmanager
+def join_group() -> Iterator[Group]:
+    """Take part in the training of several processes that the environment says; else be alone.
+
+    The variables are those of torchrun, or those that `run_together` sets.
+
+    Raises:
+        LostProcessError: the other processes cannot be reached.
+    """
+    place = place_from_environment()
+    if place is None:
+        yield ALONE
+        return
+    with _lost_if_it_fails():
+        group = _connect(place)
+    yield group
+    group.leave()  # after an error the process ends, and with it its connections
+
+
+def _connect(place: Place) -> Processes:
+    """Connect this process with the others."""
+    from torch.distributed.rendezvous import rendezvous
+
+    if torch.cuda.is_available():
+        torch.cuda.set_device(place.local % torch.cuda.device_count())
+    found = rendezvous(place.address, rank=place.rank, world_size=place.size, timeout=TIMEOUT)
+    store, _, _ = next(found)
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
+        store=dist.PrefixStore("exchanges", store),
+        rank=place.rank,
+        world_size=place.size,
+        timeout=TIMEOUT,
+    )
+    return Processes(place, store)

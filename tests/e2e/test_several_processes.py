@@ -1,0 +1,127 @@
+"""`fit --devices 2`: two processes train together; whatever ends one of them, the same command resumes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from labelgrid.train.checkpoint import load
+from tests.e2e.commands import done, typed
+
+COVERS = ["labelgrid.executors.together", "labelgrid.train.group"]
+
+#: Long enough to be ended in the middle.
+LONG = ["--epochs", 6]
+FIT = ["--devices", 2, *LONG]
+
+
+def started(*words: object) -> subprocess.Popen[str]:
+    """Start a command in a process group of its own, as a shell does."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "labelgrid", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Wait for a command; its exit status, and all that it printed."""
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out + err
+
+
+def wait_for(path: Path) -> None:
+    """Wait for a file."""
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < end, path
+        time.sleep(0.01)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started, in their order."""
+    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.fixture(scope="module")
+def imported(stages: Path, data: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose second round is answered and not trained."""
+    folder = tmp_path_factory.mktemp("several") / "flat"
+    shutil.copytree(stages / "asked", folder)
+    for number in (0, 1):
+        done("import", folder, folder / "rounds" / f"{number:04d}" / "request")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def twin(imported: Path) -> Path:
+    """The same project after an undisturbed training by two processes."""
+    folder = imported.parent / "twin"
+    shutil.copytree(imported, folder)
+    code, said = ended(started("fit", folder, *FIT))
+    assert code == 0, said
+    assert said.count("Round 1: trained on") == 1
+    assert said.count("Batch norm normalises with the images of each of the 2 processes") == 1
+    return folder
+
+
+def digest(folder: Path) -> str:
+    return load(folder / "rounds/0001/fit/last.ckpt").digest
+
+
+def test_two_processes_train_and_measure_as_one_command(twin: Path) -> None:
+    record = json.loads((twin / "rounds/0001/fit.json").read_text())
+    log = [json.loads(line) for line in (twin / "rounds/0001/fit/log.jsonl").open()]
+    assert [each["epoch"] for each in log] == [1, 2, 3, 4, 5, 6]
+    assert load(twin / "rounds/0001/fit/last.ckpt").processes == 2
+    assert record["model"] == digest(twin) and (twin / "rounds/0001/heldout.json").exists()
+    assert json.loads((twin / "rounds/0001/job/end.json").read_text())["state"] == "ended"
+    # A finished training belongs to nobody: it is not repeated, by whatever number.
+    assert digest(twin) in done("fit", twin, *LONG, "--json").out
+
+
+def test_a_killed_process_ends_the_other_and_the_same_command_resumes(
+    imported: Path, twin: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "flat"
+    shutil.copytree(imported, folder)
+    running = started("fit", folder, *FIT)
+    wait_for(folder / "rounds/0001/fit/last.ckpt")
+    processes = children(running.pid)
+    os.kill(processes[1], signal.SIGKILL)
+    code, said = ended(running)
+    assert code == 1 and said.count("Error: ") == 1, said
+    assert "Process 2 of the training's 2 was ended by SIGKILL" in said
+    assert "Run the same command again: it resumes the training" in said
+    assert not [pid for pid in processes if Path(f"/proc/{pid}").exists()]
+    kept = load(folder / "rounds/0001/fit/last.ckpt")
+    assert 1 <= kept.epoch < 6
+    alone = typed("fit", folder, *LONG)
+    assert alone.code == 1 and "was begun by 2 processes" in alone.err
+    assert "with `--devices 2` again" in alone.err
+    assert load(folder / "rounds/0001/fit/last.ckpt").digest == kept.digest
+    code, said = ended(started("fit", folder, *FIT))
+    assert code == 0 and "Resuming after epoch" in said, said
+    assert digest(folder) == digest(twin)
+
+
+def test_ctrl_c_stops_all_and_is_told_once(imported: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "flat"
+    shutil.copytree(imported, folder)
+    running = started("fit", folder, *FIT)
+    wait_for(folder / "rounds/0001/fit/last.ckpt")
+    processes = children(running.pid)
+    os.killpg(running.pid, signal.SIGINT)
+    code, said = ended(running)
+    assert code == 130 and said.count("Run the same command to resume.") == 1, said
+    assert "Error" not in said and "Traceback" not in said
+    assert not [pid for pid in processes if Path(f"/proc/{pid}").exists()]
