@@ -8,15 +8,18 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from labelgrid import plugins
 from labelgrid.errors import LabelgridError, TrainingError
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
@@ -37,6 +40,12 @@ from tests.contracts.trained import TASKS, modules, small, with_gaps
 from tests.support import Made, task_rows
 from tests.toys import ENCODER, toy_plan
 
+#: The arguments of a plug-in's `build`, by folder.
+ARGUMENTS = {
+    "networks": ["tasks", "encoder", "options"],
+    "terms": ["tasks", "network", "options"],
+    "balance": ["weights", "reduce", "options"],
+}
 #: Those that must be equal.
 NETWORKS = ("shared_heads", "pad_net", "mti_net")
 TERMS = ("", "crop", "mtpsl", "mean_teacher", "relation", "pseudo_labels")
@@ -73,6 +82,13 @@ class Case:
         return ", ".join(words)
 
 
+def found(folder: str) -> dict[str, ModuleType]:
+    """The plug-ins of the package by name, and those of tests/plugins, which may have the same names."""
+    shipped = {name: plugins.module(folder, name) for name in plugins.names(folder)}
+    own = modules(folder, ARGUMENTS[folder])
+    return shipped | {f"own {name}": m for name, m in own.items() if shipped.get(name) is not m}
+
+
 def needed() -> list[Case]:
     """The cases that must be equal."""
     cases = []
@@ -83,12 +99,9 @@ def needed() -> list[Case]:
 
 def discovered() -> list[Case]:
     """A case for each network, term and balancer, and for switches that change how they divide."""
-    cases = [Case(network=name) for name in modules("networks", ["tasks", "encoder", "options"])]
-    cases += [Case(term=name) for name in modules("terms", ["tasks", "network", "options"])]
-    cases += [
-        Case(balancer=name, network="pad_net")
-        for name in modules("balance", ["weights", "reduce", "options"])
-    ]
+    cases = [Case(network=name) for name in found("networks")]
+    cases += [Case(term=name) for name in found("terms")]
+    cases += [Case(balancer=name, network="pad_net") for name in found("balance")]
     switched = {
         "mgda": [{"at": "parameters"}, {"normalise": "loss+"}],
         "torchjd": [{"at": "parameters"}],
@@ -125,9 +138,24 @@ def without_batch_norm(module: nn.Module) -> None:
             without_batch_norm(child)
 
 
+def compute_in_double(module: nn.Module) -> None:
+    """Let layers compute in float64: what is left of a difference is then none of rounding."""
+    module.double()
+    for child in module.modules():
+        if next(child.parameters(recurse=False), None) is not None:
+            child.register_forward_pre_hook(_as_double)
+
+
+def _as_double(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    is_single = [isinstance(each, Tensor) and each.dtype == torch.float32 for each in inputs]
+    return tuple(
+        each.double() if single else each for each, single in zip(inputs, is_single, strict=True)
+    )
+
+
 def network_of(name: str, tasks: Mapping[str, Task], seed: int = 0) -> Network:
     """A small network without batch norm and dropout."""
-    module = modules("networks", ["tasks", "encoder", "options"])[name]
+    module = found("networks")[name]
     wanted = {"width": 16, "dropout": 0.0, "pyramid_dropout": 0.0}
     known = {each.name for each in fields(module.Options)}
     options = module.Options(**{key: value for key, value in wanted.items() if key in known})
@@ -136,6 +164,7 @@ def network_of(name: str, tasks: Mapping[str, Task], seed: int = 0) -> Network:
         encoder = partial(Encoder, BackboneOptions(name=ENCODER, pretrained=False, fused=16))
         network: Network = module.build(tasks, encoder, options)
         without_batch_norm(network)
+    compute_in_double(network)
     return network
 
 
@@ -146,25 +175,27 @@ def trainer_of(case: Case, made: Made, group: Group) -> Trainer:
         | dict(case.train)
     )
     plan = toy_plan(made, options, objective=ObjectiveOptions(reduction=case.reduction))  # type: ignore[arg-type]
-    relations = {"depth_normals": RelationChoice(name="depth_normals", trust=1.0)}
+    relations = {"depth_normals": RelationChoice(trust=1.0)}
     plan = replace(
         plan,
         network=network_of(case.network, plan.tasks),
         previous=lambda: TrainedModel(network=network_of(case.network, plan.tasks, 1).eval()),
         relations=declared_relations(relations, plan.definitions),
     )
-    module = modules("balance", ["weights", "reduce", "options"])[case.balancer]
+    module = found("balance")[case.balancer]
     chosen = module.Options(**({} if case.term else case.options))
     with seed_torch(0, "init", "balance"):
         reduce = partial(supervised_loss, reduction=case.reduction)
         balancer = module.build(fixed_weights(plan.tasks, plan.objective), reduce, chosen)
-    plan = replace(plan, balancer=balancer)
+    plan = replace(plan, balancer=balancer.double())
     if case.term:
-        module = modules("terms", ["tasks", "network", "options"])[case.term]
+        module = found("terms")[case.term]
         with seed_torch(0, "init", "term", "it"):
-            term = module.build(
-                plan.tasks, plan.network, small(replace(module.Options(), **case.options))
-            )
+            chosen = small(replace(module.Options(), **case.options))
+            if hasattr(chosen, "mapping"):
+                chosen = replace(chosen, mapping="light")
+            term = module.build(plan.tasks, plan.network, chosen)
+        compute_in_double(term)
         plan = replace(plan, terms={"it": term})
     refuse_undivided(plan, group)
     return Trainer(plan, group)
@@ -187,7 +218,7 @@ def trained(case: Case, made: Made, folder: Path, group: Group) -> Trained:
     for prefix, module in named.items():
         for name, parameter in module.named_parameters():
             names[id(parameter)] = f"{prefix}.{name}"
-    found: list[dict[str, Tensor | None]] = []
+    kept: list[dict[str, Tensor | None]] = []
 
     def record(optimiser: torch.optim.Optimizer, *_: Any) -> None:
         gradients = {}
@@ -195,27 +226,27 @@ def trained(case: Case, made: Made, folder: Path, group: Group) -> Trained:
             for parameter in part["params"]:
                 gradient = parameter.grad
                 gradients[names[id(parameter)]] = None if gradient is None else gradient.clone()
-        found.append(gradients)
+        kept.append(gradients)
 
     for optimiser in (training.optimiser, *training.terms.own.optimisers.values()):
         optimiser.optimizer.register_step_pre_hook(record)
     training.prepare(folder, Silent(), resumed=False)
     log = [training.run_epoch(Silent()) for _ in range(plan.epochs)]
-    return Trained(found, log)
+    return Trained(kept, log)
 
 
-def difference(found: Trained, expected: Trained) -> float:
+def difference(ours: Trained, expected: Trained) -> float:
     """The largest difference of a gradient, as a share of the largest gradient of its parameter.
 
     Infinite if a parameter has a gradient in one of both alone.
     """
     largest = 0.0
-    assert len(found.gradients) == len(expected.gradients)
-    for ours, theirs in zip(found.gradients, expected.gradients, strict=True):
+    assert len(ours.gradients) == len(expected.gradients)
+    for mine, theirs in zip(ours.gradients, expected.gradients, strict=True):
         sizes = [float(each.abs().max()) for each in theirs.values() if each is not None]
         least = SHARE * max(sizes, default=0.0)
         for name, wanted in theirs.items():
-            got = ours[name]
+            got = mine[name]
             if got is None or wanted is None:
                 if got is not wanted:
                     return float("inf")
@@ -226,14 +257,14 @@ def difference(found: Trained, expected: Trained) -> float:
     return largest
 
 
-def log_difference(found: Trained, expected: Trained) -> float:
+def log_difference(ours: Trained, expected: Trained) -> float:
     """The largest relative difference of a mean loss or factor in the log."""
     largest = 0.0
-    for ours, theirs in zip(found.log, expected.log, strict=True):
+    for mine, theirs in zip(ours.log, expected.log, strict=True):
         for part in ("loss", "terms", "balance", "start"):
-            assert ours.get(part, {}).keys() == theirs.get(part, {}).keys()
+            assert mine.get(part, {}).keys() == theirs.get(part, {}).keys()
             for name, wanted in theirs.get(part, {}).items():
-                largest = max(largest, abs(ours[part][name] - wanted) / max(abs(wanted), 1e-6))
+                largest = max(largest, abs(mine[part][name] - wanted) / max(abs(wanted), 1e-6))
     return largest
 
 
@@ -279,7 +310,10 @@ def run(cases: Sequence[Case], folder: Path, processes: int = 2) -> dict[str, di
         words = [sys.executable, "-m", "tests.divided", str(folder)]
         started.append(subprocess.Popen(words, env=environment))
     try:
-        codes = [process.wait(timeout=600) for process in started]
+        codes: list[int | None] = [None] * processes
+        while None in codes and not any(codes):
+            time.sleep(0.05)
+            codes = [process.poll() for process in started]
     finally:
         for process in started:
             process.kill()

@@ -67,7 +67,8 @@ class Mgda(Balancer):
         }
         total = step.other
         if losses:
-            gradients = torch.stack([self._gradient(loss, step) for loss in losses.values()])
+            own = torch.stack([self._gradient(loss, step) for loss in losses.values()])
+            gradients = step.group.add_up(own)  # several processes differentiate a share each
             weights = smallest(gradients @ gradients.T, self.options.steps, self.options.tolerance)
             self.last = dict(zip(losses, weights.tolist(), strict=True))
             total = total + sum(

@@ -45,7 +45,9 @@ class MeanTeacher(Term):
         return {"noisy": self._noisy}
 
     def _noisy(self, batch: Batch, draws: Draws) -> Batch:
-        noise = torch.randn(batch.images.shape, generator=draws.generator()).to(batch.images.device)
+        whole = (len(draws.ids), *batch.images.shape[1:])  # several processes draw the same
+        noise = torch.randn(whole, generator=draws.generator())[draws.rows(batch.ids)]
+        noise = noise.to(batch.images.device)
         return replace(batch, images=batch.images + self.options.noise * noise)
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:

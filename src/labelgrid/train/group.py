@@ -220,7 +220,7 @@ class Processes(Group):
         flat = torch.cat([*parts, parts[0].new_tensor(counts)])
         self._exchange(dist.all_reduce, flat)
         sizes = [parameter.numel() for parameter in parameters]
-        *sums, counted = flat.split([*sizes, len(counts)])
+        *sums, counted = torch.split(flat, [*sizes, len(counts)])
         for parameter, total, count in zip(parameters, sums, counted.tolist(), strict=True):
             if count:
                 if parameter.grad is None:

@@ -43,8 +43,8 @@ class OwnOptimisers:
                     )
         self.optimisers: dict[str, Any] = {}
         self.parameters: list[nn.Parameter] = []
-        for term, group in self.declared.items():
-            for name, declared in group.items():
+        for term, its_optimisers in self.declared.items():
+            for name, declared in its_optimisers.items():
                 self.optimisers[f"{term}/{name}"] = fabric.setup_optimizers(declared.optimiser)
                 self.parameters.extend(declared.parameters)
 
