@@ -14,7 +14,7 @@ import pytest
 from labelgrid.train.checkpoint import load
 from tests.e2e.commands import done, typed
 
-COVERS = ["labelgrid.executors.together", "labelgrid.train.group"]
+COVERS = ["labelgrid.train.group"]
 
 #: Long enough to be ended in the middle.
 LONG = ["--epochs", 6]
@@ -69,22 +69,22 @@ def twin(imported: Path) -> Path:
     shutil.copytree(imported, folder)
     code, said = ended(started("fit", folder, *FIT))
     assert code == 0, said
-    assert said.count("Round 1: trained on") == 1
+    assert said.count("Round 2: trained on") == 1
     assert said.count("Batch norm normalises with the images of each of the 2 processes") == 1
     return folder
 
 
 def digest(folder: Path) -> str:
-    return load(folder / "rounds/0001/fit/last.ckpt").digest
+    return load(folder / "rounds/0002/fit/last.ckpt").digest
 
 
 def test_two_processes_train_and_measure_as_one_command(twin: Path) -> None:
-    record = json.loads((twin / "rounds/0001/fit.json").read_text())
-    log = [json.loads(line) for line in (twin / "rounds/0001/fit/log.jsonl").open()]
+    record = json.loads((twin / "rounds/0002/fit.json").read_text())
+    log = [json.loads(line) for line in (twin / "rounds/0002/fit/log.jsonl").open()]
     assert [each["epoch"] for each in log] == [1, 2, 3, 4, 5, 6]
-    assert load(twin / "rounds/0001/fit/last.ckpt").processes == 2
-    assert record["model"] == digest(twin) and (twin / "rounds/0001/heldout.json").exists()
-    assert json.loads((twin / "rounds/0001/job/end.json").read_text())["state"] == "ended"
+    assert load(twin / "rounds/0002/fit/last.ckpt").processes == 2
+    assert record["model"] == digest(twin) and (twin / "rounds/0002/heldout.json").exists()
+    assert json.loads((twin / "rounds/0002/job/end.json").read_text())["state"] == "ended"
     # A finished training belongs to nobody: it is not repeated, by whatever number.
     assert digest(twin) in done("fit", twin, *LONG, "--json").out
 
@@ -95,7 +95,7 @@ def test_a_killed_process_ends_the_other_and_the_same_command_resumes(
     folder = tmp_path / "flat"
     shutil.copytree(imported, folder)
     running = started("fit", folder, *FIT)
-    wait_for(folder / "rounds/0001/fit/last.ckpt")
+    wait_for(folder / "rounds/0002/fit/last.ckpt")
     processes = children(running.pid)
     os.kill(processes[1], signal.SIGKILL)
     code, said = ended(running)
@@ -103,12 +103,12 @@ def test_a_killed_process_ends_the_other_and_the_same_command_resumes(
     assert "Process 2 of the training's 2 was ended by SIGKILL" in said
     assert "Run the same command again: it resumes the training" in said
     assert not [pid for pid in processes if Path(f"/proc/{pid}").exists()]
-    kept = load(folder / "rounds/0001/fit/last.ckpt")
+    kept = load(folder / "rounds/0002/fit/last.ckpt")
     assert 1 <= kept.epoch < 6
     alone = typed("fit", folder, *LONG)
     assert alone.code == 1 and "was begun by 2 processes" in alone.err
     assert "with `--devices 2` again" in alone.err
-    assert load(folder / "rounds/0001/fit/last.ckpt").digest == kept.digest
+    assert load(folder / "rounds/0002/fit/last.ckpt").digest == kept.digest
     code, said = ended(started("fit", folder, *FIT))
     assert code == 0 and "Resuming after epoch" in said, said
     assert digest(folder) == digest(twin)
@@ -118,7 +118,7 @@ def test_ctrl_c_stops_all_and_is_told_once(imported: Path, tmp_path: Path) -> No
     folder = tmp_path / "flat"
     shutil.copytree(imported, folder)
     running = started("fit", folder, *FIT)
-    wait_for(folder / "rounds/0001/fit/last.ckpt")
+    wait_for(folder / "rounds/0002/fit/last.ckpt")
     processes = children(running.pid)
     os.killpg(running.pid, signal.SIGINT)
     code, said = ended(running)

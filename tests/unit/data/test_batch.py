@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from labelgrid.camera import Camera
-from labelgrid.data.batch import Item, collate, network_inputs
+from labelgrid.data.batch import Item, SoftLabel, collate, network_inputs
 from labelgrid.data.frame import label_of, target_of
 from labelgrid.data.options import DataOptions
 from labelgrid.data.transforms import fit_placement, place_label
@@ -145,3 +145,27 @@ def test_a_batch_has_the_cameras_of_its_images_and_none_if_all_are_unknown():
     assert camera[1].isnan().all()
     assert collate(items, TASKS, DataOptions()).to("meta").camera.device.type == "meta"
     assert collate(items[1:], TASKS, DataOptions()).camera is None
+
+
+def test_some_rows_of_a_batch_keep_all_that_belongs_to_their_images():
+    soft = SoftLabel(
+        LabelArray(np.full((6, 8, 1), 2.0, np.float32), np.ones((6, 8), bool)),
+        np.full((6, 8), 0.5, np.float32),
+    )
+    items = [
+        Item(id=name, image=image(), labels={}, weights=[place] * 5, camera=camera, soft=softs)
+        for place, (name, camera, softs) in enumerate(
+            [
+                ("a", None, {}),
+                ("b", Camera(8.0, 9.0, 3.5, 2.5), {"it/depth": soft}),
+                ("c", None, {}),
+            ]
+        )
+    ]
+    whole = collate(items, TASKS, DataOptions(), terms=["it"])
+    rows = whole.rows(torch.tensor([2, 1]))
+    assert rows.ids == ("c", "b") and rows.weights[:, 0].tolist() == [2, 1]
+    assert torch.equal(rows.images, whole.images[[2, 1]]) and rows.camera[1, 0] == 8
+    assert rows.soft["it"]["depth"].target.present.tolist() == [False, True]
+    assert rows.soft["it"]["depth"].confidence[:, 0, 0, 0].tolist() == [0, 0.5]
+    assert all(len(target.value) == 2 for target in rows.targets.values())
