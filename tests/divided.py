@@ -49,7 +49,8 @@ ARGUMENTS = {
 #: Those that must be equal.
 NETWORKS = ("shared_heads", "pad_net", "mti_net")
 TERMS = ("", "crop", "mtpsl", "mean_teacher", "relation", "pseudo_labels")
-BALANCERS = ("fixed", "uncertainty", "dwa")
+#: The balancers, with the options of their trainings: `dwa` weighs from the third epoch on.
+BALANCERS: dict[str, dict[str, Any]] = {"fixed": {}, "uncertainty": {}, "dwa": {"epochs": 3}}
 #: A gradient is compared with the largest of its parameter, or with this share of the network's
 #: largest: biases before a norm have gradients of rounding alone.
 SHARE = 1e-3
@@ -93,7 +94,8 @@ def needed() -> list[Case]:
     """The cases that must be equal."""
     cases = []
     for network, term, balancer in itertools.product(NETWORKS, TERMS, BALANCERS):
-        cases.append(Case(network=network, term=term, balancer=balancer))
+        train = BALANCERS[balancer]
+        cases.append(Case(network=network, term=term, balancer=balancer, train=train))
     return cases
 
 
@@ -171,7 +173,7 @@ def network_of(name: str, tasks: Mapping[str, Task], seed: int = 0) -> Network:
 def trainer_of(case: Case, made: Made, group: Group) -> Trainer:
     """The training of a case in one of the processes of a group."""
     options = TrainOptions(
-        **{"epochs": 2, "batch": 3, "learning_rate": 1e-9, "known": 0.0, "device": "cpu"}
+        **{"epochs": 1, "batch": 3, "learning_rate": 1e-9, "known": 0.0, "device": "cpu"}
         | dict(case.train)
     )
     plan = toy_plan(made, options, objective=ObjectiveOptions(reduction=case.reduction))  # type: ignore[arg-type]

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,15 +35,30 @@ def started(*words: object) -> subprocess.Popen[str]:
     )
 
 
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start commands, of which nothing is left after the test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*words: object) -> subprocess.Popen[str]:
+        processes.append(started(*words))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Wait for a command; its exit status, and all that it printed."""
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     return process.returncode, out + err
 
 
 def wait_for(path: Path) -> None:
     """Wait for a file."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while not path.exists():
         assert time.monotonic() < end, path
         time.sleep(0.01)
@@ -80,7 +97,8 @@ def digest(folder: Path) -> str:
 
 def test_two_processes_train_and_measure_as_one_command(twin: Path) -> None:
     record = json.loads((twin / "rounds/0002/fit.json").read_text())
-    log = [json.loads(line) for line in (twin / "rounds/0002/fit/log.jsonl").open()]
+    written = (twin / "rounds/0002/fit/log.jsonl").read_text()
+    log = [json.loads(line) for line in written.splitlines()]
     assert [each["epoch"] for each in log] == [1, 2, 3, 4, 5, 6]
     assert load(twin / "rounds/0002/fit/last.ckpt").processes == 2
     assert record["model"] == digest(twin) and (twin / "rounds/0002/heldout.json").exists()
@@ -90,11 +108,11 @@ def test_two_processes_train_and_measure_as_one_command(twin: Path) -> None:
 
 
 def test_a_killed_process_ends_the_other_and_the_same_command_resumes(
-    imported: Path, twin: Path, tmp_path: Path
+    start: Callable[..., subprocess.Popen[str]], imported: Path, twin: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "flat"
     shutil.copytree(imported, folder)
-    running = started("fit", folder, *FIT)
+    running = start("fit", folder, *FIT)
     wait_for(folder / "rounds/0002/fit/last.ckpt")
     processes = children(running.pid)
     os.kill(processes[1], signal.SIGKILL)
@@ -109,15 +127,17 @@ def test_a_killed_process_ends_the_other_and_the_same_command_resumes(
     assert alone.code == 1 and "was begun by 2 processes" in alone.err
     assert "with `--devices 2` again" in alone.err
     assert load(folder / "rounds/0002/fit/last.ckpt").digest == kept.digest
-    code, said = ended(started("fit", folder, *FIT))
+    code, said = ended(start("fit", folder, *FIT))
     assert code == 0 and "Resuming after epoch" in said, said
     assert digest(folder) == digest(twin)
 
 
-def test_ctrl_c_stops_all_and_is_told_once(imported: Path, tmp_path: Path) -> None:
+def test_ctrl_c_stops_all_and_is_told_once(
+    start: Callable[..., subprocess.Popen[str]], imported: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "flat"
     shutil.copytree(imported, folder)
-    running = started("fit", folder, *FIT)
+    running = start("fit", folder, *FIT)
     wait_for(folder / "rounds/0002/fit/last.ckpt")
     processes = children(running.pid)
     os.killpg(running.pid, signal.SIGINT)
