@@ -30,7 +30,7 @@ from labelgrid.relations.bound import declared_relations
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.tasks.task import Task
 from labelgrid.train.division import refuse_undivided
-from labelgrid.train.group import ALONE, Group, join_group
+from labelgrid.train.group import ALONE, TrainingGroup, join_group
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.options import ObjectiveOptions, TrainOptions
@@ -170,7 +170,7 @@ def network_of(name: str, tasks: Mapping[str, Task], seed: int = 0) -> Network:
     return network
 
 
-def trainer_of(case: Case, made: Made, group: Group) -> Trainer:
+def trainer_of(case: Case, made: Made, group: TrainingGroup) -> Trainer:
     """The training of a case in one of the processes of a group."""
     options = TrainOptions(
         **{"epochs": 1, "batch": 3, "learning_rate": 1e-9, "known": 0.0, "device": "cpu"}
@@ -211,7 +211,7 @@ class Trained:
     log: list[dict[str, Any]]
 
 
-def trained(case: Case, made: Made, folder: Path, group: Group) -> Trained:
+def trained(case: Case, made: Made, folder: Path, group: TrainingGroup) -> Trained:
     """Train a case, in steps that move nothing by more than rounding."""
     training = trainer_of(case, made, group)
     plan = training.plan
@@ -270,7 +270,9 @@ def log_difference(ours: Trained, expected: Trained) -> float:
     return largest
 
 
-def outcomes(cases: Sequence[Case], made: Made, folder: Path, group: Group) -> Iterator[Any]:
+def outcomes(
+    cases: Sequence[Case], made: Made, folder: Path, group: TrainingGroup
+) -> Iterator[Any]:
     """Train each case in the group; every process compares its share of them with one process."""
     for number, case in enumerate(cases):
         row: dict[str, Any] = {"case": case.label}

@@ -36,7 +36,7 @@ from labelgrid.rounds.supplied import supplied_identity
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.train.checkpoint import load, same_training
 from labelgrid.train.division import refuse_undivided
-from labelgrid.train.group import ALONE, Group
+from labelgrid.train.group import ALONE, TrainingGroup
 from labelgrid.train.loop import fit as train
 from labelgrid.train.model import TrainedModel, restore_states
 from labelgrid.train.objective import fixed_weights, supervised_loss
@@ -197,7 +197,7 @@ def fit(
     recipe: str = "",
     changes: dict[str, Any] | None = None,
     weights: Path | None = None,
-    group: Group = ALONE,
+    group: TrainingGroup = ALONE,
 ) -> Fit:
     """Train the open round's network on the current labels, or resume its training.
 
@@ -258,7 +258,9 @@ def fit(
     return record
 
 
-def take_part(folder: Path, group: Group, recipe: str = "", weights: Path | None = None) -> Fit:
+def take_part(
+    folder: Path, group: TrainingGroup, recipe: str = "", weights: Path | None = None
+) -> Fit:
     """Compute a process's share of the training that the first one of a group runs by `fit`.
 
     Nothing is written.

@@ -18,7 +18,7 @@ from labelgrid.progress import Progress
 from labelgrid.streams import seed_of
 from labelgrid.train.batch_norm import track_statistics
 from labelgrid.train.draws import Draws
-from labelgrid.train.group import ALONE, Group
+from labelgrid.train.group import ALONE, TrainingGroup
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.own_optimisers import Check, OwnOptimisers
 from labelgrid.train.plan import Plan
@@ -40,7 +40,7 @@ class ActiveTerms:
             compute; None: the batch has all.
     """
 
-    def __init__(self, plan: Plan, fabric: Fabric, group: Group = ALONE) -> None:
+    def __init__(self, plan: Plan, fabric: Fabric, group: TrainingGroup = ALONE) -> None:
         self.plan = plan
         self.device = fabric.device
         self.own = OwnOptimisers(fabric, plan.network, plan.terms, group)

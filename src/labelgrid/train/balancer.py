@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from labelgrid.train.group import ALONE, Group
+from labelgrid.train.group import ALONE, TrainingGroup
 
 #: Maps task losses {task: [b]} and the mask of labels [b, t] to the supervised loss, a scalar.
 Reduce = Callable[[Mapping[str, Tensor], Tensor], Tensor]
@@ -46,7 +46,7 @@ class TaskLosses:
     backward: Callable[..., Any]
     epoch: int = 0
     classes: frozenset[str] = frozenset()
-    group: Group = ALONE
+    group: TrainingGroup = ALONE
 
     @property
     def labelled(self) -> list[str]:

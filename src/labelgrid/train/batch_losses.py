@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from labelgrid.train.group import Group
+from labelgrid.train.group import TrainingGroup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class BatchLosses:
     present: Tensor
     terms: Mapping[str, Tensor]
 
-    def complete(self, group: Group, count: int) -> "BatchLosses":
+    def complete(self, group: TrainingGroup, count: int) -> "BatchLosses":
         """Return those of all images of the batch, of this process and of others.
 
         Args:

@@ -10,14 +10,14 @@ from torch import nn
 from labelgrid.errors import TrainingError
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.train.batch_norm import norms_of
-from labelgrid.train.group import Group
+from labelgrid.train.group import TrainingGroup
 from labelgrid.train.plan import Plan
 
 #: Torch's layers that draw which values they drop.
 DROPOUTS = nn.modules.dropout._DropoutNd
 
 
-def refuse_undivided(plan: Plan, group: Group) -> None:
+def refuse_undivided(plan: Plan, group: TrainingGroup) -> None:
     """Refuse a plan with a part that needs all images of a batch in one process.
 
     Raises:
@@ -37,7 +37,7 @@ def refuse_undivided(plan: Plan, group: Group) -> None:
             )
 
 
-def division_remarks(plan: Plan, group: Group) -> Iterator[str]:
+def division_remarks(plan: Plan, group: TrainingGroup) -> Iterator[str]:
     """Say in which ways a training is another one where so many processes divide its batches."""
     if group.size == 1:
         return

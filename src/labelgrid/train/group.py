@@ -28,10 +28,10 @@ LEAVE_WITHIN = 60.0
 BUCKET = 2**24
 
 
-class Group:
+class TrainingGroup:
     """The processes that train a network together: this one alone.
 
-    Everything is then as it was. `Processes` overrides what several do.
+    Everything is then as it was. `SeveralProcesses` overrides what several do.
 
     Attributes:
         rank: the number of this process, from 0.
@@ -39,7 +39,7 @@ class Group:
         place: the number of this process on its machine, which chooses its GPU.
 
     Example:
-        >>> group = Group()
+        >>> group = TrainingGroup()
         >>> group.is_first, group.share(["a", "b", "c"])
         (True, ['a', 'b', 'c'])
     """
@@ -107,10 +107,10 @@ class Group:
 
 
 #: This process alone.
-ALONE = Group()
+ALONE = TrainingGroup()
 
 
-class Processes(Group):
+class SeveralProcesses(TrainingGroup):
     """The processes that train a network together, of which this is one.
 
     Args:
@@ -126,20 +126,20 @@ class Processes(Group):
         self.told = 0
 
     def share(self, ids: Sequence[str]) -> list[str]:
-        """As `Group.share`."""
+        """As `TrainingGroup.share`."""
         return list(ids[self.rank :: self.size]) or list(ids[:1])
 
     def own_rows(self, count: int) -> Tensor:
-        """As `Group.own_rows`."""
+        """As `TrainingGroup.own_rows`."""
         rows = torch.arange(self.rank, count, self.size)
         return rows if len(rows) else torch.zeros(1, dtype=torch.long)
 
     def seed(self, seed: int) -> int:
-        """As `Group.seed`: the first process draws what a process alone would."""
+        """As `TrainingGroup.seed`: the first process draws what a process alone would."""
         return seed if self.is_first else seed_of(seed, "process", self.rank)
 
     def complete(self, own: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
-        """As `Group.complete`."""
+        """As `TrainingGroup.complete`."""
         names, has_graph = self._agree_on_names(own)
         if not names:
             return {}
@@ -179,19 +179,19 @@ class Processes(Group):
         return list(dict.fromkeys(names)), bool(headers[:, 2].any())
 
     def add_up(self, values: Tensor) -> Tensor:
-        """As `Group.add_up`."""
+        """As `TrainingGroup.add_up`."""
         total = values.detach().clone()
         self._exchange(dist.all_reduce, total)
         return total
 
     def from_first(self, values: Tensor) -> Tensor:
-        """As `Group.from_first`."""
+        """As `TrainingGroup.from_first`."""
         copy = values.detach().contiguous().clone()
         self._exchange(dist.broadcast, copy, 0)
         return copy
 
     def join(self, rows: Tensor) -> tuple[Tensor, slice]:
-        """As `Group.join`."""
+        """As `TrainingGroup.join`."""
         widths = self._gather(torch.tensor(rows.shape[1])).tolist()
         padded = rows.new_zeros(len(rows), max(widths))
         padded[:, : rows.shape[1]] = rows.detach()
@@ -202,7 +202,7 @@ class Processes(Group):
         return torch.cat(parts, 1), slice(start, start + rows.shape[1])
 
     def add_gradients(self, parameters: Iterable[nn.Parameter], *, mean: bool = False) -> None:
-        """As `Group.add_gradients`."""
+        """As `TrainingGroup.add_gradients`."""
         for bucket in _buckets(parameters):
             self._add_bucket(bucket, 1 / self.size if mean else 1.0)
 
@@ -228,12 +228,12 @@ class Processes(Group):
                 parameter.grad.copy_((factor * total).view(parameter.shape))
 
     def average(self, values: Iterable[Tensor]) -> None:
-        """As `Group.average`."""
+        """As `TrainingGroup.average`."""
         for value in values:
             value.copy_(self.add_up(value) / self.size)
 
     def tell(self, value: Any = None) -> Any:
-        """As `Group.tell`."""
+        """As `TrainingGroup.tell`."""
         key = f"told/{self.told}"
         self.told += 1
         with _lost_if_it_fails():
@@ -295,7 +295,7 @@ def _lost_if_it_fails() -> Iterator[None]:
 
 
 def _buckets(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
-    """Group parameters, in their order, into parts of one type and limited size."""
+    """TrainingGroup parameters, in their order, into parts of one type and limited size."""
     bucket: list[nn.Parameter] = []
     size = 0
     for parameter in parameters:
@@ -311,7 +311,7 @@ def _buckets(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]
 
 
 @contextmanager
-def join_group() -> Iterator[Group]:
+def join_group() -> Iterator[TrainingGroup]:
     """Take part in the training of several processes that the environment says; else be alone.
 
     The variables are those of torchrun, or those that `run_together` sets.
@@ -329,7 +329,7 @@ def join_group() -> Iterator[Group]:
     group.leave()  # after an error the process ends, and with it its connections
 
 
-def _connect(place: Place) -> Processes:
+def _connect(place: Place) -> SeveralProcesses:
     """Connect this process with the others."""
     from torch.distributed.rendezvous import rendezvous
 
@@ -344,4 +344,4 @@ def _connect(place: Place) -> Processes:
         world_size=place.size,
         timeout=TIMEOUT,
     )
-    return Processes(place, store)
+    return SeveralProcesses(place, store)

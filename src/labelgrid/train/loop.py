@@ -20,7 +20,7 @@ from labelgrid.train.checkpoint import save
 from labelgrid.train.divergence import divergence_warning
 from labelgrid.train.division import division_remarks, refuse_undivided
 from labelgrid.train.evaluate import Evaluation, evaluate
-from labelgrid.train.group import ALONE, Group
+from labelgrid.train.group import ALONE, TrainingGroup
 from labelgrid.train.mixed_images import class_tasks
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.plan import Plan
@@ -32,7 +32,7 @@ from labelgrid.words import count_text
 DERIVED = 2**30
 
 
-def fit(plan: Plan, folder: Path, progress: Progress, group: Group = ALONE) -> Path:
+def fit(plan: Plan, folder: Path, progress: Progress, group: TrainingGroup = ALONE) -> Path:
     """Train a network, or resume its training.
 
     Writes `last.ckpt`, `log.jsonl` and, if there is a val split, `best.ckpt` into `folder`; of

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from labelgrid.errors import PluginError
 from labelgrid.nets.network import Network
-from labelgrid.train.group import ALONE, Group
+from labelgrid.train.group import ALONE, TrainingGroup
 from labelgrid.train.term import OwnOptimiser, Step, Term
 
 #: Raises an error for losses that are not finite.
@@ -21,7 +21,11 @@ class OwnOptimisers:
     """The optimisers that the terms declare, by `term/name`."""
 
     def __init__(
-        self, fabric: Fabric, network: Network, terms: Mapping[str, Term], group: Group = ALONE
+        self,
+        fabric: Fabric,
+        network: Network,
+        terms: Mapping[str, Term],
+        group: TrainingGroup = ALONE,
     ) -> None:
         self.fabric = fabric
         self.group = group

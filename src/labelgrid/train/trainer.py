@@ -25,7 +25,7 @@ from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.batch_losses import BatchLosses
 from labelgrid.train.batch_norm import refuse_tiny_batches
 from labelgrid.train.checkpoint import Checkpoint, load, same_training
-from labelgrid.train.group import ALONE, Group
+from labelgrid.train.group import ALONE, TrainingGroup
 from labelgrid.train.mixed_images import mix_images
 from labelgrid.train.objective import rescale_losses, targets_present, task_losses
 from labelgrid.train.plan import Plan
@@ -44,7 +44,7 @@ class Trainer:
         group: the processes that train together.
     """
 
-    def __init__(self, plan: Plan, group: Group = ALONE) -> None:
+    def __init__(self, plan: Plan, group: TrainingGroup = ALONE) -> None:
         if not plan.train:
             raise TrainingError(
                 "There is no label to learn from.",
@@ -520,7 +520,7 @@ def compile_encoder(network: Network) -> None:
     network.encoder.compile()
 
 
-def make_fabric(device: str, precision: str, group: Group = ALONE) -> Fabric:
+def make_fabric(device: str, precision: str, group: TrainingGroup = ALONE) -> Fabric:
     """Make a Fabric with the device and the precision of a training.
 
     Of several processes each has a GPU of its own, or the processors.
@@ -539,7 +539,7 @@ def make_fabric(device: str, precision: str, group: Group = ALONE) -> Fabric:
         ) from error
 
 
-def _device_of(device: str, group: Group) -> tuple[str, int | list[int]]:
+def _device_of(device: str, group: TrainingGroup) -> tuple[str, int | list[int]]:
     """Return the accelerator of this process, and the number of devices or which one it is."""
     if group.size == 1:
         return device, 1

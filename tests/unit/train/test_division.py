@@ -8,7 +8,7 @@ import torch.distributed as dist
 from labelgrid.errors import TrainingError
 from labelgrid.executors.together import Place
 from labelgrid.train.division import division_remarks, refuse_undivided
-from labelgrid.train.group import ALONE, Processes
+from labelgrid.train.group import ALONE, SeveralProcesses
 from labelgrid.train.options import TrainOptions
 from labelgrid.train.term import Term
 from labelgrid.train.trainer import make_fabric
@@ -25,7 +25,7 @@ def plan(tmp_path_factory):
 
 def group_of(size, rank=0):
     """A process of several that have not met."""
-    return Processes(Place(rank=rank, size=size, local=rank, address=""), dist.HashStore())
+    return SeveralProcesses(Place(rank=rank, size=size, local=rank, address=""), dist.HashStore())
 
 
 class Comparing(Term):
