@@ -64,7 +64,9 @@ FOLDERS: dict[str, Folder] = {
     "statistics": Folder("score.statistics", "statistic", ("axis", "scope")),
     "strategies": Folder("select.strategies", "strategy", ("needs", "select")),
     "tools": Folder("annotate.tools", "labelling tool", ("receive",)),
-    "executors": Folder("executors.places", "executor", ("start", "wait", "stop")),
+    "executors": Folder(
+        "executors.places", "executor", ("workers", "share", "start", "wait", "stop")
+    ),
     "analyses": Folder(
         "simulation.analyses",
         "analysis",

@@ -12,16 +12,19 @@ from labelgrid import plugins
 from labelgrid.errors import ProjectError
 from labelgrid.executors.executor import Executor
 from labelgrid.executors.job import JobEnd, JobFolder, JobReader
+from labelgrid.executors.placement import executor_at
 from labelgrid.progress import Progress, Silent
 
 COVERS = ["labelgrid.executors.executor"]
+#: The jobs at a time.
+WORKERS = 2
 #: How long a job may take to end, in seconds.
 LIMIT = 120
 
 
 @pytest.fixture(params=plugins.names("executors"))
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    built = plugins.create("executors", request.param, "labelgrid.errors")
+    built = executor_at(request.param, WORKERS, "labelgrid.errors")
     yield built
     built.stop()
 
@@ -69,6 +72,29 @@ def test_many_jobs_end_each_with_its_own_result(executor: Executor, tmp_path: Pa
     for number in range(1, 21):
         squares = [root**2 for root in range(number)]
         assert (tmp_path / f"out{number}").read_text() == str(squares)
+
+
+def note_time(out: Path, progress: Progress) -> None:
+    begin = time.time()
+    time.sleep(0.2)
+    out.write_text(f"{begin} {time.time()}")
+
+
+def test_no_more_jobs_run_at_a_time_than_there_are_workers(
+    executor: Executor, tmp_path: Path
+) -> None:
+    assert executor.workers == WORKERS
+    for number in range(6):
+        executor.start(tmp_path / f"{number}", note_time, tmp_path / f"out{number}")
+    assert set(ends(executor, 6).values()) == {JobEnd("ended")}
+    moments = []
+    for number in range(6):
+        begin, end = (tmp_path / f"out{number}").read_text().split()
+        moments += [(float(begin), 1), (float(end), -1)]
+    running = 0
+    for _, change in sorted(moments):
+        running += change
+        assert running <= WORKERS
 
 
 def fail(kind: str, progress: Progress) -> None:

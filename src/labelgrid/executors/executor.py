@@ -5,29 +5,46 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from labelgrid.executors.job import JobEnd, record_job
+from labelgrid.executors.share import Share
 from labelgrid.progress import Silent
 
 
 class Executor(Protocol):
     """Runs functions in some place.
 
-    A plug-in of `labelgrid.executors.places` has a `build(preload)` that returns one; `preload` is
-    the module that its processes may load before they are asked for anything.
+    A plug-in of `labelgrid.executors.places` has a `build(preload, workers, address)` that returns
+    one, and starts nothing: `preload` is the module that its processes may load before they are
+    asked for anything, `address` what follows the place's name and a colon, or "". It refuses an
+    address that it does not take.
     """
+
+    @property
+    def workers(self) -> int:
+        """The number of jobs that run at a time, at most; more that are started wait."""
+
+    @property
+    def share(self) -> Share:
+        """The jobs that whoever has a list of them may start here; processes elsewhere do others'.
+
+        The place of a job in the list decides, which must be the same everywhere: that of all jobs,
+        whether they are done or not.
+        """
 
     def start(self, folder: Path, function: Callable[..., None], *arguments: Any) -> None:
         """Start `function(*arguments, progress)`, which the job's folder shows.
 
         Args:
             folder: of the job; a log in it is kept.
-            function: can be pickled, as can its arguments. Its results are files.
+            function: can be pickled, as can its arguments. Its results are files. It may be carried
+                out again after a death at any of its steps.
             arguments: before the progress.
         """
 
     def wait(self, seconds: float) -> Mapping[Path, JobEnd]:
         """Wait so long at most for jobs to end; return those that have, by folder.
 
-        Each is returned once. A job whose process ended without saying how has `died`.
+        Each is returned once. A job whose process ended without saying how has `died`; whoever
+        started it may do so again.
         """
 
     def stop(self) -> None:
@@ -35,7 +52,7 @@ class Executor(Protocol):
 
 
 def carry_out(folder: Path, function: Callable[..., None], *arguments: Any) -> None:
-    """Run a job in this process, which ends with it: what every executor starts somewhere.
+    """Run a job in this process, which ends with it: what an executor of processes starts.
 
     Raises:
         SystemExit: it did not end well, which its folder says.

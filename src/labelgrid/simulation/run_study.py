@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from labelgrid import __version__, files
 from labelgrid.config import as_toml
 from labelgrid.errors import ProjectError, note_unchanged
+from labelgrid.executors.placement import HERE, executor_at
 from labelgrid.files import remove_folder, write_text
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import SETTINGS
@@ -24,7 +25,7 @@ from labelgrid.simulation.plugin_code import changed_plugins
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.results import RECORDS
 from labelgrid.simulation.resume_check import check_same
-from labelgrid.simulation.runner import JobStatus, Runner
+from labelgrid.simulation.runner import PRELOADED, JobStatus, Runner
 from labelgrid.simulation.runs import has_work
 from labelgrid.simulation.study import (
     ENDINGS,
@@ -126,9 +127,9 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
         try:
             runner = Runner(
                 jobs=jobs,
-                at_once=request.at_once,
                 show=progress.show,
                 say=progress.say,
+                executor=executor_at(HERE, request.at_once, PRELOADED),
             )
             statuses = runner.run()
         finally:  # a stopped call writes the records so far, too

@@ -7,8 +7,8 @@ from typing import Literal
 
 from labelgrid.executors.executor import Executor
 from labelgrid.executors.job import JobEnd, JobFolder, JobReader, JobStep
+from labelgrid.executors.placement import HERE, executor_at
 from labelgrid.files import write_text
-from labelgrid.plugins import create
 from labelgrid.processes import set_threads
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
@@ -17,8 +17,7 @@ from labelgrid.simulation.jobs import Job, count_trainings
 from labelgrid.simulation.runs import DONE, Run
 from labelgrid.simulation.study_suppliers import take_labels
 
-#: Where the runs are executed, and what is loaded there: all that trains, scores and evaluates.
-EXECUTOR = "processes"
+#: What is loaded where the runs are executed: all that trains, scores and evaluates.
 PRELOADED = "labelgrid.simulation.campaign"
 #: Seconds between two looks at the jobs.
 POLL = 0.3
@@ -82,7 +81,6 @@ class Runner:
 
     Args:
         jobs: by key; a job whose `start` is another job's folder waits for it.
-        at_once: the number of parallel jobs.
         show: called a few times a second with the statuses by key.
         say: called with each message of the runs, once for each arm; messages that differ in
             numbers are one.
@@ -90,10 +88,9 @@ class Runner:
     """
 
     jobs: Mapping[str, Job]
-    at_once: int
     show: Callable[[Mapping[str, JobStatus]], None]
     say: Callable[[str], None] = lambda _: None
-    executor: Executor = field(default_factory=lambda: create("executors", EXECUTOR, PRELOADED))
+    executor: Executor = field(default_factory=lambda: executor_at(HERE, 0, PRELOADED))
     statuses: dict[str, JobStatus] = field(init=False, default_factory=dict)
     _said: set[tuple[str, str]] = field(init=False, default_factory=set)
     _readers: dict[str, JobReader] = field(init=False, default_factory=dict)
@@ -128,7 +125,7 @@ class Runner:
         """Start the jobs that can start; returns whether any is running."""
         for key, job in self.jobs.items():
             if (
-                len(self._running) < self.at_once
+                len(self._running) < self.executor.workers
                 and self.statuses[key].state == "waiting"
                 and self._is_ready(key, job)
             ):

@@ -10,16 +10,22 @@ from pathlib import Path
 import pytest
 
 from labelgrid.cli import STOPPED, screen
+from labelgrid.executors.executor import Executor
 from labelgrid.executors.job import JobFolder, JobProgress, JobReader, JobStep
+from labelgrid.executors.placement import HERE, executor_at
 from labelgrid.progress import Silent
 from labelgrid.simulation import runner
 from labelgrid.simulation.jobs import jobs_of, work_left
-from labelgrid.simulation.runner import JobStatus, Runner, run_job
+from labelgrid.simulation.runner import PRELOADED, JobStatus, Runner, run_job
 from labelgrid.simulation.runs import runs_of
 from tests.e2e.commands import typed
 from tests.studies import make_data, make_recipe, study_request
 
 COVERS = ["labelgrid.simulation.run_study", "labelgrid.simulation.results"]
+
+
+def here(workers: int) -> Executor:
+    return executor_at(HERE, workers, PRELOADED)
 
 
 def jobs(folder: Path, **changes: object):
@@ -30,10 +36,10 @@ def jobs(folder: Path, **changes: object):
 def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(
     tmp_path: Path,
 ) -> None:
-    quiet = Runner(jobs=jobs(tmp_path), at_once=2, show=lambda _: None).run()
+    quiet = Runner(jobs=jobs(tmp_path), executor=here(2), show=lambda _: None).run()
     assert {report.state for report in quiet.values()} == {"done"}
     assert {report.done_before for report in quiet.values()} == {0.0}  # nothing was there before
-    again = Runner(jobs=jobs(tmp_path), at_once=2, show=lambda _: None).run()
+    again = Runner(jobs=jobs(tmp_path), executor=here(2), show=lambda _: None).run()
     assert all(report.done_before == report.done == report.work > 0 for report in again.values())
     assert {report.tries for report in again.values()} == {0}  # a run that is done takes no process
     killed: set[str] = set()
@@ -47,7 +53,7 @@ def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(
                 owner = json.loads((runs.jobs[key].record / "pid").read_text())
                 os.kill(owner["pid"], signal.SIGKILL)
 
-    runs = Runner(jobs=jobs(other), at_once=2, show=kill)
+    runs = Runner(jobs=jobs(other), executor=here(2), show=kill)
     reports = runs.run()
     assert killed
     assert {report.state for report in reports.values()} == {"done"}
@@ -57,7 +63,7 @@ def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(
 def test_what_runs_say_is_said_once_for_each_arm(tmp_path: Path) -> None:
     said: list[str] = []
     runs = Runner(
-        jobs=jobs(tmp_path, seeds=2, single=True), at_once=2, show=lambda _: None, say=said.append
+        jobs=jobs(tmp_path, seeds=2, single=True), executor=here(2), show=lambda _: None, say=said.append
     )
     for number, (key, job) in enumerate(runs.jobs.items()):
         runs._readers[key] = JobReader(JobFolder(job.record))
@@ -98,13 +104,13 @@ def test_a_run_that_is_asked_to_stop_ends_alone_and_the_next_call_goes_on_with_i
         if reports["partal-seed0"].state == "running":
             (made["partal-seed0"].record / "stop").touch()
 
-    reports = Runner(jobs=made, at_once=2, show=stop).run()
+    reports = Runner(jobs=made, executor=here(2), show=stop).run()
     stopped = reports.pop("partal-seed0")
     assert (stopped.state, stopped.tries) == ("stopped", 1)
     assert stopped.fault == "It was stopped before its end; the same command resumes it."
     assert JobFolder(made["partal-seed0"].record).state == "stopped"
     assert {report.state for report in reports.values()} == {"done"}
-    again = Runner(jobs=jobs(tmp_path), at_once=2, show=lambda _: None).run()
+    again = Runner(jobs=jobs(tmp_path), executor=here(2), show=lambda _: None).run()
     assert again["partal-seed0"].state == "done"
     assert JobFolder(made["partal-seed0"].record).state == "ended"
 
@@ -140,7 +146,7 @@ def test_a_stopped_call_leaves_no_process_and_says_so_of_each_of_its_jobs(tmp_pa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Runner(jobs=made, at_once=2, show=interrupt).run()
+        Runner(jobs=made, executor=here(2), show=interrupt).run()
     states = {key: JobFolder(job.record).state for key, job in made.items()}
     assert states.pop("start-seed0") == "stopped"
     assert set(states.values()) == {"waiting"}
@@ -150,7 +156,7 @@ def test_what_is_left_of_a_run_is_without_the_trainings_that_are_done(tmp_path: 
     made = jobs(tmp_path)
     start, partal = made["start-seed0"], made["partal-seed0"]
     assert (len(work_left(start).steps), len(work_left(partal).steps)) == (1, 2)
-    Runner(jobs=made, at_once=2, show=lambda _: None).run()
+    Runner(jobs=made, executor=here(2), show=lambda _: None).run()
     assert not work_left(start).steps and not work_left(partal).steps
     (partal.folder / "done.json").unlink()
     max(partal.folder.glob("rounds/*/fit.json")).unlink()
@@ -164,7 +170,7 @@ def test_a_run_that_cannot_be_fails_alone_and_takes_those_with_it_that_go_on_fro
     made = jobs(tmp_path)
     for name in (tmp_path / "data" / "splits" / f"{split}.txt").read_text().split():
         (tmp_path / "data" / "images" / name).write_bytes(b"no image")
-    reports = Runner(jobs=made, at_once=1, show=lambda _: None).run()
+    reports = Runner(jobs=made, executor=here(1), show=lambda _: None).run()
     assert reports["start-seed0"].state == "failed" and "image" in reports["start-seed0"].fault
     assert reports["start-seed0"].tries == 1  # it would fail again
     assert reports["partal-seed0"].fault == "The run it continues failed."
@@ -182,7 +188,7 @@ def test_a_run_that_the_machine_fails_is_begun_again_twice_at_most_and_an_error_
     monkeypatch.setenv("LABELGRID_TEST_DEATHS", str(counter))
     dying = {"start": {"network": {"name": "tests.unit.simulation.dying:build"}}}
     (report,) = (
-        Runner(jobs=jobs(tmp_path, rounds=0, changes=dying), at_once=1, show=lambda _: None)
+        Runner(jobs=jobs(tmp_path, rounds=0, changes=dying), executor=here(1), show=lambda _: None)
         .run()
         .values()
     )
@@ -199,7 +205,7 @@ def test_a_run_that_the_machine_fails_is_begun_again_twice_at_most_and_an_error_
 def test_a_share_of_a_training_is_work_done_and_one_of_anything_else_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = Runner(jobs=jobs(tmp_path), at_once=1, show=lambda _: None)
+    runs = Runner(jobs=jobs(tmp_path), executor=here(1), show=lambda _: None)
     runs.statuses = {key: JobStatus(work=job.work) for key, job in runs.jobs.items()}
     partal = runs.statuses["partal-seed0"]
     shares = []

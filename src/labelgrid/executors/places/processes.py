@@ -5,7 +5,9 @@ They end with the process that started them.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -14,18 +16,28 @@ from typing import Any
 
 from labelgrid.executors.executor import carry_out
 from labelgrid.executors.job import END, STOPPED, JobEnd, JobFolder
+from labelgrid.executors.placement import refuse_address
+from labelgrid.executors.share import Share
 from labelgrid.processes import end_with_parent
 
 
+@dataclass
 class Processes:
     """An executor that starts a process for each job; see `Executor`.
 
     The server is started with the first process, and ends with this one.
+
+    Args:
+        preload: the module that the server loads.
+        workers: the number of processes at a time.
+        share: the jobs that are started here.
     """
 
-    def __init__(self, preload: str) -> None:
-        self.preload = preload
-        self._running: dict[Path, BaseProcess] = {}
+    preload: str
+    workers: int
+    share: Share = Share()
+    _waiting: deque[tuple[Path, BaseProcess]] = field(init=False, default_factory=deque)
+    _running: dict[Path, BaseProcess] = field(init=False, default_factory=dict)
 
     def start(self, folder: Path, function: Callable[..., None], *arguments: Any) -> None:
         """As `Executor.start`."""
@@ -33,9 +45,14 @@ class Processes:
         context = get_context("forkserver")
         context.set_forkserver_preload([self.preload])
         work = (dict(os.environ), folder, function, *arguments)
-        process = context.Process(target=_work, args=work)
-        process.start()
-        self._running[folder] = process
+        self._waiting.append((folder, context.Process(target=_work, args=work)))
+        self._start_waiting()
+
+    def _start_waiting(self) -> None:
+        while self._waiting and len(self._running) < self.workers:
+            folder, process = self._waiting.popleft()
+            process.start()
+            self._running[folder] = process
 
     def wait(self, seconds: float) -> Mapping[Path, JobEnd]:
         """As `Executor.wait`."""
@@ -45,10 +62,12 @@ class Processes:
             if not process.is_alive():
                 del self._running[folder]
                 ends[folder] = _end(folder, process)
+        self._start_waiting()
         return ends
 
     def stop(self) -> None:
         """As `Executor.stop`."""
+        self._waiting.clear()
         for process in self._running.values():
             process.terminate()
         for path, process in self._running.items():
@@ -80,6 +99,7 @@ def _end(folder: Path, process: BaseProcess) -> JobEnd:
     return JobEnd("died", fault, again=True)
 
 
-def build(preload: str) -> Processes:
+def build(preload: str, workers: int, address: str) -> Processes:
     """Build the executor."""
-    return Processes(preload)
+    refuse_address("processes", address)
+    return Processes(preload, workers)

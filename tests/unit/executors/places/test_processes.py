@@ -4,13 +4,17 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from labelgrid.executors.job import JobEnd
+from labelgrid.errors import UsageError
+from labelgrid.executors.job import JobEnd, JobFolder
+from labelgrid.executors.placement import executor_at
 from labelgrid.executors.places.processes import Processes
 from labelgrid.progress import Progress
+from tests.jobs import wait_until
 from tools.source import ROOT
 
 
@@ -20,7 +24,7 @@ def say_who(name: str, out: Path, progress: Progress) -> None:
 
 
 def of_process(folder: Path, name: str = "A") -> list[object]:
-    processes = Processes("torch")
+    processes = Processes("torch", 2)
     processes.start(folder / "job", say_who, name, folder / "out")
     assert processes.wait(60) == {folder / "job": JobEnd("ended")}
     found: list[object] = json.loads((folder / "out").read_text())
@@ -65,3 +69,31 @@ def test_they_have_the_environment_and_the_folder_of_now(
     assert of_process(tmp_path, name)[1::2] == ["2", str(tmp_path)]
     monkeypatch.delenv(name)
     assert of_process(tmp_path, name)[1] is None
+
+
+def wait_for(gate: Path, progress: Progress) -> None:
+    progress.start("Waiting", 1, "gates")
+    while not gate.exists():
+        time.sleep(0.01)
+
+
+def test_a_job_that_waits_for_a_worker_begins_when_one_is_free_and_never_after_a_stop(
+    tmp_path: Path,
+) -> None:
+    processes = Processes("labelgrid.errors", 1)
+    for name in ("a", "b", "c"):
+        processes.start(tmp_path / name, wait_for, tmp_path / f"gate-{name}")
+    assert processes.wait(0.2) == {}
+    assert [JobFolder(tmp_path / name).state for name in "bc"] == ["waiting", "waiting"]
+    (tmp_path / "gate-a").touch()
+    assert processes.wait(60) == {tmp_path / "a": JobEnd("ended")}
+    wait_until(lambda: JobFolder(tmp_path / "b").state == "running")
+    processes.stop()
+    states = {name: JobFolder(tmp_path / name).state for name in "abc"}
+    assert states == {"a": "ended", "b": "stopped", "c": "waiting"}
+    assert processes.wait(0.2) == {}
+
+
+def test_no_address_is_taken() -> None:
+    with pytest.raises(UsageError, match="takes no address, and got 'there'"):
+        executor_at("processes:there", 1, "labelgrid.errors")
