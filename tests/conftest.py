@@ -2,12 +2,13 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from tests.ray_clusters import need_ray, ray_cluster
 from tests.skips import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary
 from tests.support import Made, make_dataset
 
@@ -47,6 +48,14 @@ def _draws_do_not_depend_on_other_tests(request: pytest.FixtureRequest) -> None:
     if rng is not None:
         generator = rng.bit_generator
         generator.state = STATES.setdefault(request.module.__name__, generator.state)
+
+
+@pytest.fixture(scope="session")
+def ray_address() -> Iterator[str]:
+    """The address of a Ray cluster of this machine with four processors."""
+    need_ray()
+    with ray_cluster() as address:
+        yield address
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ KNOWN = (
     "the tools' own libraries are not installed",
     "Chromium is not installed",
     "PostgreSQL is not installed",
+    "Ray is not installed",
     "this file system takes Unicode names alone",
     "this system does not allow a test to mount a disk",
     "root cannot drop its capability",

@@ -32,8 +32,7 @@ def end_with_parent() -> None:
 
     # A forked process inherits the handler of `stop_on_sigterm`.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     # This is not the system's parent, which may be the fork server.
     parent = multiprocessing.parent_process()
     if parent is None:
@@ -42,6 +41,12 @@ def end_with_parent() -> None:
         os._exit(1)
     elif parent.pid != os.getppid():  # the fork server ends later than the parent
         threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def die_with_parent() -> None:
+    """Let the system kill this process when the one that started it ends, where it can (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end_after(parent: "BaseProcess") -> None:

@@ -13,6 +13,7 @@ from labelgrid.errors import ProjectError
 from labelgrid.executors.executor import Executor
 from labelgrid.executors.job import JobEnd, JobFolder, JobReader
 from labelgrid.executors.placement import executor_at
+from labelgrid.executors.places import slurm
 from labelgrid.progress import Progress, Silent
 
 COVERS = ["labelgrid.executors.executor"]
@@ -22,9 +23,25 @@ WORKERS = 2
 LIMIT = 120
 
 
+def of_cluster(request: pytest.FixtureRequest) -> str:
+    return f"ray:{request.getfixturevalue('ray_address')}"
+
+
+def of_one_task(request: pytest.FixtureRequest) -> str:
+    variables = request.getfixturevalue("monkeypatch")
+    variables.setenv(slurm.NUMBER, "0")
+    variables.setenv(slurm.COUNT, "1")
+    return "slurm"
+
+
+#: What places need that are more than a name: what `--on` says, once it is there.
+PREPARED = {"ray": of_cluster, "slurm": of_one_task}
+
+
 @pytest.fixture(params=plugins.names("executors"))
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    built = executor_at(request.param, WORKERS, "labelgrid.errors")
+    prepare = PREPARED.get(request.param, lambda _: request.param)
+    built = executor_at(prepare(request), WORKERS, "labelgrid.errors")
     yield built
     built.stop()
 

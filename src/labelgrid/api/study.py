@@ -26,6 +26,7 @@ def simulate(
     progress: "StudyProgress | None" = None,
     jobs: int = 0,
     force: bool = False,
+    on: str = "processes",
     **study: Any,
 ) -> "StudyResult":
     """Run simulated campaigns: arms × seeds × recipe keys, labels hidden until they are bought.
@@ -43,6 +44,8 @@ def simulate(
         progress: receives the progress of reading images, and the status of each run; None: silent.
         jobs: the number of runs at a time; 0: one per processor core.
         force: resume a study although the code of your own plug-ins has changed.
+        on: the place where the runs are executed: "processes" of this machine, "ray",
+            "ray:ADDRESS", "slurm".
         study: overrides of keys of [simulate], such as `strategies=["partal"], seeds=3, rounds=5`.
 
     Raises:
@@ -61,6 +64,7 @@ def simulate(
         jobs=jobs,
         force=force,
         progress=progress,
+        on=on,
     ) as request:
         return run_study(request, progress)
 
@@ -110,17 +114,20 @@ def _opened_request(
     jobs: int,
     force: bool,
     progress: "Progress",
+    on: str = "processes",
 ) -> Iterator["StudyRequest"]:
     """The checked request of a study, within which it is run; of own labels without a recipe."""
     from labelgrid.simulation.request import StudyRequest
 
-    options: dict[str, Any] = {"changes": changes, "jobs": jobs, "force": force}
+    options: dict[str, Any] = {"changes": changes, "jobs": jobs, "force": force, "on": on}
     if recipe is not None:
         yield StudyRequest.of(recipe, data, out, weights=weights, **options)
         return
+    from labelgrid.executors.placement import executor_at
     from labelgrid.simulation.own_labels import own_study  # a recipe needs none of it
 
-    with own_study(data, out, changes, progress) as own:
+    may_make = executor_at(on, jobs, "labelgrid").share.is_all
+    with own_study(data, out, changes, progress, may_make=may_make) as own:
         yield StudyRequest.of(
             str(own.recipe), own.root, out, weights=weights or own.weights, **options
         )

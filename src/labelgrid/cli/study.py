@@ -74,6 +74,14 @@ def simulate(
         bool, typer.Option("--single", help="Also train a network for each task alone.")
     ] = False,
     jobs: Annotated[int, typer.Option(help="Parallel runs; 0: one per processor core.", min=0)] = 0,
+    on: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            metavar="PLACE",
+            help="Where the runs are executed: processes of this machine, ray, ray:ADDRESS, slurm.",
+        ),
+    ] = "processes",
     force: Annotated[
         bool,
         typer.Option(
@@ -112,9 +120,19 @@ def simulate(
         return
     with screen.StudyBar() as bar:
         result = study.simulate(
-            recipe, data, out, weights=weights, progress=bar, jobs=jobs, force=force, **changes
+            recipe,
+            data,
+            out,
+            weights=weights,
+            progress=bar,
+            jobs=jobs,
+            force=force,
+            on=on,
+            **changes,
         )
     _print_runs(result, json)
+    if result.left:
+        _note_left(result)
     if result.stopped:
         screen.note(f"Not finished: {join_names(result.stopped, 5)}.")
     if result.failed:
@@ -133,8 +151,16 @@ def _print_runs(result: "StudyResult", json: bool) -> None:
         screen.print_json({"outcomes": outcomes, "runs": rows})
         return
     runs = count_text(len(result.runs), "run is", "runs are")
-    done = len(result.runs) - len(result.failed) - len(result.stopped)
+    done = len(result.runs) - len(result.failed) - len(result.stopped) - len(result.left)
     screen.say(f"{done} of {runs} done -> {outcomes}")
+
+
+def _note_left(result: "StudyResult") -> None:
+    """Say what other shares of the study have not done yet."""
+    screen.note(
+        f"This was {result.share}. Not done yet: {join_names(result.left, 5)}. When all shares "
+        "have ended, the same command without `--on` does what is left, and writes all records."
+    )
 
 
 def _is_named(value: object) -> bool:

@@ -30,3 +30,7 @@ class Share:
 
     def __str__(self) -> str:
         return f"share {self.index + 1} of {self.count}"
+
+
+#: Of a process that does all jobs.
+EVERYTHING = Share()

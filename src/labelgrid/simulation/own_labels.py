@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.config import parse
-from labelgrid.errors import ProjectError, note_unchanged
+from labelgrid.errors import ProjectError, command, note_unchanged
 from labelgrid.files import remove_folder, write_text
 from labelgrid.progress import Progress
 from labelgrid.project.folder import SETTINGS, ProjectFolder
@@ -40,7 +40,12 @@ class OwnStudy:
 
 @contextmanager
 def own_study(
-    folder: Path, out: Path, options: Mapping[str, Any], progress: Progress
+    folder: Path,
+    out: Path,
+    options: Mapping[str, Any],
+    progress: Progress,
+    *,
+    may_make: bool = True,
 ) -> Iterator[OwnStudy]:
     """Yield the study in `out` of a project's labels, as `out/study.toml` describes it.
 
@@ -52,9 +57,11 @@ def own_study(
         out: the folder of the study.
         options: values of [simulate].
         progress: receives the progress.
+        may_make: whether the study may begin here; other processes may do so at the same time.
 
     Raises:
-        LabelgridError: the folder is no project, or the project has too few labels.
+        LabelgridError: the folder is no project, or the project has too few labels, or there is no
+            study that may not begin here.
     """
     path = out / OWN_FILE
     root = out / OWN_LABELS
@@ -62,6 +69,8 @@ def own_study(
     is_new_folder = not out.exists()
     try:
         with note_unchanged("Nothing was run."), _open(folder) as project:
+            if made and not may_make:
+                raise _not_begun(folder, out)
             if made:
                 check_folder(out)
             if root in made:
@@ -73,6 +82,15 @@ def own_study(
     finally:
         if not (out / KEPT).exists():
             _remove(made, out if is_new_folder else None)
+
+
+def _not_begun(folder: Path, out: Path) -> ProjectError:
+    begin = command("simulate", "--data", folder, "--out", out)
+    return ProjectError(
+        "The labels of the project are not copied yet, which several shares cannot do at once.",
+        where=str(out),
+        next_step=f"Begin with `{begin}`, and stop it when the first run trains.",
+    )
 
 
 def _open(folder: Path) -> ProjectFolder:

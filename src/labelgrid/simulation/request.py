@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.errors import note_unchanged
+from labelgrid.executors.placement import HERE
 from labelgrid.processes import cores
 from labelgrid.project.settings import resolve_recipe
 from labelgrid.recipes.resolve import load_recipe
@@ -31,6 +32,7 @@ class StudyRequest:
         out: the folder of all runs; an existing one is resumed.
         jobs: the number of parallel runs; 0: one per processor core.
         force: resume runs although the code of an own plug-in has changed; the report notes it.
+        on: the place where the runs are executed; see `executors.placement`.
     """
 
     recipe: str
@@ -40,6 +42,7 @@ class StudyRequest:
     out: Path
     jobs: int = 0
     force: bool = False
+    on: str = HERE
 
     @classmethod
     @note_unchanged("Nothing was run.")
@@ -53,6 +56,7 @@ class StudyRequest:
         changes: Mapping[str, Any] | None = None,
         jobs: int = 0,
         force: bool = False,
+        on: str = HERE,
     ) -> "StudyRequest":
         """Create the request for a recipe's study.
 
@@ -64,6 +68,7 @@ class StudyRequest:
             changes: values of [simulate] that replace the recipe's.
             jobs: the number of parallel runs; 0: one per processor core.
             force: resume runs although the code of an own plug-in has changed.
+            on: the place where the runs are executed.
 
         Raises:
             RecipeError: there is no such recipe, it has no [simulate], or a value is wrong.
@@ -80,6 +85,7 @@ class StudyRequest:
             out=out,
             jobs=jobs,
             force=force,
+            on=on,
         )
 
     @property

@@ -18,6 +18,7 @@ from labelgrid.simulation.study import (
     LOCK,
     OWN_FILE,
     OWN_LABELS,
+    SHARES_LOCK,
     Study,
     code_of,
     earlier_values,
@@ -130,7 +131,7 @@ def _is_foreign(path: Path) -> bool:
     if path.name == OWN_LABELS:
         return not (path / SETTINGS).is_file()
     is_rest = path.name.startswith(".") and path.suffix in (".part", ".partial")
-    return path.name not in (LOCK, OWN_FILE) and not is_rest
+    return path.name not in (LOCK, SHARES_LOCK, OWN_FILE) and not is_rest
 
 
 def _started(study: Study, out: Path) -> set[str]:

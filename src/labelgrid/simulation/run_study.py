@@ -1,9 +1,7 @@
 """Runs a study in one call: validates it, starts or resumes its runs, and writes their records."""
 
-import fcntl
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,15 +10,17 @@ from typing import Any, Protocol
 
 from labelgrid import __version__, files
 from labelgrid.config import as_toml
-from labelgrid.errors import ProjectError, note_unchanged
-from labelgrid.executors.placement import HERE, executor_at
+from labelgrid.errors import note_unchanged
+from labelgrid.executors.placement import executor_at
+from labelgrid.executors.share import EVERYTHING, Share
 from labelgrid.files import remove_folder, write_text
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import SETTINGS
 from labelgrid.project.settings import settings_text
 from labelgrid.simulation import results
 from labelgrid.simulation.jobs import Job
-from labelgrid.simulation.plan import plan_study
+from labelgrid.simulation.other_shares import OtherShares
+from labelgrid.simulation.plan import StudyPlan, plan_study
 from labelgrid.simulation.plugin_code import changed_plugins
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.results import RECORDS
@@ -30,12 +30,12 @@ from labelgrid.simulation.runs import has_work
 from labelgrid.simulation.study import (
     ENDINGS,
     KEPT,
-    LOCK,
     code_of,
     earlier_values,
     notes_of,
     versions_of,
 )
+from labelgrid.simulation.study_lock import locked_study
 from labelgrid.simulation.validate import digest_images
 
 #: The recipe that the runs read, in the study's folder.
@@ -67,10 +67,12 @@ class StudyResult:
     Args:
         out: the folder of all runs. Its `outcomes.csv` and `outcomes.parquet` hold the records.
         runs: the status of each run, by key.
+        share: the runs that were executed by this call.
     """
 
     out: Path
     runs: Mapping[str, JobStatus]
+    share: Share = EVERYTHING
 
     @property
     def failed(self) -> dict[str, str]:
@@ -81,6 +83,11 @@ class StudyResult:
     def stopped(self) -> list[str]:
         """Keys of the runs that were stopped, and of those that continue them."""
         return [key for key, status in self.runs.items() if status.state == "stopped"]
+
+    @property
+    def left(self) -> list[str]:
+        """Keys of the runs that are not done, since others do them, or what they continue."""
+        return [key for key, status in self.runs.items() if status.state in ("waiting", "running")]
 
     def outcomes(self) -> list[results.Outcome]:
         """Read all records."""
@@ -99,44 +106,60 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
             was run.
     """
     progress = progress or SilentStudy()
+    executor = executor_at(request.on, request.jobs, PRELOADED)
+    share = executor.share
     plan = plan_study(request)
     if plan.note:
         progress.say(plan.note)
     if plan.runs:
         progress.say(plan.work)
-    request = plan.request
-    out = request.out
     jobs = {}
     for key, job in plan.jobs.items():
         jobs[key] = replace(job, settings=replace(job.settings, recipe=f"../../{FROZEN}"))
-    with _locked(out):
-        earlier = earlier_values(out) or {}
+    with locked_study(plan.request.out, share) as lock:
         with note_unchanged("Nothing was run."):
-            images = digest_images(request.study, request.root, earlier, progress)
-            # Another process may have run some since they were planned.
-            values = check_same(request, list(plan.planned.values()), plan.identities, images)
-        values |= {"pictures": images} | _history(earlier, values, jobs)
-        if plan.supplied:
-            values["supplied"] = dict(plan.supplied)
-        with files.disk_errors(out):
-            (out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
-        write_text(out / KEPT, json.dumps(values, indent=1) + "\n")
-        _freeze(values["recipe"], out)
-        _remove_unstarted(out)
-        _renew_settings(jobs)
+            images = _digest_images(plan.request, progress)
+        with lock.alone():
+            _prepare(plan, jobs, images, share)
         try:
-            runner = Runner(
-                jobs=jobs,
-                show=progress.show,
-                say=progress.say,
-                executor=executor_at(HERE, request.at_once, PRELOADED),
-            )
+            runner = Runner(jobs=jobs, show=progress.show, say=progress.say, executor=executor)
             statuses = runner.run()
         finally:  # a stopped call writes the records so far, too
-            results.write_outcomes(_outcomes(jobs), out)
-        endings = {key: asdict(status) for key, status in statuses.items()}
-        write_text(out / ENDINGS, json.dumps(endings, indent=1) + "\n")
-    return StudyResult(out, statuses)
+            with lock.alone():
+                results.write_outcomes(_outcomes(jobs), plan.request.out)
+        if share.is_all:
+            endings = {key: asdict(status) for key, status in statuses.items()}
+            write_text(plan.request.out / ENDINGS, json.dumps(endings, indent=1) + "\n")
+    return StudyResult(plan.request.out, statuses, share)
+
+
+def _digest_images(request: StudyRequest, progress: Progress) -> str:
+    earlier = earlier_values(request.out) or {}
+    return digest_images(request.study, request.root, earlier, progress)
+
+
+def _prepare(plan: StudyPlan, jobs: Mapping[str, Job], images: str, share: Share) -> None:
+    """Write what the runs read, and remove what is left of runs that trained nothing.
+
+    Raises:
+        LabelgridError: the study is refused, since another process has run some of its runs since
+            they were planned.
+    """
+    out = plan.request.out
+    earlier = earlier_values(out) or {}
+    with note_unchanged("Nothing was run."):
+        values = check_same(plan.request, list(plan.planned.values()), plan.identities, images)
+    values |= {"pictures": images} | _history(earlier, values, jobs)
+    if plan.supplied:
+        values["supplied"] = dict(plan.supplied)
+    with files.disk_errors(out):
+        (out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
+    write_text(out / KEPT, json.dumps(values, indent=1) + "\n")
+    _freeze(values["recipe"], out)
+    others = OtherShares(jobs=jobs, share=share)
+    mine = {key: job for key, job in jobs.items() if key not in others}
+    _remove_unstarted(out, None if share.is_all else mine)
+    _renew_settings(mine)
 
 
 def _outcomes(jobs: Mapping[str, Job]) -> Iterator[results.Outcome]:
@@ -206,13 +229,20 @@ def _freeze(recipe: Mapping[str, Any], out: Path) -> None:
     write_text(out / FROZEN, "".join(lines))
 
 
-def _remove_unstarted(out: Path) -> None:
+def _remove_unstarted(out: Path, keys: Collection[str] | None) -> None:
     """Remove incomplete projects of killed runs, and projects that trained nothing.
 
     Their settings may have changed.
+
+    Args:
+        out: the study's folder.
+        keys: of the runs that no other process may be working on; None: all of the folder, also
+            those that are no longer of the study.
     """
     for folder in (out / "runs").glob("*/"):
-        if folder.name.endswith(".partial") or not has_work(folder):
+        is_rest = folder.name.endswith(".partial")
+        is_mine = keys is None or folder.name in keys
+        if is_mine and (is_rest or not has_work(folder)):
             remove_folder(folder)
 
 
@@ -227,27 +257,3 @@ def _renew_settings(jobs: Mapping[str, Job]) -> None:
         text = settings_text(job.settings)
         if path.is_file() and path.read_text(encoding="utf-8") != text:
             write_text(path, text)
-
-
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Hold the study's lock; a folder that is made for it goes if nothing was written into it."""
-    is_new = not out.exists()
-    with files.disk_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-        file = (out / LOCK).open("w")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ProjectError(
-                "Another process is working on these runs.",
-                where=str(out),
-                next_step="Wait for it, or stop it.",
-                unchanged="Nothing was run.",
-            ) from error
-        try:
-            yield
-        finally:
-            if is_new and [path.name for path in out.iterdir()] == [LOCK]:
-                remove_folder(out)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from labelgrid.executors.executor import Executor
 from labelgrid.executors.job import JobEnd, JobFolder, JobReader, JobStep
+from labelgrid.executors.job_list import RETRIES
 from labelgrid.executors.placement import HERE, executor_at
 from labelgrid.files import write_text
 from labelgrid.processes import set_threads
@@ -14,6 +15,7 @@ from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.simulation.campaign import copy_run, create_run, step
 from labelgrid.simulation.jobs import Job, count_trainings
+from labelgrid.simulation.other_shares import OtherShares
 from labelgrid.simulation.runs import DONE, Run
 from labelgrid.simulation.study_suppliers import take_labels
 
@@ -21,9 +23,6 @@ from labelgrid.simulation.study_suppliers import take_labels
 PRELOADED = "labelgrid.simulation.campaign"
 #: Seconds between two looks at the jobs.
 POLL = 0.3
-#: How many times a process that was killed, or that the machine failed (memory, disk), is
-#: restarted.
-RETRIES = 2
 #: What a training says that it does: see `labelgrid.train.loop`.
 TRAINING = "Training"
 State = Literal["waiting", "running", "done", "stopped", "failed"]
@@ -95,19 +94,22 @@ class Runner:
     _said: set[tuple[str, str]] = field(init=False, default_factory=set)
     _readers: dict[str, JobReader] = field(init=False, default_factory=dict)
     _running: list[str] = field(init=False, default_factory=list)
+    _others: OtherShares = field(init=False)
 
     def run(self) -> Mapping[str, JobStatus]:
-        """Run until every job is done, stopped or failed; returns the final statuses."""
+        """Run until every job is done, stopped or failed; returns the final statuses.
+
+        Jobs of other shares, and those that continue them in vain, stay as they are: waiting.
+        """
+        self._others = OtherShares(jobs=self.jobs, share=self.executor.share)
         for key, job in self.jobs.items():
-            status = JobStatus(work=job.work, arm=job.run.name)
+            self.statuses[key] = JobStatus(work=job.work, arm=job.run.name)
             if job.is_done:
-                status.state = "done"
-                status.done = status.done_before = job.work
-            else:
+                self._note_done(key)
+            elif key not in self._others:
                 folder = JobFolder(job.record)
                 folder.clear()
                 self._readers[key] = JobReader(folder)
-            self.statuses[key] = status
         try:
             while self._start_ready():
                 ends = self.executor.wait(POLL)
@@ -121,16 +123,32 @@ class Runner:
         self.show(self.statuses)
         return self.statuses
 
+    def _note_done(self, key: str) -> None:
+        """Note that a run was done before this call, or elsewhere."""
+        status = self.statuses[key]
+        status.state = "done"
+        status.done = status.done_before = status.work
+
     def _start_ready(self) -> bool:
-        """Start the jobs that can start; returns whether any is running."""
+        """Start the jobs that can start; returns whether any is running, or may start later."""
+        may_start = False
         for key, job in self.jobs.items():
-            if (
-                len(self._running) < self.executor.workers
-                and self.statuses[key].state == "waiting"
-                and self._is_ready(key, job)
-            ):
+            if self.statuses[key].state != "waiting" or key in self._others:
+                continue
+            if not self._is_ready(key, job):
+                may_start |= self._waits_for_others(key, job)
+            elif len(self._running) < self.executor.workers:
                 self._start(key, job)
-        return bool(self._running)
+        return bool(self._running) or may_start
+
+    def _waits_for_others(self, key: str, job: Job) -> bool:
+        """Whether a job continues one of another share that may still end soon."""
+        if job.start is None or job.start.name not in self._others:
+            return False
+        if self._others.may_end(job.start.name):
+            return True
+        self.statuses[key].fault = self._others.not_done(job.start.name)
+        return False
 
     def _is_ready(self, key: str, job: Job) -> bool:
         """Whether the run it continues is done; if that failed or was stopped, so does this job."""
@@ -146,7 +164,10 @@ class Runner:
         """The status of the run it continues; None if that is not among the jobs."""
         if job.start is None:
             return None
-        return self.statuses.get(job.start.name)
+        key = job.start.name
+        if key in self._others and self.jobs[key].is_done:
+            self._note_done(key)
+        return self.statuses.get(key)
 
     def _start(self, key: str, job: Job) -> None:
         """Start a job."""
@@ -191,6 +212,7 @@ class Runner:
         self._running.remove(key)
         status = self.statuses[key]
         if end.again and status.tries <= RETRIES:
+            self.say(f"{key}: {end.fault} It is begun again.")
             status.state = "waiting"
             status.what = ""
             return

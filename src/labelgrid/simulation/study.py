@@ -40,6 +40,8 @@ OWN_FILE = "study.toml"
 OWN_LABELS = "labelled"
 #: Exists while a process works on the study.
 LOCK = ".lock"
+#: The file by which the shares of an array job wait for each other, in its folder.
+SHARES_LOCK = ".shares-lock"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from typing import Any
 from labelgrid.executors.executor import carry_out
 from labelgrid.executors.job import END, STOPPED, JobEnd, JobFolder
 from labelgrid.executors.placement import refuse_address
-from labelgrid.executors.share import Share
+from labelgrid.executors.share import EVERYTHING, Share
 from labelgrid.processes import end_with_parent
 
 
@@ -35,7 +35,7 @@ class Processes:
 
     preload: str
     workers: int
-    share: Share = Share()
+    share: Share = EVERYTHING
     _waiting: deque[tuple[Path, BaseProcess]] = field(init=False, default_factory=deque)
     _running: dict[Path, BaseProcess] = field(init=False, default_factory=dict)
 

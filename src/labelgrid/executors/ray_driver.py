@@ -1,0 +1,205 @@
+"""Speaks with Ray for an executor, in a process of its own.
+
+Ray prints into the process that uses it, handles its signals, and may end it. Here all that touches
+no command: what it prints goes into a file.
+"""
+
+import os
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+from labelgrid.executors.job import JobEnd
+from labelgrid.executors.ray_worker import THREADS, RayCall, RayWorker
+from labelgrid.processes import end_with_parent
+
+#: Bytes of shared memory, the least Ray takes: results are files.
+STORE = 80 * 2**20
+#: Seconds between two looks at what was asked for and at what has ended.
+POLL = 0.1
+#: Workers that may die one after another, without one that was loaded or did a job in between.
+LOST = 20
+#: Seconds until killed workers are over.
+PATIENCE = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayRequest:
+    """What an executor wants.
+
+    Args:
+        preload: the module that workers load at first.
+        workers: their number.
+        address: of a running cluster; "" starts one on this machine.
+    """
+
+    preload: str
+    workers: int
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class RayReply:
+    """What has become of a job, or of all.
+
+    Args:
+        number: of the job; -1: Ray cannot be used.
+        end: how it ended; None: its worker is gone.
+        text: why there is no end.
+    """
+
+    number: int
+    end: JobEnd | None = None
+    text: str = ""
+
+
+def gpu_share(workers: int, gpus: float) -> float:
+    """The share of a GPU that each worker gets, so that all have a place at once.
+
+    Example:
+        >>> gpu_share(8, 8), gpu_share(4, 8), gpu_share(4, 3), gpu_share(2, 0)
+        (1.0, 1.0, 0.5, 0.0)
+    """
+    if not gpus:
+        return 0.0
+    return 1.0 / -(-workers // int(gpus))
+
+
+@dataclass
+class RayPool:
+    """Workers that are loaded, and the jobs that wait for one."""
+
+    request: RayRequest
+    _waiting: deque[tuple[int, RayCall]] = field(init=False, default_factory=deque)
+    _free: list[Any] = field(init=False, default_factory=list)
+    _running: dict[Any, tuple[Any, int | None]] = field(init=False, default_factory=dict)
+    _lost: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        import ray
+
+        self._ray = ray
+        self._connect()
+        gpus = ray.cluster_resources().get("GPU", 0.0)
+        options = {"num_cpus": 1, "num_gpus": gpu_share(self.request.workers, gpus)}
+        self._kind = ray.remote(**options)(RayWorker)
+        for _ in range(self.request.workers):
+            self._add_worker()
+
+    def _connect(self) -> None:
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+        if self.request.address:
+            self._ray.init(address=self.request.address, **options)
+            return
+        self._ray.init(
+            num_cpus=self.request.workers,
+            include_dashboard=False,
+            object_store_memory=STORE,
+            **options,
+        )
+
+    def _add_worker(self) -> None:
+        """Start a worker; it gets its first job when it is loaded."""
+        worker = self._kind.remote(self.request.preload, os.environ.get(THREADS, ""))
+        self._running[worker.load.remote()] = worker, None
+
+    def add(self, number: int, call: RayCall) -> None:
+        """Let a job wait for a worker."""
+        self._waiting.append((number, call))
+
+    def follow(self) -> list[RayReply]:
+        """Give jobs to free workers, wait a moment, and return what has become of others."""
+        while self._free and self._waiting:
+            worker = self._free.pop()
+            number, call = self._waiting.popleft()
+            self._running[worker.carry_out.remote(call)] = worker, number
+        if not self._running:  # which Ray refuses to wait for
+            time.sleep(POLL)
+            return []
+        over, _ = self._ray.wait(list(self._running), num_returns=1, timeout=POLL)
+        return [reply for reference in over for reply in self._finish(reference)]
+
+    def _finish(self, reference: Any) -> list[RayReply]:
+        """Take back a worker."""
+        worker, number = self._running.pop(reference)
+        try:
+            end = self._ray.get(reference)
+        except self._ray.exceptions.RayTaskError as error:  # it cannot even be loaded
+            return [RayReply(-1, text=last_line(error))]
+        except self._ray.exceptions.RayError as error:
+            return self._replace(number, cause_of_death(error))
+        self._lost = 0
+        self._free.append(worker)
+        return [] if number is None else [RayReply(number, end)]
+
+    def _replace(self, number: int | None, text: str) -> list[RayReply]:
+        """Start a worker for one that is gone."""
+        self._lost += 1
+        if self._lost > LOST:
+            return [RayReply(-1, text=f"{self._lost} workers died one after another: {text}")]
+        self._add_worker()
+        return [] if number is None else [RayReply(number, text=text)]
+
+    def stop(self) -> None:
+        """End all workers; a cluster that was started here ends, too."""
+        for worker in [*self._free, *(worker for worker, _ in self._running.values())]:
+            self._ray.kill(worker)
+        if self._running:
+            references = list(self._running)
+            self._ray.wait(references, num_returns=len(references), timeout=PATIENCE)
+        self._ray.shutdown()
+
+
+def last_line(error: Exception) -> str:
+    """The last line of what the first cause of an error says: Ray's have whole tracebacks."""
+    while error.__cause__ is not None and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def cause_of_death(error: Exception) -> str:
+    """Why a worker is gone, in a sentence: the first one of Ray's many.
+
+    Example:
+        >>> cause_of_death(RuntimeError("Its node has died. Check the network. And so on"))
+        'Its node has died.'
+    """
+    return f"{last_line(error).partition('. ')[0].rstrip('.')}."
+
+
+def serve(connection: Connection) -> None:
+    """Do what comes over a connection: a `RayRequest`, then jobs, then None, which is the end."""
+    try:
+        pool = RayPool(connection.recv())
+    except Exception as error:  # noqa: BLE001 (Ray raises errors of many types)
+        connection.send(RayReply(-1, text=last_line(error)))
+        return
+    try:
+        while _take(connection, pool):
+            for reply in pool.follow():
+                connection.send(reply)
+    finally:
+        pool.stop()
+
+
+def _take(connection: Connection, pool: RayPool) -> bool:
+    """Take the jobs that have come; False at the end."""
+    while connection.poll():
+        try:
+            asked = connection.recv()
+        except EOFError:  # whoever wants them is gone
+            return False
+        if asked is None:
+            return False
+        pool.add(*asked)
+    return True
+
+
+def main() -> None:
+    """Serve the process at the other end of the connection whose number is the argument."""
+    end_with_parent()
+    serve(Connection(int(sys.argv[1])))

@@ -1,0 +1,96 @@
+"""Studies on other places: the same records, whatever died, and a sentence on what is missing."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from labelgrid.executors.places import slurm
+from labelgrid.simulation import other_shares
+from labelgrid.simulation.results import read_outcomes
+from tests.e2e.commands import done, refused, typed
+from tests.ray_clusters import environment
+from tests.studies import make_data, make_recipe
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("places")
+    make_data(folder / "data")
+    make_recipe(folder)
+    done(*words(folder, "local"))
+    return folder
+
+
+def words(folder: Path, out: str, *more: str) -> list[object]:
+    places = ["--data", folder / "data", "--out", folder / out]
+    return ["simulate", folder / "study.toml", *places, "--seeds", 2, "--jobs", 2, *more]
+
+
+def of_task(number: int, count: int) -> Mapping[str, str]:
+    return {slurm.NUMBER: str(number), slurm.COUNT: str(count)}
+
+
+def test_the_tasks_of_an_array_job_make_the_records_of_one_call(
+    studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = []
+    for number in range(2):
+        command = [
+            sys.executable,
+            "-m",
+            "labelgrid",
+            *map(str, words(studies, "array", "--on", "slurm")),
+        ]
+        variables = {**environment(), **of_task(number, 2)}
+        tasks.append(
+            subprocess.Popen(
+                command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+        )
+    for task in tasks:
+        out, err = task.communicate(timeout=240)
+        assert task.returncode == 0, err
+        assert "of 8 runs are done" in out
+    merged = done(*words(studies, "array"))
+    assert "8 of 8 runs are done" in merged.out
+    assert read_outcomes(studies / "array") == read_outcomes(studies / "local")
+
+
+def test_a_task_names_what_others_have_not_done_and_a_last_call_does_it(
+    studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in of_task(0, 2).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(other_shares, "PATIENCE", 0.0)
+    ended = typed(*words(studies, "half", "--on", "slurm", "--strategy", "random_cells"))
+    assert ended.code == 0
+    assert "This was share 1 of 2. Not done yet: " in ended.err
+    assert "the same command without `--on` does what is left" in ended.err
+    assert "6 of 6 runs are done" in done(*words(studies, "half", "--strategy", "random_cells")).out
+    local = [row for row in read_outcomes(studies / "local") if row.strategy != "partal"]
+    assert read_outcomes(studies / "half") == local
+
+
+def test_outside_an_array_job_slurm_is_refused(
+    studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (slurm.NUMBER, slurm.COUNT):
+        monkeypatch.delenv(name, raising=False)
+    command = words(studies, "none", "--on", "slurm")
+    assert "no task of a SLURM array job" in refused(studies / "local", *command, code=2)
+    assert not (studies / "none").exists()
+
+
+def test_an_unknown_place_is_refused(studies: Path) -> None:
+    said = refused(studies / "local", *words(studies, "none", "--on", "rays"))
+    assert "There is no executor 'rays'" in said
+    assert not (studies / "none").exists()
+
+
+def test_a_study_on_ray_has_the_records_of_the_local_one(studies: Path, ray_address: str) -> None:
+    ended = done(*words(studies, "ray", "--on", f"ray:{ray_address}"))
+    assert "8 of 8 runs are done" in ended.out
+    assert read_outcomes(studies / "ray") == read_outcomes(studies / "local")
