@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from labelgrid.data.dataset import ImageSource, Source, camera_of, labels_of, we
 from labelgrid.data.frame import Frame
 from labelgrid.data.options import DataOptions
 from labelgrid.data.transforms import Example, augment, fit_placement, place
-from labelgrid.errors import LabelgridError, TrainingError
+from labelgrid.errors import ImageError, LabelgridError, TrainingError
 from labelgrid.formats.codec import RESIZED, LabelArray, size_error
 from labelgrid.processes import end_with_parent
 from labelgrid.streams import seed_of, stream
@@ -28,6 +28,17 @@ from labelgrid.tasks.task import TaskDef
 Tasks = Mapping[str, TaskDef]
 #: Returns the labels of an image, at original size, that the network gets as known labels.
 Known = Callable[[str], Mapping[str, LabelArray]]
+
+
+class UnreadableImage(NamedTuple):
+    """An image that cannot be read, and why."""
+
+    image_id: str
+    reason: str
+
+
+#: Is told of an image that cannot be read.
+OnFault = Callable[[UnreadableImage], None]
 
 
 def train_batches(
@@ -114,6 +125,7 @@ def eval_batches(
     batch: int,
     workers: int = 0,
     known: Known | None = None,
+    on_fault: OnFault | None = None,
 ) -> Iterator[Batch]:
     """Yield batches of whole images in the given order, without augmentation, with their frames.
 
@@ -126,13 +138,21 @@ def eval_batches(
             batch ends where the size changes (fit "crop" keeps each image's shape).
         workers: the number of processes that read ahead; 0: this process reads.
         known: returns the labels of an image, which become the targets; None: there are no targets.
+        on_fault: is told of each image that cannot be read; its batch comes without it, and all
+            others are as they would be. None: such an image is an error.
 
     Raises:
-        ImageError: an image cannot be read.
+        ImageError: an image cannot be read, and `on_fault` is None.
         LabelError: a label cannot be read, or differs in size from its image.
     """
-    reader = _EvalReader(source, tasks, options, known)
-    return _load(_Parts(_chunks(reader, list(ids), batch)), workers)
+    reader = _EvalReader(
+        source=source,
+        tasks=tasks,
+        options=options,
+        known=known,
+        leaves_out=on_fault is not None,
+    )
+    return _load(_Parts(_chunks(reader, list(ids), batch)), workers, on_fault)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,11 +202,14 @@ class _TrainReader:
                     labels[f"{term}/{task.name}"] = label
         return labels
 
+    def load(self, image_ids: Sequence[str]) -> list[Batch | UnreadableImage]:
+        return [*self.batches([self.item(image_id) for image_id in image_ids])]
+
     def batches(self, items: Sequence[Item]) -> list[Batch]:
         return [collate(items, self.tasks, self.options, list(self.soft))]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _EvalReader:
     """Reads whole images, with their known labels."""
 
@@ -194,6 +217,19 @@ class _EvalReader:
     tasks: Tasks
     options: DataOptions
     known: Known | None
+    leaves_out: bool
+
+    def load(self, image_ids: Sequence[str]) -> list[Batch | UnreadableImage]:
+        items = []
+        faults = []
+        for image_id in image_ids:
+            try:
+                items.append(self.item(image_id))
+            except ImageError as error:
+                if not self.leaves_out:
+                    raise
+                faults.append(UnreadableImage(image_id, error.what))
+        return [*faults, *self.batches(items)]
 
     def item(self, image_id: str) -> Item:
         image = self.source.image(image_id)
@@ -249,16 +285,16 @@ class _Parts(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.chunks)
 
-    def __getitem__(self, index: int) -> list[Batch] | LabelgridError:
+    def __getitem__(self, index: int) -> list[Batch | UnreadableImage] | LabelgridError:
         reader, image_ids = self.chunks[index]
         try:
-            return reader.batches([reader.item(image_id) for image_id in image_ids])
+            return reader.load(image_ids)
         except LabelgridError as error:
             return error  # returned, because torch would wrap an exception of a worker
 
 
-def _load(parts: _Parts, workers: int) -> Iterator[Batch]:
-    """Yield the batches of all parts.
+def _load(parts: _Parts, workers: int, on_fault: OnFault | None = None) -> Iterator[Batch]:
+    """Yield the batches of all parts, and tell `on_fault` of the images that are left out.
 
     Workers are forked: importing torch again in each epoch would take too long.
     """
@@ -277,7 +313,11 @@ def _load(parts: _Parts, workers: int) -> Iterator[Batch]:
     for part in _read_parts(loader):
         if isinstance(part, LabelgridError):
             raise part
-        yield from part
+        for found in part:
+            if isinstance(found, Batch):
+                yield found
+            elif on_fault:
+                on_fault(found)
 
 
 #: What torch says when a worker died, or could not share a batch with this process.

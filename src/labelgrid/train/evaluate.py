@@ -9,7 +9,7 @@ from torch import Tensor
 
 from labelgrid.data.dataset import Source, labels_of
 from labelgrid.data.frame import Frame, resize_to_original, target_of
-from labelgrid.data.loader import eval_batches
+from labelgrid.data.loader import OnFault, eval_batches
 from labelgrid.data.options import DataOptions
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
@@ -90,12 +90,13 @@ def predictions(
     workers: int = 0,
     known: bool = False,
     progress: Progress | None = None,
+    on_fault: OnFault | None = None,
 ) -> Iterator[tuple[str, Raw, Frame]]:
     """Yield each image's id, final raw outputs [channels, h', w'] and frame, in the given order.
 
-    The network runs in evaluation mode. With `known`, the labels of `source` are fed in (PartAL
-    section 3.3). With `average_flips` in `data`, outputs are means over an image and its mirror
-    image.
+    `on_fault` is told of images that cannot be read; None: they are errors. The network runs in
+    evaluation mode. With `known`, the labels of `source` are fed in (PartAL section 3.3). With
+    `average_flips` in `data`, outputs are means over an image and its mirror image.
     """
     network = model.network
     device = next(network.parameters()).device
@@ -105,7 +106,14 @@ def predictions(
     labels = partial(labels_of, source, definitions) if known else None
     try:
         for cpu_batch in eval_batches(
-            source, definitions, image_ids, data, batch=batch, workers=workers, known=labels
+            source,
+            definitions,
+            image_ids,
+            data,
+            batch=batch,
+            workers=workers,
+            known=labels,
+            on_fault=on_fault,
         ):
             device_batch = cpu_batch.to(device)
             with torch.inference_mode():

@@ -17,7 +17,7 @@ from labelgrid.data.batch import Batch, SoftLabel
 from labelgrid.data.cameras import Cameras, View
 from labelgrid.data.dataset import camera_of
 from labelgrid.data.layouts import folder
-from labelgrid.data.loader import eval_batches, train_batch, train_batches
+from labelgrid.data.loader import UnreadableImage, eval_batches, train_batch, train_batches
 from labelgrid.data.options import DataOptions
 from labelgrid.errors import ImageError, LabelError, TrainingError
 from labelgrid.tasks.task import definitions
@@ -307,3 +307,29 @@ class Dying:
 def test_a_worker_that_dies_is_a_sentence_with_the_remedy():
     with pytest.raises(TrainingError, match=r"stopped: DataLoader worker(.|\n)*`workers = 0`"):
         list(eval_batches(Dying(), {}, ["a", "b"], DataOptions(), batch=1, workers=1))
+
+
+class Damaged:
+    """A source that cannot read one of its images."""
+
+    def __init__(self, source, bad):
+        self.source, self.bad = source, bad
+
+    def image(self, image_id):
+        if image_id == self.bad:
+            raise ImageError("It is cut off.")
+        return self.source.image(image_id)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_that_cannot_be_read_leaves_the_others_in_their_batches(source, workers):
+    names = [source.images()[i] for i in (0, 2, 4, 6, 8)]
+    damaged, options = Damaged(source, names[1]), DataOptions(size=(24, 32))
+    told = []
+    batches = list(
+        eval_batches(damaged, {}, names, options, batch=2, workers=workers, on_fault=told.append)
+    )
+    assert told == [UnreadableImage(names[1], "It is cut off.")]
+    assert [batch.ids for batch in batches] == [(names[0],), tuple(names[2:4]), (names[4],)]
+    with pytest.raises(ImageError, match="It is cut off"):
+        list(eval_batches(damaged, {}, names, options, batch=2, workers=workers))
