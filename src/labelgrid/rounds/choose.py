@@ -131,6 +131,8 @@ def choose(
     selection = strategy.select(pool, budget)
     if not selection.picks:
         raise _nothing_to_buy(budget, name, grid)
+    for note in selection.notes:
+        progress.say(note)
     check_picks(name, selection.picks, grid=grid, budget=budget, unit=strategy.unit)
     costs = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
     valued = scores_are_values(strategy)

@@ -117,6 +117,7 @@ class Selection:
         without: the scores without one thing each, such as a term or a task, by the name of that
             thing; all [n, t] or all [n]; NaN where nothing is left. The picks' ranks by these
             scores are stored with them. Empty if there is one term only.
+        notes: what is said to the user of the picks, a sentence or two each.
     """
 
     picks: Sequence[Pick]
@@ -124,6 +125,7 @@ class Selection:
     calibration: Mapping[str, Any] = field(default_factory=dict)
     scores: NDArray[Any] | None = None
     without: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 class Strategy(Protocol):

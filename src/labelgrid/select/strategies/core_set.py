@@ -1,10 +1,11 @@
 """Core-Set: picks images that cover the pool, each farthest from all labelled and picked images.
 
-Distances are between pooled features (Sener & Savarese 2018). It needs the statistic `features` and
-has no options.
+Distances are between pooled features (Sener & Savarese 2018). It needs the statistic `features`. A
+pool of more than ten million is picked from in two rounds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import isnan
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -13,13 +14,26 @@ from labelgrid.select.budget import image_costs
 from labelgrid.select.centres import farthest_first
 from labelgrid.select.parts import draw_images
 from labelgrid.select.strategy import Budget, PoolView, Selection
+from labelgrid.select.two_rounds import Candidates, Cover, cover_in_parts
+from labelgrid.words import count_text
 
 FEATURES = "features"
 
 
 @dataclass(frozen=True)
 class Options:
-    """No options."""
+    """The size up to which a pool is picked from exactly.
+
+    Args:
+        exact_up_to: the number of images. A larger pool is picked from in two rounds: in random
+            parts of at most about so many images, then among the picks of all parts.
+    """
+
+    exact_up_to: int = 10_000_000
+
+    def __post_init__(self) -> None:
+        if self.exact_up_to < 1:
+            raise ValueError(f"exact_up_to is at least 1; it is {self.exact_up_to}")
 
 
 @dataclass(frozen=True)
@@ -27,35 +41,60 @@ class CoreSet:
     """Picks whole images by greedy k-centre.
 
     Images with a label or a request of any task are the first centres. The picks are
-    exactly those of the greedy algorithm in float64; ties are broken by image key. A pick's term
+    exactly those of the greedy algorithm in float64; ties are broken by image key. From a pool of
+    more than `exact_up_to` candidates they are those of `cover_in_parts`, and a message says how
+    far they are from the best at most. A pick's term
     `distance` is the Euclidean distance of its image to the nearest centre when it was picked. With
     no centre at all, the first image is drawn at random, keyed by image, and its distance is 0.
 
     Source: Sener & Savarese 2018, algorithm 1.
     """
 
+    options: Options = field(default_factory=Options)
     needs: ClassVar[frozenset[str]] = frozenset({FEATURES})
     unit: ClassVar[Literal["images"]] = "images"
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """As `Strategy.select`."""
         grid = pool.grid
-        features = pool.statistics[FEATURES]
-        costs = image_costs(grid, budget)
-        first = draw_images(grid, pool.seed)[:, 0]
-        rows, distances = farthest_first(
-            features,
-            np.any(grid.bought, axis=1),
-            costs=costs,
+        candidates = Candidates(
+            features=pool.statistics[FEATURES],
+            centres=np.any(grid.bought, axis=1),
+            costs=image_costs(grid, budget),
             keys=grid.keys,
-            amount=budget.amount,
-            draws=first,
+            draws=draw_images(grid, pool.seed)[:, 0],
         )
+        notes = []
+        if int(grid.eligible.any(1).sum()) > self.options.exact_up_to:
+            cover = cover_in_parts(candidates, budget.amount, self.options.exact_up_to)
+            rows = cover.picks
+            distances = cover.distances
+            notes.append(_describe(cover))
+        else:
+            rows, distances = farthest_first(
+                candidates.features,
+                candidates.centres,
+                costs=candidates.costs,
+                keys=candidates.keys,
+                amount=budget.amount,
+                draws=candidates.draws,
+            )
         why = "far from all labelled images"
         picks = grid.image_picks((row, distances[row], why) for row in rows)
-        return Selection(picks=picks, terms={"distance": distances})
+        return Selection(picks=picks, terms={"distance": distances}, notes=notes)
+
+
+def _describe(cover: Cover) -> str:
+    """How well images are covered that were picked in two rounds."""
+    text = (
+        f"Picked in two rounds, in {count_text(cover.parts, 'random part')} of the pool: each "
+        f"image is within {cover.radius:.3g} of one that is labelled or picked"
+    )
+    if isnan(cover.bound):
+        return f"{text}. Where images cost differently, nothing bounds the best choice."
+    return f"{text}, at most {cover.bound:.2f} times as far as by the best choice of as many."
 
 
 def build(options: Options) -> CoreSet:
     """Build the strategy."""
-    return CoreSet()
+    return CoreSet(options)

@@ -87,3 +87,24 @@ def test_without_any_label_the_first_image_is_drawn_by_the_seed_and_the_second_i
         assert second == (0 if first >= 2 else 3) and found.picks[0].score == 0
         assert found.picks[1].score == abs(features[first, 0] - features[second, 0])
     assert firsts == {0, 1, 2, 3}
+
+
+def test_a_pool_larger_than_the_limit_is_picked_from_in_two_rounds_and_the_bound_is_said():
+    features = np.random.default_rng(2).normal(size=(60, 3)).astype(np.float32)
+    state = np.zeros((60, 2), np.int8)
+    state[[4, 9]] = State.LABELLED
+    grid = grid_of([f"i{n}" for n in range(60)], state, ["a", "b"], (1.0, 3.0))
+    exact = picked(grid, features, Budget(9, "images"))
+    at_limit, above = (
+        core_set.build(core_set.Options(exact_up_to=limit)).select(
+            PoolView(grid=grid, statistics={"features": features}), Budget(9, "images")
+        )
+        for limit in (58, 20)
+    )
+    assert images(at_limit) == images(exact) and not at_limit.notes and not exact.notes
+    assert len(images(above)) == 9 and not {4, 9} & set(images(above))
+    (note,) = above.notes
+    assert note.startswith("Picked in two rounds, in 3 random parts of the pool: each image is")
+    assert note.endswith("times as far as by the best choice of as many.")
+    with pytest.raises(ValueError, match="exact_up_to is at least 1"):
+        core_set.Options(exact_up_to=0)

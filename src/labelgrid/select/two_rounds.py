@@ -1,0 +1,148 @@
+"""Picks centres of a large pool in two rounds of k-centre: in random parts, then among their picks.
+
+The memory beside the features is that of one part. The parts depend on the images alone.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.select.centres import Floats, Nearest, Rows, farthest_first, finite_rows
+from labelgrid.streams import keyed_uniform, seed_of
+
+#: Two rounds are at most so many times as far from the best choice, where all rows cost the same.
+WORST = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cover:
+    """Centres that were picked in two rounds.
+
+    Args:
+        picks: the rows, in order.
+        distances: float64 [n], as those of `farthest_first`.
+        radius: the largest distance of a row that could still be picked to its nearest centre.
+        least: no choice of as many rows has a smaller radius than this; 0 if that is not known,
+            because rows cost differently.
+        parts: their number.
+    """
+
+    picks: list[int]
+    distances: Floats
+    radius: float
+    least: float
+    parts: int
+
+    @property
+    def bound(self) -> float:
+        """How many times as large as the best radius this one is, at most; NaN: not known."""
+        if self.least:
+            return min(self.radius / self.least, WORST)
+        return float("nan") if self.radius else 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """A pool of rows, as `farthest_first` takes them.
+
+    Args:
+        features: [n, d].
+        centres: bool [n], the first centres.
+        costs: float64 [n]; infinite for rows that cannot be picked.
+        keys: uint64 [n], distinct.
+        draws: float64 [n], which decide the first pick where there is no centre.
+    """
+
+    features: NDArray[np.floating]
+    centres: NDArray[np.bool_]
+    costs: Floats
+    keys: NDArray[np.uint64]
+    draws: Floats
+
+    def among(self, rows: Rows, amount: float) -> tuple[Rows, Floats, float]:
+        """Pick from some rows and all centres.
+
+        Args:
+            rows: which, none of them a centre.
+            amount: what may be spent.
+
+        Returns:
+            The picks in order, their distances when they were picked, and the largest distance of
+            the rows that were not.
+        """
+        both = np.concatenate([np.flatnonzero(self.centres), rows])
+        places, distances = farthest_first(
+            self.features[both],
+            self.centres[both],
+            costs=self.costs[both],
+            keys=self.keys[both],
+            amount=amount,
+            draws=self.draws[both],
+        )
+        picked = np.array(places, np.intp)
+        left = np.ones(len(both), np.bool_)
+        left[: len(both) - len(rows)] = False
+        left[picked] = False
+        return both[picked], distances[picked], float(distances[left].max(initial=0.0))
+
+
+def cover_in_parts(pool: Candidates, amount: float, size: int) -> Cover:
+    """Pick rows that cover a pool: as many in each part as in the end, then the best of these.
+
+    Each round is `farthest_first` with the first centres. The parts are drawn by key, never by
+    place, so that each is like the pool. Where all rows cost the same, the radius is at most four
+    times the least that as many rows can have: half the largest distance that a round left is no
+    more than that least radius, as one more pick than there may be would be so far apart.
+
+    Args:
+        pool: the rows; those that are not finite are neither picked nor centres.
+        amount: what may be spent.
+        size: the mean number of rows in a part.
+
+    Source: Gonzalez 1985; Malkomes et al. 2015.
+    """
+    finite = finite_rows(pool.features)
+    pool = Candidates(
+        features=pool.features,
+        centres=pool.centres & finite,
+        costs=np.where(finite, pool.costs, np.inf),
+        keys=pool.keys,
+        draws=pool.draws,
+    )
+    open_rows = np.flatnonzero(np.isfinite(pool.costs) & ~pool.centres)
+    parts = max(1, ceil(len(open_rows) / size))
+    salt = seed_of(0, "k-centre", "part")
+    part_of = (keyed_uniform(pool.keys[open_rows], salt) * parts).astype(np.intp)
+    farthest = 0.0
+    found = []
+    for part in range(parts):
+        rows, _, left = pool.among(open_rows[part_of == part], amount)
+        farthest = max(farthest, left)
+        found.append(rows)
+    picks, at_pick, left = pool.among(np.sort(np.concatenate(found)), amount)
+    farthest = max(farthest, left)
+    distances = _distances(pool, finite, picks)
+    is_left = np.isfinite(pool.costs) & ~pool.centres
+    is_left[picks] = False
+    radius = float(distances[is_left].max(initial=0.0))
+    distances[picks] = at_pick
+    costs = pool.costs[open_rows]
+    least = 0.0
+    if len(costs) and costs.min() == costs.max():
+        least = min(farthest / 2, radius)
+    return Cover(picks=picks.tolist(), distances=distances, radius=radius, least=least, parts=parts)
+
+
+def _distances(pool: Candidates, finite: NDArray[np.bool_], picks: Rows) -> Floats:
+    """The distance [n] of each row to the nearest centre; infinite for rows that are not finite."""
+    distances = np.full(len(finite), np.inf)
+    rows = np.flatnonzero(finite)
+    features = pool.features if finite.all() else pool.features[rows]
+    nearest = Nearest(features)
+    is_centre = pool.centres.copy()
+    is_centre[picks] = True
+    nearest.add(np.flatnonzero(is_centre[rows]).tolist())
+    distances[rows] = np.sqrt(nearest.values)
+    return distances
