@@ -13,6 +13,7 @@ from labelgrid.api.contents import ChangedCells, ProjectContents
 from labelgrid.api.places import Place, optional_path, path_or_address
 from labelgrid.errors import RecipeError, UsageError
 from labelgrid.executors.job import JobFolder, record_job
+from labelgrid.executors.share import EVERYTHING, Share
 from labelgrid.ledger.grid import Cell, Split, State, TaskRow, Unit
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import SETTINGS, ProjectFolder
@@ -500,26 +501,43 @@ class Project(ProjectContents):
         assert record is not None
         return record
 
-    def score(self, strategy: str = "", *, predictions: Place | None = None) -> "Table":
+    def score(
+        self,
+        strategy: str = "",
+        *,
+        predictions: Place | None = None,
+        on: str = "",
+        workers: int = 0,
+        shard: int = 0,
+    ) -> "Table":
         """Score the pool with the newest model, or resume a stopped run.
 
         Args:
             strategy: replaces the project's strategy, which says what is computed.
             predictions: a folder with the predictions of a network of your own, which takes the
                 place of a training: it is the newest model from now on.
+            on: the place where shards of the pool are scored, such as "processes"; "": in this
+                process, or with `workers` in processes of this machine.
+            workers: the number of shards that are scored at a time; 0: with `on`, one per core.
+            shard: the number of images in a shard; 0: chosen by the pool's size.
 
         Returns:
-            the images, and the statistics by name.
+            the images, and the statistics by name; no image if only a share was scored.
 
         Raises:
             LabelgridError: there is no model yet, or it cannot give what the strategy needs.
         """
         from labelgrid.rounds.score import score
+        from labelgrid.rounds.shard_scorer import PRELOADED
+        from labelgrid.rounds.spreading import spreading_of
 
+        spreading = spreading_of(on, workers, shard, PRELOADED)
         folder = optional_path(predictions)
-        with self._job() as progress:
+        if folder is not None:
+            spreading.refuse("--predictions")
+        with self._job(spreading.share) as progress:
             if folder is None:
-                return score(self._project, progress, strategy)
+                return score(self._project, progress, strategy, spreading)
             from labelgrid.rounds.outside_score import score_predictions
 
             return score_predictions(self._project, folder, progress, strategy)
@@ -530,12 +548,19 @@ class Project(ProjectContents):
         return JobFolder(self._project.round_folder(self._project.round_number) / "job")
 
     @contextmanager
-    def _job(self) -> Iterator[Progress]:
+    def _job(self, share: Share = EVERYTHING) -> Iterator[Progress]:
         """Hold the project's lock, and show in the round's folder what is done meanwhile.
+
+        A share of the work holds no lock, and has a folder of its own.
 
         Yields the progress to report to, which ends the work as Ctrl-C does if it is asked to.
         """
-        with self._project.lock(), record_job(self.job.path, self._progress) as progress:
+        if share.is_all:
+            with self._project.lock(), record_job(self.job.path, self._progress) as progress:
+                yield progress
+            return
+        path = self.job.path.with_name(f"job-{share.index + 1}")
+        with record_job(path, self._progress) as progress:
             yield progress
 
     def query(
@@ -723,6 +748,9 @@ class Project(ProjectContents):
         overlay: bool = False,
         relations: "Derived" = "missing",
         leave_out: bool = False,
+        on: str = "",
+        workers: int = 0,
+        shard: int = 0,
     ) -> int:
         """Predict all tasks of images as label files, at the images' original size.
 
@@ -737,11 +765,17 @@ class Project(ProjectContents):
                 "missing": those that the network did not learn; "mean": also the others, whose
                 predictions become the mean of both; "none".
             leave_out: go on without images that cannot be read; `left_out` lists them.
+            on: the place where shards of the images are predicted, such as "processes"; "": in this
+                process, or with `workers` in processes of this machine.
+            workers: the number of shards that are predicted at a time; 0: with `on`, one per core.
+            shard: the number of images in a shard; 0: chosen by their number.
 
         Returns:
             the number of files.
         """
         from labelgrid.rounds.predict import predict
+        from labelgrid.rounds.shard_predictor import PRELOADED
+        from labelgrid.rounds.spreading import spreading_of
 
         left_out: list[Fault] = []
         self.left_out = left_out
@@ -755,6 +789,7 @@ class Project(ProjectContents):
             overlay=overlay,
             relations=relations,
             left_out=left_out if leave_out else None,
+            spreading=spreading_of(on, workers, shard, PRELOADED),
         )
 
     def export_model(

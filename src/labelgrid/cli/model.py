@@ -35,6 +35,21 @@ Strategy = Annotated[
 ]
 
 
+On = Annotated[
+    str,
+    typer.Option(
+        metavar="PLACE", help="Work in shards in this place; see `labelgrid list executors`."
+    ),
+]
+Workers = Annotated[
+    int, typer.Option(help="How many shards at a time; with --on, one per processor core.", min=0)
+]
+ShardSize = Annotated[
+    int,
+    typer.Option(metavar="N", help="The images of a shard; chosen by their number.", min=0),
+]
+
+
 class Unit(StrEnum):
     """The unit of a budget."""
 
@@ -158,16 +173,21 @@ def score(
             file_okay=False,
         ),
     ] = None,
+    on: On = "",
+    workers: Workers = 0,
+    shard: ShardSize = 0,
     json: AsJson = False,
 ) -> None:
     """Score the pool with the newest model, or resume a stopped run.
 
     The strategy says what it needs.
 
-    Example: [bold]labelgrid score flat[/]
+    Example: [bold]labelgrid score flat --workers 8[/]
     """
     with open_project(folder) as project:
-        table = project.score(strategy, predictions=predictions)
+        table = project.score(
+            strategy, predictions=predictions, on=on, workers=workers, shard=shard
+        )
     if json:
         values = {"images": len(table.images), "statistics": list(table.statistics)}
         screen.print_json(values)
@@ -321,6 +341,9 @@ def predict(
         ),
     ] = DerivedPredictions.missing,
     leave_out: LeaveOut = False,
+    on: On = "",
+    workers: Workers = 0,
+    shard: ShardSize = 0,
     json: AsJson = False,
 ) -> None:
     """Predict all tasks of images as label files, at the images' original size.
@@ -336,6 +359,9 @@ def predict(
             overlay=overlay,
             relations=relations.value,
             leave_out=leave_out,
+            on=on,
+            workers=workers,
+            shard=shard,
         )
         if json:
             screen.print_json({"written": count} | left_out_values(project))

@@ -137,11 +137,31 @@ def changed_object_error(address: str) -> ImageError:
     )
 
 
+def file_version(paths: Mapping[str, Path], image_id: str) -> tuple[str, int, str]:
+    """What says that an image's file or object is the same as before: id, size, time or tag.
+
+    Nothing is fetched; the size is -1 if it is unknown or there is no such file.
+    """
+    if isinstance(paths, ImagePaths):
+        from labelgrid.storage.addresses import check_address
+        from labelgrid.storage.stamps import stamp_of
+
+        root, digest = paths.places[image_id]
+        if is_remote(root):
+            stamp = stamp_of(check_address(root).below(image_id))
+            return (image_id, stamp.size, stamp.tag) if stamp else (image_id, -1, digest)
+    try:
+        status = paths[image_id].stat()
+    except OSError:
+        return image_id, -1, ""
+    return image_id, status.st_size, str(status.st_mtime_ns)
+
+
 def chosen_paths(paths: Mapping[str, Path], image_ids: Sequence[str]) -> Mapping[str, Path]:
-    """The files of some of the images; objects are not fetched yet."""
+    """The files of some of the images, by absolute paths; objects are not fetched yet."""
     if isinstance(paths, ImagePaths):
         return ImagePaths({image_id: paths.places[image_id] for image_id in image_ids})
-    return {image_id: paths[image_id] for image_id in image_ids}
+    return {image_id: paths[image_id].absolute() for image_id in image_ids}
 
 
 class ImagePaths(Mapping[str, Path]):

@@ -229,7 +229,7 @@ def rows_of(
                     faults.append(row)
                 else:
                     yield row
-    _refuse_or_leave_out(faults, total, left_out)
+    refuse_or_leave_out(faults, total, left_out)
 
 
 def _object_rows(
@@ -257,8 +257,17 @@ def _object_rows(
         )
 
 
-def _refuse_or_leave_out(faults: Sequence[Fault], total: int, left_out: list[Fault] | None) -> None:
-    """Refuse images that cannot be used; with `left_out`, only if that are all there are."""
+def refuse_or_leave_out(faults: Sequence[Fault], total: int, left_out: list[Fault] | None) -> None:
+    """Refuse images that cannot be used; with `left_out`, only if that are all there are.
+
+    Args:
+        faults: what is wrong with them.
+        total: the number of all images.
+        left_out: gets the faults; None: they are an error.
+
+    Raises:
+        ImageError: lists the images.
+    """
     if left_out is not None:
         left_out += faults
     if faults and (left_out is None or len(faults) == total):
@@ -294,7 +303,7 @@ def readable_images(
                 faults.append(result)
             else:
                 readable.append(image_id)
-    _refuse_or_leave_out(faults, len(paths), left_out)
+    refuse_or_leave_out(faults, len(paths), left_out)
     return readable
 
 

@@ -4,7 +4,7 @@ Loads no torch.
 """
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from labelgrid.errors import ImageError, command
@@ -40,11 +40,27 @@ def find_unusable_images(
         for row, reason in zip(rows, threads.map(_find_fault, rows), strict=True):
             if reason:
                 faults[row.image_id] = reason
-    _note(project, set(image_ids), faults)
-    if not faults:
-        return frozenset()
-    progress.say(_warning(faults))
+    note_unusable_images(project, set(image_ids), faults, progress)
     return frozenset(faults)
+
+
+def note_unusable_images(
+    project: ProjectFolder,
+    image_ids: Collection[str],
+    faults: Mapping[str, str],
+    progress: Progress,
+) -> None:
+    """Note which of the images that a run has read could not be used, and warn of them.
+
+    Args:
+        project: the project.
+        image_ids: those that were read.
+        faults: why some could not be used, by id.
+        progress: receives the warning.
+    """
+    _note(project, image_ids, faults)
+    if faults:
+        progress.say(_warning(faults))
 
 
 def usable_images(
@@ -123,18 +139,18 @@ def _find_fault(row: ImageRow) -> str:
     return ""
 
 
-def _note(project: ProjectFolder, checked: Collection[str], faults: dict[str, str]) -> None:
+def _note(project: ProjectFolder, checked: Collection[str], faults: Mapping[str, str]) -> None:
     """Update the ledger's note for the images that were checked."""
     store = project.store
     with store.transaction():
         before = store.get(SET_ASIDE, {})
         others = {image_id: before[image_id] for image_id in before if image_id not in checked}
-        after = others | faults
+        after = {**others, **faults}
         if after != before:
             store.put(SET_ASIDE, after)
 
 
-def _warning(faults: dict[str, str]) -> str:
+def _warning(faults: Mapping[str, str]) -> str:
     reasons = [f"'{name}': {reason.rstrip('.')}" for name, reason in sorted(faults.items())]
     images = count_text(
         len(faults),

@@ -20,24 +20,41 @@ from labelgrid.tasks.task import Task, TaskDef, build_all
 
 
 @dataclass(frozen=True, kw_only=True)
-class RoundContext:
+class ModelContext:
+    """What a network is built from, wherever its project is.
+
+    Args:
+        recipe: the project's current recipe, or that of a training.
+        definitions: the tasks as the project declares them, by name.
+        tasks: the tasks with the recipe's losses, by name.
+        seed: of the project, or of a training.
+    """
+
+    recipe: Recipe
+    definitions: dict[str, TaskDef]
+    tasks: dict[str, Task]
+    seed: int
+
+    @classmethod
+    def of_training(
+        cls, recipe: Recipe, definitions: dict[str, TaskDef], seed: int
+    ) -> "ModelContext":
+        """The context of a training, whose recipe may name losses of tasks that were dropped."""
+        tasks = tasks_of(recipe, definitions)
+        return cls(recipe=recipe, definitions=definitions, tasks=tasks, seed=seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundContext(ModelContext):
     """The context of every step of a round.
 
     Args:
         project: the project.
-        recipe: its current recipe, or that of a training.
-        definitions: the tasks as the project declares them, by name.
-        tasks: the tasks with the recipe's losses, by name.
         source: the project's current images and labels.
-        seed: of the project, or of a training.
     """
 
     project: ProjectFolder
-    recipe: Recipe
-    definitions: dict[str, TaskDef]
-    tasks: dict[str, Task]
     source: ProjectSource | OracleSource
-    seed: int
 
     @cached_property
     def relations(self) -> list[BoundRelation]:
@@ -107,10 +124,15 @@ def training_context(
     if score is not None:
         tables["score"] = score
     recipe = parse(Recipe, tables, "fit.json")
-    losses = recipe.objective.losses or {}
-    present = {name: loss for name, loss in losses.items() if name in context.definitions}
-    tasks = build_all(context.definitions, present)
+    tasks = tasks_of(recipe, context.definitions)
     return replace(context, recipe=recipe, tasks=tasks, seed=fit.seed)
+
+
+def tasks_of(recipe: Recipe, definitions: dict[str, TaskDef]) -> dict[str, Task]:
+    """The tasks with a recipe's losses; those of tasks that are no longer there are left out."""
+    losses = recipe.objective.losses or {}
+    present = {name: loss for name, loss in losses.items() if name in definitions}
+    return build_all(definitions, present)
 
 
 def labelled_images(project: ProjectFolder, split: Split) -> list[str]:

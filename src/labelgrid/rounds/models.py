@@ -1,5 +1,6 @@
 """Builds a round's network and terms, and restores them from their checkpoint."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import torch
 
 from labelgrid.errors import ModelError, ProjectError, UsageError, command
+from labelgrid.files import inside
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network, example_output
 from labelgrid.progress import Progress
@@ -16,7 +18,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members
 from labelgrid.recipes.resolve import build_plugin, has_own_encoder
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.rounds.context import RoundContext, context_of, training_context
+from labelgrid.rounds.context import ModelContext, RoundContext, context_of, training_context
 from labelgrid.streams import seed_of
 from labelgrid.train.checkpoint import load
 from labelgrid.train.model import OtherTasksError, TrainedModel, restore_states
@@ -24,7 +26,7 @@ from labelgrid.train.seeding import seed_torch
 from labelgrid.train.term import Term
 
 
-def network_of(context: RoundContext, weights: Path | None, *, pretrained: bool = True) -> Network:
+def network_of(context: ModelContext, weights: Path | None, *, pretrained: bool = True) -> Network:
     """Build the network.
 
     The backbone's weights are read from a file or fetched, all others are random from the seed.
@@ -60,10 +62,10 @@ def new_network(
     """
     if has_own_encoder(context.recipe.network.name):
         _refuse_unused_weights(context.recipe.network.name, weights, project, progress)
-        network = network_of(context, None, pretrained=False)
     else:
         weights = weights or project.weights()
-        network = _build_on_backbone(context, project, progress, weights)
+        _check_backbone(context, project, progress, weights)
+    network = initial_network(context, weights)
     check_size(network, context.recipe.data.size)
     return network
 
@@ -88,10 +90,10 @@ def _refuse_unused_weights(
         progress.say(advice)
 
 
-def _build_on_backbone(
+def _check_backbone(
     context: RoundContext, project: ProjectFolder, progress: Progress, weights: Path | None
-) -> Network:
-    """Build the network on the recipe's backbone, after a check that its weights can be had."""
+) -> None:
+    """Check that the weights of the recipe's backbone can be had."""
     backbone = context.recipe.backbone
     advice = missing_weights_warning(backbone, weights)
     if advice:
@@ -109,6 +111,15 @@ def _build_on_backbone(
             f"Fetching the ImageNet weights of '{backbone.name}', unless they are in the local "
             "cache."
         )
+
+
+def initial_network(context: ModelContext, weights: Path | None) -> Network:
+    """The network with its initial weights, which the seed and `weights` of the backbone decide.
+
+    A network with an encoder of its own has no others' weights.
+    """
+    if has_own_encoder(context.recipe.network.name):
+        return network_of(context, None, pretrained=False)
     return network_of(context, weights)
 
 
@@ -174,7 +185,7 @@ def load_previous_weights(
     network.load_state_dict(matching, strict=False)
 
 
-def terms_of(context: RoundContext, network: Network) -> dict[str, Term]:
+def terms_of(context: ModelContext, network: Network) -> dict[str, Term]:
     """Build the recipe's terms, each with random weights from its own stream."""
     terms: dict[str, Term] = {}
     for name, options in context.recipe.terms.items():
@@ -210,10 +221,32 @@ def restore_model(context: RoundContext, fit: Fit) -> TrainedModel:
             next_step=f"Run `{command('fit', context.project.folder)}` to train with it.",
         )
     fitted = training_context(context, fit)
-    model = _restore(fitted, fit.checkpoint, fit.model, f"round {fit.round}")
     records = read_members(context.project.round_folder(fit.round))
-    members = tuple(restore_member(context, fit, name, record) for name, record in records.items())
-    return replace(model, members=members, trained=frozenset(fit.trained))
+    return restore_trained(fitted, context.project.folder, fit, records)
+
+
+def restore_trained(
+    context: ModelContext, folder: Path, fit: Fit, records: Mapping[str, MemberRecord]
+) -> TrainedModel:
+    """Restore the model of a training in a project's folder, without its ledger.
+
+    Args:
+        context: of the training.
+        folder: the project's.
+        fit: the record of the training.
+        records: those of its members, by name.
+
+    Raises:
+        ModelError: as `restore_network`.
+    """
+    path = inside(folder, fit.checkpoint)
+    model = restore_network(context, path, fit.model, f"round {fit.round}")
+    members = []
+    for name, record in records.items():
+        seeded = replace(context, seed=member_seed(fit, name))
+        path = inside(folder, record.checkpoint)
+        members.append(restore_network(seeded, path, record.model, f"member '{name}'"))
+    return replace(model, members=tuple(members), trained=frozenset(fit.trained))
 
 
 def restore_member(
@@ -225,11 +258,22 @@ def restore_member(
         ModelError: as `restore_model`.
     """
     seeded = replace(training_context(context, fit), seed=member_seed(fit, name))
-    return _restore(seeded, record.checkpoint, record.model, f"member '{name}'")
+    path = context.project.inside(record.checkpoint)
+    return restore_network(seeded, path, record.model, f"member '{name}'")
 
 
-def _restore(context: RoundContext, path_in_project: str, digest: str, name: str) -> TrainedModel:
-    path = context.project.inside(path_in_project)
+def restore_network(context: ModelContext, path: Path, digest: str, name: str) -> TrainedModel:
+    """Restore a network and its terms from a checkpoint.
+
+    Args:
+        context: of the training.
+        path: of the checkpoint.
+        digest: what the checkpoint must have.
+        name: of the model, for messages.
+
+    Raises:
+        ModelError: the checkpoint is missing, is another one, or was trained for other tasks.
+    """
     checkpoint = None
     if path.is_file():
         checkpoint = load(path)

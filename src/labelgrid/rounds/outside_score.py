@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from labelgrid.data.frame import Frame
+from labelgrid.data.loader import OnFault
 from labelgrid.errors import ModelError, command
 from labelgrid.ledger.grid import Split, State
 from labelgrid.nets.network import Network, Raw
@@ -37,8 +38,10 @@ class OutsideJob(ScoringJob):
 
     predictions: OutsidePredictions
 
-    def batches(self, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
-        """As `ScoringJob.batches`."""
+    def batches(
+        self, image_ids: Sequence[str], on_fault: OnFault | None = None
+    ) -> Iterator[PoolBatch]:
+        """As `ScoringJob.batches`; every file was checked before."""
         return map(self.with_supplier_labels, self.predictions.batches(image_ids))
 
 
@@ -51,6 +54,11 @@ class OutsideScorer(PoolScorer):
     """
 
     opened: OutsidePredictions | None = None
+
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether images are read before they are scored: yes, all files are checked together."""
+        return True
 
     @cached_property
     def model(self) -> TrainedModel:

@@ -1,24 +1,27 @@
 """Computes the statistics of the pool with a round's trained network."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from labelgrid.config import parse
 from labelgrid.data.frame import Frame
+from labelgrid.data.project_source import ProjectSource
 from labelgrid.data.supplied import MostTrusted
-from labelgrid.errors import ImageError, ProjectError, command
+from labelgrid.errors import ImageError, ProjectError, UsageError, command
+from labelgrid.executors.spread import Piece
+from labelgrid.files import remove_folder
 from labelgrid.ledger.grid import Grid
 from labelgrid.nets.network import Raw
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, read_members
-from labelgrid.project.unusable_images import usable_images
-from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice, Recipe
+from labelgrid.project.unusable_images import note_unusable_images, usable_images
+from labelgrid.recipes.schema import Recipe
 from labelgrid.rounds.context import (
     RoundContext,
     context_for_recipe,
@@ -29,14 +32,28 @@ from labelgrid.rounds.context import (
 from labelgrid.rounds.members import train_member
 from labelgrid.rounds.models import restore_model, untrained_model
 from labelgrid.rounds.round_scores import RoundScores, terms_of
+from labelgrid.rounds.shard_scorer import (
+    PoolFiles,
+    ScoringOrder,
+    ShardImages,
+    build_statistics,
+    score_ordered,
+)
+from labelgrid.rounds.spreading import IN_THIS_PROCESS, JOBS, Spreading
 from labelgrid.rounds.supplied import supplied_by_task
 from labelgrid.score.fit import FitImages, fit_statistics
-from labelgrid.score.pool import Explaining, ScoringJob, gather, pool_batches
-from labelgrid.score.statistic import PoolBatch, Statistic
+from labelgrid.score.pool import (
+    Explaining,
+    ScoringJob,
+    is_readable,
+    pool_batches,
+    score_shards,
+)
+from labelgrid.score.shards import PoolShard, PoolShards
+from labelgrid.score.statistic import PoolBatch, Statistic, TrainedStatistic
 from labelgrid.score.table import Table
 from labelgrid.train.evaluate import predictions
 from labelgrid.train.model import TrainedModel
-from labelgrid.train.seeding import seed_torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +69,11 @@ class ScoredImages:
     pool: Sequence[str]
     missing: Sequence[str]
     labelled: Sequence[str]
+
+    @property
+    def example(self) -> Sequence[str]:
+        """As `FitImages.example`."""
+        return (self.missing or self.labelled)[:1]
 
 
 @dataclass(frozen=True)
@@ -93,38 +115,129 @@ class PoolScorer:
     @cached_property
     def statistics(self) -> dict[str, Statistic]:
         """The statistics that the strategy needs, by name."""
-        return {name: self._build(name) for name in sorted(self.scores.strategy.needs)}
+        return build_statistics(self._options(self.scores.strategy.needs), self.fit.seed)
 
-    def _build(self, name: str) -> Statistic:
-        """A statistic with random weights of its own stream, where it has some."""
-        choice = PluginChoice(name, self.scores.options.get(name, {}))
-        stream = ("init", "score", name, "build")
-        with seed_torch(self.fit.seed, *stream):
-            statistic: Statistic = build_plugin("statistics", choice, self.fit.seed)
-        return statistic
+    def _options(self, names: Collection[str]) -> dict[str, Mapping[str, Any]]:
+        """The options of statistics, by name."""
+        return {name: self.scores.options.get(name, {}) for name in sorted(names)}
 
-    def scored(self, number: int, grid: Grid) -> Table:
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether images are read before they are scored, to train statistics on them."""
+        return any(isinstance(each, TrainedStatistic) for each in self.statistics.values())
+
+    def scored(self, number: int, grid: Grid, spreading: Spreading = IN_THIS_PROCESS) -> Table:
         """Score the round's pool; a killed run resumes where it stopped.
 
+        Args:
+            number: of the round.
+            grid: the cells.
+            spreading: where the pool is scored, and in which shards.
+
+        Returns:
+            The scores; no images if only a share was scored.
+
         Raises:
-            ProjectError: the model was trained without a term that a statistic reads.
+            ProjectError: the model was trained without a term that a statistic reads, or shards
+                could not be scored.
             ImageError: no image can be read.
+            UsageError: the model's scores cannot be computed elsewhere.
         """
         self.check_model()
         self._say_which_model(number)
         images = self.images(grid)
         folder = self.scores.folder(number)
-        job = self._job(images, folder)
-        return gather(
-            job,
-            images.pool,
+        explaining = self._explain(images)
+        if self.reads_ahead and not spreading.share.is_all:
+            raise self._not_elsewhere("statistics are trained first, which shares would repeat")
+        job = None
+        stamp = {**self.scores.stamp, **self.scores.members_stamp()}
+        if spreading.executor is None or self.reads_ahead:
+            job = self._job(images, folder)
+            stamp = dict(job.stamp)
+        shards = PoolShards(
             folder=folder,
-            progress=self.progress,
-            explaining=self._explain(images),
+            pool=sorted(images.pool),
+            further=sorted({*explaining.images} - {*images.pool}),
+            size=spreading.size(len(images.pool)),
+            statistics=frozenset(self.statistics),
+            explaining=frozenset(explaining.statistics),
+            stamp=stamp,
+            explaining_stamp=explaining.stamp,
+        )
+        if not spreading.shard:
+            shards = replace(shards, size=shards.kept_size() or shards.size)
+        if spreading.executor is not None:
+            pieces = self._pieces(shards, images)
+            if not spreading.run("Scoring", pieces, folder / JOBS, self.progress):
+                return empty_table(self.project)
+        elif job is not None:
+            score_shards(job, explaining, shards, self.progress)
+        return self._joined(shards, images)
+
+    def _joined(self, shards: PoolShards, images: "ScoredImages") -> Table:
+        """The table of all shards; images that could not be read are noted.
+
+        Raises:
+            ImageError: none could be read.
+        """
+        joined = shards.join()
+        remove_folder(shards.folder / JOBS)
+        read = [*shards.pool, *shards.further]
+        note_unusable_images(self.project, read, joined.faults, self.progress)
+        if images.missing and set(images.missing).isdisjoint(joined.table.images):
+            remove_folder(shards.folder)
+            raise self._unreadable(len(images.missing))
+        return joined.table
+
+    def _pieces(self, shards: PoolShards, images: "ScoredImages") -> list[Piece]:
+        """The shards as pieces of work for processes that do not know the ledger.
+
+        Raises:
+            UsageError: the images are those of a data set, or the model is a folder of predictions.
+        """
+        source = self.context.source
+        if not isinstance(source, ProjectSource) or self.fit.predictions:
+            raise self._not_elsewhere("its images are a data set's, or its model is predictions")
+        example = images.example if self.reads_ahead else ()
+        tasks = tuple(self.project.store.tasks())
+        order = ScoringOrder(
+            folder=self.project.folder.absolute(),
+            tasks=tasks,
+            recipe=self.context.recipe,
+            fit=self.fit,
+            members=self._members(),
+            weights=self.project.weights(),
+            statistics=self._options(self.scores.strategy.needs),
+            explaining=self._options(shards.explaining),
+            trained=shards.folder.absolute(),
+            example=example,
+        )
+        names = [task.name for task in tasks]
+        files = PoolFiles(source, self.supplier_labels, names, example)
+        readable = partial(is_readable, source)
+        pieces = []
+        for shard in shards:
+            piece = Piece(
+                name=f"Shard {shard.place + 1}",
+                amount=len(shard.image_ids),
+                function=score_ordered,
+                arguments=partial(_arguments, order, shard, files),
+                is_done=partial(shards.is_done, shard, readable),
+            )
+            pieces.append(piece)
+        return pieces
+
+    def _not_elsewhere(self, why: str) -> UsageError:
+        return UsageError(
+            f"This pool is scored in one process only: {why}.",
+            where=str(self.project.folder),
+            next_step=f"Run `{command('score', self.project.folder)}` without --on and --workers.",
+            unchanged="Nothing was scored.",
         )
 
     def images(self, grid: Grid) -> "ScoredImages":
-        """The images that can be read, of those that are scored.
+        """The images that are scored; of those that are read ahead, the ones that can be read.
 
         Raises:
             ImageError: no image can be read.
@@ -135,7 +248,9 @@ class PoolScorer:
         if any(statistic.scope == "all" for statistic in self.statistics.values()):
             pool = list(grid.images)
         image_ids = list(dict.fromkeys([*pool, *labelled]))
-        usable = set(usable_images(self.project, image_ids, self.progress))
+        usable = set(image_ids)
+        if self.reads_ahead:  # otherwise they are read once, when they are scored
+            usable = set(usable_images(self.project, image_ids, self.progress))
         if missing and usable.isdisjoint(missing):
             raise self._unreadable(len(missing))
         return ScoredImages(
@@ -155,7 +270,11 @@ class PoolScorer:
             objective=self.context.recipe.objective,
         )
         job = scoring_job(self.context, self.model, self.statistics, self.scores.stamp)
-        job = replace(job, supplier_labels=self.supplier_labels)
+        job = replace(
+            job,
+            supplier_labels=self.supplier_labels,
+            leaves_out=not self.project.settings.oracle,  # a data set is whole
+        )
         job = fit_statistics(job, fit_images, folder, self.progress)
         if self._members() != members:  # a statistic trained one
             job = replace(job, model=restore_model(self.context, self.fit))
@@ -185,7 +304,8 @@ class PoolScorer:
         """What is computed only to explain the picks."""
         if not self.scores.explaining:
             return Explaining()
-        statistics = {name: self._build(name) for name in sorted(self.scores.explaining)}
+        options = self._options(self.scores.explaining)
+        statistics = build_statistics(options, self.fit.seed)
         return Explaining(statistics, images.labelled, self.scores.explaining_stamp)
 
     def batches(self, context: RoundContext, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
@@ -255,6 +375,13 @@ class PoolScorer:
         return train_member(
             self.context, self.project, fit=self.fit, name=name, progress=self.progress
         )
+
+
+def _arguments(
+    order: ScoringOrder, shard: PoolShard, files: PoolFiles
+) -> tuple[ScoringOrder, PoolShard, ShardImages]:
+    """The arguments of `score_ordered`, made when the shard is started."""
+    return order, replace(shard, path=shard.path.absolute()), files.of(shard.image_ids)
 
 
 def empty_table(project: ProjectFolder) -> Table:

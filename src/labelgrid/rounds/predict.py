@@ -1,34 +1,36 @@
 """Predicts images with a project's network, and writes the predictions as label files."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from labelgrid.annotate.answers import Fault
 from labelgrid.data.cameras import read_cameras
-from labelgrid.data.dataset import camera_of
 from labelgrid.errors import ImageError, LabelError
+from labelgrid.files import remove_folder
 from labelgrid.formats.naming import whole_names
 from labelgrid.images.places import chosen_paths
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.image_files import readable_images, write_left_out
+from labelgrid.project.image_files import readable_images, refuse_or_leave_out, write_left_out
 from labelgrid.project.records import Fit
 from labelgrid.project.sources import ImageFiles, labels_folder, other_folders
 from labelgrid.relations.bound import BoundRelation, bind_relations
+from labelgrid.relations.choice import RelationChoice
 from labelgrid.rounds.context import RoundContext, context_of, training_context
-from labelgrid.rounds.derived_predictions import Derived, ImagePredictions, derived_tasks
+from labelgrid.rounds.derived_predictions import Derived, derived_tasks
 from labelgrid.rounds.models import model_of, need_two_stages, restore_model
 from labelgrid.rounds.prediction_writer import PredictionWriter, write_legends
-from labelgrid.train.evaluate import predictions
+from labelgrid.rounds.predictor import Predictor, tasks_with_heads
+from labelgrid.rounds.shard_predictor import FOLDER, PredictionOrder, pieces_of, shards_of
+from labelgrid.rounds.spreading import IN_THIS_PROCESS, JOBS, Spreading
 from labelgrid.train.model import TrainedModel
 from labelgrid.words import join_names
 
 if TYPE_CHECKING:
     from labelgrid.storage.addresses import Address
-
-T = TypeVar("T")
 
 
 def predict(
@@ -42,6 +44,7 @@ def predict(
     overlay: bool = False,
     relations: Derived = "missing",
     left_out: list[Fault] | None = None,
+    spreading: Spreading = IN_THIS_PROCESS,
 ) -> int:
     """Write the predictions of all tasks for a folder of images, as label files at original size.
 
@@ -60,6 +63,8 @@ def predict(
         relations: of which tasks predictions are derived; a derived one is no soft prediction.
         left_out: gets the images that cannot be read, which are listed in a file of the project,
             too; None: one is an error.
+        spreading: where the images are predicted, and in which shards. In shards, such an error
+            comes when all others are predicted.
 
     Returns:
         The number of label files written.
@@ -71,29 +76,36 @@ def predict(
     fit = model_of(project)
     cameras = read_cameras(project.folder)
     source = replace(ImageFiles.of(images, known, left_out), cameras=cameras)
-    if left_out is not None:
+    is_here = spreading.executor is None
+    if left_out is not None and is_here:
         readable = readable_images(source.paths, left_out, progress)
         source = replace(source, paths=chosen_paths(source.paths, readable))
         write_left_out(project.folder, left_out)
-    context, derived = _derived(project, fit, relations)
-    heads = _heads(context, fit, derived)
+    context, derived, choices = _derived(project, fit, relations)
+    heads = replace(context, definitions=tasks_with_heads(context.definitions, fit, derived))
     model = restore_model(heads, fit)
     _say_unlearned(heads.definitions.keys() - derived.keys() - set(fit.trained), progress)
     if known:
         _check_known(source, heads, model=model, folder=known, progress=progress)
-    definitions = context.definitions
+    if not is_here:
+        order = PredictionOrder(
+            folder=project.folder.absolute(),
+            tasks=tuple(project.store.tasks()),
+            recipe=context.recipe,
+            relations=choices,
+            which=relations,
+            fit=fit,
+            known=known is not None,
+            out=out.absolute(),
+            soft=soft,
+            overlay=overlay,
+        )
+        write_legends(out, context.definitions)
+        return _predict_shards(
+            project, order, source, spreading, left_out=left_out, progress=progress
+        )
     image_ids = list(source.images())
-    written = 0
     progress.start("Predicting", len(image_ids), "images")
-    outputs = predictions(
-        model,
-        heads.definitions,
-        source=source,
-        image_ids=image_ids,
-        data=context.recipe.data,
-        known=known is not None,
-        progress=progress,
-    )
     writer = PredictionWriter(
         out=out,
         source=source,
@@ -103,24 +115,56 @@ def predict(
         overlay=overlay,
         progress=progress,
     )
-    write_legends(out, definitions)
-    for image_id, raws, frame in _with_advice(outputs, left_out is None):
-        made = ImagePredictions(
-            tasks=context.tasks,
-            definitions=definitions,
-            raws=raws,
-            learned=fit.trained,
-            frame=frame,
-            camera=camera_of(source, image_id, frame.original),
-        )
-        written += writer.write(image_id, made)
+    write_legends(out, context.definitions)
+    predictor = Predictor(
+        context=context,
+        fit=fit,
+        model=model,
+        heads=heads.definitions,
+        known=known is not None,
+    )
+    with _with_advice(left_out is None):
+        return predictor.write(source, image_ids, writer, progress)
+
+
+def _predict_shards(
+    project: ProjectFolder,
+    order: PredictionOrder,
+    source: ImageFiles,
+    spreading: Spreading,
+    *,
+    left_out: list[Fault] | None,
+    progress: Progress,
+) -> int:
+    """Predict the shards of a folder of images; returns the number of label files.
+
+    Raises:
+        ImageError: images could not be read, and `left_out` is None; or no image could.
+        ProjectError: shards could not be predicted.
+    """
+    shards = shards_of(order, source, spreading.size(len(source.paths)))
+    jobs = order.out / FOLDER / JOBS
+    pieces = pieces_of(order, source, shards)
+    is_whole = spreading.run("Predicting", pieces, jobs, progress)
+    records = [shard.read() for shard in shards]
+    written = sum(record.written for record in records if record)
+    if not is_whole:
+        return written
+    faults = []
+    for record in records:
+        for image_id, reason in (record.faults if record else {}).items():
+            faults.append(Fault(image_id, reason))
+    remove_folder(order.out / FOLDER)
+    refuse_or_leave_out(faults, len(source.paths), left_out)
+    if left_out is not None:
+        write_left_out(project.folder, left_out)
     return written
 
 
 def _derived(
     project: ProjectFolder, fit: Fit, which: Derived
-) -> tuple[RoundContext, dict[str, BoundRelation]]:
-    """The context of a training, and the tasks whose predictions are derived.
+) -> tuple[RoundContext, dict[str, BoundRelation], dict[str, RelationChoice]]:
+    """The context of a training, the tasks whose predictions are derived, and by what.
 
     By relations of the project's recipe, and by those of the training that it does not declare.
     """
@@ -128,14 +172,7 @@ def _derived(
     context = training_context(current, fit)
     choices = {**context.recipe.relations, **current.recipe.relations}
     relations = bind_relations(choices, context.definitions)
-    return context, derived_tasks(relations, fit.trained, which)
-
-
-def _heads(context: RoundContext, fit: Fit, derived: Mapping[str, BoundRelation]) -> RoundContext:
-    """The context without the derived tasks that were added after the training: they lack heads."""
-    without = derived.keys() - fit.tasks.keys() if fit.tasks else set[str]()
-    definitions = {name: task for name, task in context.definitions.items() if name not in without}
-    return replace(context, definitions=definitions)
+    return context, derived_tasks(relations, fit.trained, which), choices
 
 
 def _say_unlearned(tasks: Iterable[str], progress: Progress) -> None:
@@ -143,10 +180,11 @@ def _say_unlearned(tasks: Iterable[str], progress: Progress) -> None:
         progress.say(f"No label of '{task}' was learned: its predictions mean nothing.")
 
 
-def _with_advice(outputs: Iterator[T], stops: bool) -> Iterator[T]:
-    """The outputs; if an image `stops` them, the error names the option that leaves it out."""
+@contextmanager
+def _with_advice(stops: bool) -> Iterator[None]:
+    """If an image `stops` the block, the error names the option that leaves it out."""
     try:
-        yield from outputs
+        yield
     except ImageError as error:
         if stops:
             error.next_step = f"{error.next_step} Or leave such images out with --leave-out."

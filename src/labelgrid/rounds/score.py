@@ -6,6 +6,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.outside_score import OutsideScorer
 from labelgrid.rounds.pool_scorer import PoolScorer, empty_table
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
+from labelgrid.rounds.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.score.table import Table
 
 
@@ -16,10 +17,21 @@ def scorer_of(scores: RoundScores, progress: Progress) -> PoolScorer:
     return OutsideScorer(scores, progress)
 
 
-def score(project: ProjectFolder, progress: Progress, strategy: str = "") -> Table:
+def score(
+    project: ProjectFolder,
+    progress: Progress,
+    strategy: str = "",
+    spreading: Spreading = IN_THIS_PROCESS,
+) -> Table:
     """Compute the statistics that the strategy needs for the pool, with the newest model.
 
     A killed run resumes where it stopped. The table is stamped with model, recipe and pool.
+
+    Args:
+        project: the project.
+        progress: receives the progress.
+        strategy: replaces the strategy of the settings.
+        spreading: where the pool is scored, and in which shards.
 
     Raises:
         ProjectError: there is no model yet, or it was trained without a term that is needed.
@@ -38,4 +50,4 @@ def score(project: ProjectFolder, progress: Progress, strategy: str = "") -> Tab
         progress.say(f"Strategy '{name}' needs no scores: nothing was done.")
         return empty_table(project)
     scorer = scorer_of(RoundScores(project, fit, chosen), progress)
-    return scorer.scored(project.round_number, project.store.grid())
+    return scorer.scored(project.round_number, project.store.grid(), spreading)

@@ -48,6 +48,11 @@ class FitImages:
     train_member: Callable[[str], TrainedModel]
     objective: ObjectiveOptions
 
+    @property
+    def example(self) -> Sequence[str]:
+        """The image whose features say how large the statistics' modules are."""
+        return (self.pool or self.labelled)[:1]
+
 
 def fit_statistics(
     job: ScoringJob, images: FitImages, folder: Path, progress: Progress
@@ -85,9 +90,7 @@ def _fit(
     path = weights_path(folder, name)
     identity = json.dumps(dict(job.stamp), sort_keys=True)
     with seed_torch(images.seed, "init", "score", name):
-        example = (images.pool or images.labelled)[:1]
-        statistic.setup(next(pool_batches(replace(job, batch=1), example)))
-        statistic.to(next(job.model.network.parameters()).device)
+        _set_up(statistic, job, images.example)
         saved: dict[str, Any] = {}
         if path.is_file():
             saved = read_weights(path)
@@ -99,6 +102,36 @@ def _fit(
             saved = {"identity": identity, "state": statistic.state_dict()}
             write_weights(path, saved)
             remove_folder(unfinished)
+    _use(statistic, saved)
+
+
+def load_statistics(job: ScoringJob, folder: Path, *, seed: int, example: Sequence[str]) -> None:
+    """Load the weights of the job's statistics that `fit_statistics` has trained elsewhere.
+
+    Args:
+        job: their model is the same.
+        folder: of the weights.
+        seed: the model's.
+        example: as `FitImages.example`.
+
+    Raises:
+        ModelError: saved weights are damaged.
+    """
+    for name, statistic in job.statistics.items():
+        if isinstance(statistic, TrainedStatistic):
+            with seed_torch(seed, "init", "score", name):
+                _set_up(statistic, job, example)
+            _use(statistic, read_weights(weights_path(folder, name)))
+
+
+def _set_up(statistic: TrainedStatistic, job: ScoringJob, example: Sequence[str]) -> None:
+    """Build a statistic's modules on the model's device."""
+    statistic.setup(next(pool_batches(replace(job, batch=1), example)))
+    statistic.to(next(job.model.network.parameters()).device)
+
+
+def _use(statistic: TrainedStatistic, saved: Mapping[str, Any]) -> None:
+    """Give a statistic its trained weights."""
     statistic.load_state_dict(saved["state"])
     statistic.eval().requires_grad_(False)
 

@@ -1,4 +1,4 @@
-"""Computes statistics of the pool batch by batch, in parts that a killed run does not repeat."""
+"""Computes statistics of images batch by batch, shard by shard of the pool."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,23 +11,17 @@ import torch
 from numpy.typing import NDArray
 
 from labelgrid.data.batch import stack_labels
-from labelgrid.data.dataset import Source, labels_of
+from labelgrid.data.dataset import ImageSource, Source, labels_of
 from labelgrid.data.frame import on_input
-from labelgrid.data.loader import eval_batches
+from labelgrid.data.loader import OnFault, UnreadableImage, eval_batches
 from labelgrid.data.options import DataOptions
 from labelgrid.data.supplied import MostTrusted
-from labelgrid.errors import PluginError
+from labelgrid.errors import ImageError, PluginError
+from labelgrid.files import disk_errors
 from labelgrid.progress import Progress
+from labelgrid.score.shards import PoolShard, PoolShards
 from labelgrid.score.statistic import PoolBatch, Statistic
-from labelgrid.score.table import (
-    EXPLAINING,
-    FILE,
-    Axis,
-    Table,
-    read_table,
-    write_table,
-    write_tables,
-)
+from labelgrid.score.table import Axis, Table, write_table
 from labelgrid.streams import image_keys
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.model import TrainedModel
@@ -44,7 +38,9 @@ class ScoringJob:
         statistics: by name; those with modules are already trained, see `score.fit`.
         stamp: identifies the model, the recipe and the pool.
         batch: the number of images in a batch.
-        part: the number of images in a partial file, the unit that a killed run does not repeat.
+        part: the number of images in a shard, whose scores a killed run does not repeat; a multiple
+            of `batch`, so that batches are the same whatever it is.
+        leaves_out: whether an image that cannot be read is left out; otherwise it is an error.
         supplier_labels: reads the labels of suppliers; None: no statistic reads any.
     """
 
@@ -58,11 +54,17 @@ class ScoringJob:
     batch: int = 8
     workers: int = 0
     part: int = 256
+    leaves_out: bool = False
     supplier_labels: MostTrusted | None = None
 
-    def batches(self, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
-        """The batches of images that statistics get, in the given order."""
-        return pool_batches(self, image_ids)
+    def batches(
+        self, image_ids: Sequence[str], on_fault: OnFault | None = None
+    ) -> Iterator[PoolBatch]:
+        """The batches of images that statistics get, in the given order.
+
+        `on_fault` is told of images that cannot be read; None: they are errors.
+        """
+        return pool_batches(self, image_ids, on_fault)
 
     def with_supplier_labels(self, batch: PoolBatch) -> PoolBatch:
         """The batch with the labels of suppliers, if a statistic reads them."""
@@ -107,69 +109,76 @@ def gather(
 ) -> Table:
     """Compute the statistics of images, in the order of their ids; write `folder/scores.parquet`.
 
-    Each part of the pool is a separate file until all parts are finished. A part with the same
-    stamp is not computed again. Memory does not grow with the pool while it is scored. What
-    explains the picks is written to a file of its own, `folder/explaining.parquet`; the batches of
-    the pool, and so the scores, are the same without it.
+    It is done shard by shard in this process, see `PoolShards`; what explains the picks is written
+    to a file of its own, `folder/explaining.parquet`. The batches of the pool, and so the scores,
+    are the same without it.
 
     Raises:
         PluginError: the shape of a statistic's values does not match its axis.
     """
     extra = explaining or Explaining()
-    both = replace(
-        job, statistics={**job.statistics, **extra.statistics}, stamp={**job.stamp, **extra.stamp}
+    shards = PoolShards(
+        folder=folder,
+        pool=sorted(image_ids),
+        further=sorted({*extra.images} - {*image_ids}),
+        size=job.part,
+        statistics=frozenset(job.statistics),
+        explaining=frozenset(extra.statistics),
+        stamp=job.stamp,
+        explaining_stamp=extra.stamp,
     )
-    pool = _parts(image_ids, job.part) or [[]]
-    further = _parts({*extra.images} - {*image_ids}, job.part)
-    # The labels of further images are not read.
-    unlabelled = replace(both, statistics=extra.statistics, definitions={})
-    folder.mkdir(parents=True, exist_ok=True)
-    progress.start("Scoring", sum(map(len, [*pool, *further])), "images")
-    paths = []
-    for index, image_ids_of_part in enumerate([*pool, *further]):
-        path = folder / f"scores-{index:05d}.part"
-        paths.append(path)
-        if _is_scored(path, both.stamp, image_ids_of_part):
-            progress.advance(len(image_ids_of_part), "done before")
-        elif index < len(pool):
-            write_table(_score_part(both, image_ids_of_part, progress), path)
+    score_shards(job, extra, shards, progress)
+    return shards.join().table
+
+
+def score_shards(
+    job: ScoringJob, explaining: Explaining, shards: PoolShards, progress: Progress
+) -> None:
+    """Compute the shards that are not done, one after the other in this process."""
+    progress.start("Scoring", shards.image_count, "images")
+    for shard in shards:
+        if shards.is_done(shard, partial(is_readable, job.source)):
+            progress.advance(len(shard.image_ids), "done before")
         else:
-            write_table(_score_part(unlabelled, image_ids_of_part, progress), path)
-    (folder / EXPLAINING).unlink(missing_ok=True)
-    if extra.statistics:
-        with_images = paths if pool[0] else paths[1:]
-        tables = _read_parts(with_images, extra.statistics, both.stamp)
-        write_tables(tables, folder / EXPLAINING)
-    tables = _read_parts(paths[: len(pool)], job.statistics, job.stamp)
-    write_tables(tables, folder / FILE)
-    for path in paths:
-        path.unlink(missing_ok=True)
-    return read_table(folder / FILE)
+            score_shard(job, explaining, shard, progress)
 
 
-def _parts(image_ids: Collection[str], size: int) -> list[list[str]]:
-    ordered = sorted(image_ids)
-    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
+def score_shard(
+    job: ScoringJob, explaining: Explaining, shard: PoolShard, progress: Progress
+) -> None:
+    """Compute the statistics of a shard's images, and write its file.
+
+    The labels of images that are not in the pool are not read.
+
+    Raises:
+        PluginError: the shape of a statistic's values does not match its axis.
+        ProjectError: the disk refuses the file.
+    """
+    statistics = {**job.statistics, **explaining.statistics}
+    own = replace(job, statistics=statistics, stamp=shard.stamp)
+    if not shard.in_pool:
+        own = replace(own, statistics=explaining.statistics, definitions={})
+    table = _score(own, shard.image_ids, progress)
+    with disk_errors(shard.path, "The scores of finished shards are kept."):
+        write_table(table, shard.path)
 
 
-def _is_scored(path: Path, stamp: Mapping[str, str], image_ids: Sequence[str]) -> bool:
-    """Whether a file holds the statistics of these images under this stamp."""
-    if not path.exists():
+def is_readable(source: ImageSource, image_id: str) -> bool:
+    """Whether an image can be read."""
+    try:
+        source.image(image_id)
+    except ImageError:
         return False
-    table = read_table(path)
-    return dict(table.stamp) == dict(stamp) and list(table.images) == list(image_ids)
+    return True
 
 
-def _read_parts(
-    paths: Sequence[Path], names: Collection[str], stamp: Mapping[str, str]
-) -> Iterator[Table]:
-    """Read some statistics of each part, one part at a time, under a stamp."""
-    for path in paths:
-        yield read_table(path).only(names, stamp)
+def pool_batches(
+    job: ScoringJob, image_ids: Sequence[str], on_fault: OnFault | None = None
+) -> Iterator[PoolBatch]:
+    """Yield the images in batches, encoded without gradients, in the given order.
 
-
-def pool_batches(job: ScoringJob, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
-    """Yield the images in batches, encoded without gradients, in the given order."""
+    `on_fault` is told of images that cannot be read; None: they are errors.
+    """
     network = job.model.network.eval()
     device = next(network.parameters()).device
     known = partial(labels_of, job.source, job.definitions)
@@ -181,6 +190,7 @@ def pool_batches(job: ScoringJob, image_ids: Sequence[str]) -> Iterator[PoolBatc
         batch=job.batch,
         workers=job.workers,
         known=known,
+        on_fault=on_fault,
     )
     for cpu_batch in loaded:
         batch = cpu_batch.to(device)
@@ -198,13 +208,21 @@ def pool_batches(job: ScoringJob, image_ids: Sequence[str]) -> Iterator[PoolBatc
         yield job.with_supplier_labels(pool)
 
 
-def _score_part(job: ScoringJob, image_ids: Sequence[str], progress: Progress) -> Table:
-    """Compute the statistics of some images."""
+def _score(job: ScoringJob, image_ids: Sequence[str], progress: Progress) -> Table:
+    """Compute the statistics of some images; with `leaves_out`, of those that can be read."""
     chunks: dict[str, list[NDArray[Any]]] = {name: [] for name in job.statistics}
-    for batch in job.batches(image_ids):
+    scored: list[str] = []
+    faults: dict[str, str] = {}
+
+    def note(fault: UnreadableImage) -> None:
+        faults[fault.image_id] = fault.reason
+        progress.advance()
+
+    for batch in job.batches(image_ids, note if job.leaves_out else None):
         for name, statistic in job.statistics.items():
             with torch.inference_mode():
                 chunks[name].append(_values(name, statistic, batch))
+        scored += batch.batch.ids
         progress.advance(len(batch.batch.ids))
     values: dict[str, NDArray[Any]] = {}
     axes: dict[str, Axis] = {}
@@ -212,9 +230,10 @@ def _score_part(job: ScoringJob, image_ids: Sequence[str], progress: Progress) -
         if arrays:
             values[name] = np.concatenate(arrays)
             axes[name] = job.statistics[name].axis
-    return Table(
-        images=image_ids, statistics=values, tasks=tuple(job.tasks), stamp=job.stamp, axes=axes
+    table = Table(
+        images=scored, statistics=values, tasks=tuple(job.tasks), stamp=job.stamp, axes=axes
     )
+    return table.with_faults(image_ids, faults)
 
 
 def _values(name: str, statistic: Statistic, batch: PoolBatch) -> NDArray[Any]:

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,6 +22,8 @@ from labelgrid.ledger.grid import Cell
 
 #: The file name of a pool's score table.
 FILE = "scores.parquet"
+#: The column with the reasons why images could not be read; no statistic has this name.
+FAULT = "image/fault"
 #: The file name of the statistics that only explain the picks.
 EXPLAINING = "explaining.parquet"
 #: What a statistic's values belong to: cells, float64 [n, t]; images, float64 [n]; or one feature
@@ -44,6 +46,7 @@ class Table:
         tasks: t names, the columns of statistics with axis "cell".
         stamp: identifies the model, the recipe and the pool.
         axes: the axis of each statistic.
+        faults: why images could not be read, by id; their values are NaN.
     """
 
     images: Sequence[str]
@@ -51,6 +54,21 @@ class Table:
     tasks: tuple[str, ...]
     stamp: Mapping[str, str]
     axes: Mapping[str, Axis]
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+    def with_faults(self, images: Sequence[str], faults: Mapping[str, str]) -> "Table":
+        """The table of these images, those of the table and those that could not be read."""
+        if not faults:
+            return self
+        return replace(self, images=images, statistics=self.aligned(images), faults=faults)
+
+    def without_faults(self) -> "Table":
+        """The table of the images that could be read."""
+        if not self.faults:
+            return self
+        readable = [image_id for image_id in self.images if image_id not in self.faults]
+        statistics = self.aligned(readable)
+        return replace(self, images=readable, statistics=statistics, faults={})
 
     def only(self, names: Collection[str], stamp: Mapping[str, str]) -> "Table":
         """The table of some statistics, under another stamp."""
@@ -61,6 +79,18 @@ class Table:
                 statistics[name] = values
                 axes[name] = self.axes[name]
         return replace(self, statistics=statistics, stamp=stamp, axes=axes)
+
+    def part(self, rows: slice) -> "Table":
+        """The table of some rows; none of them may have a fault."""
+        statistics = {name: values[rows] for name, values in self.statistics.items()}
+        return replace(self, images=list(self.images)[rows], statistics=statistics)
+
+    def followed_by(self, other: "Table") -> "Table":
+        """The rows of both tables, which have the same statistics and no faults."""
+        statistics = {}
+        for name, values in self.statistics.items():
+            statistics[name] = np.concatenate([values, other.statistics[name]])
+        return replace(self, images=[*self.images, *other.images], statistics=statistics)
 
     def aligned(self, images: Sequence[str]) -> dict[str, NDArray[Any]]:
         """The statistics of the given images, in their order.
@@ -102,8 +132,24 @@ def write_tables(tables: Iterable[Table], path: Path) -> None:
             writer.close()
 
 
+def regroup(tables: Iterable[Table], rows: int) -> Iterator[Table]:
+    """The rows of one or more tables with the same statistics, so many in each but the last."""
+    rest: Table | None = None
+    for table in tables:
+        rest = table if rest is None else rest.followed_by(table)
+        whole = len(rest.images) // rows * rows
+        for start in range(0, whole, rows):
+            yield rest.part(slice(start, start + rows))
+        if whole:
+            rest = rest.part(slice(whole, None)) if whole < len(rest.images) else None
+    if rest is not None:
+        yield rest
+
+
 def _arrow(table: Table) -> pa.Table:
     columns: dict[str, pa.Array] = {"image": pa.array(list(table.images), pa.string())}
+    if table.faults:
+        columns[FAULT] = pa.array(map(table.faults.get, table.images), pa.string())
     shapes = {}
     for name, values in table.statistics.items():
         axis = table.axes[name]
@@ -173,6 +219,7 @@ def _read(file: pq.ParquetFile) -> Table:
         raise ValueError("the widths of the statistics are not those of the columns")
     values = {name: _empty(axes[name], count, width) for name, width in widths.items()}
     images: list[str] = []
+    faults: dict[str, str] = {}
     for batch in file.iter_batches(max(1, VALUES_AT_ONCE // max(row_width, 1))):
         rows = slice(len(images), len(images) + len(batch))
         for name, columns in columns_of.items():
@@ -181,11 +228,28 @@ def _read(file: pq.ParquetFile) -> Table:
             else:
                 arrays = [batch[column].to_numpy() for column in columns]
                 values[name][rows] = arrays[0] if axes[name] == "image" else np.stack(arrays, 1)
-        images += batch["image"].to_pylist()
+        names = batch["image"].to_pylist()
+        images += names
+        faults |= _faults(names, batch)
     are_names = all(type(image_id) is str for image_id in images)
     if not are_names or len(images) != count or len(set(images)) != count:
         raise ValueError("the images are not distinct names")
-    return Table(images=images, statistics=values, tasks=tasks, stamp=metadata["stamp"], axes=axes)
+    return Table(
+        images=images,
+        statistics=values,
+        tasks=tasks,
+        stamp=metadata["stamp"],
+        axes=axes,
+        faults=faults,
+    )
+
+
+def _faults(images: Sequence[str], batch: pa.RecordBatch) -> dict[str, str]:
+    """Why some of these images could not be read, by id."""
+    if FAULT not in batch.schema.names:
+        return {}
+    reasons = zip(images, batch[FAULT].to_pylist(), strict=True)
+    return {image_id: reason for image_id, reason in reasons if reason is not None}
 
 
 def _columns_of(name: str, columns: Sequence[str]) -> list[str]:

@@ -26,6 +26,8 @@ TINY = {
     "epoch": ["--images", "8", "--size", "24", "32", "--repeats", "1", "--tiny"],
     "intervals": ["--draws", "5"],
     "rounds": ["--rounds", "2", "--repeats", "1"],
+    "two_rounds": ["--images", "400", "--width", "4", "--labelled", "5", "--picks", "20"],
+    "shards": ["--images", "12", "--size", "24", "32", "--shard", "8", "--repeats", "1"],
     "checking": [
         "--images",
         "2",

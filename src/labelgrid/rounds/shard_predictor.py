@@ -1,0 +1,211 @@
+"""Predicts shards of images anywhere: from files and settings, without the project's ledger."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from labelgrid import __version__
+from labelgrid.config import parse
+from labelgrid.data.loader import UnreadableImage
+from labelgrid.errors import LabelgridError
+from labelgrid.executors.spread import Piece
+from labelgrid.files import read_text, write_text
+from labelgrid.images.places import chosen_paths, file_version
+from labelgrid.ledger.grid import TaskRow
+from labelgrid.processes import set_threads
+from labelgrid.progress import Progress
+from labelgrid.project.records import Fit
+from labelgrid.project.sources import ImageFiles
+from labelgrid.recipes.resolve import hash_of
+from labelgrid.recipes.schema import Recipe
+from labelgrid.relations.bound import bind_relations
+from labelgrid.relations.choice import RelationChoice
+from labelgrid.rounds.context import ModelContext
+from labelgrid.rounds.derived_predictions import Derived, derived_tasks
+from labelgrid.rounds.models import restore_trained
+from labelgrid.rounds.prediction_writer import PredictionWriter
+from labelgrid.rounds.predictor import Predictor, tasks_with_heads
+from labelgrid.rounds.shard_scorer import THREADS
+from labelgrid.tasks.task import definitions
+
+#: The module that processes load before they predict shards.
+PRELOADED = __name__
+#: The folder beside the predictions with the records of shards, until all are done.
+FOLDER = ".shards"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictedShard:
+    """What a shard's record says.
+
+    Args:
+        stamp: what the predictions depend on: model, settings, images and version.
+        written: the number of label files.
+        faults: why images could not be read, by id.
+    """
+
+    stamp: str
+    written: int
+    faults: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionOrder:
+    """All that predictions depend on, beside the images.
+
+    Args:
+        folder: the project's, where the checkpoint is.
+        tasks: as the ledger has them.
+        recipe: of the training.
+        relations: those that may derive predictions.
+        which: of which tasks predictions are derived.
+        fit: the record of the training.
+        known: whether known labels are fed in.
+        out: the folder for the predictions.
+        soft: also write soft predictions.
+        overlay: also draw the photographs.
+    """
+
+    folder: Path
+    tasks: tuple[TaskRow, ...]
+    recipe: Recipe
+    relations: Mapping[str, RelationChoice]
+    which: Derived
+    fit: Fit
+    known: bool
+    out: Path
+    soft: bool
+    overlay: bool
+
+    @property
+    def identity(self) -> str:
+        """A hash of all that changes a prediction, or which files are written."""
+        relations = {name: asdict(choice) for name, choice in self.relations.items()}
+        switches = [self.which, self.known, self.soft, self.overlay, __version__]
+        tasks = [asdict(row) for row in self.tasks]
+        settings = {"relations": relations, "tasks": tasks, "switches": switches}
+        return hash_of(self.fit.model, json.loads(self.recipe.json()), settings)
+
+    def write(
+        self, source: ImageFiles, image_ids: Sequence[str], progress: Progress
+    ) -> tuple[int, dict[str, str]]:
+        """Write the predictions of images.
+
+        Returns:
+            The number of label files, and why other images could not be read, by id.
+        """
+        tasks = definitions(self.tasks)
+        context = ModelContext.of_training(self.recipe, tasks, self.fit.seed)
+        derived = derived_tasks(bind_relations(self.relations, tasks), self.fit.trained, self.which)
+        heads = tasks_with_heads(tasks, self.fit, derived)
+        with_heads = ModelContext.of_training(self.recipe, heads, self.fit.seed)
+        predictor = Predictor(
+            context=context,
+            fit=self.fit,
+            model=restore_trained(with_heads, self.folder, self.fit, {}),
+            heads=heads,
+            known=self.known,
+        )
+        writer = PredictionWriter(
+            out=self.out,
+            source=source,
+            derived=derived,
+            whole=source.whole,
+            soft=self.soft,
+            overlay=self.overlay,
+            progress=progress,
+        )
+        faults: dict[str, str] = {}
+
+        def note(fault: UnreadableImage) -> None:
+            faults[fault.image_id] = fault.reason
+            progress.advance()
+
+        written = predictor.write(source, image_ids, writer, progress, on_fault=note)
+        return written, faults
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardOfImages:
+    """Images whose predictions have one record.
+
+    Args:
+        place: among all shards, from 0.
+        image_ids: the images.
+        path: of the record.
+        stamp: as `PredictedShard.stamp`.
+    """
+
+    place: int
+    image_ids: Sequence[str]
+    path: Path
+    stamp: str
+
+    def read(self) -> PredictedShard | None:
+        """The record; None if it is missing, damaged or stale."""
+        with suppress(OSError, ValueError, LabelgridError):
+            record = parse(PredictedShard, json.loads(read_text(self.path)), self.path.name)
+            return record if record.stamp == self.stamp else None
+        return None
+
+
+def predict_ordered(
+    order: PredictionOrder, shard: ShardOfImages, source: ImageFiles, progress: Progress
+) -> None:
+    """Predict a shard: the function of its job."""
+    set_threads(THREADS)
+    progress.start("Predicting", len(shard.image_ids), "images")
+    written, faults = order.write(source, shard.image_ids, progress)
+    record = PredictedShard(stamp=shard.stamp, written=written, faults=faults)
+    write_text(shard.path, json.dumps(asdict(record)), "The other predictions are kept.")
+
+
+def shards_of(order: PredictionOrder, source: ImageFiles, size: int) -> list[ShardOfImages]:
+    """The shards of a folder of images, in their order."""
+    image_ids = list(source.images())
+    identity = order.identity
+    shards = []
+    for place, start in enumerate(range(0, len(image_ids), size)):
+        own = image_ids[start : start + size]
+        shard = ShardOfImages(
+            place=place,
+            image_ids=own,
+            path=order.out / FOLDER / f"{place:05d}.json",
+            stamp=hash_of(identity, [file_version(source.paths, image_id) for image_id in own]),
+        )
+        shards.append(shard)
+    return shards
+
+
+def pieces_of(
+    order: PredictionOrder, source: ImageFiles, shards: Sequence[ShardOfImages]
+) -> list[Piece]:
+    """The shards as pieces of work."""
+    pieces = []
+    for shard in shards:
+        piece = Piece(
+            name=f"Shard {shard.place + 1}",
+            amount=len(shard.image_ids),
+            function=predict_ordered,
+            arguments=partial(_arguments, order, shard, source),
+            is_done=partial(_is_done, shard),
+        )
+        pieces.append(piece)
+    return pieces
+
+
+def _is_done(shard: ShardOfImages) -> bool:
+    return shard.read() is not None
+
+
+def _arguments(
+    order: PredictionOrder, shard: ShardOfImages, source: ImageFiles
+) -> tuple[PredictionOrder, ShardOfImages, ImageFiles]:
+    """The arguments of `predict_ordered`, with the files of the shard alone."""
+    paths = chosen_paths(source.paths, shard.image_ids)
+    labels = source.labels.absolute() if source.labels else None
+    whole = source.whole.intersection(shard.image_ids)
+    return order, shard, replace(source, paths=paths, labels=labels, whole=whole)

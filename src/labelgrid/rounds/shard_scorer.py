@@ -1,0 +1,173 @@
+"""Scores shards of a pool anywhere: from files and settings, without the project's ledger."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from labelgrid.data.project_source import ProjectSource
+from labelgrid.data.supplied import MostTrusted, SuppliedLabels
+from labelgrid.ledger.grid import Cell, TaskRow
+from labelgrid.processes import set_threads
+from labelgrid.progress import Progress
+from labelgrid.project.records import Fit, MemberRecord
+from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.schema import PluginChoice, Recipe
+from labelgrid.rounds.context import ModelContext
+from labelgrid.rounds.models import initial_network, restore_trained
+from labelgrid.score.fit import load_statistics
+from labelgrid.score.pool import Explaining, ScoringJob, score_shard
+from labelgrid.score.shards import PoolShard
+from labelgrid.score.statistic import Statistic
+from labelgrid.tasks.task import definitions
+from labelgrid.train.model import TrainedModel
+from labelgrid.train.seeding import seed_torch
+
+#: The module that processes load before they score shards.
+PRELOADED = __name__
+#: The threads with which a shard is computed, everywhere: with others, sums differ in their last
+#: bits.
+THREADS = 1
+#: The options of statistics, by name.
+StatisticOptions = Mapping[str, Mapping[str, Any]]
+
+
+def build_statistics(options: StatisticOptions, seed: int) -> dict[str, Statistic]:
+    """Build statistics by name, each with random weights of its own stream, where it has some.
+
+    Args:
+        options: by name.
+        seed: the model's.
+    """
+    statistics = {}
+    for name, own in options.items():
+        stream = ("init", "score", name, "build")
+        with seed_torch(seed, *stream):
+            statistics[name] = build_plugin("statistics", PluginChoice(name, own), seed)
+    return statistics
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardImages:
+    """The files of a shard's images and of their labels.
+
+    Args:
+        source: of these images alone.
+        supplied: the labels of suppliers, by task; None: no statistic reads any.
+        labelled: the tasks of which each image has a true label.
+    """
+
+    source: ProjectSource
+    supplied: Mapping[str, Sequence[SuppliedLabels]] | None
+    labelled: Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringOrder:
+    """All that the scores of a shard depend on, beside its images.
+
+    Args:
+        folder: the project's, where the checkpoints are.
+        tasks: as the ledger has them.
+        recipe: of the training, with the current [score].
+        fit: the record of the training.
+        members: the records of its members, by name.
+        weights: the file of backbone weights for a network that was never trained; None: none.
+        statistics: the options of those that score.
+        explaining: the options of those that only explain.
+        trained: the folder of weights of statistics that have some.
+        example: the image that these are shaped by, in the source of each shard.
+    """
+
+    folder: Path
+    tasks: tuple[TaskRow, ...]
+    recipe: Recipe
+    fit: Fit
+    members: Mapping[str, MemberRecord]
+    weights: Path | None
+    statistics: StatisticOptions
+    explaining: StatisticOptions
+    trained: Path
+    example: Sequence[str]
+
+    def score(self, shard: PoolShard, images: ShardImages, progress: Progress) -> None:
+        """Score a shard into its file."""
+        progress.start("Scoring", len(shard.image_ids), "images")
+        explaining = Explaining(build_statistics(self.explaining, self.fit.seed))
+        score_shard(self._job(images), explaining, shard, progress)
+
+    def _job(self, images: ShardImages) -> ScoringJob:
+        """The pass over the images, with trained statistics."""
+        tasks = definitions(self.tasks)
+        context = ModelContext.of_training(self.recipe, tasks, self.fit.seed)
+        supplier_labels = None
+        if images.supplied is not None:
+            supplier_labels = MostTrusted(images.supplied, tasks, images.labelled)
+        job = ScoringJob(
+            model=self._model(context),
+            tasks=context.tasks,
+            definitions=tasks,
+            source=images.source,
+            data=self.recipe.data,
+            statistics=build_statistics(self.statistics, self.fit.seed),
+            stamp={},
+            leaves_out=True,
+            supplier_labels=supplier_labels,
+        )
+        load_statistics(job, self.trained, seed=self.fit.seed, example=self.example)
+        return job
+
+    def _model(self, context: ModelContext) -> TrainedModel:
+        if not self.fit.checkpoint:
+            network = initial_network(context, self.weights).eval()
+            return TrainedModel(network=network, trained=frozenset())
+        return restore_trained(context, self.folder, self.fit, self.members)
+
+
+def score_ordered(
+    order: ScoringOrder, shard: PoolShard, images: ShardImages, progress: Progress
+) -> None:
+    """Score a shard: the function of its job."""
+    set_threads(THREADS)
+    order.score(shard, images, progress)
+
+
+@dataclass(frozen=True)
+class PoolFiles:
+    """The files of a pool, of which each shard gets its own.
+
+    Args:
+        source: of all images.
+        supplier_labels: of all images; None: no statistic reads any.
+        tasks: the names of all tasks.
+        always: images that every shard gets.
+    """
+
+    source: ProjectSource
+    supplier_labels: MostTrusted | None
+    tasks: Sequence[str]
+    always: Sequence[str]
+
+    def of(self, image_ids: Sequence[str]) -> ShardImages:
+        """Those of some images."""
+        wanted = dict.fromkeys([*image_ids, *self.always])
+        files = {image_id: self.source.files[image_id] for image_id in wanted}
+        cells = [Cell(*pair) for pair in product(wanted, self.tasks)]
+        labels = {cell: self.source.labels[cell] for cell in cells if cell in self.source.labels}
+        source = replace(self.source, files=files, labels=labels)
+        if self.supplier_labels is None:
+            return ShardImages(source=source, supplied=None, labelled={})
+        supplied = {}
+        for task, several in self.supplier_labels.by_task.items():
+            supplied[task] = [_only(labels, wanted) for labels in several]
+        labelled = {}
+        for image_id in wanted:
+            labelled[image_id] = frozenset(self.supplier_labels.labelled.get(image_id, ()))
+        return ShardImages(source=source, supplied=supplied, labelled=labelled)
+
+
+def _only(labels: SuppliedLabels, image_ids: Mapping[str, None]) -> SuppliedLabels:
+    """The supplied labels of some images."""
+    files = {name: labels.files[name] for name in image_ids if name in labels.files}
+    return replace(labels, files=files)

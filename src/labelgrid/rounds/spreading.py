@@ -1,0 +1,101 @@
+"""Says where a pass over images is carried out, and in how large shards. Loads no torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labelgrid.errors import UsageError
+from labelgrid.executors.executor import Executor
+from labelgrid.executors.placement import HERE, executor_at
+from labelgrid.executors.share import EVERYTHING, Share
+from labelgrid.executors.spread import Piece, PieceList
+from labelgrid.progress import Progress
+from labelgrid.score.shards import shard_size
+
+#: The folder of the jobs of shards, beside their files.
+JOBS = "jobs"
+
+
+@dataclass(frozen=True)
+class Spreading:
+    """Where shards are computed.
+
+    Args:
+        executor: the place; None: one after the other in this process.
+        shard: the number of images in a shard; 0: `shard_size` chooses.
+    """
+
+    executor: Executor | None = None
+    shard: int = 0
+
+    @property
+    def share(self) -> Share:
+        """The shards that are computed from here."""
+        return self.executor.share if self.executor else EVERYTHING
+
+    def refuse(self, option: str) -> None:
+        """Refuse a place beside an option that works in this process only.
+
+        Raises:
+            UsageError: there is a place.
+        """
+        if self.executor is not None:
+            raise UsageError(
+                f"With {option}, all is done in this process.",
+                next_step="Leave out --on and --workers.",
+                unchanged="Nothing was changed.",
+            )
+
+    def size(self, images: int) -> int:
+        """The number of images in a shard, of so many."""
+        workers = self.executor.workers * self.share.count if self.executor else 0
+        return shard_size(images, workers, self.shard)
+
+    def run(self, what: str, pieces: Sequence[Piece], folder: Path, progress: Progress) -> bool:
+        """Carry out pieces of work; returns whether they were all, not only a share.
+
+        A share never joins results: another that ends at the same time would, too.
+
+        Args:
+            what: is done with images.
+            pieces: all of them.
+            folder: of their jobs.
+            progress: receives the progress.
+
+        Raises:
+            ProjectError: as by `PieceList.run`.
+        """
+        if self.executor is None:
+            return False
+        share = self.executor.share
+        own = [piece for place, piece in enumerate(pieces) if share.takes(place)]
+        progress.start(what, sum(piece.amount for piece in own), "images")
+        PieceList(pieces=pieces, executor=self.executor, folder=folder, progress=progress).run()
+        if not share.is_all:
+            progress.say(
+                f"{str(share).capitalize()} is done. When all are, the same command joins them, "
+                "with --workers instead of --on."
+            )
+        return share.is_all
+
+
+def spreading_of(on: str, workers: int, shard: int, preload: str) -> Spreading:
+    """The spreading that a user asked for; in this process without a place and workers.
+
+    Args:
+        on: the place, see `executor_at`; "": processes of this machine, if there are workers.
+        workers: the number of shards that are computed at a time; 0: one per processor core.
+        shard: see `Spreading`.
+        preload: the module that processes load before they are asked for anything.
+
+    Raises:
+        PluginError: there is no such place.
+        UsageError: it cannot be used.
+    """
+    if not (on or workers):
+        return Spreading(shard=shard)
+    return Spreading(executor_at(on or HERE, workers, preload), shard)
+
+
+#: One shard after the other, where nobody says otherwise.
+IN_THIS_PROCESS = Spreading()

@@ -1,0 +1,234 @@
+"""Cuts a pool into shards, each scored into a file of its own, and joins these into one table.
+
+Which shards there are changes no score: a shard is a run of the sorted ids, whose length is a
+multiple of a batch's. Loads no torch.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import NamedTuple
+
+from labelgrid import __version__
+from labelgrid.errors import ProjectError
+from labelgrid.score.table import EXPLAINING, FILE, Table, read_table, regroup, write_tables
+
+#: The end of the names of shards' files.
+ENDING = ".part"
+#: The number of images in a shard: where one process computes all, and the least and the most where
+#: several do. It is a multiple of that in a batch.
+ALONE = 256
+LEAST = 256
+MOST = 10_240
+MULTIPLE = 8
+#: The number of rows that are together in the joined files, whatever the shards.
+GROUP = 256
+#: So many shards each of several processes gets, so that all end at about the same time.
+EACH = 8
+
+
+def shard_size(images: int, workers: int, asked: int = 0) -> int:
+    """The number of images in a shard.
+
+    Args:
+        images: of the pool.
+        workers: processes that compute shards; 0: this one alone.
+        asked: what somebody asked for, which is rounded up to a multiple of `MULTIPLE`; 0: nobody.
+
+    Example:
+        >>> shard_size(1_000_000, 0), shard_size(1_000_000, 8), shard_size(20_000, 2)
+        (256, 10240, 1280)
+        >>> shard_size(1_000_000, 8, asked=1001)
+        1008
+    """
+    if asked:
+        return ceil(asked / MULTIPLE) * MULTIPLE
+    if not workers:
+        return ALONE
+    wanted = ceil(images / (workers * EACH) / LEAST) * LEAST
+    return min(max(wanted, LEAST), MOST)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolShard:
+    """Images whose scores are one file.
+
+    Args:
+        place: among all shards, from 0.
+        image_ids: the images, sorted.
+        path: of the file.
+        stamp: what the file depends on beside its images.
+        in_pool: whether the images are of the pool; of others, only what explains is computed.
+    """
+
+    place: int
+    image_ids: Sequence[str]
+    path: Path
+    stamp: Mapping[str, str]
+    in_pool: bool
+
+    def read(self) -> Table | None:
+        """What the file holds; None if it is missing, damaged, stale or of other images."""
+        if not self.path.exists():
+            return None
+        try:
+            table = read_table(self.path)
+        except ProjectError:
+            return None
+        is_own = dict(table.stamp) == dict(self.stamp)
+        return table if is_own and list(table.images) == list(self.image_ids) else None
+
+
+class JoinedScores(NamedTuple):
+    """The scores of a pool's images, and why the other images could not be read, by id."""
+
+    table: Table
+    faults: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolShards:
+    """The shards of a pool, and of further images that only explain picks.
+
+    A shard is done if its file has its stamp, the version of labelgrid, and a row for each of its
+    images. Memory does not grow with the pool before the shards are joined.
+
+    Args:
+        folder: of the files.
+        pool: the sorted ids of the images that are scored.
+        further: the sorted ids of other images.
+        size: the number of images in a shard, at most.
+        statistics: the names of those that score.
+        explaining: the names of those that only explain.
+        stamp: of the scores.
+        explaining_stamp: what is stamped beside it, if any explain.
+    """
+
+    folder: Path
+    pool: Sequence[str]
+    further: Sequence[str]
+    size: int
+    statistics: Collection[str]
+    explaining: Collection[str]
+    stamp: Mapping[str, str]
+    explaining_stamp: Mapping[str, str]
+
+    @property
+    def image_count(self) -> int:
+        """The number of images of all shards."""
+        return len(self.pool) + len(self.further)
+
+    @property
+    def file_stamp(self) -> dict[str, str]:
+        """The stamp of the shards' files."""
+        return {**self.stamp, **self.explaining_stamp, "version": __version__}
+
+    def __iter__(self) -> Iterator[PoolShard]:
+        """The shards: those of the pool, of which there is one at least, then the others."""
+        for place, (image_ids, in_pool) in enumerate(self._runs()):
+            yield PoolShard(
+                place=place,
+                image_ids=image_ids,
+                path=self.folder / f"scores-{place:05d}{ENDING}",
+                stamp=self.file_stamp,
+                in_pool=in_pool,
+            )
+
+    def _runs(self) -> Iterator[tuple[Sequence[str], bool]]:
+        for start in range(0, max(len(self.pool), 1), self.size):
+            yield self.pool[start : start + self.size], True
+        for start in range(0, len(self.further), self.size):
+            yield self.further[start : start + self.size], False
+
+    def kept_size(self) -> int:
+        """The size of the shards that an earlier run left here; 0 if there are none to keep."""
+        for path in sorted(self.folder.glob(f"scores-*{ENDING}")):
+            size = self._size_of(path)
+            if size:
+                return size
+        return 0
+
+    def _size_of(self, path: Path) -> int:
+        """The size of a shard of the pool, by its file; 0 if it is of another stamp or the last."""
+        try:
+            table = read_table(path)
+        except ProjectError:
+            return 0
+        size = len(table.images)
+        if not size or dict(table.stamp) != self.file_stamp:
+            return 0
+        start = bisect_left(self.pool, table.images[0])
+        is_run = list(table.images) == list(self.pool[start : start + size])
+        is_first_or_whole = start + size < len(self.pool) or start == 0
+        return size if is_run and is_first_or_whole else 0
+
+    def is_done(self, shard: PoolShard, is_readable: Callable[[str], bool]) -> bool:
+        """Whether a shard's file holds its scores.
+
+        It does not if an image that could not be read can be now, which `is_readable` tells.
+        """
+        table = shard.read()
+        return table is not None and not any(map(is_readable, table.faults))
+
+    def join(self) -> JoinedScores:
+        """Write the tables `scores.parquet` and `explaining.parquet`, and remove the shards' files.
+
+        Raises:
+            ProjectError: a shard is not done.
+        """
+        (self.folder / EXPLAINING).unlink(missing_ok=True)
+        faults: dict[str, str] = {}
+        if self.explaining:
+            stamp = {**self.stamp, **self.explaining_stamp}
+            with_images = (shard for shard in self if shard.image_ids)
+            tables = self._tables(with_images, self.explaining, stamp, faults)
+            write_tables(regroup(tables, GROUP), self.folder / EXPLAINING)
+        in_pool = (shard for shard in self if shard.in_pool)
+        tables = self._tables(in_pool, self.statistics, self.stamp, faults)
+        write_tables(regroup(tables, GROUP), self.folder / FILE)
+        for path in self.folder.glob(f"scores-*{ENDING}"):
+            path.unlink()
+        return JoinedScores(read_table(self.folder / FILE), faults)
+
+    def _tables(
+        self,
+        shards: Iterator[PoolShard],
+        names: Collection[str],
+        stamp: Mapping[str, str],
+        faults: dict[str, str],
+    ) -> Iterator[Table]:
+        """Some statistics of each shard's readable images, and at least one table.
+
+        Args:
+            shards: which.
+            names: of the statistics.
+            stamp: of the tables.
+            faults: gets the images that could not be read.
+        """
+        empty: Table | None = None
+        written = False
+        for shard in shards:
+            found = shard.read()
+            if found is None:
+                raise _not_done(shard)
+            faults |= found.faults
+            table = found.without_faults().only(names, stamp)
+            if table.images:
+                written = True
+                yield table
+            else:
+                empty = empty or table
+        if not written and empty is not None:
+            yield empty
+
+
+def _not_done(shard: PoolShard) -> ProjectError:
+    return ProjectError(
+        f"The scores of {len(shard.image_ids)} images are not there, or are others than were asked "
+        "for.",
+        where=str(shard.path),
+        next_step="Run the same command again: it computes what is missing.",
+        unchanged="Finished shards are kept.",
+    )
