@@ -295,7 +295,7 @@ def _lost_if_it_fails() -> Iterator[None]:
 
 
 def _buckets(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
-    """TrainingGroup parameters, in their order, into parts of one type and limited size."""
+    """Divide parameters, in their order, into parts of one type and limited size."""
     bucket: list[nn.Parameter] = []
     size = 0
     for parameter in parameters:
