@@ -13,7 +13,6 @@ from labelgrid.api.contents import ChangedCells, ProjectContents
 from labelgrid.api.places import Place, optional_path, path_or_address
 from labelgrid.errors import RecipeError, UsageError
 from labelgrid.executors.job import JobFolder, record_job
-from labelgrid.executors.share import EVERYTHING, Share
 from labelgrid.ledger.grid import Cell, Split, State, TaskRow, Unit
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import SETTINGS, ProjectFolder
@@ -29,6 +28,7 @@ from labelgrid.project.settings import (
 if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.annotate.answers import Fault
     from labelgrid.annotate.import_options import Keep
+    from labelgrid.executors.share import Share
     from labelgrid.formats.codec import LabelArray
     from labelgrid.project.export import Exported
     from labelgrid.project.extend import Added
@@ -535,7 +535,7 @@ class Project(ProjectContents):
         folder = optional_path(predictions)
         if folder is not None:
             spreading.refuse("--predictions")
-        with self._job(spreading.share) as progress:
+        with self._share_job(spreading.share) as progress:
             if folder is None:
                 return score(self._project, progress, strategy, spreading)
             from labelgrid.rounds.outside_score import score_predictions
@@ -548,15 +548,19 @@ class Project(ProjectContents):
         return JobFolder(self._project.round_folder(self._project.round_number) / "job")
 
     @contextmanager
-    def _job(self, share: Share = EVERYTHING) -> Iterator[Progress]:
+    def _job(self) -> Iterator[Progress]:
         """Hold the project's lock, and show in the round's folder what is done meanwhile.
-
-        A share of the work holds no lock, and has a folder of its own.
 
         Yields the progress to report to, which ends the work as Ctrl-C does if it is asked to.
         """
+        with self._project.lock(), record_job(self.job.path, self._progress) as progress:
+            yield progress
+
+    @contextmanager
+    def _share_job(self, share: "Share") -> Iterator[Progress]:
+        """As `_job`; a part of the work holds no lock, and has a folder of its own."""
         if share.is_all:
-            with self._project.lock(), record_job(self.job.path, self._progress) as progress:
+            with self._job() as progress:
                 yield progress
             return
         path = self.job.path.with_name(f"job-{share.index + 1}")

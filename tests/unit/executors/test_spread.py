@@ -15,7 +15,7 @@ from labelgrid.progress import Progress
 from tests.projects import Said
 
 #: As other tests that may start the server of this process first.
-PRELOADED = "torch"
+PRELOADED = "labelgrid.rounds.shard_scorer"
 
 
 class Counted(Said):

@@ -120,16 +120,21 @@ def test_a_worker_that_is_killed_three_times_changes_no_byte(
         expected = files(project)
     with copied(trained, tmp_path / "killed") as project:
         said = Killing(scores_folder(project) / JOBS)
-        score.score(project, said, spreading=of_processes(8))
+        score.score(project, said, spreading=of_processes(16))
         assert files(project) == expected
         assert any("It is tried again." in line for line in said.lines)
 
 
 class Stopping(Silent):
-    """Stops as soon as something is scored."""
+    """Stops in the second shard of 16 images."""
+
+    def __init__(self) -> None:
+        self.left = 17
 
     def advance(self, amount: int = 1, note: str = "") -> None:
-        raise KeyboardInterrupt
+        self.left -= amount
+        if self.left <= 0:
+            raise KeyboardInterrupt
 
 
 class Notes(Said):
@@ -144,11 +149,11 @@ def test_a_stopped_driver_leaves_shards_that_another_place_and_size_does_not_rep
 ) -> None:
     with copied(trained, tmp_path / "stopped") as project:
         with pytest.raises(KeyboardInterrupt):
-            score.score(project, Stopping(), spreading=of_processes(8, workers=1))
+            score.score(project, Stopping(), spreading=of_processes(16, workers=1))
         kept = sorted(scores_folder(project).glob("*.part"))
         notes = Notes()
         score.score(project, notes, spreading=of_processes(0))
-        assert notes.lines.count("8 done before") == len(kept)
+        assert notes.lines.count("16 done before") == len(kept) > 0
         done = files(project)
     with copied(trained, tmp_path / "alone") as project:
         score.score(project, Silent())
@@ -162,7 +167,7 @@ def test_shares_score_their_shards_and_this_process_joins_them(
         for index in (0, 1):
             said = Said()
             share = Share(index, 2)
-            table = score.score(project, said, spreading=of_processes(8, share=share))
+            table = score.score(project, said, spreading=of_processes(16, share=share))
             assert not table.images and said.lines[-1].startswith(f"Share {index + 1} of 2 is done")
         notes = Notes()
         assert len(score.score(project, notes).images) > 48
@@ -182,7 +187,7 @@ def test_a_damaged_image_is_set_aside_with_its_reason_wherever_it_is_scored(
     path.write_bytes(content[: len(content) // 2])
     found = []
     try:
-        for name, spreading in (("here", Spreading()), ("there", of_processes(8))):
+        for name, spreading in (("here", Spreading()), ("there", of_processes(32))):
             with copied(trained, tmp_path / name) as project:
                 said = Said()
                 table = score.score(project, said, spreading=spreading)
@@ -200,10 +205,11 @@ def test_a_model_that_changed_meanwhile_is_scored_anew(
 ) -> None:
     with copied(trained, tmp_path / "changed") as project:
         with pytest.raises(KeyboardInterrupt):
-            score.score(project, Stopping(), spreading=of_processes(8, workers=1))
+            score.score(project, Stopping(), spreading=of_processes(16, workers=1))
+        assert list(scores_folder(project).glob("*.part"))
         fit.fit(project, Silent(), changes=QUICK | {"train": {"epochs": 2}})
         notes = Notes()
-        score.score(project, notes, spreading=of_processes(8))
+        score.score(project, notes, spreading=of_processes(32))
         assert not any("done before" in line for line in notes.lines)
 
 
