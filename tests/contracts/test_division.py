@@ -16,7 +16,7 @@ EQUAL = 1e-6
 
 def cases():
     """One of each network, term and balancer; benchmarks/several_processes.py has all combinations."""
-    few = [case for case in needed() if "fixed" in case.label or "no term" in case.label]
+    few = [case for case in needed() if not case.term]
     return {case.label: case for case in (*discovered(), *few)}
 
 
