@@ -174,7 +174,7 @@ def test_the_trainer_is_a_plain_loop_of_torch(data):
     other = toy_plan(data, options, terms={"scaled": Scaled()}, **make)
     trainer, progress = Trainer(plan), Noting()
     batches = trainer._batches
-    trainer._batches = lambda epoch: precise(batches(epoch))
+    trainer._batches = lambda *of: precise(batches(*of))
     for module in (plan.network, other.network):
         module.double()
     log = [trainer.run_epoch(progress) for _ in range(2)]
