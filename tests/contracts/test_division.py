@@ -10,6 +10,9 @@ from tests.divided import Trained, difference, discovered, needed, run
 
 COVERS = ["labelgrid.train.batch_losses"]
 
+#: All of it is done before the first test; a busy machine takes its time.
+pytestmark = pytest.mark.timeout(900)
+
 #: Of the largest gradient of the parameter.
 EQUAL = 1e-6
 

@@ -18,6 +18,9 @@ from tests.e2e.commands import done, typed
 
 COVERS = ["labelgrid.train.group"]
 
+#: A busy machine takes its time.
+pytestmark = pytest.mark.timeout(900)
+
 #: Long enough to be ended in the middle.
 LONG = ["--epochs", 6]
 FIT = ["--devices", 2, *LONG]
