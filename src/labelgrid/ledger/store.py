@@ -73,6 +73,7 @@ class Store:
     Iterators read while they are consumed: make a list before writing what depends on it.
 
     Example:
+        >>> from pathlib import Path
         >>> from tempfile import TemporaryDirectory
         >>> label = Move(cell=Cell("a.png", "depth"), to=State.LABELLED, path="a.tiff", cost=2.0)
         >>> with TemporaryDirectory() as folder, Store.create(Path(folder, "ledger.db")) as store:
@@ -149,6 +150,7 @@ class Store:
         transaction they belong to that one's operation.
 
         Example:
+            >>> from pathlib import Path
             >>> from tempfile import TemporaryDirectory
             >>> folder = TemporaryDirectory()
             >>> with folder, Store.create(Path(folder.name, "ledger.db")) as store:
