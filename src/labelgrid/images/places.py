@@ -4,7 +4,7 @@ All that opens a project's images asks here for a path.
 """
 
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,18 +104,26 @@ def held_image_file(root: str, image_id: str, digest: str = "") -> Iterator[Path
         yield held
 
 
-def has_image_file(root: str, image_id: str) -> bool:
-    """Whether an image's file or object exists.
+def existing_images(places: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of many places whose file or object exists; each is a root and an image id.
 
     Raises:
-        StorageError: the store refuses or does not answer.
+        StorageError: a store refuses or does not answer.
     """
-    if not is_remote(root):
-        return Path(root, image_id).exists()
-    from labelgrid.storage.addresses import check_address
-    from labelgrid.storage.stamps import stamp_of
+    found = set()
+    remote = {}
+    for root, image_id in places:
+        if is_remote(root):
+            remote[f"{root}/{image_id}"] = (root, image_id)
+        elif Path(root, image_id).exists():
+            found.add((root, image_id))
+    if remote:
+        from labelgrid.storage.addresses import check_address
+        from labelgrid.storage.stamps import stamps_of
 
-    return stamp_of(check_address(root).below(image_id)) is not None
+        stamps = stamps_of([check_address(address) for address in remote])
+        found |= {remote[address] for address in stamps}
+    return found
 
 
 def missing_object_error(address: str) -> ImageError:

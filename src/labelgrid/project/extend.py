@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from labelgrid.annotate.answers import Fault
 from labelgrid.errors import ImageError, command, note_unchanged
-from labelgrid.images.places import has_image_file, is_remote
+from labelgrid.images.places import existing_images, is_remote
 from labelgrid.images.thumbnails import Thumbnail
 from labelgrid.ledger.grid import ImageRow, Split, State, TaskRow
 from labelgrid.ledger.store import Store
@@ -178,11 +178,10 @@ def _moved_and_changed(
     """The new rows of known images that moved, and of those whose content changed."""
     moved = []
     changed = []
-    for row in rows:
-        old = old_rows.get(row.image_id)
-        if old is None:
-            continue
-        if _has_moved(old, row):
+    known = [(old_rows[row.image_id], row) for row in rows if row.image_id in old_rows]
+    there = existing_images((old.root, old.image_id) for old, row in known if old.root != row.root)
+    for old, row in known:
+        if (old.root, old.image_id) not in there and _has_moved(old, row):
             moved.append(_update_row(old, row))
         if _has_changed(old, row):
             changed.append(_update_row(old, row))
@@ -206,7 +205,7 @@ def _update_row(old: ImageRow, row: ImageRow) -> ImageRow:
 
 
 def _has_moved(old: ImageRow, row: ImageRow) -> bool:
-    if old.root == row.root or has_image_file(old.root, old.image_id):
+    if old.root == row.root:
         return False
     return not old.digest or old.digest == row.digest
 

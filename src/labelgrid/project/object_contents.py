@@ -4,7 +4,6 @@ What was read is remembered: reading them again after an interruption goes on fr
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -16,11 +15,9 @@ from labelgrid.images.places import missing_object_error, object_errors
 from labelgrid.storage.addresses import Address, check_address
 from labelgrid.storage.contents import Content, known_contents, remember
 from labelgrid.storage.objects import fetch_version
-from labelgrid.storage.stamps import Stamp, stamps_of
-from labelgrid.storage.systems import THREADS, system_of
+from labelgrid.storage.stamps import Stamp, listed_stamps, stamp_of
+from labelgrid.storage.threads import each_in_threads
 
-#: Of so many images the versions are asked for at once.
-ASKED = 5000
 #: So many contents are remembered at once.
 REMEMBERED = 250
 
@@ -34,6 +31,14 @@ class ObjectContent(NamedTuple):
 
     image_id: str
     content: Content
+
+
+class _Read(NamedTuple):
+    """A result, and the version of the object if what it contains is new."""
+
+    address: Address
+    stamp: Stamp | None
+    result: ObjectContent | Fault
 
 
 def read_objects(
@@ -57,29 +62,19 @@ def read_objects(
         StorageError: the store refuses or does not answer, or the cache cannot be written.
     """
     above = check_address(root)
-    system_of(above)
-    with ThreadPoolExecutor(THREADS) as threads:
-        for start in range(0, len(image_ids), ASKED):
-            names = image_ids[start : start + ASKED]
-            addresses = {image_id: above.below(image_id) for image_id in names}
-            found = stamps or stamps_of(addresses.values())
-            here = {item: found[item] for item in addresses.values() if item in found}
-            known = known_contents(here)
-            read = partial(_read, here, known, check, again)
-            yield from _remembered(threads.map(read, addresses.items()), here, known)
+    addresses = {image_id: above.below(image_id) for image_id in image_ids}
+    found = stamps or listed_stamps(addresses.values())[0]
+    read = partial(_read, found, known_contents(found), check, again)
+    yield from _remembered(each_in_threads(read, addresses.items()))
 
 
-def _remembered(
-    results: Iterator[tuple[Address, ObjectContent | Fault]],
-    stamps: Mapping[Address, Stamp],
-    known: Mapping[Address, Content],
-) -> Iterator[ObjectContent | Fault]:
+def _remembered(results: Iterator[_Read]) -> Iterator[ObjectContent | Fault]:
     """The results, of which new ones are remembered, also if the reading ends early."""
     new: list[tuple[Address, Stamp, Content]] = []
     try:
-        for address, result in results:
-            if isinstance(result, ObjectContent) and result.content != known.get(address):
-                new.append((address, stamps[address], result.content))
+        for address, stamp, result in results:
+            if stamp and isinstance(result, ObjectContent):
+                new.append((address, stamp, result.content))
             if len(new) >= REMEMBERED:
                 remember(new)
                 new = []
@@ -94,20 +89,22 @@ def _read(
     check: Check,
     again: bool,
     item: tuple[str, Address],
-) -> tuple[Address, ObjectContent | Fault]:
+) -> _Read:
     """Read an object, unless its version is known."""
     image_id, address = item
-    content = known.get(address)
-    if content and content.height and not again:
-        return address, ObjectContent(image_id, content)
     try:
-        if address not in stamps:
-            raise missing_object_error(address)
         with object_errors(address):
-            path, digest = fetch_version(address, stamps[address], content, max_bytes())
+            stamp = stamps.get(address) or stamp_of(address)
+            if stamp is None:
+                raise missing_object_error(address)
+            content = known.get(address) or known_contents({address: stamp}).get(address)
+            if content and content.height and not again:
+                return _Read(address, None, ObjectContent(image_id, content))
+            path, digest = fetch_version(address, stamp, content, max_bytes())
     except ImageError as error:
-        return address, Fault(image_id, error.what, error.next_step)
+        return _Read(address, None, Fault(image_id, error.what, error.next_step))
     found = check(image_id, path)
     if isinstance(found, Fault):
-        return address, found
-    return address, ObjectContent(image_id, Content(digest, found[0], found[1]))
+        return _Read(address, None, found)
+    new = Content(digest, found[0], found[1])
+    return _Read(address, None if new == content else stamp, ObjectContent(image_id, new))

@@ -4,7 +4,6 @@ An object is read only if the store has another version of it than the one that 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from labelgrid.errors import ImageError
@@ -17,7 +16,7 @@ from labelgrid.storage.addresses import Address, check_address
 from labelgrid.storage.contents import Content, known_contents, remember
 from labelgrid.storage.objects import fetch_all, fetch_version
 from labelgrid.storage.stamps import Stamp, stamps_of
-from labelgrid.storage.systems import THREADS
+from labelgrid.storage.threads import each_in_threads
 
 
 def object_faults(
@@ -62,11 +61,10 @@ def _faults_in(
 ) -> dict[str, ImageError]:
     """What is wrong with the contents of objects, which are fetched."""
     faults = {}
-    with ThreadPoolExecutor(THREADS) as threads:
-        results = threads.map(partial(_read, addresses, stamps), rows)
-        for row, fault in zip(rows, results, strict=True):
-            if fault:
-                faults[row.image_id] = fault
+    results = each_in_threads(partial(_read, addresses, stamps), rows)
+    for row, fault in zip(rows, results, strict=True):
+        if fault:
+            faults[row.image_id] = fault
     return faults
 
 

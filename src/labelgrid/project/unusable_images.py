@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from labelgrid.errors import ImageError, command
 from labelgrid.files import digest
-from labelgrid.images.places import has_image_file, image_file, is_remote
+from labelgrid.images.places import existing_images, image_file, is_remote
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
@@ -87,12 +87,9 @@ def usable_images(
 
 def images_without_files(project: ProjectFolder, image_ids: Sequence[str]) -> frozenset[str]:
     """The images whose files are missing; no file is opened, and no store of objects is asked."""
-    rows = project.store.images(names=image_ids)
-    return frozenset(
-        row.image_id
-        for row in rows
-        if not is_remote(row.root) and not has_image_file(row.root, row.image_id)
-    )
+    rows = [row for row in project.store.images(names=image_ids) if not is_remote(row.root)]
+    there = existing_images((row.root, row.image_id) for row in rows)
+    return frozenset(row.image_id for row in rows if (row.root, row.image_id) not in there)
 
 
 def noted_unusable_images(project: ProjectFolder) -> dict[str, str]:

@@ -6,7 +6,7 @@ The memory is a file beside the cache. It may be lost at any time: objects are t
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,8 +38,8 @@ def known_contents(stamps: Mapping[Address, Stamp]) -> dict[Address, Content]:
     versions = {_version(item): item[0] for item in stamps.items() if item[1].tag}
     keys = list(versions)
     known: dict[Address, Content] = {}
-    with _database() as database:
-        for start in range(0, len(keys) if database else 0, _BATCH):
+    with _database() as database, suppress(sqlite3.Error):
+        for start in range(0, len(keys), _BATCH):
             batch = keys[start : start + _BATCH]
             marks = ",".join("?" * len(batch))
             rows = database.execute(  # the marks are question marks
@@ -55,10 +55,11 @@ def remember(contents: Iterable[tuple[Address, Stamp, Content]]) -> None:
     rows = [
         (_version((address, stamp)), *content) for address, stamp, content in contents if stamp.tag
     ]
-    with _database() as database:
-        if database and rows:
-            with database:
-                database.executemany("INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?)", rows)
+    if not rows:
+        return
+    # It may be locked, or its disk full.
+    with _database() as database, suppress(sqlite3.Error), database:
+        database.executemany("INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?)", rows)
 
 
 def _version(item: tuple[Address, Stamp]) -> bytes:
@@ -68,7 +69,7 @@ def _version(item: tuple[Address, Stamp]) -> bytes:
 
 
 @contextmanager
-def _database() -> "Iterator[sqlite3.Connection]":
+def _database() -> Iterator[sqlite3.Connection]:
     """The open memory; an empty one that is kept nowhere if it cannot be opened or is damaged."""
     database = _open(cache_folder() / _FILE) or _open(Path(":memory:"))
     assert database is not None

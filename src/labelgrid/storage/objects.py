@@ -2,7 +2,6 @@
 
 import errno
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,8 @@ from labelgrid.storage.cache import KEPT, Cache
 from labelgrid.storage.contents import Content, known_contents, remember
 from labelgrid.storage.settings import SIZE
 from labelgrid.storage.stamps import Stamp, list_below, stamp_of
-from labelgrid.storage.systems import THREADS, system_of
+from labelgrid.storage.systems import system_of
+from labelgrid.storage.threads import each_in_threads
 
 
 class ChangedObjectError(Exception):
@@ -111,9 +111,8 @@ def fetch_all(
         return
     system_of(missing[0])
     progress.start("Fetching images", len(missing), "images")
-    with ThreadPoolExecutor(THREADS) as threads:
-        for _ in threads.map(partial(_fetch_quietly, wanted), missing):
-            progress.advance()
+    for _ in each_in_threads(partial(_fetch_quietly, wanted), missing):
+        progress.advance()
 
 
 def _fetch_quietly(wanted: Mapping[Address, str], address: Address) -> None:
@@ -144,10 +143,13 @@ def download(address: Address, folder: Path, progress: Progress) -> Path:
     start = len(address.rstrip("/")) + 1
     targets = [inside(target, item[start:]) for item in found]
     progress.start("Fetching", len(found), "files")
-    with ThreadPoolExecutor(THREADS) as threads:
-        for _ in threads.map(_copy, found, targets):
-            progress.advance()
+    for _ in each_in_threads(_copy_pair, zip(found, targets, strict=True)):
+        progress.advance()
     return target
+
+
+def _copy_pair(pair: tuple[Address, Path]) -> None:
+    _copy(*pair)
 
 
 def _copy(address: Address, target: Path) -> None:

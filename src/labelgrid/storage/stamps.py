@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from labelgrid.storage.addresses import Address
 from labelgrid.storage.attempts import persist
-from labelgrid.storage.systems import THREADS, can_list, system_of
+from labelgrid.storage.systems import can_list, system_of
+from labelgrid.storage.threads import each_in_threads
 
 #: From so many objects of one folder on, the folder is listed: a list has a thousand objects.
 LISTED = 100
@@ -41,24 +41,35 @@ def stamps_of(addresses: Collection[Address]) -> dict[Address, Stamp]:
     Raises:
         StorageError: the store refuses or does not answer.
     """
+    stamps, single = listed_stamps(addresses)
+    for address, stamp in zip(single, each_in_threads(stamp_of, single), strict=True):
+        if stamp:
+            stamps[address] = stamp
+    return stamps
+
+
+def listed_stamps(
+    addresses: Collection[Address],
+) -> tuple[dict[Address, Stamp], list[Address]]:
+    """The stamps of those objects whose folders are listed, since many are in one; and the others.
+
+    Objects that do not exist are left out of both.
+
+    Raises:
+        StorageError: the store refuses or does not answer.
+    """
     by_folder = defaultdict[Address, list[Address]](list)
     for address in addresses:
         by_folder[address.folder].append(address)
     stamps: dict[Address, Stamp] = {}
-    single: list[Address] = []
+    others: list[Address] = []
     for folder, wanted in by_folder.items():
         if len(wanted) >= LISTED and can_list(folder):
             found = dict(list_folder(folder))
             stamps |= {address: found[address] for address in wanted if address in found}
         else:
-            single += wanted
-    if single:
-        system_of(single[0])
-        with ThreadPoolExecutor(THREADS) as threads:
-            for address, stamp in zip(single, threads.map(stamp_of, single), strict=True):
-                if stamp:
-                    stamps[address] = stamp
-    return stamps
+            others += wanted
+    return stamps, others
 
 
 def stamp_of(address: Address) -> Stamp | None:

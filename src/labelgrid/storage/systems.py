@@ -6,9 +6,8 @@ from typing import Any
 
 from labelgrid.errors import StorageError, UsageError
 from labelgrid.storage.addresses import Address
+from labelgrid.storage.threads import THREADS
 
-#: So many objects are fetched at a time.
-THREADS = 24
 #: The packages that fsspec needs for a scheme.
 _PACKAGES = {
     **dict.fromkeys(("gs", "gcs"), "'labelgrid[gs]'"),

@@ -9,7 +9,7 @@ from labelgrid.files import digest, digest_of
 from labelgrid.images.places import (
     ImagePaths,
     chosen_paths,
-    has_image_file,
+    existing_images,
     held_image_file,
     image_file,
     is_remote,
@@ -32,7 +32,7 @@ def root(tmp_path):
 
 def test_an_image_of_this_machine_has_its_own_path(tmp_path):
     assert image_file(str(tmp_path), "x/a.png") == tmp_path / "x" / "a.png"
-    assert not is_remote(str(tmp_path)) and not has_image_file(str(tmp_path), "x/a.png")
+    assert not is_remote(str(tmp_path)) and not existing_images([(str(tmp_path), "x/a.png")])
     assert not (tmp_path / "cache").exists()
 
 
@@ -40,7 +40,7 @@ def test_an_object_has_the_path_of_its_copy(root):
     path = image_file(root, "x/a.png", digest_of(b"abc"))
     assert path.read_bytes() == b"abc" and path.suffix == ".png"
     assert image_file(root, "x/a.png") == path
-    assert is_remote(root) and has_image_file(root, "x/a.png")
+    assert is_remote(root)
 
 
 def test_a_missing_and_a_changed_object_are_errors_of_the_image(root):
@@ -48,7 +48,12 @@ def test_a_missing_and_a_changed_object_are_errors_of_the_image(root):
         image_file(root, "z.png")
     with pytest.raises(ImageError, match="content of its object has changed"):
         image_file(root, "x/a.png", digest_of(b"old"))
-    assert not has_image_file(root, "z.png")
+
+
+def test_places_that_exist_are_found_here_and_in_a_store(root, tmp_path):
+    here = str(tmp_path / "store")
+    places = [(root, "x/a.png"), (root, "z.png"), (here, "x/a.png"), (here, "z.png")]
+    assert existing_images(places) == {(root, "x/a.png"), (here, "x/a.png")}
 
 
 def test_an_object_of_too_many_bytes_is_an_error_of_the_image(root, tmp_path, monkeypatch):
