@@ -268,6 +268,7 @@ def test_a_killed_init_goes_on_where_it_was(store, tmp_path):
     made = images_of(tmp_path, n=60)
     address = store.put_folder(made.images, "killed")
     words = [sys.executable, "-m", "labelgrid", "init", tmp_path / "a", "--images", address]
+    words.append("--no-time")
     process = subprocess.Popen([*words, "--task", "depth"], stderr=subprocess.PIPE)
     end = time.monotonic() + 60
     while len(list((tmp_path / "cache").glob("??/*"))) < 30 and time.monotonic() < end:

@@ -3,6 +3,7 @@
 What was read is remembered: reading them again after an interruption goes on from there.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from labelgrid.storage.stamps import Stamp, listed_stamps, stamp_of
 from labelgrid.storage.threads import each_in_threads
 
 #: So many contents are remembered at once.
-REMEMBERED = 250
+REMEMBERED = 50
 
 
 #: Reads an image's file to its end: its height, width and hash, or what is wrong with it.
@@ -31,14 +32,6 @@ class ObjectContent(NamedTuple):
 
     image_id: str
     content: Content
-
-
-class _Read(NamedTuple):
-    """A result, and the version of the object if what it contains is new."""
-
-    address: Address
-    stamp: Stamp | None
-    result: ObjectContent | Fault
 
 
 def read_objects(
@@ -64,22 +57,32 @@ def read_objects(
     above = check_address(root)
     addresses = {image_id: above.below(image_id) for image_id in image_ids}
     found = stamps or listed_stamps(addresses.values())[0]
-    read = partial(_read, found, known_contents(found), check, again)
-    yield from _remembered(each_in_threads(read, addresses.items()))
-
-
-def _remembered(results: Iterator[_Read]) -> Iterator[ObjectContent | Fault]:
-    """The results, of which new ones are remembered, also if the reading ends early."""
-    new: list[tuple[Address, Stamp, Content]] = []
+    memory = _Memory()
+    read = partial(_read, found, known_contents(found), check, again, memory)
     try:
-        for address, stamp, result in results:
-            if stamp and isinstance(result, ObjectContent):
-                new.append((address, stamp, result.content))
-            if len(new) >= REMEMBERED:
-                remember(new)
-                new = []
-            yield result
+        yield from each_in_threads(read, addresses.items())
     finally:
+        memory.write()
+
+
+class _Memory:
+    """Gathers what was read, by many threads, and remembers it in parts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._new: list[tuple[Address, Stamp, Content]] = []
+
+    def add(self, address: Address, stamp: Stamp, content: Content) -> None:
+        with self._lock:
+            self._new.append((address, stamp, content))
+            if len(self._new) < REMEMBERED:
+                return
+        self.write()
+
+    def write(self) -> None:
+        with self._lock:
+            new = self._new
+            self._new = []
         remember(new)
 
 
@@ -88,8 +91,9 @@ def _read(
     known: Mapping[Address, Content],
     check: Check,
     again: bool,
+    memory: _Memory,
     item: tuple[str, Address],
-) -> _Read:
+) -> ObjectContent | Fault:
     """Read an object, unless its version is known."""
     image_id, address = item
     try:
@@ -99,12 +103,14 @@ def _read(
                 raise missing_object_error(address)
             content = known.get(address) or known_contents({address: stamp}).get(address)
             if content and content.height and not again:
-                return _Read(address, None, ObjectContent(image_id, content))
+                return ObjectContent(image_id, content)
             path, digest = fetch_version(address, stamp, content, max_bytes())
     except ImageError as error:
-        return _Read(address, None, Fault(image_id, error.what, error.next_step))
+        return Fault(image_id, error.what, error.next_step)
     found = check(image_id, path)
     if isinstance(found, Fault):
-        return _Read(address, None, found)
+        return found
     new = Content(digest, found[0], found[1])
-    return _Read(address, None if new == content else stamp, ObjectContent(image_id, new))
+    if new != content:
+        memory.add(address, stamp, new)
+    return ObjectContent(image_id, new)
