@@ -5,7 +5,7 @@ The folder's lists name the cell of a file, or the file's own name does.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 
@@ -49,14 +49,22 @@ _OTHER_FILES = frozenset({MANIFEST, MANIFEST_TABLE, README, SKIPS, LABEL_LIST, D
 _SHOWN_HIDDEN = ".DS_Store"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Tables:
-    """The tasks, requests and images of the project that file names in the folder may refer to."""
+    """The tasks, requests and images of the project that file names in the folder may refer to.
+
+    `above` is `TASK/` if all labels of the folder are of one task, and else empty.
+    """
 
     tasks: Mapping[str, TaskDef]
     requests: dict[str, Cell]
     images: frozenset[str]
     by_stem: Mapping[str, list[str]] = field(default_factory=dict)
+    above: str = ""
+
+    def path(self, name: str) -> PurePosixPath:
+        """The path of a file below the folder of all tasks, without its extension."""
+        return PurePosixPath(stem(self.above + name))
 
 
 def read_answers(folder: Path, index: ProjectIndex) -> Answers:
@@ -64,7 +72,9 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
 
     A file is a label if (a) `manifest.json` or `labels.csv` in the folder lists its path, (b) its
     name is a request id, or (c) it is `<task>/<image path>.<ext>`, also below `labels/`, with the
-    image's extension replaced or kept. A file that is none of these, or is ambiguous, is a fault;
+    image's extension replaced or kept. If no file is in a task's folder, all files are of the task
+    of `index.options`, or of the task that the folder is named after, where there is one.
+    A file that is none of these, or is ambiguous, is a fault;
     if nothing with its extension can be a label, it is only listed as stray. A file of a removed
     image or a dropped task is only listed, too.
 
@@ -85,7 +95,8 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
     names = [name for name in found if name in lists.files or not _is_shown(name, index.tasks)]
     skips = skip_lines(folder, answers.faults)
     skipped_ids = {request_id for _, request_id, _ in skips}
-    tables = _look_up(index, names, lists.files, skipped_ids)
+    above = _above(folder, names, index)
+    tables = _look_up(index, names, lists.files, skipped_ids, above=above)
     _add_files(answers, folder, names=names, lists=lists, index=index, tables=tables)
     closed = index.closed(skipped_ids - tables.requests.keys())
     add_skips(answers, skips, tables.requests, closed)
@@ -125,6 +136,23 @@ def _walk(folder: Path, tasks: set[str]) -> Iterator[str]:
                 yield prefix + name
 
 
+def _above(folder: Path, names: Iterable[str], index: ProjectIndex) -> str:
+    """What is missing before the names in a folder that holds the labels of one task alone.
+
+    `TASK/`, by what a person said or by the folder's own name; empty if files are in folders of
+    tasks, or if it is no task's.
+    """
+    task = index.options.task or folder.name
+    if task not in index.tasks:
+        return ""
+    tasks = index.tasks.keys() | index.removed().tasks
+    for name in names:
+        named, image = task_and_image(PurePosixPath(name))
+        if image and named in tasks:
+            return ""
+    return f"{task}/"
+
+
 def _is_shown(name: str, tasks: Collection[str]) -> bool:
     """Whether a file is one of those that `predict` writes for people beside its label files."""
     path = PurePosixPath(name)
@@ -146,6 +174,8 @@ def _look_up(
     names: Iterable[str],
     listed: Mapping[str, ListedLabel],
     request_ids: set[str],
+    *,
+    above: str,
 ) -> _Tables:
     """Look up the tasks, requests and images that the names may refer to.
 
@@ -156,12 +186,13 @@ def _look_up(
         names: of the files.
         listed: the entries of the folder's lists, by the name of their file.
         request_ids: further ids of requests.
+        above: as of `_Tables`.
     """
     request_ids = set(request_ids)
     image_names = set()
     for name in names:
         if name not in listed:
-            path = PurePosixPath(stem(name))
+            path = PurePosixPath(stem(above + name))
             request_ids.add(path.name)
             image_names.add("/".join(path.parts[1:]))
             image_names.add("/".join(path.parts[2:]))
@@ -178,7 +209,13 @@ def _look_up(
         image_stem = stem(image_id)
         if image_stem in image_names:
             by_stem[image_stem].append(image_id)
-    return _Tables(index.tasks, index.requests(request_ids), frozenset(images), by_stem)
+    return _Tables(
+        tasks=index.tasks,
+        requests=index.requests(request_ids),
+        images=frozenset(images),
+        by_stem=by_stem,
+        above=above,
+    )
 
 
 def _add_files(
@@ -207,7 +244,7 @@ def _add_files(
             unknown.append(name)
         else:
             if not entry:
-                named_tasks.add(task_and_image(PurePosixPath(name))[0])
+                named_tasks.add(task_and_image(tables.path(name))[0])
             if is_unknown and _is_removed(name, entry, tables, removed):
                 answers.removed.append(printable(name))
             else:
@@ -238,22 +275,27 @@ def _add_other_names(
 ) -> None:
     """Add the files that are named after no image; of tasks with others, all are faults."""
     images = index.images()
+    full_names = [tables.above + name for name in unknown]
     others = match_other_names(
-        unknown,
+        full_names,
         tasks=(index.tasks.keys() | removed.tasks) - named_tasks,
         images=sorted({*images, *removed.images}),
     )
-    for name, cell in others.cells.items():
+    for full_name, cell in others.cells.items():
+        name = full_name.removeprefix(tables.above)
         if cell.image_id in removed.images or cell.task in removed.tasks:
             answers.removed.append(printable(name))
         else:
             match = _unless_wrong(name, cell, folder, tables)
             _add(answers, name, match, folder=folder, lists=lists)
-    rest = [name for name in unknown if name not in others.cells]
+    rest = [name for name in full_names if name not in others.cells]
     answered = {answer.cell for answer in answers.labels}
     # Of all names of a task, the grid is read once.
     waiting = cache(partial(_waiting_images, index, answered))
-    answers.faults += unknown_faults(rest, index.tasks, images, others.tried, waiting=waiting)
+    faults = unknown_faults(rest, index.tasks, images, others.tried, waiting=waiting)
+    answers.faults += [
+        replace(fault, where=fault.where.removeprefix(tables.above)) for fault in faults
+    ]
     answers.notes += others.notes
 
 
@@ -312,7 +354,7 @@ def _advice_on_unknown(cell: Cell, tables: _Tables) -> str:
 def _match_by_name(name: str, folder: Path, tables: _Tables) -> Cell | Fault:
     if links_outside(folder, name):
         return Fault(name, LINK, "Copy the label itself into the folder.")
-    path = PurePosixPath(stem(name))
+    path = tables.path(name)
     matches = set()
     if path.name in tables.requests:
         matches.add(tables.requests[path.name])
@@ -353,7 +395,7 @@ def _is_removed(
     name: str, entry: ListedLabel | None, tables: _Tables, removed: RemovedNames
 ) -> bool:
     """Whether a file that matches no cell is of a removed image or a dropped task."""
-    path = PurePosixPath(stem(name))
+    path = tables.path(name)
     if path.name in removed.requests:
         return True
     if entry:

@@ -124,7 +124,7 @@ def unknown_faults(
             near = finder.find(image)
         if task not in tasks:
             hint = spelling_hint(task, sorted(tasks))
-            step = hint or f"Name it REQUEST_ID.png or TASK/IMAGE.png ({', '.join(tasks)})."
+            step = hint or _ways(tasks)
         elif near:
             step = _renaming(name, task, near)
         else:
@@ -132,6 +132,15 @@ def unknown_faults(
             step = _advice(name, tried.get(task, ""), few)
         faults.append(Fault(printable(name), UNKNOWN, step))
     return faults
+
+
+def _ways(tasks: Collection[str]) -> str:
+    """What to do about a file that is in no task's folder."""
+    return (
+        f"Name it REQUEST_ID.png or TASK/IMAGE.png ({', '.join(tasks)}). If all files of the "
+        "folder are of one task, `--task TASK` says it; if a tool wrote them, `--format NAME` does "
+        "(`labelgrid list tools`)."
+    )
 
 
 def _advice(name: str, tried: str, waiting: Waiting | None) -> str:

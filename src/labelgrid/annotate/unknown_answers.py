@@ -44,7 +44,8 @@ def refuse_unknown(path: Path, shown: Path, tools: Sequence[str], index: Project
     Raises:
         LabelError: there is nothing, or it is a file, or a zip file without labels.
     """
-    if path.is_dir() and (path == shown or can_hold_labels(path, index)):
+    is_of_a_task = path == shown or index.options.task in index.tasks
+    if path.is_dir() and (is_of_a_task or can_hold_labels(path, index)):
         return
     own = f"Labels of your own are a folder or zip of TASK/IMAGE.png ({', '.join(index.tasks)})."
     others = [name for name in tools if name != "folder"]

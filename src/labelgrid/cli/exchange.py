@@ -90,7 +90,7 @@ def import_(
         int | None, typer.Option(help="Seed of the draw of --limit; 0 by default.")
     ] = None,
     task: Annotated[
-        str, typer.Option(help="The task of a tool's labels, where several tasks know their names.")
+        str, typer.Option(help="The task of all labels, where their names do not say it.")
     ] = "",
     map: Annotated[
         str,

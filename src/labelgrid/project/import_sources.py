@@ -5,17 +5,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 
 from labelgrid import plugins
-from labelgrid.annotate.answers import Answers
+from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
 from labelgrid.annotate.connector import Connector, ProjectIndex, ToolServer
 from labelgrid.annotate.joined_answers import join_answers, put_below
+from labelgrid.annotate.lists import LABELS
+from labelgrid.annotate.matching import LINK, links_outside
 from labelgrid.annotate.outer_folders import inner_folder
 from labelgrid.annotate.unknown_answers import can_hold_labels, refuse_unknown
 from labelgrid.annotate.unpacking import unpacked
 from labelgrid.errors import LabelError, UsageError, command
+from labelgrid.files import walk
+from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import Split
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.dataset_labels import answers_of
@@ -23,8 +27,13 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.recognition import Recognition, recognitions
 from labelgrid.storage.addresses import Address
 from labelgrid.storage.objects import download
+from labelgrid.tasks.task import TaskDef
 from labelgrid.words import join_names
 
+#: The connector of labels that are plain files.
+_PLAIN = "folder"
+#: Of more files in a folder, none is asked whether it is another tool's.
+_FEW = 20
 #: What an import reads: a file or folder, objects of a store, or the server of a labelling tool.
 Source = Path | Address | ToolServer
 
@@ -79,9 +88,16 @@ class ImportSources:
         index: ProjectIndex,
     ) -> None:
         self._sources = []
+        named = frozenset(given.resolve() for given, _ in sources if isinstance(given, Path))
         for given, answer in sources:
             source = _ImportSource(
-                project=project, given=given, answer=answer, format=format, split=split, index=index
+                project=project,
+                given=given,
+                answer=answer,
+                format=format,
+                split=split,
+                index=index,
+                named=named,
             )
             self._sources.append(source)
 
@@ -105,7 +121,7 @@ class ImportSources:
 
 
 class _ImportSource:
-    """One source; the arguments are as of `ImportSources`."""
+    """One source; the arguments are as of `ImportSources`, `named` all that were given."""
 
     def __init__(
         self,
@@ -116,8 +132,10 @@ class _ImportSource:
         format: str | None,
         split: Split | None,
         index: ProjectIndex,
+        named: frozenset[Path],
     ) -> None:
         self.project = project
+        self.named = named
         self.given = given
         self.answer = answer
         self.format = format
@@ -154,8 +172,12 @@ class _ImportSource:
         place, found = self._place
         if not found:
             refuse_unknown(place, Path(str(self.given)), list(self.connectors), self.index)
-        answers = self._read_as(next(iter(found), "folder"), place)
+        tool = next(iter(found), _PLAIN)
+        answers = self._read_as(tool, place)
+        others = self._files_of_others(tool, place)
+        answers.stray = list(dict.fromkeys([*answers.stray, *others]))
         answers = self._with_files_of_tools(answers, place)
+        answers = join_answers([answers, *self._labels_beside(answers, place)])
         if place != answer:
             answers.notes.append(f"Read below {place.relative_to(answer).as_posix()}/.")
         return answers
@@ -171,8 +193,46 @@ class _ImportSource:
 
     def _with_files_of_tools(self, answers: Answers, place: Path) -> Answers:
         """The answers, and those in files beside the labels that a labelling tool wrote."""
-        others = [self._read_stray(place, name) for name in answers.stray]
+        strays = [name for name in answers.stray if (place / name).resolve() not in self.named]
+        others = [self._read_stray(place, name) for name in strays]
         return join_answers([replace(answers, stray=[]), *others])
+
+    def _files_of_others(self, tool: str, place: Path) -> list[str]:
+        """The files right in a folder that are of another tool than the one that read it.
+
+        Of a folder with very many files there are none: it is what a tool wrote.
+        """
+        if tool == _PLAIN or not place.is_dir():
+            return []
+        names = sorted(path.name for path in place.iterdir() if path.is_file())
+        if len(names) > _FEW:
+            return []
+        found = []
+        for name in names:
+            tools = recognitions(self.connectors, place / name)
+            if (tools and tool not in tools) or PurePath(name).suffix.lower() == ".zip":
+                found.append(name)
+        return found
+
+    def _labels_beside(self, answers: Answers, place: Path) -> Iterator[Answers]:
+        """The labels in folders of tasks beside the files of a tool.
+
+        A folder of which the tool read something is the tool's, and so is one that a tool
+        recognises.
+        """
+        rows: list[Answer | Skip | Fault] = [*answers.labels, *answers.skips, *answers.faults]
+        read = {*(row.where for row in rows), *answers.removed, *answers.closed}
+        for name in (*self.index.tasks, *(f"{LABELS}/{task}" for task in self.index.tasks)):
+            folder = place / name
+            is_read = any(where.startswith(f"{name}/") for where in read)
+            if is_read or not folder.is_dir() or recognitions(self.connectors, folder):
+                continue
+            if links_outside(place, name):
+                advice = "Copy the labels themselves into the folder."
+                yield Answers(faults=[Fault(name, LINK, advice)])
+            elif _holds_labels_of(folder, self.index.tasks[folder.name]):
+                index = self.index.of_task(folder.name)
+                yield put_below(f"{name}/", self.connectors[_PLAIN].receive(folder, index))
 
     def _read_stray(self, place: Path, name: str) -> Answers:
         """The answers in a file that is no label, if it is one of a labelling tool."""
@@ -241,6 +301,15 @@ class _ImportSource:
             if recognition:
                 found[name] = recognition
         return found or None
+
+
+def _holds_labels_of(folder: Path, task: TaskDef) -> bool:
+    """Whether a file at or below a folder ends as the label files of a task do."""
+    extensions = codec(task.spec.codec).EXTENSIONS
+    for _, _, names in walk(folder):
+        if any(PurePath(name).suffix.lower() in extensions for name in names):
+            return True
+    return False
 
 
 def needs_root(build: Callable[..., object]) -> bool:

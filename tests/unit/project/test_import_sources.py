@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from labelgrid.annotate.answers import ImportRefused
+from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
@@ -180,3 +181,84 @@ def test_a_tool_s_file_that_cannot_be_read_is_left_out_and_said(
     assert import_labels(project, packed).notes[1] == (
         f"labels/task_1.zip is a zip file. Unpack {packed}, and import it by itself."
     )
+
+
+@pytest.fixture
+def mixed(data: Made, tmp_path: Path) -> Path:
+    """A folder with a tool's file, and a sensor's labels beside it."""
+    folder = part(data, tmp_path / "mixed", "depth", 0, 2)
+    (folder / "instances.json").write_text(json.dumps(COCO))
+    return folder
+
+
+@pytest.mark.parametrize("below", ["", "labels/"])
+def test_labels_beside_the_file_of_a_tool_are_read_too(
+    project: ProjectFolder, mixed: Path, below: str
+) -> None:
+    if below:
+        (mixed / below).mkdir()
+        (mixed / "depth").rename(mixed / below / "depth")
+    done = import_labels(project, mixed, accept=True)
+    assert done.tasks == {"semseg": Tally(new=1), "depth": Tally(new=2)}
+
+
+def test_a_fault_of_labels_beside_a_tool_s_file_refuses_all(
+    project: ProjectFolder, mixed: Path
+) -> None:
+    (mixed / "depth/0002.png").write_bytes(b"")
+    with pytest.raises(ImportRefused) as refused:
+        import_labels(project, mixed)
+    assert [row.where for row in refused.value.rows] == ["depth/0002.png"]
+
+
+def test_the_files_of_two_tools_in_a_folder_are_both_read(
+    project: ProjectFolder, mixed: Path
+) -> None:
+    region = {"shape_type": "polygon", "label": "floor", "points": [[0, 0], [20, 0], [20, 12]]}
+    other = {"imagePath": "0002.jpg", "imageHeight": 16, "imageWidth": 24, "shapes": [region]}
+    (mixed / "0002.json").write_text(json.dumps({"version": "5.4.1", "flags": {}, **other}))
+    done = import_labels(project, mixed, accept=True)
+    assert done.tasks == {"semseg": Tally(new=2), "depth": Tally(new=2)}
+
+
+def test_a_zip_beside_a_tool_s_file_is_named_unless_it_was_given(
+    project: ProjectFolder, mixed: Path, data: Made, tmp_path: Path
+) -> None:
+    inside = part(data, tmp_path / "inside", "depth", 1)
+    packed = Path(shutil.make_archive(str(mixed / "task_1"), "zip", inside))
+    done = import_labels(project, mixed, accept=True, dry_run=True)
+    assert done.stray == ("task_1.zip",)
+    done = import_labels(project, [mixed, packed], accept=True)
+    assert done.tasks == {"semseg": Tally(new=1), "depth": Tally(new=3)}
+    assert not done.stray
+
+
+def test_a_folder_that_is_named_like_a_task_holds_its_labels(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    folder = part(data, tmp_path / "out", "depth", 0, 1)
+    done = import_labels(project, folder / "depth")
+    assert done.tasks["depth"] == Tally(new=2)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_task_of_a_whole_folder_can_be_said(
+    project: ProjectFolder, data: Made, tmp_path: Path, packed: bool
+) -> None:
+    folder = part(data, tmp_path / "out", "depth", 0, 1)
+    given = (folder / "depth").rename(tmp_path / "frames")
+    if packed:
+        given = Path(shutil.make_archive(str(tmp_path / "frames"), "zip", given))
+    done = import_labels(project, given, options=ImportOptions(task="depth"))
+    assert done.tasks["depth"] == Tally(new=2)
+
+
+def test_of_a_folder_without_tasks_the_options_that_help_are_said(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    folder = part(data, tmp_path / "out", "depth", 0, 1)
+    given = (folder / "depth").rename(tmp_path / "frames")
+    with pytest.raises(ImportRefused) as refused:
+        import_labels(project, given)
+    assert "--task TASK" in str(refused.value)
+    assert "--format NAME" in str(refused.value)
