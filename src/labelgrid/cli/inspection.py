@@ -172,9 +172,10 @@ def time(
                 "what they prepare before the first step is not."
             )
     screen.say(
-        f"Fits: {times.fits}. A round is one training with every label of the pool, and one "
-        "prediction of the images that are measured or scored."
+        "A round is one training with every label of the pool, and one prediction of the images "
+        "that are measured or scored."
     )
+    screen.say(times.sentence(folder))
 
 
 def _time_row(each: "RecipeTime") -> list[str]:

@@ -21,7 +21,7 @@ from labelgrid.rounds.further_advice import (
     picks_advice,
     training_advice,
 )
-from labelgrid.rounds.purchases import last_cost, purchases
+from labelgrid.rounds.purchases import last_cost, most_labels, purchases
 from labelgrid.rounds.task_curves import TaskCurve, task_curves
 
 
@@ -65,7 +65,7 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
     rows += purchases(project, curves, paid)
     rows += _on_classes(project, newest)
     rows += flat_advice(curves)
-    rows += next_round_advice(curves)
+    rows += next_round_advice(curves, most_labels(project))
     rows += following_advice(project, recipe)
     if newest:
         free = free_images(project)

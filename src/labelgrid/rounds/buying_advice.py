@@ -15,6 +15,8 @@ from labelgrid.words import count_text, duration, join_names
 
 #: A task has flattened if a doubling of its labels may move its metric by this share at most.
 FLAT = 0.02
+#: Fewer labels are none: what follows from others counts in parts.
+_NOTHING = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,14 @@ class _Purchase:
     error: float
     offer: Offer
     limit: str
+
+
+@dataclass(frozen=True)
+class _Upcoming:
+    """A task's labels after the next round, and how many of those it would buy are not there."""
+
+    labels: float
+    lacking: float
 
 
 def buying_advice(
@@ -99,26 +109,44 @@ def buying_advice(
     return rows
 
 
-def next_round_advice(curves: Sequence[TaskCurve]) -> list[Advice]:
-    """What the next round should measure, if it buys as the last one did."""
+def next_round_advice(
+    curves: Sequence[TaskCurve], most: Mapping[str, int] | None = None
+) -> list[Advice]:
+    """What the next round should measure, if it buys as the last one did.
+
+    Args:
+        curves: of the tasks.
+        most: the labels that each task can have; it buys no more. None: any number.
+    """
+    upcoming = {each.task: _upcoming(each, most or {}) for each in curves if each.curve}
+    lacking = sum(each.lacking for each in upcoming.values())
     rows = []
     for task_curve in curves:
         curve = task_curve.curve
         if curve is None:
             continue
         before, newest = task_curve.points[-2:]
-        own = 2 * newest.own - before.own
-        everything = 2 * newest.all - before.all
-        if everything <= newest.all:
+        everything = 2 * newest.all - before.all - lacking
+        if everything <= newest.all + _NOTHING:
             continue
-        found = curve.forecast(max(own, newest.own), everything)
+        own = upcoming[task_curve.task]
+        found = curve.forecast(own.labels, everything)
+        left = ", as far as labels are left" if own.lacking else ""
         text = (
-            f"{task_curve.task}: if the next round buys as the last one did, {task_curve.metric} "
-            f"should be {_value(found.value, task_curve)} ({_interval(found)}), from "
-            f"{_now(curve)}."
+            f"{task_curve.task}: if the next round buys as the last one did{left}, "
+            f"{task_curve.metric} should be {_value(found.value, task_curve)} "
+            f"({_interval(found)}), from {_now(curve)}."
         )
         rows.append(_foreseen("next round", text, task_curve, found))
     return rows
+
+
+def _upcoming(curve: TaskCurve, most: Mapping[str, int]) -> _Upcoming:
+    """A task's labels after a round that buys as many as the last one did, if there are any."""
+    before, newest = curve.points[-2:]
+    wanted = max(2 * newest.own - before.own, newest.own)
+    labels = max(min(wanted, most.get(curve.task, math.inf)), newest.own)
+    return _Upcoming(labels, wanted - labels)
 
 
 def flat_advice(curves: Sequence[TaskCurve]) -> list[Advice]:

@@ -18,6 +18,16 @@ def purchases(project: ProjectFolder, curves: Sequence[TaskCurve], budget: float
     return buying_advice(curves, _offers(project), brings, budget, folder=project.folder)
 
 
+def most_labels(project: ProjectFolder) -> Mapping[str, int]:
+    """How many labels of each task a training can learn from once all are there."""
+    counts = project.store.counts(("train",))
+    most = {}
+    for row in project.store.tasks():
+        count = counts[row.name]
+        most[row.name] = count.missing + count.requested + count.labelled
+    return most
+
+
 def last_cost(project: ProjectFolder) -> float:
     """What labels cost between the last two trainings, or before the only one."""
     last = newest_fit(project.folder)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from labelgrid.camera import Camera
 from labelgrid.data.dataset import ImageSource, camera_of
+from labelgrid.errors import command
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Progress, Silent
@@ -30,6 +31,7 @@ from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.plan import Plan
 from labelgrid.train.trainer import Trainer
+from labelgrid.words import duration
 
 #: A recipe fits whose round takes at most these seconds.
 LONGEST = 900.0
@@ -82,6 +84,23 @@ class RoundTimes:
     times: Sequence[RecipeTime]
     fits: str
     for_gpu: Sequence[str]
+
+    def sentence(self, folder: Path) -> str:
+        """Which recipe fits; if none does, with how many steps the project's would.
+
+        Args:
+            folder: of the project, for the command.
+        """
+        (best,) = (each for each in self.times if each.recipe == self.fits)
+        if best.seconds <= LONGEST:
+            return f"Fits: {best.recipe}."
+        takes = f"{best.recipe} is the fastest, with {duration(best.seconds)}."
+        text = f"Fits: none in {duration(LONGEST)}; {takes}"
+        steps = _steps_within(LONGEST, best)
+        if best != self.times[0] or not steps:
+            return text
+        shorter = command("fit", folder, "--set", f"train.steps={steps}", "--keep")
+        return f"{text} With fewer steps it fits: {shorter}"
 
 
 @dataclass(frozen=True)
@@ -166,6 +185,16 @@ def _fitting(times: Sequence[RecipeTime]) -> str:
     if short:
         return max(short, key=lambda each: each.seconds).recipe
     return min(times, key=lambda each: each.seconds).recipe
+
+
+def _steps_within(seconds: float, time: RecipeTime) -> int:
+    """The steps, with two digits at most, after which a round takes these seconds; 0: none do."""
+    predicting = time.seconds - time.steps * time.step_seconds
+    steps = int((seconds - predicting) / time.step_seconds)
+    if steps < 1:
+        return 0
+    unit = 10 ** max(len(str(steps)) - 2, 0)
+    return steps // unit * unit
 
 
 def _time(name: str, context: RoundContext) -> RecipeTime:

@@ -273,6 +273,22 @@ def test_a_round_without_new_labels_foretells_none() -> None:
     assert next_round_advice([curve("depth", (0.8,))]) == []
 
 
+def test_the_next_round_buys_no_more_than_is_left() -> None:
+    depth = curve("depth", (0.8, 0.7), (20, 40))
+    semseg = curve("semseg", (18.0, 20.0), (20, 40))
+    whole = next_round_advice([depth, semseg])
+    assert "as far as labels are left" not in whole[0].text
+    less = next_round_advice([depth, semseg], {"depth": 50, "semseg": 60})
+    assert "if the next round buys as the last one did, as far as labels are left, RMSE" in (
+        less[0].text
+    )
+    assert "as far as" not in less[1].text
+    values = [(one.value or 0.0, few.value or 0.0) for one, few in zip(whole, less, strict=True)]
+    assert values[0][0] < values[0][1]
+    assert values[1][0] > values[1][1]
+    assert next_round_advice([depth, semseg], {"depth": 40, "semseg": 40}) == []
+
+
 def test_wide_intervals_ask_for_heldout_images() -> None:
     _, measurement = measured(1, 4, {"depth": 0.8, "semseg": 20.0})
     without = {"semseg": {"mIoU": [18.0, 19.0, 20.0, 21.0, 22.0]}, "depth": {"RMSE": [0.8] * 5}}

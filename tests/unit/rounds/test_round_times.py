@@ -1,6 +1,7 @@
 """Laws of the time that a round takes: measured on the project, which stays as it is."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.rounds import round_times as module
-from labelgrid.rounds.round_times import RecipeTime, round_times
+from labelgrid.rounds.round_times import RecipeTime, RoundTimes, round_times
 from labelgrid.train.trainer import Trainer
 from tests.e2e.commands import done, state
 from tests.projects import TASKS, make_project
@@ -94,6 +95,22 @@ def test_the_largest_recipe_fits_whose_round_is_short_enough() -> None:
     times = [timed("quick", 60), timed("long", 800), timed("too-long", 1000)]
     assert module._fitting(times) == "long"
     assert module._fitting(times[2:]) == "too-long"
+
+
+def test_a_round_that_is_too_long_is_not_said_to_fit() -> None:
+    fast = replace(timed("fast", 1620.0), steps=1000, step_seconds=1.6, image_seconds=0.1)
+    times = RoundTimes(times=[fast, timed("slow", 7200.0)], fits="fast", for_gpu=())
+    assert times.sentence(Path("room")) == (
+        "Fits: none in 15 min; fast is the fastest, with 27 min. With fewer steps it fits: "
+        "labelgrid fit room --set train.steps=550 --keep"
+    )
+    short = RoundTimes(times=[timed("fast", 60.0)], fits="fast", for_gpu=())
+    assert short.sentence(Path("room")) == "Fits: fast."
+    hopeless = replace(fast, seconds=7200.0, image_seconds=50.0)
+    none = RoundTimes(times=[hopeless], fits="fast", for_gpu=())
+    assert (
+        none.sentence(Path("room")) == "Fits: none in 15 min; fast is the fastest, with 2 h 0 min."
+    )
 
 
 def test_shipped_recipes_of_studies_and_papers_are_not_timed(tmp_path: Path) -> None:
