@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from labelgrid.streams import seed_of
@@ -147,6 +148,8 @@ class Pick:
         request_id: of its request.
         terms: what the score was made of, by name; empty if nothing is known of it.
         explanation: how the pick compares with the other candidates.
+        drawn: whether the strategy knew nothing of the cell, and drew its score at random. The
+            query then leaves the score out.
     """
 
     cell: Cell
@@ -157,6 +160,7 @@ class Pick:
     request_id: str = ""
     terms: Mapping[str, float] = field(default_factory=dict)
     explanation: Explanation = field(default_factory=Explanation)
+    drawn: bool = False
 
 
 def explained_row(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -287,21 +291,32 @@ class Grid:
         """The cell at a row and column of the arrays."""
         return Cell(str(self.images[row]), self.tasks[column])
 
-    def cell_picks(self, chosen: Iterable[tuple[int, float, str]]) -> list[Pick]:
-        """Picks of cells, given the indices in the flattened grid, scores and reasons."""
+    def cell_picks(
+        self, chosen: Iterable[tuple[int, float, str]], drawn: Collection[int] = ()
+    ) -> list[Pick]:
+        """Picks of cells, given the indices in the flattened grid, scores and reasons.
+
+        `drawn` has the indices whose scores were drawn at random.
+        """
         picks = []
         for index, score, why in chosen:
-            row, column = divmod(index, len(self.tasks))
-            picks.append(Pick(cell=self.cell(row, column), score=float(score), why=why))
+            cell = self.cell(*divmod(index, len(self.tasks)))
+            picks.append(Pick(cell=cell, score=float(score), why=why, drawn=index in drawn))
         return picks
 
-    def image_picks(self, chosen: Iterable[tuple[int, float, str]]) -> list[Pick]:
-        """Picks of all missing cells of images, given their rows, scores and reasons."""
+    def image_picks(
+        self, chosen: Iterable[tuple[int, float, str]], drawn: Collection[int] = ()
+    ) -> list[Pick]:
+        """Picks of all missing cells of images, given their rows, scores and reasons.
+
+        `drawn` has the rows whose scores were drawn at random.
+        """
         import numpy as np
 
         eligible = self.eligible
         picks = []
         for row, score, why in chosen:
             cells = [self.cell(row, int(column)) for column in np.flatnonzero(eligible[row])]
-            picks += [Pick(cell=cell, score=float(score), why=why) for cell in cells]
+            pick = partial(Pick, score=float(score), why=why, drawn=row in drawn)
+            picks += [pick(cell=cell) for cell in cells]
         return picks

@@ -139,9 +139,11 @@ def choose(
     picks = []
     explained = zip(selection.picks, explain_picks(selection, grid), strict=True)
     for pick, (terms, explanation) in explained:
+        if pick.drawn:
+            explanation = replace(explanation, rank=0, without={})
         complete = replace(
             pick,
-            score=pick.score if valued else None,
+            score=pick.score if valued and not pick.drawn else None,
             cost=costs[pick.cell.task],
             request_id=request_id(number, pick.cell),
             terms=terms,

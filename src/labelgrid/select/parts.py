@@ -353,7 +353,7 @@ def best_cells(
     for item in take(values, keys, costs, amount):
         reason = DRAWN if at_random[item] else why
         picks.append((item, values[item], reason))
-    return grid.cell_picks(picks)
+    return grid.cell_picks(picks, drawn=frozenset(np.flatnonzero(at_random).tolist()))
 
 
 def best_images(
@@ -386,4 +386,4 @@ def best_images(
     for row in rows:
         reason = why if scored[row] else DRAWN_IMAGE
         picks.append((row, float(means[row]), reason))
-    return grid.image_picks(picks)
+    return grid.image_picks(picks, drawn=frozenset(np.flatnonzero(~scored).tolist()))

@@ -1,5 +1,7 @@
 """Laws of choosing: picks are checked before anything is done with them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,13 @@ def test_allowed_picks_are_costed_and_recorded() -> None:
 def test_picks_of_random_draws_have_no_score(valued: bool, score: float | None) -> None:
     found = chosen(picks(("b", "normals")), Budget(1), valued=valued)
     assert [pick.score for pick in found.picks] == [score]
+
+
+def test_a_pick_that_was_drawn_has_no_score_among_others_with_one() -> None:
+    known, unknown = picks(("b", "normals"), ("a", "depth"))
+    found = chosen([known, replace(unknown, drawn=True)], Budget(2))
+    assert [pick.score for pick in found.picks] == [1.0, None]
+    assert found.picks[1].explanation.rank == 0
 
 
 def test_choosing_loads_no_torch() -> None:

@@ -88,6 +88,9 @@ def test_min_max_of_equal_scores_is_zero_and_of_unknown_scores_is_drawn():
     assert set(later.calibration) == {"a", "b"}
     whys = {(pick.cell.task, pick.why) for pick in found.picks}
     assert whys == {("a", "most uncertain"), ("b", DRAWN)}
+    assert {(pick.cell.task, pick.drawn) for pick in found.picks} == {("a", False), ("b", True)}
+    images = chosen(rbal.build(rbal.Options()), pool, (1, "images"), dropout=u * np.nan)
+    assert all(pick.drawn for pick in images.picks)
 
 
 def test_partal_takes_the_best_normalised_cells_over_the_whole_grid():

@@ -63,11 +63,13 @@ class Queue(Group):
 
     Args:
         why: the reason given for its picks.
+        drawn: whether its scores are random draws.
         of_class: the class for which they are picked; None for the whole task.
     """
 
     why: str
     of_class: int | None = None
+    drawn: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Uncertainties:
                 yield queues, share * (len(scored) / count)
         if len(unscored):
             draws = draw_cells(grid, self.pool.seed)[unscored, column]
-            queue = Queue(unscored * len(grid.tasks) + column, draws, DRAWN)
+            queue = Queue(unscored * len(grid.tasks) + column, draws, DRAWN, drawn=True)
             yield [queue], len(unscored) / count
 
     def _scored_queues(
@@ -252,16 +254,19 @@ class ClassStratified:
         )
         reasons = []
         classes = []
+        drawn = set()
         for item, group, score in dealt:
             reasons.append((item, score, groups[group].why))
             classes.append((item, groups[group].of_class))
+            if groups[group].drawn:
+                drawn.add(item)
         terms = uncertainties.terms(classes, power)
         without = {"noise": uncertainties.places(np.inf, by_class)}
         if by_class:
             without["classes"] = uncertainties.places(power, 0.0)
         else:
             del terms["class"]
-        return Selection(picks=grid.cell_picks(reasons), terms=terms, without=without)
+        return Selection(picks=grid.cell_picks(reasons, drawn), terms=terms, without=without)
 
     def _read(self, pool: PoolView) -> Uncertainties:
         """The uncertainties of the pool; the statistic by class has the classes of all tasks."""

@@ -275,12 +275,14 @@ class TaskConsistency:
             drawn = DRAWN_IMAGE
         picks = []
         for row, column, score in cells:
-            why = WHY[self.options.score] if scored[row, column] else drawn
+            is_drawn = not scored[row, column]
+            why = drawn if is_drawn else WHY[self.options.score]
             pick = Pick(
                 cell=grid.cell(row, column),
                 score=score,
                 weight=float(weights[row, column]),
                 why=why,
+                drawn=is_drawn,
             )
             picks.append(pick)
         return picks

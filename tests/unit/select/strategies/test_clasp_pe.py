@@ -157,6 +157,7 @@ def test_a_task_that_has_learnt_nothing_is_drawn_at_random():
         np.isnan(values[:, 1]).all() and np.isfinite(values[:, 0]).all() for values in explaining
     )
     assert {pick.cell.task for pick in found.picks if pick.why == DRAWN} == {"semseg"}
+    assert all(pick.drawn == (pick.why == DRAWN) for pick in found.picks)
 
 
 def test_cells_without_a_score_get_their_share_of_a_tasks_picks():

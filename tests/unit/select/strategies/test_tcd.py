@@ -262,6 +262,7 @@ def test_the_reason_of_an_image_says_if_all_its_scores_were_drawn():
     )
     _, found = picked(pool, 3, "images")
     assert {pick.cell.image_id for pick in found.picks if pick.why == DRAWN_IMAGE} == {"i0"}
+    assert {pick.cell.image_id for pick in found.picks if pick.drawn} == {"i0"}
 
 
 @pytest.mark.parametrize("unit", ["images", "cells"])
