@@ -1,4 +1,4 @@
-"""Finds what pip would do to install a wheel with all its extras under the pinned releases.
+"""Tries the extras of a wheel: what is said without them, and whether pip can install all at once.
 
 An extra that fights with a pin makes pip look for an older release that does not: it takes one
 silently, or searches for minutes.
@@ -15,6 +15,17 @@ from typing import Any
 from tools.source import ROOT
 
 CONSTRAINTS = ROOT / "constraints.txt"
+#: A command that needs each extra, in a folder with images and a project.
+USES = {
+    "az": "init other --images az://container/images/ --task depth",
+    "gs": "init other --images gs://bucket/images/ --task depth",
+    "onnx": "export-model project --to onnx --out model.onnx",
+    "postgres": "init other --images images --task depth --ledger postgresql://localhost/labels",
+    "ray": "score project --on ray",
+    "s3": "init other --images s3://bucket/images/ --task depth",
+    "scenes": "scenes rooms --count 1",
+    "serve": "serve project",
+}
 #: The seconds after which pip has met a conflict that it cannot solve.
 LONGEST = 300
 
@@ -23,6 +34,23 @@ def extras_of(wheel: Path) -> list[str]:
     """The extras of a wheel."""
     (own,) = Distribution.discover(path=[str(wheel)])
     return list(own.metadata.get_all("Provides-Extra") or ())
+
+
+def unsaid(programs: Path, place: Path) -> list[str]:
+    """The extras that a command needs without saying so, in an environment without extras.
+
+    Args:
+        programs: the environment's `bin`.
+        place: the folder in which the commands are run.
+    """
+    found = []
+    for extra, line in USES.items():
+        command = [str(programs / "labelgrid"), *line.split()]
+        run = subprocess.run(command, cwd=place, capture_output=True, check=False, text=True)
+        said = " ".join(run.stderr.split())  # messages are wrapped
+        if not run.returncode or f"pip install 'labelgrid[{extra}]'" not in said:
+            found.append(f"`labelgrid {line}` does not name the extra '{extra}': {said}")
+    return found
 
 
 def faults(pip: Sequence[str], wheel: Path) -> list[str]:

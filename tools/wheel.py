@@ -126,6 +126,7 @@ def main(words: Sequence[str] | None = None) -> int:
         programs = install(wheel, environment)
         (place / "work").mkdir()
         faults = failures(programs, place / "work")
+        faults += extras.unsaid(programs, place / "work")
         faults += conflicts(wheel, environment, programs)
     for fault in faults:
         print(fault)

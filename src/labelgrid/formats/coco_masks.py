@@ -115,6 +115,6 @@ def _pycocotools() -> Any:
     except ImportError as error:
         raise LabelError(
             "Polygons and masks of COCO need the package pycocotools, which is not installed.",
-            next_step="Run `pip install 'labelgrid[tools]'`.",
+            next_step="Install it: pip install 'labelgrid[tools]'.",
         ) from error
     return mask

@@ -32,7 +32,7 @@ def mitsuba() -> Any:
     except ImportError as error:
         raise PluginError(
             "Scenes are rendered by Mitsuba, which is not installed.",
-            next_step="Run `pip install mitsuba`.",
+            next_step="Install it: pip install 'labelgrid[scenes]'.",
         ) from error
     loaded.set_variant("scalar_rgb")
     return loaded

@@ -49,10 +49,12 @@ def fit(plan: Plan, folder: Path, progress: Progress, group: TrainingGroup = ALO
 
     Raises:
         TrainingError: there is no label, no valid pixel of a task's labels was seen, a loss is not
-            finite, the checkpoint in `folder` has another identity or is of another number of
+            finite, TensorBoard is asked for and not installed, the checkpoint in `folder` has another identity or is of another number of
             processes, or the plan cannot be divided among several.
     """
     refuse_undivided(plan, group)
+    if plan.options.tensorboard:
+        _need_tensorboard()
     last = folder / "last.ckpt"
     best = folder / "best.ckpt"
     with torch.random.fork_rng(devices=[]):
@@ -79,6 +81,17 @@ def fit(plan: Plan, folder: Path, progress: Progress, group: TrainingGroup = ALO
             _refuse_unseen_labels(trainer)
         group.tell()  # the checkpoint is whole
     return best if plan.options.choose == "best" and plan.val else last
+
+
+def _need_tensorboard() -> None:
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: F401
+    except ImportError as error:
+        raise TrainingError(
+            f"train.tensorboard needs a package that is not installed: {error.name} is missing.",
+            next_step="Install it: pip install 'labelgrid[tensorboard]'.",
+            unchanged="Nothing was trained.",
+        ) from error
 
 
 def _save(trainer: Trainer, last: Path, best: Path) -> None:

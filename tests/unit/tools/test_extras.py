@@ -54,3 +54,15 @@ def test_pip_is_asked_for_all_extras_and_a_conflict_is_said(wheel, tmp_path, mon
     program.write_text("import time\ntime.sleep(60)")
     (fault,) = extras.faults(pip, wheel)
     assert fault.endswith("pip found no way in 1 s")
+
+
+def test_a_command_that_does_not_name_its_extra_is_told(tmp_path):
+    program = tmp_path / "labelgrid"
+    names = " ".join(extra for extra in extras.USES if extra != "serve")
+    program.write_text(
+        "#!/bin/sh\n[ $1 = serve ] && exit 0\n"
+        f"for name in {names}; do echo \"pip install 'labelgrid[$name]'\" >&2; done\nexit 1\n"
+    )
+    program.chmod(0o755)
+    (fault,) = extras.unsaid(tmp_path, tmp_path)
+    assert fault.startswith("`labelgrid serve project` does not name the extra 'serve'")

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from dataclasses import replace
 from functools import partial
@@ -354,6 +355,14 @@ def test_tensorboard_is_written_where_asked_for(data, tmp_path):
     pytest.importorskip("tensorboard", reason="TensorBoard's log needs the package tensorboard")
     fit(toy_plan(data, replace(QUICK, epochs=1, tensorboard=True)), tmp_path, Silent())
     assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_tensorboard_that_is_not_installed_is_said_before_the_training(data, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    plan = toy_plan(data, replace(QUICK, tensorboard=True))
+    with pytest.raises(TrainingError, match=r"pip install 'labelgrid\[tensorboard\]'"):
+        fit(plan, tmp_path / "fit", Silent())
+    assert not (tmp_path / "fit").exists()
 
 
 def test_training_leaves_the_callers_random_stream_alone(data, tmp_path):

@@ -133,8 +133,8 @@ def aggregator_of(name: str, arguments: Mapping[str, Any], tasks: int) -> Aggreg
     except ImportError as error:
         raise PluginError(
             f"The aggregator '{name}' needs a package that is not installed: {error}.",
-            next_step='Run `pip install "torchjd[quadprog-projector]"`, '
-            'or "torchjd[full]" for every aggregator.',
+            next_step="Install it: pip install 'labelgrid[balance]', or 'torchjd[full]' for every "
+            "aggregator.",
         ) from error
     except (TypeError, ValueError, AttributeError) as error:
         raise RecipeError(
