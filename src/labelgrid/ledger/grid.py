@@ -89,7 +89,10 @@ class TaskRow:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageRow:
-    """An image in the ledger; its id is the path below `root`, with forward slashes."""
+    """An image in the ledger; its id is the path below `root`, with forward slashes.
+
+    The root is a folder or, of images in a store of objects, an address.
+    """
 
     image_id: str
     root: str
@@ -98,6 +101,11 @@ class ImageRow:
     width: int = 0
     split: Split = "train"
     group: str = ""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is in a store of objects."""
+        return "://" in self.root
 
 
 @dataclass(frozen=True, kw_only=True)

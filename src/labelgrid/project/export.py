@@ -17,7 +17,7 @@ from labelgrid.errors import ProjectError, UsageError, command
 from labelgrid.files import digest, read_bytes
 from labelgrid.formats.codec import check_digest, codec
 from labelgrid.formats.naming import label_name, whole_names
-from labelgrid.images.places import held_image_file, image_file, is_remote
+from labelgrid.images.places import held_image_file, image_file
 from labelgrid.images.reading import changed_image_error, image_size
 from labelgrid.ledger.grid import SPLITS, Cell, Explanation, ImageRow, Move, Pick, State
 from labelgrid.progress import Progress, Silent
@@ -224,7 +224,7 @@ def _usable_requests(
 def _refuse_links(project: ProjectFolder, requested: Iterable[Cell]) -> None:
     """Refuse links to copies of objects, which leave the cache again."""
     rows = project.store.images(names={cell.image_id for cell in requested})
-    if any(is_remote(row.root) for row in rows):
+    if any(row.is_remote for row in rows):
         raise UsageError(
             "Images in a store of objects cannot be linked.",
             next_step="Leave out --link: they are copied.",
@@ -318,7 +318,7 @@ def _image_file(image: ImageRow, held: ExitStack) -> Path:
     Raises:
         ImageError: it is no image, or its content changed since it was added.
     """
-    if is_remote(image.root):
+    if image.is_remote:
         return held.enter_context(held_image_file(image.root, image.image_id, image.digest))
     path = image_file(image.root, image.image_id)
     with files.disk_errors(path):

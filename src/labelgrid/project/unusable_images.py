@@ -6,10 +6,11 @@ Loads no torch.
 import os
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from labelgrid.errors import ImageError, command
 from labelgrid.files import digest
-from labelgrid.images.places import existing_images, image_file, is_remote
+from labelgrid.images.places import existing_images
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
@@ -34,7 +35,7 @@ def find_unusable_images(
     rows: list[ImageRow] = []
     remote: list[ImageRow] = []
     for row in project.store.images(names=image_ids):
-        (remote if is_remote(row.root) else rows).append(row)
+        (remote if row.is_remote else rows).append(row)
     faults = _remote_faults(remote, progress)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for row, reason in zip(rows, threads.map(_find_fault, rows), strict=True):
@@ -87,7 +88,7 @@ def usable_images(
 
 def images_without_files(project: ProjectFolder, image_ids: Sequence[str]) -> frozenset[str]:
     """The images whose files are missing; no file is opened, and no store of objects is asked."""
-    rows = [row for row in project.store.images(names=image_ids) if not is_remote(row.root)]
+    rows = [row for row in project.store.images(names=image_ids) if not row.is_remote]
     there = existing_images((row.root, row.image_id) for row in rows)
     return frozenset(row.image_id for row in rows if (row.root, row.image_id) not in there)
 
@@ -100,7 +101,7 @@ def noted_unusable_images(project: ProjectFolder) -> dict[str, str]:
     faults = {}
     noted = project.store.get(SET_ASIDE, {})
     for row in project.store.images(names=noted):
-        reason = noted[row.image_id] if is_remote(row.root) else _find_fault(row)
+        reason = noted[row.image_id] if row.is_remote else _find_fault(row)
         if reason:
             faults[row.image_id] = reason
     return faults
@@ -117,11 +118,11 @@ def _remote_faults(rows: Sequence[ImageRow], progress: Progress) -> dict[str, st
 
 
 def _find_fault(row: ImageRow) -> str:
-    """What is wrong with an image's file; "" if it can be used."""
+    """What is wrong with an image's file on this machine; "" if it can be used."""
     # Slow to load, and most projects have no fault.
     from labelgrid.images.reading import changed_image_error, check_image
 
-    path = image_file(row.root, row.image_id)
+    path = Path(row.root) / row.image_id
     try:
         if not path.exists():
             return "There is no such file."

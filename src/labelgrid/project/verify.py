@@ -11,7 +11,7 @@ from functools import partial
 
 from labelgrid.annotate.answers import Fault
 from labelgrid.errors import ImageError, LabelError, ProjectError, command
-from labelgrid.images.places import image_file, is_remote
+from labelgrid.images.places import image_file
 from labelgrid.images.reading import changed_image_error, check_image
 from labelgrid.ledger.grid import Cell, ImageRow, State
 from labelgrid.ledger.place import FILE
@@ -70,10 +70,10 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
     cells = list(project.store.cells(state=State.LABELLED))
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         progress.start("Reading images", len(rows), "images")
-        local = [row for row in rows.values() if not is_remote(row.root)]
+        local = [row for row in rows.values() if not row.is_remote]
         image_results = threads.map(partial(_image_fault, project), local)
         faults = _collect_faults(image_results, progress)
-        remote = [row for row in rows.values() if is_remote(row.root)]
+        remote = [row for row in rows.values() if row.is_remote]
         faults += _object_faults(project, remote, progress)
         progress.start("Reading labels", len(cells), "labels")
         check_label = partial(_label_fault, project, project.tasks(), rows)
