@@ -13,6 +13,7 @@ from labelgrid.project.folder import ProjectFolder
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
     from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
 
     from labelgrid.annotate.answers import Fault
     from labelgrid.formats.codec import LabelArray
@@ -205,6 +206,19 @@ class CellContents:
 
         row = self._project.store.image(image_id)
         return image_file(row.root, image_id, row.digest)
+
+    def held_image_file(self, image_id: str) -> "AbstractContextManager[Path]":
+        """The file of an image, also of one in a store, under its own name for a `with` block.
+
+        Raises:
+            LedgerError: the id is unknown.
+            ImageError: as `image_file`.
+            StorageError: as `image_file`.
+        """
+        from labelgrid.images.places import held_image_file
+
+        row = self._project.store.image(image_id)
+        return held_image_file(row.root, image_id, row.digest)
 
     def image_size(self, image_id: str) -> tuple[int, int]:
         """The height and width of an image, upright.

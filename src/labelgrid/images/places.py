@@ -91,15 +91,18 @@ def object_errors(address: str) -> Iterator[None]:
 
 @contextmanager
 def held_image_file(root: str, image_id: str, digest: str = "") -> Iterator[Path]:
-    """Yield the path of an object's file, with the image's name, which stays inside the block.
+    """Yield the path of an image's file; that of an object has its name, and stays in the block.
 
     Raises:
         ImageError: as `image_file`.
         StorageError: as `image_file`.
     """
+    path = image_file(root, image_id, digest)
+    if not is_remote(root):
+        yield path
+        return
     from labelgrid.storage.cache import Cache
 
-    path = image_file(root, image_id, digest)
     with Cache.of_environment().held(path, posixpath.basename(image_id)) as held:
         yield held
 

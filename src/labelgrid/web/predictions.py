@@ -44,7 +44,8 @@ class Predictions:
         with self._lock:
             out = self._folder / key
             if key not in self._kept:
-                project.predict(project.image_file(image_id), out)
+                with project.held_image_file(image_id) as file:
+                    project.predict(file, out)
             self._kept[key] = out
             self._kept.move_to_end(key)
             while len(self._kept) > self._most:

@@ -71,7 +71,9 @@ def test_a_ledger_that_names_a_secret_or_another_scheme_is_refused():
         image_file("s3://ann:secret@bucket", "a.png")
 
 
-def test_a_held_copy_has_the_name_of_its_image(root):
+def test_a_held_copy_has_the_name_of_its_image(root, tmp_path):
+    with held_image_file(str(tmp_path / "store"), "x/a.png") as own:
+        assert own == tmp_path / "store" / "x" / "a.png"
     with held_image_file(root, "x/a.png") as held:
         assert held.name == "a.png" and held.read_bytes() == b"abc"
     assert not held.exists()

@@ -142,5 +142,7 @@ def test_an_image_of_a_store_has_a_file_that_programs_can_open(made, tmp_path):
         image_file(row.root, row.image_id, row.digest).read_bytes()
         == (made.images / made.names[0]).read_bytes()
     )
+    with flat.held_image_file(row.image_id) as held:
+        assert held.name == row.image_id and held.is_file()
     with pytest.raises(ImageError, match="one image"):
         flat.add(f"file://{made.images}/{made.names[0]}")
