@@ -44,28 +44,3 @@ def command_of(folder: JobFolder) -> int:
     assert owner
     wait_until(lambda: children(owner.pid))
     return children(owner.pid)[0]
-
-
-class Said:
-    """Keeps what a progress is told, as lines."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.total = 0
-        self.done = 0
-
-    def start(self, what: str, total: int, unit: str) -> None:
-        """As `Progress.start`."""
-        self.lines.append(f"{what}: {total} {unit}")
-        self.total = total
-        self.done = 0
-
-    def advance(self, amount: int = 1, note: str = "") -> None:
-        """As `Progress.advance`."""
-        self.done += amount
-        if self.done == self.total:
-            self.lines.append(f"{self.done} of {self.total}")
-
-    def say(self, text: str) -> None:
-        """As `Progress.say`."""
-        self.lines.append(text)

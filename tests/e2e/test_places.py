@@ -26,7 +26,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def words(folder: Path, out: str, *more: str) -> list[object]:
     places = ["--data", folder / "data", "--out", folder / out]
-    return ["simulate", folder / "study.toml", *places, "--seeds", 2, "--jobs", 2, *more]
+    return ["simulate", folder / "study.toml", *places, "--rounds", 1, "--jobs", 2, *more]
 
 
 def of_task(number: int, count: int) -> Mapping[str, str]:
@@ -53,9 +53,9 @@ def test_the_tasks_of_an_array_job_make_the_records_of_one_call(
     for task in tasks:
         out, err = task.communicate(timeout=240)
         assert task.returncode == 0, err
-        assert "of 8 runs are done" in out
+        assert "of 4 runs are done" in out
     merged = done(*words(studies, "array"))
-    assert "8 of 8 runs are done" in merged.out
+    assert "4 of 4 runs are done" in merged.out
     assert read_outcomes(studies / "array") == read_outcomes(studies / "local")
 
 
@@ -69,7 +69,7 @@ def test_a_task_names_what_others_have_not_done_and_a_last_call_does_it(
     assert ended.code == 0
     assert "This was share 1 of 2. Not done yet: " in ended.err
     assert "the same command without `--on` does what is left" in ended.err
-    assert "6 of 6 runs are done" in done(*words(studies, "half", "--strategy", "random_cells")).out
+    assert "3 of 3 runs are done" in done(*words(studies, "half", "--strategy", "random_cells")).out
     local = [row for row in read_outcomes(studies / "local") if row.strategy != "partal"]
     assert read_outcomes(studies / "half") == local
 
@@ -92,5 +92,5 @@ def test_an_unknown_place_is_refused(studies: Path) -> None:
 
 def test_a_study_on_ray_has_the_records_of_the_local_one(studies: Path, ray_address: str) -> None:
     ended = done(*words(studies, "ray", "--on", f"ray:{ray_address}"))
-    assert "8 of 8 runs are done" in ended.out
+    assert "4 of 4 runs are done" in ended.out
     assert read_outcomes(studies / "ray") == read_outcomes(studies / "local")

@@ -127,7 +127,7 @@ def _opened_request(
     from labelgrid.simulation.own_labels import own_study  # a recipe needs none of it
 
     may_make = executor_at(on, jobs, "labelgrid").share.is_all
-    with own_study(data, out, changes, progress, may_make=may_make) as own:
+    with own_study(data, out, options=changes, progress=progress, may_make=may_make) as own:
         yield StudyRequest.of(
             str(own.recipe), own.root, out, weights=weights or own.weights, **options
         )

@@ -35,8 +35,9 @@ class Executor(Protocol):
 
         Args:
             folder: of the job; a log in it is kept.
-            function: can be pickled, as can its arguments. Its results are files. It may be carried
-                out again after a death at any of its steps.
+            function: can be pickled, as can its arguments; it is of a module, not of the script
+                that was started. Its results are files. It may be carried out again after a death
+                at any of its steps.
             arguments: before the progress.
         """
 

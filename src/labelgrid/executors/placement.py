@@ -29,7 +29,8 @@ def executor_at(on: str, workers: int, preload: str) -> Executor:
         3
     """
     name, address = _parts(on)
-    return create("executors", name, preload, workers or cores(), address)
+    wanted = preload, workers or cores(), address
+    return create("executors", name, *wanted)
 
 
 def _parts(on: str) -> tuple[str, str]:

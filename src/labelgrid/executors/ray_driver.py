@@ -5,16 +5,17 @@ no command: what it prints goes into a file.
 """
 
 import os
+import socket
 import sys
+import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
 from labelgrid.executors.job import JobEnd
 from labelgrid.executors.ray_worker import THREADS, RayCall, RayWorker
-from labelgrid.processes import end_with_parent
 
 #: Bytes of shared memory, the least Ray takes: results are files.
 STORE = 80 * 2**20
@@ -22,6 +23,8 @@ STORE = 80 * 2**20
 POLL = 0.1
 #: Workers that may die one after another, without one that was loaded or did a job in between.
 LOST = 20
+#: Seconds until a cluster answers.
+REACHED = 20.0
 #: Seconds until killed workers are over.
 PATIENCE = 30.0
 
@@ -68,18 +71,30 @@ def gpu_share(workers: int, gpus: float) -> float:
     return 1.0 / -(-workers // int(gpus))
 
 
+def check_reachable(address: str) -> None:
+    """Refuse the address of a cluster at which nothing listens; Ray would try for two minutes.
+
+    Raises:
+        OSError: it is HOST:PORT, and nothing listens there.
+    """
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), REACHED).close()
+
+
 @dataclass
 class RayPool:
     """Workers that are loaded, and the jobs that wait for one."""
 
     request: RayRequest
-    _waiting: deque[tuple[int, RayCall]] = field(init=False, default_factory=deque)
-    _free: list[Any] = field(init=False, default_factory=list)
-    _running: dict[Any, tuple[Any, int | None]] = field(init=False, default_factory=dict)
-    _lost: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         import ray
+
+        self._waiting: deque[tuple[int, RayCall]] = deque()
+        self._free: list[Any] = []
+        self._running: dict[Any, tuple[Any, int | None]] = {}
+        self._lost = 0
 
         self._ray = ray
         self._connect()
@@ -92,6 +107,7 @@ class RayPool:
     def _connect(self) -> None:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if self.request.address:
+            check_reachable(self.request.address)
             self._ray.init(address=self.request.address, **options)
             return
         self._ray.init(
@@ -153,9 +169,9 @@ class RayPool:
         self._ray.shutdown()
 
 
-def last_line(error: Exception) -> str:
+def last_line(error: BaseException) -> str:
     """The last line of what the first cause of an error says: Ray's have whole tracebacks."""
-    while error.__cause__ is not None and isinstance(error.__cause__, Exception):
+    while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
@@ -175,7 +191,7 @@ def serve(connection: Connection) -> None:
     """Do what comes over a connection: a `RayRequest`, then jobs, then None, which is the end."""
     try:
         pool = RayPool(connection.recv())
-    except Exception as error:  # noqa: BLE001 (Ray raises errors of many types)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (Ray raises errors of many types)
         connection.send(RayReply(-1, text=last_line(error)))
         return
     try:
@@ -200,6 +216,17 @@ def _take(connection: Connection, pool: RayPool) -> bool:
 
 
 def main() -> None:
-    """Serve the process at the other end of the connection whose number is the argument."""
-    end_with_parent()
+    """Serve the process at the other end of the connection whose number is the argument.
+
+    If that process is killed, all ends that was started here, as at its wish.
+    """
+    threading.Thread(target=_end_late, args=(os.getppid(),), daemon=True).start()
     serve(Connection(int(sys.argv[1])))
+
+
+def _end_late(parent: int) -> None:
+    """End this process some time after its parent, if Ray lets nothing else do so."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    time.sleep(PATIENCE)
+    os._exit(1)

@@ -42,9 +42,9 @@ class OwnStudy:
 def own_study(
     folder: Path,
     out: Path,
+    *,
     options: Mapping[str, Any],
     progress: Progress,
-    *,
     may_make: bool = True,
 ) -> Iterator[OwnStudy]:
     """Yield the study in `out` of a project's labels, as `out/study.toml` describes it.
@@ -85,7 +85,8 @@ def own_study(
 
 
 def _not_begun(folder: Path, out: Path) -> ProjectError:
-    begin = command("simulate", "--data", folder, "--out", out)
+    words = "simulate", "--data", folder, "--out", out
+    begin = command(*words)
     return ProjectError(
         "The labels of the project are not copied yet, which several shares cannot do at once.",
         where=str(out),

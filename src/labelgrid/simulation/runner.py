@@ -7,7 +7,6 @@ from typing import Literal
 
 from labelgrid.executors.executor import Executor
 from labelgrid.executors.job import JobEnd, JobFolder, JobReader, JobStep
-from labelgrid.executors.job_list import RETRIES
 from labelgrid.executors.placement import HERE, executor_at
 from labelgrid.files import write_text
 from labelgrid.processes import set_threads
@@ -23,6 +22,9 @@ from labelgrid.simulation.study_suppliers import take_labels
 PRELOADED = "labelgrid.simulation.campaign"
 #: Seconds between two looks at the jobs.
 POLL = 0.3
+#: How many times a process that was killed, or that the machine failed (memory, disk), is
+#: restarted.
+RETRIES = 2
 #: What a training says that it does: see `labelgrid.train.loop`.
 TRAINING = "Training"
 State = Literal["waiting", "running", "done", "stopped", "failed"]
@@ -212,7 +214,7 @@ class Runner:
         self._running.remove(key)
         status = self.statuses[key]
         if end.again and status.tries <= RETRIES:
-            self.say(f"{key}: {end.fault} It is begun again.")
+            self.say(f"{key}: {end.fault} It is tried again.")
             status.state = "waiting"
             status.what = ""
             return

@@ -63,7 +63,10 @@ def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(
 def test_what_runs_say_is_said_once_for_each_arm(tmp_path: Path) -> None:
     said: list[str] = []
     runs = Runner(
-        jobs=jobs(tmp_path, seeds=2, single=True), executor=here(2), show=lambda _: None, say=said.append
+        jobs=jobs(tmp_path, seeds=2, single=True),
+        executor=here(2),
+        show=lambda _: None,
+        say=said.append,
     )
     for number, (key, job) in enumerate(runs.jobs.items()):
         runs._readers[key] = JobReader(JobFolder(job.record))

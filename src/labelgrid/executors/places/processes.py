@@ -7,7 +7,7 @@ They end with the process that started them.
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -36,8 +36,10 @@ class Processes:
     preload: str
     workers: int
     share: Share = EVERYTHING
-    _waiting: deque[tuple[Path, BaseProcess]] = field(init=False, default_factory=deque)
-    _running: dict[Path, BaseProcess] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._waiting: deque[tuple[Path, BaseProcess]] = deque()
+        self._running: dict[Path, BaseProcess] = {}
 
     def start(self, folder: Path, function: Callable[..., None], *arguments: Any) -> None:
         """As `Executor.start`."""

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from multiprocessing import Pipe
 from pathlib import Path
@@ -121,10 +121,12 @@ class Ray:
     workers: int
     address: str = ""
     share: Share = EVERYTHING
-    _jobs: dict[int, _Job] = field(init=False, default_factory=dict)
-    _unbegun: dict[int, int] = field(init=False, default_factory=dict)
-    _number: int = field(init=False, default=0)
-    _driver: RayDriver | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._jobs: dict[int, _Job] = {}
+        self._unbegun: dict[int, int] = {}
+        self._number = 0
+        self._driver: RayDriver | None = None
 
     def start(self, folder: Path, function: Callable[..., None], *arguments: Any) -> None:
         """As `Executor.start`."""

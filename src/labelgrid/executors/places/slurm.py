@@ -68,6 +68,7 @@ def build(preload: str, workers: int, address: str) -> Executor:
         UsageError: this is no task of an array job.
     """
     refuse_address("slurm", address)
-    executor = create("executors", HERE, preload, workers, "")
+    wanted = preload, workers, address
+    executor = create("executors", HERE, *wanted)
     executor.share = share_of(os.environ)
     return executor
