@@ -9,15 +9,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from labelgrid.executors.job_list import JobList, ListedJob
 from labelgrid.executors.placement import executor_at
+from labelgrid.executors.spread import Piece, PieceList
 from labelgrid.files import atomic_write
 from labelgrid.processes import set_threads
-from labelgrid.progress import Progress
+from labelgrid.progress import Progress, Silent
 
-IMAGES, PER_SHARD = 2048, 32
+IMAGES, PER_SHARD = 2048, 128
 #: Seconds that a shard takes at least, so that kills hit shards at work.
-SECONDS = 1.0
+SECONDS = 2.0
 
 
 def image_name(number: int) -> str:
@@ -75,14 +75,19 @@ def note_made(out: Path, shard: int, seconds: float) -> None:
     os.close(handle)
 
 
-class Lines:
+def piece_of(shard: int, pool: Path, out: Path) -> Piece:
+    """The work on a shard."""
+    return Piece(
+        name=f"shard {shard}",
+        amount=PER_SHARD,
+        function=score_shard,
+        arguments=lambda: (pool, out, shard),
+        is_done=(out / f"{shard:03d}.npy").exists,
+    )
+
+
+class Lines(Silent):
     """Prints what a progress says."""
-
-    def start(self, what: str, total: int, unit: str) -> None:
-        """As `Progress.start`."""
-
-    def advance(self, amount: int = 1, note: str = "") -> None:
-        """As `Progress.advance`."""
 
     def say(self, text: str) -> None:
         """As `Progress.say`."""
@@ -97,21 +102,7 @@ def main() -> None:
     options.add_argument("--on", default="processes")
     options.add_argument("--workers", type=int, default=2)
     chosen = options.parse_args()
-    jobs = []
-    for shard in range(IMAGES // PER_SHARD):
-        job = ListedJob(
-            folder=chosen.out / "jobs" / f"{shard:03d}",
-            function=score_shard,
-            arguments=(chosen.pool, chosen.out, shard),
-            is_done=(chosen.out / f"{shard:03d}.npy").exists,
-        )
-        jobs.append(job)
-    executor = executor_at(chosen.on, chosen.workers, "torch")
-    ends = JobList(jobs, executor, Lines()).carry_out("Scoring", "shards")
-    for folder, end in ends.faults.items():
-        print(f"{folder.name}: {end.fault}")
-    raise SystemExit(1 if ends.faults else 0)
-
-
-if __name__ == "__main__":
-    main()
+    pieces = [piece_of(shard, chosen.pool, chosen.out) for shard in range(IMAGES // PER_SHARD)]
+    executor = executor_at(chosen.on, chosen.workers, "timm")
+    progress = Lines()
+    PieceList(pieces=pieces, executor=executor, folder=chosen.out / "jobs", progress=progress).run()

@@ -1,6 +1,6 @@
 """Kills workers and the command itself at random moments: the files equal those of an undisturbed run.
 
-A pool of 2,048 images in 64 shards is scored by two processes, then on Ray with two workers, of which
+A pool of 2,048 images in 16 shards is scored by two processes, then on Ray with two workers, of which
 three are killed (SIGKILL), and the command once. It is run again, and does only what is left.
 """
 
@@ -22,17 +22,22 @@ from _shards import IMAGES, PER_SHARD, make_pool
 from labelgrid.executors.job import JobFolder
 
 SHARDS = IMAGES // PER_SHARD
-#: Deaths of workers, and the share of the shards after which the command is killed, too.
+#: Deaths of workers; the command is killed, too, when half of the shards are done.
 DEATHS = 3
+#: Seconds for a command to end.
 LIMIT = 600.0
 
 
 def score(pool: Path, out: Path, on: str) -> subprocess.Popen[str]:
     """Start the command that scores what is left."""
     out.mkdir(exist_ok=True)
-    words = [str(Path(__file__).with_name("_shards.py")), str(pool), str(out), "--on", on]
+    words = ["-c", "import _shards; _shards.main()", str(pool), str(out), "--on", on]
     return subprocess.Popen(
-        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, *words],
+        cwd=Path(__file__).parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
@@ -47,9 +52,9 @@ def files(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(out.glob("*.npy"))}
 
 
-def wait_for_files(out: Path, count: int) -> None:
-    limit = time.monotonic() + LIMIT
-    while len(list(out.glob("*.npy"))) < count and time.monotonic() < limit:
+def wait_for_files(out: Path, count: int, command: subprocess.Popen[str]) -> None:
+    """Wait until so many shards are done, or the command has ended."""
+    while len(files(out)) < count and command.poll() is None:
         time.sleep(0.02)
 
 
@@ -62,11 +67,10 @@ def busy_workers(out: Path) -> Iterator[int]:
             yield owner.pid
 
 
-def kill_worker(out: Path, draws: random.Random) -> None:
+def kill_worker(out: Path, draws: random.Random, command: subprocess.Popen[str]) -> None:
     """Kill a worker at a random moment."""
     time.sleep(draws.uniform(0, 2))
-    limit = time.monotonic() + LIMIT
-    while time.monotonic() < limit:
+    while command.poll() is None:
         workers = list(busy_workers(out))
         if workers:
             os.kill(draws.choice(workers), signal.SIGKILL)
@@ -78,18 +82,18 @@ def disturbed(pool: Path, out: Path, on: str, draws: random.Random) -> list[list
     """Score with deaths; returns what each of the two commands printed."""
     command = score(pool, out, on)
     for death in range(DEATHS - 1):
-        wait_for_files(out, 4 + 8 * death)
-        kill_worker(out, draws)
-    wait_for_files(out, SHARDS // 2)
+        wait_for_files(out, 2 + 3 * death, command)
+        kill_worker(out, draws, command)
+    wait_for_files(out, SHARDS // 2, command)
     time.sleep(draws.uniform(0, 1))
     command.kill()
     said = [finished(command)]
     kept = len(files(out))
-    print(f"the command was killed when {kept} of {SHARDS} files were there")
+    print(f"the command was killed when {kept} of {SHARDS} files were there", flush=True)
     begin = time.monotonic()
     command = score(pool, out, on)
-    wait_for_files(out, kept + 4)
-    kill_worker(out, draws)
+    wait_for_files(out, kept + 2, command)
+    kill_worker(out, draws, command)
     said.append(finished(command))
     print(f"the second command took {time.monotonic() - begin:.1f} s")
     return said
@@ -106,7 +110,7 @@ def main() -> int:
         make_pool(folder / "pool")
         begin = time.monotonic()
         assert not finished(score(folder / "pool", folder / "local", "processes"))
-        print(f"two processes: {time.monotonic() - begin:.1f} s")
+        print(f"two processes: {time.monotonic() - begin:.1f} s", flush=True)
         draws = random.Random(chosen.seed)
         said = disturbed(folder / "pool", folder / "there", chosen.on, draws)
         local = files(folder / "local")
@@ -120,7 +124,7 @@ def main() -> int:
     print(
         f"{equal} of {len(local)} files are equal bit by bit; {twice} shards were made twice; {machine()}"
     )
-    strange = [line for lines in said for line in lines if not line.endswith("It is begun again.")]
+    strange = [line for lines in said for line in lines if not line.endswith("It is tried again.")]
     return int(equal < SHARDS or len(there) > SHARDS or bool(strange))
 
 
