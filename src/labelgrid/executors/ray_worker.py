@@ -4,7 +4,6 @@ Such a process is kept between jobs, since loading torch takes longer than many 
 """
 
 import os
-import pickle
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,14 +31,16 @@ class RayCall:
         place: the absolute path of the working folder, to which paths in the arguments may be
             relative.
         variables: environment variables of the command that wants the job.
-        work: the pickled function and its arguments.
+        function: what is done; pickled by the name of its module.
+        arguments: of the function, before its progress.
         version: of labelgrid, where the job comes from.
     """
 
     folder: str
     place: str
     variables: Mapping[str, str]
-    work: bytes
+    function: Callable[..., None]
+    arguments: Sequence[Any]
     version: str = __version__
 
     @classmethod
@@ -49,7 +50,8 @@ class RayCall:
             folder=str(folder.absolute()),
             place=str(Path.cwd()),
             variables=_own_variables(),
-            work=pickle.dumps((function, tuple(arguments))),
+            function=function,
+            arguments=tuple(arguments),
         )
 
 
@@ -94,8 +96,7 @@ class RayWorker:
         try:
             with record_job(folder, Silent()) as job:
                 job.begin()
-                function, arguments = pickle.loads(call.work)  # noqa: S301 (Ray runs code anyway)
-                function(*arguments, job)
+                call.function(*call.arguments, job)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (its folder has it)
             return JobFolder(folder).end or JobEnd("failed", f"{type(error).__name__}: {error}")
         return JobEnd("ended")
