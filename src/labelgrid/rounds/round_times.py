@@ -99,7 +99,8 @@ class RoundTimes:
         steps = _steps_within(LONGEST, best)
         if best != self.times[0] or not steps:
             return text
-        shorter = command("fit", folder, "--set", f"train.steps={steps}", "--keep")
+        words = ("--set", f"train.steps={steps}", "--keep")
+        shorter = command("fit", folder, *words)
         return f"{text} With fewer steps it fits: {shorter}"
 
 

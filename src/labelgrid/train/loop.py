@@ -49,8 +49,9 @@ def fit(plan: Plan, folder: Path, progress: Progress, group: TrainingGroup = ALO
 
     Raises:
         TrainingError: there is no label, no valid pixel of a task's labels was seen, a loss is not
-            finite, TensorBoard is asked for and not installed, the checkpoint in `folder` has another identity or is of another number of
-            processes, or the plan cannot be divided among several.
+            finite, TensorBoard is asked for and not installed, the checkpoint in `folder` has
+            another identity or is of another number of processes, or the plan cannot be divided
+            among several.
     """
     refuse_undivided(plan, group)
     if plan.options.tensorboard:
