@@ -2,8 +2,8 @@
 
 A sort of evidence speaks against a label if its value is past the sort's limit, and if it is among
 the worst 7 % of the task's labels by it. The doubt of a label is the sum, over the sorts that speak
-against it, of the share of the task's labels that are better by that sort, or unknown to it. Labels
-of equal doubt are in the order of their mean share over all sorts.
+against it, of how far its value is from those of the task's other labels, between 0 and 1. Labels
+of equal doubt are in the order of the mean share of labels that are better, over all sorts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,6 +31,10 @@ LEAST = {"figures": 2.0}
 #: labels are exchanged in pairs. With more, a sort that cannot tell right from wrong
 #: hides the others. `benchmarks/audit.py` counts.
 WORST = 0.07
+#: With d interquartile ranges past the third quartile of the task's labels, evidence counts
+#: (d + 1) / (d + 2); figures count d / (d + 8), since right labels may be unusual, too.
+HALF = (1.0, 2.0)
+HALVES = {"figures": (0.0, 8.0)}
 #: With fewer labels of a task, a fence says nothing.
 FEW = 8
 
@@ -66,7 +70,7 @@ def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[
         >>> edges[cells[3]] = Evidence(0.2, "its outlines do not follow the image's edges")
         >>> first = rank_by_doubt(cells, {"image edges": edges})[0]
         >>> first.cell.image_id, first.score, first.reasons
-        ('3.png', 0.9, ["its outlines do not follow the image's edges"])
+        ('3.png', 1.0, ["its outlines do not follow the image's edges"])
     """
     shares = []
     total = np.zeros(len(cells))
@@ -79,9 +83,10 @@ def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[
         against = known & (values > _limit(name, values[known]))
         worst = max(WORST, 2 / max(len(cells), 1))
         against &= better >= 1 - worst - _tied(values) - 1e-9
-        total += np.where(against, better, 0)
+        strengths = _strengths(values, *HALVES.get(name, HALF))
+        total += np.where(against, strengths, 0)
         for index in np.flatnonzero(against).tolist():
-            reasons[index].append((float(better[index]), found[cells[index]]))
+            reasons[index].append((float(strengths[index]), found[cells[index]]))
     mean = np.mean(shares, 0) if shares else total
     order = np.lexsort((-mean, -total))
     doubts = []
@@ -100,6 +105,23 @@ def _limit(name: str, known: NDArray[np.float64]) -> float:
         return np.inf
     first, third = np.quantile(known, (0.25, 0.75))
     return max(float(third + FENCE * (third - first)), LEAST.get(name, -np.inf))
+
+
+def _strengths(values: NDArray[np.float64], near: float, far: float) -> NDArray[np.float64]:
+    """How much each value says, (d + near) / (d + far) at d interquartile ranges past the quartile.
+
+    1 where the other values are all equal; 0 where the value is not known.
+    """
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return np.zeros(len(values))
+    first, third = np.quantile(known, (0.25, 0.75))
+    width = float(third - first)
+    if width <= 0:
+        return np.where(np.isnan(values), 0.0, 1.0)
+    ranges = np.maximum(np.nan_to_num(values, nan=third) - third, 0.0) / width
+    strengths = (ranges + near) / (ranges + far)
+    return np.where(np.isnan(values), 0.0, strengths)
 
 
 def _better_shares(values: NDArray[np.float64]) -> NDArray[np.float64]:

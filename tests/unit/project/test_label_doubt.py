@@ -41,6 +41,24 @@ def test_a_label_that_two_sorts_contradict_comes_before_those_that_one_does() ->
     assert 1 < worst.score <= 2
 
 
+def test_doubt_says_how_far_a_label_is_from_the_others_however_many_there_are() -> None:
+    many, few = -8 + noise(0), -4 + noise(0)
+    many[0], few[0] = -2.0, 6.0
+    (just_outside, *_) = rank_by_doubt(CELLS, {"image edges": found(many, "edges")})
+    rows = {cell: each for cell, each in found(few, "edges").items() if cell in CELLS[:40]}
+    (far_outside, *_) = rank_by_doubt(CELLS[:40], {"image edges": rows})
+    assert just_outside.cell == far_outside.cell == CELLS[0]
+    assert 0.5 < just_outside.score < far_outside.score < 1
+
+
+def test_unusual_figures_alone_count_less_than_edges_that_are_not_followed() -> None:
+    edges, figures = -8 + noise(0), noise(1)
+    edges[0], figures[1], figures[2] = 0.0, 5.0, 1000.0
+    sorts = {"image edges": found(edges, "edges"), "figures": found(figures, "figures")}
+    unit, exchanged, unusual, *_ = rank_by_doubt(CELLS, sorts)
+    assert [each.cell for each in (unit, exchanged, unusual)] == [CELLS[2], CELLS[0], CELLS[1]]
+
+
 def test_nothing_is_said_of_labels_within_the_limits() -> None:
     edges = found(LIMITS["image edges"] - np.arange(100.0), "edges")
     doubts = rank_by_doubt(CELLS, {"image edges": edges, "figures": found(np.zeros(100), "")})
