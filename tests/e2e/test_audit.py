@@ -38,6 +38,7 @@ def test_exchanged_labels_are_named_and_can_be_withdrawn(tmp_path: Path) -> None
     assert Path(audited["table"]) == flat / "audit.csv" and Path(audited["sheet"]).is_file()
     printed = done("audit", flat).out
     assert "do not follow the image's edges" in printed and str(flat / "audit.png") in printed
+    assert f"labelgrid import {flat} FIXED --replace" in printed.replace("\n", " ")
 
     for label in doubtful[:2]:
         done("unlabel", flat, f"{label['image']}:semseg")

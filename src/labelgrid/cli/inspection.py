@@ -8,7 +8,7 @@ import typer
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson
 from labelgrid.cli.opening import open_project
-from labelgrid.errors import note_unchanged
+from labelgrid.errors import command, note_unchanged
 from labelgrid.words import count_text, duration, join_names
 
 if TYPE_CHECKING:
@@ -133,6 +133,8 @@ def audit(
         screen.say(f"{labels} left out; --all shows them, too.")
     if audited.sheet:
         screen.say(f"{audited.sheet} shows the worst.")
+        again = command("import", folder, "FIXED", "--replace")
+        screen.say(f"Next: put the right files of the wrong ones into a folder FIXED, and {again}")
     if audited.unread:
         screen.say(
             f"Not compared, as they cannot be read or have no valid pixel: "

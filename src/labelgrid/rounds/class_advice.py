@@ -61,8 +61,9 @@ def _lacking(task: str, rows: Sequence[ClassRow], shown: ShownClasses, folder: P
             gaps[row.name] = (row, others)
     if not gaps:
         text = (
-            f"{task}: which class lacks labels: too early to say: too few that more labels show "
-            "are better at the same size. Later rounds may tell."
+            f"{task}: which class lacks labels: too early to say. No class has {FEWEST} others "
+            "that are no larger, that twice as many labels show, and that are better. Later rounds "
+            "may tell."
         )
         return Advice(topic="classes", answered=False, text=text, task=task)
     row, others = max(gaps.values(), key=lambda found: median(found[1]) - found[0].iou)

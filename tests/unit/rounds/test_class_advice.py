@@ -58,8 +58,8 @@ def test_it_is_too_early_while_classes_with_more_labels_are_no_better() -> None:
     rows, shown = classes(bag=(39.5, 9.0, 10), sky=(0.0, 0.01, 1))
     _, early = class_advice("parts", rows, shown, folder=Path("room"))
     assert early.text == (
-        "parts: which class lacks labels: too early to say: too few that more labels show are "
-        "better at the same size. Later rounds may tell."
+        "parts: which class lacks labels: too early to say. No class has 3 others that are no "
+        "larger, that twice as many labels show, and that are better. Later rounds may tell."
     )
     assert not early.answered and early.class_name == ""
 
