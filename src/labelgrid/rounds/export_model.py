@@ -63,10 +63,10 @@ def export_model(
             package is missing; the network cannot be written, or the file computes something else.
             A file that is there is unchanged.
     """
+    _need_packages()
     fit = model_of(project)
     context = training_context(context_of(project), fit)
     _check_tasks(context, known)
-    _need_packages()
     model = restore_model(context, fit)
     _check_network(context, model)
     if known:

@@ -239,10 +239,12 @@ def small(module, monkeypatch):
 
 #: They read records of the repository, which have one size, or are tried at another place.
 WITHOUT_TINY = {"interpolation", "report", "recipe_step"}
+#: They start servers, or processes which they kill: the tests of what they measure do the same.
+WITH_SERVERS = {"object_store", "postgres", "several_processes", "worker_deaths"}
 
 
 def test_every_benchmark_has_a_tiny_size():
-    assert set(benchmarks(ROOT)) == set(TINY) | WITHOUT_TINY
+    assert set(benchmarks(ROOT)) == set(TINY) | WITHOUT_TINY | WITH_SERVERS
 
 
 @pytest.mark.parametrize("name", sorted(TINY))
