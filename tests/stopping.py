@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
-from labelgrid.rounds import fit, pool_scorer, query, score
+from labelgrid.rounds import fit, query, score
+from labelgrid.score import shards
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.select.strategy import Budget
 from labelgrid.train.trainer import Trainer
@@ -62,12 +63,12 @@ def round_of(
 def killed_scoring(
     monkeypatch: pytest.MonkeyPatch, statistic: type[Statistic]
 ) -> list[tuple[str, ...]]:
-    """Let the pool be scored in parts of three images, and the second batch be interrupted.
+    """Let the pool be scored in shards of three images, and the second batch be interrupted.
 
     Returns:
         the ids of each batch that is scored, as they come.
     """
-    job, real = pool_scorer.ScoringJob, statistic.__call__
+    real = statistic.__call__
     batches: list[tuple[str, ...]] = []
 
     def killed(self: Statistic, batch: PoolBatch) -> NDArray[np.floating]:
@@ -76,6 +77,6 @@ def killed_scoring(
             raise KeyboardInterrupt
         return real(self, batch)
 
-    monkeypatch.setattr(pool_scorer, "ScoringJob", lambda **fields: job(**fields, part=3))
+    monkeypatch.setattr(shards, "ALONE", 3)
     monkeypatch.setattr(statistic, "__call__", killed)
     return batches
