@@ -140,6 +140,8 @@ def _find_fault(row: ImageRow) -> str:
 def _note(project: ProjectFolder, checked: Collection[str], faults: Mapping[str, str]) -> None:
     """Update the ledger's note for the images that were checked."""
     store = project.store
+    if not faults and store.get(SET_ASIDE, {}).keys().isdisjoint(checked):
+        return
     with store.transaction():
         before = store.get(SET_ASIDE, {})
         others = {image_id: before[image_id] for image_id in before if image_id not in checked}

@@ -1,5 +1,6 @@
 """Advice of a project: from its rounds alone, each sentence with its numbers, and refused where it is too early."""
 
+import inspect
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -449,7 +450,10 @@ def test_a_status_with_advice_finds_the_next_step_once(tmp_path: Path) -> None:
         called: list[str] = []
 
         def note(frame: FrameType, kind: str, _: object) -> None:
-            if kind == "call" and frame.f_code in (next_step.__code__, Store.counts.__code__):
+            if kind == "call" and frame.f_code in (
+                next_step.__code__,
+                inspect.unwrap(Store.counts).__code__,
+            ):
                 called.append(f"{frame.f_code.co_name} {frame.f_locals.get('splits')}")
 
         with Project.open(project.folder) as opened:
