@@ -11,7 +11,7 @@ from labelgrid.errors import ProjectError, command
 from labelgrid.files import inside
 from labelgrid.ledger import place
 from labelgrid.ledger.store import RoundRow, Store
-from labelgrid.project.settings import Settings, read_settings
+from labelgrid.project.settings import Settings, group_of, read_settings
 
 if TYPE_CHECKING:
     from labelgrid.relations.bound import BoundRelation
@@ -72,6 +72,10 @@ class ProjectFolder:
         settings = read_settings(folder / SETTINGS)
         ledger = place.place_in(folder, settings.ledger) if settings.ledger else folder / DATABASE
         return cls(folder, settings, Store.open(ledger, read_only=read_only))
+
+    def group_of(self, image_id: str) -> str:
+        """The group of an image, by the settings; "" if they have no groups."""
+        return group_of(self.settings.group, image_id)
 
     def tasks(self) -> "dict[str, TaskDef]":
         """The tasks by name, in the order they were added."""

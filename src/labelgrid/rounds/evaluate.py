@@ -134,6 +134,7 @@ def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) ->
         image_ids=image_ids,
         data=recipe.data,
         objective=recipe.objective,
+        group=project.group_of,
         progress=progress,
     )
     return {"labels": dict(result.labels), **evaluation_json(result)}

@@ -126,5 +126,6 @@ def measure(
         data=recipe.data,
         objective=recipe.objective,
         workers=recipe.train.workers,
+        group=project.group_of,
         progress=progress,
     )

@@ -27,7 +27,7 @@ from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.score.pool import Explaining, ScoringJob
 from labelgrid.score.statistic import PoolBatch
 from labelgrid.score.table import Table
-from labelgrid.train.evaluate import Evaluation, evaluate_outputs
+from labelgrid.train.evaluate import Evaluation, blocks_of, evaluate_outputs
 from labelgrid.train.model import TrainedModel
 from labelgrid.words import count_text, join_names
 
@@ -251,6 +251,6 @@ def measure_predictions(
         context.tasks,
         definitions=context.definitions,
         source=context.source,
-        count=len(image_ids),
+        blocks=blocks_of(image_ids, context.project.group_of),
         objective=context.recipe.objective,
     )

@@ -1,6 +1,6 @@
 """Evaluates a network on labels: metrics and losses at the images' size, in bounded memory."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -139,12 +139,13 @@ def evaluate(
     batch: int = 8,
     workers: int = 0,
     known: Source | None = None,
+    group: Callable[[str], str] = lambda _: "",
     progress: Progress | None = None,
 ) -> Evaluation:
     """Compute metrics and losses of the final predictions on the labels of `source`.
 
     The labels of `known` for the same images are fed in; a task's own label never reaches its own
-    output.
+    output. `group` names the group of an image, see `blocks_of`.
     """
     progress = progress or Silent()
     progress.start("Evaluating", len(image_ids), "images")
@@ -166,9 +167,37 @@ def evaluate(
         tasks,
         definitions=definitions,
         source=source,
-        count=len(image_ids),
+        blocks=blocks_of(image_ids, group),
         objective=objective,
     )
+
+
+def blocks_of(image_ids: Sequence[str], group: Callable[[str], str]) -> dict[str, int]:
+    """Divide images into at most `BLOCKS` blocks, none of which divides a group.
+
+    Images of a group, such as the frames of a video, resemble each other: as if each told something
+    new, an interval would be too narrow.
+
+    Args:
+        image_ids: the images.
+        group: the name of an image's group; "" if it is one by itself.
+
+    Returns:
+        The number of each image's block.
+
+    Example:
+        >>> blocks_of(["a/1", "a/2", "b/1"], lambda image_id: image_id[0])
+        {'a/1': 0, 'a/2': 0, 'b/1': 1}
+    """
+    groups: dict[tuple[str, str], list[str]] = {}
+    for image_id in image_ids:
+        name = group(image_id)
+        groups.setdefault((name, "" if name else image_id), []).append(image_id)
+    count = min(BLOCKS, len(groups))
+    blocks = {}
+    for place, members in enumerate(groups.values()):
+        blocks.update(dict.fromkeys(members, place * count // len(groups)))
+    return blocks
 
 
 def evaluate_outputs(
@@ -177,15 +206,14 @@ def evaluate_outputs(
     definitions: Mapping[str, TaskDef],
     source: Source,
     *,
-    count: int,
+    blocks: Mapping[str, int],
     objective: ObjectiveOptions,
 ) -> Evaluation:
-    """As `evaluate`, of `count` raw outputs as `predictions` yields them."""
+    """As `evaluate`, of raw outputs as `predictions` yields them, with the `blocks` of images."""
     measures = {name: Measure(task) for name, task in tasks.items()}
-    blocks = min(BLOCKS, count)
     by_image: dict[str, dict[str, float]] = {}
-    for index, (image_id, raws, frame) in enumerate(outputs):
-        block = index * blocks // count
+    for image_id, raws, frame in outputs:
+        block = blocks[image_id]
         for task, raw in raws.items():
             label = source.label(image_id, definitions[task])
             if label is not None:

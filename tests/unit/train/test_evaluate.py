@@ -79,6 +79,21 @@ def test_figures_without_a_block_are_the_figures_of_the_other_images(parts, monk
                 assert values[block] == pytest.approx(rest.metrics[task][name].value, rel=1e-5)
 
 
+def test_no_block_divides_a_group(parts, monkeypatch):
+    names = list(parts[0].names)
+    groups = dict(zip(names, ["a", "", "b", "a", "b", "b"], strict=True))
+    blocks = module.blocks_of(names, groups.get)
+    assert [blocks[name] for name in names] == [0, 1, 2, 0, 2, 2]
+    monkeypatch.setattr(module, "BLOCKS", 2)
+    blocks = module.blocks_of(names, groups.get)
+    assert [blocks[name] for name in names] == [0, 0, 1, 0, 1, 1]
+    found = run(parts, group=groups.get)
+    rest = run(parts, names=[name for name in names if groups[name] == "b"])
+    for task, metrics in found.without.items():
+        for name, values in metrics.items():
+            assert values[0] == pytest.approx(rest.metrics[task][name].value, rel=1e-5)
+
+
 def test_classes_are_measured_by_name_and_their_mean_is_the_metric(parts):
     result = run(parts)
     scores = result.classes["semseg"]
