@@ -100,4 +100,4 @@ def test_paths_are_fetched_when_they_are_asked_for(root, tmp_path):
     assert not (tmp_path / "cache").exists()
     assert paths["x/a.png"].read_bytes() == b"abc"
     assert list(chosen_paths(paths, ["z.png"])) == ["z.png"]
-    assert chosen_paths({"a": Path("a"), "b": Path("b")}, ["b"]) == {"b": Path("b")}
+    assert chosen_paths({"a": Path("a"), "b": Path("b")}, ["b"]) == {"b": Path("b").absolute()}

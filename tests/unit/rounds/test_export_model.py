@@ -94,10 +94,10 @@ def test_what_cannot_leave_is_refused_before_anything_is_built(
         patch.setattr(Network, "unportable", "is not what it seems")
         with pytest.raises(UsageError, match="is not what it seems"):
             export_model(campaign, tmp_path / "model.onnx", [], Silent())
-    monkeypatch.setitem(sys.modules, "onnxscript", None)
-    with pytest.raises(UsageError, match=r"onnxscript is missing"):
-        export_model(campaign, tmp_path / "model.onnx", [], Silent())
     empty, _ = make_project(tmp_path / "new", n=2, holdout=0)
     with empty, pytest.raises(ProjectError, match="There is no model yet"):
         export_model(empty, tmp_path / "model.onnx", [], Silent())
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(UsageError, match=r"onnxscript is missing"):
+        export_model(campaign, tmp_path / "model.onnx", [], Silent())
     assert not (tmp_path / "model.onnx").exists()

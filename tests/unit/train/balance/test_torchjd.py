@@ -26,7 +26,7 @@ def test_the_missing_package_is_named_with_how_to_install_it(monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "torchjd"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torchjd", None)
-    with pytest.raises(PluginError, match=r'not installed(.|\n)*pip install "torchjd'):
+    with pytest.raises(PluginError, match=r"not installed(.|\n)*pip install 'labelgrid\[balance"):
         made("UPGrad")
 
 
