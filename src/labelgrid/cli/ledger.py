@@ -13,7 +13,7 @@ ledger = typer.Typer(help="Say where a project's ledger is: copy it.", no_args_i
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    ledger.command("copy")(copy)
+    ledger.command()(copy)
     app.add_typer(ledger, name="ledger")
 
 

@@ -120,6 +120,7 @@ def test_many_are_fetched_ahead_if_they_fit(web, monkeypatch):
     wanted = {item: digest_of(web.objects[f"/p/{n}.png"]) for n, item in enumerate(addresses)}
     stamps = stamps_of(addresses)
     monkeypatch.setenv("LABELGRID_CACHE_GB", "0.00002")
+    monkeypatch.setenv("LABELGRID_STORAGE_PATIENCE", "20")
     said = Said()
     fetch_all(wanted, stamps, said)
     assert "more than the cache of objects keeps" in said.lines[0]
