@@ -176,6 +176,8 @@ class _ImportSource:
         answers = self._read_as(tool, place)
         others = self._files_of_others(tool, place)
         answers.stray = list(dict.fromkeys([*answers.stray, *others]))
+        # The tool may have tried to read them, too.
+        answers.faults = [fault for fault in answers.faults if fault.where not in others]
         answers = self._with_files_of_tools(answers, place)
         answers = join_answers([answers, *self._labels_beside(answers, place)])
         if place != answer:

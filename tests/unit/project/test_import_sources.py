@@ -221,6 +221,20 @@ def test_the_files_of_two_tools_in_a_folder_are_both_read(
     assert done.tasks == {"semseg": Tally(new=2), "depth": Tally(new=2)}
 
 
+def test_a_file_of_another_tool_that_the_first_one_cannot_read_is_no_fault(
+    project: ProjectFolder, mixed: Path
+) -> None:
+    size = {"original_width": 24, "original_height": 16}
+    points = {"points": [[0, 0], [80, 0], [80, 70]], "closed": True, "polygonlabels": ["floor"]}
+    region = {"type": "polygonlabels", "from_name": "semseg", "to_name": "image", "value": points}
+    done = {"id": 1, "result": [{**region, **size, "id": "a"}], "was_cancelled": False}
+    task = {"id": 1, "data": {"image": "/data/upload/1/0002.jpg"}, "annotations": [done]}
+    (mixed / "project-3.json").write_text(json.dumps([task]))
+    found = import_labels(project, mixed, accept=True)
+    assert found.tasks == {"semseg": Tally(new=2), "depth": Tally(new=2)}
+    assert "project-3.json was read as a JSON export of Label Studio." in found.notes
+
+
 def test_a_zip_beside_a_tool_s_file_is_named_unless_it_was_given(
     project: ProjectFolder, mixed: Path, data: Made, tmp_path: Path
 ) -> None:
