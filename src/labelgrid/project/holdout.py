@@ -80,12 +80,7 @@ def hold_out(
         return 0
     rows = list(store.images())
     family = families(rows)
-    used = images_trained_on(store, rows, fits) - set(new)
-    fixed = set()
-    for row in rows:
-        if row.image_id in used or row.split in ("val", "test"):
-            fixed.add(family[row.image_id])
-    free = [row for row in rows if row.split == "train" and family[row.image_id] not in fixed]
+    free = free_images(store, rows, fits, new)
     held = _draw_families(free, family, seed, count)
     if len(held) < count:
         raise ProjectError(
@@ -108,6 +103,26 @@ def hold_out(
     store.update_images(replace(row, split="heldout") for row in held)
     request_heldout(store, [row.image_id for row in held], [task.name for task in store.tasks()])
     return len(held)
+
+
+def free_images(
+    store: Store, rows: Sequence[ImageRow], fits: Sequence[Fit], new: Collection[str] = ()
+) -> list[ImageRow]:
+    """The training images that can still be held out, with all of their groups and copies.
+
+    Args:
+        store: the ledger.
+        rows: all images.
+        fits: the finished trainings; groups of images that they may have used are not free.
+        new: the images that were added after these trainings.
+    """
+    family = families(rows)
+    used = images_trained_on(store, rows, fits) - set(new)
+    fixed = set()
+    for row in rows:
+        if row.image_id in used or row.split in ("val", "test"):
+            fixed.add(family[row.image_id])
+    return [row for row in rows if row.split == "train" and family[row.image_id] not in fixed]
 
 
 def say_leaks(

@@ -15,8 +15,8 @@ from labelgrid.rounds.advised import Advice
 from labelgrid.rounds.buying_advice import flat_advice, next_round_advice
 from labelgrid.rounds.class_advice import class_advice
 from labelgrid.rounds.further_advice import (
+    count_free_images,
     following_advice,
-    free_images,
     heldout_advice,
     picks_advice,
     training_advice,
@@ -68,7 +68,7 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
     rows += next_round_advice(curves, most_labels(project))
     rows += following_advice(project, recipe)
     if newest:
-        free = free_images(project)
+        free = count_free_images(project)
         rows += heldout_advice(newest[0], headlines, free=free, folder=project.folder)
     rows.append(picks_advice(project))
     training = training_advice(project)

@@ -96,13 +96,12 @@ def _unmeasured_suppliers(project: ProjectFolder, recipe: Recipe) -> list[Advice
 # Held-out images
 
 
-def free_images(project: ProjectFolder) -> int:
-    """The training images that can still be held out: those that no training may have used."""
-    from labelgrid.project.holdout import images_trained_on
+def count_free_images(project: ProjectFolder) -> int:
+    """The training images that can still be held out: no training may have used their groups."""
+    from labelgrid.project.holdout import free_images
 
     rows = list(project.store.images())
-    used = images_trained_on(project.store, rows, all_fits(project.folder))
-    return sum(row.split == "train" and row.image_id not in used for row in rows)
+    return len(free_images(project.store, rows, all_fits(project.folder)))
 
 
 def heldout_advice(

@@ -11,8 +11,8 @@ from labelgrid.ledger.grid import Cell, ImageRow, Move, State
 from labelgrid.progress import Silent
 from labelgrid.project import create, extend
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.holdout import families, holdout_count
-from labelgrid.project.records import Fit, write_fit
+from labelgrid.project.holdout import families, free_images, holdout_count
+from labelgrid.project.records import Fit, all_fits, write_fit
 from labelgrid.project.settings import Settings
 from labelgrid.words import count_text
 from tests.campaigns import DEPTH, Make, held
@@ -115,6 +115,21 @@ def test_images_are_held_out_later_but_never_ones_that_were_trained_on(
         with pytest.raises(ProjectError, match=fault) as caught:
             extend.add(project, [], tasks=[], check="full", progress=Silent(), holdout=3)
         assert caught.value.unchanged == "Nothing was added." and len(held(project)) == 6
+
+
+def test_no_image_of_a_group_with_a_trained_one_is_free(make: Make, photos: Made) -> None:
+    with make() as project:
+        names = list(photos.names)
+        rows = list(project.store.images())
+        first = [replace(row, group="one") for row in rows if row.image_id in names[:5]]
+        project.store.update_images(first)
+        project.store.move(
+            [Move(cell=Cell(names[0], "depth"), to=State.LABELLED, path="x", cost=1.0)]
+        )
+        trained(project)
+        rows = list(project.store.images())
+        free = free_images(project.store, rows, all_fits(project.folder))
+        assert [row.image_id for row in free] == sorted(names[5:])
 
 
 def test_before_a_training_labelled_images_may_be_held_out(make: Make, photos: Made) -> None:
