@@ -34,7 +34,8 @@ BAR = 3.0
 def campaign(folder: Path, rounds: int) -> Path:
     """A project after so many rounds."""
     names = [f"{number:06d}.png" for number in range(rounds * LABELS)]
-    with new_project(folder, Settings(), [TaskRow(name, name, 1.0) for name in TASKS]) as store:
+    tasks = [TaskRow(name, name, 1.0) for name in TASKS]
+    with new_project(folder, Settings(), tasks) as (_, store):
         store.add_images(
             ImageRow(image_id=name, root="photos", height=480, width=640) for name in names
         )
