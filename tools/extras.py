@@ -53,7 +53,7 @@ def unsaid(programs: Path, place: Path) -> list[str]:
     return found
 
 
-def faults(pip: Sequence[str], wheel: Path) -> list[str]:
+def conflicts(pip: Sequence[str], wheel: Path) -> list[str]:
     """What is wrong with the extras of a wheel, all together.
 
     Args:

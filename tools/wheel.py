@@ -109,7 +109,7 @@ def conflicts(wheel: Path, environment: Path, programs: Path) -> list[str]:
     """What is wrong with the extras of a wheel that an environment has without them."""
     for package in required(wheel, frozenset(extras.extras_of(wheel))):
         link(package, environment)
-    return extras.faults([str(programs / "python"), "-m", "pip"], wheel)
+    return extras.conflicts([str(programs / "python"), "-m", "pip"], wheel)
 
 
 def main(words: Sequence[str] | None = None) -> int:

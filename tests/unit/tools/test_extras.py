@@ -46,13 +46,13 @@ def test_pip_is_asked_for_all_extras_and_a_conflict_is_said(wheel, tmp_path, mon
         "assert sys.argv[-1].endswith('.whl[x,y]') and '--dry-run' in sys.argv\n"
         'print(\'{"install": [{"metadata": {"name": "new", "version": "1"}}]}\')\n'
     )
-    assert extras.faults(pip, wheel) == ["new 1 is asked for and not pinned in constraints.txt"]
+    assert extras.conflicts(pip, wheel) == ["new 1 is asked for and not pinned in constraints.txt"]
     program.write_text("raise SystemExit('ResolutionImpossible')")
-    (fault,) = extras.faults(pip, wheel)
+    (fault,) = extras.conflicts(pip, wheel)
     assert fault.endswith("do not go together: ResolutionImpossible")
     monkeypatch.setattr(extras, "LONGEST", 1)
     program.write_text("import time\ntime.sleep(60)")
-    (fault,) = extras.faults(pip, wheel)
+    (fault,) = extras.conflicts(pip, wheel)
     assert fault.endswith("pip found no way in 1 s")
 
 
