@@ -123,7 +123,7 @@ def test_the_weights_of_picked_labels_reach_the_training_loss(
     seen: dict[tuple[str, str], float] = {}
     step = Trainer.train_step
 
-    def watched(trainer: Trainer, batch: Any, index: int) -> Any:
+    def watched(trainer: Trainer, batch: Any, *given: Any) -> Any:
         for image, row in zip(batch.ids, batch.weights.tolist(), strict=True):
             seen.update(
                 {
@@ -131,7 +131,7 @@ def test_the_weights_of_picked_labels_reach_the_training_loss(
                     for task, weight in zip(trainer.plan.tasks, row, strict=True)
                 }
             )
-        return step(trainer, batch, index)
+        return step(trainer, batch, *given)
 
     monkeypatch.setattr(Trainer, "train_step", watched)
     # six images: batches of two are all of them, whichever were picked

@@ -41,7 +41,7 @@ def find_unusable_images(
         for row, reason in zip(rows, threads.map(_find_fault, rows), strict=True):
             if reason:
                 faults[row.image_id] = reason
-    note_unusable_images(project, set(image_ids), faults, progress)
+    _note_and_warn(project, set(image_ids), faults, progress)
     return frozenset(faults)
 
 
@@ -59,9 +59,19 @@ def note_unusable_images(
         faults: why some could not be used, by id.
         progress: receives the warning.
     """
-    _note(project, image_ids, faults)
     if faults:
-        progress.say(_warning(faults))
+        faults = _in_words_of_a_check(project, faults)
+    _note_and_warn(project, image_ids, faults, progress)
+
+
+def _in_words_of_a_check(project: ProjectFolder, faults: Mapping[str, str]) -> dict[str, str]:
+    """The faults, said as a check of the files says them where it finds one."""
+    said = dict(faults)
+    for row in project.store.images(names=faults):
+        found = "" if row.is_remote else _find_fault(row)
+        if found:
+            said[row.image_id] = found
+    return said
 
 
 def usable_images(
@@ -135,6 +145,17 @@ def _find_fault(row: ImageRow) -> str:
     except (OSError, ValueError) as error:
         return f"The file cannot be read: {getattr(error, 'strerror', None) or error}."
     return ""
+
+
+def _note_and_warn(
+    project: ProjectFolder,
+    checked: Collection[str],
+    faults: Mapping[str, str],
+    progress: Progress,
+) -> None:
+    _note(project, checked, faults)
+    if faults:
+        progress.say(_warning(faults))
 
 
 def _note(project: ProjectFolder, checked: Collection[str], faults: Mapping[str, str]) -> None:
