@@ -148,24 +148,39 @@ def changed_object_error(address: str) -> ImageError:
     )
 
 
-def file_version(paths: Mapping[str, Path], image_id: str) -> tuple[str, int, str]:
-    """What says that an image's file or object is the same as before: id, size, time or tag.
+def file_versions(paths: Mapping[str, Path]) -> dict[str, tuple[int, str]]:
+    """What says that images' files or objects are the same as before: size, and time or tag.
 
     Nothing is fetched; the size is -1 if it is unknown or there is no such file.
-    """
-    if isinstance(paths, ImagePaths):
-        from labelgrid.storage.addresses import check_address
-        from labelgrid.storage.stamps import stamp_of
 
-        root, digest = paths.places[image_id]
+    Raises:
+        StorageError: a store refuses or does not answer.
+    """
+    versions = {}
+    addresses = {}
+    for image_id in paths:
+        root = paths.places[image_id][0] if isinstance(paths, ImagePaths) else ""
         if is_remote(root):
-            stamp = stamp_of(check_address(root).below(image_id))
-            return (image_id, stamp.size, stamp.tag) if stamp else (image_id, -1, digest)
+            addresses[image_id] = f"{root}/{image_id}"
+        else:
+            versions[image_id] = _file_version(paths[image_id])
+    if addresses:
+        from labelgrid.storage.addresses import check_address
+        from labelgrid.storage.stamps import Stamp, stamps_of
+
+        stamps = stamps_of([check_address(address) for address in addresses.values()])
+        for image_id, address in addresses.items():
+            stamp = stamps.get(check_address(address), Stamp(-1, ""))
+            versions[image_id] = (stamp.size, stamp.tag)
+    return versions
+
+
+def _file_version(path: Path) -> tuple[int, str]:
     try:
-        status = paths[image_id].stat()
+        status = path.stat()
     except OSError:
-        return image_id, -1, ""
-    return image_id, status.st_size, str(status.st_mtime_ns)
+        return -1, ""
+    return status.st_size, str(status.st_mtime_ns)
 
 
 def chosen_paths(paths: Mapping[str, Path], image_ids: Sequence[str]) -> Mapping[str, Path]:

@@ -13,7 +13,7 @@ from labelgrid.data.loader import UnreadableImage
 from labelgrid.errors import LabelgridError
 from labelgrid.executors.spread import Piece
 from labelgrid.files import read_text, write_text
-from labelgrid.images.places import chosen_paths, file_version
+from labelgrid.images.places import chosen_paths, file_versions
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.processes import set_threads
 from labelgrid.progress import Progress
@@ -167,6 +167,7 @@ def shards_of(order: PredictionOrder, source: ImageFiles, size: int) -> list[Sha
     """The shards of a folder of images, in their order."""
     image_ids = list(source.images())
     identity = order.identity
+    versions = file_versions(source.paths)
     shards = []
     for place, start in enumerate(range(0, len(image_ids), size)):
         own = image_ids[start : start + size]
@@ -174,7 +175,7 @@ def shards_of(order: PredictionOrder, source: ImageFiles, size: int) -> list[Sha
             place=place,
             image_ids=own,
             path=order.out / FOLDER / f"{place:05d}.json",
-            stamp=hash_of(identity, [file_version(source.paths, image_id) for image_id in own]),
+            stamp=hash_of(identity, [(image_id, *versions[image_id]) for image_id in own]),
         )
         shards.append(shard)
     return shards

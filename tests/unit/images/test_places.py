@@ -10,6 +10,7 @@ from labelgrid.images.places import (
     ImagePaths,
     chosen_paths,
     existing_images,
+    file_versions,
     held_image_file,
     image_file,
     is_remote,
@@ -101,3 +102,15 @@ def test_paths_are_fetched_when_they_are_asked_for(root, tmp_path):
     assert paths["x/a.png"].read_bytes() == b"abc"
     assert list(chosen_paths(paths, ["z.png"])) == ["z.png"]
     assert chosen_paths({"a": Path("a"), "b": Path("b")}, ["b"]) == {"b": Path("b").absolute()}
+
+
+def test_versions_change_with_the_files_and_nothing_is_fetched(root, tmp_path):
+    local = {"a": tmp_path / "store/x/a.png", "gone": tmp_path / "gone.png"}
+    remote = ImagePaths({"x/a.png": (root, ""), "gone.png": (root, ""), "b": (str(tmp_path), "")})
+    before = file_versions(local), file_versions(remote)
+    assert before[0]["a"][0] == before[1]["x/a.png"][0] == 3
+    assert before[0]["gone"] == before[1]["gone.png"] == before[1]["b"] == (-1, "")
+    assert (file_versions(local), file_versions(remote)) == before
+    (tmp_path / "store/x/a.png").write_bytes(b"abcd")
+    assert file_versions(local)["a"][0] == file_versions(remote)["x/a.png"][0] == 4
+    assert not list((tmp_path / "cache").glob("??/*"))
