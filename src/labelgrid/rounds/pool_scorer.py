@@ -47,6 +47,7 @@ from labelgrid.score.pool import (
     ScoringJob,
     is_readable,
     pool_batches,
+    pool_shards,
     score_shards,
 )
 from labelgrid.score.shards import PoolShard, PoolShards
@@ -155,15 +156,13 @@ class PoolScorer:
         if spreading.executor is None or self.reads_ahead:
             job = self._job(images, folder)
             stamp = dict(job.stamp)
-        shards = PoolShards(
+        shards = pool_shards(
+            images.pool,
+            explaining,
             folder=folder,
-            pool=sorted(images.pool),
-            further=sorted({*explaining.images} - {*images.pool}),
             size=spreading.size(len(images.pool)),
-            statistics=frozenset(self.statistics),
-            explaining=frozenset(explaining.statistics),
+            statistics=self.statistics,
             stamp=stamp,
-            explaining_stamp=explaining.stamp,
         )
         if not spreading.shard:
             shards = replace(shards, size=shards.kept_size() or shards.size)

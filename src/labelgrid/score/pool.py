@@ -19,7 +19,7 @@ from labelgrid.data.supplied import MostTrusted
 from labelgrid.errors import ImageError, PluginError
 from labelgrid.files import disk_errors
 from labelgrid.progress import Progress
-from labelgrid.score.shards import PoolShard, PoolShards
+from labelgrid.score.shards import ALONE, PoolShard, PoolShards
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.score.table import Axis, Table, write_table
 from labelgrid.streams import image_keys
@@ -38,8 +38,6 @@ class ScoringJob:
         statistics: by name; those with modules are already trained, see `score.fit`.
         stamp: identifies the model, the recipe and the pool.
         batch: the number of images in a batch.
-        part: the number of images in a shard, whose scores a killed run does not repeat; a multiple
-            of `batch`, so that batches are the same whatever it is.
         leaves_out: whether an image that cannot be read is left out; otherwise it is an error.
         supplier_labels: reads the labels of suppliers; None: no statistic reads any.
     """
@@ -53,7 +51,6 @@ class ScoringJob:
     stamp: Mapping[str, str]
     batch: int = 8
     workers: int = 0
-    part: int = 256
     leaves_out: bool = False
     supplier_labels: MostTrusted | None = None
 
@@ -105,30 +102,47 @@ def gather(
     image_ids: Sequence[str],
     folder: Path,
     progress: Progress,
+    *,
     explaining: Explaining | None = None,
+    size: int = ALONE,
 ) -> Table:
     """Compute the statistics of images, in the order of their ids; write `folder/scores.parquet`.
 
     It is done shard by shard in this process, see `PoolShards`; what explains the picks is written
     to a file of its own, `folder/explaining.parquet`. The batches of the pool, and so the scores,
-    are the same without it.
+    are the same without it, and with any `size` of shards that is a multiple of the batch.
 
     Raises:
         PluginError: the shape of a statistic's values does not match its axis.
     """
     extra = explaining or Explaining()
-    shards = PoolShards(
-        folder=folder,
-        pool=sorted(image_ids),
-        further=sorted({*extra.images} - {*image_ids}),
-        size=job.part,
-        statistics=frozenset(job.statistics),
-        explaining=frozenset(extra.statistics),
-        stamp=job.stamp,
-        explaining_stamp=extra.stamp,
+    shards = pool_shards(
+        image_ids, extra, folder=folder, size=size, statistics=job.statistics, stamp=job.stamp
     )
     score_shards(job, extra, shards, progress)
     return shards.join().table
+
+
+def pool_shards(
+    image_ids: Collection[str],
+    explaining: Explaining,
+    *,
+    folder: Path,
+    size: int,
+    statistics: Collection[str],
+    stamp: Mapping[str, str],
+) -> PoolShards:
+    """The shards of a pool, and of the further images that explain; see `PoolShards`."""
+    return PoolShards(
+        folder=folder,
+        pool=sorted(image_ids),
+        further=sorted({*explaining.images} - {*image_ids}),
+        size=size,
+        statistics=frozenset(statistics),
+        explaining=frozenset(explaining.statistics),
+        stamp=stamp,
+        explaining_stamp=explaining.stamp,
+    )
 
 
 def score_shards(

@@ -58,10 +58,14 @@ def run(made, folder, statistic, stamp="one", names=None, explaining=None):
         stamp=stamps,
         batch=2,
         workers=0,
-        part=2,
     )
     return gather(
-        work, names or list(made.names), folder=folder, progress=Silent(), explaining=explaining
+        work,
+        names or list(made.names),
+        folder=folder,
+        progress=Silent(),
+        explaining=explaining,
+        size=2,
     )
 
 

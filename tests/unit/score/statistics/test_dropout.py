@@ -44,7 +44,7 @@ def parts(tmp_path_factory):
     return made, found, build_all(found)
 
 
-def work(parts, options, data=DATA, part=256, stamp="one", batch=3):
+def work(parts, options, data=DATA, stamp="one", batch=3):
     made, found, tasks = parts
     model = TrainedModel(network=toy_network(tasks))
     stamps = {"model": stamp}
@@ -58,7 +58,6 @@ def work(parts, options, data=DATA, part=256, stamp="one", batch=3):
         stamp=stamps,
         batch=batch,
         workers=0,
-        part=part,
     )
 
 
