@@ -80,7 +80,8 @@ def hold_out(
         return 0
     rows = list(store.images())
     family = families(rows)
-    free = free_images(store, rows, fits, new)
+    used = images_trained_on(store, rows, fits) - set(new)
+    free = free_images(rows, family, used)
     held = _draw_families(free, family, seed, count)
     if len(held) < count:
         raise ProjectError(
@@ -106,18 +107,15 @@ def hold_out(
 
 
 def free_images(
-    store: Store, rows: Sequence[ImageRow], fits: Sequence[Fit], new: Collection[str] = ()
+    rows: Sequence[ImageRow], family: Mapping[str, str], used: Collection[str]
 ) -> list[ImageRow]:
-    """The training images that can still be held out, with all of their groups and copies.
+    """The training images that can still be held out, with all of their families.
 
     Args:
-        store: the ledger.
         rows: all images.
-        fits: the finished trainings; groups of images that they may have used are not free.
-        new: the images that were added after these trainings.
+        family: of each image, as by `families`.
+        used: the images that trainings may have used.
     """
-    family = families(rows)
-    used = images_trained_on(store, rows, fits) - set(new)
     fixed = set()
     for row in rows:
         if row.image_id in used or row.split in ("val", "test"):

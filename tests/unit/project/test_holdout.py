@@ -11,7 +11,7 @@ from labelgrid.ledger.grid import Cell, ImageRow, Move, State
 from labelgrid.progress import Silent
 from labelgrid.project import create, extend
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.holdout import families, free_images, holdout_count
+from labelgrid.project.holdout import families, free_images, holdout_count, images_trained_on
 from labelgrid.project.records import Fit, all_fits, write_fit
 from labelgrid.project.settings import Settings
 from labelgrid.words import count_text
@@ -128,7 +128,8 @@ def test_no_image_of_a_group_with_a_trained_one_is_free(make: Make, photos: Made
         )
         trained(project)
         rows = list(project.store.images())
-        free = free_images(project.store, rows, all_fits(project.folder))
+        used = images_trained_on(project.store, rows, all_fits(project.folder))
+        free = free_images(rows, families(rows), used)
         assert [row.image_id for row in free] == sorted(names[5:])
 
 
