@@ -258,6 +258,16 @@ class JobFolder:
         return self.path / name
 
 
+def without_numbers(text: str) -> str:
+    """What messages have in common that differ in numbers alone: one of them is enough.
+
+    Example:
+        >>> without_numbers("3 of 16 images are left out.")
+        ' of  images are left out.'
+    """
+    return re.sub(r"\d+", "", text)
+
+
 @dataclass
 class JobReader:
     """Reads from a job's folder what is new since the last call."""

@@ -1,6 +1,5 @@
 """Carries out independent pieces of work in some place, and tries again what dies there."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from labelgrid.errors import ProjectError
 from labelgrid.executors.executor import Executor
-from labelgrid.executors.job import JobEnd, JobFolder, JobReader
+from labelgrid.executors.job import JobEnd, JobFolder, JobReader, without_numbers
 from labelgrid.progress import Progress
 from labelgrid.words import count_text
 
@@ -123,7 +122,7 @@ class PieceList:
 
     def _say_once(self, text: str) -> None:
         """Pass a message on, unless another piece has said it; numbers may differ."""
-        key = re.sub(r"\d+", "", text)
+        key = without_numbers(text)
         if key not in self._said:
             self._said.add(key)
             self.progress.say(text)

@@ -1,12 +1,11 @@
 """Executes the runs of a study as jobs: resumable, and tried again if a process dies."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from labelgrid.executors.executor import Executor
-from labelgrid.executors.job import JobEnd, JobFolder, JobReader, JobStep
+from labelgrid.executors.job import JobEnd, JobFolder, JobReader, JobStep, without_numbers
 from labelgrid.executors.placement import HERE, executor_at
 from labelgrid.files import write_text
 from labelgrid.processes import set_threads
@@ -192,7 +191,7 @@ class Runner:
 
     def _say(self, run: Run, text: str) -> None:
         """Pass a run's message on, unless another run of its arm has said it."""
-        message = run.shown, re.sub(r"\d+", "", text)
+        message = run.shown, without_numbers(text)
         if message not in self._said:
             self._said.add(message)
             self.say(f"{run.shown}: {text}")
