@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ENVIRONMENT = Path(__file__).parents[1] / ".venv-object-store"
 #: What a user sets in the environment; no part of it may ever be shown.
 KEY = "AKIAEXAMPLEFORTESTS1"
@@ -20,9 +22,10 @@ BUCKET = "photos-of-ann"
 START = 120
 
 
-def is_installed() -> bool:
-    """Whether `./dev object-store` has made the environment."""
-    return (ENVIRONMENT / "stamp").is_file()
+def need_object_store() -> None:
+    """Skip the test unless `./dev object-store` has made the environment."""
+    if not (ENVIRONMENT / "stamp").is_file():
+        pytest.skip("the object store is not installed: run ./dev object-store")
 
 
 @dataclass

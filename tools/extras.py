@@ -5,12 +5,13 @@ silently, or searches for minutes.
 """
 
 import json
-import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from importlib.metadata import Distribution
 from pathlib import Path
 from typing import Any
+
+from packaging.utils import canonicalize_name
 
 from tools.source import ROOT
 
@@ -82,7 +83,7 @@ def unpinned(report: Mapping[str, Any], known: Mapping[str, str]) -> list[str]:
     """
     found = []
     for package in report["install"]:
-        name = normalised(package["metadata"]["name"])
+        name = canonicalize_name(package["metadata"]["name"])
         release = package["metadata"]["version"]
         if name != "labelgrid" and known.get(name) != release:
             found.append(f"{name} {release} is asked for and not pinned in {CONSTRAINTS.name}")
@@ -92,9 +93,4 @@ def unpinned(report: Mapping[str, Any], known: Mapping[str, str]) -> list[str]:
 def pins(text: str) -> dict[str, str]:
     """The release of each package that a file of constraints names."""
     lines = [line.split("==") for line in text.splitlines() if "==" in line and line[0] != "#"]
-    return {normalised(name): release.strip() for name, release in lines}
-
-
-def normalised(name: str) -> str:
-    """A package's name as indexes compare it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return {canonicalize_name(name): release.strip() for name, release in lines}

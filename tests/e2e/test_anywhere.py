@@ -10,7 +10,7 @@ import pytest
 
 from tests import postgres
 from tests.e2e.commands import answer, done, task_words
-from tests.object_store import Store, is_installed, object_store
+from tests.object_store import Store, need_object_store, object_store
 from tests.projects import RECIPE
 from tests.ray_clusters import need_ray
 from tests.support import Made
@@ -21,8 +21,7 @@ ROUNDS = 2
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """An S3 server, an empty cache, and the environment of its user."""
-    if not is_installed():
-        pytest.skip("the object store is not installed: run ./dev object-store")
+    need_object_store()
     need_ray()
     (tmp_path / "server").mkdir()
     with object_store(tmp_path / "server") as running:

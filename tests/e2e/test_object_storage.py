@@ -27,7 +27,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.storage.cache import _LEASES
-from tests.object_store import BUCKET, KEY, SECRET, Store, is_installed, object_store
+from tests.object_store import BUCKET, KEY, SECRET, Store, need_object_store, object_store
 from tests.projects import RECIPE, answer
 from tests.support import Made, make_dataset
 
@@ -41,8 +41,7 @@ CHANGES: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A server for all tests of this module."""
-    if not is_installed():
-        pytest.skip("the object store is not installed: run ./dev object-store")
+    need_object_store()
     with object_store(tmp_path_factory.mktemp("object-store")) as running:
         yield running
 
