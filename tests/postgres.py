@@ -131,8 +131,12 @@ def start(*settings: str) -> PostgresServer:
             **own,
         )
     started = PostgresServer(folder, process)
-    _wait(started)
-    started.run(CREATE, database="postgres")
+    try:
+        _wait(started)
+        started.run(CREATE, database="postgres")
+    except BaseException:
+        started.stop()
+        raise
     return started
 
 

@@ -25,6 +25,8 @@ _S3 = {
     }
 }
 _OPTIONS: dict[str, dict[str, Any]] = {"s3": _S3}
+#: How the names of variables begin that say who and where a store is; a change needs a new client.
+_VARIABLES = ("AWS_", "AZURE_", "FSSPEC_", "GCSFS_", "GOOGLE_", "STORAGE_EMULATOR_HOST")
 #: Stores that list their objects; a web server does not.
 _UNLISTED = ("http", "https")
 
@@ -35,16 +37,19 @@ def can_list(address: Address) -> bool:
 
 
 def system_of(address: Address) -> Any:
-    """The client of an address's store, one for each process.
+    """The client of an address's store, one for each process and environment.
+
+    A notebook that sets other credentials or another endpoint gets a client that uses them.
 
     Raises:
         StorageError: the package that reads such stores is not installed.
     """
-    return _open(os.getpid(), address.store)
+    variables = {name: text for name, text in os.environ.items() if name.startswith(_VARIABLES)}
+    return _open(os.getpid(), address.store, frozenset(variables.items()))
 
 
 @cache
-def _open(process: int, store: str) -> Any:
+def _open(process: int, store: str, variables: frozenset[tuple[str, str]]) -> Any:
     """A client; it cannot be used in a process that is forked from its own."""
     from fsspec.core import url_to_fs
 

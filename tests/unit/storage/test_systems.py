@@ -15,6 +15,18 @@ def test_a_store_has_one_client_in_a_process():
     assert first is system_of(Address("memory://a/c/d.png"))
 
 
+def test_other_credentials_or_another_endpoint_get_a_client_of_their_own(monkeypatch):
+    store = Address("memory://a")
+    first = system_of(store)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    second = system_of(store)
+    assert second is not first and system_of(store) is second
+    monkeypatch.setenv("HOMEPAGE", "x")
+    assert system_of(store) is second
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    assert system_of(store) is first
+
+
 def test_a_web_server_cannot_list():
     assert can_list(Address("s3://b/a")) and not can_list(Address("https://host/a"))
 
