@@ -110,7 +110,7 @@ class ClassNames:
         return {task for task, numbers in self._numbers.items() if plain in numbers}
 
     def _renamed(self, name: str) -> str:
-        return self._options.names.get(name, name)
+        return self._options.meanings.get(name, name)
 
     def _target(self, name: str, task: str) -> NameTarget:
         return NameTarget(

@@ -21,14 +21,21 @@ class ImportOptions:
     Args:
         task: the task of the labels; empty: the one that their names or requests say.
         names: the name of a class in the answer -> the task's class, or "ignore": not labelled.
+        known: the same of earlier imports; `names` come before them.
         rest: the class of the pixels that no region covers; empty: they are not labelled.
         keep: which of several answers of a tool for one image counts; None: they are refused.
     """
 
     task: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
+    known: Mapping[str, str] = field(default_factory=dict)
     rest: str = ""
     keep: Keep | None = None
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What names mean, by this import and earlier ones."""
+        return {**self.known, **self.names}
 
 
 def read_names(text: str) -> dict[str, str]:

@@ -286,7 +286,8 @@ class Project(ProjectContents):
             limit: import the labels of this number of images only, drawn at random; 0: all.
             seed: the seed of that draw; None: 0.
             task: the task of a tool's labels; empty: the one that knows their classes.
-            map: a tool's name of a class -> the task's, or "ignore": not labelled.
+            map: a tool's name of a class -> the task's, or "ignore": not labelled. It is kept for
+                later imports, in `[names]` of the settings.
             rest: the class of pixels that no region of a tool covers; empty: not labelled.
             dry_run: import nothing; return what would be imported, and why it would be refused.
             keep: which of a tool's answers for one image counts, if there are several; None: they
@@ -318,7 +319,8 @@ class Project(ProjectContents):
                 "An import is of LABELS, or of a server.",
                 next_step="Name a file or folder, or --from label-studio with --url.",
             )
-        options = ImportOptions(task=task, names=map or {}, rest=rest, keep=keep)
+        known = {} if supplier else self._project.settings.names
+        options = ImportOptions(task=task, names=map or {}, known=known, rest=rest, keep=keep)
         if supplier:
             if split or replace:
                 raise UsageError(

@@ -97,7 +97,7 @@ def import_(
         typer.Option(
             metavar="NAMES",
             help="What a tool's names of classes mean, 'car=vehicle,person=ignore', or a file with "
-            "such a pair a line; 'ignore' is not labelled.",
+            "such a pair a line; 'ignore' is not labelled. Kept for later imports.",
         ),
     ] = "",
     rest: Annotated[

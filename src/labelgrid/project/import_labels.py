@@ -19,6 +19,7 @@ from labelgrid.errors import LabelError, LabelgridError, LedgerError, ProjectErr
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, Move, Split, State
 from labelgrid.progress import Progress, Silent
+from labelgrid.project.class_meanings import keep_names, names_note
 from labelgrid.project.copy_labels import LABELS, copy_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_numbers import OCCURRED, ImportNumbers
@@ -212,6 +213,7 @@ class LabelImport:
     def _keep(self, validated: ValidatedLabels, paths: Sequence[str]) -> None:
         """Make the labels, whose files are on the disk, those of their cells."""
         _record(self.project, validated, paths, split=self.split, numbers=self.numbers)
+        keep_names(self.project, self.index.options.names)
 
     def try_out(self) -> Imported:
         """Do all of an import that changes nothing, and a picture."""
@@ -325,7 +327,7 @@ class LabelImport:
             stray=tuple(answers.stray),
             removed=tuple(answers.removed),
             closed=tuple(answers.closed),
-            notes=tuple(answers.notes),
+            notes=(*answers.notes, *names_note(self.index.options.known, self.index.heard)),
             numbers=self.numbers.numbers(),
             remarks=(*self.numbers.remarks(), *self._remarks_on_odd_labels()),
             requested=self._still_requested(validated),

@@ -42,6 +42,7 @@ class Settings:
         costs: what labels cost in queries: what is declared, or what is learned from the times of
             labels.
         explain: whether to compute features that only explain the picks; None: in a live campaign.
+        names: what tools' names of classes mean in imports: a class of a task, or "ignore".
         ledger: the URL of the ledger's database, without a password; empty: `labelgrid.db`.
     """
 
@@ -54,6 +55,7 @@ class Settings:
     oracle: Oracle | None = None
     costs: Literal["declared", "times"] = "declared"
     explain: bool | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
     ledger: str = ""
 
     @property
@@ -98,9 +100,7 @@ def text_with_tables(text: str, section: str, tables: Mapping[str, Mapping[str, 
     old = _parsed(tomllib.loads(text), "")
     others = {**old.changes.get(section, {}), **tables}
     wanted = replace(old, changes={**old.changes, section: others})
-    if _parsed(tomllib.loads(changed), "") != wanted:  # a text that cannot be changed in its place
-        return settings_text(wanted)
-    return changed
+    return _as_wanted(changed, wanted)
 
 
 def text_with_changes(text: str, changes: Mapping[str, Any]) -> str:
@@ -115,9 +115,22 @@ def text_with_changes(text: str, changes: Mapping[str, Any]) -> str:
     changed = tomlkit.dumps(document)
     old = _parsed(tomllib.loads(text), "")
     wanted = replace(old, changes=merge(old.changes, changes))
-    if _parsed(tomllib.loads(changed), "") != wanted:  # a text that cannot be changed in its place
-        return settings_text(wanted)
-    return changed
+    return _as_wanted(changed, wanted)
+
+
+def text_with_names(text: str, names: Mapping[str, str]) -> str:
+    """Settings with these values of `[names]`; all other values stay.
+
+    So do comments and the order.
+    """
+    import tomlkit  # slow to load
+
+    document = tomlkit.parse(text)
+    _merge_into(_table(document, "names"), names)
+    changed = tomlkit.dumps(document)
+    old = _parsed(tomllib.loads(text), "")
+    wanted = replace(old, names={**old.names, **names})
+    return _as_wanted(changed, wanted)
 
 
 def text_with_ledger(text: str, url: str) -> str:
@@ -135,9 +148,14 @@ def text_with_ledger(text: str, url: str) -> str:
     before, after = (FILE, _IN_DATABASE) if url else (_IN_DATABASE, FILE)
     changed = changed.replace(f"states are in {before}.", f"states are in {after}.", 1)
     wanted = replace(_parsed(tomllib.loads(text), ""), ledger=url)
-    if _parsed(tomllib.loads(changed), "") != wanted:  # a text that cannot be changed in its place
-        return settings_text(wanted)
-    return changed
+    return _as_wanted(changed, wanted)
+
+
+def _as_wanted(changed: str, wanted: Settings) -> str:
+    """A text that was changed in its place; a new one if these are not the settings it holds."""
+    if _parsed(tomllib.loads(changed), "") == wanted:
+        return changed
+    return settings_text(wanted)
 
 
 def _merge_into(holder: Any, values: Mapping[str, Any]) -> None:
@@ -200,6 +218,8 @@ def settings_text(settings: Settings) -> str:
     lines += ["", "[strategy]", f"name = {as_toml(strategy.name)}"]
     if strategy.options:
         lines.append(f"options = {as_toml(strategy.options)}")
+    if settings.names:
+        lines += ["", "# What tools' names of classes mean:", *table_lines("names", settings.names)]
     if oracle:
         lines += [
             "",

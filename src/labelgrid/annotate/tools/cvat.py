@@ -126,7 +126,7 @@ class CvatConnector:
         Raises:
             LabelError: there is no answer, or names of classes are unknown.
         """
-        names = index.options.names
+        names = index.options.meanings
         ignored = frozenset(name for name, target in names.items() if target == IGNORE)
         faults: list[Fault] = []
         images: list[CvatImage] = []
