@@ -1,6 +1,7 @@
 """Trains a network: runs and saves epochs, resumes exactly, and chooses the final checkpoint."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,9 +26,11 @@ from labelgrid.train.mixed_images import class_tasks
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.plan import Plan
 from labelgrid.train.trainer import Trainer
-from labelgrid.train.waiting import waiting_hint
+from labelgrid.train.waiting import early_waiting_hint, waiting_hint
 from labelgrid.words import count_text
 
+#: After this share of a training, waiting for images is told: most of it can still be faster.
+EARLY = 0.25
 #: Bytes of the disk for images with derived labels, where the options set no cache.
 DERIVED = 2**30
 
@@ -76,8 +79,7 @@ def fit(plan: Plan, folder: Path, progress: Progress, group: TrainingGroup = ALO
                 trainer.history.append(_train_epoch(trainer, progress))
                 _save(trainer, last, best)
                 _write_log(trainer, folder)
-                if _has_ended(trainer):
-                    _say_remarks(trainer, progress)
+                _say_remarks(trainer, progress)
         if group.is_first:
             _refuse_unseen_labels(trainer)
         group.tell()  # the checkpoint is whole
@@ -130,14 +132,21 @@ def _refuse_other_number(trainer: Trainer, path: Path) -> None:
 
 
 def _say_remarks(trainer: Trainer, progress: Progress) -> None:
-    """Say what a whole training's log shows."""
-    remarks = (
-        divergence_warning(trainer.history, trainer.plan.options.learning_rate),
-        waiting_hint(trainer.history),
-    )
-    for remark in remarks:
-        if remark:
-            progress.say(remark)
+    """Say what the log shows: of a whole training, and, after a quarter of it, what slows it."""
+    remarks = []
+    if _has_ended(trainer):
+        remarks.append(divergence_warning(trainer.history, trainer.plan.options.learning_rate))
+        remarks.append(waiting_hint(trainer.history))
+    elif _is_early_look(trainer):
+        remarks.append(early_waiting_hint(trainer.history))
+    for remark in filter(None, remarks):
+        progress.say(remark)
+
+
+def _is_early_look(trainer: Trainer) -> bool:
+    """Whether a quarter of a training that keeps no decoded images has just been done."""
+    plan = trainer.plan
+    return not plan.options.cache and trainer.epoch == math.ceil(EARLY * plan.epochs)
 
 
 #: So many labels of a task show at least one pixel in a pass over them, unless none is left.

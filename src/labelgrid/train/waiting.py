@@ -54,6 +54,33 @@ def waiting_hint(history: Sequence[Mapping[str, Any]]) -> str:
         >>> waiting_hint([{"seconds": 100.0, "waited": 5.0}])
         ''
     """
+    share = _share_waited(history)
+    if share is None:
+        return ""
+    return (
+        f"{100 * share:.0f} % of the training's time was waiting for images: "
+        "`train.workers` reads them beside it, `train.cache` keeps decoded ones."
+    )
+
+
+def early_waiting_hint(history: Sequence[Mapping[str, Any]]) -> str:
+    """As `waiting_hint`, while most of the training is ahead: how to go on faster.
+
+    Example:
+        >>> early_waiting_hint([{"seconds": 100.0, "waited": 40.0}]).partition(":")[0]
+        '40 % of the time so far was waiting for images'
+    """
+    share = _share_waited(history)
+    if share is None:
+        return ""
+    return (
+        f"{100 * share:.0f} % of the time so far was waiting for images: Ctrl-C, then "
+        "`labelgrid fit` with `--set train.cache=1`, which keeps decoded ones, goes on from here."
+    )
+
+
+def _share_waited(history: Sequence[Mapping[str, Any]]) -> float | None:
+    """The share of the time that was waiting; None if it was little."""
     waited = 0.0
     seconds = 0.0
     for record in history:
@@ -61,8 +88,5 @@ def waiting_hint(history: Sequence[Mapping[str, Any]]) -> str:
             waited += record["waited"]
             seconds += record["seconds"]
     if waited < max(SECONDS, SHARE * seconds):
-        return ""
-    return (
-        f"{100 * waited / seconds:.0f} % of the training's time was waiting for images: "
-        "`train.workers` reads them beside it, `train.cache` keeps decoded ones."
-    )
+        return None
+    return waited / seconds

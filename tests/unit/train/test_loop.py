@@ -119,6 +119,33 @@ def test_a_training_that_is_finished_starts_no_progress(data, tmp_path):
     assert again.what == []
 
 
+class Heard(Silent):
+    """Notes what is said, and after how many epochs."""
+
+    def __init__(self):
+        self.epochs = 0
+        self.said = []
+
+    def advance(self, amount=1, note=""):
+        self.epochs = int(note.split()[1].split("/")[0]) if note.startswith("epoch") else 0
+
+    def say(self, text):
+        self.said.append((self.epochs, text.partition(" waiting for images")[0][-8:]))
+
+
+@pytest.mark.parametrize(
+    ("cache", "said"), [(0, [(2, " far was"), (5, "time was")]), (1.0, [(5, "time was")])]
+)
+def test_waiting_for_images_is_told_while_most_of_the_training_is_ahead(
+    data, tmp_path, monkeypatch, cache, said
+):
+    monkeypatch.setattr("labelgrid.train.waiting.SECONDS", 0.0)
+    monkeypatch.setattr("labelgrid.train.waiting.SHARE", 0.0)
+    heard = Heard()
+    fit(toy_plan(data, replace(QUICK, epochs=5, cache=cache)), tmp_path / "fit", heard)
+    assert heard.said == said
+
+
 def test_half_precision_resumes_with_its_loss_scale(data, tmp_path):
     def half_precision_trainer():  # Fabric makes a loss scaler on GPUs alone; PyTorch has one for the CPU, too
         trainer = Trainer(toy_plan(data, QUICK))

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from labelgrid.train.waiting import Waiting, waiting_hint
+from labelgrid.train.waiting import Waiting, early_waiting_hint, waiting_hint
 
 
 def slow(count):
@@ -40,3 +40,5 @@ def test_much_waiting_is_told(waited, seconds, told):
     half = {"waited": waited / 2, "seconds": seconds / 2}
     hint = waiting_hint([{"seconds": 1000.0}, half, half])
     assert hint.startswith(told) and bool(hint) == bool(told)
+    early = early_waiting_hint([half, half])
+    assert early.startswith(told) and bool(early) == bool(told)
