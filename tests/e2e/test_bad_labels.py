@@ -197,7 +197,7 @@ def test_an_image_that_is_gone_is_left_out_of_a_fit_which_says_so(
     gone = sorted(image for image, _ in cells(flat, "labelled"))[0]
     (images / gone).unlink()
     found = done("fit", flat)
-    assert "trained on 1 image with 1 depth labels" in found.out
+    assert "Trained on 1 image with 1 depth labels, for round" in found.out
     assert (
         f"1 image is set aside, with its cells, until its file is back ('{gone}': There is no"
         in found.err

@@ -45,7 +45,7 @@ def test_a_task_without_any_label_is_said_and_drawn_at_random(
             f"No label of '{task}' yet: it has no supervised loss, and its cells no scores."
             in words(found.err)
         )
-    assert "'depth'" not in found.err and "trained on 4 images with 4 depth labels" in words(
+    assert "'depth'" not in found.err and "Trained on 4 images with 4 depth labels" in words(
         found.out
     )
     asked = json.loads(done("query", flat, "--budget", 12, "--json").out)

@@ -89,7 +89,7 @@ def twin(imported: Path) -> Path:
     shutil.copytree(imported, folder)
     code, said = ended(started("fit", folder, *FIT))
     assert code == 0, said
-    assert said.count("Round 2: trained on") == 1
+    assert said.count("labels, for round 2 -> ") == 1
     assert said.count("Batch norm normalises with the images of each of the 2 processes") == 1
     return folder
 

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -326,9 +325,14 @@ def status(folder: Folder, json: AsJson = False) -> None:
     _show_suppliers(values["suppliers"])
     if values["rounds"]:
         columns = ["round", "strategy", "budget", "unit", "state"]
-        row_of = itemgetter(*columns)
-        screen.print_table("", columns, [row_of(row) for row in values["rounds"]])
+        rows = [row if row["strategy"] else _not_asked(row) for row in values["rounds"]]
+        screen.print_table("", columns, [[row[name] for name in columns] for row in rows])
     _show_results(values)
+
+
+def _not_asked(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A round that has asked for nothing yet, as a row: it has no budget."""
+    return {**row, "budget": "", "unit": "", "state": f"{row['state']}, nothing requested"}
 
 
 def _show_results(values: Mapping[str, Any]) -> None:

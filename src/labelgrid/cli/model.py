@@ -140,7 +140,7 @@ def fit(
     labels = f"{_say_counts(done.labels)} labels"
     if done.filled:
         labels += f" and {_say_counts(done.filled)} that nobody bought (derived or supplied)"
-    screen.say(f"Round {done.round}: trained on {images} with {labels} -> {done.checkpoint}")
+    screen.say(f"Trained on {images} with {labels}, for round {done.round} -> {done.checkpoint}")
     for headline in status["headlines"]:
         screen.say(headline["text"])
     if page:
