@@ -12,7 +12,6 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ PRELOADED = [
     "labelgrid.simulation.run_study",
     "tests.e2e.commands",
 ]
-#: Images per part of the pool: several parts, so that a killed `score` has finished some.
+#: Images in a shard of the pool: several shards, so that a killed `score` has finished some.
 PART = 3
 
 
@@ -172,14 +171,14 @@ def is_leftover(path: Path) -> bool:
 def _command(words: list[str], die: int, by: signal.Signals, sender: Any) -> None:
     import torch
 
-    from labelgrid.rounds import pool_scorer
+    from labelgrid.score import shards
     from tests.e2e.commands import typed
 
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # a background test run inherits an ignored SIGINT
     torch.set_num_threads(1)  # equal sums in every run
-    pool_scorer.ScoringJob = partial(pool_scorer.ScoringJob, part=PART)  # type: ignore[assignment,misc]
+    shards.ALONE = PART
     moments = Moments(die, by)
     moments.watch()
     result = typed(*words)

@@ -53,6 +53,7 @@ def dev(plant, tmp_path):
     return dev
 
 
+TEST = "pytest -n 2 --dist loadfile --no-loadscope-reorder"
 INSTALL = "python -m pip install --disable-pip-version-check -e .[dev] -c constraints.txt"
 UPDATE = "python -m pip install --disable-pip-version-check -q -e .[dev] -c constraints.txt"
 
@@ -62,7 +63,7 @@ def test_the_first_use_makes_the_venv_installs_and_runs(dev):
     assert status == 0
     assert "python3 -m venv .venv" in calls
     assert INSTALL in calls
-    assert calls[-1] == "python -m pytest -n 2 -n0 tests/unit"
+    assert calls[-1] == f"python -m {TEST} -n0 tests/unit"
 
 
 def test_the_second_use_starts_at_once(dev):
