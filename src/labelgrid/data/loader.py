@@ -50,14 +50,15 @@ def train_batches(
     batch: int,
     seed: int,
     epoch: int,
+    epochs: int = 1,
     workers: int = 0,
     passes: int = 1,
     soft: Mapping[str, SoftLabels] | None = None,
     split: Callable[[list[str]], list[list[str]]] | None = None,
 ) -> Iterator[Batch]:
-    """Yield one epoch of augmented batches.
+    """Yield one epoch of augmented batches, or several.
 
-    It has `passes` passes over all images, each in a new random order. The result depends neither
+    Each has `passes` passes over all images, each in a new random order. The result depends neither
     on the number of workers nor on the order of `ids`: the sorted ids are shuffled, and each
     image's augmentation is drawn from the stream (seed, "augment", epoch, id).
 
@@ -68,7 +69,8 @@ def train_batches(
         options: the network input and its augmentation.
         batch: the number of images in a batch; the last one of a pass may be smaller.
         seed: the training's seed.
-        epoch: the number of the epoch.
+        epoch: the number of the first epoch.
+        epochs: how many there are.
         workers: the number of processes that read ahead; 0: this process reads.
         passes: the number of passes over all ids in one epoch.
         soft: the readers of soft labels, by term.
@@ -79,7 +81,7 @@ def train_batches(
         LabelError: a label cannot be read, or differs in size from its image.
     """
     chunks: list[Chunk] = []
-    for number in range(epoch * passes, (epoch + 1) * passes):
+    for number in range(epoch * passes, (epoch + epochs) * passes):
         order = stream(seed, "order", number).permutation(len(ids))
         ordered = np.array(sorted(ids), dtype=object)[order].tolist()
         reader = _TrainReader(

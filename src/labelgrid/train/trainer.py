@@ -1,8 +1,7 @@
 """Runs the epochs and optimiser steps of a training, and saves and loads its complete state."""
 
-import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,6 @@ from torch import Tensor, nn
 
 from labelgrid.config import check_tasks
 from labelgrid.data.batch import Batch, network_inputs
-from labelgrid.data.loader import train_batches
 from labelgrid.errors import TrainingError
 from labelgrid.nets.network import Network, Output
 from labelgrid.pixel.target import Target
@@ -24,6 +22,7 @@ from labelgrid.train.active_terms import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.batch_losses import BatchLosses
 from labelgrid.train.batch_norm import refuse_tiny_batches
+from labelgrid.train.batch_stream import BatchStream, read_epochs
 from labelgrid.train.checkpoint import Checkpoint, load, same_training
 from labelgrid.train.group import ALONE, TrainingGroup
 from labelgrid.train.mixed_images import mix_images
@@ -31,9 +30,6 @@ from labelgrid.train.objective import rescale_losses, targets_present, task_loss
 from labelgrid.train.plan import Plan
 from labelgrid.train.term import RateGroup
 from labelgrid.train.waiting import Waiting
-
-#: Splits the images of a pass, in their order, into batches.
-Split = Callable[[Sequence[str]], list[list[str]]]
 
 
 class Trainer:
@@ -64,6 +60,7 @@ class Trainer:
         if options.compile:
             compile_encoder(plan.network)
         self.terms = ActiveTerms(plan, self.fabric, group)
+        self.stream = BatchStream(group, self.terms.soft)
         groups, self.rates = self._parameter_groups()
         optimiser_class = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimiser]
         optimiser = optimiser_class(
@@ -216,7 +213,7 @@ class Trainer:
         tasks = Means()
         terms = Means()
         factors = Means()
-        batches = Waiting(itertools.islice(self._shares(self.epoch), steps))
+        batches = Waiting(self.stream.epoch(plan, self.epoch, steps))
         for index, (batch, ids) in enumerate(batches):
             mixed = self._mix(batch.to(self.fabric.device), index)
             losses, present, others = self.train_step(mixed, index, ids)
@@ -400,40 +397,9 @@ class Trainer:
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
 
-    def _shares(self, epoch: int) -> Iterator[tuple[Batch, tuple[str, ...]]]:
-        """Read this process's share of each batch of an epoch, with the ids of the whole batch.
-
-        Batches that are mixed are read whole.
-        """
-        whole: list[tuple[str, ...]] = []
-        divide = self.group.share if self.plan.options.mix == "none" else list[str]
-
-        def split(ordered: Sequence[str]) -> list[list[str]]:
-            parts = self.plan.batches(ordered)
-            whole.extend(map(tuple, parts))
-            return [divide(part) for part in parts]
-
-        return zip(self._batches(epoch, split), whole, strict=True)
-
-    def _batches(self, epoch: int, split: Split | None = None) -> Iterator[Batch]:
-        """Read the batches of an epoch: whole ones, or as `split` divides a pass."""
-        plan = self.plan
-        options = self.plan.options
-        return iter(
-            train_batches(
-                plan.source,
-                plan.definitions,
-                plan.train,
-                plan.data,
-                batch=options.batch,
-                split=split or plan.batches,
-                workers=options.workers,
-                seed=plan.seed,
-                epoch=epoch,
-                passes=plan.passes,
-                soft=self.terms.soft,
-            )
-        )
+    def _batches(self, epoch: int) -> Iterator[Batch]:
+        """Read the whole batches of an epoch."""
+        return read_epochs(self.plan, epoch, soft=self.terms.soft)
 
     def _refuse_nan(self, losses: Mapping[str, Tensor], batch: Batch) -> None:
         """Refuse losses of a batch that are not finite."""
