@@ -30,6 +30,10 @@ _ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+class UnfetchedWeightsError(ModelError):
+    """The pretrained weights of a backbone could not be fetched."""
+
+
 class Encoder(nn.Module):
     """A timm backbone whose scales from 1/4 on become one map at 1/4.
 
@@ -150,7 +154,7 @@ def _create(options: BackboneOptions, load: bool) -> Any:
     except Exception as error:  # timm and its hub raise many types
         if not load or isinstance(error, TypeError | AssertionError):
             raise _build_error(options, error) from error
-        raise ModelError(
+        raise UnfetchedWeightsError(
             f"The ImageNet weights of '{options.name}' could not be fetched "
             f"({type(error).__name__}).",
             next_step="Give a local file with --weights FILE, or set `pretrained = false` in "

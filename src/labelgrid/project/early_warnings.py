@@ -6,14 +6,16 @@ That is missing weights, and images of another shape than the network's input. L
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from labelgrid.errors import command
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.resolve import has_own_encoder, load_recipe
+from labelgrid.project.overrides import override_words
+from labelgrid.recipes.resolve import has_own_encoder, load_recipe, override
 from labelgrid.recipes.schema import Recipe
 from labelgrid.words import count_text
 
@@ -38,7 +40,8 @@ def early_warnings(project: ProjectFolder) -> list[str]:
         missing = missing_weights_warning(recipe.backbone, project.weights())
         fit = command("fit", project.folder, "--weights", "FILE")
         if missing:
-            lines.append(f"{missing} Give a file with `{fit}`.")
+            without = training_without_weights(project.folder)
+            lines.append(f"{missing} Give a file with `{fit}`. {without}")
     return [line for line in lines if line]
 
 
@@ -58,6 +61,29 @@ def missing_weights_warning(backbone: BackboneOptions, weights: Path | None) -> 
     return (
         f"The ImageNet weights of '{backbone.name}' are not in the local cache, and {_endpoint()} "
         "cannot be reached."
+    )
+
+
+def training_without_weights(
+    folder: Path, recipe: str = "", changes: Mapping[str, Any] | None = None
+) -> str:
+    """A sentence with the command that trains from random weights instead of pretrained ones.
+
+    Args:
+        folder: the project's.
+        recipe: that was named for this training; "": the project's.
+        changes: overrides that were given for this training. Without these and `recipe` the command
+            keeps its own, for later trainings.
+    """
+    asked = override(changes or {}, {"backbone": {"pretrained": False}})
+    words: list[object] = ["fit", folder]
+    words += ["--recipe", recipe] if recipe else []
+    for word in override_words(asked):
+        words += ["--set", word]
+    words += [] if recipe or changes else ["--keep"]
+    return (
+        "Or go on without them, from random weights, which need many more labels: "
+        f"`{command(*words)}`."
     )
 
 

@@ -22,6 +22,7 @@ from labelgrid.formats.codec import check_digest
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.declaration_changes import target_declarations
+from labelgrid.project.early_warnings import training_without_weights
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit
 from labelgrid.project.unusable_images import usable_images
@@ -220,7 +221,8 @@ def fit(
     fillers = Fillers(context, train_ids)
     check_cameras(fillers, progress)
     _check_labels(context, {*train_ids, *val_ids, *labelled_images(project, "heldout")})
-    network = new_network(context, project, progress, weights)
+    without = training_without_weights(project.folder, recipe, changes)
+    network = new_network(context, project, progress, weights, without=without)
     number = project.open_round().number
     plan = _whole_plan(context, network, splits=splits, number=number, progress=progress)
     refuse_undivided(plan, group)

@@ -9,12 +9,16 @@ import torch
 
 from labelgrid.errors import ModelError, ProjectError, UsageError, command
 from labelgrid.files import inside
-from labelgrid.nets.backbones import Encoder
+from labelgrid.nets.backbones import Encoder, UnfetchedWeightsError
 from labelgrid.nets.network import Network, example_output
 from labelgrid.progress import Progress
 from labelgrid.project.declaration_changes import redeclared_tasks
-from labelgrid.project.early_warnings import missing_weights_warning, unused_weights_warning
-from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.early_warnings import (
+    missing_weights_warning,
+    training_without_weights,
+    unused_weights_warning,
+)
+from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members
 from labelgrid.recipes.resolve import build_plugin, has_own_encoder
 from labelgrid.recipes.schema import PluginChoice
@@ -49,12 +53,24 @@ def network_of(context: ModelContext, weights: Path | None, *, pretrained: bool 
 
 
 def new_network(
-    context: RoundContext, project: ProjectFolder, progress: Progress, weights: Path | None = None
+    context: RoundContext,
+    project: ProjectFolder,
+    progress: Progress,
+    weights: Path | None = None,
+    *,
+    without: str = "",
 ) -> Network:
     """Build the network with its initial weights.
 
-    It is checked that it accepts images of the training size. `weights` is a file of backbone
-    weights, which replaces the project's.
+    It is checked that it accepts images of the training size.
+
+    Args:
+        context: the project's context.
+        project: the project.
+        progress: is told what is fetched.
+        weights: a file of backbone weights, which replaces the project's.
+        without: a sentence that says how to go on if pretrained weights cannot be had; "": by a
+            training of the project.
 
     Raises:
         ModelError: it does not accept them; its weights cannot be read or fetched; or `weights` is
@@ -64,8 +80,14 @@ def new_network(
         _refuse_unused_weights(context.recipe.network.name, weights, project, progress)
     else:
         weights = weights or project.weights()
-        _check_backbone(context, project, progress, weights)
-    network = initial_network(context, weights)
+        without = without or training_without_weights(project.folder)
+        _check_backbone(context, project, progress, weights=weights, without=without)
+    try:
+        network = initial_network(context, weights)
+    except UnfetchedWeightsError as error:
+        error.where = str(project.folder)
+        error.next_step = _other_weights(project, without)
+        raise
     check_size(network, context.recipe.data.size)
     return network
 
@@ -91,19 +113,21 @@ def _refuse_unused_weights(
 
 
 def _check_backbone(
-    context: RoundContext, project: ProjectFolder, progress: Progress, weights: Path | None
+    context: RoundContext,
+    project: ProjectFolder,
+    progress: Progress,
+    *,
+    weights: Path | None,
+    without: str,
 ) -> None:
     """Check that the weights of the recipe's backbone can be had."""
     backbone = context.recipe.backbone
     advice = missing_weights_warning(backbone, weights)
     if advice:
-        fit_with_file = command("fit", project.folder, "--weights", "FILE")
         raise ModelError(
             advice,
             where=str(project.folder),
-            next_step=f"Give a file: `{fit_with_file}`, or `weights` in labelgrid.toml; or set "
-            "`pretrained = false` in [backbone] to start from random weights (which need many more "
-            "labels).",
+            next_step=_other_weights(project, without),
             unchanged="Nothing was trained.",
         )
     if backbone.pretrained and weights is None:
@@ -111,6 +135,12 @@ def _check_backbone(
             f"Fetching the ImageNet weights of '{backbone.name}', unless they are in the local "
             "cache."
         )
+
+
+def _other_weights(project: ProjectFolder, without: str) -> str:
+    """What to do where weights cannot be fetched; `without` says how to go on without any."""
+    fit_with_file = command("fit", project.folder, "--weights", "FILE")
+    return f"Give a file: `{fit_with_file}`, or `weights` in {SETTINGS}. {without}"
 
 
 def initial_network(context: ModelContext, weights: Path | None) -> Network:
@@ -131,7 +161,12 @@ def untrained_model(
     Raises:
         ModelError: as `new_network`.
     """
-    return TrainedModel(network=new_network(context, project, progress).eval(), trained=frozenset())
+    without = (
+        "Or start from random weights: write `[changes.backbone]` and `pretrained = false` in "
+        f"{project.folder / SETTINGS}, and repeat the command."
+    )
+    network = new_network(context, project, progress, without=without).eval()
+    return TrainedModel(network=network, trained=frozenset())
 
 
 def check_size(network: Network, size: tuple[int, int]) -> None:

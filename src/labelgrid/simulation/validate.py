@@ -154,9 +154,9 @@ def check_weights(recipe: str, study: Study, runs: Iterable[Run]) -> None:
         if advice:
             raise ModelError(
                 advice,
-                next_step="Give a file with `--weights FILE`, "
-                "or set `pretrained = false` in [backbone] to start from random weights "
-                "(which need many more labels).",
+                next_step="Give a file with `--weights FILE`. Or go on without them, from random "
+                "weights, which need many more labels: name a recipe of the lines "
+                f"`extends = {json.dumps(recipe)}`, `[backbone]` and `pretrained = false`.",
             )
 
 

@@ -11,7 +11,12 @@ import pytest
 
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.nets.options import BackboneOptions
-from labelgrid.project.early_warnings import early_warnings, missing_weights_warning, shape_warning
+from labelgrid.project.early_warnings import (
+    early_warnings,
+    missing_weights_warning,
+    shape_warning,
+    training_without_weights,
+)
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.schema import Recipe
 from labelgrid.trusted_code import VARIABLE
@@ -59,6 +64,27 @@ def test_weights_are_not_missing_if_given_cached_fetchable_or_not_wanted(
     assert missing_weights_warning(BACKBONE, None) == ""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert missing_weights_warning(BACKBONE, None)
+
+
+def test_a_project_whose_weights_are_missing_is_told_what_trains_with_and_without_them(
+    make: Make,
+) -> None:
+    with make("own") as project:
+        (project.folder / "labelgrid.toml").write_text('recipe = "small"\n')
+        with ProjectFolder.open(project.folder) as changed:
+            (line,) = (line for line in early_warnings(changed) if "ImageNet" in line)
+        assert line.endswith(
+            f"cannot be reached. Give a file with `labelgrid fit {project.folder} --weights FILE`. Or go on without "
+            "them, from random weights, which need many more labels: "
+            f"`labelgrid fit {project.folder} --set backbone.pretrained=false --keep`."
+        )
+
+
+def test_the_command_that_trains_without_weights_repeats_what_was_asked_for() -> None:
+    asked = training_without_weights(Path("my flat"), "gpu.toml", {"train": {"steps": 9}})
+    assert asked.endswith(
+        "`labelgrid fit 'my flat' --recipe gpu.toml --set train.steps=9 --set backbone.pretrained=false`."
+    )
 
 
 def test_weights_of_a_network_with_an_encoder_of_its_own_are_neither_missed_nor_passed_over(
@@ -109,7 +135,7 @@ def test_a_project_without_held_out_images_is_told_what_it_will_lack(make: Make)
         )
         assert f"`labelgrid add {project.folder} --holdout 20%`" in first
         assert any(
-            line.endswith(f"`labelgrid fit {project.folder} --weights FILE`.")
+            f"`labelgrid fit {project.folder} --weights FILE`." in line
             for line in early_warnings(project)
         )
     with make("some", holdout=2) as project:

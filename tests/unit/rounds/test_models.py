@@ -4,14 +4,20 @@ Members of an ensemble.
 """
 
 import json
+import re
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import timm
 import torch
 from torch import nn
+from typer.testing import CliRunner
 
+from labelgrid.cli import app
 from labelgrid.errors import ModelError, RecipeError
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel import losses
@@ -266,12 +272,57 @@ def test_a_training_without_its_weights_is_refused_at_once(
     changes = {"backbone": {"pretrained": True}}
     with pytest.raises(ModelError) as caught:
         fit.fit(project, Silent(), changes=changes)
-    assert str(caught.value).startswith(
-        f"The weights are away ({project.folder}).\n  Give a file: `labelgrid fit {project.folder} --weights FILE`"
+    assert str(caught.value) == (
+        f"The weights are away ({project.folder}).\n  Give a file: `labelgrid fit {project.folder} --weights FILE`, or "
+        "`weights` in labelgrid.toml. Or go on without them, from random weights, which need many more labels: "
+        f"`labelgrid fit {project.folder} --set backbone.pretrained=false`. "
+        "Nothing was trained."
     )
     with pytest.raises(ModelError, match="There is no such weights file"):
         fit.fit(project, Silent(), changes=changes, weights=tmp_path / "nowhere.pt")
     project.close()
+
+
+def test_weights_that_a_server_does_not_give_are_told_what_trains_without_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server answers, but has no such file: only the download says so."""
+    create = timm.create_model
+
+    def refuse(name: str, pretrained: bool = False, **options: Any) -> Any:
+        if pretrained:
+            raise ConnectionError("404")
+        return create(name, pretrained=False, **options)
+
+    monkeypatch.setattr(timm, "create_model", refuse)
+    monkeypatch.setattr(models, "missing_weights_warning", lambda backbone, file: "")
+    project, _ = labelled(tmp_path)
+    with project:
+        changes = {"backbone": {"pretrained": True}, "train": {"epochs": 1}}
+        with pytest.raises(ModelError) as caught:
+            fit.fit(project, Silent(), changes=changes)
+        line = re.search(r"more labels: `labelgrid (fit [^`]*)`", str(caught.value))
+        assert line and "could not be fetched (ConnectionError)" in str(caught.value)
+        words = shlex.split(line[1])
+        assert words == [
+            "fit",
+            str(project.folder),
+            *("--set", "backbone.pretrained=false", "--set", "train.epochs=1"),
+        ]
+    assert CliRunner().invoke(app, words).exit_code == 0
+
+
+def test_before_any_training_the_settings_say_that_a_network_starts_from_random_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "missing_weights_warning", lambda backbone, file: "They are away.")
+    project, _ = labelled(tmp_path)
+    with project:
+        context = context_of(project, changes={"backbone": {"pretrained": True}})
+        with pytest.raises(ModelError) as caught:
+            models.untrained_model(context, project, Silent())
+        settings = project.folder / "labelgrid.toml"
+        assert f"`[changes.backbone]` and `pretrained = false` in {settings}" in str(caught.value)
 
 
 @pytest.mark.parametrize("network", ["segnet", "mtan"])
