@@ -36,6 +36,7 @@ class Advice:
         measured: of curves, the metric as the newest round measured it.
         value: what it may become.
         low, high: the 80 % interval of `value`.
+        rounds: the newest rounds of a task that show no gain: nothing is foreseen from its curve.
         price: of the labels, in the unit of costs.
         seconds: that the labels take, as far as labels with times tell.
         command: that does what is advised; "" for none.
@@ -54,6 +55,7 @@ class Advice:
     value: float | None = None
     low: float | None = None
     high: float | None = None
+    rounds: int | None = None
     price: float | None = None
     seconds: float | None = None
     command: str = ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from labelgrid.drawings.wording import number, rough_number
 from labelgrid.errors import command
 from labelgrid.rounds.advised import Advice, Topic
+from labelgrid.rounds.flat_rounds import FlatRounds
 from labelgrid.rounds.task_curves import TaskCurve
 from labelgrid.select.label_curve import FEWEST, Forecast, LabelCurve
 from labelgrid.select.strategy import Brings
@@ -15,6 +16,8 @@ from labelgrid.words import count_text, duration, join_names
 
 #: A task has flattened if a doubling of its labels may move its metric by this share at most.
 FLAT = 0.02
+#: What is said of curves through rounds that show no gain.
+EXPECT = "expect nothing from the curve, which foresees a gain from past campaigns alone"
 #: Fewer labels are none: what follows from others counts in parts.
 _NOTHING = 0.5
 
@@ -76,7 +79,8 @@ def buying_advice(
     """Advice on the next labels, the best purchase first.
 
     A purchase is of one task's labels, for the budget; never more than the task has, since a curve
-    says little of what lies beyond a doubling.
+    says little of what lies beyond a doubling. Of a task whose newest rounds show no gain, none is
+    offered.
 
     Args:
         curves: of the tasks.
@@ -85,9 +89,12 @@ def buying_advice(
         budget: what may be spent.
         folder: of the project, for commands.
     """
-    known = {curve.task: curve for curve in curves if curve.curve}
-    if not known:
+    fitted = [curve for curve in curves if curve.curve]
+    if not fitted:
         return [_too_early(curves)]
+    known = {curve.task: curve for curve in _rising(curves)}
+    if not known:
+        return [_no_gain(fitted)]
     purchases = []
     for task, curve in known.items():
         count = _affordable(curve, offers[task], budget)
@@ -114,17 +121,18 @@ def next_round_advice(
 ) -> list[Advice]:
     """What the next round should measure, if it buys as the last one did.
 
+    Of a task whose newest rounds show no gain, nothing is foreseen.
+
     Args:
         curves: of the tasks.
         most: the labels that each task can have; it buys no more. None: any number.
     """
-    upcoming = {each.task: _upcoming(each, most or {}) for each in curves if each.curve}
+    fitted = [each for each in curves if each.curve]
+    upcoming = {each.task: _upcoming(each, most or {}) for each in fitted}
     lacking = sum(each.lacking for each in upcoming.values())
     rows = []
-    for task_curve in curves:
-        curve = task_curve.curve
-        if curve is None:
-            continue
+    for task_curve in _rising(fitted):
+        curve = _fitted(task_curve)
         before, newest = task_curve.points[-2:]
         everything = 2 * newest.all - before.all - lacking
         if everything <= newest.all + _NOTHING:
@@ -150,12 +158,10 @@ def _upcoming(curve: TaskCurve, most: Mapping[str, int]) -> _Upcoming:
 
 
 def flat_advice(curves: Sequence[TaskCurve]) -> list[Advice]:
-    """The tasks whose further labels hardly help."""
-    rows = []
-    for task_curve in curves:
-        curve = task_curve.curve
-        if curve is None:
-            continue
+    """The tasks whose further labels hardly help: rounds show no gain, or the curve foresees none."""
+    rows = [_still(curve, curve.flat) for curve in curves if curve.flat]
+    for task_curve in _rising(curves):
+        curve = _fitted(task_curve)
         newest = curve.newest
         doubled = curve.change(2 * newest.own, newest.all + newest.own)
         best = doubled.high if curve.scale.better == "higher" else doubled.low
@@ -168,6 +174,24 @@ def flat_advice(curves: Sequence[TaskCurve]) -> list[Advice]:
         )
         rows.append(_foreseen("flat", text, task_curve, doubled))
     return rows
+
+
+def _rising(curves: Sequence[TaskCurve]) -> list[TaskCurve]:
+    """The tasks of which a curve can be foreseen: they have one, and their newest rounds gained."""
+    return [curve for curve in curves if curve.curve and not curve.flat]
+
+
+def _still(curve: TaskCurve, flat: FlatRounds) -> Advice:
+    """That the newest rounds of a task show no gain."""
+    return Advice(
+        topic="flat",
+        text=f"{curve.task}: {flat.text}: {EXPECT}.",
+        task=curve.task,
+        metric=curve.metric,
+        unit=curve.unit,
+        measured=curve.points[-1].value,
+        rounds=flat.count,
+    )
 
 
 def _affordable(curve: TaskCurve, offer: Offer, budget: float) -> int:
@@ -327,6 +351,23 @@ def _nothing(offers: Mapping[str, Offer], budget: float) -> Advice:
         price = number(left[task])
         text = f"For {number(budget)} no label can be bought: one of {task} costs {price}."
     return Advice(topic="buy", answered=False, text=text)
+
+
+def _no_gain(curves: Sequence[TaskCurve]) -> Advice:
+    """Why no purchase is advised: the newest rounds of no task show a gain."""
+    tasks: dict[tuple[int, str], list[str]] = {}
+    for curve in curves:
+        if curve.flat:
+            tasks.setdefault((curve.flat.count, curve.flat.finding), []).append(curve.task)
+    parts = [
+        f"the last {count} rounds of {join_names(names)} {finding}"
+        for (count, finding), names in tasks.items()
+    ]
+    text = (
+        f"No purchase is advised: {', and '.join(parts)}; {EXPECT}. Try a longer training or "
+        "another recipe first; more held-out images show smaller gains."
+    )
+    return Advice(topic="buy", text=text, rounds=min(count for count, _ in tasks))
 
 
 def _too_early(curves: Sequence[TaskCurve]) -> Advice:

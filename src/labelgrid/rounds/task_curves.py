@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Measurement, all_fits, measured_rounds
 from labelgrid.results import Result
+from labelgrid.rounds.flat_rounds import FlatRounds, flat_rounds
 from labelgrid.rounds.training_history import training_history
 from labelgrid.select.curve_priors import PRIORS
 from labelgrid.select.label_curve import CurvePoint, LabelCurve, MetricScale, fit_curve, prior_of
@@ -22,6 +23,7 @@ class TaskCurve:
         unit: of the metric.
         points: the rounds that can be compared, the newest last.
         curve: through them; None with too few.
+        flat: the newest of them that show no gain; None: the newest rounds do.
     """
 
     task: str
@@ -29,6 +31,7 @@ class TaskCurve:
     unit: str
     points: Sequence[CurvePoint]
     curve: LabelCurve | None
+    flat: FlatRounds | None = None
 
 
 def task_curves(project: ProjectFolder) -> list[TaskCurve]:
@@ -48,14 +51,16 @@ def task_curves(project: ProjectFolder) -> list[TaskCurve]:
     for name, task in project.tasks().items():
         results = {one.round: one.metrics.get(name, {}).get(task.headline) for one in measured}
         points = []
+        without = []
         for one in measured:
             result = results[one.round]
             if result is not None and math.isfinite(result.value):
+                without.append(one.without.get(name, {}).get(result.name, ()))
                 own = one.labels.get(name, 0) + derived[one.round].get(name, 0.0)
                 points.append(CurvePoint(own, sum(one.labels.values()), result.value))
         newest = results[measured[-1].round]
         if newest is not None and points:
-            curves.append(_task_curve(name, newest, points))
+            curves.append(_task_curve(name, newest, points, without))
     return curves
 
 
@@ -78,16 +83,23 @@ def _val_curves(project: ProjectFolder) -> list[TaskCurve]:
                 points.append(CurvePoint(own, sum(trained.labels.values()), loss))
         if points:
             result = Result("loss on val images", points[-1].value, "", "lower")
-            curves.append(_task_curve(name, result, points))
+            curves.append(_task_curve(name, result, points, [()] * len(points)))
     return curves
 
 
-def _task_curve(name: str, result: Result, points: Sequence[CurvePoint]) -> TaskCurve:
+def _task_curve(
+    name: str,
+    result: Result,
+    points: Sequence[CurvePoint],
+    without: Sequence[Sequence[float]],
+) -> TaskCurve:
     prior = prior_of(result.name, result.unit, PRIORS)
+    curve = fit_curve(points, MetricScale(result.unit, result.better), prior)
     return TaskCurve(
         task=name,
         metric=result.name,
         unit=result.unit,
         points=points,
-        curve=fit_curve(points, MetricScale(result.unit, result.better), prior),
+        curve=curve,
+        flat=flat_rounds(points, without, curve) if curve else None,
     )

@@ -161,6 +161,14 @@ class LabelCurve:
         """
         return self.scale.value(self._gained(self.newest.own, self.newest.all))
 
+    @property
+    def by_chance(self) -> float:
+        """How far apart two rounds with the same labels lie: the standard deviation.
+
+        In what the odds or the logarithm of the metric gain.
+        """
+        return self.noise * math.sqrt(2)
+
     def forecast(self, own: float, all: float) -> Forecast:
         """What the next round measures with so many labels of the task, and of all tasks."""
         away = self._inputs(own, all) - self.centre

@@ -40,6 +40,7 @@ from labelgrid.rounds.control_record import (
     read_comparison,
     write_comparison,
 )
+from labelgrid.rounds.flat_rounds import FlatRounds
 from labelgrid.rounds.further_advice import further_images, heldout_advice, late_fall
 from labelgrid.rounds.query import query
 from labelgrid.rounds.task_curves import TaskCurve, task_curves
@@ -267,6 +268,75 @@ def test_a_task_that_stands_still_has_flattened_and_one_that_falls_has_not() -> 
     (found,) = flat_advice([still, falling])
     assert found.text.startswith("depth has flattened: twice its 640 labels would take RMSE")
     assert flat_advice([falling]) == []
+
+
+FLAT = FlatRounds(count=3, fewest=20, most=60, worse=False, by_intervals=True)
+
+
+def test_a_task_whose_rounds_do_not_differ_is_promised_nothing() -> None:
+    still = replace(curve("depth", (0.8, 0.79, 0.8)), flat=FLAT)
+    rising = curve("semseg", (18.0, 20.0, 22.0))
+    offers = dict.fromkeys(METRICS, Offer(missing=100, price=1.0))
+    (buy,) = buying_advice([still, rising], offers, {}, 30, folder=Path("room"))
+    assert buy.task == "semseg" and "; the most for its price. `" in buy.text
+    (upcoming,) = next_round_advice([still, rising])
+    assert upcoming.task == "semseg"
+    (flat,) = flat_advice([still, rising])
+    assert flat.text == (
+        "depth: the last 3 rounds (20 to 60 labels) do not differ by more than their intervals: "
+        "expect nothing from the curve, which foresees a gain from past campaigns alone."
+    )
+    assert (flat.task, flat.metric, flat.measured, flat.rounds) == ("depth", "RMSE", 0.8, 3)
+    assert flat.value is flat.low is flat.high is flat.now is None and not flat.command
+
+
+def test_no_purchase_is_advised_where_no_task_has_gained() -> None:
+    still = replace(curve("depth", (0.8, 0.79, 0.8)), flat=FLAT)
+    chance = replace(FLAT, count=4, by_intervals=False)
+    also = replace(curve("semseg", (20.0, 20.1, 20.0)), flat=chance)
+    offers = dict.fromkeys(METRICS, Offer(missing=100, price=1.0))
+    (none,) = buying_advice([still, also], offers, {}, 30, folder=Path("room"))
+    assert none.topic == "buy" and none.answered and none.value is None and not none.command
+    assert none.text == (
+        "No purchase is advised: the last 3 rounds of depth do not differ by more than their intervals, and the last "
+        "4 rounds of semseg do not differ by more than rounds do by chance; expect nothing from the curve, which "
+        "foresees a gain from past campaigns alone. Try a longer training or another recipe first; more held-out "
+        "images show smaller gains."
+    )
+    assert none.rounds == 3
+    assert next_round_advice([still, also]) == []
+
+
+def test_what_flat_rounds_bring_along_is_not_counted() -> None:
+    """Depth brings normals, which have gained nothing: only its own gain is one."""
+    depth = curve("depth", (0.8, 0.7, 0.6))
+    normals = curve("normals", (30.0, 29.0, 28.0))
+    offers = dict.fromkeys(METRICS, Offer(missing=100, price=1.0))
+    brings = {"depth": {"normals": 0.9}}
+    semseg = curve("semseg", (20.0, 21.0, 22.0))
+    flat = replace(normals, flat=FLAT)
+    rows = buying_advice([depth, flat, semseg], offers, brings, 30, folder=Path("room"))
+    alone = buying_advice([depth, semseg], offers, {}, 30, folder=Path("room"))
+    assert [row.text for row in rows] == [row.text for row in alone]
+
+
+def test_flat_rounds_are_found_in_the_files_of_the_rounds(tmp_path: Path) -> None:
+    made, _ = make_project(tmp_path, n=14, holdout=0, tasks=("depth",))
+    blocks = (0.1, -0.1, 0.05, -0.05, 0.0, 0.15)
+    sentence = "the last 3 rounds of depth do not differ by more than their intervals"
+    with made as project:
+        for number, value in ((1, 0.8), (2, 0.78), (3, 0.79)):
+            turned = [value + each for each in (*blocks[number:], *blocks[:number])]
+            without = {"depth": {"RMSE": turned}}
+            write_round(project, *measured(number, 4 * number, {"depth": value}, without=without))
+        (buy,) = of_topic(advise(project), "buy")
+        assert sentence in buy.text
+        assert of_topic(advise(project), "next round") == []
+        assert advice_sentence(project) == buy.text
+        words = ["advise", str(project.folder)]
+        assert buy.text in CliRunner().invoke(app, words).output
+        told = json.loads(CliRunner().invoke(app, [*words, "--json"]).output)["advice"]
+    assert [row["rounds"] for row in told if row["topic"] in ("buy", "flat")] == [3, 3]
 
 
 def test_a_round_without_new_labels_foretells_none() -> None:
