@@ -10,7 +10,8 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.next_step import next_step
 from labelgrid.project.records import Measurement, measured_rounds, newest_fit
 from labelgrid.project.shown_classes import shown_classes
-from labelgrid.recipes.resolve import load_recipe
+from labelgrid.recipes.resolve import has_own_encoder, load_recipe
+from labelgrid.recipes.schema import Recipe
 from labelgrid.rounds.advised import Advice
 from labelgrid.rounds.buying_advice import flat_advice, next_round_advice
 from labelgrid.rounds.class_advice import class_advice
@@ -63,7 +64,7 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
     headlines = {name: task.headline for name, task in project.tasks().items()}
     rows = _first(project, curves)
     rows += purchases(project, curves, paid)
-    rows += _on_classes(project, newest)
+    rows += _on_classes(project, newest, pretrained=_starts_pretrained(recipe))
     rows += flat_advice(curves)
     rows += next_round_advice(curves, most_labels(project))
     rows += following_advice(project, recipe)
@@ -77,14 +78,21 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
     return Advised(advice=rows, budget=paid)
 
 
-def _on_classes(project: ProjectFolder, measured: Sequence[Measurement]) -> list[Advice]:
+def _starts_pretrained(recipe: Recipe) -> bool:
+    """Whether a training starts from pretrained weights, as far as its network can."""
+    return recipe.backbone.pretrained or has_own_encoder(recipe.network.name)
+
+
+def _on_classes(
+    project: ProjectFolder, measured: Sequence[Measurement], *, pretrained: bool
+) -> list[Advice]:
     """Advice on the classes of each task that has some."""
     tasks = project.tasks()
     rows = []
     for name, classes in class_rows(measured).items():
         if name in tasks:
             shown = shown_classes(project, tasks[name])
-            rows += class_advice(name, classes, shown, folder=project.folder)
+            rows += class_advice(name, classes, shown, folder=project.folder, pretrained=pretrained)
     return rows
 
 

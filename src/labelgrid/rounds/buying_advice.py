@@ -158,7 +158,7 @@ def _upcoming(curve: TaskCurve, most: Mapping[str, int]) -> _Upcoming:
 
 
 def flat_advice(curves: Sequence[TaskCurve]) -> list[Advice]:
-    """The tasks whose further labels hardly help: rounds show no gain, or the curve foresees none."""
+    """The tasks whose further labels hardly help, by their newest rounds or by their curves."""
     rows = [_still(curve, curve.flat) for curve in curves if curve.flat]
     for task_curve in _rising(curves):
         curve = _fitted(task_curve)

@@ -20,26 +20,56 @@ WORST = 3
 FEWEST = 3
 #: The points of IoU by which these must be better.
 BETTER = 1.0
+#: An IoU below this, in percent, is none: the class is not learnt.
+NONE = 0.5
 
 
 def class_advice(
-    task: str, rows: Sequence[ClassRow], shown: ShownClasses, *, folder: Path
+    task: str,
+    rows: Sequence[ClassRow],
+    shown: ShownClasses,
+    *,
+    folder: Path,
+    pretrained: bool = True,
 ) -> list[Advice]:
     """Advice on the classes of a task.
 
     A class lacks labels if others do better that are no larger in the held-out labels, and that
-    twice as many labels show: then it is not its size that makes it hard. There is no interval.
+    twice as many labels show: then it is not its size that makes it hard. There is no interval. A
+    network that has not learnt most of the classes says nothing of single ones.
 
     Args:
         task: its name.
         rows: its classes, as of `class_rows`.
         shown: the labels that show them.
         folder: of the project, for commands.
+        pretrained: whether the network starts from pretrained weights, or cannot.
     """
     known = [row for row in rows if math.isfinite(row.iou) and row.pixels]
     if len(known) < 2:
         return []
+    unlearnt = sum(row.iou < NONE for row in known)
+    if 2 * unlearnt > len(known):
+        count = f"{unlearnt} of its {len(known)} classes"
+        return [_not_learnt(task, count, folder=folder, pretrained=pretrained)]
     return [_worst(task, known, shown), _lacking(task, known, shown, folder)]
+
+
+def _not_learnt(task: str, classes: str, *, folder: Path, pretrained: bool) -> Advice:
+    """That the network has not learnt most classes, and what helps first."""
+    longer = command("fit", folder, "--epochs", "N")
+    helps = f"A longer training (`{longer}`) or more labels of all classes help first."
+    if not pretrained:
+        weights = command("fit", folder, "--set", "backbone.pretrained=true", "--keep")
+        helps = (
+            f"A longer training (`{longer}`), more labels of all classes, or a pretrained backbone "
+            f"(`{weights}`) help first."
+        )
+    text = (
+        f"{task}: the {METRIC} of {classes} is 0 %: the network has not learnt yet, and no single "
+        f"class is the cause. {helps}"
+    )
+    return Advice(topic="classes", answered=False, text=text, task=task, metric=METRIC, unit="%")
 
 
 def _worst(task: str, rows: Sequence[ClassRow], shown: ShownClasses) -> Advice:
@@ -61,22 +91,22 @@ def _lacking(task: str, rows: Sequence[ClassRow], shown: ShownClasses, folder: P
             gaps[row.name] = (row, others)
     if not gaps:
         text = (
-            f"{task}: which class lacks labels: too early to say. No class has {FEWEST} others "
-            "that are no larger, that twice as many labels show, and that are better. Later rounds "
-            "may tell."
+            f"{task}: too early to say which class more labels would help. That shows once a class "
+            f"is predicted worse than {FEWEST} or more classes that are no larger, but are in at "
+            "least twice as many labels. Later rounds may tell."
         )
         return Advice(topic="classes", answered=False, text=text, task=task)
     row, others = max(gaps.values(), key=lambda found: median(found[1]) - found[0].iou)
     reached = median(others)
+    mean_gain = rough_number((reached - row.iou) / len(rows)).lstrip("+")
     by_hand = command("request", folder, f"IMAGE:{task}")
     text = (
-        f"{task}: photographs that show {row.name} may help most: its {METRIC} is "
-        f"{number(row.iou)} %, and {shown.counts[row.name]:,} of "
-        f"{count_text(shown.labels, 'label')} show it; {len(others)} classes that are no larger, "
-        f"and that twice as many show, have {number(reached)} % (the median). As good as these, "
-        f"it adds {rough_number((reached - row.iou) / len(rows)).lstrip('+')} points to the mean "
-        f"of all classes. Queries do not search for a class: `{by_hand}` asks for labels of "
-        "photographs that you choose."
+        f"{task}: photographs that show {row.name} may help most. Its {METRIC} is "
+        f"{number(row.iou)} %, and it is in {shown.counts[row.name]:,} of "
+        f"{count_text(shown.labels, 'label')}; {len(others)} classes that are no larger, but are "
+        f"in at least twice as many labels, have {number(reached)} % (the median). If it became as "
+        f"good, the mean of all classes would rise by {mean_gain} points. Queries do not search "
+        f"for a class: `{by_hand}` asks for labels of photographs that you choose."
     )
     return Advice(
         topic="classes",
