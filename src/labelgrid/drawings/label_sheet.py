@@ -50,11 +50,13 @@ class SheetRow:
         name: of the image.
         photograph: RGB, uint8 [h, w, 3], or a text that says why there is none.
         labels: by task in the sheet's order, the same.
+        note: what is said of the row, below the name.
     """
 
     name: str
     photograph: RGB | str
     labels: Sequence[RGB | str] = field(repr=False)
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ def _draw_rows(
         name = _shorten(row.name, _font(14, bold=True), layout.block)
         page.text(layout.left(block, 0), name, _font(14, bold=True))
     page.down(LINE)
+    _draw_notes(page, rows, layout)
     for block in range(len(rows)):
         for column, name in enumerate(["photograph", *(task.name for task in tasks)]):
             text = _shorten(name, _font(13), layout.cell)
@@ -160,6 +163,15 @@ def _draw_rows(
             else:
                 lowest = max(lowest, page.picture(left, picture))
     page.down(lowest + MARGIN)
+
+
+def _draw_notes(page: "_Page", rows: Sequence[SheetRow], layout: Layout) -> None:
+    """Write what is said of photographs that lie side by side."""
+    notes = [_wrap(row.note, _font(13), layout.block) for row in rows]
+    for block, lines in enumerate(notes):
+        for index, line in enumerate(lines):
+            page.text(layout.left(block, 0), line, _font(13), below=index * LINE)
+    page.down(LINE * max(map(len, notes), default=0))
 
 
 def _draw_legend(page: "_Page", task: SheetTask) -> None:

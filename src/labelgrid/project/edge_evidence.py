@@ -6,8 +6,9 @@ Loads no torch.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import orientation_or_upright
 from labelgrid.project.plausibility import Doubt
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
-from labelgrid.words import count_text
+from labelgrid.words import count_text, join_names
 
 #: At most so many labels of a task are compared, each with its own image and so many others.
 LABELS = 16
@@ -66,6 +67,30 @@ class OutlineFit:
     agreement: float
     turned: float
     way: str
+
+
+@dataclass(frozen=True)
+class _Cause:
+    """What would make labels agree with their images.
+
+    Args:
+        text: a sentence.
+        agreement: of the labels then, in the mean.
+        notes: as of `Doubt`.
+    """
+
+    text: str
+    agreement: float
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+def _notes_of(others: Mapping[str, str]) -> dict[str, str]:
+    """What is said of labels that agree with other images, each beside the image that it shows."""
+    notes: dict[str, str] = {}
+    for one, other in sorted(others.items()):
+        notes[one] = f"its label fits {other}"
+        notes.setdefault(other, f"the label of {one} fits this image")
+    return notes
 
 
 def limit(labels: int) -> float:
@@ -159,44 +184,74 @@ class EdgeEvidence:
                     f"{limit(len(values)):g}; in photographs of rooms, usually 4 to 11)."
                 )
                 cause = self._cause(group, sorted(images), mean)
-                if cause and orientation > 1:
-                    cause += (
+                text = cause.text
+                if text and orientation > 1:
+                    text += (
                         f" Their photographs declare EXIF orientation {orientation}: the labels "
                         "may lie in the stored orientation; make them upright."
                     )
-                doubts.append(Doubt(task, f"{what} {cause or NO_CAUSE}"))
+                doubts.append(Doubt(task, f"{what} {text or NO_CAUSE}", cause.notes))
         return doubts
 
-    def _cause(self, group: Outlines, images: Sequence[str], mean: float) -> str:
-        """What would make the labels agree, as a sentence; empty if nothing tried does."""
-        tried: dict[str, float] = {}
+    def _cause(self, group: Outlines, images: Sequence[str], mean: float) -> _Cause:
+        """What would make the labels agree; without a text if nothing tried does."""
+        tried = []
         for way in WAYS:
             changed = {image_id: turned(outline, way) for image_id, outline in group.items()}
-            tried[f"They agree ({{:.1f}}) as labels that lie {way}."] = self._mean(changed)
-        tried |= self._exchanged(group, images)
-        tried |= self._shifted(group)
-        text, best = max(tried.items(), key=lambda item: item[1])
-        return text.format(best) if best > mean + BETTER else ""
+            value = self._mean(changed)
+            tried.append(_Cause(f"They agree ({value:.1f}) as labels that lie {way}.", value))
+        tried += self._of_neighbours(group, images)
+        tried += self._exchanged(group)
+        tried += self._shifted(group)
+        best = max(tried, key=lambda cause: cause.agreement)
+        return best if best.agreement > mean + BETTER else _Cause("", mean)
 
     def _mean(self, outlines: Outlines) -> float:
         return float(np.mean(list(self.agreements(outlines).values())))
 
-    def _exchanged(self, group: Outlines, images: Sequence[str]) -> dict[str, float]:
+    def _of_neighbours(self, group: Outlines, images: Sequence[str]) -> list[_Cause]:
         """How well labels agree with the image before, and after, their own."""
-        tried = {}
+        tried = []
         self._find([*images, *self._drawn[: OTHERS + 2]])
         places = {image_id: place for place, image_id in enumerate(images)}
         for step, name in ((1, "next"), (-1, "previous")):
-            values = []
-            for image_id, outline in group.items():
-                other = images[(places[image_id] + step) % len(images)]
-                value = self._agreement(outline, other, {other, image_id})
-                values.append(value or 0.0)
-            text = f"They agree ({{:.1f}}) with the {name} image, in the order of names."
-            tried[text] = float(np.mean(values))
+            others = {one: images[(places[one] + step) % len(images)] for one in group}
+            values = [self._across(group[one], one, other) for one, other in others.items()]
+            value = float(np.mean(values))
+            text = f"They agree ({value:.1f}) with the {name} image, in the order of names."
+            tried.append(_Cause(text, value, _notes_of(others)))
         return tried
 
-    def _shifted(self, group: Outlines) -> dict[str, float]:
+    def _exchanged(self, group: Outlines) -> list[_Cause]:
+        """How well labels agree if those are exchanged that agree with each other's images."""
+        own = self.agreements(group)
+        found = []
+        for one, other in combinations(sorted(own), 2):
+            both = (self._across(group[one], one, other), self._across(group[other], other, one))
+            if min(both) > max(own[one], own[other]) + BETTER:
+                found.append((sum(both), one, other))
+        values: dict[str, float] = {}
+        pairs = []
+        for total, one, other in sorted(found, reverse=True):
+            if not {one, other} & values.keys():
+                values |= dict.fromkeys((one, other), total / 2)
+                pairs.append((one, other))
+        if not pairs:
+            return []
+        value = float(np.mean(list({**own, **values}.values())))
+        names = join_names([f"{one} with {other}" for one, other in sorted(pairs)])
+        text = f"They agree ({value:.1f}) once labels are exchanged: {names}."
+        notes = {}
+        for one, other in sorted(pairs):
+            notes[one] = f"its label looks exchanged with that of {other}"
+            notes[other] = f"its label looks exchanged with that of {one}"
+        return [_Cause(text, value, notes)]
+
+    def _across(self, outline: Edges, own: str, other: str) -> float:
+        """How well a label agrees with another image than its own; 0 if that is not known."""
+        return self._agreement(outline, other, {other, own}) or 0.0
+
+    def _shifted(self, group: Outlines) -> list[_Cause]:
         """The shift that explains most labels, in words, and how well they agree then.
 
         Outlines drawn loosely agree with a small shift, and with one the other way, too: these are
@@ -218,9 +273,9 @@ class EdgeEvidence:
         apart = np.abs(np.array(shifts) - (down, right)).max(1) < 0.04
         explained = float(np.mean(np.where(apart, values, 0.0)))
         if max(abs(down), abs(right)) < SHIFT or explained < np.mean(opposite) + BETTER:
-            return {}
-        text = f"They agree ({{:.1f}}) as labels that lie {_shift_words(down, right)}."
-        return {text: explained}
+            return []
+        text = f"They agree ({explained:.1f}) as labels that lie {_shift_words(down, right)}."
+        return [_Cause(text, explained)]
 
     def _agreement(self, outline: Edges, image_id: str, left_out: set[str]) -> float | None:
         own = self._edges_of(image_id)

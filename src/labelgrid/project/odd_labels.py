@@ -109,14 +109,17 @@ def _another_unit(
     others = every[np.abs(every - middle) <= limit]
     if not len(off) or len(others) < OTHERS:
         return []
-    images = tuple(values.images[index] for index in off)
-    texts = dict.fromkeys(values.text(float(own[index])) for index in off)
+    found = {values.images[index]: values.text(float(own[index])) for index in off}
+    images = list(found)
+    texts = dict.fromkeys(found.values())
+    usual = values.text(float(np.median(others)))
     what = (
         f"{name} of {join_names(images, SHOWN)} is {join_names(list(texts), SHOWN)}, but "
-        f"{values.text(float(np.median(others)))} in {count_text(len(others), 'other label')} "
+        f"{usual} in {count_text(len(others), 'other label')} "
         f"(median). Check the unit of {'this file' if len(images) == 1 else 'these files'}."
     )
-    return [Doubt(task, what, images)]
+    notes = {image: f"{name} is {text}, usually {usual}" for image, text in found.items()}
+    return [Doubt(task, what, notes)]
 
 
 @dataclass

@@ -5,6 +5,7 @@ set are compared, so one odd label raises no doubt. Loads no torch.
 """
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -73,14 +74,28 @@ Pair = tuple[Summary, Summary]
 
 @dataclass(frozen=True)
 class Doubt:
-    """A reason to take a set of labels for wrong: the task, and a sentence with the numbers.
+    """A reason to take a set of labels for wrong.
 
-    `images` are those of single labels that it is about; empty: it is about all.
+    Args:
+        task: of the labels.
+        what: a sentence with the numbers.
+        notes: image -> what it says of this one, in a few words. Images that it compares with each
+            other are neighbours. Empty: it is about all labels.
     """
 
     task: str
     what: str
-    images: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def brief(self) -> str:
+        """What it says, without what follows its first part.
+
+        Example:
+            >>> Doubt("depth", "the median depth is 0.003 m; expected 0.05 to 200 m.").brief
+            'the median depth is 0.003 m'
+        """
+        return re.split(r"[;:]|\.(?:\s|$)", self.what, maxsplit=1)[0]
 
 
 def compare_with_ranges(task: str, labels: FigureSet) -> list[Doubt]:

@@ -43,8 +43,13 @@ def shows_something(task: TaskDef, label: LabelArray) -> bool:
 def repeated_doubt(task: str, groups: Sequence[Sequence[Cell]]) -> Doubt:
     """The doubt about labels that are the same file, with the images of the first of them."""
     cells = sum(len(group) for group in groups)
-    names = join_names([cell.image_id for cell in groups[0]], 5)
+    images = [cell.image_id for cell in groups[0]]
+    names = join_names(images, 5)
     files = count_text(len(groups), "file was", "files were")
     such = ":" if len(groups) == 1 else ", such as one for"
     what = f"{files} used for {cells} images{such} {names}."
-    return Doubt(task, what)
+    notes = {}
+    for image in images:
+        others = join_names([other for other in images if other != image], 2)
+        notes[image] = f"its label is the same file as that of {others}"
+    return Doubt(task, what, notes)

@@ -6,19 +6,16 @@ is compared. No network runs: predictions are the pre-labels of the requests. Lo
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelgrid.annotate.answers import Fault, ImportRefused
 from labelgrid.errors import LabelError, LabelgridError, ProjectError
 from labelgrid.formats.codec import LabelArray
-from labelgrid.images.places import image_file
-from labelgrid.images.reading import read_image
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
@@ -48,10 +45,6 @@ from labelgrid.tasks.task import TaskDef
 SHEET = "import-suspicious.png"
 #: At most so many labels of a task are compared, with as many earlier ones.
 SAMPLE = 32
-#: Rows of the picture from the import, and as many from earlier labels; and the height of a row in
-#: pixels.
-ROWS = 4
-HEIGHT = 160
 
 T = TypeVar("T")
 
@@ -62,7 +55,7 @@ class SuspiciousImport(ImportRefused):
     def __init__(self, doubts: Sequence[Doubt], where: str, sheet: Path | None) -> None:
         lines = [f"{doubt.task}: {doubt.what}" for doubt in doubts]
         if sheet:
-            lines.append(f"{sheet} shows labels of this import, and below them earlier ones.")
+            lines.append(f"{sheet} shows some of them and why, and below them earlier ones.")
         lines.append(
             "Check the unit, the axes and the class numbers; if these labels are right, repeat "
             "with --accept."
@@ -476,46 +469,25 @@ def _draw_sample(items: Sequence[T], cell: Callable[[T], Cell]) -> list[T]:
     return [items[int(index)] for index in order[:SAMPLE]]
 
 
-@dataclass(frozen=True)
-class _SheetSource:
-    """The images and labels of a picture, as a `Source`.
-
-    Labels of the import replace those of the project.
-    """
-
-    evidence: _Evidence
-
-    def images(self) -> Sequence[str]:
-        return []
-
-    def image(self, image_id: str) -> NDArray[np.uint8]:
-        import cv2  # imported late: nothing is drawn for most imports
-
-        row = self.evidence.project.store.image(image_id)
-        image = read_image(image_file(row.root, image_id, row.digest))
-        width = max(1, round(image.shape[1] * HEIGHT / image.shape[0]))
-        return cv2.resize(image, (width, HEIGHT), interpolation=cv2.INTER_AREA).astype(np.uint8)
-
-    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
-        return self.evidence.sound_label(Cell(image_id, task.name))
-
-
 def _draw_sheet(evidence: _Evidence, doubts: Sequence[Doubt], path: Path) -> bool:
-    """Draw images with their labels, first those of the import, and of these the doubted ones.
+    """Draw images with their labels and why they are doubted; below them, earlier ones.
 
     False if a file cannot be read or written.
     """
-    from labelgrid.drawings.contact_sheet import contact_sheet
+    from labelgrid.project.import_picture import write_picture  # slow to load
+    from labelgrid.project.suspicious_sheet import SuspiciousLabels, draw_suspicious
 
     doubted = list(dict.fromkeys(doubt.task for doubt in doubts))
-    imported = [image_id for doubt in doubts for image_id in doubt.images]
-    imported += [cell.image_id for cell in evidence.sample(doubted[0])]
-    imported = list(dict.fromkeys(imported))[:ROWS]
-    earlier = [row.cell.image_id for row in evidence.earlier(doubted[0])]
-    earlier = [image_id for image_id in earlier if image_id not in imported][:ROWS]
     names = [name for name in evidence.tasks if name in doubted or evidence.sample(name)]
-    tasks = {name: evidence.tasks[name] for name in names}
+    labels = SuspiciousLabels(
+        project=evidence.project,
+        tasks={name: evidence.tasks[name] for name in names},
+        fresh=[cell.image_id for cell in evidence.sample(doubted[0])],
+        earlier=[row.cell.image_id for row in evidence.earlier(doubted[0])],
+        imported=evidence.fresh.keys(),
+        read=evidence.sound_label,
+    )
     with suppress(LabelgridError, OSError):
-        contact_sheet(_SheetSource(evidence), tasks, [*imported, *earlier], path)
+        write_picture(path, draw_suspicious(labels, doubts))
         return True
     return False

@@ -26,6 +26,19 @@ def sheet(
     return np.asarray(Image.open(io.BytesIO(data)))
 
 
+def test_a_note_is_written_in_as_many_lines_as_it_needs() -> None:
+    layout = Layout(1, 2)
+    size = layout.fit(Size(60, 80))
+    picture = np.full((*size, 3), RED, np.uint8)
+    heights = []
+    for words in (0, 2, 200):
+        rows = [SheetRow("a.jpg", picture, [picture], "words " * words)] * 2
+        page = label_sheet.label_sheet("Title", rows, [], layout, stripes=False)
+        heights.append(Image.open(io.BytesIO(page)).height)
+    bare, one, many = heights
+    assert one == bare + label_sheet.LINE and many > one + 2 * label_sheet.LINE
+
+
 def is_red(pixels: np.ndarray) -> np.ndarray:
     return (pixels == RED).all(2)
 

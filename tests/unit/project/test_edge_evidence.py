@@ -10,7 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
+from labelgrid.project.edge_agreement import on_grid
+from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.suspicion import SuspiciousImport
@@ -95,6 +98,20 @@ def test_wrong_labels_are_doubted_and_the_cause_is_named(
     assert ("drawn loosely" in str(refused.value)) == (sort == "of nothing")
 
 
+def in_pairs(number: int) -> Index:
+    """The label of the image five before or after, so that each pair has its labels exchanged."""
+    return draw(number + 5 if number % 10 < 5 else number - 5)[1]
+
+
+def test_labels_that_are_exchanged_in_pairs_are_named_with_each_other(
+    opened: ProjectFolder, tmp_path: Path
+) -> None:
+    with pytest.raises(SuspiciousImport) as refused:
+        import_labels(opened, write(tmp_path / "labels", in_pairs, count=10))
+    (row,) = refused.value.rows
+    assert "once labels are exchanged: 0000.jpg with 0005.jpg, 0001.jpg with 0006.jpg, " in row.what
+
+
 def loose(number: int) -> tuple[NDArray[np.uint8], Index]:
     """A photograph of small things with noise, and boxes around them that are far too wide."""
     rng = np.random.default_rng(number)
@@ -169,3 +186,17 @@ def test_where_earlier_labels_do_not_follow_edges_others_need_not(
         path.rename(later / path.name)
     import_labels(opened, labels, accept=True)
     import_labels(opened, later.parent)
+
+
+def test_both_images_of_labels_that_look_exchanged_are_noted(opened: ProjectFolder) -> None:
+    outlines = {}
+    for number, name in enumerate(names()[:10]):
+        index = in_pairs(number)[..., None]
+        outline = opened.tasks()["semseg"].outline(LabelArray(index, index[..., 0] < 255))
+        assert outline is not None
+        outlines[name] = on_grid(outline)
+    (doubt,) = EdgeEvidence(opened).doubts("semseg", outlines, names())
+    first, second, *_ = doubt.notes.items()
+    assert first == ("0000.jpg", "its label looks exchanged with that of 0005.jpg")
+    assert second == ("0005.jpg", "its label looks exchanged with that of 0000.jpg")
+    assert len(doubt.notes) == 10

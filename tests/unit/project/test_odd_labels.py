@@ -45,7 +45,8 @@ def rooms(count: int) -> Figures:
 @pytest.mark.parametrize("count", [4, 20, 200])
 def test_a_label_in_another_unit_is_named_beside_the_others(count: int) -> None:
     (doubt,) = odd([*rooms(count), depth(0.003)]).doubts("depth")
-    assert doubt.images == (f"{count}.jpg",)
+    assert list(doubt.notes) == [f"{count}.jpg"]
+    assert doubt.notes[f"{count}.jpg"].startswith("the median depth is 0.003 m, usually 2.")
     assert f"the median depth of {count}.jpg is 0.003 m, but 2." in doubt.what
     assert f"in {count} other labels (median). Check the unit of this file." in doubt.what
     assert not odd(rooms(count)).doubts("depth")
@@ -54,7 +55,7 @@ def test_a_label_in_another_unit_is_named_beside_the_others(count: int) -> None:
 def test_labels_imported_before_are_others_too() -> None:
     assert not odd([depth(0.003), depth(2.5)]).doubts("depth")
     (doubt,) = odd([depth(0.003), depth(2.5)], earlier=rooms(8)).doubts("depth")
-    assert doubt.images == ("0.jpg",)
+    assert list(doubt.notes) == ["0.jpg"]
 
 
 def test_where_few_are_usual_or_depths_differ_widely_there_is_no_doubt() -> None:
