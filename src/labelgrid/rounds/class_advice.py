@@ -60,7 +60,8 @@ def _not_learnt(task: str, classes: str, *, folder: Path, pretrained: bool) -> A
     longer = command("fit", folder, "--epochs", "N")
     helps = f"A longer training (`{longer}`) or more labels of all classes help first."
     if not pretrained:
-        weights = command("fit", folder, "--set", "backbone.pretrained=true", "--keep")
+        options = ["--set", "backbone.pretrained=true", "--keep"]
+        weights = command("fit", folder, *options)
         helps = (
             f"A longer training (`{longer}`), more labels of all classes, or a pretrained backbone "
             f"(`{weights}`) help first."
