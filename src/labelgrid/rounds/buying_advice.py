@@ -17,7 +17,7 @@ from labelgrid.words import count_text, duration, join_names
 #: A task has flattened if a doubling of its labels may move its metric by this share at most.
 FLAT = 0.02
 #: What is said of curves through rounds that show no gain.
-EXPECT = "expect nothing from the curve, which foresees a gain from past campaigns alone"
+EXPECT = "the gain that the curve foresees is known from past campaigns alone"
 #: Fewer labels are none: what follows from others counts in parts.
 _NOTHING = 0.5
 

@@ -284,7 +284,7 @@ def test_a_task_whose_rounds_do_not_differ_is_promised_nothing() -> None:
     (flat,) = flat_advice([still, rising])
     assert flat.text == (
         "depth: the last 3 rounds (20 to 60 labels) do not differ by more than their intervals: "
-        "expect nothing from the curve, which foresees a gain from past campaigns alone."
+        "the gain that the curve foresees is known from past campaigns alone."
     )
     assert (flat.task, flat.metric, flat.measured, flat.rounds) == ("depth", "RMSE", 0.8, 3)
     assert flat.value is flat.low is flat.high is flat.now is None and not flat.command
@@ -299,8 +299,8 @@ def test_no_purchase_is_advised_where_no_task_has_gained() -> None:
     assert none.topic == "buy" and none.answered and none.value is None and not none.command
     assert none.text == (
         "No purchase is advised: the last 3 rounds of depth do not differ by more than their intervals, and the last "
-        "4 rounds of semseg do not differ by more than rounds do by chance; expect nothing from the curve, which "
-        "foresees a gain from past campaigns alone. Try a longer training or another recipe first; more held-out "
+        "4 rounds of semseg do not differ by more than rounds do by chance; the gain that the curve foresees is "
+        "known from past campaigns alone. Try a longer training or another recipe first; more held-out "
         "images show smaller gains."
     )
     assert none.rounds == 3
