@@ -104,7 +104,10 @@ class ProjectContents(CellContents):
         counts = project.store.counts()
         step = next_step(project, counts)
         status = status_of(project, counts, step)
-        return status | {"advice": advice_sentence(project, step)}, step
+        advice = advice_sentence(project, step)
+        if advice:
+            status["next"] += "   (of all tasks, if you do not follow the advice)"
+        return status | {"advice": advice}, step
 
     def next_command(self) -> str:
         """The next command of the campaign."""

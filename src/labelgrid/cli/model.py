@@ -131,7 +131,7 @@ def fit(
         if not is_first_place():
             return
         page = project.report().page if report else None
-        status = project.status()
+        status, step = project.status_and_step()
     if json:
         written = {"report": str(page)} if page else {}
         screen.print_json(asdict(done) | {"headlines": status["headlines"]} | written)
@@ -145,7 +145,7 @@ def fit(
         screen.say(headline["text"])
     if page:
         screen.say(f"Wrote {page}")
-    screen.say(f"Next: {status['next']}")
+    screen.say(f"Next: {step.line}")
 
 
 @contextmanager

@@ -497,6 +497,7 @@ def test_the_sentence_is_the_best_purchase_and_waits_for_labels_and_training(
         shown = CliRunner().invoke(app, ["status", str(project.folder)]).output
         assert "Advice: 8 more labels of depth" in shown
         assert shown.index("Advice: ") < shown.index("Next: labelgrid query")
+        assert " ".join(shown.split()).endswith("(of all tasks, if you do not follow the advice)")
         assert of_topic(advise(project), "first") == []
         project.settings = replace(project.settings, strategy=PluginChoice("random_cells"))
         query(project, Budget(4), Silent(), prelabels=False)
