@@ -179,12 +179,12 @@ def _narrower(found: _Reach, free: int, folder: Path) -> str:
         return f"{found.more:,} more would make it {wanted}: `{line}`"
     takes = f"{wanted} takes {found.more:,} more, and so new photographs"
     if not free:
-        return f"every photograph has been trained on: {takes}"
+        return f"no photograph can be held out any more (it or its group was trained on): {takes}"
     reached = found.reach * math.sqrt(found.images / (found.images + free))
     line = _hold_out(folder, free)
     return (
-        f"the {count_text(free, 'photograph')} that no training used would make it "
-        f"±{reached:.2g} (`{line}`, which leaves none to pick from); {takes}"
+        f"the {count_text(free, 'photograph')} that can still be held out would make it "
+        f"±{reached:.2g} (`{line}`; none of them can be picked then); {takes}"
     )
 
 

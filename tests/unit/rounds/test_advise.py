@@ -379,11 +379,15 @@ def test_heldout_images_beyond_those_of_the_project_are_not_asked_for() -> None:
     without = {"semseg": {"mIoU": [18.0, 19.0, 20.0, 21.0, 22.0]}}
     wide = replace(measurement, without=without)
     (few,) = heldout_advice(wide, {"semseg": "mIoU"}, free=10, folder=Path("room"))
-    assert "the 10 photographs that no training used would make it ±" in few.text
+    assert "the 10 photographs that can still be held out would make it ±" in few.text
     assert "`labelgrid add room --holdout 10`" in few.text
     assert few.text.endswith(f"±2 takes {few.count} more, and so new photographs.")
     (none,) = heldout_advice(wide, {"semseg": "mIoU"}, free=0, folder=Path("room"))
-    assert "every photograph has been trained on: ±2 takes" in none.text and not none.command
+    assert (
+        "no photograph can be held out any more" in none.text
+        and "on): ±2 takes" in none.text
+        and not none.command
+    )
 
 
 def test_a_purchase_and_the_next_round_start_from_one_place_on_one_curve() -> None:
