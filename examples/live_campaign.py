@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from labelgrid import cli, plugins
@@ -85,30 +86,53 @@ def campaign_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def campaign(
+    options: argparse.Namespace,
+    source: Source,
+    project: Path,
+    images: Path | str,
+    *,
+    init: Sequence[str | Path] = (),
+    score: Sequence[str | Path] = (),
+) -> None:
+    """Run a campaign in a new project.
+
+    Args:
+        options: those of `main`.
+        source: the data set with the labels.
+        project: the project's folder.
+        images: the folder of its images, or their address.
+        init: further words for `init`.
+        score: words for `score`, which is then run before each query; by default `query` scores.
+    """
+    weights = ["--weights", options.weights] if options.weights else []
+    tasks = ["--task", f"semseg:{options.classes}", "--task", "depth", "--task", "normals"]
+    how = ["--holdout", str(options.holdout), "--recipe", options.recipe]
+    how += ["--strategy", options.strategy, *weights, *init]
+    run("init", project, "--images", images, *tasks, *how)
+    epochs = ["--epochs", str(options.epochs)] if options.epochs else []
+    for number in range(1, options.rounds + 1):
+        if score and number > 1:  # the first round has no model yet
+            run("score", project, *score)
+        run("query", project, "--budget", str(options.budget))
+        for round_ in (0, number) if number == 1 else (number,):
+            request = project / "rounds" / f"{round_:04d}" / "request"
+            run("export", project, "--round", str(round_))
+            answer(request, source, project)
+            run("import", project, request)
+        run("fit", project, *epochs)
+    run("evaluate", project)
+    run("status", project)
+    run("report", project)
+
+
 def main() -> None:
     parser = campaign_parser(__doc__ or "")
     parser.add_argument("--strategy", default="random_images")
     options = parser.parse_args()
     started = time.monotonic()
     source: Source = plugins.resolve("layouts", options.data)(options.root)
-    images = link_images(options, source)
-    weights = ["--weights", options.weights] if options.weights else []
-    tasks = ["--task", f"semseg:{options.classes}", "--task", "depth", "--task", "normals"]
-    how = ["--holdout", str(options.holdout), "--recipe", options.recipe]
-    how += ["--strategy", options.strategy, *weights]
-    run("init", options.out, "--images", images, *tasks, *how)
-    epochs = ["--epochs", str(options.epochs)] if options.epochs else []
-    for number in range(1, options.rounds + 1):
-        run("query", options.out, "--budget", str(options.budget))
-        for round_ in (0, number) if number == 1 else (number,):
-            request = options.out / "rounds" / f"{round_:04d}" / "request"
-            run("export", options.out, "--round", str(round_))
-            answer(request, source, options.out)
-            run("import", options.out, request)
-        run("fit", options.out, *epochs)
-    run("evaluate", options.out)
-    run("status", options.out)
-    run("report", options.out)
+    campaign(options, source, options.out, link_images(options, source))
     print(f"\n{options.rounds} rounds in {time.monotonic() - started:.0f} s")
 
 

@@ -1,20 +1,24 @@
-"""A campaign with its ledger in PostgreSQL, its images in a bucket and its scores from Ray, beside the local one."""
+"""A campaign with its ledger in PostgreSQL, its images in a bucket and its scores from Ray, beside the local one.
 
-import json
-import re
-from collections.abc import Callable, Iterator
+examples/campaign_anywhere.py runs both, and compares what came of them.
+"""
+
+import runpy
+import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import postgres
-from tests.e2e.commands import answer, done, task_words
-from tests.object_store import Store, need_object_store, object_store
-from tests.projects import RECIPE
+from tests.e2e.commands import status
+from tests.object_store import BUCKET, Store, need_object_store, object_store
 from tests.ray_clusters import need_ray
 from tests.support import Made
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 ROUNDS = 2
 
 
@@ -31,53 +35,86 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
         yield running
 
 
-def campaign(
-    folder: Path, made: Made, images: object, *, ledger: tuple[str, ...], on: str
-) -> dict[str, Any]:
-    """What a campaign of two rounds picks, learns and reports; without times and places."""
-    folder.mkdir()
-    (folder / "tiny.toml").write_text(RECIPE)
-    flat = folder / "flat"
-    done(
-        *("init", flat, "--images", images, *task_words(made), "--holdout", 2, "--seed", 0),
-        *("--strategy", "partal", "--recipe", folder / "tiny.toml", *ledger),
-    )
-    found: dict[str, Any] = {}
-    for number in range(1, ROUNDS + 1):
-        request = folder / f"request-{number}"
-        if number > 1:
-            done("score", flat, "--on", on, "--workers", 2, "--shard", 8)
-        done("query", flat, "--budget", 2, "--unit", "images")
-        done("export", flat, "--out", request)
-        answer(request, made)
-        done("import", flat, request)
-        done("fit", flat)
-        found[f"picks {number}"] = (flat / f"rounds/{number:04d}/picks.json").read_text()
-    status = json.loads(done("status", flat, "--json").out)
-    found["status"] = {name: status[name] for name in ("images", "tasks", "heldout", "rounds")}
-    done("report", flat, "--out", folder / "report.html")
-    found["report"] = _without_places((folder / "report.html").read_text(), folder, images)
-    return found
+@pytest.fixture
+def example(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the example defines."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    return runpy.run_path(str(EXAMPLES / "campaign_anywhere.py"))
 
 
-def _without_places(page: str, folder: Path, images: object) -> str:
-    """A report without folders, addresses and times."""
-    for place in (folder, images):
-        page = page.replace(str(place), "PLACE")
-    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d|\b\d+(\.\d+)? (s|min)\b", "TIME", page)
+def words(data: Made, out: Path, **more: object) -> list[str]:
+    """The words of the example's command for a small campaign."""
+    given = {
+        "data": "folder",
+        "root": data.root,
+        "classes": data.root / "classes.txt",
+        "recipe": data.root / "tiny.toml",
+        "out": out,
+        "frames": 10,
+        "holdout": 2,
+        "rounds": ROUNDS,
+        "budget": 6,
+        **more,
+    }
+    return [str(word) for name, value in given.items() for word in (f"--{name}", value)]
 
 
 @pytest.mark.timeout(900)
 def test_a_campaign_on_servers_and_a_cluster_reports_what_the_local_one_does(
-    made: Callable[..., Made], store: Store, tmp_path: Path
+    example: dict[str, Any],
+    data: Made,
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    data = made(n=10)
-    (data.root / "classes.txt").write_text("wall\nfloor\nbox\nball\n")
-    address = store.put_folder(data.images, "same/photos")
-    here = campaign(tmp_path / "here", data, data.images, ledger=(), on="processes")
     url = str(postgres.server().place())
     # A cluster of its own: its workers have the credentials of this test.
-    there = campaign(tmp_path / "there", data, address, ledger=("--ledger", url), on="ray")
-    assert "PLACE" in here["report"] and '"score": ' in here["picks 2"]
-    for what, value in here.items():
-        assert there[what] == value, what
+    servers = {"ledger": url, "bucket": f"s3://{BUCKET}/same/photos", "on": "ray", "shard": 3}
+    out = tmp_path / "compared"
+    monkeypatch.setattr(sys, "argv", ["campaign_anywhere.py", *words(data, out, **servers)])
+    example["main"]()
+    printed = capsys.readouterr().out
+    said = [line for line in printed.splitlines() if line.startswith("equal: ")]
+    assert said == [
+        "equal: picks (2)",
+        "equal: scores (2)",
+        "equal: trainings and their weights (2)",
+        "equal: metrics (2)",
+        "equal: labels (18)",
+        "equal: pre-labels (6)",
+        "equal: status (1)",
+        "equal: cells (30)",
+        "equal: report (1)",
+    ]
+    for wanted in (f"--ledger {url}", "--on ray --workers 2 --shard 3"):
+        assert wanted in printed
+    here, there = (out / name / "flat" for name in ("here", "there"))
+    assert (here / "labelgrid.db").is_file() and not (there / "labelgrid.db").exists()
+    assert len(status(there)["rounds"]) == ROUNDS + 1
+
+    # What differs is said.
+    picks = there / "rounds/0002/picks.json"
+    picks.write_text(picks.read_text().replace('"score": ', '"score": 1'))
+    (there / "rounds/0002/prelabels/depth").rename(tmp_path / "taken")
+    shutil.copy(there / "rounds/0002/heldout.json", there / "rounds/0003/heldout.json")
+    with pytest.raises(SystemExit, match="4 of 9 sorts of results differ"):
+        example["compare"](here, there)
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in said if line.startswith("DIFFERENT: ")] == [
+        "DIFFERENT: picks: rounds/0002/picks.json (1 of 2)",
+        "DIFFERENT: metrics: rounds/0003/heldout.json (1 of 2)",
+        "DIFFERENT: pre-labels: rounds/0002/prelabels/depth/0000.png, rounds/0002/prelabels/depth/0001.png (2 of 6)",
+        "DIFFERENT: status: status (1 of 1)",  # it shows the metrics
+    ]
+
+
+def test_without_a_server_nothing_is_run_and_what_to_start_is_said(
+    example: dict[str, Any], data: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["campaign_anywhere.py", *words(data, tmp_path / "compared")])
+    with pytest.raises(SystemExit) as ended:
+        example["main"]()
+    for option in ("--ledger", "--bucket", "--on"):
+        assert option in str(ended.value)
+    assert not list(tmp_path.iterdir())
