@@ -1,10 +1,11 @@
-"""Tries the extras of a wheel: what is said without them, and whether pip can install all at once.
+"""Tries the extras of a wheel: what is said without them, what each loads, and whether all fit.
 
 An extra that fights with a pin makes pip look for an older release that does not: it takes one
 silently, or searches for minutes.
 """
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from importlib.metadata import Distribution
@@ -27,6 +28,23 @@ USES = {
     "scenes": "scenes rooms --count 1",
     "serve": "serve project",
 }
+#: What each extra is for, as the code of labelgrid loads it, in the same folder.
+LOADS = {
+    "az": "import fsspec; fsspec.get_filesystem_class('az')",
+    "balance": "from labelgrid.train.balance.torchjd import aggregator_of as of; of('UPGrad', {}, 2)",
+    "exr": "import OpenEXR",
+    "gs": "import fsspec; fsspec.get_filesystem_class('gs')",
+    "onnx": "import labelgrid.rounds.onnx_file, labelgrid.nets.onnx_ops",
+    "postgres": "import labelgrid.ledger.postgresql, psycopg_binary",
+    "ray": "import labelgrid.executors.ray_driver, ray; ray.remote",
+    "s3": "import fsspec; fsspec.get_filesystem_class('s3')",
+    "scenes": "import labelgrid.scenes.write; from labelgrid.scenes.render import mitsuba as m; m()",
+    "serve": "import uvicorn; from labelgrid.web.app import build_app, Path; build_app(Path('project'))",
+    "tensorboard": "from torch.utils.tensorboard import SummaryWriter",
+    "tools": "import numpy; from labelgrid.formats.coco_masks import encode_mask as e; e(numpy.eye(2) > 0)",
+}
+#: The extras of those who change labelgrid.
+DEVELOPERS = ("dev", "docs", "mutation", "peers")
 #: The seconds after which pip has met a conflict that it cannot solve.
 LONGEST = 300
 
@@ -52,6 +70,30 @@ def unsaid(programs: Path, place: Path) -> list[str]:
         if not run.returncode or f"pip install 'labelgrid[{extra}]'" not in said:
             found.append(f"`labelgrid {line}` does not name the extra '{extra}': {said}")
     return found
+
+
+def untried(wheel: Path) -> list[str]:
+    """The extras of a wheel of which it is not known what they are for."""
+    unknown = sorted(set(extras_of(wheel)) - set(LOADS) - set(DEVELOPERS))
+    return [f"tools/extras.py does not say what the extra '{extra}' loads" for extra in unknown]
+
+
+def unloaded(programs: Path, place: Path, extra: str, *, modules: Path) -> list[str]:
+    """What an extra cannot load.
+
+    Args:
+        programs: the `bin` of an environment without extras.
+        place: the folder in which it is tried.
+        extra: its name.
+        modules: a folder with what this extra asks for and the environment has not.
+    """
+    command = [str(programs / "python"), "-P", "-c", LOADS[extra]]
+    env = {**os.environ, "PYTHONPATH": str(modules)}
+    run = subprocess.run(command, cwd=place, capture_output=True, check=False, text=True, env=env)
+    if not run.returncode:
+        return []
+    said = " ".join(run.stderr.split())[-300:]
+    return [f"with the extra '{extra}' alone, `{LOADS[extra]}` fails: {said}"]
 
 
 def conflicts(pip: Sequence[str], wheel: Path) -> list[str]:

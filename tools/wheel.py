@@ -3,8 +3,9 @@
 The environment has what the wheel asks for and none of the developers' tools. There a project of
 three images is made, labelled and reported, as the README says. The releases that the wheel asks
 for are linked from this environment, where pip has put them by the same constraints; what is not
-here, pip fetches. Without the links it would fetch and unpack gigabytes a second time. At last pip
-is asked whether all extras go together.
+here, pip fetches. Without the links it would fetch and unpack gigabytes a second time. Then what
+each extra is for is loaded with nothing else beside the environment. At last pip is asked whether
+all extras go together.
 """
 
 import argparse
@@ -78,10 +79,15 @@ def asked(package: Distribution, extras: Set[str]) -> Iterator[Requirement]:
             yield requirement
 
 
+def modules_of(environment: Path) -> Path:
+    """The folder of an environment's packages."""
+    base = {"base": str(environment), "platbase": str(environment)}
+    return Path(sysconfig.get_path("purelib", "venv", base))
+
+
 def link(package: Distribution, environment: Path) -> None:
     """Give an environment hard links to a package's files, but for its programs."""
-    base = {"base": str(environment), "platbase": str(environment)}
-    modules = Path(sysconfig.get_path("purelib", "venv", base))
+    modules = modules_of(environment)
     for file in package.files or ():
         source = Path(str(package.locate_file(file)))
         target = modules / file
@@ -102,6 +108,25 @@ def failures(programs: Path, place: Path) -> list[str]:
         run = subprocess.run(command, cwd=place, capture_output=True, check=False, text=True)
         if run.returncode:
             faults.append(f"`labelgrid {line}` exits with {run.returncode}: {run.stderr.strip()}")
+    return faults
+
+
+def unloaded(wheel: Path, programs: Path, place: Path, *, more: Path) -> list[str]:
+    """What each extra of a wheel cannot load if it is the only one.
+
+    Args:
+        wheel: the wheel.
+        programs: the `bin` of an environment that has it without extras.
+        place: the folder in which they are tried.
+        more: a folder for what each extra asks for beside that environment.
+    """
+    has = {package.name for package in required(wheel)}
+    faults = extras.untried(wheel)
+    for extra in extras.LOADS:
+        for package in required(wheel, {extra}):
+            if package.name not in has:
+                link(package, more / extra)
+        faults += extras.unloaded(programs, place, extra, modules=modules_of(more / extra))
     return faults
 
 
@@ -127,11 +152,13 @@ def main(words: Sequence[str] | None = None) -> int:
         (place / "work").mkdir()
         faults = failures(programs, place / "work")
         faults += extras.unsaid(programs, place / "work")
+        faults += unloaded(wheel, programs, place / "work", more=place / "alone")
         faults += conflicts(wheel, environment, programs)
     for fault in faults:
         print(fault)
     if not faults:
-        print(f"The wheel works in a clean environment: {len(COMMANDS)} commands; its extras fit.")
+        print(f"The wheel works in a clean environment: {len(COMMANDS)} commands.")
+        print(f"Each of {len(extras.LOADS)} extras loads what it is for, alone; all fit together.")
     return 1 if faults else 0
 
 

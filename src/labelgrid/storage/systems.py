@@ -8,11 +8,11 @@ from labelgrid.errors import StorageError, UsageError
 from labelgrid.storage.addresses import Address
 from labelgrid.storage.threads import THREADS
 
-#: The packages that fsspec needs for a scheme.
+#: The packages that fsspec needs for a scheme; that for web servers comes with labelgrid.
 _PACKAGES = {
     **dict.fromkeys(("gs", "gcs"), "'labelgrid[gs]'"),
     **dict.fromkeys(("az", "abfs", "abfss"), "'labelgrid[az]'"),
-    **dict.fromkeys(("http", "https"), "aiohttp"),
+    **dict.fromkeys(("http", "https"), "'fsspec[http]'"),
     "s3": "'labelgrid[s3]'",
 }
 #: Attempts are repeated here, by one rule for all stores, and not again by their clients.

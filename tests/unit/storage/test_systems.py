@@ -37,7 +37,8 @@ def test_a_web_server_cannot_list():
         ("s3://b/a.png", "s3fs", "pip install 'labelgrid[s3]'"),
         ("gs://b/a.png", "gcsfs", "pip install 'labelgrid[gs]'"),
         ("az://b/a.png", "adlfs", "pip install 'labelgrid[az]'"),
-        ("https://host/a.png", "aiohttp", "pip install aiohttp"),
+        ("https://host/a.png", "aiohttp", "pip install 'fsspec[http]'"),
+        ("http://host/a.png", "aiohttp", "pip install 'fsspec[http]'"),
     ],
 )
 def test_a_missing_package_is_said_with_the_command_that_installs_it(

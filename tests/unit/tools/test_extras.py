@@ -1,4 +1,5 @@
 import sys
+import tomllib
 from zipfile import ZipFile
 
 import pytest
@@ -66,3 +67,34 @@ def test_a_command_that_does_not_name_its_extra_is_told(tmp_path):
     program.chmod(0o755)
     (fault,) = extras.unsaid(tmp_path, tmp_path)
     assert fault.startswith("`labelgrid serve project` does not name the extra 'serve'")
+
+
+def test_an_extra_of_which_nobody_says_what_it_loads_is_named(wheel, monkeypatch):
+    monkeypatch.setattr(extras, "LOADS", {"x": ""})
+    assert extras.untried(wheel) == ["tools/extras.py does not say what the extra 'y' loads"]
+    monkeypatch.setattr(extras, "DEVELOPERS", ("y",))
+    assert extras.untried(wheel) == []
+
+
+def test_every_extra_for_users_is_tried_without_and_alone():
+    table = tomllib.loads((extras.ROOT / "pyproject.toml").read_text())
+    users = set(table["project"]["optional-dependencies"]) - set(extras.DEVELOPERS)
+    assert set(extras.LOADS) == users and set(extras.USES) <= users
+
+
+def test_what_an_extra_cannot_load_from_its_own_folder_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(extras, "LOADS", {"x": "import found_here_alone; open('found')"})
+    (tmp_path / "python").symlink_to(sys.executable)
+
+    def faults():
+        return extras.unloaded(tmp_path, tmp_path, "x", modules=tmp_path / "modules")
+
+    (fault,) = faults()
+    assert fault.startswith("with the extra 'x' alone, `import found_here_alone; open('found')`")
+    assert fault.endswith("No module named 'found_here_alone'")
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules/found_here_alone.py").touch()
+    (fault,) = faults()
+    assert fault.endswith("No such file or directory: 'found'")
+    (tmp_path / "found").touch()
+    assert faults() == []

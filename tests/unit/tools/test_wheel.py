@@ -75,3 +75,26 @@ def test_a_package_is_linked_without_its_programs(plant, tmp_path):
     assert (modules / "c/__init__.py").samefile(tmp_path / "from/lib/c/__init__.py")
     files = {file.name for file in (tmp_path / "to").rglob("*") if file.is_file()}
     assert files == {"__init__.py", "METADATA"}
+
+
+def test_an_extra_is_tried_with_what_it_asks_for_alone(plant, tmp_path, monkeypatch):
+    for name in ("base_of_it", "first_more", "second_more"):
+        about = f"here/{name}-1.dist-info"
+        files = (f"{name}.py", f"{name}-1.dist-info/METADATA", f"{name}-1.dist-info/RECORD")
+        record = "".join(f"{file},,\n" for file in files)
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n"
+        plant({f"here/{name}.py": "", f"{about}/METADATA": metadata, f"{about}/RECORD": record})
+    monkeypatch.syspath_prepend(tmp_path / "here")
+    lines = ["Metadata-Version: 2.1", "Name: a", "Version: 1", "Requires-Dist: base_of_it"]
+    lines += ["Provides-Extra: x", "Requires-Dist: first_more; extra == 'x'"]
+    lines += ["Provides-Extra: y", "Requires-Dist: second_more; extra == 'y'"]
+    with ZipFile(tmp_path / "a-1-py3-none-any.whl", "w") as file:
+        file.writestr("a-1.dist-info/METADATA", "\n".join(lines) + "\n")
+    (tmp_path / "bin").mkdir()
+    program(tmp_path / "bin/python", f'exec {sys.executable} -S "$@"')  # has no packages itself
+    loads = {"x": "import first_more", "y": "import second_more, first_more"}
+    monkeypatch.setattr(wheel.extras, "LOADS", loads)
+    path = tmp_path / "a-1-py3-none-any.whl"
+    (fault,) = wheel.unloaded(path, tmp_path / "bin", tmp_path, more=tmp_path / "alone")
+    assert fault.startswith("with the extra 'y' alone") and fault.endswith("'first_more'")
+    assert not list((tmp_path / "alone").rglob("base_of_it.py"))  # the environment has it
