@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from typing import TypeVar
+from urllib.parse import quote
 
 from labelgrid.errors import LabelgridError, StorageError
 from labelgrid.storage.addresses import Address, without_query
@@ -21,8 +22,17 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE)
 #: What the store says of a request that it will never do.
 _REFUSALS = (errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.ENAMETOOLONG)
 _FORBIDDEN = (401, 403)
+#: What clients call the status that a server answered with.
+_STATUS = ("status", "status_code", "code")
+#: How gcsfs's error for a status of `_FORBIDDEN` begins, which holds no status.
+_FORBIDDEN_WORD = "Forbidden"
 #: Status codes below 500 that pass.
 _PASSING = (408, 425, 429)
+#: What to do about wrong credentials.
+CREDENTIALS = (
+    "Set your credentials in the environment, as the store's own tools read them "
+    "(docs/how-to/object-storage.md), and run the same command again."
+)
 #: The variables of the environment that hold secrets, by parts of their names.
 _SECRET = ("SECRET", "TOKEN", "KEY", "PASSWORD", "CREDENTIAL", "CONNECTION_STRING", "SAS")
 
@@ -67,15 +77,12 @@ def _refuse(address: Address, error: Exception) -> None:
     Raises:
         StorageError: the store knows who asks and does not allow it, or does not know.
     """
-    status = getattr(error, "status", 0)
-    name = type(error).__name__
-    credentials = "Credential" in name or "Auth" in name
-    if isinstance(error, PermissionError) or status in _FORBIDDEN or credentials:
+    status = _status_of(error)
+    if _is_forbidden(error, status):
         raise StorageError(
             f"The store does not allow this: {reason_of(error)}.",
             where=without_query(address),
-            next_step="Set your credentials in the environment, as the store's own tools read them "
-            "(docs/how-to/object-storage.md), and run the same command again.",
+            next_step=CREDENTIALS,
         ) from None
     refused = isinstance(error, OSError) and error.errno in _REFUSALS
     if refused or (400 <= status < 500 and status not in _PASSING):
@@ -84,6 +91,20 @@ def _refuse(address: Address, error: Exception) -> None:
             where=without_query(address),
             next_step="Check the address.",
         ) from None
+
+
+def _status_of(error: Exception) -> int:
+    """The status that a server answered with; 0 if the error says none."""
+    values = [getattr(error, name, 0) for name in _STATUS]
+    return next((value for value in values if isinstance(value, int) and value), 0)
+
+
+def _is_forbidden(error: Exception, status: int) -> bool:
+    name = type(error).__name__
+    if isinstance(error, PermissionError) or "Credential" in name or "Auth" in name:
+        return True
+    unsaid = isinstance(error, OSError) and str(error).startswith(_FORBIDDEN_WORD)
+    return unsaid or status in _FORBIDDEN
 
 
 def _given_up(address: Address, error: Exception) -> StorageError:
@@ -110,5 +131,5 @@ def without_secrets(text: str) -> str:
     """A text without the values of variables that hold secrets, by their names."""
     for name, value in os.environ.items():
         if len(value) >= 6 and any(part in name.upper() for part in _SECRET):
-            text = text.replace(value, "***")
+            text = text.replace(value, "***").replace(quote(value, safe=""), "***")
     return text

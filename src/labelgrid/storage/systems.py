@@ -1,11 +1,13 @@
 """Opens the stores of addresses by fsspec, which is loaded here and late."""
 
+import logging
 import os
 from functools import cache
 from typing import Any
 
 from labelgrid.errors import StorageError, UsageError
 from labelgrid.storage.addresses import Address
+from labelgrid.storage.attempts import CREDENTIALS, reason_of, without_secrets
 from labelgrid.storage.threads import THREADS
 
 #: The packages that fsspec needs for a scheme; that for web servers comes with labelgrid.
@@ -25,6 +27,8 @@ _S3 = {
     }
 }
 _OPTIONS: dict[str, dict[str, Any]] = {"s3": _S3}
+#: Clients that print each failed request with its traceback, unless logging is set up.
+_PRINTING = ("gcsfs",)
 #: How the names of variables begin that say who and where a store is; a change needs a new client.
 _VARIABLES = ("AWS_", "AZURE_", "FSSPEC_", "GCSFS_", "GOOGLE_", "STORAGE_EMULATOR_HOST")
 #: Stores that list their objects; a web server does not.
@@ -42,7 +46,8 @@ def system_of(address: Address) -> Any:
     A notebook that sets other credentials or another endpoint gets a client that uses them.
 
     Raises:
-        StorageError: the package that reads such stores is not installed.
+        StorageError: the package that reads such stores is not installed, or it does not take the
+            credentials.
     """
     variables = {name: text for name, text in os.environ.items() if name.startswith(_VARIABLES)}
     return _open(os.getpid(), address.store, frozenset(variables.items()))
@@ -55,6 +60,8 @@ def _open(process: int, store: str, variables: frozenset[tuple[str, str]]) -> An
 
     address = Address(store)
     options = _OPTIONS.get(address.scheme, {})
+    for name in _PRINTING:
+        logging.getLogger(name).addHandler(logging.NullHandler())
     try:
         system, _ = url_to_fs(
             f"{store}/", skip_instance_cache=True, use_listings_cache=False, **options
@@ -68,7 +75,13 @@ def _open(process: int, store: str, variables: frozenset[tuple[str, str]]) -> An
         ) from error
     except ValueError as error:
         raise UsageError(
-            f"The store cannot be opened: {error}.", where=store, next_step="Check the address."
+            f"The store cannot be opened: {without_secrets(str(error)).rstrip('!.')}.",
+            where=store,
+            next_step=f"Check the address. {CREDENTIALS}",
+        ) from error
+    except Exception as error:  # each client has errors of its own
+        raise StorageError(
+            f"The store cannot be opened: {reason_of(error)}.", where=store, next_step=CREDENTIALS
         ) from error
     system.retries = 1
     return system

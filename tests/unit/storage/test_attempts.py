@@ -62,6 +62,10 @@ def test_a_store_that_never_answers_is_given_up_in_time_with_one_sentence():
         (type("NoCredentialsError", (Exception,), {})("none"), "does not allow"),
         (type("ClientResponseError", (Exception,), {"status": 401})("who"), "does not allow"),
         (type("ClientResponseError", (Exception,), {"status": 400})("bad"), "refuses the request"),
+        (type("HttpResponseError", (Exception,), {"status_code": 403})("key"), "does not allow"),
+        (type("HttpError", (Exception,), {"code": 401})("Invalid Credentials"), "does not allow"),
+        (OSError("Forbidden: b/photos/o\nno access"), "does not allow"),
+        (type("HttpError", (Exception,), {"code": 400})("bad"), "refuses the request"),
     ],
 )
 def test_what_cannot_pass_is_said_at_once(error, said):
@@ -96,6 +100,10 @@ def test_no_secret_of_the_environment_is_in_a_message(monkeypatch):
     with pytest.raises(StorageError) as caught:
         persist(ADDRESS, Failing(PermissionError(text)))
     assert "hunter2" not in str(caught.value)
+    monkeypatch.setenv("FSSPEC_GS_TOKEN", "ya29.a/b+c=")
+    assert without_secrets("url: /info?access_token=ya29.a%2Fb%2Bc%3D") == (
+        "url: /info?access_token=***"
+    )
 
 
 def test_a_reason_is_one_short_line():

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from labelgrid.errors import StorageError
+from labelgrid.errors import StorageError, UsageError
 from labelgrid.storage.addresses import Address
 from labelgrid.storage.systems import can_list, system_of
 
@@ -50,6 +50,30 @@ def test_a_missing_package_is_said_with_the_command_that_installs_it(
     with pytest.raises(StorageError) as caught:
         system_of(Address(address.replace("b/", f"missing-{module}/")))
     assert command in str(caught.value)
+
+
+def test_credentials_that_a_client_of_google_does_not_take_are_one_sentence(monkeypatch):
+    pytest.importorskip("gcsfs", reason="gs:// needs the extra [gs]")
+    import fsspec.config
+
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/no/such/file.json")
+    monkeypatch.setitem(fsspec.config.conf, "gs", {"token": "google_default"})
+    with pytest.raises(StorageError) as caught:
+        system_of(Address("gs://wrong-credentials/a.png"))
+    text = str(caught.value)
+    assert "The store cannot be opened: DefaultCredentialsError: File *** was not found" in text
+    assert "Set your credentials in the environment" in text
+
+
+def test_a_client_of_azure_without_an_account_says_where_credentials_come_from(monkeypatch):
+    pytest.importorskip("adlfs", reason="az:// needs the extra [az]")
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "")
+    with pytest.raises(UsageError) as caught:
+        system_of(Address("az://wrong-credentials/a.png"))
+    text = str(caught.value)
+    assert "The store cannot be opened: unable to connect to account" in text
+    assert "Check the address. Set your credentials in the environment" in text
 
 
 def test_no_client_is_loaded_until_an_object_is_asked_for():
