@@ -158,6 +158,7 @@ TINY = {
         "--repeats",
         "1",
     ],
+    "short_epochs": ["--images", "2", "--epochs", "2", "--size", "24", "32", "--workers", "0", "--repeats", "1"],
     "selection": ["--images", "500", "--budget", "20", "--repeats", "1"],
     "startup": ["--repeats", "1"],
     "training_step": ["--images", "16", "--size", "24", "32", "--repeats", "1", "--workers", "0"],
