@@ -1,6 +1,6 @@
 """Joins the answers of several files and folders into one."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from labelgrid.annotate.answers import Answers
@@ -15,14 +15,29 @@ def put_below(prefix: str, answers: Answers) -> Answers:
     """
     if not prefix:
         return answers
+    return _renamed(answers, lambda where: prefix + where)
+
+
+def put_in_file(name: str, answers: Answers) -> Answers:
+    """The same answers with the names of their lines behind that of their file.
+
+    Example:
+        >>> put_in_file("a.json", Answers(closed=["task 3", "a.json task 4"])).closed
+        ['a.json task 3', 'a.json task 4']
+    """
+    return _renamed(answers, lambda where: where if where.startswith(name) else f"{name} {where}")
+
+
+def _renamed(answers: Answers, rename: Callable[[str], str]) -> Answers:
+    """The same answers with other names of their files and lines."""
     return replace(
         answers,
-        labels=[replace(one, where=prefix + one.where) for one in answers.labels],
-        skips=[replace(one, where=prefix + one.where) for one in answers.skips],
-        faults=[replace(one, where=prefix + one.where) for one in answers.faults],
-        stray=[prefix + name for name in answers.stray],
-        removed=[prefix + name for name in answers.removed],
-        closed=[prefix + name for name in answers.closed],
+        labels=[replace(one, where=rename(one.where)) for one in answers.labels],
+        skips=[replace(one, where=rename(one.where)) for one in answers.skips],
+        faults=[replace(one, where=rename(one.where)) for one in answers.faults],
+        stray=[rename(name) for name in answers.stray],
+        removed=[rename(name) for name in answers.removed],
+        closed=[rename(name) for name in answers.closed],
     )
 
 

@@ -2,39 +2,58 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
 from labelgrid.annotate.import_options import Keep
 from labelgrid.ledger.grid import Cell
+from labelgrid.words import count_text, join_names
 
 #: What to do about several answers.
 CHOOSE = "Remove all but one, or choose with --keep first or --keep last."
+#: So many cells with several answers are named.
+FEW = 3
 _NUMBER = re.compile(r"(\d+)")
 
 
 def keep_one(answers: Answers, keep: Keep) -> Answers:
-    """The answers with only the first, or the last, of each cell.
+    """The answers with only the first, or the last, of each cell, and a note that says which.
 
-    Their order is that of the times, if the tool says them all, else that of the names of their
-    files and lines, in which numbers count as numbers.
+    Their order is that of the times, if all answers of the cell have one, else that of the names of
+    their files and lines, in which numbers count as numbers: a time beside none counts for nothing.
 
     Example:
         >>> cell = Cell("a.jpg", "depth")
         >>> both = Answers(skips=[Skip(cell, "b10.json", "dark"), Skip(cell, "b9.json", "far")])
-        >>> keep_one(both, "last").skips[0].reason
-        'dark'
+        >>> one = keep_one(both, "last")
+        >>> one.skips[0].reason, one.notes
+        ('dark', ['1 cell had two answers; kept b10.json: a.jpg:depth.'])
     """
     left_out: set[int] = set()
+    kept: list[Answer | Skip] = []
+    most = 0
     for group in _repeated(answers):
         others = group[1:] if keep == "first" else group[:-1]
         left_out.update(map(id, others))
+        kept.append(group[0 if keep == "first" else -1])
+        most = max(most, len(group))
     return replace(
         answers,
         labels=[one for one in answers.labels if id(one) not in left_out],
         skips=[one for one in answers.skips if id(one) not in left_out],
+        notes=[*answers.notes, *_kept_note(kept, most)],
     )
+
+
+def _kept_note(kept: Sequence[Answer | Skip], most: int) -> list[str]:
+    """Which answers were kept, as a note: `most` is the largest number of answers of a cell."""
+    if not kept:
+        return []
+    cells = count_text(len(kept), "cell")
+    several = "two" if most == 2 else "several"
+    names = [f"{one.where}: {one.cell.image_id}:{one.cell.task}" for one in kept]
+    return [f"{cells} had {several} answers; kept {join_names(names, FEW)}."]
 
 
 def repeated_faults(answers: Answers) -> Iterator[Fault]:

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from labelgrid import plugins
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
 from labelgrid.annotate.connector import Connector, ProjectIndex, ToolServer
-from labelgrid.annotate.joined_answers import join_answers, put_below
+from labelgrid.annotate.joined_answers import join_answers, put_below, put_in_file
 from labelgrid.annotate.lists import LABELS
 from labelgrid.annotate.matching import LINK, links_outside
 from labelgrid.annotate.outer_folders import inner_folder
@@ -111,8 +111,7 @@ class ImportSources:
         """
         if len(self._sources) == 1:
             return self._sources[0].receive(progress)
-        parts = [put_below(source.prefix, source.receive(progress)) for source in self._sources]
-        return join_answers(parts)
+        return join_answers([source.receive_named(progress) for source in self._sources])
 
     def describe(self) -> str:
         """What they are, in the words of the tools that read them."""
@@ -142,11 +141,15 @@ class _ImportSource:
         self.split = split
         self.index = index
 
-    @property
-    def prefix(self) -> str:
-        """What the names of its files begin with beside those of other sources."""
-        is_folder = isinstance(self.answer, Path) and self.answer.is_dir()
-        return f"{self.given}/" if is_folder else ""
+    def receive_named(self, progress: Progress) -> Answers:
+        """The answers in it, with names of files that tell them from those in other sources."""
+        answers = self.receive(progress)
+        if not isinstance(self.answer, Path):
+            return answers
+        if self.answer.is_dir():
+            return put_below(f"{self.given}/", answers)
+        above, slash, name = str(self.given).rpartition("/")
+        return put_below(above + slash, put_in_file(name, answers))
 
     def receive(self, progress: Progress) -> Answers:
         """The answers in it."""
@@ -252,6 +255,7 @@ class _ImportSource:
                 note = f"{name} looks like {recognition.what}, and is left out: {error.what}"
                 return Answers(stray=[name], notes=[f"{note} {advice}"])
             folder = name.rpartition("/")[0]
+            answers = put_in_file(path.name, answers)
             answers = put_below(f"{folder}/" if folder else "", answers)
             answers.notes.append(f"{name} was read as {recognition.what}.")
             return answers

@@ -54,6 +54,23 @@ def test_the_order_is_that_of_times_or_else_of_names(
         assert not list(repeated_faults(chosen))
 
 
+def test_a_note_says_which_answers_were_kept() -> None:
+    cells = [Cell(f"{number}.jpg", "depth") for number in range(4)]
+    both = Answers(notes=["Upright."])
+    for cell in cells:
+        both.skips += [Skip(cell, "a.zip", "dark"), Skip(cell, "z.json", "far")]
+    first = Answers(skips=both.skips[:2])
+    assert keep_one(first, "first").notes == ["1 cell had two answers; kept a.zip: 0.jpg:depth."]
+    assert keep_one(both, "last").notes == [
+        "Upright.",
+        "4 cells had two answers; kept z.json: 0.jpg:depth, z.json: 1.jpg:depth, "
+        "z.json: 2.jpg:depth, and 1 more.",
+    ]
+    both.skips.append(Skip(cells[0], "b.json", "far"))
+    assert keep_one(both, "last").notes[1].startswith("4 cells had several answers; kept z.json")
+    assert keep_one(Answers(skips=[both.skips[0]]), "last").notes == []
+
+
 @pytest.fixture
 def made(tmp_path: Path) -> Made:
     return make_dataset(tmp_path / "made", n=2, size=(8, 12), tasks=("semseg",))

@@ -65,6 +65,35 @@ def test_two_sources_with_one_label_are_refused_unless_one_is_chosen(
         import_labels(project, both)
 
 
+def corrected(path: Path, *images: int) -> Path:
+    """An export of Label Studio, whose only task says when each label was made."""
+    size = {"original_width": 24, "original_height": 16}
+    points = {"points": [[0, 0], [80, 0], [80, 70]], "closed": True, "polygonlabels": ["floor"]}
+    region = {"type": "polygonlabels", "from_name": "semseg", "to_name": "image", "value": points}
+    tasks = []
+    for number in images:
+        done = {"id": 1, "result": [{**region, **size, "id": "a"}], "was_cancelled": False}
+        done["created_at"] = "2020-01-01T00:00:00Z"
+        data = {"image": f"/data/upload/1/000{number}.jpg"}
+        tasks.append({"id": 7, "data": data, "annotations": [done]})
+    path.write_text(json.dumps(tasks))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.json", "z-corrected.json"])
+def test_of_the_answers_of_two_tools_the_name_of_the_file_decides_and_is_said(
+    project: ProjectFolder, data: Made, tmp_path: Path, name: str
+) -> None:
+    first = part(data, tmp_path / "m", "semseg", 0, 1)
+    packed = Path(shutil.make_archive(str(tmp_path / "m"), "zip", first))
+    second = corrected(tmp_path / name, 1)
+    options = ImportOptions(keep="last")
+    done = import_labels(project, [packed, second], options=options, accept=True)
+    kept = f"{second} task 7" if name > "m.zip" else f"{packed}/semseg/0001.png"
+    note = f"1 cell had two answers; kept {kept}: 0001.jpg:semseg."
+    assert note in done.notes and note in str(done)
+
+
 def test_a_dry_run_says_what_each_source_is(
     project: ProjectFolder, data: Made, tmp_path: Path
 ) -> None:
