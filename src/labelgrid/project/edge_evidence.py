@@ -142,6 +142,17 @@ class EdgeEvidence:
                 found[image_id] = value
         return found
 
+    def agreements_with(self, outline: Edges, images: Sequence[str]) -> dict[str, float]:
+        """How well one label agrees with each of these images; some may not be known."""
+        found = {}
+        own = set(images)
+        self._find([*images, *self._drawn[: OTHERS + len(own)]])
+        for image_id in images:
+            value = self._agreement(outline, image_id, own)
+            if value is not None:
+                found[image_id] = value
+        return found
+
     def outline_fit(self, outline: Edges, image_id: str) -> OutlineFit | None:
         """How well one label agrees with its own image; None if that is not known."""
         self._find([image_id, *self._drawn[: OTHERS + 1]])

@@ -81,11 +81,13 @@ class Doubt:
         what: a sentence with the numbers.
         notes: image -> what it says of this one, in a few words. Images that it compares with each
             other are neighbours. Empty: it is about all labels.
+        next_step: what to do about it; empty: to check unit, axes and classes.
     """
 
     task: str
     what: str
     notes: Mapping[str, str] = field(default_factory=dict)
+    next_step: str = ""
 
     @property
     def brief(self) -> str:

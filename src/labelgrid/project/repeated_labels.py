@@ -5,9 +5,19 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
+from labelgrid.project.edge_evidence import BETTER, LIMIT
 from labelgrid.project.plausibility import Doubt
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import count_text, join_names
+
+#: So many images of a file are named, and compared with it.
+NAMED = 5
+#: What to do about such labels.
+NEXT_STEP = (
+    "Import a corrected file beside the answers, under a name after theirs, with --keep last. Or "
+    "repeat with --accept if these labels are right, or to correct them later: `audit` shows them, "
+    "and `import --replace` takes the right ones."
+)
 
 
 def repeated_cells(
@@ -40,11 +50,25 @@ def shows_something(task: TaskDef, label: LabelArray) -> bool:
     return outline is not None and bool(outline.any())
 
 
-def repeated_doubt(task: str, groups: Sequence[Sequence[Cell]]) -> Doubt:
-    """The doubt about labels that are the same file, with the images of the first of them."""
+def repeated_doubt(task: str, groups: Sequence[Sequence[Cell]], fits: Mapping[str, float]) -> Doubt:
+    r"""The doubt about labels that are the same file, with the images of the first of them.
+
+    Args:
+        task: the task.
+        groups: the cells of each file.
+        fits: image -> how well its outlines agree with the file of the first group; some, or all,
+            may not be known.
+
+    Example:
+        >>> group = [Cell("a.jpg", "semseg"), Cell("b.jpg", "semseg")]
+        >>> doubt = repeated_doubt("semseg", [group], {"a.jpg": 0.31, "b.jpg": 5.2})
+        >>> print(doubt.what.replace(". ", ".\n"))
+        1 file was used for 2 images: a.jpg, b.jpg.
+        It follows the edges of b.jpg (agreement 5.2), and those of a.jpg less (0.3).
+    """
     cells = sum(len(group) for group in groups)
     images = [cell.image_id for cell in groups[0]]
-    names = join_names(images, 5)
+    names = join_names(images, NAMED)
     files = count_text(len(groups), "file was", "files were")
     such = ":" if len(groups) == 1 else ", such as one for"
     what = f"{files} used for {cells} images{such} {names}."
@@ -52,4 +76,13 @@ def repeated_doubt(task: str, groups: Sequence[Sequence[Cell]]) -> Doubt:
     for image in images:
         others = join_names([other for other in images if other != image], 2)
         notes[image] = f"its label is the same file as that of {others}"
-    return Doubt(task, what, notes)
+    return Doubt(task, f"{what}{_better_fit(fits)}", notes, next_step=NEXT_STEP)
+
+
+def _better_fit(fits: Mapping[str, float]) -> str:
+    """Which image a label fits clearly better than the others; empty if it does not."""
+    best, *others = sorted(fits, key=lambda image_id: -fits[image_id]) or [""]
+    if not others or fits[best] < max(LIMIT, fits[others[0]] + BETTER):
+        return ""
+    less = join_names([f"{image_id} less ({fits[image_id]:.1f})" for image_id in others])
+    return f" It follows the edges of {best} (agreement {fits[best]:.1f}), and those of {less}."

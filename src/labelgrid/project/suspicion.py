@@ -19,7 +19,7 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
-from labelgrid.project import class_order, edge_evidence, plausibility
+from labelgrid.project import class_order, edge_evidence, plausibility, repeated_labels
 from labelgrid.project.class_order import (
     ClassMap,
     first_for_unlabelled,
@@ -46,6 +46,12 @@ SHEET = "import-suspicious.png"
 #: At most so many labels of a task are compared, with as many earlier ones.
 SAMPLE = 32
 
+#: What to do about most doubts.
+CHECK = (
+    "Check the unit, the axes and the class numbers; if these labels are right, repeat with "
+    "--accept."
+)
+
 T = TypeVar("T")
 
 
@@ -56,10 +62,7 @@ class SuspiciousImport(ImportRefused):
         lines = [f"{doubt.task}: {doubt.what}" for doubt in doubts]
         if sheet:
             lines.append(f"{sheet} shows some of them and why, and below them earlier ones.")
-        lines.append(
-            "Check the unit, the axes and the class numbers; if these labels are right, repeat "
-            "with --accept."
-        )
+        lines += dict.fromkeys(doubt.next_step or CHECK for doubt in doubts)
         LabelError.__init__(
             self,
             "The labels look wrong.",
@@ -194,7 +197,7 @@ class _Evidence:
         doubts += plausibility.compare_with_predictions(task, pairs, earlier_pairs)
         doubts += self._compare_edges(task)
         repeated = self._repeated(task)
-        doubts += [repeated_doubt(task, repeated)] if repeated else []
+        doubts += [repeated_doubt(task, repeated, self._fits(repeated[0]))] if repeated else []
         doubts += self._compare_other_tasks(task, summaries)
         return doubts + ([] if doubts else self._compare_relations(task))
 
@@ -276,6 +279,14 @@ class _Evidence:
             if shows and self._images_differ(group):
                 groups.append(group)
         return groups
+
+    def _fits(self, cells: Sequence[Cell]) -> dict[str, float]:
+        """How well the one label of some cells follows the edges of each of their first images."""
+        summary = self.summary(cells[0])
+        if summary is None or summary.outline is None:
+            return {}
+        images = [cell.image_id for cell in cells[: repeated_labels.NAMED]]
+        return self.edges.agreements_with(summary.outline, images)
 
     def _images_differ(self, cells: Sequence[Cell]) -> bool:
         """Whether the images of cells are different files, as far as that is known."""

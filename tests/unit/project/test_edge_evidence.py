@@ -145,6 +145,33 @@ def test_of_one_file_for_all_images_only_that_is_said(
     assert len(refused.value.rows) == 1, str(refused.value)
 
 
+def twice(first: int, second: int, shown: int) -> Callable[[int], Index]:
+    """Right labels, but those of two images are the same: that of a third, or of one of them."""
+    return lambda number: draw(shown if number in (first, second) else number)[1]
+
+
+def test_of_one_file_for_two_images_the_one_that_it_fits_worse_is_said(
+    opened: ProjectFolder, tmp_path: Path
+) -> None:
+    for right, wrong in ((3, 7), (7, 3)):
+        folder = tmp_path / str(right)
+        with pytest.raises(SuspiciousImport, match="1 file was used for 2 images") as refused:
+            import_labels(opened, write(folder, twice(3, 7, right)))
+        text = str(refused.value)
+        assert f"It follows the edges of {names()[right]} (agreement " in text
+        assert f", and those of {names()[wrong]} less (" in text
+        assert "with --keep last" in text and "`import --replace`" in text
+        assert "class numbers" not in text
+
+
+def test_of_one_file_that_fits_neither_image_nothing_more_is_said(
+    opened: ProjectFolder, tmp_path: Path
+) -> None:
+    with pytest.raises(SuspiciousImport, match="1 file was used for 2 images") as refused:
+        import_labels(opened, write(tmp_path / "labels", twice(3, 7, 500)))
+    assert "follows the edges" not in str(refused.value)
+
+
 def test_right_labels_are_not_doubted(opened: ProjectFolder, tmp_path: Path) -> None:
     import_labels(opened, write(tmp_path / "labels", lambda number: draw(number)[1]))
 
