@@ -1,16 +1,17 @@
 """Runs jobs in processes of this machine.
 
 They are forks of one server process that has loaded what they need, so each of them starts at once.
-They end with the process that started them.
+Each does one job after another, and ends with the process that started it; one whose job did not
+end well is replaced.
 """
 
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
-from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,78 @@ from labelgrid.executors.share import EVERYTHING, Share
 from labelgrid.processes import end_with_parent
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Call:
+    """A job as it is sent to a worker, with the working folder and the environment of now."""
+
+    place: Path
+    environment: Mapping[str, str]
+    folder: Path
+    function: Callable[..., None]
+    arguments: tuple[Any, ...]
+
+    def carry_out(self) -> None:
+        """Do the job; as `carry_out`."""
+        os.chdir(self.place)
+        os.environ.clear()
+        os.environ.update(self.environment)
+        carry_out(self.folder, self.function, *self.arguments)
+
+
+class _Worker:
+    """A process that does one job after another."""
+
+    def __init__(self) -> None:
+        context = get_context("forkserver")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs,))
+        self._process.start()
+        theirs.close()
+
+    def give(self, call: _Call) -> bool:
+        """Give it a job; returns whether it is there to take one."""
+        try:
+            self._connection.send(call)
+        except OSError:
+            return False
+        return self._process.is_alive()
+
+    @property
+    def signs(self) -> "list[Connection | int]":
+        """What can be read when its job has ended."""
+        return [self._connection, self._process.sentinel]
+
+    def end_of(self, folder: Path) -> JobEnd | None:
+        """How its job ended; None if it goes on."""
+        if self._has_replied():
+            return JobFolder(folder).end or JobEnd("ended")  # the disk may refuse the record
+        if self._process.is_alive():
+            return None
+        fault = f"Its process ended without a result, with code {self._process.exitcode}."
+        return JobFolder(folder).end or JobEnd("died", fault, again=True)
+
+    def _has_replied(self) -> bool:
+        """Whether it says that it ended its job well."""
+        try:
+            if self._connection.poll():
+                self._connection.recv()
+                return True
+        except (OSError, EOFError):  # it ends
+            self._process.join()
+        return False
+
+    def ask_to_end(self) -> None:
+        """End it at once, whatever it does."""
+        self._process.terminate()
+
+    def join(self) -> None:
+        """Wait until it has ended."""
+        self._process.join()
+
+
 @dataclass
 class Processes:
-    """An executor that starts a process for each job; see `Executor`.
+    """An executor that gives jobs to processes that are kept; see `Executor`.
 
     The server is started with the first process, and ends with this one.
 
@@ -38,67 +108,79 @@ class Processes:
     share: Share = EVERYTHING
 
     def __post_init__(self) -> None:
-        self._waiting: deque[tuple[Path, BaseProcess]] = deque()
-        self._running: dict[Path, BaseProcess] = {}
+        self._waiting: deque[_Call] = deque()
+        self._running: dict[Path, _Worker] = {}
+        self._free: list[_Worker] = []
 
     def start(self, folder: Path, function: Callable[..., None], *arguments: Any) -> None:
         """As `Executor.start`."""
         JobFolder(folder).renew()
-        context = get_context("forkserver")
-        context.set_forkserver_preload([self.preload])
-        work = (dict(os.environ), folder, function, *arguments)
-        self._waiting.append((folder, context.Process(target=_work, args=work)))
+        call = _Call(
+            place=Path.cwd(),
+            environment=dict(os.environ),
+            folder=folder,
+            function=function,
+            arguments=arguments,
+        )
+        self._waiting.append(call)
         self._start_waiting()
 
     def _start_waiting(self) -> None:
         while self._waiting and len(self._running) < self.workers:
-            folder, process = self._waiting.popleft()
-            process.start()
-            self._running[folder] = process
+            call = self._waiting.popleft()
+            self._running[call.folder] = self._worker_for(call)
+
+    def _worker_for(self, call: _Call) -> _Worker:
+        """The worker that was given a job: a free one that is still there, or a new one."""
+        while self._free:
+            worker = self._free.pop()
+            if worker.give(call):
+                return worker
+        get_context("forkserver").set_forkserver_preload([self.preload])
+        worker = _Worker()
+        worker.give(call)
+        return worker
 
     def wait(self, seconds: float) -> Mapping[Path, JobEnd]:
         """As `Executor.wait`."""
-        wait([process.sentinel for process in self._running.values()], seconds)
+        signs: list[Connection | int] = []
+        for worker in self._running.values():
+            signs += worker.signs
+        wait(signs, seconds)
         ends = {}
-        for folder, process in list(self._running.items()):
-            if not process.is_alive():
+        for folder, worker in list(self._running.items()):
+            end = worker.end_of(folder)
+            if end:
                 del self._running[folder]
-                ends[folder] = _end(folder, process)
+                self._free.append(worker)
+                ends[folder] = end
         self._start_waiting()
         return ends
 
     def stop(self) -> None:
         """As `Executor.stop`."""
         self._waiting.clear()
-        for process in self._running.values():
-            process.terminate()
-        for path, process in self._running.items():
-            process.join()
+        workers = [*self._running.values(), *self._free]
+        for worker in workers:
+            worker.ask_to_end()
+        for worker in workers:
+            worker.join()
+        for path in self._running:
             folder = JobFolder(path)
             if not folder.end:
                 folder.write(END, STOPPED)
         self._running.clear()
+        self._free.clear()
 
 
-def _work(
-    environment: Mapping[str, str], folder: Path, function: Callable[..., None], *arguments: Any
-) -> None:
-    """Carry out a job in its process, with the environment variables of when it was started."""
-    os.environ.clear()  # the server has those of when the first process was started
-    os.environ.update(environment)
+def _work(connection: Connection) -> None:
+    """Do one job after another, each in its folder, until one does not end well."""
     end_with_parent()
-    carry_out(folder, function, *arguments)
-
-
-def _end(folder: Path, process: BaseProcess) -> JobEnd:
-    """How the job of an ended process ended."""
-    end = JobFolder(folder).end
-    if end:
-        return end
-    if process.exitcode == 0:  # the disk refused the record
-        return JobEnd("ended")
-    fault = f"Its process ended without a result, with code {process.exitcode}."
-    return JobEnd("died", fault, again=True)
+    with suppress(EOFError):  # whoever gave the jobs wants no more
+        while True:
+            call: _Call = connection.recv()
+            call.carry_out()
+            connection.send(None)
 
 
 def build(preload: str, workers: int, address: str) -> Processes:

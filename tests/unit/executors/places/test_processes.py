@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from labelgrid.errors import UsageError
 from labelgrid.executors.job import JobEnd, JobFolder
 from labelgrid.executors.placement import executor_at
 from labelgrid.executors.places.processes import Processes
+from labelgrid.processes import started_at
 from labelgrid.progress import Progress
 from tests.jobs import wait_until
 from tools.source import ROOT
@@ -69,6 +71,45 @@ def test_they_have_the_environment_and_the_folder_of_now(
     assert of_process(tmp_path, name)[1::2] == ["2", str(tmp_path)]
     monkeypatch.delenv(name)
     assert of_process(tmp_path, name)[1] is None
+
+
+def note_process(out: Path, progress: Progress) -> None:
+    out.write_text(str(os.getpid()))
+
+
+def of_jobs(processes: Processes, folder: Path, names: str) -> list[int]:
+    """The process of each of some jobs, one after the other."""
+    found = []
+    for name in names:
+        end = JobEnd("died", again=True)
+        while end.again:  # the last threads of a killed process may take a job that it never begins
+            processes.start(folder / name, note_process, folder / f"out-{name}")
+            end = processes.wait(60)[folder / name]
+        assert end == JobEnd("ended")
+        found.append(int((folder / f"out-{name}").read_text()))
+    return found
+
+
+def fail(progress: Progress) -> None:
+    raise ValueError("It cannot be done.")
+
+
+def test_a_process_does_one_job_after_another_and_one_that_failed_or_is_gone_is_replaced(
+    tmp_path: Path,
+) -> None:
+    processes = Processes("labelgrid.errors", 1)
+    first, second = of_jobs(processes, tmp_path, "ab")
+    assert first == second
+    processes.start(tmp_path / "failing", fail)
+    assert processes.wait(60)[tmp_path / "failing"].state == "failed"
+    third, fourth = of_jobs(processes, tmp_path, "cd")
+    assert third == fourth != second
+    os.kill(fourth, signal.SIGKILL)
+    wait_until(lambda: started_at(fourth) is None)
+    (fifth,) = of_jobs(processes, tmp_path, "e")
+    assert fifth != fourth
+    processes.stop()
+    assert started_at(fifth) is None
 
 
 def wait_for(gate: Path, progress: Progress) -> None:
