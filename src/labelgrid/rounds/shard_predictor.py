@@ -25,6 +25,7 @@ from labelgrid.relations.bound import bind_relations
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.rounds.context import ModelContext
 from labelgrid.rounds.derived_predictions import Derived, derived_tasks
+from labelgrid.rounds.kept_model import KEPT, model_key
 from labelgrid.rounds.models import restore_trained
 from labelgrid.rounds.prediction_writer import PredictionWriter
 from labelgrid.rounds.predictor import Predictor, tasks_with_heads
@@ -102,10 +103,12 @@ class PredictionOrder:
         derived = derived_tasks(bind_relations(self.relations, tasks), self.fit.trained, self.which)
         heads = tasks_with_heads(tasks, self.fit, derived)
         with_heads = ModelContext.of_training(self.recipe, heads, self.fit.seed)
+        key = model_key(self.fit, self.recipe, self.tasks, str(self.folder), list(heads))
+        restore = partial(restore_trained, with_heads, self.folder, self.fit, {})
         predictor = Predictor(
             context=context,
             fit=self.fit,
-            model=restore_trained(with_heads, self.folder, self.fit, {}),
+            model=KEPT.restored(key, restore),
             heads=heads,
             known=self.known,
         )

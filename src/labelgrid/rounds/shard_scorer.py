@@ -1,7 +1,8 @@
 """Scores shards of a pool anywhere: from files and settings, without the project's ledger."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from labelgrid.project.records import Fit, MemberRecord
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.rounds.context import ModelContext
+from labelgrid.rounds.kept_model import KEPT, model_key
 from labelgrid.rounds.models import initial_network, restore_trained
 from labelgrid.score.fit import load_statistics
 from labelgrid.score.pool import Explaining, ScoringJob, score_shard
@@ -105,7 +107,7 @@ class ScoringOrder:
         if images.supplied is not None:
             supplier_labels = MostTrusted(images.supplied, tasks, images.labelled)
         job = ScoringJob(
-            model=self._model(context),
+            model=KEPT.restored(self._model_key, partial(self._model, context)),
             tasks=context.tasks,
             definitions=tasks,
             source=images.source,
@@ -117,6 +119,17 @@ class ScoringOrder:
         )
         load_statistics(job, self.trained, seed=self.fit.seed, example=self.example)
         return job
+
+    @property
+    def _model_key(self) -> str:
+        """A hash of all that the model depends on."""
+        members = {name: asdict(record) for name, record in self.members.items()}
+        version = []
+        if self.weights is not None:
+            status = self.weights.stat()
+            version = [status.st_size, status.st_mtime_ns]
+        further = str(self.folder), members, str(self.weights), version
+        return model_key(self.fit, self.recipe, self.tasks, *further)
 
     def _model(self, context: ModelContext) -> TrainedModel:
         if not self.fit.checkpoint:
