@@ -6,6 +6,7 @@ multiple of a batch's. Loads no torch.
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 from labelgrid import __version__
 from labelgrid.errors import ProjectError
-from labelgrid.score.table import EXPLAINING, FILE, Table, read_table, regroup, write_tables
+from labelgrid.score.table import EXPLAINING, FILE, Table, TableParts, read_table, table_parts
 
 #: The end of the names of shards' files.
 ENDING = ".part"
@@ -180,48 +181,27 @@ class PoolShards:
         """
         (self.folder / EXPLAINING).unlink(missing_ok=True)
         faults: dict[str, str] = {}
-        if self.explaining:
-            stamp = {**self.stamp, **self.explaining_stamp}
-            with_images = (shard for shard in self if shard.image_ids)
-            tables = self._tables(with_images, self.explaining, stamp, faults)
-            write_tables(regroup(tables, GROUP), self.folder / EXPLAINING)
-        in_pool = (shard for shard in self if shard.in_pool)
-        tables = self._tables(in_pool, self.statistics, self.stamp, faults)
-        write_tables(regroup(tables, GROUP), self.folder / FILE)
+        with table_parts(self.folder / FILE, GROUP) as scores, self._explaining_parts() as others:
+            for shard in self:
+                found = shard.read()
+                if found is None:
+                    raise _not_done(shard)
+                faults |= found.faults
+                table = found.without_faults()
+                if shard.in_pool:
+                    scores.add(table.only(self.statistics, self.stamp))
+                if others and shard.image_ids:
+                    stamp = {**self.stamp, **self.explaining_stamp}
+                    others.add(table.only(self.explaining, stamp))
         for path in self.folder.glob(f"scores-*{ENDING}"):
             path.unlink()
         return JoinedScores(read_table(self.folder / FILE), faults)
 
-    def _tables(
-        self,
-        shards: Iterator[PoolShard],
-        names: Collection[str],
-        stamp: Mapping[str, str],
-        faults: dict[str, str],
-    ) -> Iterator[Table]:
-        """Some statistics of each shard's readable images, and at least one table.
-
-        Args:
-            shards: which.
-            names: of the statistics.
-            stamp: of the tables.
-            faults: gets the images that could not be read.
-        """
-        empty: Table | None = None
-        written = False
-        for shard in shards:
-            found = shard.read()
-            if found is None:
-                raise _not_done(shard)
-            faults |= found.faults
-            table = found.without_faults().only(names, stamp)
-            if table.images:
-                written = True
-                yield table
-            else:
-                empty = empty or table
-        if not written and empty is not None:
-            yield empty
+    def _explaining_parts(self) -> AbstractContextManager[TableParts | None]:
+        """The file of what explains picks, which is written part by part; None without."""
+        if self.explaining and self.image_count:
+            return table_parts(self.folder / EXPLAINING, GROUP)
+        return nullcontext()
 
 
 def _not_done(shard: PoolShard) -> ProjectError:

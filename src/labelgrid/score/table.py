@@ -5,7 +5,7 @@ Loads no torch.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -86,7 +86,12 @@ class Table:
         return replace(self, images=list(self.images)[rows], statistics=statistics)
 
     def followed_by(self, other: "Table") -> "Table":
-        """The rows of both tables, which have the same statistics and no faults."""
+        """The rows of both tables, which have the same statistics and no faults.
+
+        One without images need not have the statistics.
+        """
+        if not (self.images and other.images):
+            return self if self.images or not other.images else other
         statistics = {}
         for name, values in self.statistics.items():
             statistics[name] = np.concatenate([values, other.statistics[name]])
@@ -115,35 +120,55 @@ def write_table(table: Table, path: Path) -> None:
     Axis "cell" becomes one column `name/task` per task, axis "image" a column `name`, axis
     "feature" a column `name` of vectors.
     """
-    write_tables([table], path)
+    with table_parts(path, max(len(table.images), 1)) as parts:
+        parts.add(table)
 
 
-def write_tables(tables: Iterable[Table], path: Path) -> None:
-    """Write the rows of one or more tables with the same statistics as one table, atomically."""
+@contextmanager
+def table_parts(path: Path, rows: int) -> Iterator["TableParts"]:
+    """Write a table part by part; the file is there when the block succeeds.
+
+    Args:
+        path: of the file.
+        rows: so many are together in the file, whatever the parts are.
+    """
     with atomic_write(path, durable=True) as temporary:
-        writer = None
-        for table in tables:
-            rows = _arrow(table)
-            writer = writer or pq.ParquetWriter(
-                temporary, rows.schema, use_dictionary=False, write_page_checksum=True
+        parts = TableParts(temporary, rows)
+        yield parts
+        parts.end()
+
+
+class TableParts:
+    """The parts of a table that is written, as by `table_parts`."""
+
+    def __init__(self, path: Path, rows: int) -> None:
+        self._path = path
+        self._rows = rows
+        self._rest: Table | None = None
+        self._writer: pq.ParquetWriter | None = None
+
+    def add(self, part: Table) -> None:
+        """Add rows; those without images add none, and need not have the statistics."""
+        rest = self._rest.followed_by(part) if self._rest else part
+        whole = len(rest.images) // self._rows * self._rows
+        for start in range(0, whole, self._rows):
+            self._write(rest.part(slice(start, start + self._rows)))
+        self._rest = rest.part(slice(whole, None)) if whole else rest
+
+    def end(self) -> None:
+        """Write the last rows, and close the file; no file if nothing was added."""
+        if self._rest and (self._rest.images or self._writer is None):
+            self._write(self._rest)
+        if self._writer:
+            self._writer.close()
+
+    def _write(self, table: Table) -> None:
+        rows = _arrow(table)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self._path, rows.schema, use_dictionary=False, write_page_checksum=True
             )
-            writer.write_table(rows)
-        if writer:
-            writer.close()
-
-
-def regroup(tables: Iterable[Table], rows: int) -> Iterator[Table]:
-    """The rows of one or more tables with the same statistics, so many in each but the last."""
-    rest: Table | None = None
-    for table in tables:
-        rest = table if rest is None else rest.followed_by(table)
-        whole = len(rest.images) // rows * rows
-        for start in range(0, whole, rows):
-            yield rest.part(slice(start, start + rows))
-        if whole:
-            rest = rest.part(slice(whole, None)) if whole < len(rest.images) else None
-    if rest is not None:
-        yield rest
+        self._writer.write_table(rows)
 
 
 def _arrow(table: Table) -> pa.Table:

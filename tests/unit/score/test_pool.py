@@ -207,7 +207,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labelgrid.score.table import Table, read_table, write_tables
+from labelgrid.score.table import Table, read_table, table_parts, write_table
 
 path, parts, rows, width = Path(sys.argv[1]), 100, 500, 512
 def made(part):
@@ -219,10 +219,12 @@ def made(part):
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()  # ru_maxrss begins with the parent process's
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-write_tables([made(0)], path)
+write_table(made(0), path)
 read_table(path)
 before = peak()
-write_tables(map(made, range(parts)), path)
+with table_parts(path, 256) as file:
+    for part in range(parts):
+        file.add(made(part))
 written = peak()
 found = read_table(path).aligned([f"{row:08d}" for row in range(parts * rows)])["x"]
 assert found.shape == (parts * rows, width) and found[-1, -1] == parts - 1

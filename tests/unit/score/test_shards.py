@@ -12,6 +12,7 @@ import pytest
 
 from labelgrid.errors import ImageError, ProjectError
 from labelgrid.progress import Silent
+from labelgrid.score import shards as score_shards_module
 from labelgrid.score.pool import (
     Explaining,
     ScoringJob,
@@ -22,7 +23,7 @@ from labelgrid.score.pool import (
 )
 from labelgrid.score.shards import JoinedScores, PoolShards, shard_size
 from labelgrid.score.statistic import PoolBatch, Statistic
-from labelgrid.score.table import EXPLAINING, FILE, read_table
+from labelgrid.score.table import EXPLAINING, FILE, Table, read_table
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel
 from tests.support import Made, make_dataset
@@ -141,6 +142,23 @@ def test_a_shard_is_done_again_if_its_model_images_or_bytes_are_others(
     assert len(joined.table.images) == N - 3
     scored = {name for batch in batches for name in batch}
     assert scored == set(shards.pool[8:])
+
+
+def test_each_shard_is_read_once_to_be_joined(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = shards_of(made, tmp_path, 8)
+    job = job_of(made)
+    score_shards(job, Explaining({"pooled": Pooled()}), shards, Silent())
+    read: list[Path] = []
+
+    def count(path: Path) -> Table:
+        read.append(path)
+        return read_table(path)
+
+    monkeypatch.setattr(score_shards_module, "read_table", count)
+    shards.join()
+    assert read == [*(shard.path for shard in shards), tmp_path / FILE]
 
 
 def test_a_damaged_image_is_a_row_with_its_reason_and_changes_no_other_row(
