@@ -1,4 +1,4 @@
-"""Kills workers and the command itself at random moments: the files equal those of an undisturbed run.
+"""Kills workers and `labelgrid score` itself at random moments: the scores equal those of an undisturbed run.
 
 A pool of 2,048 images in 16 shards is scored by two processes, then on Ray with two workers, of which
 three are killed (SIGKILL), and the command once. It is run again, and does only what is left.
@@ -7,34 +7,53 @@ three are killed (SIGKILL), and the command once. It is run again, and does only
 import argparse
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from _made import make_files
 from _measure import machine
-from _shards import IMAGES, PER_SHARD, make_pool
 
+from labelgrid import Project
 from labelgrid.executors.job import JobFolder
+from labelgrid.score.shards import ENDING
+from labelgrid.score.table import FILE
 
+IMAGES, PER_SHARD = 2048, 128
 SHARDS = IMAGES // PER_SHARD
+SIZE = (192, 256)
+#: Its features need no training.
+STRATEGY = "typiclust"
 #: Deaths of workers; the command is killed, too, when half of the shards are done.
 DEATHS = 3
 #: Seconds for a command to end.
 LIMIT = 600.0
+#: How a line ends that says what became of a death.
+AGAIN = "It is tried again."
 
 
-def score(pool: Path, out: Path, on: str) -> subprocess.Popen[str]:
+def make_project(folder: Path) -> Path:
+    """A project with the images as its pool, and a network with random weights."""
+    make_files(folder, IMAGES, SIZE, every=0)
+    changes = {"backbone": {"pretrained": False}}
+    project = folder / "flat"
+    with Project.create(
+        project, [folder / "images"], ["depth"], changes=changes, strategy=STRATEGY
+    ):
+        pass
+    return project
+
+
+def score(project: Path, on: str) -> subprocess.Popen[str]:
     """Start the command that scores what is left."""
-    out.mkdir(exist_ok=True)
-    words = ["-c", "import _shards; _shards.main()", str(pool), str(out), "--on", on]
+    words = ["score", str(project), "--on", on, "--workers", "2", "--shard", str(PER_SHARD)]
     return subprocess.Popen(
-        [sys.executable, *words],
-        cwd=Path(__file__).parent,
+        [sys.executable, "-m", "labelgrid", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -47,56 +66,66 @@ def finished(process: subprocess.Popen[str]) -> list[str]:
     return said.splitlines()
 
 
-def files(out: Path) -> dict[str, bytes]:
-    """The content of each shard's file."""
-    return {path.name: path.read_bytes() for path in sorted(out.glob("*.npy"))}
+def scores_folder(project: Path) -> Path:
+    """The folder of the scores; it need not be there yet."""
+    return project / "rounds" / "0001" / "scores"
 
 
-def wait_for_files(out: Path, count: int, command: subprocess.Popen[str]) -> None:
+def shards(project: Path) -> dict[str, int]:
+    """The finished shards' files, and when each was written."""
+    paths = scores_folder(project).glob(f"scores-*{ENDING}")
+    return {path.name: path.stat().st_mtime_ns for path in paths}
+
+
+def wait_for_shards(project: Path, count: int, command: subprocess.Popen[str]) -> None:
     """Wait until so many shards are done, or the command has ended."""
-    while len(files(out)) < count and command.poll() is None:
+    while len(shards(project)) < count and command.poll() is None:
         time.sleep(0.02)
 
 
-def busy_workers(out: Path) -> Iterator[int]:
+def busy_workers(project: Path) -> Iterator[int]:
     """The processes that work on a shard."""
-    for path in (out / "jobs").glob("*/"):
+    for path in (scores_folder(project) / "jobs").glob("*/"):
         folder = JobFolder(path)
         owner = folder.owner
         if owner and folder.state == "running":
             yield owner.pid
 
 
-def kill_worker(out: Path, draws: random.Random, command: subprocess.Popen[str]) -> None:
+def kill_worker(project: Path, draws: random.Random, command: subprocess.Popen[str]) -> None:
     """Kill a worker at a random moment."""
     time.sleep(draws.uniform(0, 2))
     while command.poll() is None:
-        workers = list(busy_workers(out))
+        workers = list(busy_workers(project))
         if workers:
             os.kill(draws.choice(workers), signal.SIGKILL)
             return
         time.sleep(0.01)
 
 
-def disturbed(pool: Path, out: Path, on: str, draws: random.Random) -> list[list[str]]:
-    """Score with deaths; returns what each of the two commands printed."""
-    command = score(pool, out, on)
+def disturbed(project: Path, on: str, draws: random.Random) -> tuple[list[str], int]:
+    """Score with deaths; returns what the two commands printed, and how many shards were repeated."""
+    command = score(project, on)
     for death in range(DEATHS - 1):
-        wait_for_files(out, 2 + 3 * death, command)
-        kill_worker(out, draws, command)
-    wait_for_files(out, SHARDS // 2, command)
+        wait_for_shards(project, 2 + 3 * death, command)
+        kill_worker(project, draws, command)
+    wait_for_shards(project, SHARDS // 2, command)
     time.sleep(draws.uniform(0, 1))
     command.kill()
-    said = [finished(command)]
-    kept = len(files(out))
-    print(f"the command was killed when {kept} of {SHARDS} files were there", flush=True)
+    said = finished(command)
+    kept = shards(project)
+    print(f"the command was killed when {len(kept)} of {SHARDS} shards were done", flush=True)
     begin = time.monotonic()
-    command = score(pool, out, on)
-    wait_for_files(out, kept + 2, command)
-    kill_worker(out, draws, command)
-    said.append(finished(command))
-    print(f"the second command took {time.monotonic() - begin:.1f} s")
-    return said
+    command = score(project, on)
+    wait_for_shards(project, len(kept) + 2, command)
+    kill_worker(project, draws, command)
+    wait_for_shards(project, SHARDS - 1, command)
+    now = shards(project)
+    said += finished(command)
+    print(
+        f"the second command took {time.monotonic() - begin:.1f} s, and ended with {command.returncode}"
+    )
+    return said, sum(now[name] != kept[name] for name in now.keys() & kept.keys())
 
 
 def main() -> int:
@@ -106,26 +135,22 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=0)
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="labelgrid-deaths-") as text:
-        folder = Path(text)
-        make_pool(folder / "pool")
+        project = make_project(Path(text))
+        there = Path(text) / "there"
+        shutil.copytree(project, there)
         begin = time.monotonic()
-        assert not finished(score(folder / "pool", folder / "local", "processes"))
+        finished(score(project, "processes"))
         print(f"two processes: {time.monotonic() - begin:.1f} s", flush=True)
-        draws = random.Random(chosen.seed)
-        said = disturbed(folder / "pool", folder / "there", chosen.on, draws)
-        local = files(folder / "local")
-        there = files(folder / "there")
-        made = Counter(
-            line.split()[0] for line in (folder / "there/made.txt").read_text().splitlines()
-        )
-    print(*(line for lines in said for line in lines), sep="\n")
-    equal = sum(local[name] == there.get(name) for name in local)
-    twice = sum(count > 1 for count in made.values())
+        said, repeated = disturbed(there, chosen.on, random.Random(chosen.seed))
+        local = (scores_folder(project) / FILE).read_bytes()
+        equal = local == (scores_folder(there) / FILE).read_bytes()
+    print(*(line for line in said if line.endswith(AGAIN) or "rror" in line), sep="\n")
+    deaths = sum(line.endswith(AGAIN) for line in said)
     print(
-        f"{equal} of {len(local)} files are equal bit by bit; {twice} shards were made twice; {machine()}"
+        f"the scores are {'equal byte for byte' if equal else 'OTHERS'}; {repeated} finished shards "
+        f"were repeated; {deaths} lines for {DEATHS} deaths; {machine()}"
     )
-    strange = [line for lines in said for line in lines if not line.endswith("It is tried again.")]
-    return int(equal < SHARDS or len(there) > SHARDS or bool(strange))
+    return int(not equal or repeated > 0 or deaths < DEATHS)
 
 
 if __name__ == "__main__":
