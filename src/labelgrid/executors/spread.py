@@ -26,6 +26,7 @@ class Piece:
     Args:
         name: in words, such as "shard 3".
         amount: its units of progress.
+        unit: of them; steps of its job that are counted in others count only at its end.
         function: carries it out, see `Executor.start`.
         arguments: of the function, before its progress.
         is_done: whether the result is there; asked before and after.
@@ -33,6 +34,7 @@ class Piece:
 
     name: str
     amount: int
+    unit: str = "images"
     function: Callable[..., None]
     arguments: Callable[[], tuple[Any, ...]]
     is_done: Callable[[], bool]
@@ -117,7 +119,7 @@ class PieceList:
         for message in running.reader.new_messages():
             self._say_once(message)
         step = running.reader.new_step()
-        if step:
+        if step and step.unit == running.piece.unit:
             self._count(running, min(step.done, running.piece.amount))
 
     def _say_once(self, text: str) -> None:

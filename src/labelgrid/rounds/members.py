@@ -1,14 +1,20 @@
 """Trains the members of a deep ensemble: further networks beside a round's own."""
 
 import json
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 from labelgrid.errors import ModelError, command
+from labelgrid.executors.spread import Piece
 from labelgrid.files import remove_folder
+from labelgrid.processes import set_threads
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members, write_member
-from labelgrid.rounds.context import RoundContext, training_context
+from labelgrid.recipes.schema import Recipe
+from labelgrid.rounds.context import RoundContext, context_for_recipe, training_context
 from labelgrid.rounds.fit import plan_of, splits_for_training
 from labelgrid.rounds.models import load_previous_weights, member_seed, new_network, restore_member
 from labelgrid.train.checkpoint import load, same_training
@@ -78,6 +84,56 @@ def train_member(
     record = MemberRecord(path_in_project, load(checkpoint).digest)
     write_member(project.round_folder(fit.round), name, record)
     return restore_member(context, fit, name, record)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberOrder:
+    """All that a member is trained from elsewhere, beside the ledger, which that reads.
+
+    Args:
+        folder: the project's.
+        recipe: the project's current one.
+        fit: the record of the round's training.
+        threads: with which it is trained.
+    """
+
+    folder: Path
+    recipe: Recipe
+    fit: Fit
+    threads: int
+
+
+def train_ordered_member(order: MemberOrder, name: str, progress: Progress) -> None:
+    """Train a member, as `train_member`: the function of its job."""
+    set_threads(order.threads)
+    with ProjectFolder.open(order.folder) as project:
+        context = context_for_recipe(project, order.recipe)
+        train_member(context, project, fit=order.fit, name=name, progress=progress)
+
+
+def member_pieces(project: ProjectFolder, order: MemberOrder, names: Sequence[str]) -> list[Piece]:
+    """The trainings of members as pieces of work."""
+    folder = project.round_folder(order.fit.round)
+    pieces = []
+    for name in names:
+        piece = Piece(
+            name=f"Member '{name}'",
+            amount=1,
+            unit="networks",
+            function=train_ordered_member,
+            arguments=partial(_arguments, order, name),
+            is_done=partial(_is_trained, folder, name),
+        )
+        pieces.append(piece)
+    return pieces
+
+
+def _arguments(order: MemberOrder, name: str) -> tuple[MemberOrder, str]:
+    return order, name
+
+
+def _is_trained(folder: Path, name: str) -> bool:
+    return name in read_members(folder)
 
 
 def _previous_member(

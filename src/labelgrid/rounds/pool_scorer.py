@@ -29,7 +29,7 @@ from labelgrid.rounds.context import (
     tasks_by_image,
     training_context,
 )
-from labelgrid.rounds.members import train_member
+from labelgrid.rounds.members import MemberOrder, member_pieces, train_member
 from labelgrid.rounds.models import restore_model, untrained_model
 from labelgrid.rounds.round_scores import RoundScores, terms_of
 from labelgrid.rounds.shard_scorer import (
@@ -100,11 +100,16 @@ class PoolScorer:
         return self.scores.fit
 
     @cached_property
+    def recipe(self) -> Recipe:
+        """The current recipe."""
+        name = self.fit.named or self.project.settings.recipe
+        return parse(Recipe, self.scores.tables, f"recipe {name}")
+
+    @cached_property
     def context(self) -> RoundContext:
         """The context with the training's recipe and the current [score] tables."""
-        name = self.fit.named or self.project.settings.recipe
-        current = parse(Recipe, self.scores.tables, f"recipe {name}")
-        return training_context(context_for_recipe(self.project, current), self.fit, current.score)
+        context = context_for_recipe(self.project, self.recipe)
+        return training_context(context, self.fit, self.recipe.score)
 
     @cached_property
     def model(self) -> TrainedModel:
@@ -154,6 +159,7 @@ class PoolScorer:
         job = None
         stamp = {**self.scores.stamp, **self.scores.members_stamp()}
         if spreading.executor is None or self.reads_ahead:
+            self._train_members(spreading, folder)
             job = self._job(images, folder)
             stamp = dict(job.stamp)
         shards = pool_shards(
@@ -368,6 +374,31 @@ class PoolScorer:
     def _members(self) -> dict[str, MemberRecord]:
         """The members that were trained beside the model, by name."""
         return read_members(self.project.round_folder(self.fit.round))
+
+    def _train_members(self, spreading: Spreading, folder: Path) -> None:
+        """Train the members that statistics will need, if there is a place for it.
+
+        Args:
+            spreading: the place.
+            folder: of the scores.
+
+        Raises:
+            ProjectError: some could not be trained.
+        """
+        names = set[str]()
+        for statistic in self.statistics.values():
+            if isinstance(statistic, TrainedStatistic):
+                names |= {*statistic.members}
+        if spreading.executor is None or names <= self._members().keys():
+            return
+        order = MemberOrder(
+            folder=self.project.folder.absolute(),
+            recipe=self.recipe,
+            fit=self.fit,
+            threads=spreading.threads,
+        )
+        pieces = member_pieces(self.project, order, sorted(names))
+        spreading.run("Training members", pieces, folder / JOBS / "members", self.progress)
 
     def _train_member(self, name: str) -> TrainedModel:
         """Train another network on the same labels under its own seed, or resume its training."""

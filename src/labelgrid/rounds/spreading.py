@@ -9,6 +9,7 @@ from labelgrid.executors.executor import Executor
 from labelgrid.executors.placement import HERE, executor_at
 from labelgrid.executors.share import EVERYTHING, Share
 from labelgrid.executors.spread import Piece, PieceList
+from labelgrid.processes import cores
 from labelgrid.progress import Progress
 from labelgrid.score.shards import shard_size
 
@@ -51,14 +52,19 @@ class Spreading:
         workers = self.executor.workers * self.share.count if self.executor else 0
         return shard_size(images, workers, self.shard)
 
+    @property
+    def threads(self) -> int:
+        """The threads of a training that is carried out there: its part of this machine's cores."""
+        return max(1, cores() // self.executor.workers) if self.executor else 0
+
     def run(self, what: str, pieces: Sequence[Piece], folder: Path, progress: Progress) -> bool:
         """Carry out pieces of work; returns whether they were all, not only a share.
 
         A share never joins results: another that ends at the same time would, too.
 
         Args:
-            what: is done with images.
-            pieces: all of them.
+            what: is done.
+            pieces: all of them, of one unit.
             folder: of their jobs.
             progress: receives the progress.
 
@@ -69,7 +75,8 @@ class Spreading:
             return False
         share = self.executor.share
         own = [piece for place, piece in enumerate(pieces) if share.takes(place)]
-        progress.start(what, sum(piece.amount for piece in own), "images")
+        unit = pieces[0].unit if pieces else "images"
+        progress.start(what, sum(piece.amount for piece in own), unit)
         PieceList(pieces=pieces, executor=self.executor, folder=folder, progress=progress).run()
         if not share.is_all:
             progress.say(

@@ -1,6 +1,6 @@
 """Defines the interface of statistics: declarations, input, and optional training."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -141,6 +141,11 @@ class TrainedStatistic(Statistic, nn.Module):
     `fit` trains them. Their state is saved beside the scores. When the same scores are computed
     again, it is loaded after `setup`.
     """
+
+    @property
+    def members(self) -> Sequence[str]:
+        """The names of the further networks that `fit` trains, which may be trained before it."""
+        return ()
 
     def setup(self, example: PoolBatch) -> None:
         """Build the modules, shaped by an example batch.

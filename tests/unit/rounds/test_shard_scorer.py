@@ -13,6 +13,7 @@ import torch
 from labelgrid.errors import ProjectError, UsageError
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
+from labelgrid.processes import cores
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.unusable_images import noted_unusable_images
@@ -77,24 +78,40 @@ def test_one_two_or_seven_shards_elsewhere_have_the_files_and_the_picks_of_this_
             assert (files(project), picks(project)) == expected
 
 
-def test_an_ensemble_is_trained_here_and_scores_elsewhere(
+def test_an_ensemble_is_trained_and_scores_elsewhere_as_here(
     trained: ProjectFolder, tmp_path: Path
 ) -> None:
     found = []
-    for name, spreading in (("here", Spreading()), ("there", of_processes(16))):
+    there = of_processes(16, workers=cores())  # so that each training has one thread
+    for name, spreading in (("here", Spreading()), ("there", there)):
         with copied(trained, tmp_path / name) as project:
             project.settings = replace(
                 project.settings,
                 strategy=PluginChoice("bald", {"statistic": "ensemble"}),
-                changes={"score": {"ensemble": {"members": 2}}},
+                changes={"score": {"ensemble": {"members": 3}}},
             )
             share = of_processes(16, share=Share(0, 2))
             with pytest.raises(UsageError, match="statistics are trained first"):
                 score.score(project, Silent(), spreading=share)
-            table = score.score(project, Silent(), spreading=spreading)
+            counted = Steps()
+            table = score.score(project, counted, spreading=spreading)
             assert set(table.statistics) == {"ensemble"}
-            found.append(files(project))
-    assert found[0][FILE] == found[1][FILE]
+            assert ("Training members" in counted.steps) == bool(spreading.executor)
+            assert ("Training" in counted.steps) != bool(spreading.executor)
+            members = sorted(project.folder.glob("rounds/*/fit/members/*/*.json"))
+            assert [path.parent.name for path in members] == ["ensemble-001", "ensemble-002"]
+            found.append((files(project)[FILE], [path.read_bytes() for path in members]))
+    assert found[0] == found[1]
+
+
+class Steps(Silent):
+    """Keeps the names of the steps."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    def start(self, what: str, total: int, unit: str) -> None:
+        self.steps.append(what)
 
 
 class Killing(Said):
@@ -150,7 +167,7 @@ def test_a_stopped_driver_leaves_shards_that_another_place_and_size_does_not_rep
     with copied(trained, tmp_path / "stopped") as project:
         with pytest.raises(KeyboardInterrupt):
             score.score(project, Stopping(), spreading=of_processes(16, workers=1))
-        kept = sorted(scores_folder(project).glob("*.part"))
+        kept = sorted(scores_folder(project).glob("scores-*.part"))
         notes = Notes()
         score.score(project, notes, spreading=of_processes(0))
         assert notes.lines.count("16 done before") == len(kept) > 0

@@ -5,6 +5,7 @@ the round's labels with the model's recipe before the pool is scored; a stopped 
 The uncertainty of all networks' predictions is averaged over the image's pixels, as in `dropout`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -56,14 +57,19 @@ class Ensemble(TrainedStatistic):
         self.options = options
         self.digests: list[str] = []
 
+    @property
+    def members(self) -> Sequence[str]:
+        """The names of the further networks."""
+        return [f"ensemble-{number:03d}" for number in range(1, self.options.members)]
+
     def setup(self, example: PoolBatch) -> None:
         """Build nothing: the members are networks of the model."""
 
     def fit(self, context: FitContext) -> None:
         """Train the members, or resume."""
         self.digests = []
-        for number in range(1, self.options.members):
-            member = context.train_member(f"ensemble-{number:03d}")
+        for name in self.members:
+            member = context.train_member(name)
             self.digests.append(member.digest)
 
     def get_extra_state(self) -> list[str]:
