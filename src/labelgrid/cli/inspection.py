@@ -101,6 +101,17 @@ def audit(
     all: Annotated[
         bool, typer.Option("--all", help="Show labels that somebody confirmed as right, too.")
     ] = False,
+    on: Annotated[
+        str,
+        typer.Option(
+            metavar="PLACE",
+            help="Train the networks in this place; see `labelgrid list executors`.",
+        ),
+    ] = "",
+    workers: Annotated[
+        int,
+        typer.Option(min=0, help="How many networks at a time; with --on, one per processor core."),
+    ] = 0,
     json: AsJson = False,
 ) -> None:
     """Rank the labels of a project by how likely they are wrong, and show the worst.
@@ -112,10 +123,12 @@ def audit(
     from dataclasses import asdict
 
     with open_project(folder) as project:
-        audited = project.audit(folds=folds, all=all)
+        audited = project.audit(folds=folds, all=all, on=on, workers=workers)
     if json:
         sheet = str(audited.sheet) if audited.sheet else None
         screen.print_json({**asdict(audited), "table": str(audited.table), "sheet": sheet})
+        return
+    if not audited.labels:  # a share of the networks was trained, and the others may be later
         return
     doubtful = audited.doubtful(confirmed=all)
     rows = []

@@ -17,6 +17,7 @@ from labelgrid.project.import_picture import write_picture
 from labelgrid.project.label_doubt import rank_by_doubt
 from labelgrid.project.label_evidence import LabelEvidence, OfLabels, gather_evidence
 from labelgrid.project.label_losses import note_label_losses
+from labelgrid.rounds.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.spreadsheets import csv_text
 
 #: The files of the project with the result.
@@ -87,7 +88,14 @@ class Audited:
         ]
 
 
-def audit(project: ProjectFolder, folds: int, progress: Progress, *, all: bool = False) -> Audited:
+def audit(
+    project: ProjectFolder,
+    folds: int,
+    progress: Progress,
+    *,
+    all: bool = False,
+    spreading: Spreading = IN_THIS_PROCESS,
+) -> Audited:
     """Rank all labels of a project by how likely they are wrong; writes a table and a picture.
 
     Nothing else of the project changes.
@@ -97,6 +105,10 @@ def audit(project: ProjectFolder, folds: int, progress: Progress, *, all: bool =
         folds: networks to train, each without the labels that it judges; 0: none.
         progress: reports each image.
         all: draw confirmed labels, too.
+        spreading: where the networks are trained.
+
+    Returns:
+        All labels; none if only a share of the networks was trained.
 
     Raises:
         UsageError: there is one fold.
@@ -104,6 +116,9 @@ def audit(project: ProjectFolder, folds: int, progress: Progress, *, all: bool =
         LabelgridError: a network cannot be trained.
     """
     _refuse(project, folds)
+    table = project.folder / TABLE
+    if folds and not _train_folds(project, folds, progress, spreading):
+        return Audited(labels=[], unread=[], folds=folds, table=table, sheet=None)
     evidence = gather_evidence(project, progress)
     sorts = dict(evidence.sorts)
     pictures: Mapping[Cell, Path] = {}
@@ -130,7 +145,6 @@ def audit(project: ProjectFolder, folds: int, progress: Progress, *, all: bool =
             )
             labels.append(label)
     labels.sort(key=lambda label: (-label.doubt, label.place, label.task))
-    table = project.folder / TABLE
     write_text(table, _table(labels))
     unread = [f"{cell.image_id}:{cell.task}" for cell in evidence.unread]
     audited = Audited(labels=labels, unread=unread, folds=folds, table=table, sheet=None)
@@ -142,6 +156,14 @@ def audit(project: ProjectFolder, folds: int, progress: Progress, *, all: bool =
     sheet = project.folder / SHEET
     write_picture(sheet, draw_audit(project, doubtful, pictures, len(labels)))
     return replace(audited, sheet=sheet)
+
+
+def _train_folds(
+    project: ProjectFolder, folds: int, progress: Progress, spreading: Spreading
+) -> bool:
+    from labelgrid.rounds.audit_folds import train_folds  # only with folds: loads torch
+
+    return train_folds(project, folds, progress, spreading)
 
 
 def _refuse(project: ProjectFolder, folds: int) -> None:

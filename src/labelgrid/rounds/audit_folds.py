@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,9 +13,11 @@ from torch import Tensor
 
 from labelgrid.data.frame import Frame
 from labelgrid.errors import UsageError
-from labelgrid.files import disk_errors
+from labelgrid.executors.spread import Piece
+from labelgrid.files import disk_errors, remove_folder
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
+from labelgrid.processes import set_threads
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import families
@@ -25,6 +28,7 @@ from labelgrid.rounds.context import RoundContext, context_of
 from labelgrid.rounds.fit import Splits, splits_for_training
 from labelgrid.rounds.further_fits import FurtherFit, Told
 from labelgrid.rounds.outputs import predicted_label
+from labelgrid.rounds.spreading import JOBS, Spreading
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.pictures import thumbnail
 from labelgrid.tasks.task import TaskDef
@@ -86,26 +90,105 @@ def fold_evidence(
         UsageError: a fold holds all labels.
         LabelgridError: as by `fit`.
     """
+    evidence: dict[Cell, Evidence] = {}
+    pictures: dict[Cell, Path] = {}
+    for fold in _folds(project, folds, progress):
+        left_out = f"{len(fold.image_ids)} images are left out"
+        progress.say(f"Fold {fold.number + 1} of {folds}: {left_out}.")
+        for label in fold.labels():
+            cell = Cell(label.image, label.task)
+            evidence[cell] = Evidence(math.log(max(label.loss, 1e-9)), label.text)
+            pictures[cell] = fold.folder / label.picture
+    return evidence, pictures
+
+
+def train_folds(
+    project: ProjectFolder, folds: int, progress: Progress, spreading: Spreading
+) -> bool:
+    """Train the networks of folds somewhere, so that `fold_evidence` finds them finished.
+
+    Args:
+        project: the project.
+        folds: their number.
+        progress: counts the networks.
+        spreading: where; nothing is done without a place.
+
+    Returns:
+        Whether all are finished, not only a share.
+
+    Raises:
+        ProjectError: some could not be trained.
+        LabelgridError: as by `fold_evidence`.
+    """
+    if spreading.executor is None:
+        return True
+    folder = project.folder.absolute()
+    order = FoldOrder(folder=folder, folds=folds, threads=spreading.threads)
+    pieces = []
+    for place, fold in enumerate(_folds(project, folds, progress)):
+        piece = Piece(
+            name=f"Fold {fold.number + 1}",
+            amount=1,
+            unit="networks",
+            function=train_ordered_fold,
+            arguments=partial(_arguments, order, place),
+            is_done=fold.is_done,
+        )
+        pieces.append(piece)
+    jobs = folder / FOLDER / JOBS
+    is_whole = spreading.run("Training on folds", pieces, jobs, progress)
+    if is_whole:
+        remove_folder(jobs)
+    return is_whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldOrder:
+    """All that a fold is trained from elsewhere, beside the ledger, which that reads.
+
+    Args:
+        folder: the project's.
+        folds: their number.
+        threads: with which a network is trained.
+    """
+
+    folder: Path
+    folds: int
+    threads: int
+
+
+def train_ordered_fold(order: FoldOrder, place: int, progress: Progress) -> None:
+    """Train a fold's network and keep what it says: the function of its job."""
+    set_threads(order.threads)
+    with ProjectFolder.open(order.folder) as project:
+        _folds(project, order.folds, progress)[place].labels()
+
+
+def _arguments(order: FoldOrder, place: int) -> tuple[FoldOrder, int]:
+    return order, place
+
+
+def _folds(project: ProjectFolder, folds: int, progress: Progress) -> "list[_Fold]":
+    """The folds that have images."""
     context = context_of(project)
     splits = splits_for_training(context, project, progress)
     rows = project.store.cells(state=State.LABELLED)
     labelled = usable_images(project, sorted({row.cell.image_id for row in rows}), progress)
     fold_of = _draw_folds(project, labelled, folds)
-    evidence: dict[Cell, Evidence] = {}
-    pictures: dict[Cell, Path] = {}
-    for fold in range(folds):
-        image_ids = [image_id for image_id in labelled if fold_of[image_id] == fold]
+    found = []
+    for number in range(folds):
+        image_ids = [image_id for image_id in labelled if fold_of[image_id] == number]
         if image_ids:
-            progress.say(f"Fold {fold + 1} of {folds}: {len(image_ids)} images are left out.")
-            folder = project.folder / FOLDER / f"fold-{fold + 1}-of-{folds}"
-            work = _Fold(
-                context=context, project=project, folder=folder, number=fold, progress=progress
+            fold = _Fold(
+                context=context,
+                folder=project.folder / FOLDER / f"fold-{number + 1}-of-{folds}",
+                number=number,
+                splits=splits,
+                image_ids=image_ids,
+                progress=progress,
             )
-            for label in work.labels(splits, image_ids):
-                cell = Cell(label.image, label.task)
-                evidence[cell] = Evidence(math.log(max(label.loss, 1e-9)), label.text)
-                pictures[cell] = folder / label.picture
-    return evidence, pictures
+            found.append(fold)
+    return found
 
 
 def _draw_folds(project: ProjectFolder, image_ids: Sequence[str], folds: int) -> dict[str, int]:
@@ -130,16 +213,42 @@ class _Fold:
     """One fold: its training and its labels, in a folder."""
 
     context: RoundContext
-    project: ProjectFolder
     folder: Path
     number: int
+    splits: Splits
+    image_ids: Sequence[str]
     progress: Progress
 
-    def labels(self, splits: Splits, image_ids: Sequence[str]) -> Sequence[FoldLabel]:
-        """What its network says of its labels: from its file or, if that is outdated, anew."""
-        left_out = set(image_ids)
-        learn = [image_id for image_id in splits[0] if image_id not in left_out]
-        choose = [image_id for image_id in splits[1] if image_id not in left_out]
+    def is_done(self) -> bool:
+        """Whether its file holds what its network says."""
+        further = self._further()
+        return further.read(FoldLabels, RECORD, self._identity(further)) is not None
+
+    def labels(self) -> Sequence[FoldLabel]:
+        """What its network says of its labels: from its file or, if that is outdated, anew.
+
+        Raises:
+            UsageError: the fold holds all labels.
+        """
+        further = self._further()
+        identity = self._identity(further)
+        kept = further.read(FoldLabels, RECORD, identity)
+        if kept is None:
+            model = further.train()
+            labels = self._measure(model, self.image_ids)
+            kept = FoldLabels(identity=identity, labels=labels)
+            further.keep(kept, RECORD)
+        return kept.labels
+
+    def _further(self) -> FurtherFit:
+        """The training without its images.
+
+        Raises:
+            UsageError: the fold holds all labels.
+        """
+        left_out = set(self.image_ids)
+        learn = [image_id for image_id in self.splits[0] if image_id not in left_out]
+        choose = [image_id for image_id in self.splits[1] if image_id not in left_out]
         labelled = {cell.image_id for cell in self.context.source.labels}
         if labelled.isdisjoint(learn):
             raise UsageError(
@@ -148,24 +257,16 @@ class _Fold:
                 unchanged="Nothing was trained.",
             )
         seed = seed_of(self.context.seed, "audit fold", self.number)
-        further = FurtherFit(
+        return FurtherFit(
             context=replace(self.context, seed=seed),
             splits=(learn, choose),
             folder=self.folder,
             progress=self.progress,
         )
-        identity = self._identity(further, image_ids)
-        kept = further.read(FoldLabels, RECORD, identity)
-        if kept is None:
-            model = further.train()
-            labels = self._measure(model, image_ids)
-            kept = FoldLabels(identity=identity, labels=labels)
-            further.keep(kept, RECORD)
-        return kept.labels
 
-    def _identity(self, further: FurtherFit, image_ids: Sequence[str]) -> str:
+    def _identity(self, further: FurtherFit) -> str:
         """The training and the labels of the fold, as a hash."""
-        left_out = set(image_ids)
+        left_out = set(self.image_ids)
         labels = []
         for cell, label in self.context.source.labels.items():
             if cell.image_id in left_out:

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from labelgrid.drawings.label_sheet import SheetTask
 from labelgrid.errors import ProjectError, UsageError
+from labelgrid.executors.places.processes import Processes
+from labelgrid.executors.share import Share
 from labelgrid.ledger.grid import Cell, State
+from labelgrid.processes import cores
 from labelgrid.progress import Progress, Silent
 from labelgrid.project import audit_sheet
 from labelgrid.project.folder import ProjectFolder
@@ -20,6 +24,8 @@ from labelgrid.project.import_labels import import_labels
 from labelgrid.project.label_losses import label_losses
 from labelgrid.rounds import audit_folds, fit, further_fits
 from labelgrid.rounds.audit import Audited, audit
+from labelgrid.rounds.shard_scorer import PRELOADED
+from labelgrid.rounds.spreading import JOBS, Spreading
 from labelgrid.train.plan import Plan
 from tests.campaigns import make_project as plain_project
 from tests.campaigns import snapshot
@@ -193,6 +199,30 @@ def test_each_label_is_judged_once_by_a_network_that_did_not_learn_from_its_imag
         assert all(seen.count(image) == 2 for image in trained)  # left out of its own fold
         assert all(plan.previous() is None for plan in trainings.plans)
         assert losses(project, 3) == found and len(trainings.plans) == 3  # kept, not trained again
+
+
+def test_networks_that_are_trained_elsewhere_say_the_same_and_shares_are_put_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, _ = labelled(tmp_path, images=6, tasks=("depth",))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with project:
+        folder = project.folder / audit_folds.FOLDER
+        expected = losses(project, 3)
+        told = {path.parent.name: path.read_bytes() for path in folder.glob("*/labels.json")}
+        further_fits.remove_folder(folder)
+        for index in (0, 1):
+            there = Processes(PRELOADED, cores(), Share(index, 2))
+            audited = audit(project, 3, Silent(), spreading=Spreading(there))
+            assert not audited.labels and not audited.table.exists()
+        trainings = Trainings(monkeypatch)
+        audited = audit(project, 3, Silent(), spreading=Spreading(Processes(PRELOADED, cores())))
+        assert audited.labels and not trainings.plans
+        assert {path.parent.name: path.read_bytes() for path in folder.glob("*/*.json")} == told
+        assert not (folder / JOBS).exists()
+        assert losses(project, 3) == expected
+    torch.set_num_threads(threads)
 
 
 def test_images_of_a_group_and_copies_of_an_image_are_in_one_fold(tmp_path: Path) -> None:
