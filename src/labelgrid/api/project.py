@@ -873,7 +873,13 @@ class Project(ProjectContents):
         return verify(self._project, self._progress)
 
     def audit(
-        self, *, folds: int = 0, all: bool = False, on: str = "", workers: int = 0
+        self,
+        *,
+        folds: int = 0,
+        all: bool = False,
+        on: str = "",
+        workers: int = 0,
+        shard: int = 0,
     ) -> "Audited":
         """Rank the labels of a project by how likely they are wrong, and show the worst.
 
@@ -884,27 +890,21 @@ class Project(ProjectContents):
             folds: the networks to train by the project's recipe, each without a fold of the images
                 whose labels it then judges; 0: none, which takes seconds for hundreds of labels.
             all: show labels that somebody confirmed as right, too.
-            on: the place where the networks are trained, such as "processes"; "": in this process,
-                or with `workers` in processes of this machine.
-            workers: the number of networks that are trained at a time; 0: with `on`, one per core.
+            on: the place where labels are compared in shards and the networks are trained, such as
+                "processes"; "": in this process, or with `workers` in processes of this machine.
+            workers: the number of shards, then of networks, at a time; 0: with `on`, one per core.
+            shard: the number of images in a shard; 0: chosen by their number.
 
         Returns:
-            the labels; none if only a share of the networks was trained.
+            the labels; none if only a share of the work was done.
         """
         from labelgrid.rounds.audit import audit
-
-        if not folds:
-            if on or workers:
-                raise UsageError(
-                    "Without folds, no network is trained, and all is done in this process.",
-                    next_step="Add --folds, or leave out --on and --workers.",
-                    unchanged="Nothing was written.",
-                )
-            return audit(self._project, 0, self._progress, all=all)
-        from labelgrid.rounds.shard_scorer import PRELOADED
+        from labelgrid.rounds.label_shards import PRELOADED
         from labelgrid.rounds.spreading import spreading_of
 
-        spreading = spreading_of(on, workers, 0, PRELOADED)
+        spreading = spreading_of(on, workers, shard, PRELOADED)
+        if not folds and spreading.executor is None:
+            return audit(self._project, 0, self._progress, all=all)
         with self._share_job(spreading.share) as progress:
             return audit(self._project, folds, progress, all=all, spreading=spreading)
 

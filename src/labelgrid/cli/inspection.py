@@ -7,6 +7,7 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson
+from labelgrid.cli.model import On, ShardSize, Workers
 from labelgrid.cli.opening import open_project
 from labelgrid.errors import command, note_unchanged
 from labelgrid.words import count_text, duration, join_names
@@ -101,17 +102,9 @@ def audit(
     all: Annotated[
         bool, typer.Option("--all", help="Show labels that somebody confirmed as right, too.")
     ] = False,
-    on: Annotated[
-        str,
-        typer.Option(
-            metavar="PLACE",
-            help="Train the networks in this place; see `labelgrid list executors`.",
-        ),
-    ] = "",
-    workers: Annotated[
-        int,
-        typer.Option(min=0, help="How many networks at a time; with --on, one per processor core."),
-    ] = 0,
+    on: On = "",
+    workers: Workers = 0,
+    shard: ShardSize = 0,
     json: AsJson = False,
 ) -> None:
     """Rank the labels of a project by how likely they are wrong, and show the worst.
@@ -123,12 +116,12 @@ def audit(
     from dataclasses import asdict
 
     with open_project(folder) as project:
-        audited = project.audit(folds=folds, all=all, on=on, workers=workers)
+        audited = project.audit(folds=folds, all=all, on=on, workers=workers, shard=shard)
     if json:
         sheet = str(audited.sheet) if audited.sheet else None
         screen.print_json({**asdict(audited), "table": str(audited.table), "sheet": sheet})
         return
-    if not audited.labels:  # a share of the networks was trained, and the others may be later
+    if not audited.labels:  # a share of the work was done; this was said
         return
     doubtful = audited.doubtful(confirmed=all)
     rows = []

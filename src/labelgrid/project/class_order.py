@@ -102,6 +102,56 @@ def class_use(maps: Sequence[ClassMap], classes: int) -> ClassUse:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class LabelUse:
+    """How one label uses its classes, as plain values.
+
+    Args:
+        classes: those that it shows.
+        features: of each of these.
+        share: of each of these: the share of the labelled pixels.
+    """
+
+    classes: Sequence[int]
+    features: Sequence[Sequence[float]]
+    share: Sequence[float]
+
+
+def label_use(index: ClassMap, classes: int) -> LabelUse:
+    """Measure how a label uses so many classes.
+
+    Example:
+        >>> label = np.array([[0, 0], [2, -1]], np.int16)
+        >>> used = label_use(label, 3)
+        >>> used.classes
+        [0, 2]
+        >>> use_of_label(used, 3).share.tolist() == class_use([label], 3).share.tolist()
+        True
+    """
+    use = class_use([index], classes)
+    (shown,) = np.nonzero(use.present)
+    return LabelUse(
+        classes=shown.tolist(),
+        features=use.mean[shown].tolist(),
+        share=use.share[shown].tolist(),
+    )
+
+
+def use_of_label(label: LabelUse, classes: int) -> ClassUse:
+    """How a label uses so many classes, exactly as `class_use` measures it."""
+    present = np.zeros(classes, np.int64)
+    mean = np.zeros((classes, FEATURES))
+    share = np.zeros(classes)
+    if label.classes:
+        shown = list(label.classes)
+        present[shown] = 1
+        mean[shown] = label.features
+        share[shown] = label.share
+    return ClassUse(
+        labels=1, present=present, mean=mean, squares=np.zeros((classes, FEATURES)), share=share
+    )
+
+
 def merged_use(uses: Sequence[ClassUse]) -> ClassUse:
     """How all labels use their classes, from how some of them each do.
 

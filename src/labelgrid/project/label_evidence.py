@@ -4,7 +4,7 @@ Images and labels are read one by one; numbers stay in memory. Loads no torch.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -17,9 +17,11 @@ from labelgrid.progress import Progress
 from labelgrid.project import plausibility
 from labelgrid.project.class_order import (
     ClassUse,
-    class_use,
+    LabelUse,
+    label_use,
     merged_use,
     order_examples,
+    use_of_label,
     usual_order_of,
 )
 from labelgrid.project.edge_evidence import BETTER, EdgeEvidence, OutlineFit
@@ -29,6 +31,7 @@ from labelgrid.project.odd_labels import middle_and_spread
 from labelgrid.project.plausibility import Summary, slope_agreement
 from labelgrid.project.relation_evidence import (
     RelationEvidence,
+    checked_relations,
     drawn_images,
     stored_label,
     tasks_of,
@@ -81,6 +84,58 @@ class LabelEvidence:
     unread: list[Cell] = field(default_factory=list)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ComparedLabel:
+    """What was found about a label, from its file, its image and the other labels of that.
+
+    Args:
+        task: its task.
+        figures: its figures, by name.
+        fit: what the image's edges say of it; None: nothing.
+        slope: what the slopes of other labels say of it; None: nothing.
+        use: how it uses its classes; None if it has none.
+        shows: whether it shows something, by its outlines.
+    """
+
+    task: str
+    figures: Mapping[str, LabelFigure]
+    fit: Evidence | None
+    slope: Evidence | None
+    use: LabelUse | None
+    shows: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedImage:
+    """What was found about the labels of an image, as plain values.
+
+    Args:
+        image: its id.
+        labels: those that were read.
+        unread: the tasks of the others.
+        shown: the bits of `classes_in` as hexadecimal digits, by task.
+        agreements: of its labels, by relation.
+    """
+
+    image: str
+    labels: Sequence[ComparedLabel]
+    unread: Sequence[str]
+    shown: Mapping[str, str]
+    agreements: Mapping[str, float]
+
+
+#: The labels of an image, by task.
+Rows = Mapping[str, CellRow]
+
+
+def labels_by_image(project: ProjectFolder) -> dict[str, Rows]:
+    """The labels of a project, by image and task."""
+    rows: dict[str, dict[str, CellRow]] = defaultdict(dict)
+    for row in project.store.cells(state=State.LABELLED):
+        rows[row.cell.image_id][row.cell.task] = row
+    return dict(rows)
+
+
 def gather_evidence(project: ProjectFolder, progress: Progress) -> LabelEvidence:
     """Compare every label with its image, the other labels of its image and of its task.
 
@@ -88,28 +143,120 @@ def gather_evidence(project: ProjectFolder, progress: Progress) -> LabelEvidence
         project: the project.
         progress: reports each image.
     """
-    rows: dict[str, list[CellRow]] = defaultdict(list)
-    for row in project.store.cells(state=State.LABELLED):
-        rows[row.cell.image_id].append(row)
-    several = [image_id for image_id, found in rows.items() if len(found) > 1]
-    gathering = _Gathering(project, drawn_images(several))
+    rows = labels_by_image(project)
+    comparing = Comparing(project, rows)
     progress.start("Comparing labels", len(rows), "images")
-    for image_id in sorted(rows):
-        gathering.add_image(image_id, rows[image_id])
-        progress.advance()
+    return gathered(project, rows, comparing.images(sorted(rows), progress))
+
+
+def gathered(
+    project: ProjectFolder, rows: Mapping[str, Rows], images: Iterable[ComparedImage]
+) -> LabelEvidence:
+    """All that was found about the labels of a project; keeps which classes each shows.
+
+    Args:
+        project: the project.
+        rows: its labels.
+        images: what was found about those of each image, in any order that is always the same.
+    """
+    gathering = _Gathering(project)
+    for image in images:
+        gathering.add_image(image, rows[image.image])
     gathering.note_classes()
     return gathering.evidence()
+
+
+class Comparing:
+    """Compares the labels of images, each image for itself.
+
+    Args:
+        project: the project.
+        rows: its labels.
+    """
+
+    def __init__(self, project: ProjectFolder, rows: Mapping[str, Rows]) -> None:
+        several = [image_id for image_id, found in rows.items() if len(found) > 1]
+        self._project = project
+        self._rows = rows
+        self._tasks = project.tasks()
+        self._relations = RelationEvidence(
+            project, partial(stored_label, project), drawn_images(several)
+        )
+        self._edges = EdgeEvidence(project)
+
+    def images(self, image_ids: Iterable[str], progress: Progress) -> Iterator[ComparedImage]:
+        """What is found about the labels of images, one after the other."""
+        for image_id in image_ids:
+            yield self._image(image_id)
+            progress.advance()
+
+    def _image(self, image_id: str) -> ComparedImage:
+        read: dict[str, LabelArray] = {}
+        summaries: dict[str, Summary] = {}
+        fits: dict[Cell, Evidence] = {}
+        rows = self._rows[image_id]
+        for task, row in rows.items():
+            summary = label_summary(self._tasks[task], partial(self._read, row, read))
+            if summary is not None:
+                summaries[task] = summary
+                fit = self._fit(summary, image_id)
+                if fit:
+                    fits[row.cell] = fit
+        self._edges.forget(image_id)
+        slopes = slope_evidence(
+            {rows[task].cell: found for task, found in summaries.items() if _has_slope(found)}, fits
+        )
+        labels = []
+        for task, summary in summaries.items():
+            use = None
+            if summary.classes is not None:
+                use = label_use(summary.classes, len(self._tasks[task].class_names))
+            label = ComparedLabel(
+                task=task,
+                figures=summary.figures,
+                fit=fits.get(rows[task].cell),
+                slope=slopes.get(rows[task].cell),
+                use=use,
+                shows=summary.outline is not None and bool(summary.outline.any()),
+            )
+            labels.append(label)
+        return ComparedImage(
+            image=image_id,
+            labels=labels,
+            unread=[task for task in rows if task not in summaries],
+            shown={
+                task: classes_in(self._tasks[task], label).hex() for task, label in read.items()
+            },
+            agreements=self._relations.of_image(image_id, read),
+        )
+
+    def _fit(self, summary: Summary, image_id: str) -> Evidence | None:
+        """What the image's edges say of a label."""
+        if summary.outline is None or not summary.outline.any():
+            return None
+        fit = self._edges.outline_fit(summary.outline, image_id)
+        return edge_evidence_of(fit) if fit else None
+
+    def _read(self, row: CellRow, labels: dict[str, LabelArray]) -> LabelArray:
+        """Read a label and keep it with those of its image."""
+        task = self._tasks[row.cell.task]
+        label = read_stored_label(self._project, row, task)
+        labels[task.name] = label
+        return label
+
+
+def _has_slope(summary: Summary) -> bool:
+    return summary.slope is not None
 
 
 class _Gathering:
     """What is known after some of the images."""
 
-    def __init__(self, project: ProjectFolder, compared: Sequence[str]) -> None:
+    def __init__(self, project: ProjectFolder) -> None:
         self.project = project
         self.tasks = project.tasks()
-        self.relations = RelationEvidence(project, partial(stored_label, project), compared)
+        self.relations = checked_relations(project)
         self.agreements: dict[str, dict[str, float]] = defaultdict(dict)
-        self.edges = EdgeEvidence(project)
         self.fits: dict[Cell, Evidence] = {}
         self.slopes: dict[Cell, Evidence] = {}
         self.figures: dict[Cell, Mapping[str, LabelFigure]] = {}
@@ -119,39 +266,28 @@ class _Gathering:
         self.unread: list[Cell] = []
         self.classes: dict[str, dict[str, bytes]] = defaultdict(dict)
 
-    def add_image(self, image_id: str, rows: Sequence[CellRow]) -> None:
-        """Compare the labels of an image."""
-        slopes: dict[Cell, Summary] = {}
-        labels: dict[str, LabelArray] = {}
-        for row in rows:
-            task = self.tasks[row.cell.task]
-            summary = label_summary(task, partial(self._read, row, labels))
-            if summary is None:
-                self.unread.append(row.cell)
-                continue
-            self.labels[task.name].append(row)
-            self.figures[row.cell] = summary.figures
-            if summary.classes is not None:
-                self.uses[row.cell] = class_use([summary.classes], len(task.class_names))
-            if summary.slope is not None:
-                slopes[row.cell] = summary
-            if summary.outline is not None and summary.outline.any():
-                self.digests[task.name][row.cell] = row.digest
-                fit = self.edges.outline_fit(summary.outline, image_id)
-                if fit:
-                    self.fits[row.cell] = edge_evidence_of(fit)
-        self.edges.forget(image_id)
-        self.slopes.update(slope_evidence(slopes, self.fits))
-        for name, value in self.relations.of_image(image_id, labels).items():
-            self.agreements[name][image_id] = value
+    def add_image(self, image: ComparedImage, rows: Rows) -> None:
+        """Add what was found about the labels of an image."""
+        for label in image.labels:
+            self._add_label(label, rows[label.task])
+        self.unread += [rows[task].cell for task in image.unread]
+        for task, digits in image.shown.items():
+            self.classes[task][rows[task].digest] = bytes.fromhex(digits)
+        for name, value in image.agreements.items():
+            self.agreements[name][image.image] = value
 
-    def _read(self, row: CellRow, labels: dict[str, LabelArray]) -> LabelArray:
-        """Read a label and keep it with those of its image."""
-        task = self.tasks[row.cell.task]
-        label = read_stored_label(self.project, row, task)
-        labels[task.name] = label
-        self.classes[task.name][row.digest] = classes_in(task, label)
-        return label
+    def _add_label(self, label: ComparedLabel, row: CellRow) -> None:
+        self.labels[label.task].append(row)
+        self.figures[row.cell] = label.figures
+        if label.use is not None:
+            classes = len(self.tasks[label.task].class_names)
+            self.uses[row.cell] = use_of_label(label.use, classes)
+        if label.shows:
+            self.digests[label.task][row.cell] = row.digest
+        if label.fit:
+            self.fits[row.cell] = label.fit
+        if label.slope:
+            self.slopes[row.cell] = label.slope
 
     def note_classes(self) -> None:
         """Keep which classes each label shows."""
@@ -161,7 +297,7 @@ class _Gathering:
     def _contradictions(self) -> dict[Cell, Evidence]:
         """That labels contradict each other by a relation that holds for most."""
         found: dict[Cell, Evidence] = {}
-        for relation in self.relations.relations:
+        for relation in self.relations:
             values = self.agreements[relation.name]
             if usually_holds(list(values.values())):
                 for image_id, value in values.items():

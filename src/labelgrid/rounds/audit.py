@@ -17,6 +17,7 @@ from labelgrid.project.import_picture import write_picture
 from labelgrid.project.label_doubt import rank_by_doubt
 from labelgrid.project.label_evidence import LabelEvidence, OfLabels, gather_evidence
 from labelgrid.project.label_losses import note_label_losses
+from labelgrid.rounds.label_shards import evidence_elsewhere
 from labelgrid.rounds.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.spreadsheets import csv_text
 
@@ -105,10 +106,10 @@ def audit(
         folds: networks to train, each without the labels that it judges; 0: none.
         progress: reports each image.
         all: draw confirmed labels, too.
-        spreading: where the networks are trained.
+        spreading: where labels are compared, in which shards, and where the networks are trained.
 
     Returns:
-        All labels; none if only a share of the networks was trained.
+        All labels; none if only a share of this was done.
 
     Raises:
         UsageError: there is one fold.
@@ -117,9 +118,10 @@ def audit(
     """
     _refuse(project, folds)
     table = project.folder / TABLE
-    if folds and not _train_folds(project, folds, progress, spreading):
+    evidence = _gather(project, progress, spreading)
+    trained = not folds or _train_folds(project, folds, progress, spreading)
+    if evidence is None or not trained:
         return Audited(labels=[], unread=[], folds=folds, table=table, sheet=None)
-    evidence = gather_evidence(project, progress)
     sorts = dict(evidence.sorts)
     pictures: Mapping[Cell, Path] = {}
     if folds:
@@ -156,6 +158,15 @@ def audit(
     sheet = project.folder / SHEET
     write_picture(sheet, draw_audit(project, doubtful, pictures, len(labels)))
     return replace(audited, sheet=sheet)
+
+
+def _gather(
+    project: ProjectFolder, progress: Progress, spreading: Spreading
+) -> LabelEvidence | None:
+    """What was found about the labels; None if that was only a share."""
+    if spreading.executor is None:
+        return gather_evidence(project, progress)
+    return evidence_elsewhere(project, progress, spreading)
 
 
 def _train_folds(

@@ -2,17 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from labelgrid import __version__
-from labelgrid.config import parse
 from labelgrid.data.loader import UnreadableImage
-from labelgrid.errors import LabelgridError
 from labelgrid.executors.spread import Piece
-from labelgrid.files import read_text, write_text
 from labelgrid.images.places import chosen_paths, file_versions
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.processes import set_threads
@@ -30,6 +26,7 @@ from labelgrid.rounds.models import restore_trained
 from labelgrid.rounds.prediction_writer import PredictionWriter
 from labelgrid.rounds.predictor import Predictor, tasks_with_heads
 from labelgrid.rounds.shard_scorer import THREADS
+from labelgrid.rounds.stamped_record import Stamped, read_stamped, write_stamped
 from labelgrid.tasks.task import definitions
 
 #: The module that processes load before they predict shards.
@@ -39,16 +36,14 @@ FOLDER = ".shards"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictedShard:
-    """What a shard's record says.
+class PredictedShard(Stamped):
+    """What a shard's record says; the stamp is of model, settings, images and version.
 
     Args:
-        stamp: what the predictions depend on: model, settings, images and version.
         written: the number of label files.
         faults: why images could not be read, by id.
     """
 
-    stamp: str
     written: int
     faults: Mapping[str, str]
 
@@ -103,7 +98,8 @@ class PredictionOrder:
         derived = derived_tasks(bind_relations(self.relations, tasks), self.fit.trained, self.which)
         heads = tasks_with_heads(tasks, self.fit, derived)
         with_heads = ModelContext.of_training(self.recipe, heads, self.fit.seed)
-        key = model_key(self.fit, self.recipe, self.tasks, str(self.folder), list(heads))
+        further = str(self.folder), list(heads)
+        key = model_key(self.fit, self.recipe, self.tasks, *further)
         restore = partial(restore_trained, with_heads, self.folder, self.fit, {})
         predictor = Predictor(
             context=context,
@@ -149,10 +145,7 @@ class ShardOfImages:
 
     def read(self) -> PredictedShard | None:
         """The record; None if it is missing, damaged or stale."""
-        with suppress(OSError, ValueError, LabelgridError):
-            record = parse(PredictedShard, json.loads(read_text(self.path)), self.path.name)
-            return record if record.stamp == self.stamp else None
-        return None
+        return read_stamped(PredictedShard, self.path, self.stamp)
 
 
 def predict_ordered(
@@ -163,7 +156,7 @@ def predict_ordered(
     progress.start("Predicting", len(shard.image_ids), "images")
     written, faults = order.write(source, shard.image_ids, progress)
     record = PredictedShard(stamp=shard.stamp, written=written, faults=faults)
-    write_text(shard.path, json.dumps(asdict(record)), "The other predictions are kept.")
+    write_stamped(record, shard.path, "The other predictions are kept.")
 
 
 def shards_of(order: PredictionOrder, source: ImageFiles, size: int) -> list[ShardOfImages]:
