@@ -16,13 +16,8 @@ from labelgrid.executors.spread import Piece
 from labelgrid.files import read_text, remove_folder
 from labelgrid.progress import Progress
 from labelgrid.project.folder import SETTINGS, ProjectFolder
-from labelgrid.project.label_evidence import (
-    ComparedImage,
-    Comparing,
-    LabelEvidence,
-    gathered,
-    labels_by_image,
-)
+from labelgrid.project.label_comparison import ComparedImage, Comparing, labels_by_image
+from labelgrid.project.label_evidence import LabelEvidence, gathered
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.spreading import JOBS, Spreading
 from labelgrid.rounds.stamped_record import Stamped, read_stamped, write_stamped

@@ -7,19 +7,22 @@ import numpy as np
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.class_order import class_use
 from labelgrid.project.edge_evidence import OutlineFit
-from labelgrid.project.label_doubt import LIMITS
-from labelgrid.project.label_evidence import (
+from labelgrid.project.label_comparison import (
     Evidence,
     blamed,
     edge_evidence_of,
+    slope_evidence,
+)
+from labelgrid.project.label_doubt import LIMITS
+from labelgrid.project.label_evidence import (
     figure_evidence,
     order_evidence,
     repetition_evidence,
-    slope_evidence,
 )
 from labelgrid.project.plausibility import Summary
 from labelgrid.tasks.figures import LabelFigure
 
+COVERS = ["labelgrid.project.label_comparison"]
 DEPTH, NORMALS = (Cell("a.png", task) for task in ("depth", "normals"))
 
 

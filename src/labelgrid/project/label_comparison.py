@@ -1,0 +1,238 @@
+"""Compares the labels of images with these and with each other, each image for itself.
+
+What is found are plain values. Loads no torch.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.store import CellRow
+from labelgrid.progress import Progress
+from labelgrid.project.class_order import LabelUse, label_use
+from labelgrid.project.edge_evidence import BETTER, EdgeEvidence, OutlineFit
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.label_classes import classes_in
+from labelgrid.project.plausibility import Summary, slope_agreement
+from labelgrid.project.relation_evidence import RelationEvidence, drawn_images, stored_label
+from labelgrid.project.stored_labels import read_stored_label
+from labelgrid.project.suspicion import label_summary
+from labelgrid.tasks.figures import LabelFigure
+from labelgrid.words import join_names
+
+#: Evidence of an image's edges above this speaks against a label.
+EDGES = -3.0
+#: A label that lies otherwise than its image agrees at least so well when it is put right.
+TURNED = 3.0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one comparison says of a label.
+
+    Args:
+        value: how much it speaks against the label, in any unit; higher is worse.
+        text: what was found, in words.
+        others: the other labels that it speaks of; if one changes, it says nothing any more.
+    """
+
+    value: float
+    text: str
+    others: Sequence[Cell] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedLabel:
+    """What was found about a label, from its file, its image and the other labels of that.
+
+    Args:
+        task: its task.
+        figures: its figures, by name.
+        fit: what the image's edges say of it; None: nothing.
+        slope: what the slopes of other labels say of it; None: nothing.
+        use: how it uses its classes; None if it has none.
+        shows: whether it shows something, by its outlines.
+    """
+
+    task: str
+    figures: Mapping[str, LabelFigure]
+    fit: Evidence | None
+    slope: Evidence | None
+    use: LabelUse | None
+    shows: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedImage:
+    """What was found about the labels of an image, as plain values.
+
+    Args:
+        image: its id.
+        labels: those that were read.
+        unread: the tasks of the others.
+        shown: the bits of `classes_in` as hexadecimal digits, by task.
+        agreements: of its labels, by relation.
+    """
+
+    image: str
+    labels: Sequence[ComparedLabel]
+    unread: Sequence[str]
+    shown: Mapping[str, str]
+    agreements: Mapping[str, float]
+
+
+#: The labels of an image, by task.
+Rows = Mapping[str, CellRow]
+
+
+def labels_by_image(project: ProjectFolder) -> dict[str, Rows]:
+    """The labels of a project, by image and task."""
+    rows: dict[str, dict[str, CellRow]] = defaultdict(dict)
+    for row in project.store.cells(state=State.LABELLED):
+        rows[row.cell.image_id][row.cell.task] = row
+    return dict(rows)
+
+
+class Comparing:
+    """Compares the labels of images, each image for itself.
+
+    Args:
+        project: the project.
+        rows: its labels.
+    """
+
+    def __init__(self, project: ProjectFolder, rows: Mapping[str, Rows]) -> None:
+        several = [image_id for image_id, found in rows.items() if len(found) > 1]
+        self._project = project
+        self._rows = rows
+        self._tasks = project.tasks()
+        self._relations = RelationEvidence(
+            project, partial(stored_label, project), drawn_images(several)
+        )
+        self._edges = EdgeEvidence(project)
+
+    def images(self, image_ids: Iterable[str], progress: Progress) -> Iterator[ComparedImage]:
+        """What is found about the labels of images, one after the other."""
+        for image_id in image_ids:
+            yield self._image(image_id)
+            progress.advance()
+
+    def _image(self, image_id: str) -> ComparedImage:
+        read: dict[str, LabelArray] = {}
+        summaries: dict[str, Summary] = {}
+        fits: dict[Cell, Evidence] = {}
+        rows = self._rows[image_id]
+        for task, row in rows.items():
+            summary = label_summary(self._tasks[task], partial(self._read, row, read))
+            if summary is not None:
+                summaries[task] = summary
+                fit = self._fit(summary, image_id)
+                if fit:
+                    fits[row.cell] = fit
+        self._edges.forget(image_id)
+        sloping = {
+            rows[task].cell: found for task, found in summaries.items() if found.slope is not None
+        }
+        slopes = slope_evidence(sloping, fits)
+        labels = []
+        for task, summary in summaries.items():
+            use = None
+            if summary.classes is not None:
+                use = label_use(summary.classes, len(self._tasks[task].class_names))
+            label = ComparedLabel(
+                task=task,
+                figures=summary.figures,
+                fit=fits.get(rows[task].cell),
+                slope=slopes.get(rows[task].cell),
+                use=use,
+                shows=summary.outline is not None and bool(summary.outline.any()),
+            )
+            labels.append(label)
+        return ComparedImage(
+            image=image_id,
+            labels=labels,
+            unread=[task for task in rows if task not in summaries],
+            shown={
+                task: classes_in(self._tasks[task], label).hex() for task, label in read.items()
+            },
+            agreements=self._relations.of_image(image_id, read),
+        )
+
+    def _fit(self, summary: Summary, image_id: str) -> Evidence | None:
+        """What the image's edges say of a label."""
+        if summary.outline is None or not summary.outline.any():
+            return None
+        fit = self._edges.outline_fit(summary.outline, image_id)
+        return edge_evidence_of(fit) if fit else None
+
+    def _read(self, row: CellRow, labels: dict[str, LabelArray]) -> LabelArray:
+        """Read a label and keep it with those of its image."""
+        task = self._tasks[row.cell.task]
+        label = read_stored_label(self._project, row, task)
+        labels[task.name] = label
+        return label
+
+
+def edge_evidence_of(fit: OutlineFit) -> Evidence:
+    """That the outlines do not follow the image's edges, or would if the label lay otherwise.
+
+    Example:
+        >>> edge_evidence_of(OutlineFit(0.2, 6.4, "upside down")).text
+        "its outlines do not follow the image's edges (0.2); they would if it lay upside down (6.4)"
+    """
+    text = f"its outlines do not follow the image's edges ({fit.agreement:.1f})"
+    value = -fit.agreement
+    # Many things are symmetric, and the best of several ways agrees a little by chance.
+    if fit.turned > max(2 * fit.agreement + BETTER, TURNED):
+        value += fit.turned - BETTER
+        text += f"; they would if it lay {fit.way} ({fit.turned:.1f})"
+    return Evidence(value, text)
+
+
+def blamed(cells: Sequence[Cell], fits: Mapping[Cell, Evidence]) -> list[Cell]:
+    """Which of the labels that contradict each other may be wrong.
+
+    Those that do not follow the image's edges, if others do; else all.
+    """
+    against = [cell for cell in cells if cell in fits and fits[cell].value > EDGES]
+    return against or list(cells)
+
+
+def slope_evidence(
+    labels: Mapping[Cell, Summary], fits: Mapping[Cell, Evidence]
+) -> dict[Cell, Evidence]:
+    """That slopes contradict those of the other labels of the image, such as depth and normals.
+
+    Args:
+        labels: of an image.
+        fits: what the image's edges say of them: the slopes of a label that does not follow them
+            say nothing of one that does.
+    """
+    found = {}
+    for cell, label in labels.items():
+        agreements: dict[str, float] = {}
+        for other_cell, other in labels.items():
+            value = _slope_agreement(label, other)
+            known = other_cell != cell and cell in blamed([cell, other_cell], fits)
+            if known and value is not None:
+                agreements[other_cell.task] = value
+        if agreements:
+            mean = float(np.mean(list(agreements.values())))
+            names = join_names(list(agreements))
+            text = f"its slopes contradict {names} of the same image (agreement {mean:.2f})"
+            others = [Cell(cell.image_id, task) for task in agreements]
+            found[cell] = Evidence(-mean, text, others)
+    return found
+
+
+def _slope_agreement(label: Summary, other: Summary) -> float | None:
+    """The mean agreement along both axes; None if it is not known."""
+    if label.slope is None or other.slope is None or label.slope.shape != other.slope.shape:
+        return None
+    known = [value for value in slope_agreement(label.slope, other.slope) if not np.isnan(value)]
+    return float(np.mean(known)) if known else None
