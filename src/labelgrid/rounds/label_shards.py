@@ -20,7 +20,7 @@ from labelgrid.project.label_comparison import ComparedImage, Comparing, labels_
 from labelgrid.project.label_evidence import LabelEvidence, gathered
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.spreading import JOBS, Spreading
-from labelgrid.rounds.stamped_record import Stamped, read_stamped, write_stamped
+from labelgrid.rounds.stamped_record import Stamped, read_stamped, record_path, write_stamped
 
 #: The module that processes load before they compare labels.
 PRELOADED = __name__
@@ -83,7 +83,8 @@ def evidence_elsewhere(
     """
     rows = labels_by_image(project)
     image_ids = sorted(rows)
-    shards = _shards(project, image_ids, spreading.size(len(image_ids)))
+    folder = project.folder / FOLDER
+    shards = spreading.shards(folder, partial(_shards, project, image_ids), len(image_ids))
     pieces = []
     for place, shard in enumerate(shards):
         piece = Piece(
@@ -94,7 +95,6 @@ def evidence_elsewhere(
             is_done=shard.is_done,
         )
         pieces.append(piece)
-    folder = project.folder / FOLDER
     if not spreading.run("Comparing labels", pieces, folder / JOBS, progress):
         return None
     found = gathered(project, rows, _images(shards))
@@ -118,7 +118,7 @@ def _shards(project: ProjectFolder, image_ids: Sequence[str], size: int) -> list
         own = image_ids[start : start + size]
         shard = LabelShard(
             folder=folder,
-            path=folder / FOLDER / f"{place:05d}.json",
+            path=record_path(folder / FOLDER, size, place),
             image_ids=own,
             stamp=hash_of(common, [(image_id, *files[image_id]) for image_id in own]),
         )

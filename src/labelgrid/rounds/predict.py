@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,7 +143,9 @@ def _predict_shards(
         ImageError: images could not be read, and `left_out` is None; or no image could.
         ProjectError: shards could not be predicted.
     """
-    shards = shards_of(order, source, spreading.size(len(source.paths)))
+    shards = spreading.shards(
+        order.out / FOLDER, partial(shards_of, order, source), len(source.paths)
+    )
     jobs = order.out / FOLDER / JOBS
     pieces = pieces_of(order, source, shards)
     is_whole = spreading.run("Predicting", pieces, jobs, progress)

@@ -26,7 +26,7 @@ from labelgrid.rounds.models import restore_trained
 from labelgrid.rounds.prediction_writer import PredictionWriter
 from labelgrid.rounds.predictor import Predictor, tasks_with_heads
 from labelgrid.rounds.shard_scorer import THREADS
-from labelgrid.rounds.stamped_record import Stamped, read_stamped, write_stamped
+from labelgrid.rounds.stamped_record import Stamped, read_stamped, record_path, write_stamped
 from labelgrid.tasks.task import definitions
 
 #: The module that processes load before they predict shards.
@@ -170,7 +170,7 @@ def shards_of(order: PredictionOrder, source: ImageFiles, size: int) -> list[Sha
         shard = ShardOfImages(
             place=place,
             image_ids=own,
-            path=order.out / FOLDER / f"{place:05d}.json",
+            path=record_path(order.out / FOLDER, size, place),
             stamp=hash_of(identity, [(image_id, *versions[image_id]) for image_id in own]),
         )
         shards.append(shard)

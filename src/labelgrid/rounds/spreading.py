@@ -1,6 +1,6 @@
 """Says where a pass over images is carried out, and in how large shards. Loads no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from labelgrid.executors.share import EVERYTHING, Share
 from labelgrid.executors.spread import Piece, PieceList
 from labelgrid.processes import cores
 from labelgrid.progress import Progress
+from labelgrid.rounds.stamped_record import S, kept_shards
 from labelgrid.score.shards import shard_size
 
 #: The folder of the jobs of shards, beside their files.
@@ -51,6 +52,17 @@ class Spreading:
         """The number of images in a shard, of so many."""
         workers = self.executor.workers * self.share.count if self.executor else 0
         return shard_size(images, workers, self.shard)
+
+    def shards(self, folder: Path, build: Callable[[int], Sequence[S]], images: int) -> Sequence[S]:
+        """The shards of so many images: of the size that was asked for, or see `kept_shards`.
+
+        Args:
+            folder: of their records.
+            build: makes all shards of a size.
+            images: their number.
+        """
+        size = self.size(images)
+        return build(size) if self.shard else kept_shards(folder, build, size)
 
     @property
     def threads(self) -> int:

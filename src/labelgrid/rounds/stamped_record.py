@@ -1,10 +1,12 @@
 """Reads and writes records of shards: JSON files with a stamp, which says what they depend on."""
 
 import json
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from labelgrid.config import parse
 from labelgrid.errors import LabelgridError
@@ -45,3 +47,44 @@ def write_stamped(record: Stamped, path: Path, unchanged: str) -> None:
         ProjectError: the disk does.
     """
     write_text(path, json.dumps(asdict(record)), unchanged)
+
+
+class Shard(Protocol):
+    """Images that have one record."""
+
+    @property
+    def path(self) -> Path:
+        """Of the record, see `record_path`."""
+
+    def read(self) -> Stamped | None:
+        """The record; None if it is not there."""
+
+
+S = TypeVar("S", bound=Shard)
+
+
+def record_path(folder: Path, size: int, place: int) -> Path:
+    """The file of a shard's record.
+
+    Args:
+        folder: of the records.
+        size: the number of images in a shard.
+        place: of this one among all.
+    """
+    return folder / f"{size}-{place:05d}.json"
+
+
+def kept_shards(folder: Path, build: Callable[[int], Sequence[S]], size: int) -> Sequence[S]:
+    """The shards of which an earlier run left records, whatever their size; else new ones.
+
+    Args:
+        folder: of the records.
+        build: makes all shards of a size.
+        size: of new ones.
+    """
+    sizes = Counter(path.name.partition("-")[0] for path in folder.glob("*-*.json"))
+    for name, _ in sizes.most_common():
+        shards = build(int(name)) if name.isdecimal() and int(name) else ()
+        if any(shard.path.exists() and shard.read() for shard in shards):
+            return shards
+    return build(size)

@@ -101,7 +101,7 @@ def test_a_stopped_prediction_goes_on_with_the_shards_that_are_left(
     (made.images / made.names[0]).touch()  # a changed image is predicted again
     notes = Notes()
     count = predict.predict(
-        project, made.images, progress=notes, spreading=of_processes(8), **words
+        project, made.images, progress=notes, spreading=of_processes(0), **words
     )
     assert count == 40 and notes.lines.count("8 done before") == len(kept) - 1
     assert not (tmp_path / "out" / FOLDER).exists()
