@@ -72,7 +72,7 @@ class Dialect(Protocol):
         *,
         known: bool = False,
     ) -> int:
-        """Insert rows, all with the same columns, and return the number of new ones.
+        """Insert rows, all with the same columns in one order, and return the number of new ones.
 
         Args:
             connection: a write transaction.

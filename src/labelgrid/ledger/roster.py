@@ -44,12 +44,14 @@ def add_images(connection: Connection, images: Iterable[ImageRow]) -> int:
     """Add new images and return their number; see `Store.add_images`."""
     dialect = dialect_of(connection)
     added = 0
+    first = next_id(connection, IMAGES)
     for batch in batches(images):
-        first = next_id(connection, IMAGES)
         rows = [{"id": number, **_values(row)} for number, row in enumerate(batch, first)]
         new = dialect.insert(connection, IMAGES, rows, known=True)
+        first += len(batch)
         if new < len(batch):
             _refuse_duplicate_ids(connection, batch)
+            first = next_id(connection, IMAGES)  # the numbers of known images stay free
         added += new
     return added
 

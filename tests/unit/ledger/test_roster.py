@@ -87,6 +87,14 @@ def test_an_image_given_again_is_counted_once_and_stays_as_it_is(store: Store) -
     ]
 
 
+def test_known_images_among_many_new_ones_take_none_of_their_places(store: Store) -> None:
+    rows = [image(f"{number:05d}") for number in range(3 * roster.BATCH)]
+    store.add_images(rows[::7])
+    added = store.add_images([*rows, *rows[:5]])
+    assert added == len(rows) - len(rows[::7])
+    assert list(store.images()) == rows
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_two_images_of_one_name_are_refused_with_both_roots_and_nothing_is_added(
     store: Store, known: bool
