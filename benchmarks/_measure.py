@@ -120,6 +120,30 @@ def run_isolated(file: str, *words: str | int) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+#: The unit of time of `/proc`.
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def processor_of(process: int) -> float:
+    """The processor seconds of a process and those it has started, whether they run or ended (Linux).
+
+    It does not count those that its children have started.
+    """
+    total = sum(_times(process)[:4])
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return (total + sum(sum(_times(int(child))[:2]) for child in children)) / TICKS
+
+
+def _times(process: int) -> list[int]:
+    """A process's user and system time, and those of its ended children, in ticks."""
+    try:
+        text = Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:  # it has ended meanwhile
+        return [0] * 4
+    fields = text.rpartition(")")[2].split()
+    return [int(field) for field in fields[11:15]]
+
+
 @dataclass(frozen=True)
 class Measurement:
     """The result of a command: wall and processor seconds, peak MiB, and its output."""
