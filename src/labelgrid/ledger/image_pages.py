@@ -128,9 +128,9 @@ def labels_of_images(
 ) -> list[tuple[str, str, str]]:
     """The labels of these images that match; see `Store.labels_of_images`."""
     columns = (IMAGES.c.name, CELLS.c.digest, CELLS.c.path, CELLS.c.task_id)
-    statement = _of_labels(select(*columns), wanted).where(roster.PRESENT)
-    if wanted.splits is not None:
-        statement = statement.where(IMAGES.c.split.in_(wanted.splits))
+    statement = roster.restrict_present_to_splits(
+        _of_labels(select(*columns), wanted), wanted.splits
+    )
     chosen = set(_chosen_tasks(connection, wanted))
     found = []
     for batch in roster.batches(image_ids):
@@ -205,7 +205,7 @@ def listed_image(connection: Connection, image_id: str) -> ListedImage:
 def neighbours(connection: Connection, wanted: ImageFilter, image_id: str) -> tuple[str, str]:
     """The matching images before and after this one; see `Store.neighbours`."""
     name = IMAGES.c.name
-    images = roster.restrict_to_splits(select(name), wanted.splits)
+    images = roster.restrict_present_to_splits(select(name), wanted.splits)
     matching = _matching(connection, images, wanted).limit(1)
     before = connection.scalar(matching.where(name < image_id).order_by(name.desc()))
     after = connection.scalar(matching.where(name > image_id).order_by(name))

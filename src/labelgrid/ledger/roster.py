@@ -200,7 +200,17 @@ def in_name_order(statement: Select[Any], splits: Sequence[Split] | None) -> Sel
     SQLite then walks along the names: the first images of many are there at once. Else it would
     read those of the splits, and sort them.
     """
-    statement = statement.where(PRESENT).order_by(IMAGES.c.name)
+    return restrict_present_to_splits(statement, splits).order_by(IMAGES.c.name)
+
+
+def restrict_present_to_splits(
+    statement: Select[Any], splits: Sequence[Split] | None
+) -> Select[Any]:
+    """Like `restrict_to_splits`, of a statement that knows a few images by other conditions.
+
+    SQLite then does not read all images of the splits to find them.
+    """
+    statement = statement.where(PRESENT)
     if splits is None:
         return statement
     return statement.where(IMAGES.c.split.in_(splits))

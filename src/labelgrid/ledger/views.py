@@ -189,7 +189,7 @@ def cells(
     )
     lists = class_lists.all_lists(connection)
     for image_id, task, state, *rest in connection.execute(
-        roster.restrict_to_splits(statement, splits)
+        roster.restrict_present_to_splits(statement, splits)
     ):
         yield cell_row(Cell(image_id, task), state, rest, lists)
 

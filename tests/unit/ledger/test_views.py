@@ -9,6 +9,7 @@ from sqlalchemy import Engine, event
 
 from labelgrid.ledger import roster
 from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow
+from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.store import Store, TaskCount
 from tests.databases import rows
@@ -284,6 +285,23 @@ def plans(store: Store, read: Callable[[Store], object], table: str) -> list[str
                 plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
                 found += [row[-1] for row in plan]
     return found
+
+
+@pytest.mark.parametrize(
+    ("read", "table"),
+    [
+        (lambda store: store.find([Cell(f"{n}", "depth") for n in range(500)]), "images"),
+        (lambda store: store.neighbours(ImageFilter(splits=("train",)), "d"), "images"),
+        (lambda store: list(store.cells(request_id="r1")), "cells"),
+    ],
+    ids=["find", "neighbours", "cells of a request"],
+)
+def test_a_few_cells_or_images_are_found_without_reading_all_images(
+    in_file: Store, read: Callable[[Store], object], table: str
+) -> None:
+    found = plans(in_file, read, table)
+    assert found
+    assert not any("images_by_split" in step or step == "SCAN images" for step in found)
 
 
 @pytest.mark.parametrize("undone", [False, True])
