@@ -21,12 +21,11 @@ def rebuild(connection: Connection) -> int:
 def differing_cells(connection: Connection) -> list[tuple[str, str]]:
     """The image and task of each cell whose row is not what its events say, ordered."""
     current = select(*(CELLS.c[name] for name in _COLUMNS), CELLS.c.state)
-    key = [name.key for name in CELLS.primary_key]
-    surplus = current.except_(_expected()).subquery()
-    lacking = _expected().except_(current).subquery()
-    surplus_keys = select(*(surplus.c[name] for name in key))
-    lacking_keys = select(*(lacking.c[name] for name in key))
-    either = surplus_keys.union(lacking_keys).subquery()
+    # Each has one row a cell, so a row that both have is there twice.
+    both = current.union_all(_expected()).subquery()
+    key = [both.c[column.key] for column in CELLS.primary_key]
+    once = select(*key).group_by(*both.c).having(func.count() == 1)
+    either = once.distinct().subquery()
     image = func.coalesce(IMAGES.c.name, "?")  # a damaged ledger may have lost the image's row
     task = func.coalesce(TASKS.c.name, "?")
     names = (
