@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -47,9 +48,9 @@ def name_of(number: int) -> str:
     return f"scene_{number // 100:05d}/frame_{number:07d}.png"
 
 
-def limits(images: int) -> dict[str, float]:
+def limits(images: int, labelled: int) -> dict[str, float]:
     """The pages, and the seconds of the server's processor that each may take."""
-    image = name_of(images // 200 * 100)
+    image = name_of(labelled // 200 * 100)
     return {
         "": 0.3,
         "grid": 0.3,
@@ -66,8 +67,8 @@ def limits(images: int) -> dict[str, float]:
     }
 
 
-def make_project(place: Path, images: int) -> Path:
-    """A project of which one cell of five is labelled and one requested."""
+def make_project(place: Path, images: int, labelled: int) -> Path:
+    """A project of which, in so many images, one cell of five is labelled and one requested."""
     names = [name_of(number) for number in range(images)]
     Image.fromarray(np.full((120, 160, 3), 90, np.uint8)).save(place / "picture.png")
     for name in names:
@@ -82,11 +83,17 @@ def make_project(place: Path, images: int) -> Path:
         label = folder / "labels" / "depth.png"
         label.parent.mkdir(exist_ok=True)
         Image.fromarray(np.full((120, 160), 1500, np.uint16)).save(label)
+    fill(folder, labelled)
+    return folder
+
+
+def fill(folder: Path, labelled: int) -> None:
+    """Request and label cells of so many images."""
+    label = folder / "labels" / "depth.png"
     with ProjectFolder.open(folder) as opened:
-        train = [row.image_id for row in opened.store.images(("train",))]
+        train = [row.image_id for row in islice(opened.store.images(("train",)), labelled)]
         opened.store.move(moves(train, digest(label)))
         label_classes(opened, train)
-    return folder
 
 
 def label_classes(project: ProjectFolder, names: list[str]) -> None:
@@ -256,20 +263,26 @@ def _first_images(project: Project) -> list[str]:
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--labelled", type=int, help="images with labels and requests; else all")
+    parser.add_argument("--folder", type=Path, help="keep the project here, or use the one there")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--load", type=float, default=0, help="seconds of readers and writers")
     options = parser.parse_args(words)
     print(machine())
-    print(f"{options.images:,} images x {len(TASKS) + 1} tasks")
+    labelled = options.labelled or options.images
+    print(f"{options.images:,} images x {len(TASKS) + 1} tasks, {labelled:,} with labels")
     kept = True
     with tempfile.TemporaryDirectory() as name:
-        folder = make_project(Path(name), options.images)
+        place = options.folder or Path(name)
+        folder = place / "grid"
+        if not folder.exists():
+            make_project(place, options.images, labelled)
         start = time.process_time()
         with Project.open(folder) as project:
             project.cells()[:240]
         listed = time.process_time() - start
         with Server(folder) as server:
-            pages = limits(options.images)
+            pages = limits(options.images, labelled)
             for path, limit in pages.items():
                 first, seconds = measure(server, path, options.repeats)
                 kept &= check_limit(f"/{path}", seconds, limit, "s")
