@@ -128,7 +128,7 @@ def set_removed(
     table = _TABLES[kind]
     changed = 0
     for batch in batches(names):
-        there = table.c.name.in_(batch), table.c.removed == (not removed)
+        there = table.c.name.in_(batch), table.c.removed.is_distinct_from(removed)
         changed += connection.execute(update(table).where(*there).values(removed=removed)).rowcount
     return changed
 
