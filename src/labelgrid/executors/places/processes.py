@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from labelgrid.errors import LabelgridError
 from labelgrid.executors.executor import carry_out
 from labelgrid.executors.job import END, STOPPED, JobEnd, JobFolder
 from labelgrid.executors.placement import refuse_address
@@ -65,22 +66,22 @@ class _Worker:
 
     def end_of(self, folder: Path) -> JobEnd | None:
         """How its job ended; None if it goes on."""
-        if self._has_replied():
-            return JobFolder(folder).end or JobEnd("ended")  # the disk may refuse the record
+        fault = self._reply()
+        if fault is not None:  # the disk may have refused the record
+            return JobFolder(folder).end or JobEnd("failed" if fault else "ended", fault)
         if self._process.is_alive():
             return None
         fault = f"Its process ended without a result, with code {self._process.exitcode}."
         return JobFolder(folder).end or JobEnd("died", fault, again=True)
 
-    def _has_replied(self) -> bool:
-        """Whether it says that it ended its job well."""
+    def _reply(self) -> str | None:
+        """Why its job failed; "" if it ended well, None if it has said nothing."""
         try:
             if self._connection.poll():
-                self._connection.recv()
-                return True
+                return str(self._connection.recv())
         except (OSError, EOFError):  # it ends
             self._process.join()
-        return False
+        return None
 
     def ask_to_end(self) -> None:
         """End it at once, whatever it does."""
@@ -179,8 +180,19 @@ def _work(connection: Connection) -> None:
     with suppress(EOFError):  # whoever gave the jobs wants no more
         while True:
             call: _Call = connection.recv()
-            call.carry_out()
-            connection.send(None)
+            try:
+                call.carry_out()
+            except SystemExit as end:
+                connection.send(_fault_of(end))
+                raise
+            connection.send("")
+
+
+def _fault_of(end: SystemExit) -> str:
+    """Why a job ended its process."""
+    if isinstance(end.__cause__, LabelgridError):
+        return str(end.__cause__)
+    return f"{type(end.__cause__).__name__}: {end.__cause__}"
 
 
 def build(preload: str, workers: int, address: str) -> Processes:
