@@ -19,6 +19,7 @@ def flat(tmp_path: Path) -> Path:
 def test_a_round_takes_three_commands(flat: Path, tmp_path: Path) -> None:
     told = run("query", flat, "--budget", 6, "--export", tmp_path / "request")
     assert "requested 2 semseg" in told and "Wrote requests (3 semseg" in told
+    assert f"Next: labelgrid import {flat} {tmp_path / 'request'}   (once its labels" in told
     assert (tmp_path / "request/manifest.csv").is_file()
     assert values("import", flat, tmp_path / "made/labels")["tasks"]["depth"]["new"] == 4
     done = values("fit", flat, "--epochs", 1, "--report")

@@ -20,8 +20,8 @@ def typed() -> list[str]:
     return [line for line in lines if line.startswith("labelgrid ") and " scenes " not in line]
 
 
-def test_the_tutorial_has_ten_commands() -> None:
-    assert len(typed()) == 10
+def test_the_tutorial_has_seven_commands() -> None:
+    assert len(typed()) == 7
 
 
 @pytest.mark.timeout(1800)

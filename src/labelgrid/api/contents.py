@@ -115,6 +115,15 @@ class ProjectContents(CellContents):
 
         return next_step(self._project).line
 
+    def first_command(self) -> str:
+        """The command of a new project's first round: it requests labels, and exports them.
+
+        Where no label is left to request, it is the next command.
+        """
+        from labelgrid.project.next_step import first_query
+
+        return first_query(self._project) or self.next_command()
+
     def warnings(self) -> list[str]:
         """What would stop or disappoint later, each line with the command that helps."""
         from labelgrid.project.early_warnings import early_warnings

@@ -67,8 +67,9 @@ TIME_COLUMNS: Titles = {
     "mean": "mean s",
     "cost": "learned cost",
 }
-#: What an export after `init` and `add` asks for.
+#: What an export after `add` asks for, and after the first query.
 HELDOUT_FIRST = "   (the held-out images' labels come first)"
+HELDOUT_TOO = "   (asks for the held-out images' labels, too)"
 Weights = Annotated[
     Path | None, typer.Option(help="A local file of backbone weights.", exists=True, dir_okay=False)
 ]
@@ -217,10 +218,8 @@ def _show_new(project: "Project", time: bool) -> None:
     screen.say(f"  {_first_time(project, time)}")
     for line in project.warnings():
         screen.say(f"  {line}")
-    if counts.heldout:
-        screen.say(f"Next: {command('export', folder)}{HELDOUT_FIRST}")
-    else:
-        screen.say(f"Next: {project.next_command()}")
+    too = HELDOUT_TOO if counts.heldout else ""
+    screen.say(f"Next: {project.first_command()}{too}")
 
 
 def _first_time(project: "Project", time: bool) -> str:

@@ -281,6 +281,8 @@ def query(
     _show_picks(result, dry_run)
     if exported:
         screen.say(str(exported))
+        again = command("import", folder, export)
+        screen.say(f"Next: {again}   (once its labels are there)")
     elif not dry_run:
         screen.say(f"Next: {command('export', folder)}")
 

@@ -74,6 +74,18 @@ def next_step(project: ProjectFolder, counts: Mapping[str, TaskCount] | None = N
     return NextStep(command="query", typed=typed, why=why, budget=budget)
 
 
+def first_query(project: ProjectFolder) -> str:
+    """The command that requests a new project's first labels, and exports them; "" if none is left.
+
+    With them it exports what is requested already: the labels of the held-out images.
+    """
+    missing = sum(count.missing for count in project.store.counts(("train",)).values())
+    budget = min(MOST_LABELS, missing)
+    if not missing:
+        return ""
+    return command("query", project.folder, "--budget", budget, "--export", "FOLDER")
+
+
 def _why_train(project: ProjectFolder, labelled: int) -> str:
     """Why the open round is to be trained; "" if it has a training of these tasks and labels."""
     current = project.store.current_round()
