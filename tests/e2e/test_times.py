@@ -65,6 +65,7 @@ def test_times_that_were_imported_change_what_a_budget_buys(data: Made, tmp_path
         "learned cost" in said
         and 'with costs = "times" in labelgrid.toml, the learned ones' in said
     )
+    assert "timed label" not in said  # of five
     before, cost, said = bought(flat)
     assert before == {"depth": 3, "normals": 2} and cost == 9 and "learned" not in said
 

@@ -353,6 +353,8 @@ def _show_derived(tasks: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _show_times(values: dict[str, Any]) -> None:
     """Print how long labels took, where imports said so, and the costs learned from that."""
+    from labelgrid.project.prices import few_times
+
     times = {}
     for name, task in values["tasks"].items():
         if task["times"]:
@@ -360,6 +362,10 @@ def _show_times(values: dict[str, Any]) -> None:
     if not times:
         return
     _show_rows("task", times, TIME_COLUMNS)
+    for name, task in times.items():
+        few = few_times(task["labels"])
+        if few:
+            screen.say(f"{name}: its time and what follows from it are {few}.")
     if values["costs"] == "declared":
         screen.say(
             "Queries use the declared costs; "

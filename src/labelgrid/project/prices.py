@@ -10,6 +10,8 @@ from labelgrid.words import count_text
 
 #: As many labels with the declared cost are added to those with a time.
 DECLARED_LABELS = 5
+#: Of times of fewer labels it is said of how many they are.
+FEW_TIMES = 5
 #: A time counts as at most this many medians of its task: the rest was a break.
 MOST_MEDIANS = 10
 #: The significant digits of a learned cost. An estimate has no more, and exact purchases need round
@@ -94,6 +96,16 @@ def times_of(project: ProjectFolder, splits: Sequence[Split] | None = None) -> d
     return by_task
 
 
+def few_times(labels: int) -> str:
+    """From how many timed labels something is known, if these are few; else "".
+
+    Example:
+        >>> few_times(1), few_times(FEW_TIMES)
+        ('from 1 timed label', '')
+    """
+    return f"from {count_text(labels, 'timed label')}" if 0 < labels < FEW_TIMES else ""
+
+
 def apply_learned_costs(project: ProjectFolder, grid: Grid, progress: Progress) -> Grid:
     """The grid with learned costs; says what they are, and what a budget of them means."""
     import numpy as np
@@ -107,7 +119,9 @@ def apply_learned_costs(project: ProjectFolder, grid: Grid, progress: Progress) 
     labels = count_text(sum(map(len, timed.values())), "label")
     words = []
     for name, declared in zip(grid.tasks, grid.cost.tolist(), strict=True):
-        words.append(f"{name} {costs[name]:g} (declared {declared:g})")
+        rest = few_times(len(timed.get(name, ())))
+        known = f"declared {declared:g}{', ' if rest else ''}{rest}"
+        words.append(f"{name} {costs[name]:g} ({known})")
     progress.say(
         f"Costs are learned from the times of {labels}: {', '.join(words)}. Their unit is that of "
         "the declared costs: these labels cost as much together as declared."

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from labelgrid.drawings.wording import number, rough_number
 from labelgrid.errors import command
+from labelgrid.project.prices import few_times
 from labelgrid.rounds.advised import Advice, Topic
 from labelgrid.rounds.flat_rounds import FlatRounds
 from labelgrid.rounds.task_curves import TaskCurve
@@ -30,11 +31,13 @@ class Offer:
         missing: the number of training images without one, and of which none follows from others.
         price: of one label.
         seconds: that one takes; None: unknown.
+        timed: the number of labels whose times say so.
     """
 
     missing: int
     price: float
     seconds: float | None = None
+    timed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,7 +299,7 @@ def _buy(purchase: _Purchase, folder: Path) -> Advice:
         paid += f", {purchase.limit}"
     if purchase.offer.seconds is not None:
         seconds = purchase.count * purchase.offer.seconds
-        paid += f", about {duration(seconds)}"
+        paid += f", about {duration(seconds)} {few_times(purchase.offer.timed)}".rstrip()
     labels = count_text(purchase.count, "more label")
     change = rough_number(found.value - fitted.now)
     unit = "points" if curve.unit == "%" else curve.unit

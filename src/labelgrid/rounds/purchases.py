@@ -51,5 +51,6 @@ def _offers(project: ProjectFolder) -> Mapping[str, Offer]:
             missing=counts[row.name].missing - follows,
             price=timed.cost if timed and learned else row.cost,
             seconds=timed.mean if timed else None,
+            timed=timed.labels if timed else 0,
         )
     return offers

@@ -24,6 +24,7 @@ from labelgrid.project.status import status_of
 from labelgrid.report.project_data import project_report
 from labelgrid.report.project_page import cells_figure
 from tests.campaigns import cells_of, make_project
+from tests.e2e.commands import done
 from tests.projects import Said
 from tests.support import Made
 
@@ -171,6 +172,11 @@ def test_the_status_and_the_report_show_times_and_what_is_learned_from_them(
     )
 
 
+def test_the_status_says_from_how_few_labels_a_time_is_known(timed: ProjectFolder) -> None:
+    said = done("status", timed.folder).out
+    assert "semseg: its time and what follows from it are from 2 timed labels." in said
+
+
 def test_a_grid_gets_learned_costs_and_it_is_said_what_they_mean(
     timed: ProjectFolder, data: Made
 ) -> None:
@@ -180,8 +186,8 @@ def test_a_grid_gets_learned_costs_and_it_is_said_what_they_mean(
     assert (found.tasks, found.cost.tolist()) == (["semseg", "depth"], [1.2, 0.796])
     assert grid.cost.tolist() == [1.0, 1.0] and found.state is grid.state
     assert said.lines == [
-        "Costs are learned from the times of 4 labels: semseg 1.2 (declared 1), depth 0.796 (declared 1). Their unit "
-        "is that of the declared costs: these labels cost as much together as declared."
+        "Costs are learned from the times of 4 labels: semseg 1.2 (declared 1, from 2 timed labels), depth 0.796 "
+        "(declared 1, from 2 timed labels). Their unit is that of the declared costs: these labels cost as much together as declared."
     ]
     timed.store.move([Move(cell=Cell(name, "depth"), to=State.MISSING) for name in data.names[:2]])
     assert priced(timed, grid, said) is grid

@@ -237,7 +237,10 @@ def test_what_costs_the_same_and_gains_the_same_cannot_be_told_apart() -> None:
     offers = dict.fromkeys(METRICS, Offer(missing=100, price=1.0, seconds=60.0))
     first, _ = buying_advice(curves, offers, {}, 30, folder=Path("room"))
     assert "undecided: " in first.text and "about 30 min" in first.text
-    assert first.seconds == 1800
+    assert first.seconds == 1800 and "timed label" not in first.text
+    for count, said in ((4, "about 30 min from 4 timed labels"), (5, "about 30 min)")):
+        one = {name: replace(offer, timed=count) for name, offer in offers.items()}
+        assert said in buying_advice(curves, one, {}, 30, folder=Path("room"))[0].text
     dear = {**offers, first.task: Offer(missing=100, price=30.0)}
     other, _ = buying_advice(curves, dear, {}, 30, folder=Path("room"))
     assert other.task != first.task and "undecided" not in other.text
