@@ -232,6 +232,7 @@ OWN_CALLS = {
     "simulate": "dry_run",
     "fit": "report",
     "query": "export",
+    "audit": "confirm",
 }
 #: Keys of [simulate], which `labelgrid.simulate` takes all.
 OF_STUDIES = {"strategies", "only", "seeds", "rounds", "initial", "budget", "unit", "single"}

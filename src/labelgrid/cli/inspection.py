@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labelgrid.cli import screen
+from labelgrid.cli.exchange import cells_as_json
 from labelgrid.cli.grid import AsJson
 from labelgrid.cli.model import On, ShardSize, Workers
 from labelgrid.cli.opening import open_project
@@ -105,6 +106,14 @@ def audit(
     on: On = "",
     workers: Workers = 0,
     shard: ShardSize = 0,
+    confirm: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CELL",
+            help="Note, instead of an audit, that the label of IMAGE:TASK is right: it is not "
+            "doubted again. Repeatable.",
+        ),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Rank the labels of a project by how likely they are wrong, and show the worst.
@@ -115,6 +124,9 @@ def audit(
     """
     from dataclasses import asdict
 
+    if confirm:
+        _confirm(folder, confirm, json)
+        return
     with open_project(folder) as project:
         audited = project.audit(folds=folds, all=all, on=on, workers=workers, shard=shard)
     if json:
@@ -141,11 +153,25 @@ def audit(
         screen.say(f"{audited.sheet} shows the worst.")
         again = command("import", folder, "FIXED", "--replace")
         screen.say(f"Next: put the right files of the wrong ones into a folder FIXED, and {again}")
+        first = f"{doubtful[0].image}:{doubtful[0].task}"
+        right = command("audit", folder, "--confirm", first)
+        screen.say(f"Where a label is right: {right}, for example; it is not doubted again.")
     if audited.unread:
         screen.say(
             f"Not compared, as they cannot be read or have no valid pixel: "
             f"{join_names(audited.unread)}."
         )
+
+
+def _confirm(folder: Path, cells: list[str], json: bool) -> None:
+    """Note that labels are right, and say so."""
+    with open_project(folder) as project:
+        confirmed = project.confirm(cells).cells
+    if json:
+        screen.print_json({"confirmed": cells_as_json(confirmed)})
+        return
+    labels = count_text(len(confirmed), "label is", "labels are")
+    screen.say(f"{labels} noted as right, and left out of audits until replaced.")
 
 
 def time(

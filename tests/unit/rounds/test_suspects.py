@@ -1,6 +1,7 @@
 """Laws of suspects: those that an audit doubts, until somebody has dealt with them."""
 
 import csv
+import json
 import shutil
 from dataclasses import replace
 
@@ -90,6 +91,18 @@ def test_an_audit_leaves_confirmed_labels_out_and_counts_them(project):
     told = done("audit", project.folder, "--all").out
     assert f"speaks against {len(rest) + 1} of" in told and "left out" not in told
     assert (project.folder / "audit.png").is_file()
+
+
+def test_an_audit_names_the_command_that_confirms(project):
+    told = done("audit", project.folder).out
+    first, *rest = project.suspects()
+    right = f"labelgrid audit {project.folder} --confirm {name(first)}"
+    assert f"Where a label is right: {right}, for example; it is not doubted again." in told
+    said = done("audit", project.folder, "--confirm", name(first)).out
+    assert said == "1 label is noted as right, and left out of audits until replaced.\n"
+    assert project.suspects() == rest and project.audit().doubtful() == rest
+    values = json.loads(done("audit", project.folder, "--confirm", name(rest[0]), "--json").out)
+    assert values == {"confirmed": [{"image": rest[0].image, "task": rest[0].task}]}
 
 
 def test_a_damaged_table_is_told(project):
