@@ -23,6 +23,7 @@ from labelgrid.report.blocks import (
 from labelgrid.report.content import ProjectReport
 from labelgrid.report.curves import OVERALL, Curve, curves, newest_metrics, set_changes
 from labelgrid.report.shared_blocks import LOSS_HELP, UNCERTAINTY_HELP, uncertainty_charts
+from labelgrid.report.summary import after_round
 from labelgrid.results import Better
 from labelgrid.words import count_text, join_names
 
@@ -44,7 +45,7 @@ def measured_blocks(report: ProjectReport) -> list[Block]:
     all_curves = curves(report.measured, report.headlines)
     if all_curves:
         blocks += _cautions(report)
-        blocks += [Heading(f"Newest metrics: round {report.measured[-1].round}"), _newest(report)]
+        blocks += [Heading(f"Newest metrics: {_when(report.measured[-1].round)}"), _newest(report)]
         blocks += [NOISE, *_classes(report)]
     headlines = {one.task: one for one in headlines_of(report.measured, report.headlines)}
     for curve in all_curves:
@@ -64,15 +65,21 @@ def _cautions(report: ProjectReport) -> list[Block]:
         cautions.append(Text(text, "small"))
     for number, changed in report.changed.items():
         if any(network.round == number for network in report.measured):
-            text = f"Round {number} has other settings: {join_names(changed, 6)}."
+            text = f"Other settings {_when(number)}: {join_names(changed, 6)}."
             cautions.append(Text(f"{text} Its change is no effect of labels alone.", "caution"))
     for before, after in set_changes(report.measured):
         text = (
-            f"Rounds {before} and {after} were measured on different sets of held-out labels. "
+            f"The networks {_when(before)} and {_when(after)} were measured on different sets of "
+            "held-out labels. "
             "Their metrics are not directly comparable."
         )
         cautions.append(Text(text, "caution"))
     return cautions
+
+
+def _when(training: int) -> str:
+    """After which round a network was trained, within a sentence."""
+    return after_round(training).lower()
 
 
 def direction(better: Better) -> str:
@@ -91,7 +98,7 @@ def _newest(report: ProjectReport) -> DataTable:
     before = len(report.measured) > 1
     if before:
         columns += number_columns(
-            f"change since round {report.measured[-2].round}", "95 % interval"
+            f"change, from {_when(report.measured[-2].round)}", "95 % interval"
         )
         columns.append(Column("verdict"))
     rows: list[list[Value]] = []
@@ -198,7 +205,7 @@ def _charts(
 def _curve_table(curve: Curve, changed: Mapping[int, Sequence[str]]) -> DataTable:
     """The numbers of a curve, those of a task with the labels of that task."""
     is_task = curve.name != OVERALL
-    columns = number_columns("round", "training labels")
+    columns = number_columns("after round", "training labels")
     if is_task:
         columns += number_columns(f"of {curve.name}")
     columns += number_columns("their cost", add_unit(curve.metric, curve.unit), "held-out labels")
@@ -206,7 +213,7 @@ def _curve_table(curve: Curve, changed: Mapping[int, Sequence[str]]) -> DataTabl
         columns.append(Column("other settings"))
     rows: list[list[Value]] = []
     for point in curve.points:
-        row: list[Value] = [point.round, point.labels]
+        row: list[Value] = [point.round - 1, point.labels]
         if is_task:
             row.append(point.own_labels)
         row += [point.cost, point.value, point.measured_on]

@@ -2,7 +2,6 @@
 
 from labelgrid.drawings.bars import Bars
 from labelgrid.drawings.charts import Chart, Line
-from labelgrid.drawings.wording import number
 from labelgrid.report.blocks import (
     Block,
     Column,
@@ -22,7 +21,7 @@ from labelgrid.report.blocks import (
 from labelgrid.report.content import ProjectReport, SplitCells
 from labelgrid.report.measured_blocks import measured_blocks
 from labelgrid.report.shared_blocks import grid_map, picked_cells
-from labelgrid.report.summary import summary
+from labelgrid.report.summary import after_round, summary
 from labelgrid.words import count_text, join_names
 
 #: States in the bars' order, with colours of Okabe & Ito's palette and a grey.
@@ -220,5 +219,5 @@ def _training(report: ProjectReport) -> list[Block]:
         values = [loss.get(epoch) for loss in training.losses.values()]
         rows.append([epoch, *values])
     numbers = DataTable(number_columns("epoch", *training.losses), rows)
-    text = Text(f"Round {number(training.round)}, by epoch.")
+    text = Text(f"{after_round(training.round)}, by epoch.")
     return [*blocks, text, TRAINING_HELP, Figure(drawings=drawings, numbers=numbers)]

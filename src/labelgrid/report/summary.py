@@ -18,6 +18,18 @@ def summary(report: ProjectReport) -> list[Block]:
     ]
 
 
+def after_round(training: int) -> str:
+    """When a network was trained: after which of the rounds that asked for labels.
+
+    A training belongs to the round that is open then, and learns from those before it.
+
+    Example:
+        >>> after_round(4), after_round(1)
+        ('After round 3', 'Before round 1')
+    """
+    return f"After round {training - 1}" if training > 1 else f"Before round {training}"
+
+
 def _how_good(report: ProjectReport) -> str:
     """The newest headline metrics, and whether their changes are more than noise."""
     headlines = headlines_of(report.measured, report.headlines)
@@ -26,7 +38,7 @@ def _how_good(report: ProjectReport) -> str:
         return f"No network is measured yet; {count_text(labels, 'training label')} so far."
     newest = report.measured[-1].round
     images = count_text(max(headline.images for headline in headlines), "held-out image")
-    text = f"Round {newest}, on {images}: {brief_text(headlines)}."
+    text = f"{after_round(newest)}, on {images}: {brief_text(headlines)}."
     changed = len(report.changed.get(newest, ()))
     if changed:
         text += f" {count_text(changed, 'setting')} changed, too."

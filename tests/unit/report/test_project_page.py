@@ -30,14 +30,14 @@ def test_each_curve_has_two_charts_and_its_numbers_beside_them() -> None:
     section = Page(html(a_report(measured=TWO))).section("curves")
     assert len(section.named("img")) == 3 * 2
     overall, semseg, depth = section.tables[1:]
-    assert overall[1:] == [["1", "20", "110", "2.25", "8"], ["2", "40", "220", "1.75", "8"]]
+    assert overall[1:] == [["0", "20", "110", "2.25", "8"], ["1", "40", "220", "1.75", "8"]]
     assert semseg[1:] == [
-        ["1", "20", "10", "110", "21.25", "4"],
-        ["2", "40", "20", "220", "33.75", "4"],
+        ["0", "20", "10", "110", "21.25", "4"],
+        ["1", "40", "20", "220", "33.75", "4"],
     ]
     assert depth[1:] == [
-        ["1", "20", "10", "110", "1.125", "4"],
-        ["2", "40", "20", "220", "0.875", "4"],
+        ["0", "20", "10", "110", "1.125", "4"],
+        ["1", "40", "20", "220", "0.875", "4"],
     ]
 
 
@@ -79,7 +79,7 @@ def test_one_measured_round_is_shown_as_numbers_and_two_are_asked_for() -> None:
     section = Page(html(a_report(measured=[measured(1, 21.25, 1.125)]))).section("curves")
     assert not section.named("img")
     assert "Only one round is measured; a curve needs two." in section.words
-    assert ["1", "20", "10", "110", "21.25", "4"] in section.tables[2]
+    assert ["0", "20", "10", "110", "21.25", "4"] in section.tables[2]
     tables = [one for one in section.named("details") if one.get("class") != "help"]
     assert tables and all("open" in details for details in tables)
 
@@ -95,7 +95,7 @@ def test_changed_settings_are_marked_in_the_curves_and_in_the_tables_of_rounds()
     report = a_report(measured=TWO, rounds=rounds, changed={2: ["train.steps 100 → 200"]})
     shown = Page(html(report))
     curves = shown.section("curves")
-    assert "Round 2 has other settings: train.steps 100 → 200." in curves.words
+    assert "Other settings after round 1: train.steps 100 → 200." in curves.words
     marked = [image["alt"] for image in curves.named("img")]
     assert len(marked) == 6 and all("other settings at " in alt for alt in marked)
     assert "other settings at 40" in marked[0] and "other settings at 220" in marked[1]
@@ -150,7 +150,7 @@ def test_picks_without_scores_are_in_no_order() -> None:
 def test_rounds_measured_on_different_label_sets_are_marked() -> None:
     same = Page(html(a_report(measured=TWO))).section("curves").words
     other = a_report(measured=[measured(1, 21.25, 1.125), measured(2, 33.75, 0.875, heldout=3)])
-    said = "Rounds 1 and 2 were measured on different sets of held-out labels"
+    said = "The networks before round 1 and after round 1 were measured on different sets of held-out labels"
     assert said not in same and said in Page(html(other)).section("curves").words
 
 
@@ -158,7 +158,7 @@ def test_a_value_that_is_not_a_number_is_a_dash_and_no_point() -> None:
     rounds = [measured(1, math.nan, 1.125), measured(2, 33.75, 0.875)]
     section = Page(html(a_report(measured=rounds))).section("curves")
     assert len(section.named("img")) == 2 * 2  # overall and depth; semseg has one point left
-    assert ["1", "20", "10", "110", "–", "4"] in section.tables[2]
+    assert ["0", "20", "10", "110", "–", "4"] in section.tables[2]
     assert not re.search(r"\b(nan|inf)\b", section.text.lower())
 
 
@@ -275,3 +275,11 @@ def test_a_section_that_lacks_something_says_what_and_the_next_command(section: 
         "There is nothing yet. Next: labelgrid query flat --budget N"
         in Page(html(report)).section(place).words
     )
+
+
+def test_metrics_are_of_the_round_that_is_done_and_a_white_key_has_a_border() -> None:
+    page = Page(html(a_report(measured=TWO)))
+    words = page.section("curves").words
+    assert "Newest metrics: after round 1" in words and "change, from before round 1" in words
+    assert page.section("curves").tables[1][0][0] == "after round"
+    assert re.search(r"\.key \{[^}]*border: 1px solid", html(a_report(measured=TWO)))

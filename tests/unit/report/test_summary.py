@@ -20,7 +20,7 @@ def test_metrics_costs_and_the_next_command_are_said() -> None:
     good, cost, then = sentences(measured=TWO)
     assert (
         good
-        == "Round 2, on 4 held-out images: cannot tell: semseg mIoU 33.8 %, depth RMSE 0.875 m."
+        == "After round 1, on 4 held-out images: cannot tell: semseg mIoU 33.8 %, depth RMSE 0.875 m."
     )
     assert cost == "Spent: 66 for 12 labels and 47.25 for 12 held-out labels; 8 requested."
     assert then == "Next: labelgrid fit flat"
@@ -28,7 +28,7 @@ def test_metrics_costs_and_the_next_command_are_said() -> None:
 
 def test_one_round_has_no_verdict_and_no_round_says_so() -> None:
     good, *_ = sentences(measured=TWO[:1])
-    assert good == "Round 1, on 4 held-out images: semseg mIoU 21.2 %, depth RMSE 1.12 m."
+    assert good == "Before round 1, on 4 held-out images: semseg mIoU 21.2 %, depth RMSE 1.12 m."
     good, *_ = sentences()
     assert good == "No network is measured yet; 12 training labels so far."
 
