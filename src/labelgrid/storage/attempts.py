@@ -95,7 +95,7 @@ def _refuse(address: Address, error: Exception) -> None:
 
 def _status_of(error: Exception) -> int:
     """The status that a server answered with; 0 if the error says none."""
-    values = [getattr(error, name, 0) for name in _STATUS]
+    values = (getattr(error, name, 0) for name in _STATUS)  # the later ones are deprecated in some
     return next((value for value in values if isinstance(value, int) and value), 0)
 
 
