@@ -16,6 +16,7 @@ from labelgrid.words import count_text, duration, join_names
 if TYPE_CHECKING:
     from labelgrid.project.relation_trust import RelationRow
     from labelgrid.relations.agreement import Measured
+    from labelgrid.rounds.audit import Audited
     from labelgrid.rounds.relate import Related
     from labelgrid.rounds.round_times import RecipeTime
     from labelgrid.rounds.supplier_trust import SupplierRow
@@ -133,8 +134,12 @@ def audit(
         sheet = str(audited.sheet) if audited.sheet else None
         screen.print_json({**asdict(audited), "table": str(audited.table), "sheet": sheet})
         return
-    if not audited.labels:  # a share of the work was done; this was said
-        return
+    if audited.labels:  # else a share of the work was done, which was said
+        _say_doubts(folder, audited, all=all)
+
+
+def _say_doubts(folder: Path, audited: "Audited", *, all: bool) -> None:
+    """Print the most doubtful labels, where the others are, and what to do with them."""
     doubtful = audited.doubtful(confirmed=all)
     rows = []
     for label in doubtful[:DOUBTFUL]:

@@ -30,7 +30,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {"s3": _S3}
 #: Clients that print each failed request with its traceback, unless logging is set up.
 _PRINTING = ("gcsfs",)
 #: How the names of variables begin that say who and where a store is; a change needs a new client.
-_VARIABLES = ("AWS_", "AZURE_", "FSSPEC_", "GCSFS_", "GOOGLE_", "STORAGE_EMULATOR_HOST")
+_VARIABLES = ("AWS_", "AZURE_", "GCSFS_", "GOOGLE_", "STORAGE_EMULATOR_HOST")
 #: Stores that list their objects; a web server does not.
 _UNLISTED = ("http", "https")
 
