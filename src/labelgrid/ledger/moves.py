@@ -1,12 +1,13 @@
 """Moves cells: checks every move, records it as an event, and updates the cell."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, select
+from sqlalchemy import Connection, and_, delete, select
 
 from labelgrid.errors import LedgerError, StateError
 from labelgrid.ledger import class_lists, operations, roster
@@ -268,17 +269,18 @@ def _events(
 def _write(connection: Connection, working: _Working, before: dict[Cell, CellRow]) -> None:
     """Write the changed cells: delete their old rows and insert the new ones."""
     changed = [row for cell, row in working.rows.items() if row != before.get(cell)]
-    same_cell = and_(CELLS.c.image_id == bindparam("image"), CELLS.c.task_id == bindparam("task"))
-    old = []
+    old = defaultdict[int, list[int]](list)
     new = []
     for row in changed:
         key = working.key(row.cell)
         if row.cell in before:
-            old.append({"image": key["image_id"], "task": key["task_id"]})
+            old[key["task_id"]].append(key["image_id"])
         if row.state != State.MISSING:
             new.append(_values(working, row))
-    for keys in roster.batches(old):
-        connection.execute(delete(CELLS).where(same_cell), keys)
+    for task, images in old.items():
+        for some in roster.batches(images):  # not row by row, which takes PostgreSQL long
+            same = and_(CELLS.c.task_id == task, CELLS.c.image_id.in_(some))
+            connection.execute(delete(CELLS).where(same))
     for rows in roster.batches(new):
         dialect_of(connection).insert(connection, CELLS, rows)
 
