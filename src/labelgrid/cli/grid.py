@@ -324,8 +324,11 @@ def status(folder: Folder, json: AsJson = False) -> None:
     _show_suppliers(values["suppliers"])
     if values["rounds"]:
         columns = ["round", "strategy", "budget", "unit", "state"]
-        rows = [row if row["strategy"] else _not_asked(row) for row in values["rounds"]]
-        screen.print_table("", columns, [[row[name] for name in columns] for row in rows])
+        rows = []
+        for row in values["rounds"]:
+            shown = row if row["strategy"] else _not_asked(row)
+            rows.append([shown[name] for name in columns])
+        screen.print_table("", columns, rows)
     _show_results(values)
 
 

@@ -83,7 +83,8 @@ def first_query(project: ProjectFolder) -> str:
     budget = min(MOST_LABELS, missing)
     if not missing:
         return ""
-    return command("query", project.folder, "--budget", budget, "--export", "FOLDER")
+    options = ("--budget", budget, "--export", "FOLDER")
+    return command("query", project.folder, *options)
 
 
 def _why_train(project: ProjectFolder, labelled: int) -> str:
