@@ -39,7 +39,6 @@ def main() -> None:
     weights = ["--weights", options.weights] if options.weights else []
     how = ["--holdout", str(options.holdout), "--recipe", options.recipe, *weights]
     run("init", project, "--images", images, *tasks, "--strategy", "joint", *how)
-    run("relate", project, "--write")  # declares the relations; there is nothing to measure yet
     labels = options.pairs * 4
     run("query", project, "--pairs", str(options.pairs), "--budget", str(labels))
     label(0)

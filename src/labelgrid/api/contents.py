@@ -90,7 +90,8 @@ class ProjectContents(CellContents):
         """The images, cells by state, costs and rounds, as `status --json` prints them.
 
         `advice` is the best purchase that `advise` names; "" while it is too early to say, or
-        `next` is no query.
+        `next` is no query. `relations` says which labels may follow from others by relations that
+        nobody declared; "" if there are none, and before two trainings.
         """
         return self.status_and_step()[0]
 
@@ -98,7 +99,7 @@ class ProjectContents(CellContents):
         """As `status`, with the next step, which takes no second count of the cells."""
         from labelgrid.project.next_step import next_step
         from labelgrid.project.status import status_of
-        from labelgrid.rounds.advice_sentence import advice_sentence
+        from labelgrid.rounds.advice_sentence import advice_sentence, relations_sentence
 
         project = self._project
         counts = project.store.counts()
@@ -107,7 +108,9 @@ class ProjectContents(CellContents):
         advice = advice_sentence(project, step)
         if advice:
             status["next"] += "   (of all tasks, if you do not follow the advice)"
-        return status | {"advice": advice}, step
+        status["relations"] = relations_sentence(project)
+        status["advice"] = advice
+        return status, step
 
     def next_command(self) -> str:
         """The next command of the campaign."""
@@ -123,6 +126,15 @@ class ProjectContents(CellContents):
         from labelgrid.project.next_step import first_query
 
         return first_query(self._project) or self.next_command()
+
+    def offered_relations(self) -> str:
+        """Which labels may follow from others, and the command that measures how well.
+
+        By shipped relations that fit the tasks and that nobody declared; "" without one.
+        """
+        from labelgrid.project.relation_offers import offers_text, relation_offers
+
+        return offers_text(relation_offers(self._project), self.folder)
 
     def warnings(self) -> list[str]:
         """What would stop or disappoint later, each line with the command that helps."""

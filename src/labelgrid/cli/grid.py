@@ -216,10 +216,18 @@ def _show_new(project: "Project", time: bool) -> None:
     example = command(*words)
     screen.say(f"  If your costs or label files differ: {example}, for example.")
     screen.say(f"  {_first_time(project, time)}")
+    _say_offers(project)
     for line in project.warnings():
         screen.say(f"  {line}")
     too = HELDOUT_TOO if counts.heldout else ""
     screen.say(f"Next: {project.first_command()}{too}")
+
+
+def _say_offers(project: "Project") -> None:
+    """Print which labels may follow from others, if some may."""
+    offers = project.offered_relations()
+    if offers:
+        screen.say(f"  {offers}")
 
 
 def _first_time(project: "Project", time: bool) -> str:
@@ -284,8 +292,10 @@ def add(
             screen.print_json(asdict(added) | left_out_values(project))
             return
         say_left_out(project)
-    new = counts.tasks - before
-    screen.say(f"{folder}: {added}; {count_text(new, 'new task')}.")
+        new = counts.tasks - before
+        screen.say(f"{folder}: {added}; {count_text(new, 'new task')}.")
+        if new:
+            _say_offers(project)
     if added.held or (new and counts.heldout):
         screen.say(f"Next: {command('export', folder)}{HELDOUT_FIRST}")
 
@@ -341,6 +351,8 @@ def _show_results(values: Mapping[str, Any]) -> None:
     """What was measured, and what to do next."""
     for headline in values["headlines"]:
         screen.say(headline["text"])
+    if values["relations"]:
+        screen.say(values["relations"])
     if values["advice"]:
         screen.say(f"Advice: {values['advice']}")
     screen.say(f"Next: {values['next']}")

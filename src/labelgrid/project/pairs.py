@@ -3,12 +3,13 @@
 On these images relations are measured. Loads no torch.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from labelgrid.errors import LedgerError, RecipeError
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.relations.bound import related_tasks
+from labelgrid.relations.bound import related_tasks, undeclared_relations
+from labelgrid.relations.choice import RelationChoice
 
 #: The ledger's key of the drawn images with their tasks, the first drawn first.
 DRAWN_IMAGES = "drawn pairs"
@@ -74,25 +75,34 @@ def connected_tasks(project: ProjectFolder) -> list[str]:
         RecipeError: the recipe declares a wrong relation.
         PluginError: there is no such relation.
     """
+    return related_tasks(_declared(project), project.tasks())
+
+
+def _declared(project: ProjectFolder) -> Mapping[str, RelationChoice]:
+    """The relations of the recipe."""
     settings = project.settings
-    recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
-    return related_tasks(recipe.relations, project.tasks())
+    return load_recipe(settings.recipe, settings.changes, beside=project.folder).relations
 
 
 def paired_tasks(project: ProjectFolder) -> list[str]:
-    """The tasks of which an image that is drawn as a pair gets all labels: `connected_tasks`.
+    """The tasks of which an image that is drawn as a pair gets all labels.
+
+    These are the `connected_tasks`, or, if the recipe declares no relation, the tasks that the
+    shipped relations connect which fit without options.
 
     Raises:
-        RecipeError: the recipe declares no relation, or a wrong one.
+        RecipeError: no relation is declared and none fits, or the recipe declares a wrong one.
         PluginError: there is no such relation.
     """
-    connected = connected_tasks(project)
+    tasks = project.tasks()
+    declared = _declared(project)
+    connected = related_tasks(declared or undeclared_relations(declared, tasks), tasks)
     if not connected:
         raise RecipeError(
-            "No relation between tasks is declared, so no labels make a pair.",
+            "No relation between tasks is declared, and none fits the project's tasks without "
+            "options, so no labels make a pair.",
             where=str(project.folder / SETTINGS),
-            next_step="Add a table such as [changes.relations.depth_normals]; "
-            "`labelgrid list relations` shows all.",
+            next_step="Add a table [changes.relations.NAME]; `labelgrid list relations` shows all.",
             unchanged="Nothing was requested.",
         )
     return connected

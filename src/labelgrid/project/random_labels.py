@@ -4,6 +4,7 @@ These are the ones that queries drew at random, or else those that no strategy p
 images are never among them.
 """
 
+import math
 from collections.abc import Collection, Iterable
 from functools import cached_property
 
@@ -11,7 +12,7 @@ from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.pairs import drawn_pairs
 from labelgrid.relations.agreement import FEWEST
-from labelgrid.select.draws import CONTROL, SuppliedCells, is_pick
+from labelgrid.select.draws import CONTROL, SuppliedCells, is_pick, is_random
 from labelgrid.streams import image_key
 
 #: Labels are measured on at most so many images, and so many pixels if these are many.
@@ -53,6 +54,28 @@ class RandomLabels:
         drawn = self.project.store.events(why=CONTROL, in_effect=True)
         return {event.move.cell for event in drawn}
 
+    @cached_property
+    def random(self) -> set[Cell]:
+        """The cells that queries drew at random while all that they requested was drawn so.
+
+        The first round that picked by scores ends that: what is left of the pool then is no sample
+        of all images. Images that a user began, by importing or requesting a label, are left out:
+        a strategy that completes begun images draws from these alone.
+        """
+        rounds: dict[Cell, int] = {}
+        begun: dict[str, bool] = {}
+        first = math.inf
+        for event in self.project.store.events(in_effect=True):
+            move = event.move
+            requested = move.to == State.REQUESTED
+            drawn = requested and is_random(move)
+            begun.setdefault(move.cell.image_id, drawn)
+            if drawn:
+                rounds[move.cell] = move.round
+            elif requested and is_pick(move):
+                first = min(first, move.round)
+        return {cell for cell, round in rounds.items() if round < first and begun[cell.image_id]}
+
     def images(self, names: Iterable[str]) -> tuple[list[str], str]:
         """The images with labels of all these tasks that are a random sample, and which these are.
 
@@ -60,7 +83,7 @@ class RandomLabels:
         """
         needed = set(names)
         whole = {image_id for image_id, tasks in self.labelled.items() if needed <= tasks}
-        return self._sample(whole, drawn_pairs(self.project, needed), needed)
+        return self._sample(whole, self._drawn(whole, needed), needed)
 
     def audited(self, cells: SuppliedCells) -> tuple[list[str], str]:
         """The images of a supplier's cells with a true label that are a random sample; as `images`.
@@ -70,8 +93,16 @@ class RandomLabels:
         task = cells.task
         whole = {image_id for image_id in cells.images if task in self.labelled.get(image_id, ())}
         drawn = {*cells.earlier, *(cell.image_id for cell in self.control if cell.task == task)}
-        drawn.update(drawn_pairs(self.project, {task}))
+        drawn |= self._drawn(whole, {task})
         return self._sample(whole, drawn, {task})
+
+    def _drawn(self, image_ids: Iterable[str], tasks: Collection[str]) -> set[str]:
+        """The pairs of some tasks, and those of the images whose labels of all were drawn."""
+        drawn = set(drawn_pairs(self.project, tasks))
+        for image_id in image_ids:
+            if all(Cell(image_id, task) in self.random for task in tasks):
+                drawn.add(image_id)
+        return drawn
 
     def _sample(
         self, whole: Collection[str], drawn: Collection[str], tasks: Collection[str]

@@ -4,7 +4,7 @@ They are measured on a random sample of these alone, see `RandomLabels`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from labelgrid.data.dataset import camera_of, nonempty_label
@@ -75,7 +75,9 @@ def measure_relations(
     progress.start("Measuring relations", len(choices), "relations")
     rows = []
     for name, choice in choices.items():
-        rows.append(_Measuring(sampler, name, choice, name in declared).row())
+        in_pairs = name in declared or not declared
+        measuring = _Measuring(sampler, name, choice, declared=name in declared, in_pairs=in_pairs)
+        rows.append(measuring.row())
         progress.advance()
     return rows
 
@@ -117,12 +119,21 @@ class _Sampler:
 
 @dataclass(frozen=True)
 class _Measuring:
-    """A relation that is measured."""
+    """A relation that is measured.
+
+    Args:
+        sampler: reads labels.
+        name: of the relation.
+        choice: its table in the recipe.
+        declared: whether the recipe has one.
+        in_pairs: whether `query --pairs` asks for the labels that it connects, see `paired_tasks`.
+    """
 
     sampler: _Sampler
     name: str
     choice: RelationChoice
-    declared: bool
+    declared: bool = field(kw_only=True)
+    in_pairs: bool = field(kw_only=True)
 
     def bound(self, options: Mapping[str, Any]) -> BoundRelation:
         """The relation with options of its plug-in."""
@@ -198,12 +209,12 @@ class _Measuring:
         tasks = join_names([*relation.reads, relation.gives])
         query = command("query", folder, "--pairs", str(ENOUGH))
         step = f"`{query}` requests them."
-        if not self.declared:
+        if not self.in_pairs:
             write = command("relate", folder, "--write")
             step = f"`{write}` declares the relation, turned off; then `{query}` requests them."
         return (
-            f"{images} labels of {tasks} that no strategy picked: trust needs at least {FEWEST}, "
-            f"and {ENOUGH} are better. {step}"
+            f"{images} labels of {tasks} from random draws or imports: trust needs at least "
+            f"{FEWEST}, and {ENOUGH} are better. {step}"
         )
 
     def _without_camera(self, relation: BoundRelation) -> str:
@@ -219,29 +230,28 @@ def relation_tables(
     """The tables that are proposed for relations, by name; `declared` are those of the recipe."""
     tables = {}
     for row in rows:
-        table = _proposed(row, declared.get(row.name))
-        if table:
-            tables[row.name] = table
+        choice = declared.get(row.name)
+        if row.measured:
+            tables[row.name] = _measured_table(row, row.measured, choice or RelationChoice())
+        elif declared and not choice:
+            tables[row.name] = {"trust": 0.0}  # so that pairs are drawn for it, too
     return tables
 
 
-def _proposed(row: RelationRow, declared: RelationChoice | None) -> dict[str, Any]:
-    """The table that is proposed for a relation; empty if it may stay as it is."""
+def _measured_table(
+    row: RelationRow, measured: Measured, choice: RelationChoice
+) -> dict[str, Any]:
+    """The table that is proposed for a measured relation; trust 0 turns it off."""
     table: dict[str, Any] = {}
-    if row.measured is None:
-        return {} if declared else {"trust": 0.0}
-    if not (declared or row.measured.trust):
-        return {}
-    choice = declared or RelationChoice()
     if choice.plugin:
         table["plugin"] = choice.plugin
     if choice.reads:
         table["reads"] = list(choice.reads)
     if choice.gives:
         table["gives"] = choice.gives
-    table["trust"] = row.measured.trust
-    table["coverage"] = round(row.measured.coverage, 2)
-    if choice.exact and row.measured.trust:
+    table["trust"] = measured.trust
+    table["coverage"] = round(measured.coverage, 2)
+    if choice.exact and measured.trust:
         table["exact"] = True
     if row.options:
         table["options"] = dict(row.options)

@@ -1,4 +1,4 @@
-"""Says in one sentence which labels to buy next, as status and page show it.
+"""Says in a sentence which labels to buy next, and what may follow, as status and page show it.
 
 Loads no numpy before two trainings.
 """
@@ -26,3 +26,18 @@ def advice_sentence(project: ProjectFolder, step: NextStep | None = None) -> str
 
     best, *_ = purchases(project, task_curves(project), last_cost(project))
     return best.text if best.answered else ""
+
+
+def relations_sentence(project: ProjectFolder) -> str:
+    """Which labels may follow from others by relations that nobody declared.
+
+    "" without such a relation, and before two trainings.
+
+    Raises:
+        RecipeError: the recipe is wrong.
+    """
+    if len(all_fits(project.folder)) < 2:
+        return ""
+    from labelgrid.project.relation_offers import offers_text, relation_offers  # slow to load
+
+    return offers_text(relation_offers(project), project.folder)

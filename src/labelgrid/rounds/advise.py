@@ -23,6 +23,7 @@ from labelgrid.rounds.further_advice import (
     training_advice,
 )
 from labelgrid.rounds.purchases import last_cost, most_labels, purchases
+from labelgrid.rounds.relation_advice import relation_advice
 from labelgrid.rounds.task_curves import TaskCurve, task_curves
 
 
@@ -31,7 +32,7 @@ class Advised:
     """The advice for a project.
 
     Args:
-        advice: the sentences, what to buy first.
+        advice: the sentences, what to buy first, after what may make that unnecessary.
         budget: what the purchases are for, in the unit of costs.
     """
 
@@ -63,6 +64,7 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
     newest = measured_rounds(project.folder, newest=1)
     headlines = {name: task.headline for name, task in project.tasks().items()}
     rows = _first(project, curves)
+    rows += relation_advice(project, recipe)
     rows += purchases(project, curves, paid)
     rows += _on_classes(project, newest, pretrained=_starts_pretrained(recipe))
     rows += flat_advice(curves)

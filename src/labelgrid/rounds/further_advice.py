@@ -14,12 +14,10 @@ from labelgrid.project.headlines import jackknife_interval
 from labelgrid.project.records import EpochRecord, Measurement, all_fits, newest_fit, read_log
 from labelgrid.project.suppliers import supplier_values
 from labelgrid.recipes.schema import Recipe
-from labelgrid.relations.bound import bind, declared_relations, undeclared_relations
 from labelgrid.results import LOSS
 from labelgrid.rounds.advised import Advice
 from labelgrid.rounds.control_record import read_comparison
-from labelgrid.select.following import known_labels
-from labelgrid.words import count_text, join_names
+from labelgrid.words import count_text
 
 #: The wanted half of the 95 % interval of a percentage, in points.
 POINTS = 2.0
@@ -35,7 +33,7 @@ EPOCHS = 4
 
 
 def following_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
-    """What relations and suppliers save or may save."""
+    """What relations save, and suppliers may save."""
     rows = []
     for task, count in derived_counts(project).items():
         if count.derived:
@@ -46,35 +44,7 @@ def following_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
                     topic="follows", text=text, task=task, count=count.derived, price=count.saved
                 )
             )
-    rows += _possible_relations(project, recipe)
     return [*rows, *_unmeasured_suppliers(project, recipe)]
-
-
-def _possible_relations(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
-    """The relations that are off or not declared, and how many labels they may give at once."""
-    tasks = project.tasks()
-    declared = declared_relations(recipe.relations, tasks)
-    found = [(relation, "is off") for relation in declared if not relation.trust]
-    for name, choice in undeclared_relations(recipe.relations, tasks).items():
-        found += [(bind(name, choice, tasks), "is not declared")]
-    if not found:
-        return []
-    grid = project.store.grid()
-    rows = []
-    for relation, state in found:
-        column = grid.tasks.index(relation.gives)
-        count = int(known_labels(grid, [relation])[:, column].sum())
-        if count:
-            saved = count * float(grid.cost[column])
-            text = (
-                f"{relation.gives} may follow from {join_names(relation.reads)}: the relation "
-                f"{relation.name} {state}, and would give {count_text(count, 'label')} "
-                f"({number(saved)}); `{command('relate', project.folder)}` measures how well."
-            )
-            rows.append(
-                Advice(topic="follows", text=text, task=relation.gives, count=count, price=saved)
-            )
-    return rows
 
 
 def _unmeasured_suppliers(project: ProjectFolder, recipe: Recipe) -> list[Advice]:

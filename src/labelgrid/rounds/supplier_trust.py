@@ -116,8 +116,8 @@ class _Measuring:
             words = ("--audit", str(ENOUGH), "--budget", str(budget))
             step = f"`{command('query', folder, *words)}` requests them."
         return (
-            f"{images} a true label beside the supplier's that no strategy picked: trust needs at "
-            f"least {FEWEST}, and {ENOUGH} are better. {step}"
+            f"{images} a true label beside the supplier's from random draws or imports: trust "
+            f"needs at least {FEWEST}, and {ENOUGH} are better. {step}"
         )
 
     def _asked(self, cells: SuppliedCells) -> int:

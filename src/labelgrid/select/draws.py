@@ -30,6 +30,15 @@ def is_pick(request: Move) -> bool:
     return request.round > 0 and request.why not in (PAIR, AUDIT, CONTROL)
 
 
+def is_random(request: Move) -> bool:
+    """Whether the cell of a request was drawn at random, from all training images.
+
+    A strategy's draws are among these; its picks by scores are not, nor audits, which are drawn
+    from the images that a supplier gave labels of.
+    """
+    return request.round > 0 and request.score is None and request.why != AUDIT
+
+
 @dataclass(frozen=True, kw_only=True)
 class SuppliedCells:
     """Cells of a task that a supplier gave labels of.

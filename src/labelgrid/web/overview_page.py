@@ -48,6 +48,7 @@ class ProjectOverview:
         budget: that a query is proposed.
         exported: what was exported since the last request; only while requests are open.
         export_choice: what an export offers.
+        relations: which labels may follow from others, as a sentence; empty without an offer.
         advice: the best purchase as a sentence; empty while it is too early to say.
         warnings: images that cannot be used, by id, with the reason.
         undoable: what can be undone; None: nothing.
@@ -63,6 +64,7 @@ class ProjectOverview:
     budget: ProposedBudget
     exported: Sequence[ExportedFolder]
     export_choice: ExportChoice
+    relations: str
     advice: str
     warnings: dict[str, str]
     undoable: NamedOperation | None
@@ -92,6 +94,7 @@ def overview(project: Project) -> ProjectOverview:
         budget=proposed_budget(status["rounds"], step),
         exported=current_exports(project) if step.command == "export" else [],
         export_choice=export_choice(project),
+        relations=status["relations"],
         advice=status["advice"],
         warnings=dict(status["set_aside"]),
         undoable=project.last_undoable(),

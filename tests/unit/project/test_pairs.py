@@ -69,6 +69,18 @@ def test_relations_connect_their_tasks_though_they_are_off(project):
     assert paired_tasks(project) == ["depth", "normals"]
 
 
-def test_without_a_relation_it_is_said_how_to_declare_one(project):
-    with pytest.raises(RecipeError, match=r"No relation(.|\n)*\[changes\.relations\.depth_normals"):
-        paired_tasks(project)
+def test_without_a_declared_relation_the_shipped_ones_that_fit_connect_their_tasks(project):
+    assert paired_tasks(project) == ["depth", "normals"]
+
+
+def test_a_declared_relation_is_the_only_one_that_makes_pairs(tmp_path):
+    with make_project(tmp_path, n=3, tasks=("semseg", "edges", "depth", "normals"))[0] as project:
+        assert paired_tasks(project) == ["semseg", "edges", "depth", "normals"]
+        project.settings = replace(project.settings, changes=RELATION)
+        assert paired_tasks(project) == ["depth", "normals"]
+
+
+def test_where_no_relation_fits_it_is_said_how_to_declare_one(tmp_path):
+    with make_project(tmp_path, n=3, tasks=("semseg", "depth"))[0] as project:
+        with pytest.raises(RecipeError, match=r"No relation(.|\n)*\[changes\.relations\.NAME"):
+            paired_tasks(project)

@@ -87,3 +87,71 @@ def test_a_pair_says_nothing_of_a_task_that_it_was_not_drawn_for(project: Projec
     note_pairs(project, ids[:2], ["depth", "normals"])
     found, which = RandomLabels(project).audited(supplied(project, []))
     assert (set(found), which) == (set(ids[:2]), DRAWN)
+
+
+WHOLE = ["depth", "normals"]
+
+
+def label_whole(
+    project: ProjectFolder, rows: range, *, number: int, score: float | None = None, why: str = ""
+) -> None:
+    """Label both tasks of images, as round `number` asked for them; 0: by hand."""
+    for to, path in ((State.REQUESTED, ""), (State.LABELLED, "a.png")):
+        moves = []
+        for task in WHOLE:
+            for cell in cells_of(project, task, rows):
+                name = request_id(number, cell) if to == State.REQUESTED else ""
+                move = Move(
+                    cell=cell,
+                    to=to,
+                    round=number,
+                    request_id=name,
+                    path=path,
+                    score=score,
+                    why=why,
+                )
+                moves.append(move)
+        project.store.move(moves)
+
+
+def test_images_that_a_strategy_drew_at_random_are_a_random_sample(project: ProjectFolder) -> None:
+    ids = training(project)
+    label_whole(project, range(2), number=1, why="random image")
+    label_whole(project, range(2, 3), number=2, why="random image")
+    found, which = RandomLabels(project).images(WHOLE)
+    assert (set(found), which) == (set(ids[:3]), DRAWN)
+    found, which = RandomLabels(project).audited(supplied(project, []))
+    assert (set(found), which) == (set(ids[:3]), DRAWN)
+
+
+def test_draws_are_no_sample_of_all_images_once_scores_picked_some(project: ProjectFolder) -> None:
+    ids = training(project)
+    label_whole(project, range(2), number=1, why="random image")
+    label_whole(project, range(2, 3), number=2, score=0.5)
+    label_whole(project, range(3, 4), number=2, why="drawn at random")
+    label_whole(project, range(4, 6), number=3, why="random image")
+    found, which = RandomLabels(project).images(WHOLE)
+    assert (set(found), which) == (set(ids[:2]), DRAWN)
+
+
+def test_a_draw_that_completes_what_a_user_began_is_none(project: ProjectFolder) -> None:
+    label(project, cells_of(project, "depth", range(3)))
+    label(project, cells_of(project, "normals", range(3)), why="completes an image")
+    assert RandomLabels(project).images(WHOLE) == ([], NOT_PICKED)
+
+
+def test_a_label_that_a_user_chose_in_a_drawn_image_is_no_draw(project: ProjectFolder) -> None:
+    label(project, cells_of(project, "depth", range(4)), why="random image")
+    label(project, cells_of(project, "normals", range(4)))
+    assert RandomLabels(project).images(WHOLE) == ([], NOT_PICKED)
+    found, which = RandomLabels(project).images(["depth"])
+    assert (len(found), which) == (4, DRAWN)
+
+
+def test_pairs_and_drawn_images_are_one_sample(project: ProjectFolder) -> None:
+    ids = training(project)
+    label_whole(project, range(1), number=1, why="random image")
+    label(project, [Cell(ids[3], task) for task in WHOLE])
+    note_pairs(project, [ids[3]], WHOLE)
+    found, which = RandomLabels(project).images(WHOLE)
+    assert (set(found), which) == ({ids[0], ids[3]}, DRAWN)

@@ -441,11 +441,55 @@ def test_what_may_follow_is_named_and_what_follows_is_counted(tmp_path: Path) ->
             "give 4 labels"
         )
         assert possible.count == 4 and possible.price == 4
+        assert possible.text.endswith(
+            f"`labelgrid query {project.folder} --pairs 10` asks for labels of both in ten random "
+            f"images, and `labelgrid relate {project.folder}` then measures how well."
+        )
         for trust, words in ((0.0, "depth_normals is off"), (0.9, "normals: 4 labels follow from")):
             changes = {"relations": {"depth_normals": {"trust": trust}}}
             project.settings = replace(project.settings, changes=changes)
             (found,) = of_topic(advise(project), "follows")
             assert words in found.text and found.count == 4
+
+
+def test_what_may_follow_comes_before_the_advice_to_buy_it_though_none_follows_yet(
+    tmp_path: Path,
+) -> None:
+    made, data = make_project(tmp_path, n=14, holdout=0, tasks=("depth", "normals"))
+    with made as project:
+        project.settings = replace(project.settings, strategy=PluginChoice("joint"))
+        query(project, Budget(3, "images"), Silent(), prelabels=False)
+        answer(project, data)
+        write_round(project, *measured(1, 3, {"depth": 0.8, "normals": 40}))
+        with Project.open(project.folder) as opened:
+            assert opened.status()["relations"] == ""
+        write_round(project, *measured(2, 6, {"depth": 0.7, "normals": 30}))
+        possible, bought, *_ = advise(project).advice
+        assert (possible.topic, bought.topic) == ("follows", "buy")
+        assert possible.text == (
+            "normals may follow from depth: the relation depth_normals is not declared. 3 training "
+            f"images have labels of both, so that `labelgrid relate {project.folder}` measures at "
+            "once how well; labels that follow need not be bought."
+        )
+        assert possible.command == f"labelgrid relate {project.folder}"
+        sentence = (
+            "normals may follow from depth and need not be bought then: "
+            f"`labelgrid relate {project.folder}` measures how well."
+        )
+        with Project.open(project.folder) as opened:
+            assert opened.status()["relations"] == sentence == opened.offered_relations()
+            assert overview(opened).relations == sentence
+        shown = CliRunner().invoke(app, ["status", str(project.folder)]).output
+        assert shown.index("normals may follow") < shown.index("Advice: ")
+        changes = {"relations": {"depth_normals": {"trust": 0.0}}}
+        (project.folder / "labelgrid.toml").write_text(
+            (project.folder / "labelgrid.toml").read_text()
+            + "\n[changes.relations.depth_normals]\ntrust = 0.0\n"
+        )
+        project.settings = replace(project.settings, changes=changes)
+        assert of_topic(advise(project), "follows") == []
+        with Project.open(project.folder) as opened:
+            assert opened.status()["relations"] == "" == opened.offered_relations()
 
 
 def test_supplied_labels_that_nobody_measured_are_named(tmp_path: Path) -> None:

@@ -18,9 +18,12 @@ from labelgrid.project.import_labels import import_labels
 from labelgrid.project.pairs import note_pairs
 from labelgrid.project.relation_trust import RelationRow
 from labelgrid.project.settings import read_settings
+from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.context import context_of
+from labelgrid.rounds.query import query
 from labelgrid.rounds.relate import CAMERAS, Related, relate
-from tests.projects import make_project
+from labelgrid.select.strategy import Budget
+from tests.projects import answer, make_project
 from tests.support import Made
 
 COVERS = ["labelgrid.project.relation_trust"]
@@ -111,8 +114,8 @@ def test_with_no_pair_or_one_there_is_no_trust_but_the_next_step(made, count: in
     related = relate(project, Silent())
     assert row(related).trust is None and row(related).measured is None
     assert "trust needs at least 2, and 10 are better" in row(related).remark
-    assert f"relate {project.folder} --write` declares the relation" in row(related).remark
-    assert related.files == {SETTINGS: "[changes.relations.depth_normals]\ntrust = 0.0\n"}
+    assert f"better. `labelgrid query {project.folder} --pairs 10` requests" in row(related).remark
+    assert not related.files
     declared = relate(declare(project), Silent())
     assert f"`labelgrid query {project.folder} --pairs 10` requests" in row(declared).remark
     assert row(declared).now == 0.5 and not declared.files  # a given weight stays
@@ -203,3 +206,34 @@ def test_tasks_that_no_relation_connects_are_said(tmp_path: Path) -> None:
         )
         with pytest.raises(RecipeError, match="No task is of kind normals"):
             relate(project, Silent())
+
+
+def test_beside_a_declared_relation_another_is_declared_before_its_pairs_are_drawn(
+    tmp_path: Path,
+) -> None:
+    tasks = ("semseg", "edges", "depth", "normals")
+    with make_project(tmp_path, n=3, holdout=0, tasks=tasks)[0] as project:
+        related = relate(declare(project), Silent())
+        remarks = {each.name: each.remark for each in related.relations}
+        write = f"`labelgrid relate {project.folder} --write` declares the relation"
+        assert write in remarks["semseg_edges"] and write not in remarks["depth_normals"]
+        assert related.files == {SETTINGS: "[changes.relations.semseg_edges]\ntrust = 0.0\n"}
+
+
+def test_a_relation_that_was_measured_to_be_wrong_is_declared_as_off(made) -> None:
+    project, data = made
+    for path in (data.labels / "normals").iterdir():
+        cv2.imwrite(str(path), cv2.imread(str(path))[..., [1, 2, 0]])  # other axes
+    (project.folder / CAMERAS).write_text("field_of_view = 64.0\n")
+    label(project, data, training(project)[:4])
+    related = relate(project, Silent())
+    assert row(related).trust == 0 and not row(related).declared
+    assert "[changes.relations.depth_normals]\ntrust = 0.0\n" in related.files[SETTINGS]
+
+
+def test_the_first_random_images_of_a_campaign_are_measured(made) -> None:
+    project, data = made
+    project.settings = replace(project.settings, strategy=PluginChoice("joint"))
+    query(project, Budget(4, "images"), Silent(), prelabels=False)
+    answer(project, data)
+    assert row(relate(project, Silent())).sample == "4 images drawn at random"

@@ -1,0 +1,107 @@
+"""Offers relations that fit a project's tasks and that nobody declared. Loads no torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labelgrid.errors import command
+from labelgrid.ledger.views import TaskCount
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.random_labels import ENOUGH
+from labelgrid.recipes.resolve import load_recipe
+from labelgrid.relations.agreement import FEWEST
+from labelgrid.relations.bound import BoundRelation, bind, undeclared_relations
+from labelgrid.words import join_names
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelationOffer:
+    """A shipped relation between tasks of a project that its recipe does not declare.
+
+    Args:
+        name: of the relation.
+        reads: the tasks whose labels it reads.
+        gives: the task whose labels it derives, of which some are missing.
+        labelled: whether each of these tasks has labels of training images.
+        paired: whether `query --pairs` asks for labels of all these tasks, see `paired_tasks`.
+    """
+
+    name: str
+    reads: tuple[str, ...]
+    gives: str
+    labelled: bool
+    paired: bool
+
+
+def relation_offers(project: ProjectFolder) -> list[RelationOffer]:
+    """The shipped relations that may save labels of a project, and that nobody declared.
+
+    Raises:
+        RecipeError: the recipe is wrong.
+    """
+    settings = project.settings
+    declared = load_recipe(settings.recipe, settings.changes, beside=project.folder).relations
+    tasks = project.tasks()
+    counts = project.store.counts(("train",))
+    offers = []
+    for name, choice in undeclared_relations(declared, tasks).items():
+        relation = bind(name, choice, tasks)
+        if counts[relation.gives].missing:
+            offer = RelationOffer(
+                name=name,
+                reads=relation.reads,
+                gives=relation.gives,
+                labelled=_are_labelled(relation, counts),
+                paired=not declared,
+            )
+            offers.append(offer)
+    return offers
+
+
+def _are_labelled(relation: BoundRelation, counts: Mapping[str, TaskCount]) -> bool:
+    """Whether each task that a relation connects has enough labels to measure it on."""
+    tasks = (*relation.reads, relation.gives)
+    return all(counts[task].labelled >= FEWEST for task in tasks)
+
+
+def offers_text(offers: Sequence[RelationOffer], folder: Path) -> str:
+    """What may follow, and the command that measures how well; "" without an offer.
+
+    A sentence for the relations that can be measured at once, and one for the others.
+    """
+    ready = [offer for offer in offers if offer.labelled]
+    later = [offer for offer in offers if not offer.labelled]
+    sentences = []
+    if ready:
+        sentences.append(f"{_what_may_follow(ready, folder)}.")
+    if later:
+        sentences.append(f"{_what_may_follow(later, folder)}, {_once_labelled(later, folder)}.")
+    return " ".join(sentences)
+
+
+def _what_may_follow(offers: Sequence[RelationOffer], folder: Path) -> str:
+    first, *others = offers
+    parts = [f"{first.gives} may follow from {join_names(first.reads)}"]
+    parts += [f"{offer.gives} from {join_names(offer.reads)}" for offer in others]
+    between = ", and" if others else " and"
+    relate = command("relate", folder)
+    return f"{', '.join(parts)}{between} need not be bought then: `{relate}` measures how well"
+
+
+def _once_labelled(offers: Sequence[RelationOffer], folder: Path) -> str:
+    """When relations can be measured, and what asks for the labels."""
+    how_many = labels_of_all(max(len(offer.reads) for offer in offers))
+    text = f"once images have {how_many}"
+    if all(offer.paired for offer in offers):
+        text += f", as `{command('query', folder, '--pairs', ENOUGH)}` asks for"
+    return text
+
+
+def labels_of_all(reads: int) -> str:
+    """Names the labels of all tasks that a relation connects, which reads so many.
+
+    Example:
+        >>> labels_of_all(1), labels_of_all(2)
+        ('labels of both', 'labels of all')
+    """
+    return "labels of both" if reads == 1 else "labels of all"
