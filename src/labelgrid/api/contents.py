@@ -127,14 +127,20 @@ class ProjectContents(CellContents):
 
         return first_query(self._project) or self.next_command()
 
-    def offered_relations(self) -> str:
+    def offered_relations(self, *, labelled: bool = False) -> str:
         """Which labels may follow from others, and the command that measures how well.
 
         By shipped relations that fit the tasks and that nobody declared; "" without one.
+
+        Args:
+            labelled: only relations between tasks that have labels of training images.
         """
         from labelgrid.project.relation_offers import offers_text, relation_offers
 
-        return offers_text(relation_offers(self._project), self.folder)
+        offers = relation_offers(self._project)
+        if labelled:
+            offers = [offer for offer in offers if offer.labelled]
+        return offers_text(offers, self.folder)
 
     def warnings(self) -> list[str]:
         """What would stop or disappoint later, each line with the command that helps."""

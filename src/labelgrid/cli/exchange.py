@@ -154,7 +154,10 @@ def import_(
             supplier=supplier,
             cost=cost,
         )
+        offers = "" if json or dry_run or supplier else project.offered_relations(labelled=True)
     print_import_result(done, json)
+    if offers:
+        screen.say(offers)
     if done.refused:
         raise typer.Exit(1)
     if dry_run and not json:

@@ -216,18 +216,13 @@ def _show_new(project: "Project", time: bool) -> None:
     example = command(*words)
     screen.say(f"  If your costs or label files differ: {example}, for example.")
     screen.say(f"  {_first_time(project, time)}")
-    _say_offers(project)
+    offers = project.offered_relations()
+    if offers:
+        screen.say(f"  {offers}")
     for line in project.warnings():
         screen.say(f"  {line}")
     too = HELDOUT_TOO if counts.heldout else ""
     screen.say(f"Next: {project.first_command()}{too}")
-
-
-def _say_offers(project: "Project") -> None:
-    """Print which labels may follow from others, if some may."""
-    offers = project.offered_relations()
-    if offers:
-        screen.say(f"  {offers}")
 
 
 def _first_time(project: "Project", time: bool) -> str:
@@ -293,9 +288,10 @@ def add(
             return
         say_left_out(project)
         new = counts.tasks - before
-        screen.say(f"{folder}: {added}; {count_text(new, 'new task')}.")
-        if new:
-            _say_offers(project)
+        offers = project.offered_relations() if new else ""
+    screen.say(f"{folder}: {added}; {count_text(new, 'new task')}.")
+    if offers:
+        screen.say(offers)
     if added.held or (new and counts.heldout):
         screen.say(f"Next: {command('export', folder)}{HELDOUT_FIRST}")
 

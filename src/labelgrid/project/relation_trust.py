@@ -4,7 +4,7 @@ They are measured on a random sample of these alone, see `RandomLabels`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from labelgrid.data.dataset import camera_of, nonempty_label
@@ -76,7 +76,13 @@ def measure_relations(
     rows = []
     for name, choice in choices.items():
         in_pairs = name in declared or not declared
-        measuring = _Measuring(sampler, name, choice, declared=name in declared, in_pairs=in_pairs)
+        measuring = _Measuring(
+            sampler=sampler,
+            name=name,
+            choice=choice,
+            declared=name in declared,
+            in_pairs=in_pairs,
+        )
         rows.append(measuring.row())
         progress.advance()
     return rows
@@ -117,7 +123,7 @@ class _Sampler:
         return TruePair(labels, truth, camera_of(self.source, image_id, truth.size))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Measuring:
     """A relation that is measured.
 
@@ -132,8 +138,8 @@ class _Measuring:
     sampler: _Sampler
     name: str
     choice: RelationChoice
-    declared: bool = field(kw_only=True)
-    in_pairs: bool = field(kw_only=True)
+    declared: bool
+    in_pairs: bool
 
     def bound(self, options: Mapping[str, Any]) -> BoundRelation:
         """The relation with options of its plug-in."""
@@ -238,9 +244,7 @@ def relation_tables(
     return tables
 
 
-def _measured_table(
-    row: RelationRow, measured: Measured, choice: RelationChoice
-) -> dict[str, Any]:
+def _measured_table(row: RelationRow, measured: Measured, choice: RelationChoice) -> dict[str, Any]:
     """The table that is proposed for a measured relation; trust 0 turns it off."""
     table: dict[str, Any] = {}
     if choice.plugin:

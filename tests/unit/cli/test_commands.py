@@ -22,7 +22,7 @@ from labelgrid.recipes.resolve import shipped_recipes
 from labelgrid.words import count_text
 from tests.campaigns import ask, cells_of, copy, make_project
 from tests.e2e.commands import done, typed
-from tests.support import Made
+from tests.support import Made, make_dataset
 
 COVERS = [
     "labelgrid.cli.exchange",
@@ -327,13 +327,36 @@ def test_add_says_what_is_new(flat: Path, data: Made, tmp_path: Path) -> None:
         "add", flat, "--images", tmp_path / "more", "--images", data.images, "--task", "edges"
     )
     assert found.out == (
-        f"{flat}: 1 new image; 1 new task.\nNext: labelgrid export {flat}   (the held-out images' labels come first)\n"
+        f"{flat}: 1 new image; 1 new task.\n"
+        f"edges may follow from semseg and need not be bought then: `labelgrid relate {flat}` measures "
+        f"how well, once images have labels of both, as `labelgrid query {flat} --pairs 10` asks for.\n"
+        f"Next: labelgrid export {flat}   (the held-out images' labels come first)\n"
     )
     with ProjectFolder.open(flat) as project:
         (row,) = project.store.cells(task="edges")
         assert row.cell == Cell(
             data.names[0], "edges"
         )  # the held-out image's label is requested at once
+
+
+def test_init_says_what_may_follow_and_an_import_that_it_can_be_measured(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "given", n=4, tasks=("depth", "normals"), size=(16, 24))
+    flat = tmp_path / "new"
+    tasks = ("--task", "depth", "--task", "normals")
+    made = done("init", flat, "--images", data.images, *tasks, "--check", "none").out
+    relate = f"`labelgrid relate {flat}` measures how well"
+    offer = f"normals may follow from depth and need not be bought then: {relate}"
+    pairs = f"as `labelgrid query {flat} --pairs 10` asks for"
+    assert f"  {offer}, once images have labels of both, {pairs}.\n" in made
+    for task, count in (("depth", 4), ("normals", 2)):
+        for name in data.names[:count]:
+            label = data.label(name, task)
+            copy(label, tmp_path / task / task / label.name)
+    assert "may follow" not in done("import", flat, tmp_path / "depth").out
+    folder = tmp_path / "normals"
+    assert "may follow" not in done("import", flat, folder, "--dry-run").out
+    assert done("import", flat, folder).out.endswith(f"\n{offer}.\n")
+    assert "may follow" not in done("status", flat).out
 
 
 def test_init_keeps_recipe_keys_that_are_set(data: Made, tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ def test_a_declared_relation_is_the_only_one_that_makes_pairs(tmp_path):
 
 
 def test_where_no_relation_fits_it_is_said_how_to_declare_one(tmp_path):
-    with make_project(tmp_path, n=3, tasks=("semseg", "depth"))[0] as project:
-        with pytest.raises(RecipeError, match=r"No relation(.|\n)*\[changes\.relations\.NAME"):
-            paired_tasks(project)
+    made, _ = make_project(tmp_path, n=3, tasks=("semseg", "depth"))
+    words = r"No relation(.|\n)*\[changes\.relations\.NAME"
+    with made as project, pytest.raises(RecipeError, match=words):
+        paired_tasks(project)

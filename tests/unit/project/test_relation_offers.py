@@ -32,10 +32,8 @@ def training(project: ProjectFolder) -> list[str]:
 
 
 def label(project: ProjectFolder, task: str, image_ids: list[str]) -> None:
-    moves = []
-    for image_id in image_ids:
-        moves.append(Move(cell=Cell(image_id, task), to=State.LABELLED, path="a.png"))
-    project.store.move(moves)
+    cells = [Cell(image_id, task) for image_id in image_ids]
+    project.store.move([Move(cell=cell, to=State.LABELLED, path="a.png") for cell in cells])
 
 
 def test_what_fits_the_tasks_is_offered_until_it_is_declared(project: ProjectFolder) -> None:
