@@ -136,6 +136,7 @@ def import_(
 
     names = read_names(map) if map else None
     with open_project(folder) as project, faults_as_json(json):
+        before = project.offered_relations(labelled=True)
         done = project.import_labels(
             labels,
             format=format,
@@ -154,9 +155,9 @@ def import_(
             supplier=supplier,
             cost=cost,
         )
-        offers = "" if json or dry_run or supplier else project.offered_relations(labelled=True)
+        offers = project.offered_relations(labelled=True)
     print_import_result(done, json)
-    if offers:
+    if offers not in ("", before) and not json:
         screen.say(offers)
     if done.refused:
         raise typer.Exit(1)

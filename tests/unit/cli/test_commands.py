@@ -356,6 +356,8 @@ def test_init_says_what_may_follow_and_an_import_that_it_can_be_measured(tmp_pat
     folder = tmp_path / "normals"
     assert "may follow" not in done("import", flat, folder, "--dry-run").out
     assert done("import", flat, folder).out.endswith(f"\n{offer}.\n")
+    copy(data.label(data.names[2], "normals"), folder / "normals" / "0002.png")
+    assert "may follow" not in done("import", flat, folder).out  # it was said
     assert "may follow" not in done("status", flat).out
 
 
