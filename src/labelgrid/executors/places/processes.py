@@ -68,6 +68,8 @@ class _Worker:
         """How its job ended; None if it goes on."""
         fault = self._reply()
         if fault is not None:  # the disk may have refused the record
+            if fault:
+                self._process.join()  # it ends, and must not be given another job
             return JobFolder(folder).end or JobEnd("failed" if fault else "ended", fault)
         if self._process.is_alive():
             return None
