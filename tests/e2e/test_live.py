@@ -38,7 +38,9 @@ def flat(data: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     example = runpy.run_path(str(EXAMPLE))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("labelgrid.train.batch_stream.train_batches", note_names(folder.parent / "seen"))
+        patch.setattr(
+            "labelgrid.train.batch_stream.train_batches", note_names(folder.parent / "seen")
+        )
         typed = [str(word) for name, value in words.items() for word in (f"--{name}", value)]
         patch.setattr(sys, "argv", [str(EXAMPLE), *typed])
         patch.setitem(example["main"].__globals__, "run", done)  # in this process, which is faster
