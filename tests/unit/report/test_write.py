@@ -229,7 +229,7 @@ def test_a_campaign_s_figures_rounds_picks_and_training_are_all_there(
     assert curves.tables[0][1:] == [
         ["depth", "RMSE", "0.875", "m", "lower is better", "−0.25", "–", "cannot tell", "2"]
     ]
-    assert curves.tables[1][1:] == [["1", "2", "11", "2.25", "2"], ["2", "4", "22", "1.75", "2"]]
+    assert curves.tables[1][1:] == [["0", "2", "11", "2.25", "2"], ["1", "4", "22", "1.75", "2"]]
     assert len(curves.named("img")) == 4
     assert shown.section("rounds").tables[0][1:] == [
         ["1", "closed", "3", "2", "partal", "3 labels", "2", "1", "21", "1", "1", "1"],
@@ -294,7 +294,7 @@ def test_figures_that_are_no_numbers_leave_a_readable_page(
     label(project, *cells_of(data)[-4:])
     fit(project, 1, math.nan)
     section = page(project).section("curves")
-    assert ["1", "2", "2", "11", "–", "2"] in [
+    assert ["0", "2", "2", "11", "–", "2"] in [
         [row[0], row[1], row[1], *row[-3:]] for row in section.tables[2]
     ]
     assert not re.search(r"\bnan\b", section.text.lower())

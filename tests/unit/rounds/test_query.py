@@ -507,9 +507,13 @@ def test_an_image_whose_file_is_gone_is_not_drawn(related, bought):
     assert gone not in drawn_pairs(project, ()) and len(asked.picks) == 6
 
 
-def test_pairs_need_a_relation(project):
-    with pytest.raises(RecipeError, match="No relation between tasks is declared"):
-        query.query(project, Budget(9), Silent(), pairs=2)
+def test_pairs_need_a_relation_that_fits_the_tasks(tmp_path):
+    alone, _ = make_project(tmp_path, n=4, tasks=("depth",))
+    with (
+        alone,
+        pytest.raises(RecipeError, match="No relation between tasks is declared, and none fits"),
+    ):
+        query.query(alone, Budget(9), Silent(), pairs=2)
 
 
 @pytest.fixture
