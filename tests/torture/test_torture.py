@@ -61,6 +61,8 @@ def test_killed_connections() -> None:
     assert row.trials == 3 * (24 + 3)
 
 
+# The driver warns of the cursors that were lost.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_commands_whose_connections_are_killed(tmp_path: Path) -> None:
     row = connections.killed_commands(tmp_path, 1, seed=1)
     if row.not_run:

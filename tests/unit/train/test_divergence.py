@@ -36,13 +36,14 @@ def test_the_values_and_the_rate_are_named():
 def test_the_first_loss_of_a_task_is_that_of_its_first_batch_with_a_label(tmp_path):
     made = make_dataset(tmp_path, n=4, size=(32, 64), tasks=("depth", "normals"))
     training = Trainer(toy_plan(made, TrainOptions(epochs=1, batch=2)))
-    step, taken, batch = training.train_step, [], next(training._shares(0))[0]
+    step, taken = training.train_step, []
+    batch = next(training._batches(0))
     late = {
         name: target.where(torch.zeros(len(batch.ids)).bool())
         for name, target in batch.targets.items()
     }
     first = replace(batch, targets=late | {"depth": batch.targets["depth"]})
-    training._shares = lambda _: iter([(first, first.ids), (batch, batch.ids)])
+    training.stream.epoch = lambda *_: iter([(first, first.ids), (batch, batch.ids)])
     training.train_step = lambda *given: taken.append(step(*given)) or taken[-1]
     start = training.run_epoch(Silent())["start"]
     for column, (name, index) in enumerate({"depth": 0, "normals": 1}.items()):

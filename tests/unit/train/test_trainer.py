@@ -173,8 +173,8 @@ def test_the_trainer_is_a_plain_loop_of_torch(data):
     plan = toy_plan(data, options, terms={"scaled": Scaled()}, **make)
     other = toy_plan(data, options, terms={"scaled": Scaled()}, **make)
     trainer, progress = Trainer(plan), Noting()
-    batches = trainer._batches
-    trainer._batches = lambda *of: precise(batches(*of))
+    epoch = trainer.stream.epoch
+    trainer.stream.epoch = lambda *of: ((next(precise([batch])), ids) for batch, ids in epoch(*of))
     for module in (plan.network, other.network):
         module.double()
     log = [trainer.run_epoch(progress) for _ in range(2)]
