@@ -179,7 +179,8 @@ class Processes:
 def _work(connection: Connection) -> None:
     """Do one job after another, each in its folder, until one does not end well."""
     end_with_parent()
-    with suppress(EOFError):  # whoever gave the jobs wants no more
+    # Whoever gave the jobs wants no more, or Ctrl-C, which all get, came between two jobs.
+    with suppress(EOFError, KeyboardInterrupt):
         while True:
             call: _Call = connection.recv()
             try:

@@ -138,3 +138,38 @@ def test_a_job_that_waits_for_a_worker_begins_when_one_is_free_and_never_after_a
 def test_no_address_is_taken() -> None:
     with pytest.raises(UsageError, match="takes no address, and got 'there'"):
         executor_at("processes:there", 1, "labelgrid.errors")
+
+
+#: Does a job, and then gets Ctrl-C in a process that has nothing to do, as from a terminal.
+INTERRUPTED = """
+import os, signal, sys
+from pathlib import Path
+from labelgrid.executors.places.processes import Processes
+from labelgrid.processes import started_at
+from tests.jobs import wait_until
+from tests.unit.executors.places.test_processes import note_process
+if __name__ == "__main__":
+    processes = Processes("os", 1)
+    folder = Path(sys.argv[1])
+    processes.start(folder / "job", note_process, folder / "out")
+    processes.wait(60)
+    number = int((folder / "out").read_text())
+    os.kill(number, signal.SIGINT)
+    wait_until(lambda: started_at(number) is None)
+"""
+
+
+def test_ctrl_c_ends_one_that_has_nothing_to_do_without_a_traceback(tmp_path: Path) -> None:
+    script = tmp_path / "interrupted.py"
+    script.write_text(INTERRUPTED)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
+    done = subprocess.run(
+        [sys.executable, script, tmp_path],
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stderr == ""
