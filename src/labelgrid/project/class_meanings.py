@@ -1,8 +1,9 @@
 """Keeps what tools' names of classes mean in the settings, for later imports. Loads no torch."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.files import disk_errors, read_text, write_text
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import text_with_names
@@ -26,18 +27,20 @@ def keep_names(project: ProjectFolder, names: Mapping[str, str]) -> None:
     project.settings = replace(project.settings, names={**project.settings.names, **names})
 
 
-def names_note(known: Mapping[str, str], asked: Mapping[str, bool]) -> list[str]:
+def names_note(options: ImportOptions, asked: Collection[str]) -> list[str]:
     """A line on the names of earlier imports that were used; none if none was.
 
     Args:
-        known: what the names meant in earlier imports.
-        asked: the names of this one.
+        options: what names mean; those that this import says itself are not of earlier ones.
+        asked: the names in the labels of this import.
 
     Example:
-        >>> names_note({"car": "vehicle", "person": "ignore"}, {"car": True, "road": True})
+        >>> options = ImportOptions(known={"car": "vehicle", "person": "ignore"})
+        >>> names_note(options, ["car", "road"])
         ['Names as in earlier imports: car = vehicle (labelgrid.toml, [names]).']
     """
-    used = [f"{name} = {meaning}" for name, meaning in known.items() if name in asked]
+    earlier = set(asked) - options.names.keys()
+    used = [f"{name} = {meaning}" for name, meaning in options.known.items() if name in earlier]
     if not used:
         return []
     return [f"Names as in earlier imports: {', '.join(used)} ({SETTINGS}, [names])."]

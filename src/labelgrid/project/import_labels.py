@@ -327,7 +327,7 @@ class LabelImport:
             stray=tuple(answers.stray),
             removed=tuple(answers.removed),
             closed=tuple(answers.closed),
-            notes=(*answers.notes, *names_note(self.index.options.known, self.index.heard)),
+            notes=(*answers.notes, *names_note(self.index.options, self.index.heard)),
             numbers=self.numbers.numbers(),
             remarks=(*self.numbers.remarks(), *self._remarks_on_odd_labels()),
             requested=self._still_requested(validated),

@@ -89,3 +89,15 @@ def test_kept_names_of_other_tasks_do_not_stop_an_import_of_one(
             coco(tmp_path / "b.json", "0001.jpg", "saliency"), task="saliency", accept=True
         )
     assert done.tasks["saliency"].new == 1
+
+
+def test_a_kept_meaning_is_not_told_where_this_import_says_another(
+    folder: Path, tmp_path: Path
+) -> None:
+    first = coco(tmp_path / "a.json", "0000.jpg", "sol", "mur")
+    second = coco(tmp_path / "b.json", "0001.jpg", "sol", "mur")
+    floor, wall = CLASSES[:2]
+    with Project.open(folder) as project:
+        project.import_labels(first, map={"sol": floor, "mur": wall}, accept=True)
+        again = project.import_labels(second, map={"sol": wall}, accept=True)
+    assert f"Names as in earlier imports: mur = {wall} (labelgrid.toml, [names])." in str(again)
