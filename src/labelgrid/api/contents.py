@@ -105,11 +105,8 @@ class ProjectContents(CellContents):
         counts = project.store.counts()
         step = next_step(project, counts)
         status = status_of(project, counts, step)
-        advice = advice_sentence(project, step)
-        if advice:
-            status["next"] += "   (of all tasks, if you do not follow the advice)"
         status["relations"] = relations_sentence(project)
-        status["advice"] = advice
+        status["advice"] = advice_sentence(project, step)
         return status, step
 
     def next_command(self) -> str:

@@ -349,9 +349,11 @@ def _show_results(values: Mapping[str, Any]) -> None:
         screen.say(headline["text"])
     if values["relations"]:
         screen.say(values["relations"])
+    following = values["next"]
     if values["advice"]:
         screen.say(f"Advice: {values['advice']}")
-    screen.say(f"Next: {values['next']}")
+        following += "   (of all tasks, if you do not follow the advice)"
+    screen.say(f"Next: {following}")
 
 
 def _show_derived(tasks: Mapping[str, Mapping[str, Any]]) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from labelgrid.errors import StorageError, UsageError
@@ -53,7 +53,7 @@ def system_of(address: Address) -> Any:
     return _open(os.getpid(), address.store, frozenset(variables.items()))
 
 
-@cache
+@lru_cache(maxsize=16)
 def _open(process: int, store: str, variables: frozenset[tuple[str, str]]) -> Any:
     """A client; it cannot be used in a process that is forked from its own."""
     from fsspec.core import url_to_fs
