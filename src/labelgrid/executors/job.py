@@ -431,19 +431,28 @@ def record_job(path: Path, progress: Progress) -> Iterator[JobProgress]:
     try:
         with signs_of_life(job.give_sign):
             yield job
-    except LabelgridError as error:
-        job.end(JobEnd("failed", str(error)))
-        raise
-    except KeyboardInterrupt:
-        job.end(STOPPED)
-        raise
-    except Exception as error:  # a killed data worker, no memory left, a bug
-        if job.is_begun:
+    except (Exception, KeyboardInterrupt) as error:
+        is_told = isinstance(error, LabelgridError | KeyboardInterrupt)
+        if job.is_begun and not is_told:  # a killed data worker, no memory left, a bug
             job.folder.log(traceback.format_exc().rstrip(), start="\t")
-        fault = f"{type(error).__name__}: {error} (see {path / LOG})."
-        job.end(JobEnd("failed", fault, is_transient(error)))
+        job.end(end_by(error, path))
         raise
     job.end(JobEnd("ended"))
+
+
+def end_by(error: BaseException | None, path: Path) -> JobEnd:
+    """How a job ends by an error.
+
+    Args:
+        error: the error.
+        path: the job's folder.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return STOPPED
+    if isinstance(error, LabelgridError):
+        return JobEnd("failed", str(error))
+    fault = f"{type(error).__name__}: {error} (see {path / LOG})."
+    return JobEnd("failed", fault, isinstance(error, Exception) and is_transient(error))
 
 
 def is_transient(error: Exception) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid import __version__
-from labelgrid.executors.job import JobEnd, JobFolder, record_job
+from labelgrid.executors.job import JobEnd, JobFolder, end_by, record_job
 from labelgrid.processes import die_with_parent, limit_spinning
 from labelgrid.progress import Silent
 
@@ -98,7 +98,7 @@ class RayWorker:
                 job.begin()
                 call.function(*call.arguments, job)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (its folder has it)
-            return JobFolder(folder).end or JobEnd("failed", f"{type(error).__name__}: {error}")
+            return JobFolder(folder).end or end_by(error, folder)
         return JobEnd("ended")
 
 

@@ -15,9 +15,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import LabelgridError
 from labelgrid.executors.executor import carry_out
-from labelgrid.executors.job import END, STOPPED, JobEnd, JobFolder
+from labelgrid.executors.job import END, STOPPED, JobEnd, JobFolder, end_by
 from labelgrid.executors.placement import refuse_address
 from labelgrid.executors.share import EVERYTHING, Share
 from labelgrid.processes import end_with_parent
@@ -66,21 +65,22 @@ class _Worker:
 
     def end_of(self, folder: Path) -> JobEnd | None:
         """How its job ended; None if it goes on."""
-        fault = self._reply()
-        if fault is not None:  # the disk may have refused the record
-            if fault:
+        end = self._reply()
+        if end:
+            if end.state != "ended":
                 self._process.join()  # it ends, and must not be given another job
-            return JobFolder(folder).end or JobEnd("failed" if fault else "ended", fault)
+            return JobFolder(folder).end or end  # the disk may have refused the record
         if self._process.is_alive():
             return None
         fault = f"Its process ended without a result, with code {self._process.exitcode}."
         return JobFolder(folder).end or JobEnd("died", fault, again=True)
 
-    def _reply(self) -> str | None:
-        """Why its job failed; "" if it ended well, None if it has said nothing."""
+    def _reply(self) -> JobEnd | None:
+        """How it says that its job ended; None if it has said nothing."""
         try:
             if self._connection.poll():
-                return str(self._connection.recv())
+                end: JobEnd = self._connection.recv()
+                return end
         except (OSError, EOFError):  # it ends
             self._process.join()
         return None
@@ -186,16 +186,9 @@ def _work(connection: Connection) -> None:
             try:
                 call.carry_out()
             except SystemExit as end:
-                connection.send(_fault_of(end))
+                connection.send(end_by(end.__cause__, call.folder))
                 raise
-            connection.send("")
-
-
-def _fault_of(end: SystemExit) -> str:
-    """Why a job ended its process."""
-    if isinstance(end.__cause__, LabelgridError):
-        return str(end.__cause__)
-    return f"{type(end.__cause__).__name__}: {end.__cause__}"
+            connection.send(JobEnd("ended"))
 
 
 def build(preload: str, workers: int, address: str) -> Processes:
