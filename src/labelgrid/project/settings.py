@@ -108,29 +108,24 @@ def text_with_changes(text: str, changes: Mapping[str, Any]) -> str:
 
     So do comments and the order.
     """
-    import tomlkit  # slow to load
-
-    document = tomlkit.parse(text)
-    _merge_into(_table(document, "changes"), changes)
-    changed = tomlkit.dumps(document)
-    old = _parsed(tomllib.loads(text), "")
-    wanted = replace(old, changes=merge(old.changes, changes))
-    return _as_wanted(changed, wanted)
+    return _text_with_values(text, "changes", changes)
 
 
 def text_with_names(text: str, names: Mapping[str, str]) -> str:
-    """Settings with these values of `[names]`; all other values stay.
+    """Settings with these values of `[names]`; all other values, comments and the order stay."""
+    return _text_with_values(text, "names", names)
 
-    So do comments and the order.
-    """
+
+def _text_with_values(text: str, table: str, values: Mapping[str, Any]) -> str:
+    """Settings with these values merged into one of their tables."""
     import tomlkit  # slow to load
 
     document = tomlkit.parse(text)
-    _merge_into(_table(document, "names"), names)
+    _merge_into(_table(document, table), values)
     changed = tomlkit.dumps(document)
     old = _parsed(tomllib.loads(text), "")
-    wanted = replace(old, names={**old.names, **names})
-    return _as_wanted(changed, wanted)
+    merged: dict[str, Any] = {table: merge(getattr(old, table), values)}
+    return _as_wanted(changed, replace(old, **merged))
 
 
 def text_with_ledger(text: str, url: str) -> str:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from labelgrid.data.frame import Frame
 from labelgrid.errors import UsageError
-from labelgrid.executors.spread import Piece
+from labelgrid.executors.spread import Piece, given
 from labelgrid.files import disk_errors, remove_folder
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
@@ -131,7 +130,7 @@ def train_folds(
             amount=1,
             unit="networks",
             function=train_ordered_fold,
-            arguments=partial(_arguments, order, place),
+            arguments=given(order, place),
             is_done=fold.is_done,
         )
         pieces.append(piece)
@@ -162,10 +161,6 @@ def train_ordered_fold(order: FoldOrder, place: int, progress: Progress) -> None
     set_threads(order.threads)
     with ProjectFolder.open(order.folder) as project:
         _folds(project, order.folds, progress)[place].labels()
-
-
-def _arguments(order: FoldOrder, place: int) -> tuple[FoldOrder, int]:
-    return order, place
 
 
 def _folds(project: ProjectFolder, folds: int, progress: Progress) -> "list[_Fold]":

@@ -12,7 +12,7 @@ from pathlib import Path
 from labelgrid import __version__
 from labelgrid.data.cameras import NAME as CAMERAS
 from labelgrid.errors import ProjectError
-from labelgrid.executors.spread import Piece
+from labelgrid.executors.spread import Piece, given
 from labelgrid.files import read_text, remove_folder
 from labelgrid.progress import Progress
 from labelgrid.project.folder import SETTINGS, ProjectFolder
@@ -91,7 +91,7 @@ def evidence_elsewhere(
             name=f"Shard {place + 1}",
             amount=len(shard.image_ids),
             function=compare_shard,
-            arguments=partial(_arguments, shard),
+            arguments=given(shard),
             is_done=shard.is_done,
         )
         pieces.append(piece)
@@ -100,10 +100,6 @@ def evidence_elsewhere(
     found = gathered(project, rows, _images(shards))
     remove_folder(folder)
     return found
-
-
-def _arguments(shard: LabelShard) -> tuple[LabelShard]:
-    return (shard,)
 
 
 def _shards(project: ProjectFolder, image_ids: Sequence[str], size: int) -> list[LabelShard]:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from labelgrid.errors import ModelError, command
-from labelgrid.executors.spread import Piece
+from labelgrid.executors.spread import Piece, given
 from labelgrid.files import remove_folder
 from labelgrid.processes import set_threads
 from labelgrid.progress import Progress
@@ -121,15 +121,11 @@ def member_pieces(project: ProjectFolder, order: MemberOrder, names: Sequence[st
             amount=1,
             unit="networks",
             function=train_ordered_member,
-            arguments=partial(_arguments, order, name),
+            arguments=given(order, name),
             is_done=partial(_is_trained, folder, name),
         )
         pieces.append(piece)
     return pieces
-
-
-def _arguments(order: MemberOrder, name: str) -> tuple[MemberOrder, str]:
-    return order, name
 
 
 def _is_trained(folder: Path, name: str) -> bool:

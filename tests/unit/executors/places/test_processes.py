@@ -43,18 +43,24 @@ if __name__ == "__main__":
 """
 
 
+def run_alone(code: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """What a script prints that is run in a process of its own, with a folder."""
+    script = folder / "script.py"
+    script.write_text(code)
+    return subprocess.run(
+        [sys.executable, script, folder],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+
+
 def test_they_are_forks_of_one_server_that_has_loaded_what_it_was_told_to(tmp_path: Path) -> None:
     # In a process of its own: a process has one server, which another test may have started.
-    script = tmp_path / "two.py"
-    script.write_text(TWO)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
-    done = subprocess.run(
-        [sys.executable, script, tmp_path],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        check=True,
-    )
+    done = run_alone(TWO, tmp_path)
     first, second, own = json.loads(done.stdout)
     assert first[0] == second[0] != own
     assert first[2] and second[2]
@@ -160,16 +166,4 @@ if __name__ == "__main__":
 
 
 def test_ctrl_c_ends_one_that_has_nothing_to_do_without_a_traceback(tmp_path: Path) -> None:
-    script = tmp_path / "interrupted.py"
-    script.write_text(INTERRUPTED)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
-    done = subprocess.run(
-        [sys.executable, script, tmp_path],
-        cwd=ROOT,
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    assert done.stderr == ""
+    assert run_alone(INTERRUPTED, tmp_path).stderr == ""
