@@ -1,5 +1,6 @@
 """The ledger in a schema of a database: what is PostgreSQL's own. Loads psycopg."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, ClassVar, cast
 
@@ -27,6 +28,11 @@ OLDEST = 13
 REFUSES_PLAIN = 160_000
 #: How long a server may take to accept a connection, in seconds.
 CONNECT_SECONDS = 10
+#: After so many new rows of a table in one transaction the server learns what the table holds. By
+#: itself it does so up to a minute later, and until then it reads whole tables to find a few rows.
+MANY = 10_000
+#: The key of the numbers of new rows in a connection's `info`.
+_NEW = "labelgrid.new_rows"
 #: The function of the triggers that keep rows from being changed.
 ONLY_ADDED = "only_added"
 _ONLY_ADDED_BODY = " BEGIN RAISE EXCEPTION '% are only ever added', TG_TABLE_NAME; END "
@@ -115,6 +121,7 @@ class PostgreSQL:
         "synchronous_commit": "on",
         "row_security": "off",  # a policy that hides rows is an error
         "jit": "off",  # compiling takes longer than these statements
+        "random_page_cost": "1.1",  # of a disk without moving parts; 4 reads whole tables for a few
         "tcp_keepalives_idle": "60",  # the lock of a machine that is gone is given back
         "tcp_keepalives_interval": "10",
         "tcp_keepalives_count": "6",
@@ -156,7 +163,8 @@ class PostgreSQL:
         """As `Dialect.attach`.
 
         A writer first locks the table of the revision: a lock takes no snapshot, so all that it
-        reads is what the writer before it left. A reader sees one snapshot.
+        reads is what the writer before it left. A reader sees one snapshot. After many new rows the
+        server learns what its tables hold.
         """
         creating = f"SELECT pg_advisory_xact_lock(hashtextextended('{self.place.schema}', 0))"
         writing = f"LOCK TABLE {VERSION_TABLE} IN SHARE ROW EXCLUSIVE MODE"
@@ -168,6 +176,7 @@ class PostgreSQL:
         def begin(connection: Connection) -> None:
             options = connection.get_execution_options()
             is_writing = options.get("writing", False)
+            connection.info[_NEW] = Counter[str]()
             driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
             # Sent with the first statement.
             driver.read_only = self.read_only or not is_writing
@@ -175,8 +184,14 @@ class PostgreSQL:
             if is_writing:
                 connection.exec_driver_sql(creating if options.get("creating") else writing)
 
+        def commit(connection: Connection) -> None:
+            for table, count in connection.info[_NEW].items():
+                if count >= MANY:
+                    connection.exec_driver_sql(f"ANALYZE {table}")
+
         event.listen(engine, "connect", connect)
         event.listen(engine, "begin", begin)
+        event.listen(engine, "commit", commit)
 
     def check_new(self) -> None:
         """As `Dialect.check_new`: the server says it later."""
@@ -240,6 +255,7 @@ class PostgreSQL:
             values,
             execution_options={"preserve_rowcount": True},
         )
+        connection.info[_NEW][table.name] += result.rowcount
         return result.rowcount
 
     def append_only(self, table: str) -> Sequence[str]:

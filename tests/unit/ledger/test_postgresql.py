@@ -436,3 +436,15 @@ def test_an_error_of_another_driver_has_no_meaning(url: DatabaseUrl) -> None:
     assert base.dialect.meaning(ValueError("x")) is None
     assert not base.dialect.is_lost(ValueError("x"))
     base.close()
+
+
+def test_after_many_new_rows_the_server_knows_what_its_tables_hold(server: PostgresServer) -> None:
+    place = server.place()
+    counted = f"SELECT count(*) FROM pg_stats WHERE schemaname = '{place.schema}'"
+
+    with Store.create(place) as store:
+        store.add_images(ImageRow(image_id=f"{number}", root="a") for number in range(100))
+        after_few = server.run(counted)
+        store.add_images(ImageRow(image_id=f"{number}", root="b") for number in range(100, 10_200))
+
+    assert (after_few, server.run(counted)) == ([(0,)], [(10,)])
