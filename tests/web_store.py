@@ -1,10 +1,17 @@
 """A web server of objects that fails in the ways a test says: statuses, cut answers, silence."""
 
 import hashlib
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 #: An answer that ends in the middle of its content.
 CUT = "cut"
@@ -56,10 +63,35 @@ class WebStore:
         handler.close_connection = True
 
 
+def make_certificate(folder: Path) -> Path:
+    """A file with a certificate of this machine that nobody has signed, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    key_text = key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = folder / "certificate.pem"
+    path.write_bytes(key_text + certificate.public_bytes(pem))
+    return path
+
+
 @contextmanager
-def web_store() -> Iterator[WebStore]:
-    """Run such a server."""
+def web_store(certificate: Path | None = None) -> Iterator[WebStore]:
+    """Run such a server, on https with a certificate."""
     store = WebStore()
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        store.server.socket = context.wrap_socket(store.server.socket, server_side=True)
+        store.url = store.url.replace("http:", "https:")
     thread = threading.Thread(target=store.server.serve_forever, args=(0.02,))
     thread.start()
     try:

@@ -4,7 +4,7 @@ import errno
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -22,10 +22,14 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE)
 #: What the store says of a request that it will never do.
 _REFUSALS = (errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.ENAMETOOLONG)
 _FORBIDDEN = (401, 403)
+#: What the store says of an object that it does not hold.
+_MISSING = (404, 410)
 #: What clients call the status that a server answered with.
 _STATUS = ("status", "status_code", "code")
 #: How gcsfs's error for a status of `_FORBIDDEN` begins, which holds no status.
 _FORBIDDEN_WORD = "Forbidden"
+#: What the libraries of TLS say of a certificate that nobody whom they trust has signed.
+_UNTRUSTED = "certificate verify failed"
 #: Status codes below 500 that pass.
 _PASSING = (408, 425, 429)
 #: What to do about wrong credentials.
@@ -57,26 +61,44 @@ def persist(address: Address, action: Callable[[], T]) -> T:
     while True:
         try:
             return action()
-        except FileNotFoundError:
-            raise
         except (LabelgridError, MemoryError):
             raise
         except Exception as error:  # each client has errors of its own
-            if isinstance(error, OSError) and error.errno in _DISK:
+            fault = _fault_of(error)
+            if isinstance(fault, FileNotFoundError):
                 raise
-            _refuse(address, error)
+            if isinstance(fault, OSError) and fault.errno in _DISK:
+                raise
+            _refuse(address, fault)
             if time.monotonic() + wait > end:
-                raise _given_up(address, error) from None
+                raise _given_up(address, fault) from None
         time.sleep(wait * random.uniform(0.5, 1.0))
         wait = min(2 * wait, LONGEST)
+
+
+def _fault_of(error: Exception) -> Exception:
+    """What went wrong: fsspec says of every error of a web server that the object is missing."""
+    cause = error.__cause__
+    if not isinstance(error, FileNotFoundError) or not isinstance(cause, Exception):
+        return error
+    is_missing = isinstance(cause, FileNotFoundError) or _status_of(cause) in _MISSING
+    return error if is_missing else cause
 
 
 def _refuse(address: Address, error: Exception) -> None:
     """Raise an error that cannot pass.
 
     Raises:
-        StorageError: the store knows who asks and does not allow it, or does not know.
+        StorageError: the store knows who asks and does not allow it, or does not know; or this
+            machine does not trust its certificate.
     """
+    if _UNTRUSTED in str(error).lower():
+        raise StorageError(
+            f"The certificate of the store is not trusted: {reason_of(error)}.",
+            where=without_query(address),
+            next_step="If it is your organisation's, set SSL_CERT_FILE (for s3:// AWS_CA_BUNDLE) "
+            "to the file of its certificates, and run the same command again.",
+        ) from None
     status = _status_of(error)
     if _is_forbidden(error, status):
         raise StorageError(
@@ -96,7 +118,16 @@ def _refuse(address: Address, error: Exception) -> None:
 def _status_of(error: Exception) -> int:
     """The status that a server answered with; 0 if the error says none."""
     values = (getattr(error, name, 0) for name in _STATUS)  # the later ones are deprecated in some
-    return next((value for value in values if isinstance(value, int) and value), 0)
+    said = next((value for value in values if isinstance(value, int) and value), 0)
+    return said or _status_of_s3(error)
+
+
+def _status_of_s3(error: Exception) -> int:
+    """The status in an error of S3's client."""
+    answer = getattr(error, "response", None)
+    if not isinstance(answer, Mapping):
+        return 0
+    return int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _is_forbidden(error: Exception, status: int) -> bool:

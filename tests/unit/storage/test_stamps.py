@@ -5,9 +5,11 @@ import os
 import fsspec
 import pytest
 
+from labelgrid.errors import StorageError
 from labelgrid.storage import stamps
 from labelgrid.storage.addresses import Address
 from labelgrid.storage.stamps import Stamp, list_below, list_folder, stamp_of, stamps_of
+from tests.web_store import make_certificate, web_store
 
 
 @pytest.fixture
@@ -66,3 +68,33 @@ def test_a_web_server_is_asked_for_each(web):
     web.objects["/p/a.png"] = b"abd"
     assert stamp_of(address) != stamp
     assert stamps_of([address, Address(f"{web.url}/p/b.png")]) == {address: stamp_of(address)}
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_web_server_that_fails_for_a_while_is_asked_again(web, status, monkeypatch):
+    monkeypatch.setenv("LABELGRID_STORAGE_PATIENCE", "20")
+    web.objects["/p/a.png"] = b"abc"
+    web.faults += [status, status]  # an object is asked for in two ways
+    assert stamp_of(Address(f"{web.url}/p/a.png"))
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_web_server_that_refuses_is_not_said_to_lack_the_object(web, status):
+    web.faults += [status, status]
+    with pytest.raises(StorageError, match="does not allow"):
+        stamp_of(Address(f"{web.url}/p/a.png"))
+
+
+def test_a_web_server_that_is_down_is_not_said_to_lack_the_object(web):
+    web.server.server_close()
+    with pytest.raises(StorageError, match="did not answer for 1 s"):
+        stamp_of(Address(f"{web.url}/p/a.png"))
+
+
+def test_a_certificate_that_is_not_trusted_is_said_at_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("LABELGRID_STORAGE_PATIENCE", "1000")
+    with web_store(certificate=make_certificate(tmp_path)) as web:
+        web.objects["/p/a.png"] = b"abc"
+        with pytest.raises(StorageError, match="certificate of the store is not trusted") as caught:
+            stamp_of(Address(f"{web.url}/p/a.png"))
+    assert "SSL_CERT_FILE" in str(caught.value)
