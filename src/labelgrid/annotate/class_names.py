@@ -122,9 +122,20 @@ class ClassNames:
         nobody = f"'{task}' has no such class" if task else "no task has such a class"
         hint = spelling_hint(unknown[0], known)
         return LabelError(
-            f"{join_names([repr(name) for name in unknown], 10)}: {nobody}.",
+            f"{join_names([repr(name) for name in unknown], 10)}: {nobody}."
+            f"{self._kept(unknown[0])}",
             next_step=f"{hint} Say what it is: --map '{unknown[0]}=CLASS', or "
             f"--map '{unknown[0]}=ignore' for not labelled. {self._advice()}".lstrip(),
+        )
+
+    def _kept(self, name: str) -> str:
+        """What an earlier import has kept of an unknown name's meaning."""
+        options = self._options
+        if name in options.names or name not in options.known:
+            return ""
+        return (
+            f" `[names]` of labelgrid.toml says that '{name}' means '{options.known[name]}', "
+            "which was a class when it was written."
         )
 
     def _advice(self) -> str:
