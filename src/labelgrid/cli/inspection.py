@@ -10,7 +10,7 @@ from labelgrid.cli.exchange import cells_as_json
 from labelgrid.cli.grid import AsJson
 from labelgrid.cli.model import On, ShardSize, Workers
 from labelgrid.cli.opening import open_project
-from labelgrid.errors import command, note_unchanged
+from labelgrid.errors import UsageError, command, note_unchanged
 from labelgrid.words import count_text, duration, join_names
 
 if TYPE_CHECKING:
@@ -126,6 +126,12 @@ def audit(
     from dataclasses import asdict
 
     if confirm:
+        if any((folds, all, on, workers, shard)):
+            raise UsageError(
+                "--confirm notes that labels are right and does no audit: the other options would "
+                "do nothing.",
+                next_step="Leave them out, and run the audit after it.",
+            )
         _confirm(folder, confirm, json)
         return
     with open_project(folder) as project:

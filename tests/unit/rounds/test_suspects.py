@@ -10,7 +10,7 @@ import pytest
 from labelgrid import Project
 from labelgrid.errors import ProjectError
 from labelgrid.rounds.suspects import suspects
-from tests.e2e.commands import done
+from tests.e2e.commands import done, refused
 from tests.pages import suspicious_project
 
 
@@ -103,6 +103,13 @@ def test_an_audit_names_the_command_that_confirms(project):
     assert project.suspects() == rest and project.audit().doubtful() == rest
     values = json.loads(done("audit", project.folder, "--confirm", name(rest[0]), "--json").out)
     assert values == {"confirmed": [{"image": rest[0].image, "task": rest[0].task}]}
+
+
+def test_an_option_of_an_audit_beside_one_that_does_none_is_refused(project):
+    words = ("audit", project.folder, "--confirm", "0000.jpg:depth")
+    assert "does no audit" in refused(project.folder, *words, "--folds", 2, code=2)
+    told = refused(project.folder, *words, "--all", code=2)
+    assert "--confirm notes that labels are right and does no audit" in told
 
 
 def test_a_damaged_table_is_told(project):

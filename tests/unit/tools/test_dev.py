@@ -54,8 +54,12 @@ def dev(plant, tmp_path):
 
 
 TEST = "pytest -n 2 --dist loadfile --no-loadscope-reorder"
-INSTALL = "python -m pip install --disable-pip-version-check --no-compile -e .[dev] -c constraints.txt"
-UPDATE = "python -m pip install --disable-pip-version-check --no-compile -q -e .[dev] -c constraints.txt"
+INSTALL = (
+    "python -m pip install --disable-pip-version-check --no-compile -e .[dev] -c constraints.txt"
+)
+UPDATE = (
+    "python -m pip install --disable-pip-version-check --no-compile -q -e .[dev] -c constraints.txt"
+)
 
 
 def test_the_first_use_makes_the_venv_installs_and_runs(dev):
