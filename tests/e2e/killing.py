@@ -22,12 +22,15 @@ STOPPED = 130
 PRELOADED = [
     "pytest",
     "alembic.command",
+    "lightning_fabric",
     "labelgrid.project.export",
     "labelgrid.project.import_labels",
+    "labelgrid.rounds.label_shards",
     "labelgrid.rounds.predict",
     "labelgrid.rounds.query",
     "labelgrid.rounds.score",
     "labelgrid.report.write",
+    "labelgrid.simulation.campaign",
     "labelgrid.simulation.run_study",
     "tests.e2e.commands",
 ]

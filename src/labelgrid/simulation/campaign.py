@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import lightning_fabric  # noqa: F401 (a study's processes are forks of one that has loaded this module)
 import numpy as np
 
 from labelgrid.errors import NothingToBuyError, RecipeError

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from labelgrid.data.batch import Batch, SoftLabels
@@ -25,6 +25,9 @@ from labelgrid.train.plan import Plan
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.term import Preparation, Step
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 #: A term and one of its views.
 ViewKey = tuple[str, str]
 #: Views with the network's output.
@@ -40,7 +43,7 @@ class ActiveTerms:
             compute; None: the batch has all.
     """
 
-    def __init__(self, plan: Plan, fabric: Fabric, group: TrainingGroup = ALONE) -> None:
+    def __init__(self, plan: Plan, fabric: "Fabric", group: TrainingGroup = ALONE) -> None:
         self.plan = plan
         self.device = fabric.device
         self.own = OwnOptimisers(fabric, plan.network, plan.terms, group)

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from labelgrid.errors import PluginError
 from labelgrid.nets.network import Network
 from labelgrid.train.group import ALONE, TrainingGroup
 from labelgrid.train.term import OwnOptimiser, Step, Term
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 #: Raises an error for losses that are not finite.
 Check = Callable[[Mapping[str, Tensor]], None]
@@ -22,7 +24,7 @@ class OwnOptimisers:
 
     def __init__(
         self,
-        fabric: Fabric,
+        fabric: "Fabric",
         network: Network,
         terms: Mapping[str, Term],
         group: TrainingGroup = ALONE,

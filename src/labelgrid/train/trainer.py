@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from labelgrid.config import check_tasks
@@ -30,6 +29,9 @@ from labelgrid.train.objective import rescale_losses, targets_present, task_loss
 from labelgrid.train.plan import Plan
 from labelgrid.train.term import RateGroup
 from labelgrid.train.waiting import Waiting
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class Trainer:
@@ -486,7 +488,7 @@ def compile_encoder(network: Network) -> None:
     network.encoder.compile()
 
 
-def make_fabric(device: str, precision: str, group: TrainingGroup = ALONE) -> Fabric:
+def make_fabric(device: str, precision: str, group: TrainingGroup = ALONE) -> "Fabric":
     """Make a Fabric with the device and the precision of a training.
 
     Of several processes each has a GPU of its own, or the processors.
@@ -494,6 +496,8 @@ def make_fabric(device: str, precision: str, group: TrainingGroup = ALONE) -> Fa
     Raises:
         TrainingError: there is no such device, or none for each process.
     """
+    from lightning_fabric import Fabric  # slow to load, and only trainings need it
+
     accelerator, devices = _device_of(device, group)
     try:
         return Fabric(accelerator=accelerator, devices=devices, precision=precision)
