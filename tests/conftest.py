@@ -2,12 +2,14 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import forkserver
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from tests.e2e.killing import PRELOADED
 from tests.ray_clusters import need_ray, ray_cluster
 from tests.skips import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary
 from tests.support import Made, make_dataset
@@ -48,6 +50,19 @@ def _draws_do_not_depend_on_other_tests(request: pytest.FixtureRequest) -> None:
     if rng is not None:
         generator = rng.bit_generator
         generator.state = STATES.setdefault(request.module.__name__, generator.state)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _new_processes_have_loaded_what_any_test_needs() -> Iterator[None]:
+    """The server of forks is started once, by any test; those of later ones would load the rest again and again."""
+    preload = forkserver.set_forkserver_preload
+
+    def preload_all(modules: Sequence[str]) -> None:
+        preload([*modules, *PRELOADED])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forkserver, "set_forkserver_preload", preload_all)
+        yield
 
 
 @pytest.fixture(scope="session")
