@@ -1,8 +1,9 @@
 """Laws of the control: two label sets that differ in who chose, the same answer after a kill, and refusals."""
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from labelgrid.select.strategy import Budget
 from labelgrid.train.plan import Plan
 from tests.campaigns import snapshot
 from tests.projects import Said, answer, make_project
-from tests.rounds import Killed, Killing, labelled, with_control
+from tests.rounds import QUICK, Killed, Killing, labelled, with_control
 from tests.support import Made
 
 COVERS = [
@@ -29,13 +30,6 @@ COVERS = [
     "labelgrid.rounds.control_trainings",
     "labelgrid.rounds.further_fits",
 ]
-
-
-@pytest.fixture
-def bought(tmp_path: Path) -> Iterator[tuple[ProjectFolder, Made]]:
-    project, made = with_control(tmp_path)
-    with project:
-        yield project, made
 
 
 class Trainings:
@@ -55,6 +49,53 @@ def compared(
     project: ProjectFolder, progress: Progress | None = None, seeds: int = 6
 ) -> ControlComparison:
     return compare_with_control(project, seeds, progress or Silent())
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A project whose picks were compared with its control: the trainings, what was said, the answer."""
+
+    project: ProjectFolder
+    trainings: Trainings
+    said: Said
+    result: ControlComparison
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Made]:
+    """The folder of a project with bought labels, which no test changes."""
+    project, made = with_control(tmp_path_factory.mktemp("bought"))
+    with project:
+        return project.folder, made
+
+
+def quick_copy(folder: Path, target: Path) -> ProjectFolder:
+    """A copy of a project whose later trainings are quick, too."""
+    project = ProjectFolder.open(shutil.copytree(folder, target))
+    project.settings = replace(project.settings, changes=QUICK)
+    return project
+
+
+@pytest.fixture
+def bought(first: tuple[Path, Made], tmp_path: Path) -> Iterator[tuple[ProjectFolder, Made]]:
+    """A test's own copy of that project."""
+    folder, made = first
+    with quick_copy(folder, tmp_path / "flat") as project:
+        yield project, made
+
+
+@pytest.fixture(scope="module")
+def finished(
+    first: tuple[Path, Made], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Finished]:
+    """The comparison of that project, which no test changes."""
+    folder = tmp_path_factory.mktemp("finished") / "flat"
+    said = Said()
+    with pytest.MonkeyPatch.context() as patch, quick_copy(first[0], folder) as project:
+        trainings = Trainings(patch)
+        result = compared(project, said)
+        patch.undo()
+        yield Finished(project, trainings, said, result)
 
 
 def learned(plan: Plan) -> set[Cell]:
@@ -81,15 +122,13 @@ def changed(project: ProjectFolder, **train: Any) -> None:
 
 
 def test_the_two_sets_differ_in_who_chose_and_in_nothing_else(
-    bought: tuple[ProjectFolder, Made], monkeypatch: pytest.MonkeyPatch
+    finished: Finished,
 ) -> None:
-    project, _ = bought
+    project, result = finished.project, finished.result
     chosen = chosen_labels(project)
     picks, control = set(chosen.picks), set(chosen.control)
     everything = {row.cell for row in project.store.cells(state=State.LABELLED, splits=("train",))}
-    trainings = Trainings(monkeypatch)
-    result = compared(project)
-    plans = trainings.plans
+    plans = finished.trainings.plans
     assert len(plans) == 12 and result.shared == len(everything) - len(picks) - len(control)
     expected = {row.task: row.compared for row in result.labels if row.compared}
     assert sum(expected.values()) >= 2 and result.strategies == ["random_tasks"]
@@ -122,23 +161,24 @@ def test_wrong_labels_of_the_picks_cost(tmp_path: Path) -> None:
 
 
 def test_a_finished_training_is_kept_and_only_further_seeds_are_trained(
-    bought: tuple[ProjectFolder, Made], monkeypatch: pytest.MonkeyPatch
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project, _ = bought
-    trainings = Trainings(monkeypatch)
-    result = compared(project)
-    (project.folder / "control" / "seed-1-picks" / "fit").mkdir()  # killed before it was removed
-    assert compared(project) == result and len(trainings.plans) == 12
-    more = compared(project, seeds=7)
-    assert len(trainings.plans) == 14 and more.measures[0].picks[:6] == result.measures[0].picks
-    assert not list((project.folder / "control").glob("*/fit"))  # the weights are not needed
+    result = finished.result
+    with quick_copy(finished.project.folder, tmp_path / "flat") as project:
+        left = project.folder / "control" / "seed-1-picks" / "fit"
+        left.mkdir()  # killed before it was removed
+        trainings = Trainings(monkeypatch)
+        assert compared(project) == result and not trainings.plans
+        more = compared(project, seeds=7)
+        assert len(trainings.plans) == 2 and more.measures[0].picks[:6] == result.measures[0].picks
+        assert not list((project.folder / "control").glob("*/fit"))  # the weights are not needed
 
 
 def test_another_recipe_or_another_label_starts_anew(
-    bought: tuple[ProjectFolder, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    first: tuple[Path, Made], finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project, made = bought
-    compared(project)
+    made = first[1]
+    project = quick_copy(finished.project.folder, tmp_path / "flat")
     trainings = Trainings(monkeypatch)
     changed(project, learning_rate=1e-3)
     compared(project)
@@ -158,12 +198,12 @@ def test_a_killed_comparison_resumes_to_the_same_answer_and_changes_nothing_of_t
     bought: tuple[ProjectFolder, Made], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, _ = bought
-    changed(project, epochs=3)
+    changed(project, epochs=2)
     before = snapshot(project)
     undisturbed = compared(project)
     further_fits.remove_folder(project.folder / control_trainings.FOLDER)
     with pytest.raises(Killed):
-        compared(project, Killing(8))
+        compared(project, Killing(4))
     said = Said()
     trainings = Trainings(monkeypatch)
     assert compared(project, said) == undisturbed
@@ -173,11 +213,8 @@ def test_a_killed_comparison_resumes_to_the_same_answer_and_changes_nothing_of_t
     assert snapshot(project) == before
 
 
-def test_it_is_said_how_long_the_trainings_take(bought: tuple[ProjectFolder, Made]) -> None:
-    project, _ = bought
-    said = Said()
-    compared(project, said)
-    lines = [line for line in said.lines if line.startswith("Training ")]
+def test_it_is_said_how_long_the_trainings_take(finished: Finished) -> None:
+    lines = [line for line in finished.said.lines if line.startswith("Training ")]
     assert len(lines) == 12 and lines[0] == "Training 1 of 12: seed 1, picks."
     assert lines[-1].startswith("Training 12 of 12: seed 6, control; ")
     assert lines[-1].endswith(" s to go.")
