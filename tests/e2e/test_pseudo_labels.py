@@ -28,13 +28,20 @@ def second(tmp_path_factory):
         yield project
 
 
+@pytest.fixture(scope="module")
+def whole(second, tmp_path_factory):
+    """A copy with a training that nobody killed, and the training. Nobody changes it."""
+    with copied(second, tmp_path_factory.mktemp("whole") / "flat") as project:
+        yield project, fit.fit(project, Silent(), changes=CHANGES)
+
+
 def written(project, number=3):
     """The pseudo-labels of a round's training."""
     return sorted((project.round_folder(number) / "fit" / "terms").glob("pseudo_labels.*/**/*.npz"))
 
 
 def test_what_the_model_of_the_round_before_says_of_cells_without_a_label_becomes_files(
-    second, tmp_path
+    second, whole, tmp_path
 ):
     with copied(second, tmp_path / "flat") as project:
         done = fit_killed(project, CHANGES, 3)
@@ -44,8 +51,7 @@ def test_what_the_model_of_the_round_before_says_of_cells_without_a_label_become
         assert found == {
             (name, task) for name in names for task in project.tasks() if (name, task) not in labels
         }
-        with copied(second, tmp_path / "twin") as twin:
-            assert fit.fit(twin, Silent(), changes=CHANGES).model == done.model
+        assert whole[1].model == done.model
         with copied(second, tmp_path / "without") as other:
             without = {**CHANGES, "terms": {"pseudo_labels": {"weight": 0.0}}}
             assert fit.fit(other, Silent(), changes=without).model != done.model
@@ -59,7 +65,7 @@ def test_images_without_any_label_get_none_unless_the_recipe_trains_on_all(secon
         assert written(project) and {p.stem for p in written(project)} <= partly
 
 
-def test_a_killed_preparation_is_not_begun_again(second, tmp_path, monkeypatch):
+def test_a_killed_preparation_is_not_begun_again(second, whole, tmp_path, monkeypatch):
     with copied(second, tmp_path / "flat") as project:
         real, made = Files.write, []
 
@@ -75,13 +81,12 @@ def test_a_killed_preparation_is_not_begun_again(second, tmp_path, monkeypatch):
         done = fit.fit(project, Silent(), changes=CHANGES)
         assert len(made) > 5 and len(set(made)) == len(made)
         monkeypatch.undo()
-        with copied(second, tmp_path / "twin") as twin:
-            assert fit.fit(twin, Silent(), changes=CHANGES).model == done.model
-            for one, other in zip(written(project), written(twin), strict=True):
-                with np.load(one) as first, np.load(other) as same:
-                    assert all(
-                        np.array_equal(first[name], same[name], equal_nan=True) for name in first
-                    )
+        assert whole[1].model == done.model
+        for one, other in zip(written(project), written(whole[0]), strict=True):
+            with np.load(one) as first, np.load(other) as same:
+                assert all(
+                    np.array_equal(first[name], same[name], equal_nan=True) for name in first
+                )
 
 
 def test_a_first_round_has_no_model_before_it(tmp_path):

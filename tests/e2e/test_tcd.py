@@ -5,6 +5,7 @@ A round killed in its trainings is the one that was not.
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import fit, query, score
+from labelgrid.rounds.query import QueryResult
 from labelgrid.score import training
 from labelgrid.score.table import read_table
 from labelgrid.score.weights import read_weights, write_weights
@@ -60,16 +62,28 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Made]:
     return project.folder, made
 
 
+@contextmanager
+def copied(prepared: tuple[Path, Made], folder: Path) -> Iterator[ProjectFolder]:
+    """A copy of the prepared project, whose committee and auto-encoder are small."""
+    shutil.copytree(prepared[0], folder)
+    with ProjectFolder.open(folder) as project:
+        project.settings = replace(project.settings, changes={"score": SCORE})
+        yield project
+
+
 @pytest.fixture
-def copies(
-    prepared: tuple[Path, Made], tmp_path: Path
-) -> Iterator[tuple[ProjectFolder, ProjectFolder]]:
-    for name in "ab":
-        shutil.copytree(prepared[0], tmp_path / name)
-    with ProjectFolder.open(tmp_path / "a") as a, ProjectFolder.open(tmp_path / "b") as b:
-        for project in (a, b):
-            project.settings = replace(project.settings, changes={"score": SCORE})
-        yield a, b
+def project(prepared: tuple[Path, Made], tmp_path: Path) -> Iterator[ProjectFolder]:
+    with copied(prepared, tmp_path / "flat") as project:
+        yield project
+
+
+@pytest.fixture(scope="module")
+def whole(
+    prepared: tuple[Path, Made], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[ProjectFolder, QueryResult]]:
+    """A copy with a query that nobody killed, and its result. Nobody changes it."""
+    with copied(prepared, tmp_path_factory.mktemp("whole") / "flat") as project:
+        yield project, query.query(project, Budget(5), Silent())
 
 
 def states(project: ProjectFolder) -> dict[str, Any]:
@@ -84,24 +98,26 @@ def states(project: ProjectFolder) -> dict[str, Any]:
 
 @pytest.mark.parametrize("what", ["Training the committee", "Training the auto-encoder", "Scoring"])
 def test_a_killed_round_ends_with_the_same_weights_scores_and_picks(
-    what: str, copies: tuple[ProjectFolder, ProjectFolder], monkeypatch: pytest.MonkeyPatch
+    what: str,
+    whole: tuple[ProjectFolder, QueryResult],
+    project: ProjectFolder,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(training, "SAVE_EVERY", 0)
-    whole, cut = copies
-    expected = query.query(whole, Budget(5), Silent())
     with pytest.raises(KeyboardInterrupt):
-        query.query(cut, Budget(5), Killed(what, 1 if what != "Scoring" else 0))
-    assert query.query(cut, Budget(5), Silent()) == expected
-    mine, its = states(cut), states(whole)
+        query.query(project, Budget(5), Killed(what, 1 if what != "Scoring" else 0))
+    assert query.query(project, Budget(5), Silent()) == whole[1]
+    mine, its = states(project), states(whole[0])
     assert len(mine) > 40 and all(torch.equal(value, its[name]) for name, value in mine.items())
     tables = [
-        read_table(project.round_folder(2) / "scores" / "scores.parquet") for project in copies
+        read_table(each.round_folder(2) / "scores" / "scores.parquet")
+        for each in (project, whole[0])
     ]
     for name, values in tables[0].statistics.items():
         assert np.isfinite(values).all()
         np.testing.assert_array_equal(values, tables[1].statistics[name])
     assert tables[0].axes == {"committee": "cell", "embedding": "feature"}
-    names = sorted(path.name for path in (cut.round_folder(2) / "scores").iterdir())
+    names = sorted(path.name for path in (project.round_folder(2) / "scores").iterdir())
     assert names == [
         "committee.weights",
         "embedding.weights",
@@ -112,10 +128,9 @@ def test_a_killed_round_ends_with_the_same_weights_scores_and_picks(
 
 def test_the_weights_of_picked_labels_reach_the_training_loss(
     prepared: tuple[Path, Made],
-    copies: tuple[ProjectFolder, ProjectFolder],
+    project: ProjectFolder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    project, _ = copies
     picks = query.query(project, Budget(2, "images"), Silent()).picks
     weights = {(pick.cell.image_id, pick.cell.task): pick.weight for pick in picks}
     assert len(weights) == 6 and len(set(weights.values())) > 1
@@ -143,8 +158,7 @@ def test_the_weights_of_picked_labels_reach_the_training_loss(
     assert query.query(project, Budget(1, "images"), Silent()).round == 3
 
 
-def test_single_cells_can_be_picked_too(copies: tuple[ProjectFolder, ProjectFolder]) -> None:
-    project, _ = copies
+def test_single_cells_can_be_picked_too(project: ProjectFolder) -> None:
     project.settings = replace(
         project.settings, strategy=PluginChoice("tcd", {"unit": "cells", "distance": "cosine"})
     )
@@ -153,17 +167,15 @@ def test_single_cells_can_be_picked_too(copies: tuple[ProjectFolder, ProjectFold
 
 
 def test_a_network_of_one_stage_is_refused_before_anything_is_trained(
-    copies: tuple[ProjectFolder, ProjectFolder],
+    project: ProjectFolder,
 ) -> None:
-    project, _ = copies
     changes = {"network": {"name": "shared_heads", "options": {"width": 16}}}
     fit.fit(project, Silent(), changes=changes)
     with pytest.raises(ModelError, match="SharedHeads has one stage"):
         query.query(project, Budget(4), Silent())
 
 
-def test_changed_weights_make_the_scores_stale(copies: tuple[ProjectFolder, ProjectFolder]) -> None:
-    project, _ = copies
+def test_changed_weights_make_the_scores_stale(project: ProjectFolder) -> None:
     before = score.score(project, Silent()).statistics["committee"]
     path = project.round_folder(2) / "scores" / "committee.weights"
     kept = read_weights(path)
@@ -184,9 +196,8 @@ def test_changed_weights_make_the_scores_stale(copies: tuple[ProjectFolder, Proj
 
 
 def test_options_are_read_from_the_recipe_and_are_part_of_the_stamp(
-    copies: tuple[ProjectFolder, ProjectFolder],
+    project: ProjectFolder,
 ) -> None:
-    project, _ = copies
     score.score(project, Silent())
     for wrong, message in (
         ({"epochs": 1}, "the recipe changed"),
