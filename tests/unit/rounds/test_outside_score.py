@@ -11,6 +11,7 @@ import pytest
 from labelgrid import plugins
 from labelgrid.errors import LabelError, ModelError, ProjectError
 from labelgrid.progress import Silent
+from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.records import newest_fit, read_measurement, read_picks
 from labelgrid.project.status import status_of
@@ -28,12 +29,22 @@ from tests.rounds import copied, labelled
 COVERS = ["labelgrid.rounds.model_record", "labelgrid.rounds.outside_predictions"]
 
 
-@pytest.fixture
-def made(tmp_path):
-    """A project of which some images and the held-out ones are labelled, and predictions of all."""
-    project, images = labelled(tmp_path, images=3)
-    write_made_up(project, tmp_path / "predictions")
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A project of which some images and the held-out ones are labelled, and predictions of all; each test copies it."""
+    folder = tmp_path_factory.mktemp("first")
+    project, images = labelled(folder, images=3)
     with project:
+        write_made_up(project, folder / "predictions")
+    return folder, images
+
+
+@pytest.fixture
+def made(first, tmp_path):
+    """A test's own copy of the project and the predictions."""
+    folder, images = first
+    shutil.copytree(folder / "predictions", tmp_path / "predictions")
+    with ProjectFolder.open(shutil.copytree(folder / "flat", tmp_path / "flat")) as project:
         yield project, images
 
 

@@ -15,6 +15,7 @@ from labelgrid.executors.job import JobFolder
 from labelgrid.ledger.grid import State
 from labelgrid.nets.networks import pad_net
 from labelgrid.progress import Silent
+from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit
 from labelgrid.rounds import fit, predict, query
 from labelgrid.rounds.fillers import Fillers
@@ -25,13 +26,20 @@ from tests.projects import Said, answer, make_project
 from tests.rounds import Killed, Killing
 
 
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """The folder of a project with labels of its first round, not fitted; each test copies it."""
+    project, made = make_project(tmp_path_factory.mktemp("first"), n=8, tasks=("depth",))
+    with project:
+        query.query(project, Budget(3), Silent())
+        answer(project, made)
+    return project.folder
+
+
 @pytest.fixture
-def project(tmp_path):
-    """A project with labels of its first round, not fitted."""
-    opened, made = make_project(tmp_path, n=8, tasks=("depth",))
-    with opened:
-        query.query(opened, Budget(3), Silent())
-        answer(opened, made)
+def project(first, tmp_path):
+    """A test's own copy of the project."""
+    with ProjectFolder.open(shutil.copytree(first, tmp_path / "flat")) as opened:
         yield opened
 
 

@@ -30,14 +30,15 @@ from tests.projects import make_project
 from tests.support import Made
 
 
-@pytest.fixture
-def made(tmp_path: Path) -> Iterator[tuple[ProjectFolder, Made]]:
-    """A project of depth without a true label, of which a supplier gave all 10 training images.
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Made]:
+    """The folder of a project of depth without a true label; each test copies it.
 
-    Half of a label's pixels are right, the others are not valid.
+    A supplier gave all 10 training images. Half of a label's pixels are right, the others are not valid.
     """
-    project, made = make_project(tmp_path, n=12, tasks=("depth",))
-    given = tmp_path / "given"
+    folder = tmp_path_factory.mktemp("first")
+    project, made = make_project(folder, n=12, tasks=("depth",))
+    given = folder / "given"
     shutil.copytree(made.labels, given)
     for path in (given / "depth").iterdir():
         pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -45,6 +46,14 @@ def made(tmp_path: Path) -> Iterator[tuple[ProjectFolder, Made]]:
         cv2.imwrite(str(path), pixels)
     with project:
         import_supplied(project, given, supplier="s", accept=True)
+    return project.folder, made
+
+
+@pytest.fixture
+def made(first: tuple[Path, Made], tmp_path: Path) -> Iterator[tuple[ProjectFolder, Made]]:
+    """A test's own copy of the project."""
+    folder, made = first
+    with ProjectFolder.open(shutil.copytree(folder, tmp_path / "flat")) as project:
         yield project, made
 
 
