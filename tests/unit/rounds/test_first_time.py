@@ -50,10 +50,19 @@ def test_in_a_terminal_a_round_is_measured_unless_it_is_refused(words: list[str]
     assert "How long a round takes here" in in_terminal([*words, "--no-time"])
 
 
+#: Runs a command that gives a measurement up as soon as it has begun.
+IMPATIENT = """
+from labelgrid.cli import main
+from labelgrid.rounds import first_time
+first_time.LIMIT = 0.2
+main()
+"""
+
+
 def in_terminal(words: list[str]) -> str:
     """What a command prints to a terminal."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "labelgrid", *words]
+    command = [sys.executable, "-c", IMPATIENT, *words]
     with subprocess.Popen(command, stdout=theirs, stderr=subprocess.DEVNULL) as process:
         os.close(theirs)
         text = b""
