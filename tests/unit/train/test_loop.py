@@ -1,7 +1,6 @@
 """The loop: exact resume, lengths, logs, model choice, refusals."""
 
 import json
-import multiprocessing
 import os
 import signal
 import sys
@@ -25,6 +24,7 @@ from labelgrid.train.term import Term
 from labelgrid.train.terms import mtpsl
 from labelgrid.train.trainer import Trainer
 from tests.contracts.trained import different, flat
+from tests.e2e.killing import preloaded_context
 from tests.support import make_dataset
 from tests.toys import toy_plan, weights_of
 
@@ -86,9 +86,7 @@ def _train_and_die(data, folder):
 def test_a_training_killed_in_an_epoch_ends_in_bitwise_the_same_weights(data, tmp_path):
     torch.set_num_threads(1)
     whole = fit(full_plan(data), tmp_path / "whole", Silent())
-    child = multiprocessing.get_context("spawn").Process(
-        target=_train_and_die, args=(data, tmp_path / "killed")
-    )
+    child = preloaded_context().Process(target=_train_and_die, args=(data, tmp_path / "killed"))
     child.start()
     child.join(120)
     assert child.exitcode == -signal.SIGKILL
