@@ -14,6 +14,7 @@ from labelgrid.rounds import query
 from labelgrid.rounds.query import unspent_budget
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, make_project
+from tests.rounds import copied
 
 COVERS = ["labelgrid.rounds.query"]
 
@@ -105,7 +106,7 @@ def test_a_note_of_unspent_budgets_that_is_none_is_refused(project, note) -> Non
 
 @pytest.mark.parametrize("unit", ["labels", "cost"])
 def test_over_rounds_what_is_bought_and_left_over_is_the_sum_of_the_budgets(
-    tmp_path_factory, unit: Unit
+    project, tmp_path_factory, unit: Unit
 ) -> None:
     """Whatever the budgets, prices and units of the strategies, until the pool has nothing left to buy."""
 
@@ -116,28 +117,25 @@ def test_over_rounds_what_is_bought_and_left_over_is_the_sum_of_the_budgets(
         st.sampled_from(["random_cells", "random_images"]),
     )
     def check(budgets: list[int], costs: list[float], strategy: str) -> None:
-        opened, _ = make_project(
-            tmp_path_factory.mktemp("p"), holdout=0, tasks=("depth", "normals", "semseg")
-        )
-        with opened as project:
-            for row, cost in zip(project.store.tasks(), costs, strict=True):
-                project.store.update_task(replace(row, cost=cost))
+        with copied(project, tmp_path_factory.mktemp("p") / "flat") as own:
+            for row, cost in zip(own.store.tasks(), costs, strict=True):
+                own.store.update_task(replace(row, cost=cost))
             price = np.array(costs) if unit == "cost" else np.ones(3)
             total = 0.0
             for amount in budgets:
-                available = float((project.store.grid().eligible * price).sum())
+                available = float((own.store.grid().eligible * price).sum())
                 try:
-                    asked(project, amount, unit, strategy, new=True)
+                    asked(own, amount, unit, strategy, new=True)
                 except NothingToBuyError:  # such a query spends and keeps nothing
                     continue
                 except LabelgridError as refused:
                     assert not available and "pool is empty" in str(refused)
                     continue
                 total += amount
-                open_cells = project.store.grid().eligible
+                open_cells = own.store.grid().eligible
                 spent = float((~open_cells * price).sum())
                 assert spent <= total + 1e-6
                 if open_cells.any():
-                    assert spent + unspent_budget(project, unit) == pytest.approx(total)
+                    assert spent + unspent_budget(own, unit) == pytest.approx(total)
 
     check()
