@@ -1,8 +1,8 @@
 """Studies on other places: the same records, whatever died, and a sentence on what is missing."""
 
-import subprocess
-import sys
+import os
 from collections.abc import Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -10,8 +10,8 @@ import pytest
 from labelgrid.executors.places import slurm
 from labelgrid.simulation import other_shares
 from labelgrid.simulation.results import read_outcomes
-from tests.e2e.commands import done, refused, typed
-from tests.ray_clusters import environment
+from tests.e2e.commands import Done, done, refused, typed
+from tests.e2e.killing import preloaded_context
 from tests.studies import make_data, make_recipe
 
 
@@ -33,27 +33,27 @@ def of_task(number: int, count: int) -> Mapping[str, str]:
     return {slurm.NUMBER: str(number), slurm.COUNT: str(count)}
 
 
-def test_the_tasks_of_an_array_job_make_the_records_of_one_call(
-    studies: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def run_task(command: list[object], variables: Mapping[str, str], sender: Connection) -> None:
+    """Run a command as a task of an array job, whose process is this one."""
+    os.environ.update(variables)
+    sender.send(typed(*command))
+
+
+def test_the_tasks_of_an_array_job_make_the_records_of_one_call(studies: Path) -> None:
+    context = preloaded_context()
     tasks = []
     for number in range(2):
-        command = [
-            sys.executable,
-            "-m",
-            "labelgrid",
-            *map(str, words(studies, "array", "--on", "slurm")),
-        ]
-        variables = {**environment(), **of_task(number, 2)}
-        tasks.append(
-            subprocess.Popen(
-                command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            )
-        )
-    for task in tasks:
-        out, err = task.communicate(timeout=240)
-        assert task.returncode == 0, err
-        assert "of 4 runs are done" in out
+        receiver, sender = context.Pipe(duplex=False)
+        command = words(studies, "array", "--on", "slurm")
+        task = context.Process(target=run_task, args=(command, of_task(number, 2), sender))
+        task.start()
+        sender.close()
+        tasks.append((task, receiver))
+    for task, receiver in tasks:
+        ended: Done = receiver.recv()
+        task.join()
+        assert ended.code == 0, ended.err
+        assert "of 4 runs are done" in ended.out
     merged = done(*words(studies, "array"))
     assert "4 of 4 runs are done" in merged.out
     assert read_outcomes(studies / "array") == read_outcomes(studies / "local")
@@ -91,6 +91,7 @@ def test_an_unknown_place_is_refused(studies: Path) -> None:
 
 
 def test_a_study_on_ray_has_the_records_of_the_local_one(studies: Path, ray_address: str) -> None:
-    ended = done(*words(studies, "ray", "--on", f"ray:{ray_address}"))
+    one_worker = ("--jobs", "1")  # another one would load torch, too
+    ended = done(*words(studies, "ray", "--on", f"ray:{ray_address}", *one_worker))
     assert "4 of 4 runs are done" in ended.out
     assert read_outcomes(studies / "ray") == read_outcomes(studies / "local")

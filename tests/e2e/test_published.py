@@ -40,6 +40,7 @@ ONE_ARM = 'strategies = ["{}"]\nfull = false\n'
 NARROW = {
     "partal-pascal": "[network.options]\nwidth = 32\n",
     "mtpsl-cityscapes": "[network.options]\nwidth = 8\n",
+    "jtr-released": "[network.options]\nwidth = 8\n",
     "cityscapes": "[network.options]\nwidth = 8\n",
     "jtr-cityscapes": "[network.options]\nwidth = 8\n[terms.jtr]\nwidth = 8\n",
 }
