@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import signal
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from labelgrid.executors.placement import HERE, executor_at
 from labelgrid.progress import Silent
 from labelgrid.simulation import runner
 from labelgrid.simulation.jobs import jobs_of, work_left
+from labelgrid.simulation.results import outcomes_of
 from labelgrid.simulation.runner import PRELOADED, JobStatus, Runner, run_job
 from labelgrid.simulation.runs import runs_of
 from tests.e2e.commands import typed
@@ -33,31 +36,58 @@ def jobs(folder: Path, **changes: object):
     return jobs_of(wanted, runs_of(wanted.study))
 
 
-def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(
-    tmp_path: Path,
-) -> None:
-    quiet = Runner(jobs=jobs(tmp_path), executor=here(2), show=lambda _: None).run()
+def short_jobs(folder: Path):
+    """A start and two runs that continue it and score nothing, over one round."""
+    return jobs(folder, strategies=["random_images", "random_cells"], rounds=1)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `short_jobs` that have been run. Nobody changes it."""
+    folder = tmp_path_factory.mktemp("finished")
+    quiet = Runner(jobs=short_jobs(folder), executor=here(2), show=lambda _: None).run()
     assert {report.state for report in quiet.values()} == {"done"}
     assert {report.done_before for report in quiet.values()} == {0.0}  # nothing was there before
-    again = Runner(jobs=jobs(tmp_path), executor=here(2), show=lambda _: None).run()
+    return folder
+
+
+def test_runs_that_are_done_take_no_process(finished: Path) -> None:
+    again = Runner(jobs=short_jobs(finished), executor=here(2), show=lambda _: None).run()
     assert all(report.done_before == report.done == report.work > 0 for report in again.values())
-    assert {report.tries for report in again.values()} == {0}  # a run that is done takes no process
+    assert {report.tries for report in again.values()} == {0}
+
+
+def is_training(folder: JobFolder) -> bool:
+    """Wait until a job trains, or has ended; returns whether it trains."""
+    while folder.end is None:
+        if folder.step and folder.step.what == runner.TRAINING:
+            return True
+        time.sleep(0.005)
+    return False
+
+
+def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(
+    finished: Path, tmp_path: Path
+) -> None:
     killed: set[str] = set()
-    other = tmp_path / "other"
-    other.mkdir()
 
     def kill(reports: Mapping[str, JobStatus]) -> None:
         for key in runs._running:
-            if key not in killed and reports[key].what.startswith("Training"):
+            folder = JobFolder(runs.jobs[key].record)
+            if key not in killed and is_training(folder):
                 killed.add(key)
-                owner = json.loads((runs.jobs[key].record / "pid").read_text())
-                os.kill(owner["pid"], signal.SIGKILL)
+                assert folder.owner
+                os.kill(folder.owner.pid, signal.SIGKILL)
 
-    runs = Runner(jobs=jobs(other), executor=here(2), show=kill)
+    runs = Runner(jobs=short_jobs(tmp_path), executor=here(2), show=kill)
     reports = runs.run()
     assert killed
     assert {report.state for report in reports.values()} == {"done"}
     assert all(reports[key].tries == 2 for key in killed)
+    quiet = short_jobs(finished)
+    for key, job in runs.jobs.items():
+        records = list(outcomes_of(job.run, job.folder))
+        assert records and records == list(outcomes_of(job.run, quiet[key].folder))
 
 
 def test_what_runs_say_is_said_once_for_each_arm(tmp_path: Path) -> None:
@@ -101,21 +131,22 @@ def test_a_run_has_the_study_s_threads_whatever_runs_beside_it(
 def test_a_run_that_is_asked_to_stop_ends_alone_and_the_next_call_goes_on_with_it(
     tmp_path: Path,
 ) -> None:
-    made = jobs(tmp_path)
+    made = short_jobs(tmp_path)
+    key = "random_images-seed0"
 
     def stop(reports: Mapping[str, JobStatus]) -> None:
-        if reports["partal-seed0"].state == "running":
-            (made["partal-seed0"].record / "stop").touch()
+        if reports[key].state == "running":
+            (made[key].record / "stop").touch()
 
     reports = Runner(jobs=made, executor=here(2), show=stop).run()
-    stopped = reports.pop("partal-seed0")
+    stopped = reports.pop(key)
     assert (stopped.state, stopped.tries) == ("stopped", 1)
     assert stopped.fault == "It was stopped before its end; the same command resumes it."
-    assert JobFolder(made["partal-seed0"].record).state == "stopped"
+    assert JobFolder(made[key].record).state == "stopped"
     assert {report.state for report in reports.values()} == {"done"}
-    again = Runner(jobs=jobs(tmp_path), executor=here(2), show=lambda _: None).run()
-    assert again["partal-seed0"].state == "done"
-    assert JobFolder(made["partal-seed0"].record).state == "ended"
+    again = Runner(jobs=short_jobs(tmp_path), executor=here(2), show=lambda _: None).run()
+    assert again[key].state == "done"
+    assert JobFolder(made[key].record).state == "ended"
 
 
 def test_runs_that_continue_a_stopped_one_are_stopped_and_the_command_says_which(
@@ -155,15 +186,19 @@ def test_a_stopped_call_leaves_no_process_and_says_so_of_each_of_its_jobs(tmp_pa
     assert set(states.values()) == {"waiting"}
 
 
-def test_what_is_left_of_a_run_is_without_the_trainings_that_are_done(tmp_path: Path) -> None:
-    made = jobs(tmp_path)
-    start, partal = made["start-seed0"], made["partal-seed0"]
-    assert (len(work_left(start).steps), len(work_left(partal).steps)) == (1, 2)
-    Runner(jobs=made, executor=here(2), show=lambda _: None).run()
-    assert not work_left(start).steps and not work_left(partal).steps
-    (partal.folder / "done.json").unlink()
-    max(partal.folder.glob("rounds/*/fit.json")).unlink()
-    assert len(work_left(partal).steps) == 1
+def test_what_is_left_of_a_run_is_without_the_trainings_that_are_done(
+    finished: Path, tmp_path: Path
+) -> None:
+    made = jobs(tmp_path, strategies=["random_cells"], rounds=2)
+    start, run = made["start-seed0"], made["random_cells-seed0"]
+    assert (len(work_left(start).steps), len(work_left(run).steps)) == (1, 2)
+    shutil.copytree(finished / "out", tmp_path / "out")
+    assert not work_left(start).steps and len(work_left(run).steps) == 1
+    run = short_jobs(tmp_path)["random_cells-seed0"]
+    assert not work_left(run).steps
+    (run.folder / "done.json").unlink()
+    max(run.folder.glob("rounds/*/fit.json")).unlink()
+    assert len(work_left(run).steps) == 1
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
