@@ -71,7 +71,7 @@ def test_a_study_buys_labels_of_the_project_alone_and_leaves_it_as_it_was(
     before = content(flat)
     options = {"strategies": ["random_cells", "random_images"], "budget": 4, "initial": 2}
     result = study.simulate(
-        None, flat, tmp_path / "out", rounds=2, seeds=1, full=False, jobs=2, **options
+        None, flat, tmp_path / "out", rounds=2, seeds=1, full=False, jobs=1, **options
     )
     assert not result.failed and content(flat) == before
     for name in ("random_cells-seed0", "random_images-seed0"):
@@ -116,7 +116,7 @@ def _file(flat: Path, tmp_path: Path) -> str:
     """The text of the file of a study that was begun."""
     begun = tmp_path / "begun"
     words = {"strategies": ["random_cells"], "rounds": 0, "seeds": 1, "full": False}
-    study.simulate(None, flat, begun, jobs=2, **words)
+    study.simulate(None, flat, begun, jobs=1, **words)
     return (begun / "study.toml").read_text()
 
 
@@ -128,7 +128,7 @@ def test_the_copy_has_the_labels_of_trusted_suppliers_and_later_labels_change_no
         file.write("[changes.suppliers.made]\ntrust = 0.5\n")
     out = tmp_path / "out"
     words = {"strategies": ["random_cells"], "rounds": 0, "seeds": 1, "full": False}
-    result = study.simulate(None, flat, out, jobs=2, **words)
+    result = study.simulate(None, flat, out, jobs=1, **words)
     assert not result.failed
     with ProjectFolder.open(out / "runs" / "start-seed0") as run:
         assert (run.folder / "supplied" / "made" / "index.json").is_file()

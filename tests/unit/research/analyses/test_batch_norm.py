@@ -16,7 +16,7 @@ from labelgrid.simulation.runs import Run
 from labelgrid.train.batch_norm import norms_of
 from research.analyses import batch_norm
 from tests.unit.drawings.test_charts import texts
-from tests.unit.simulation.conftest import SIMULATE, TASKS, finished_study
+from tests.unit.simulation.finished import SIMULATE, TASKS, finished_study
 
 ARMS = """
 [simulate.arms.a]

@@ -12,7 +12,7 @@ from labelgrid.simulation.analyse import AnalysisResult, analyse
 from research.analyses.known import Options, build
 from tests.unit.drawings.test_charts import texts
 from tests.unit.simulation.analyses.slow_analyses import HEADLINES, of_set, outputs, truth, value
-from tests.unit.simulation.conftest import SIMULATE, finished_study
+from tests.unit.simulation.finished import SIMULATE, finished_study
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,12 @@ def whole(study: Any, tmp_path_factory: pytest.TempPathFactory) -> AnalysisResul
 
 @pytest.fixture(scope="module")
 def over_images(study: Any) -> AnalysisResult:
-    return analyse(study.folder, "research.analyses.known:build", options={"over": "images"})
+    return analyse(
+        study.folder,
+        "research.analyses.known:build",
+        options={"over": "images"},
+        strategies=["cells"],
+    )
 
 
 def test_every_combination_of_other_tasks_is_fed_in_once(whole: AnalysisResult) -> None:

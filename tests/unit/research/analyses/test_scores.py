@@ -16,7 +16,7 @@ from labelgrid.simulation.measuring import Question, measure_cells
 from labelgrid.simulation.runs import Run
 from tests.unit.drawings.test_charts import texts
 from tests.unit.simulation.analyses.slow_analyses import outputs, truth, value, values
-from tests.unit.simulation.conftest import SIMULATE, finished_study
+from tests.unit.simulation.finished import SIMULATE, finished_study
 
 ROUNDS = (2, 3)
 
@@ -31,8 +31,10 @@ class Counted(Silent):
 
 
 @pytest.fixture(scope="module")
-def whole(study: Any) -> AnalysisResult:
-    return analyse(study.folder, "research.analyses.scores:build")
+def whole(study: Any, tmp_path_factory: pytest.TempPathFactory) -> AnalysisResult:
+    return analyse(
+        study.folder, "research.analyses.scores:build", tmp_path_factory.mktemp("scores") / "out"
+    )
 
 
 def candidates(
@@ -182,9 +184,9 @@ def test_a_run_counts_once_however_many_rounds_it_has(whole: AnalysisResult) -> 
     )
 
 
-def test_each_task_has_a_drawing_with_a_row_for_each_trait(study: Any, tmp_path: Path) -> None:
-    analyse(study.folder, "research.analyses.scores:build", tmp_path)
-    shown = set(texts((tmp_path / "scores-semseg.svg").read_bytes()))
+def test_each_task_has_a_drawing_with_a_row_for_each_trait(whole: AnalysisResult) -> None:
+    (drawing,) = [path for path in whole.files if path.name == "scores-semseg.svg"]
+    shown = set(texts(drawing.read_bytes()))
     assert {
         "the loss",
         "rare classes of semseg",

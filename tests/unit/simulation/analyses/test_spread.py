@@ -7,7 +7,7 @@ import pytest
 
 from labelgrid.simulation.analyse import analyse
 from labelgrid.simulation.results import read_outcomes
-from tests.unit.simulation.conftest import SIMULATE, finished_study
+from tests.unit.simulation.finished import SIMULATE, finished_study
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,8 @@
-"""A finished study of three tasks, whose arms buy images, cells, cells with pseudo-labels, or uncertain cells."""
+"""Finished studies of three tasks, and arms that buy images, cells, cells with pseudo-labels, or uncertain cells."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
 
 from labelgrid.ledger.grid import Pick
 from labelgrid.project.records import read_picks
@@ -81,13 +79,7 @@ def finished_study(
         root=made.root,
         weights="",
         out=folder / "out",
-        jobs=2,
+        jobs=1,  # a second process would load as much again
     )
     assert not run_study(request).failed
     return Finished(folder / "out", made)
-
-
-@pytest.fixture(scope="session")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """The study. Nobody changes it, except for labels that are put back."""
-    return finished_study(tmp_path_factory.mktemp("analysed"), SIMULATE + ARMS)
