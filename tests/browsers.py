@@ -1,16 +1,24 @@
 """What tests with a real browser share."""
 
-import subprocess
-import sys
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
+import uvicorn
 from playwright.sync_api import Browser, Page
+
+from labelgrid.web.app import build_app
 
 #: Milliseconds that the browser waits for the page, on a busy machine.
 PATIENCE = 60_000
+#: A scheme of colours, and the rules of axe for it: what is dark differs in its colours alone.
+AXE_RULES = (
+    ("light", {"resultTypes": ["violations"]}),
+    ("dark", {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}),
+)
 
 
 def opened(browser: Browser, **options: Any) -> Page:
@@ -31,10 +39,16 @@ def press(page: Page, key: str) -> None:
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """The address of a project's page, served by the command."""
-    words = [sys.executable, "-m", "labelgrid", "serve", str(folder), "--port", "0"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+    """The address of a project's page, served by a thread: the command takes seconds to load."""
+    config = uvicorn.Config(
+        build_app(folder), log_level="warning", ws="none", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=server.run, args=([listener],))
+        thread.start()
         try:
-            yield process.stdout.readline().split()[0]
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
         finally:
-            process.terminate()
+            server.should_exit = True
+            thread.join()

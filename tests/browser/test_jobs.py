@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from labelgrid import Project
-from tests.browsers import PATIENCE, opened
+from tests.browsers import PATIENCE, opened, served
 from tests.jobs import stopped_afterwards, wait_until
 from tests.pages import labelled_project, suspicious_project
 
@@ -26,9 +26,9 @@ def folder(tmp_path):
 
 
 @contextmanager
-def served(folder, port=0) -> Iterator[tuple[str, subprocess.Popen]]:
+def served_by_process(folder) -> Iterator[tuple[str, subprocess.Popen]]:
     """The address of the project's page, and the process that serves it."""
-    words = [sys.executable, "-m", "labelgrid", "serve", str(folder), "--port", str(port)]
+    words = [sys.executable, "-m", "labelgrid", "serve", str(folder), "--port", "0"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         yield process.stdout.readline().split()[0], process
         process.terminate()
@@ -36,7 +36,7 @@ def served(folder, port=0) -> Iterator[tuple[str, subprocess.Popen]]:
 
 def test_a_training_is_started_watched_through_a_reload_and_its_quality_is_shown(browser, folder):
     page = opened(browser)
-    with served(folder) as (address, _):
+    with served(folder) as address:
         page.goto(address)
         expect(page.get_by_text("not measured yet")).to_have_count(3)
         page.goto(f"{address}jobs")
@@ -56,7 +56,7 @@ def test_a_training_is_started_watched_through_a_reload_and_its_quality_is_shown
 
 def test_a_training_goes_on_without_page_and_server_until_it_is_stopped(browser, folder):
     page = opened(browser)
-    with served(folder) as (address, server):
+    with served_by_process(folder) as (address, server):
         page.goto(f"{address}jobs")
         page.get_by_label("epochs").fill("100000")
         page.get_by_role("button", name="Train and measure").click()
@@ -68,7 +68,7 @@ def test_a_training_goes_on_without_page_and_server_until_it_is_stopped(browser,
         wait_until(lambda: project.job.step.done > before)
     page.close()
     page = opened(browser)
-    with served(folder) as (address, _):
+    with served(folder) as address:
         page.goto(address)
         expect(page.get_by_role("heading", name="Running: fit")).to_be_visible()
         expect(page.get_by_role("progressbar", name="Training")).to_be_visible()
@@ -79,21 +79,23 @@ def test_a_training_goes_on_without_page_and_server_until_it_is_stopped(browser,
     assert not page.faults
 
 
-def test_jobs_are_started_and_stopped_without_javascript(browser, folder):
+def test_jobs_are_started_and_their_end_is_shown_without_javascript(browser, tmp_path):
+    folder = labelled_project(tmp_path)  # its labels are requested, so the next step is an export
     page = opened(browser, java_script_enabled=False)
-    with served(folder) as (address, _):
+    with stopped_afterwards(folder), served(folder) as address:
         page.goto(address)
-        page.get_by_role("button", name="Train").click()
-        expect(page.get_by_role("heading", name="Job 1: fit")).to_be_visible()
+        page.get_by_role("button", name="Export").click()
+        expect(page.get_by_role("heading", name="Job 1: export")).to_be_visible()
+        expect(page.locator(".job.running, .job.waiting")).to_be_visible()
         expect(page.locator(".job.ended")).to_be_visible()  # the page loads itself again
-        expect(page.locator(".log")).to_contain_text("mIoU")
+        expect(page.locator(".log")).to_contain_text("Wrote requests")
 
 
 def test_the_budget_leads_from_what_it_may_gain_to_the_picks(browser, folder):
     page = opened(browser)
     with Project.open(folder) as project:
         project.fit()
-    with served(folder) as (address, _):
+    with served(folder) as address:
         page.goto(address)
         page.get_by_label("budget").fill("2")
         page.locator("[name=unit]").select_option("labels")
@@ -111,7 +113,7 @@ def test_the_budget_leads_from_what_it_may_gain_to_the_picks(browser, folder):
 def test_suspects_are_confirmed_and_taken_back(browser, tmp_path):
     folder = suspicious_project(tmp_path)
     page = opened(browser)
-    with stopped_afterwards(folder), served(folder) as (address, _):
+    with stopped_afterwards(folder), served(folder) as address:
         page.goto(f"{address}suspects")
         page.get_by_role("button", name="Look for wrong labels").click()
         expect(page.locator(".job.ended")).to_be_visible()

@@ -38,15 +38,16 @@ def build(folder: Path) -> None:
     subprocess.run(words, cwd=ROOT, check=True)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
-def test_pages_fit_and_ask_no_other_server(browser, address, width, scheme):
-    page = opened(browser, viewport={"width": width, "height": 900}, color_scheme=scheme)
+def test_pages_fit_and_ask_no_other_server(browser, address, width):
+    page = opened(browser, viewport={"width": width, "height": 900})
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     for name in PAGES:
         page.goto(f"{address}/{name}.html")
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
     assert asked
     assert all(url.startswith((address, "data:")) for url in asked)
     assert page.faults == []
