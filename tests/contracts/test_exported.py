@@ -18,9 +18,9 @@ COVERS = ["labelgrid.rounds.exported_network"]
 SOME = {name: TASKS[name] for name in ("semseg", "normals")}
 #: Networks that say that other programs compute something else.
 UNPORTABLE = {"segnet", "mtan"}
-CASES = [(name, False) for name in plugins.names("networks") if name not in UNPORTABLE]
-#: With images that are predicted mirrored, too.
-CASES.append(("pad_net", True))
+#: Its images are predicted mirrored, too: its graph holds the plain prediction twice.
+MIRRORED = "pad_net"
+CASES = [(name, name == MIRRORED) for name in plugins.names("networks") if name not in UNPORTABLE]
 
 
 def make(name: str) -> Network:
