@@ -26,15 +26,26 @@ ROBOT = Path(__file__).parents[3] / "examples/robot_loop.py"
 
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProjectFolder]:
-    """A training that knows labels of two of its three tasks."""
-    folder = tmp_path_factory.mktemp("exported")
-    project, made = make_project(folder, n=4, holdout=0)
-    with project:
-        query.query(project, Budget(2, "images"), Silent())
-        answer(project, made)
-        fit.fit(project, Silent(), changes={"train": {"epochs": 1}})
+    """A training of three tasks by the network of two stages, which takes known labels."""
+    with trained(tmp_path_factory.mktemp("exported"), "pad_net") as project:
         (project.folder / "camera.toml").write_text("field_of_view = 60\n")
         yield project
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProjectFolder]:
+    """A training by the network whose graph is recorded soonest."""
+    with trained(tmp_path_factory.mktemp("plain"), "shared_heads") as project:
+        yield project
+
+
+def trained(folder: Path, network: str) -> ProjectFolder:
+    project, made = make_project(folder, n=4, holdout=0)
+    query.query(project, Budget(2, "images"), Silent(), strategy="random_images")
+    answer(project, made)
+    changes = {"network": {"name": network}, "train": {"epochs": 1}}
+    fit.fit(project, Silent(), changes=changes)
+    return project
 
 
 def test_the_file_says_what_it_takes_and_gives(campaign: ProjectFolder) -> None:
@@ -54,11 +65,9 @@ def test_the_file_says_what_it_takes_and_gives(campaign: ProjectFolder) -> None:
     assert inputs[0].shape == ["batch", 3, "height", "width"]
 
 
-def test_a_robot_predicts_without_labelgrid_or_torch(
-    campaign: ProjectFolder, tmp_path: Path
-) -> None:
-    export_model(campaign, tmp_path / "model.onnx", [], Silent())
-    photos = campaign.folder.parent / "made/images"
+def test_a_robot_predicts_without_labelgrid_or_torch(plain: ProjectFolder, tmp_path: Path) -> None:
+    export_model(plain, tmp_path / "model.onnx", [], Silent())
+    photos = plain.folder.parent / "made/images"
     code = (
         "import runpy, sys; sys.argv = sys.argv[1:]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
@@ -72,14 +81,14 @@ def test_a_robot_predicts_without_labelgrid_or_torch(
 
 
 def test_a_file_that_computes_something_else_is_not_kept(
-    campaign: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"the one before")
     monkeypatch.setattr(onnx_file, "TOLERANCE", 0.0)
     monkeypatch.setattr(onnx_file, "TIMES", 0.0)
     with pytest.raises(ModelError, match=r"other predictions of (semseg|depth|normals)") as caught:
-        export_model(campaign, path, [], Silent())
+        export_model(plain, path, [], Silent())
     assert caught.value.unchanged == "Nothing was written."
     assert [one.name for one in tmp_path.iterdir()] == ["model.onnx"]
     assert path.read_bytes() == b"the one before"
