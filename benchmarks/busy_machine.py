@@ -18,6 +18,8 @@ from _measure import check_limit, machine
 #: Sleeping must be at least so many times as fast beside other programs, and may cost so much alone.
 BUSY = 1.2
 ALONE = 0.9
+#: The Python that takes the steps.
+PYTHON = sys.executable
 STEPS = """
 import sys, time, torch
 from labelgrid.nets.backbones import Encoder
@@ -58,7 +60,7 @@ def steps_a_second(policy: str, seconds: float) -> float:
     environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
     if policy:
         environment["GOMP_SPINCOUNT"] = policy
-    words = [sys.executable, "-c", STEPS, str(seconds)]
+    words = [PYTHON, "-c", STEPS, str(seconds)]
     run = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
     return float(run.stdout)
 

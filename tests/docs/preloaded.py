@@ -126,7 +126,7 @@ def answer(request: socket.socket) -> NoReturn:
     os.environ.update(environment)
     added = environment.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:1] = [str(Path(words[0]).resolve().parent), *(path for path in added if path)]
-    sys.argv = words
+    sys.argv = ["-c", *words[2:]] if words[0] == "-c" else words
     status = 0
     try:
         if words[0] == "-c":

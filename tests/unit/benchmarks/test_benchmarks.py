@@ -15,6 +15,7 @@ import torch
 from labelgrid.progress import Silent
 from labelgrid.rounds import fit, query
 from labelgrid.select.strategy import Budget
+from tests.docs import preloaded
 from tests.projects import answer, make_project
 from tools.bench import benchmarks
 from tools.source import ROOT
@@ -107,7 +108,7 @@ TINY = {
         "1",
     ],
     "nearest": ["--images", "40", "--width", "3", "--labelled", "9", "--repeats", "1"],
-    "page": ["--images", "300", "--repeats", "1", "--load", "2"],
+    "page": ["--images", "300", "--repeats", "1", "--load", "0.5"],
     "plausibility": ["--scenes", "0", "--nyuv2", "nowhere"],
     "prediction": ["--size", "48", "64", "--repeats", "1"],
     "recipe_step": [
@@ -244,6 +245,8 @@ SMALL = {
 
 def small(module, monkeypatch):
     """Make small what no option of a benchmark does."""
+    if module.__name__ == "busy_machine":  # a fork of a process that has loaded torch
+        monkeypatch.setattr(module, "PYTHON", str(preloaded.folder() / "python"))
     for name, value in SMALL.get(module.__name__, {}).items():
         if isinstance(value, dict):
             value = getattr(module, name) | value
