@@ -18,22 +18,8 @@ from typing import Any
 
 #: The exit status after Ctrl-C.
 STOPPED = 130
-#: Loaded once, so that new processes start fast.
-PRELOADED = [
-    "pytest",
-    "alembic.command",
-    "lightning_fabric",
-    "labelgrid.project.export",
-    "labelgrid.project.import_labels",
-    "labelgrid.rounds.label_shards",
-    "labelgrid.rounds.predict",
-    "labelgrid.rounds.query",
-    "labelgrid.rounds.score",
-    "labelgrid.report.write",
-    "labelgrid.simulation.campaign",
-    "labelgrid.simulation.run_study",
-    "tests.e2e.commands",
-]
+#: What the process loads of which all others are forks.
+PRELOADED = ["tests.e2e.loaded"]
 #: Images in a shard of the pool: several shards, so that a killed `score` has finished some.
 PART = 3
 
