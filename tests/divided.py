@@ -1,13 +1,8 @@
-"""Compares the gradients of several processes, which divide each batch, with those of one process.
-
-`python -m tests.divided FOLDER` is one process of them, as `run` starts it; it writes what it found.
-"""
+"""Compares the gradients of several processes, which divide each batch, with those of one process."""
 
 import itertools
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -28,7 +23,7 @@ from labelgrid.processes import TOGETHER
 from labelgrid.progress import Silent
 from labelgrid.relations.bound import declared_relations
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Task, build_all, definitions
 from labelgrid.train.division import refuse_undivided
 from labelgrid.train.group import ALONE, TrainingGroup, join_group
 from labelgrid.train.model import TrainedModel
@@ -37,6 +32,7 @@ from labelgrid.train.options import ObjectiveOptions, TrainOptions
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.trainer import Trainer
 from tests.contracts.trained import TASKS, modules, small, with_gaps
+from tests.e2e.killing import preloaded_context
 from tests.support import Made, task_rows
 from tests.toys import ENCODER, toy_plan
 
@@ -176,11 +172,12 @@ def trainer_of(case: Case, made: Made, group: TrainingGroup) -> Trainer:
         **{"epochs": 1, "batch": 3, "learning_rate": 1e-9, "known": 0.0, "device": "cpu"}
         | dict(case.train)
     )
-    plan = toy_plan(made, options, objective=ObjectiveOptions(reduction=case.reduction))  # type: ignore[arg-type]
+    network = network_of(case.network, build_all(definitions(list(made.rows))))
+    objective = ObjectiveOptions(reduction=case.reduction)  # type: ignore[arg-type]
+    plan = toy_plan(made, options, objective=objective, network=network)
     relations = {"depth_normals": RelationChoice(trust=1.0)}
     plan = replace(
         plan,
-        network=network_of(case.network, plan.tasks),
         previous=lambda: TrainedModel(network=network_of(case.network, plan.tasks, 1).eval()),
         relations=declared_relations(relations, plan.definitions),
     )
@@ -301,27 +298,21 @@ def run(cases: Sequence[Case], folder: Path, processes: int = 2) -> dict[str, di
     (made.root / "camera.toml").write_text("field_of_view = 66.0\n")
     (folder / "cases.json").write_text(json.dumps([asdict(case) for case in cases]))
     (folder / "names.json").write_text(json.dumps(made.names))
+    context = preloaded_context()
     started = []
     for rank in range(processes):
-        environment = {
-            **os.environ,
-            TOGETHER: str(folder),
-            "RANK": str(rank),
-            "WORLD_SIZE": str(processes),
-            "OMP_NUM_THREADS": "1",
-            "GLOO_SOCKET_IFNAME": "lo",
-        }
-        words = [sys.executable, "-m", "tests.divided", str(folder)]
-        started.append(subprocess.Popen(words, env=environment))
+        process = context.Process(target=take_part, args=(folder, rank, processes))
+        process.start()
+        started.append(process)
     try:
         codes: list[int | None] = [None] * processes
         while None in codes and not any(codes):
             time.sleep(0.05)
-            codes = [process.poll() for process in started]
+            codes = [process.exitcode for process in started]
     finally:
         for process in started:
             process.kill()
-            process.wait()
+            process.join()
     assert not any(codes), codes
     rows = {}
     for rank in range(processes):
@@ -330,9 +321,14 @@ def run(cases: Sequence[Case], folder: Path, processes: int = 2) -> dict[str, di
     return rows
 
 
-def main() -> None:
-    """Take part in the trainings of a folder's cases."""
-    folder = Path(sys.argv[1])
+def take_part(folder: Path, rank: int, processes: int) -> None:
+    """Take part in the trainings of a folder's cases, as one process of them."""
+    os.environ |= {
+        TOGETHER: str(folder),
+        "RANK": str(rank),
+        "WORLD_SIZE": str(processes),
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
     torch.set_num_threads(1)
     names = tuple(json.loads((folder / "names.json").read_text()))
     made = Made(folder / "data", names, task_rows(TASKS))
@@ -340,7 +336,3 @@ def main() -> None:
     with join_group() as group:
         rows = list(outcomes(cases, made, folder, group))
         (folder / f"rows-{group.rank}.json").write_text(json.dumps(rows))
-
-
-if __name__ == "__main__":
-    main()

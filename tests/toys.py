@@ -47,9 +47,10 @@ def toy_plan(made: Made, options: TrainOptions, **changes: Any) -> Plan:
     tasks = build_all(found)
     objective = changes.pop("objective", ObjectiveOptions())
     weights = fixed_weights(tasks, objective)
-    backbone = changes.pop("backbone", ENCODER)
+    net, backbone = changes.pop("net", "pad_net"), changes.pop("backbone", ENCODER)
+    if "network" not in changes:
+        changes["network"] = toy_network(tasks, net, backbone=backbone)
     fields: dict[str, Any] = {
-        "network": toy_network(tasks, changes.pop("net", "pad_net"), backbone=backbone),
         "tasks": tasks,
         "definitions": found,
         "source": source_of(made),
