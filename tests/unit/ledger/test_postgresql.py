@@ -448,3 +448,16 @@ def test_after_many_new_rows_the_server_knows_what_its_tables_hold(server: Postg
         store.add_images(ImageRow(image_id=f"{number}", root="b") for number in range(100, 10_200))
 
     assert (after_few, server.run(counted)) == ([(0,)], [(10,)])
+
+
+def test_many_new_rows_of_who_does_not_own_the_tables_are_added(server: PostgresServer) -> None:
+    place = server.place()
+    Store.create(place).close()
+    server.run("CREATE ROLE colleague LOGIN")
+    server.run(f'GRANT USAGE ON SCHEMA "{place.schema}" TO colleague')
+    tables = f'ALL TABLES IN SCHEMA "{place.schema}"'
+    server.run(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO colleague")
+
+    with Store.open(server.place(place.schema, user="colleague")) as store:
+        store.add_images(ImageRow(image_id=f"{number}", root="a") for number in range(10_000))
+        assert sum(1 for _ in store.images()) == 10_000
