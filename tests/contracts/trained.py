@@ -129,7 +129,9 @@ def resumes_exactly(folder: Path, **parts: Any) -> None:
     whole, second = (trainer(made, **parts) for _ in range(2))
     whole.prepare(folder / "terms", Silent(), resumed=False)
     whole.run_epoch(Silent())
+    before = states(whole)
     save(whole.checkpoint(), folder / "last.ckpt")
+    assert not different(before, states(whole))
     assert load(folder / "last.ckpt").epoch == 1 and second.resume(folder / "last.ckpt")
     second.prepare(folder / "terms", Silent(), resumed=True)
     for training in (whole, second):

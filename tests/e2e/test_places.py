@@ -91,7 +91,6 @@ def test_an_unknown_place_is_refused(studies: Path) -> None:
 
 
 def test_a_study_on_ray_has_the_records_of_the_local_one(studies: Path, ray_address: str) -> None:
-    one_worker = ("--jobs", "1")  # another one would load torch, too
-    ended = done(*words(studies, "ray", "--on", f"ray:{ray_address}", *one_worker))
+    ended = done(*words(studies, "ray", "--on", f"ray:{ray_address}"))
     assert "4 of 4 runs are done" in ended.out
     assert read_outcomes(studies / "ray") == read_outcomes(studies / "local")

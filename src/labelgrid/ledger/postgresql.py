@@ -187,7 +187,7 @@ class PostgreSQL:
         def commit(connection: Connection) -> None:
             for table, count in connection.info[_NEW].items():
                 if count >= MANY:
-                    connection.exec_driver_sql(f"ANALYZE {table}")
+                    connection.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {table}")
 
         event.listen(engine, "connect", connect)
         event.listen(engine, "begin", begin)

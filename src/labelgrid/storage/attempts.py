@@ -65,10 +65,10 @@ def persist(address: Address, action: Callable[[], T]) -> T:
             raise
         except Exception as error:  # each client has errors of its own
             fault = _fault_of(error)
-            if isinstance(fault, FileNotFoundError):
-                raise
-            if isinstance(fault, OSError) and fault.errno in _DISK:
-                raise
+            if _is_for_caller(fault):
+                if fault is error:
+                    raise
+                raise fault from None
             _refuse(address, fault)
             if time.monotonic() + wait > end:
                 raise _given_up(address, fault) from None
@@ -82,7 +82,15 @@ def _fault_of(error: Exception) -> Exception:
     if not isinstance(error, FileNotFoundError) or not isinstance(cause, Exception):
         return error
     is_missing = isinstance(cause, FileNotFoundError) or _status_of(cause) in _MISSING
-    return error if is_missing else cause
+    no_address = isinstance(cause, (LookupError, ValueError)) and not isinstance(cause, OSError)
+    return error if is_missing or no_address else cause
+
+
+def _is_for_caller(fault: Exception) -> bool:
+    """Whether an error is of this machine, or says that an object is missing."""
+    if isinstance(fault, (FileNotFoundError, MemoryError)):
+        return True
+    return isinstance(fault, OSError) and fault.errno in _DISK
 
 
 def _refuse(address: Address, error: Exception) -> None:

@@ -178,20 +178,20 @@ def test_another_recipe_or_another_label_starts_anew(
     first: tuple[Path, Made], finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = first[1]
-    project = quick_copy(finished.project.folder, tmp_path / "flat")
-    trainings = Trainings(monkeypatch)
-    changed(project, learning_rate=1e-3)
-    compared(project)
-    assert len(trainings.plans) == 12
-    held = next(iter(project.store.images(("heldout",)))).image_id
-    other = next(name for name in made.names if name != held)
-    definition = project.tasks()["depth"]
-    label = definition.read(made.label(held, "depth"))
-    target = (tmp_path / "new" / "depth" / held).with_suffix(".png")
-    target.parent.mkdir(parents=True)
-    definition.write(target, replace(label, value=label.value * 0.9))
-    import_labels(project, tmp_path / "new", replace=True, accept=True)
-    assert other and compared(project).seeds == 6 and len(trainings.plans) == 24
+    with quick_copy(finished.project.folder, tmp_path / "flat") as project:
+        trainings = Trainings(monkeypatch)
+        changed(project, learning_rate=1e-3)
+        compared(project)
+        assert len(trainings.plans) == 12
+        held = next(iter(project.store.images(("heldout",)))).image_id
+        other = next(name for name in made.names if name != held)
+        definition = project.tasks()["depth"]
+        label = definition.read(made.label(held, "depth"))
+        target = (tmp_path / "new" / "depth" / held).with_suffix(".png")
+        target.parent.mkdir(parents=True)
+        definition.write(target, replace(label, value=label.value * 0.9))
+        import_labels(project, tmp_path / "new", replace=True, accept=True)
+        assert other and compared(project).seeds == 6 and len(trainings.plans) == 24
 
 
 def test_a_killed_comparison_resumes_to_the_same_answer_and_changes_nothing_of_the_rounds(

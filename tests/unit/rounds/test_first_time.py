@@ -45,7 +45,7 @@ def test_without_a_terminal_nothing_is_measured(words: list[str]) -> None:
 
 
 def test_in_a_terminal_a_round_is_measured_unless_it_is_refused(words: list[str]) -> None:
-    assert "On this machine " in in_terminal(words)
+    assert "On this machine 0.2 s are too short" in in_terminal(words)
     words[1] += "-2"
     assert "How long a round takes here" in in_terminal([*words, "--no-time"])
 

@@ -419,10 +419,10 @@ def test_a_value_may_move_from_the_recipe_to_the_arms_and_the_runs_still_read_it
     tmp_path: Path,
 ) -> None:
     given = {"strategies": ["random_cells"], "full": False}
-    whole = run_study.run_study(study_request(tmp_path, "whole", rounds=1, **given))
-    run_study.run_study(study_request(tmp_path, rounds=0, **given))
+    whole = run_study.run_study(study_request(tmp_path, "whole", rounds=2, **given))
+    run_study.run_study(study_request(tmp_path, rounds=1, **given))
     batch = {"train": {"batch": 4}}
-    moved = study_request(tmp_path, changes={"start": batch, "strategy": batch}, rounds=1, **given)
+    moved = study_request(tmp_path, changes={"start": batch, "strategy": batch}, rounds=2, **given)
     recipe = Path(moved.recipe)
     assert "batch = 4" in recipe.read_text()
     recipe.write_text(recipe.read_text().replace("batch = 4", "batch = 1"))

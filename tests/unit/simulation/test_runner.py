@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -131,8 +133,8 @@ def test_a_run_has_the_study_s_threads_whatever_runs_beside_it(
 def test_a_run_that_is_asked_to_stop_ends_alone_and_the_next_call_goes_on_with_it(
     tmp_path: Path,
 ) -> None:
-    made = short_jobs(tmp_path)
-    key = "random_images-seed0"
+    made = jobs(tmp_path)
+    key = "partal-seed0"  # it scores, and so is not done before it is stopped
 
     def stop(reports: Mapping[str, JobStatus]) -> None:
         if reports[key].state == "running":
@@ -144,7 +146,7 @@ def test_a_run_that_is_asked_to_stop_ends_alone_and_the_next_call_goes_on_with_i
     assert stopped.fault == "It was stopped before its end; the same command resumes it."
     assert JobFolder(made[key].record).state == "stopped"
     assert {report.state for report in reports.values()} == {"done"}
-    again = Runner(jobs=short_jobs(tmp_path), executor=here(2), show=lambda _: None).run()
+    again = Runner(jobs=jobs(tmp_path), executor=here(2), show=lambda _: None).run()
     assert again[key].state == "done"
     assert JobFolder(made[key].record).state == "ended"
 
@@ -153,7 +155,7 @@ def test_runs_that_continue_a_stopped_one_are_stopped_and_the_command_says_which
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(_: screen.StudyBar, statuses: Mapping[str, JobStatus]) -> None:
-        if statuses["start-seed0"].what:
+        if statuses["start-seed0"].what.startswith("Training "):
             (tmp_path / "out" / "jobs" / "start-seed0" / "stop").touch()
 
     monkeypatch.setattr(screen.StudyBar, "show", stop)
@@ -258,3 +260,14 @@ def test_a_share_of_a_training_is_work_done_and_one_of_anything_else_is_not(
         shares.append(partal.done / partal.work)
     assert shares == [0.5, 1.25 / 2, 1.25 / 2, 1.0]
     assert partal.done_before == partal.work / 2
+
+
+def test_scoring_loads_nothing_of_trainings_and_what_runs_are_forked_from_loads_it() -> None:
+    code = (
+        "import sys, labelgrid.rounds.score, labelgrid.rounds.predict\n"
+        "print('lightning_fabric' in sys.modules)\n"
+        f"import {runner.PRELOADED}\n"
+        "print('lightning_fabric' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]

@@ -91,6 +91,25 @@ def test_a_missing_object_and_a_full_disk_are_for_the_caller(error):
     assert action.calls == 1
 
 
+@pytest.mark.parametrize(
+    ("cause", "raised"),
+    [
+        (OSError(errno.EMFILE, "too many files"), OSError),
+        (MemoryError(), MemoryError),
+        (ValueError("no port"), FileNotFoundError),
+        (type("ClientResponseError", (Exception,), {"status": 404})("none"), FileNotFoundError),
+        (KeyError("name"), FileNotFoundError),
+    ],
+)
+def test_a_fault_behind_a_missing_object_is_told_apart(cause, raised):
+    missing = FileNotFoundError("a")
+    missing.__cause__ = cause
+    action = Failing(missing)
+    with pytest.raises(raised) as caught:
+        persist(ADDRESS, action)
+    assert type(caught.value) is raised and action.calls == 1
+
+
 def test_no_secret_of_the_environment_is_in_a_message(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2hunter2")
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "AccountKey=abcdef")
