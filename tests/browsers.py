@@ -7,10 +7,10 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import uvicorn
 from playwright.sync_api import Browser, Page
 
 from labelgrid.web.app import build_app
+from labelgrid.web.server import server_of
 
 #: Milliseconds that the browser waits for the page, on a busy machine.
 PATIENCE = 60_000
@@ -40,10 +40,7 @@ def press(page: Page, key: str) -> None:
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """The address of a project's page, served by a thread: the command takes seconds to load."""
-    config = uvicorn.Config(
-        build_app(folder), log_level="warning", ws="none", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
+    server = server_of(build_app(folder), patience=1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = Thread(target=server.run, args=([listener],))
         thread.start()

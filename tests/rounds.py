@@ -68,8 +68,12 @@ def with_control(folder: Path, **options: Any) -> tuple[ProjectFolder, Made]:
 
 def copied(project: ProjectFolder, folder: Path) -> ProjectFolder:
     """Another project like it."""
-    shutil.copytree(project.folder, folder)
-    return ProjectFolder.open(folder)
+    return open_copy(project.folder, folder)
+
+
+def open_copy(source: Path, target: Path) -> ProjectFolder:
+    """Another project like the one in a folder, which no process may be changing."""
+    return ProjectFolder.open(shutil.copytree(source, target))
 
 
 def fit_killed(project: ProjectFolder, changes: dict[str, Any], step: int) -> Fit:

@@ -21,7 +21,6 @@ LOADED = (
     "labelgrid.rounds.score",
     "labelgrid.simulation.campaign",
     "labelgrid.simulation.run_study",
-    "lightning_fabric",
     "pydantic.main",
     "tests.e2e.commands",
 )

@@ -3,7 +3,6 @@
 A round killed in its trainings is the one that was not.
 """
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,6 +25,7 @@ from labelgrid.score.weights import read_weights, write_weights
 from labelgrid.select.strategy import Budget
 from labelgrid.train.trainer import Trainer
 from tests.projects import answer, make_project
+from tests.rounds import open_copy
 from tests.support import Made
 
 SCORE = {
@@ -65,8 +65,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Made]:
 @contextmanager
 def copied(prepared: tuple[Path, Made], folder: Path) -> Iterator[ProjectFolder]:
     """A copy of the prepared project, whose committee and auto-encoder are small."""
-    shutil.copytree(prepared[0], folder)
-    with ProjectFolder.open(folder) as project:
+    with open_copy(prepared[0], folder) as project:
         project.settings = replace(project.settings, changes={"score": SCORE})
         yield project
 

@@ -61,8 +61,6 @@ def persist(address: Address, action: Callable[[], T]) -> T:
     while True:
         try:
             return action()
-        except (LabelgridError, MemoryError):
-            raise
         except Exception as error:  # each client has errors of its own
             fault = _fault_of(error)
             if _is_for_caller(fault):
@@ -87,8 +85,8 @@ def _fault_of(error: Exception) -> Exception:
 
 
 def _is_for_caller(fault: Exception) -> bool:
-    """Whether an error is of this machine, or says that an object is missing."""
-    if isinstance(fault, (FileNotFoundError, MemoryError)):
+    """Whether an error is ours or of this machine, or says that an object is missing."""
+    if isinstance(fault, FileNotFoundError | LabelgridError | MemoryError):
         return True
     return isinstance(fault, OSError) and fault.errno in _DISK
 

@@ -10,7 +10,7 @@ import uvicorn
 
 from labelgrid.errors import UsageError
 from labelgrid.web.app import build_app
-from labelgrid.web.guard import Access, is_loopback
+from labelgrid.web.guard import Access, Guard, is_loopback
 
 #: Seconds that open requests get when the server is stopped.
 PATIENCE = 3
@@ -44,14 +44,24 @@ def serve(
     app = build_app(folder, Access(token=token))
     with _listening(host, port) as listener:
         say(f"{_address(host, listener.getsockname()[1], token)} shows {folder}. Ctrl-C stops.")
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            server_header=False,
-            ws="none",
-            timeout_graceful_shutdown=PATIENCE,
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+        server_of(app).run(sockets=[listener])
+
+
+def server_of(app: Guard, patience: int = PATIENCE) -> uvicorn.Server:
+    """The server of a page.
+
+    Args:
+        app: the page.
+        patience: the seconds that open requests get when it is stopped.
+    """
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=patience,
+    )
+    return uvicorn.Server(config)
 
 
 def _check(host: str, token: str) -> None:

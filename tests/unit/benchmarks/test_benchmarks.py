@@ -236,8 +236,10 @@ def quick(monkeypatch):
 
 
 NARROW = ("embedding", {"width": 4})
-#: What no option of a benchmark makes small: attributes, or entries of tables, of its module.
+#: What no option of a benchmark makes small: attributes, or entries of tables, of its module; a function is called for it.
 SMALL = {
+    # A fork of a process that has loaded torch.
+    "busy_machine": {"PYTHON": lambda: str(preloaded.folder() / "python")},
     "scenes": {"SIZE": (24, 32)},
     "round_cost": {"SCORED": {"embedding, recipe small": NARROW, "embedding, paper": NARROW}},
 }
@@ -245,9 +247,9 @@ SMALL = {
 
 def small(module, monkeypatch):
     """Make small what no option of a benchmark does."""
-    if module.__name__ == "busy_machine":  # a fork of a process that has loaded torch
-        monkeypatch.setattr(module, "PYTHON", str(preloaded.folder() / "python"))
     for name, value in SMALL.get(module.__name__, {}).items():
+        if callable(value):
+            value = value()
         if isinstance(value, dict):
             value = getattr(module, name) | value
         monkeypatch.setattr(module, name, value)

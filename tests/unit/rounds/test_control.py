@@ -1,6 +1,5 @@
 """Laws of the control: two label sets that differ in who chose, the same answer after a kill, and refusals."""
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from labelgrid.select.strategy import Budget
 from labelgrid.train.plan import Plan
 from tests.campaigns import snapshot
 from tests.projects import Said, answer, make_project
-from tests.rounds import QUICK, Killed, Killing, labelled, with_control
+from tests.rounds import QUICK, Killed, Killing, labelled, open_copy, with_control
 from tests.support import Made
 
 COVERS = [
@@ -71,7 +70,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Made]:
 
 def quick_copy(folder: Path, target: Path) -> ProjectFolder:
     """A copy of a project whose later trainings are quick, too."""
-    project = ProjectFolder.open(shutil.copytree(folder, target))
+    project = open_copy(folder, target)
     project.settings = replace(project.settings, changes=QUICK)
     return project
 

@@ -11,7 +11,6 @@ import pytest
 from labelgrid import plugins
 from labelgrid.errors import LabelError, ModelError, ProjectError
 from labelgrid.progress import Silent
-from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.records import newest_fit, read_measurement, read_picks
 from labelgrid.project.status import status_of
@@ -24,7 +23,7 @@ from labelgrid.rounds.round_scores import reads_suppliers, strategy_of
 from labelgrid.select.strategy import Budget
 from tests.outside import export_network, made_up, write_file, write_made_up
 from tests.projects import Said, answer
-from tests.rounds import copied, labelled
+from tests.rounds import copied, labelled, open_copy
 
 COVERS = ["labelgrid.rounds.model_record", "labelgrid.rounds.outside_predictions"]
 
@@ -44,7 +43,7 @@ def made(first, tmp_path):
     """A test's own copy of the project and the predictions."""
     folder, images = first
     shutil.copytree(folder / "predictions", tmp_path / "predictions")
-    with ProjectFolder.open(shutil.copytree(folder / "flat", tmp_path / "flat")) as project:
+    with open_copy(folder / "flat", tmp_path / "flat") as project:
         yield project, images
 
 

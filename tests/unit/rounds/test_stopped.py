@@ -15,7 +15,6 @@ from labelgrid.executors.job import JobFolder
 from labelgrid.ledger.grid import State
 from labelgrid.nets.networks import pad_net
 from labelgrid.progress import Silent
-from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit
 from labelgrid.rounds import fit, predict, query
 from labelgrid.rounds.fillers import Fillers
@@ -23,7 +22,7 @@ from labelgrid.select.strategy import Budget
 from labelgrid.train.checkpoint import load, same_training
 from tests.e2e.commands import done, typed
 from tests.projects import Said, answer, make_project
-from tests.rounds import Killed, Killing
+from tests.rounds import Killed, Killing, open_copy
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def first(tmp_path_factory):
 @pytest.fixture
 def project(first, tmp_path):
     """A test's own copy of the project."""
-    with ProjectFolder.open(shutil.copytree(first, tmp_path / "flat")) as opened:
+    with open_copy(first, tmp_path / "flat") as opened:
         yield opened
 
 

@@ -27,6 +27,7 @@ from labelgrid.rounds.relate import Related, relate
 from labelgrid.rounds.supplier_trust import SupplierRow
 from labelgrid.select.draws import CONTROL, SuppliedCells
 from tests.projects import make_project
+from tests.rounds import open_copy
 from tests.support import Made
 
 
@@ -53,7 +54,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Made]:
 def made(first: tuple[Path, Made], tmp_path: Path) -> Iterator[tuple[ProjectFolder, Made]]:
     """A test's own copy of the project."""
     folder, made = first
-    with ProjectFolder.open(shutil.copytree(folder, tmp_path / "flat")) as project:
+    with open_copy(folder, tmp_path / "flat") as project:
         yield project, made
 
 
