@@ -15,14 +15,13 @@ from labelgrid.project.folder import ProjectFolder
 from tests.campaigns import ask
 from tests.contracts.test_connectors import annotator
 from tests.e2e.commands import done
+from tests.oracles import ORACLES, needs_oracles
 from tests.photographs import TOOLS, VOID, Photograph, make_photographs, png
 from tests.support import CLASSES
 from tests.unit.formats.exr_files import exr
 
 COUNT = 120
 ROOT = Path(__file__).parents[2]
-#: What `./dev oracles` makes: datumaro, labelme and label-studio-sdk.
-ORACLES = ROOT / ".venv-oracles"
 #: Of Cityscapes datumaro reads `labelTrainIds` alone; nobody's library reads masks of a class.
 READ = {name: COUNT for name in TOOLS if name != "class-masks"} | {"cityscapes": COUNT // 2}
 
@@ -69,10 +68,7 @@ def test_labels_of_a_tool_come_in_by_one_command_pixel_by_pixel(
     assert_same(project, made[1])
 
 
-@pytest.mark.skipif(
-    not (ORACLES / "stamp").exists(),
-    reason="the tools' own libraries are not installed: run ./dev oracles",
-)
+@needs_oracles
 def test_the_tools_own_libraries_read_the_same_pixels(
     made: tuple[Path, list[Photograph]], tmp_path: Path
 ) -> None:

@@ -10,19 +10,6 @@ from numpy.typing import NDArray
 from skimage.morphology import skeletonize, thin
 from sklearn.metrics import average_precision_score
 from torch import Tensor
-from torchmetrics.classification import (
-    BinaryAveragePrecision,
-    BinaryF1Score,
-    BinaryFBetaScore,
-    BinaryJaccardIndex,
-    BinaryPrecision,
-    BinaryPrecisionRecallCurve,
-    BinaryRecall,
-    MulticlassAccuracy,
-    MulticlassJaccardIndex,
-)
-from torchmetrics.image import SpectralAngleMapper
-from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError
 
 from labelgrid.pixel.boundaries import THRESHOLDS
 from labelgrid.pixel.boundary_metric import BoundaryMetric
@@ -37,6 +24,22 @@ from labelgrid.pixel.metrics import (
 from labelgrid.pixel.set_f_metric import SetFMetric
 from labelgrid.pixel.target import Target
 from labelgrid.pixel.thinning import thin as our_thin
+from tests.oracles import beside
+
+with beside():
+    from torchmetrics.classification import (
+        BinaryAveragePrecision,
+        BinaryF1Score,
+        BinaryFBetaScore,
+        BinaryJaccardIndex,
+        BinaryPrecision,
+        BinaryPrecisionRecallCurve,
+        BinaryRecall,
+        MulticlassAccuracy,
+        MulticlassJaccardIndex,
+    )
+    from torchmetrics.image import SpectralAngleMapper
+    from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError
 
 IMAGES, HEIGHT, WIDTH = 4, 24, 32
 DRAWS = torch.Generator()

@@ -143,7 +143,7 @@ SERVER = "python -m pip install --disable-pip-version-check -q --no-compile labe
 
 def test_label_studio_is_installed_once_into_an_environment_of_its_own(dev):
     calls = dev("label-studio")[2]
-    assert calls[-3:] == ["python -m venv .venv-label-studio", SERVER, "python -m tests.servers"]
+    assert calls[-3:] == ["python3 -m venv .venv-label-studio", SERVER, "python -m tests.servers"]
     assert dev("label-studio")[2] == ["python -m tests.servers"]
 
 
@@ -161,19 +161,32 @@ ORACLES = (
 )
 
 
+TORCHMETRICS = (
+    "python -m pip install --disable-pip-version-check -q --no-compile "
+    "--no-deps torchmetrics -c tests/oracles/constraints.txt"
+)
+
+
 def test_the_libraries_of_other_tools_are_installed_again_where_their_pins_change(dev, tmp_path):
-    made = ["python -m venv .venv-oracles", ORACLES]
-    assert dev("oracles")[2][-2:] == made
+    made = ["python3 -m venv .venv-oracles", ORACLES, TORCHMETRICS]
+    assert dev("oracles")[2][-3:] == made
     assert dev("oracles") == (0, "", [])
     (tmp_path / "repo/tests/oracles/constraints.txt").write_text("b==2\n")
-    assert dev("oracles")[2] == made
+    assert dev("oracles")[2][-3:] == made
 
 
 def test_an_installation_of_the_libraries_that_failed_is_made_anew(dev):
     status, said, _ = dev("oracles", fail="datumaro")
     assert status == 1
     assert "The installation into .venv-oracles failed, see above" in said
-    assert dev("oracles")[2] == ["python -m venv .venv-oracles", ORACLES]
+    assert ORACLES in dev("oracles")[2]
+
+
+def test_the_libraries_and_the_object_store_need_no_venv(dev, tmp_path):
+    """So the gate installs them beside it."""
+    (tmp_path / "repo/tests/object_store.txt").write_text("c==1\n")
+    assert dev("object-store")[0] == dev("oracles")[0] == 0
+    assert not (tmp_path / "repo/.venv").exists()
 
 
 @pytest.fixture
@@ -209,7 +222,7 @@ def test_the_gate_runs_all_parts_with_the_tests_last_and_fails_when_one_does(gat
         ),
         (
             "oracles",
-            "The tools' own libraries could not be installed: the test that needs them is skipped.",
+            "The tools' own libraries could not be installed: the tests that need them are skipped.",
         ),
         ("browser", "Chromium could not be installed: the tests that drive it are skipped."),
     ],
