@@ -143,8 +143,10 @@ def tensor_digest(path: Path) -> str:
     """A digest of all tensors of a checkpoint, whatever their names and order."""
     import torch
 
+    from labelgrid.train.checkpoint import load
+
     digests = []
-    for tensor in _tensors(torch.load(path, weights_only=True)):
+    for tensor in _tensors(vars(load(path))):
         content = tensor.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes()
         digests.append(hashlib.blake2b(content + str(tensor.dtype).encode()).hexdigest())
     return hashlib.blake2b("".join(sorted(digests)).encode(), digest_size=8).hexdigest()

@@ -30,6 +30,7 @@ from labelgrid.storage.addresses import Address
 from labelgrid.storage.cache import _LEASES
 from labelgrid.storage.contents import known_contents
 from labelgrid.storage.stamps import stamps_of
+from labelgrid.train.checkpoint import load
 from tests.object_store import BUCKET, KEY, SECRET, Store, need_object_store, object_store
 from tests.projects import RECIPE, answer
 from tests.support import Made, make_dataset
@@ -105,7 +106,7 @@ def campaign(project: ProjectFolder, made: Made, images: str | Path) -> dict[str
 
 def _tensors(checkpoint: Path) -> list[tuple[str, bytes]]:
     """All weights of a checkpoint."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state = vars(load(checkpoint))
     found = []
 
     def walk(name: str, value: object) -> None:

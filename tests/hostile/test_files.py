@@ -19,6 +19,7 @@ from labelgrid.nets.backbones import load_weights, read_state
 from labelgrid.score.table import Table, read_stamp, read_table, write_table
 from labelgrid.score.weights import read_weights
 from labelgrid.train.checkpoint import Checkpoint, load, save
+from labelgrid.train.packing import pack
 
 STATE = Checkpoint(
     epoch=1,
@@ -171,19 +172,25 @@ def test_no_score_table_with_a_flipped_bit_is_read_with_other_scores(tmp_path):
 
 
 def checkpoints():
-    for name in vars(STATE):
-        for value in STRANGE:
-            yield {**vars(STATE), name: value}
+    packed, joined = pack(vars(STATE))
+    newest = {**packed, "joined": joined}
+    for whole in (newest, {**vars(STATE), "format": 3}):
+        for name in whole:
+            for value in STRANGE:
+                yield {**whole, name: value}
     yield from (
         {},
         [],
         3,
         None,
         {"format": 3},
-        {**vars(STATE), "more": 1},
+        {**newest, "more": 1},
+        {**newest, "format": 2},
+        {**newest, "format": 3},
         {**vars(STATE), "format": 2},
+        vars(STATE),
     )
-    yield {name: value for name, value in vars(STATE).items() if name != "network"}
+    yield {name: value for name, value in newest.items() if name != "network"}
 
 
 def test_foreign_checkpoints_are_read_or_refused(tmp_path):

@@ -15,11 +15,12 @@ import torch
 from labelgrid.config import is_extension
 from labelgrid.errors import ModelError
 from labelgrid.files import open_regular
+from labelgrid.train.packing import pack, unpack
 
-FORMAT = 3
-#: Formats that can be read. Format 2 kept the balancer in `parts`, and had no averaged weights and
-#: no own optimisers.
-READABLE = (2, FORMAT)
+FORMAT = 4
+#: Formats that can be read. Format 3 kept each small tensor by itself; format 2 also kept the
+#: balancer in `parts`, and had no averaged weights and no own optimisers.
+READABLE = (2, 3, FORMAT)
 #: The types of a checkpoint's values.
 TYPES: Mapping[str, type] = {
     "epoch": int,
@@ -118,10 +119,11 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         ModelError: the file cannot be written.
     """
     partial = path.with_suffix(path.suffix + ".partial")
+    packed, joined = pack(vars(checkpoint))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            torch.save(vars(checkpoint), file)
+            torch.save({**packed, "joined": joined}, file)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -194,23 +196,28 @@ def load(path: Path) -> Checkpoint:
             "remove it and run `labelgrid fit` again.",
         )
     try:
-        if values["format"] != FORMAT:
-            parts = dict(values["parts"])
-            values = {
-                **values,
-                "balancer": parts.pop("balancer", {}),
-                "parts": parts,
-                "format": FORMAT,
-            }
-        checkpoint = Checkpoint(**values)
+        checkpoint = Checkpoint(**_in_newest_format(dict(values)))
         _check_types(checkpoint)
-    except (KeyError, RecursionError, TypeError, ValueError) as error:
+    except (LookupError, RecursionError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(
             f"The checkpoint does not hold what labelgrid writes: {error}.",
             where=str(path),
             next_step="Remove it and run `labelgrid fit` again.",
         ) from error
     return checkpoint
+
+
+def _in_newest_format(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a checkpoint of any format that can be read."""
+    if values["format"] == FORMAT:
+        joined = values.pop("joined")
+        unpacked: dict[str, Any] = unpack(values, joined)
+        return unpacked
+    if values["format"] == 2:
+        values["parts"] = dict(values["parts"])
+        values["balancer"] = values["parts"].pop("balancer", {})
+    values["format"] = FORMAT
+    return values
 
 
 def _check_types(checkpoint: Checkpoint) -> None:

@@ -133,6 +133,22 @@ def test_a_checkpoint_of_format_two_is_still_read(tmp_path):
     assert kept.own == {} and torch.equal(kept.counting["w"], STATE.network["w"])
 
 
+def test_a_checkpoint_of_format_three_is_still_read(tmp_path):
+    torch.save({**vars(STATE), "format": 3}, tmp_path / "last.ckpt")
+    kept = load(tmp_path / "last.ckpt")
+    assert kept.digest == STATE.digest
+    assert kept.epoch == 3
+
+
+@pytest.mark.parametrize("joined", [{}, [], {torch.float32: torch.zeros(99)}])
+def test_a_checkpoint_whose_joined_tensors_do_not_fit_is_refused(tmp_path, joined):
+    path = tmp_path / "last.ckpt"
+    save(STATE, path)
+    torch.save({**torch.load(path, weights_only=True), "joined": joined}, path)
+    with pytest.raises(ModelError, match="The checkpoint does not hold what labelgrid writes"):
+        load(path)
+
+
 def test_the_digest_is_the_weights_hash_and_with_terms_it_is_of_their_states_too():
     plain = replace(STATE, parts={})
     assert plain.digest == weights_hash(plain.network)

@@ -1,0 +1,115 @@
+"""Joins the small tensors of a state: a file of a thousand tensors is slow to write and to read.
+
+Ours: a network's state and its optimiser's are many hundred tensors, most of them biases, norms and
+counters. `torch.save` keeps a record for each, which `torch.load` rebuilds in Python.
+"""
+
+from collections.abc import Callable
+from copy import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+#: Tensors of at most so many values are joined; larger ones are written one by one, uncopied.
+SMALL = 2**14
+Joined = dict[torch.dtype, Tensor]
+
+
+def pack(state: Any) -> tuple[Any, Joined]:
+    """Take the small tensors out of a state.
+
+    Args:
+        state: nested dicts, lists and tuples of tensors and plain values.
+
+    Returns:
+        The state with a place (type, shape, whether its channels are last in memory) for each small
+        tensor, and their values in the order of the state, by type.
+
+    Example:
+        >>> packed, joined = pack({"a": torch.zeros(2), "b": [torch.ones(1, 1)], "c": 3})
+        >>> packed["b"], packed["c"], joined
+        ([(torch.float32, (1, 1), False)], 3, {torch.float32: tensor([0., 0., 1.])})
+        >>> unpack(packed, joined)
+        {'a': tensor([0., 0.]), 'b': [tensor([[1.]])], 'c': 3}
+    """
+    taken: dict[torch.dtype, list[Tensor]] = {}
+
+    def take(value: Any) -> Any:
+        if not _is_small(value):
+            return value
+        channels_last = not value.is_contiguous()
+        shape = tuple(value.shape)
+        if channels_last:
+            value = value.movedim(1, -1)
+        taken.setdefault(value.dtype, []).append(value.reshape(-1).cpu())
+        return value.dtype, shape, channels_last
+
+    packed = _map(state, take)
+    return packed, {dtype: torch.cat(values) for dtype, values in taken.items()}
+
+
+def unpack(packed: Any, joined: Joined) -> Any:
+    """Put the small tensors back into the state that `pack` returned.
+
+    Raises:
+        TypeError: `joined` is something else.
+        IndexError, RuntimeError: a shape is none.
+        ValueError: `joined` holds fewer or more values than the state needs.
+    """
+    if not isinstance(joined, dict) or not all(map(_is_row, joined.values())):
+        raise TypeError("joined tensors are not rows of values")
+    begins = dict.fromkeys(joined, 0)
+
+    def put_back(value: Any) -> Any:
+        if not _is_place(value):
+            return value
+        dtype, shape, channels_last = value
+        begin = begins.get(dtype, 0)
+        end = begin + torch.Size(shape).numel()
+        if not begin <= end <= len(joined.get(dtype, ())):
+            raise ValueError("values of joined tensors are missing")
+        begins[dtype] = end
+        values = joined[dtype][begin:end].clone()
+        if channels_last:
+            return values.view(shape[0], *shape[2:], shape[1]).movedim(-1, 1)
+        return values.view(shape)
+
+    state = _map(packed, put_back)
+    if any(begin != len(joined[dtype]) for dtype, begin in begins.items()):
+        raise ValueError("there are more values of joined tensors than the state needs")
+    return state
+
+
+def _is_small(value: Any) -> bool:
+    """Whether a value is a small tensor of which type, shape and values are all that counts."""
+    return (
+        type(value) is Tensor
+        and value.layout == torch.strided
+        and (value.is_contiguous() or value.is_contiguous(memory_format=torch.channels_last))
+        and not value.requires_grad
+        and not value.is_quantized
+        and value.numel() <= SMALL
+    )
+
+
+def _is_row(value: Any) -> bool:
+    """Whether a value is a tensor of one dimension."""
+    return isinstance(value, Tensor) and value.dim() == 1
+
+
+def _is_place(value: Any) -> bool:
+    """Whether a value stands for a tensor that was taken out."""
+    return isinstance(value, tuple) and len(value) == 3 and isinstance(value[0], torch.dtype)
+
+
+def _map(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Copy nested dicts, lists and tuples, with each tensor and each place changed."""
+    if isinstance(value, dict):
+        copied = copy(value)  # with the versions of its modules, which torch keeps beside the items
+        for key, inner in value.items():
+            copied[key] = _map(inner, change)
+        return copied
+    if _is_place(value) or not isinstance(value, list | tuple):
+        return change(value)
+    return type(value)(_map(inner, change) for inner in value)

@@ -1,0 +1,102 @@
+"""Small tensors are joined and come back bit for bit; what was joined wrongly is refused."""
+
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch import nn
+
+from labelgrid.train.packing import SMALL, pack, unpack
+
+
+def test_a_state_comes_back_with_its_types_shapes_order_and_versions() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(2, 1).double())
+    optimiser = torch.optim.Adam(network.parameters())
+    for parameter in network.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    optimiser.step()
+    state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "epoch": 3}
+    packed, joined = pack(state)
+    back = unpack(packed, joined)
+    assert joined.keys() == {torch.float32, torch.float64, torch.int64}
+    assert list(back["network"]) == list(state["network"])
+    assert isinstance(back["network"], OrderedDict)
+    assert back["network"]._metadata == state["network"]._metadata  # type: ignore[attr-defined]
+    for name, value in network.state_dict().items():
+        assert back["network"][name].dtype == value.dtype
+        assert torch.equal(back["network"][name], value)
+    assert back["optimiser"]["param_groups"] == state["optimiser"]["param_groups"]
+    assert torch.equal(
+        back["optimiser"]["state"][0]["exp_avg"], state["optimiser"]["state"][0]["exp_avg"]
+    )
+    assert back["epoch"] == 3
+
+
+def test_the_state_itself_stays_as_it_is_and_shares_nothing_with_what_comes_back() -> None:
+    state = {"a": torch.zeros(2), "b": [torch.ones(1)], "c": (1, "x", None)}
+    back = unpack(*pack(state))
+    back["a"].add_(1)
+    assert state["a"].tolist() == [0, 0]
+    assert back["b"][0].tolist() == [1]  # nor with its neighbour
+    assert back["c"] == (1, "x", None)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.zeros(SMALL + 1),
+        torch.zeros(3, 2).T,
+        torch.eye(2).to_sparse(),
+        nn.Parameter(torch.zeros(2)),
+    ],
+    ids=["large", "transposed", "sparse", "parameter"],
+)
+def test_a_tensor_that_is_large_or_more_than_its_values_is_left_to_torch(
+    tensor: torch.Tensor,
+) -> None:
+    packed, joined = pack({"a": tensor})
+    assert packed["a"] is tensor
+    assert joined == {}
+    assert unpack(packed, joined)["a"] is tensor
+
+
+def test_channels_that_are_last_in_memory_stay_there() -> None:
+    tensor = torch.arange(120.0).view(2, 3, 4, 5).to(memory_format=torch.channels_last)
+    packed, joined = pack({"a": tensor, "b": torch.ones(1)})
+    back = unpack(packed, joined)
+    assert joined[torch.float32].shape == (121,)
+    assert torch.equal(back["a"], tensor)
+    assert back["a"].stride() == tensor.stride()
+
+
+def test_scalars_empty_tensors_and_an_empty_state_come_back() -> None:
+    state = {"step": torch.tensor(3.0), "none": torch.zeros(0, 4), "flag": torch.tensor([True])}
+    back = unpack(*pack(state))
+    assert [tuple(value.shape) for value in back.values()] == [(), (0, 4), (1,)]
+    assert unpack(*pack({})) == {}
+
+
+PLACE = (torch.float32, (2, 2), False)
+
+
+@pytest.mark.parametrize(
+    ("packed", "joined", "fault"),
+    [
+        ({"a": PLACE}, {}, ValueError),
+        ({"a": PLACE}, {torch.float32: torch.zeros(3)}, ValueError),
+        ({"a": PLACE}, {torch.float32: torch.zeros(5)}, ValueError),
+        ({"a": PLACE}, {torch.float32: torch.zeros(2, 2)}, TypeError),
+        ({"a": PLACE}, {torch.float32: [0, 0, 0, 0]}, TypeError),
+        ({"a": PLACE}, [torch.zeros(4)], TypeError),
+        ({"a": (torch.float32, (-2, 2), False)}, {torch.float32: torch.zeros(4)}, ValueError),
+        ({"a": (torch.float32, (-2, -2), False)}, {torch.float32: torch.zeros(4)}, RuntimeError),
+        ({"a": (torch.float32, (4,), True)}, {torch.float32: torch.zeros(4)}, IndexError),
+        ({"a": (torch.float32, "2", False)}, {torch.float32: torch.zeros(4)}, TypeError),
+    ],
+)
+def test_what_pack_did_not_write_is_refused(
+    packed: object, joined: object, fault: type[Exception]
+) -> None:
+    with pytest.raises(fault):
+        unpack(packed, joined)  # type: ignore[arg-type]
