@@ -10,12 +10,14 @@ import hypothesis
 import pytest
 
 from tests.e2e.killing import PRELOADED
+from tests.garbage import look_rarely_for_garbage
 from tests.ray_clusters import need_ray, ray_cluster
 from tests.skips import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary
 from tests.support import Made, make_dataset
 
 __all__ = ["pytest_addoption", "pytest_sessionfinish", "pytest_terminal_summary"]
 
+look_rarely_for_garbage()
 # Before torch is loaded: test workers that each use all cores wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The plug-ins of the tests and of the examples, also in the processes that tests start.
@@ -58,7 +60,7 @@ def _new_processes_have_loaded_what_any_test_needs() -> Iterator[None]:
     preload = forkserver.set_forkserver_preload
 
     def preload_all(modules: Sequence[str]) -> None:
-        preload([*modules, *PRELOADED])
+        preload([*PRELOADED, *modules])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(forkserver, "set_forkserver_preload", preload_all)

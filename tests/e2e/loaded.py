@@ -5,6 +5,7 @@ import gc
 import importlib
 
 from labelgrid import plugins
+from tests.garbage import look_rarely_for_garbage
 
 LOADED = (
     "pytest",
@@ -25,6 +26,7 @@ LOADED = (
     "tests.e2e.commands",
 )
 
+gc.disable()
 for name in LOADED:
     importlib.import_module(name)
 for key, folder in plugins.FOLDERS.items():
@@ -33,4 +35,6 @@ for key, folder in plugins.FOLDERS.items():
 # Forks share the memory of what is loaded until they touch it, as their collector would.
 gc.collect()
 gc.freeze()
+look_rarely_for_garbage()
+gc.enable()
 atexit.register(gc.unfreeze)
