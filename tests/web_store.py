@@ -63,15 +63,15 @@ class WebStore:
         handler.close_connection = True
 
 
-def make_certificate(folder: Path) -> Path:
-    """A file with a certificate of this machine that nobody has signed, and its key."""
+def make_certificate(folder: Path, begins: timedelta = timedelta()) -> Path:
+    """A file with a certificate of this machine that nobody has signed, for a day, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
+    begin = datetime.now(UTC) + begins
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(begin)
+        .not_valid_after(begin + timedelta(days=1))
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM

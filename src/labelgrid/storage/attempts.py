@@ -30,6 +30,8 @@ _STATUS = ("status", "status_code", "code")
 _FORBIDDEN_WORD = "Forbidden"
 #: What the libraries of TLS say of a certificate that nobody whom they trust has signed.
 _UNTRUSTED = "certificate verify failed"
+#: What they say if its time is over, or has not begun.
+_OUT_OF_DATE = ("certificate has expired", "certificate is not yet valid")
 #: Status codes below 500 that pass.
 _PASSING = (408, 425, 429)
 #: What to do about wrong credentials.
@@ -99,12 +101,7 @@ def _refuse(address: Address, error: Exception) -> None:
             machine does not trust its certificate.
     """
     if _UNTRUSTED in str(error).lower():
-        raise StorageError(
-            f"The certificate of the store is not trusted: {reason_of(error)}.",
-            where=without_query(address),
-            next_step="If it is your organisation's, set SSL_CERT_FILE (for s3:// AWS_CA_BUNDLE) "
-            "to the file of its certificates, and run the same command again.",
-        ) from None
+        raise _distrust(address, error) from None
     status = _status_of(error)
     if _is_forbidden(error, status):
         raise StorageError(
@@ -119,6 +116,23 @@ def _refuse(address: Address, error: Exception) -> None:
             where=without_query(address),
             next_step="Check the address.",
         ) from None
+
+
+def _distrust(address: Address, error: Exception) -> StorageError:
+    """Why this machine does not trust a certificate, and what to do."""
+    what = "is not trusted"
+    next_step = (
+        "If it is your organisation's, set SSL_CERT_FILE (for s3:// AWS_CA_BUNDLE) "
+        "to the file of its certificates, and run the same command again."
+    )
+    if any(words in str(error).lower() for words in _OUT_OF_DATE):
+        what = "is out of date"
+        next_step = "Let whoever runs the store renew it, or set this machine's clock right."
+    return StorageError(
+        f"The certificate of the store {what}: {reason_of(error)}.",
+        where=without_query(address),
+        next_step=next_step,
+    )
 
 
 def _status_of(error: Exception) -> int:

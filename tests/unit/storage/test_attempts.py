@@ -1,13 +1,17 @@
 """Laws of attempts: what may pass is tried again for a while, what cannot pass is said at once."""
 
 import errno
+import ssl
 import time
+from datetime import timedelta
+from urllib.request import urlopen
 
 import pytest
 
 from labelgrid.errors import StorageError
 from labelgrid.storage.addresses import Address
 from labelgrid.storage.attempts import persist, reason_of, without_secrets
+from tests.web_store import make_certificate, web_store
 
 ADDRESS = Address("s3://bucket/a.png")
 
@@ -129,3 +133,16 @@ def test_a_reason_is_one_short_line():
     assert reason_of(TimeoutError()) == "TimeoutError"
     assert reason_of(RuntimeError("a.\nb")) == "RuntimeError: a"
     assert len(reason_of(RuntimeError("x" * 5000))) < 400
+
+
+@pytest.mark.parametrize("begins", [timedelta(days=-3), timedelta(days=3)], ids=["over", "early"])
+def test_a_certificate_that_is_out_of_date_is_not_said_to_be_untrusted(tmp_path, begins):
+    certificate = make_certificate(tmp_path, begins)
+    trusting = ssl.create_default_context(cafile=certificate)
+    trusting.check_hostname = False
+    with web_store(certificate=certificate) as web:
+        address = Address(f"{web.url}/p/a.png")
+        with pytest.raises(StorageError, match="certificate of the store is out of date") as caught:
+            persist(address, lambda: urlopen(address, context=trusting))
+    assert "SSL_CERT_FILE" not in str(caught.value)
+    assert "clock" in str(caught.value)
