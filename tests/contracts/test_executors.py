@@ -133,7 +133,8 @@ def test_a_fault_is_said_and_a_killed_process_has_died(executor: Executor, tmp_p
     assert found["crash"].fault.startswith("ZeroDivisionError: nothing by nothing (see ")
     assert "in fail" in (tmp_path / "crash" / "log.txt").read_text()
     assert found["killed"].state == "died" and found["killed"].again and found["killed"].fault
-    assert JobFolder(tmp_path / "killed").state == "died"
+    # A killed process closes its connections, by which its end is noticed, before it is gone.
+    wait_until(lambda: JobFolder(tmp_path / "killed").state == "died")
 
 
 def try_again(tries: Path, progress: Progress) -> None:

@@ -21,6 +21,8 @@ FORMAT = 4
 #: Formats that can be read. Format 3 kept each small tensor by itself; format 2 also kept the
 #: balancer in `parts`, and had no averaged weights and no own optimisers.
 READABLE = (2, 3, FORMAT)
+#: The values that hold tensors.
+STATES = ("network", "optimiser", "parts", "evaluated", "balancer", "own")
 #: The types of a checkpoint's values.
 TYPES: Mapping[str, type] = {
     "epoch": int,
@@ -119,11 +121,11 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         ModelError: the file cannot be written.
     """
     partial = path.with_suffix(path.suffix + ".partial")
-    packed, joined = pack(vars(checkpoint))
+    packed, joined = pack({name: getattr(checkpoint, name) for name in STATES})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            torch.save({**packed, "joined": joined}, file)
+            torch.save({**vars(checkpoint), **packed, "joined": joined}, file)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -211,8 +213,8 @@ def _in_newest_format(values: dict[str, Any]) -> dict[str, Any]:
     """The values of a checkpoint of any format that can be read."""
     if values["format"] == FORMAT:
         joined = values.pop("joined")
-        unpacked: dict[str, Any] = unpack(values, joined)
-        return unpacked
+        states = {name: values[name] for name in STATES}
+        return {**values, **unpack(states, joined)}
     if values["format"] == 2:
         values["parts"] = dict(values["parts"])
         values["balancer"] = values["parts"].pop("balancer", {})

@@ -13,10 +13,9 @@ from torch import Tensor
 
 #: Tensors of at most so many values are joined; larger ones are written one by one, uncopied.
 SMALL = 2**14
-Joined = dict[torch.dtype, Tensor]
 
 
-def pack(state: Any) -> tuple[Any, Joined]:
+def pack(state: Any) -> tuple[Any, Tensor]:
     """Take the small tensors out of a state.
 
     Args:
@@ -24,16 +23,16 @@ def pack(state: Any) -> tuple[Any, Joined]:
 
     Returns:
         The state with a place (type, shape, whether its channels are last in memory) for each small
-        tensor, and their values in the order of the state, by type.
+        tensor, and the bytes of all of them, in the order of the state.
 
     Example:
         >>> packed, joined = pack({"a": torch.zeros(2), "b": [torch.ones(1, 1)], "c": 3})
-        >>> packed["b"], packed["c"], joined
-        ([(torch.float32, (1, 1), False)], 3, {torch.float32: tensor([0., 0., 1.])})
+        >>> packed["b"], packed["c"], len(joined)
+        ([(torch.float32, (1, 1), False)], 3, 12)
         >>> unpack(packed, joined)
         {'a': tensor([0., 0.]), 'b': [tensor([[1.]])], 'c': 3}
     """
-    taken: dict[torch.dtype, list[Tensor]] = {}
+    taken = [torch.empty(0, dtype=torch.uint8)]
 
     def take(value: Any) -> Any:
         if not _is_small(value):
@@ -42,41 +41,41 @@ def pack(state: Any) -> tuple[Any, Joined]:
         shape = tuple(value.shape)
         if channels_last:
             value = value.movedim(1, -1)
-        taken.setdefault(value.dtype, []).append(value.reshape(-1).cpu())
+        taken.append(value.reshape(-1).cpu().view(torch.uint8))
         return value.dtype, shape, channels_last
 
     packed = _map(state, take)
-    return packed, {dtype: torch.cat(values) for dtype, values in taken.items()}
+    return packed, torch.cat(taken)
 
 
-def unpack(packed: Any, joined: Joined) -> Any:
+def unpack(packed: Any, joined: Tensor) -> Any:
     """Put the small tensors back into the state that `pack` returned.
 
     Raises:
         TypeError: `joined` is something else.
         IndexError, RuntimeError: a shape is none.
-        ValueError: `joined` holds fewer or more values than the state needs.
+        ValueError: `joined` holds fewer or more bytes than the state needs.
     """
-    if not isinstance(joined, dict) or not all(map(_is_row, joined.values())):
-        raise TypeError("joined tensors are not rows of values")
-    begins = dict.fromkeys(joined, 0)
+    if not isinstance(joined, Tensor) or joined.dim() != 1 or joined.dtype != torch.uint8:
+        raise TypeError("joined tensors are not a row of bytes")
+    begin = 0
 
     def put_back(value: Any) -> Any:
+        nonlocal begin
         if not _is_place(value):
             return value
         dtype, shape, channels_last = value
-        begin = begins.get(dtype, 0)
-        end = begin + torch.Size(shape).numel()
-        if not begin <= end <= len(joined.get(dtype, ())):
+        end = begin + torch.Size(shape).numel() * dtype.itemsize
+        if not begin <= end <= len(joined):
             raise ValueError("values of joined tensors are missing")
-        begins[dtype] = end
-        values = joined[dtype][begin:end].clone()
+        values = joined[begin:end].clone().view(dtype)
+        begin = end
         if channels_last:
             return values.view(shape[0], *shape[2:], shape[1]).movedim(-1, 1)
         return values.view(shape)
 
     state = _map(packed, put_back)
-    if any(begin != len(joined[dtype]) for dtype, begin in begins.items()):
+    if begin != len(joined):
         raise ValueError("there are more values of joined tensors than the state needs")
     return state
 
@@ -91,11 +90,6 @@ def _is_small(value: Any) -> bool:
         and not value.is_quantized
         and value.numel() <= SMALL
     )
-
-
-def _is_row(value: Any) -> bool:
-    """Whether a value is a tensor of one dimension."""
-    return isinstance(value, Tensor) and value.dim() == 1
 
 
 def _is_place(value: Any) -> bool:
