@@ -27,14 +27,16 @@ LOADED = (
 )
 
 gc.disable()
-for name in LOADED:
-    importlib.import_module(name)
-for key, folder in plugins.FOLDERS.items():
-    for name in plugins.names(key):
-        importlib.import_module(f"labelgrid.{folder.package}.{name}")
+try:
+    for name in LOADED:
+        importlib.import_module(name)
+    for key, folder in plugins.FOLDERS.items():
+        for name in plugins.names(key):
+            importlib.import_module(f"labelgrid.{folder.package}.{name}")
+finally:
+    gc.enable()
 # Forks share the memory of what is loaded until they touch it, as their collector would.
 gc.collect()
 gc.freeze()
 look_rarely_for_garbage()
-gc.enable()
 atexit.register(gc.unfreeze)

@@ -39,6 +39,7 @@ STRANGE = (
     {"a": 1},
     {1: torch.ones(1)},
     torch.ones(1),
+    torch.ones(2),
     {"w": torch.ones(2).to_sparse()},
     {(1, 2): 3},
 )

@@ -9,6 +9,8 @@ import pytest
 
 #: What `./dev oracles` makes: datumaro, labelme, label-studio-sdk, and torchmetrics without torch.
 ORACLES = Path(__file__).parents[2] / ".venv-oracles"
+#: Its packages, if it has the Python of this environment.
+PACKAGES = ORACLES / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
 LACKING = "the tools' own libraries are not installed: run ./dev oracles"
 needs_oracles = pytest.mark.skipif(not (ORACLES / "stamp").exists(), reason=LACKING)
 
@@ -16,11 +18,10 @@ needs_oracles = pytest.mark.skipif(not (ORACLES / "stamp").exists(), reason=LACK
 @contextmanager
 def beside() -> Iterator[None]:
     """Inside the block, what this environment lacks is imported from theirs; skips a file without it."""
-    if not (ORACLES / "stamp").exists():
+    if not (ORACLES / "stamp").exists() or not PACKAGES.exists():
         pytest.skip(LACKING, allow_module_level=True)
-    (packages,) = ORACLES.glob("lib/python*/site-packages")
-    sys.path.append(str(packages))
+    sys.path.append(str(PACKAGES))
     try:
         yield
     finally:
-        sys.path.remove(str(packages))
+        sys.path.remove(str(PACKAGES))

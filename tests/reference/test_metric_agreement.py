@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from skimage.morphology import skeletonize, thin
+from skimage.morphology import thin
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
@@ -16,15 +16,25 @@ from labelgrid.pixel.boundary_metric import BoundaryMetric
 from labelgrid.pixel.metrics import (
     DepthMetric,
     EdgeMetric,
-    Metric,
     NormalsMetric,
     SaliencyMetric,
     SegmentationMetric,
 )
 from labelgrid.pixel.set_f_metric import SetFMetric
 from labelgrid.pixel.target import Target
-from labelgrid.pixel.thinning import thin as our_thin
 from tests.oracles import beside
+from tests.reference.drawn_labels import (
+    DRAWS,
+    HEIGHT,
+    IMAGES,
+    WIDTH,
+    begin_draws,
+    kept,
+    masked,
+    soft_and_truth,
+    uniform,
+    values,
+)
 
 with beside():
     from torchmetrics.classification import (
@@ -41,42 +51,10 @@ with beside():
     from torchmetrics.image import SpectralAngleMapper
     from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError
 
-IMAGES, HEIGHT, WIDTH = 4, 24, 32
-DRAWS = torch.Generator()
-
 
 @pytest.fixture(autouse=True)
 def same_draws_in_any_company() -> None:
-    DRAWS.manual_seed(0)
-
-
-def uniform(channels: int = 1) -> Tensor:
-    return torch.rand(IMAGES, channels, HEIGHT, WIDTH, generator=DRAWS)
-
-
-def masked(truth: Tensor) -> Target:
-    """Labels of which a third of the pixels is not valid."""
-    return Target(truth, uniform() < 2 / 3)
-
-
-def soft_and_truth(share: float = 0.3) -> tuple[Tensor, Target]:
-    """Probabilities that know something of binary labels."""
-    target = masked((uniform() < share).float())
-    return 0.4 * target.value + 0.6 * uniform(), target
-
-
-def values(metric: Metric, prediction: Tensor, target: Target) -> dict[str, float]:
-    for image in range(len(prediction)):
-        part = slice(image, image + 1)
-        metric.update(prediction[part], target[part])
-        metric.end_image()
-    return {name: result.value for name, result in metric.compute().items()}
-
-
-def kept(values: Tensor, target: Target, image: int | None = None) -> Tensor:
-    """The values [n, channels] at the valid pixels of all images or one: what the other libraries get to see."""
-    chosen = slice(None) if image is None else slice(image, image + 1)
-    return values[chosen].movedim(1, -1)[target.valid[chosen, 0]]
+    begin_draws()
 
 
 # --- classes: torchmetrics' JaccardIndex
@@ -223,17 +201,6 @@ def test_average_precision_is_torchmetrics_and_scikit_learns() -> None:
     assert values(EdgeMetric(), prediction, target)["AP"] == pytest.approx(exact, abs=0.1)
 
 
-@pytest.mark.parametrize("scale", [1, 3, 8])
-def test_average_precision_depends_on_the_order_alone_however_sure_the_network_is(
-    scale: float,
-) -> None:
-    target = masked((uniform() < 0.1).float())
-    noise = torch.randn(target.value.shape, generator=DRAWS, dtype=torch.float64)
-    prediction = (scale * (noise + 1.5 * target.value)).sigmoid().float()  # as networks give it
-    exact = 100 * average_precision_score(kept(target.value, target), kept(prediction, target))
-    assert values(EdgeMetric(), prediction, target)["AP"] == pytest.approx(exact, abs=0.1)
-
-
 def test_a_set_without_an_edge_has_no_average_precision_here_and_0_in_the_others() -> None:
     soft, none = torch.tensor([0.2, 0.8]), torch.zeros(2)
     maps = none.view(1, 1, 1, 2)
@@ -242,15 +209,6 @@ def test_a_set_without_an_edge_has_no_average_precision_here_and_0_in_the_others
         assert (
             BinaryAveragePrecision()(soft, none.int()) == average_precision_score(none, soft) == 0
         )
-
-
-def test_average_precision_without_ties_is_scikit_learns() -> None:
-    steps = torch.randperm(EdgeMetric.STEPS, generator=DRAWS)[: IMAGES * HEIGHT * WIDTH]
-    logits = EdgeMetric.LIMIT * (2 * (steps.double() + 0.5) / EdgeMetric.STEPS - 1)
-    prediction = logits.sigmoid().view(IMAGES, 1, HEIGHT, WIDTH)
-    target = masked((uniform() < prediction**2).float())
-    wanted = average_precision_score(kept(target.value, target), kept(prediction, target))
-    assert values(EdgeMetric(), prediction, target)["AP"] == pytest.approx(100 * wanted, rel=1e-9)
 
 
 def test_a_prediction_that_is_not_a_number_has_no_value_here_and_one_in_torchmetrics() -> None:
@@ -266,22 +224,8 @@ def test_a_prediction_that_is_not_a_number_has_no_value_here_and_one_in_torchmet
     assert BinaryAveragePrecision()(nan.flatten(), truth.int().flatten()) == 0.5
 
 
-# --- boundaries: scikit-image's thinning, torchmetrics' F of pixels
+# --- boundaries: torchmetrics' F of pixels thinned by scikit-image
 # --------------------------------------------------
-
-
-def blurred(level: float) -> NDArray[np.bool_]:
-    """A map of spots and filled regions that touch the edge of the image too."""
-    noise = torch.rand(1, 1, 40, 50, generator=DRAWS)
-    smooth = torch.nn.functional.avg_pool2d(noise, 5, 1, 2)[0, 0].numpy()
-    return np.asarray(smooth >= np.quantile(smooth, level))
-
-
-def test_thinning_is_scikit_images_thin_and_not_its_skeletonize() -> None:
-    masks = np.stack([blurred(level) for level in np.linspace(0.05, 0.95, 19)])
-    found = our_thin(masks)
-    assert np.array_equal(found, np.stack([thin(mask) for mask in masks]))
-    assert not np.array_equal(found, np.stack([skeletonize(mask) for mask in masks]))
 
 
 def test_ods_without_a_tolerance_is_torchmetrics_best_f_of_thinned_pixels() -> None:

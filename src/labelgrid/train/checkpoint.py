@@ -190,7 +190,8 @@ def load(path: Path) -> Checkpoint:
             where=str(path),
             next_step="Remove it and run `labelgrid fit` again.",
         ) from error
-    if not isinstance(values, Mapping) or values.get("format") not in READABLE:
+    number = values.get("format") if isinstance(values, Mapping) else None
+    if not isinstance(number, int) or number not in READABLE:
         raise ModelError(
             f"The checkpoint is not of format {' or '.join(map(str, READABLE))}.",
             where=str(path),

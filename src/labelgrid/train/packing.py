@@ -37,7 +37,7 @@ def pack(state: Any) -> tuple[Any, Tensor]:
     def take(value: Any) -> Any:
         if not _is_small(value):
             return value
-        channels_last = not value.is_contiguous()
+        channels_last = _has_channels_last(value)
         shape = tuple(value.shape)
         if channels_last:
             value = value.movedim(1, -1)
@@ -56,7 +56,7 @@ def unpack(packed: Any, joined: Tensor) -> Any:
         IndexError, RuntimeError: a shape is none.
         ValueError: `joined` holds fewer or more bytes than the state needs.
     """
-    if not isinstance(joined, Tensor) or joined.dim() != 1 or joined.dtype != torch.uint8:
+    if not _is_row(joined):
         raise TypeError("joined tensors are not a row of bytes")
     begin = 0
 
@@ -85,16 +85,34 @@ def _is_small(value: Any) -> bool:
     return (
         type(value) is Tensor
         and value.layout == torch.strided
-        and (value.is_contiguous() or value.is_contiguous(memory_format=torch.channels_last))
-        and not value.requires_grad
-        and not value.is_quantized
+        and (value.is_contiguous() or _has_channels_last(value))
+        and not (value.requires_grad or value.is_quantized or value.is_conj() or value.is_neg())
         and value.numel() <= SMALL
+    )
+
+
+def _has_channels_last(value: Tensor) -> bool:
+    """Whether a tensor's channels are last in memory, as its strides say even of one pixel."""
+    return (
+        value.dim() == 4
+        and value.is_contiguous(memory_format=torch.channels_last)
+        and value.stride()[1::2] == (1, value.shape[1])
+    )
+
+
+def _is_row(value: Any) -> bool:
+    """Whether a value is a row of bytes that is as long in memory as it says."""
+    return (
+        isinstance(value, Tensor)
+        and value.dim() == 1
+        and value.dtype == torch.uint8
+        and value.is_contiguous()
     )
 
 
 def _is_place(value: Any) -> bool:
     """Whether a value stands for a tensor that was taken out."""
-    return isinstance(value, tuple) and len(value) == 3 and isinstance(value[0], torch.dtype)
+    return type(value) is tuple and len(value) == 3 and isinstance(value[0], torch.dtype)
 
 
 def _map(value: Any, change: Callable[[Any], Any]) -> Any:
@@ -104,6 +122,6 @@ def _map(value: Any, change: Callable[[Any], Any]) -> Any:
         for key, inner in value.items():
             copied[key] = _map(inner, change)
         return copied
-    if _is_place(value) or not isinstance(value, list | tuple):
+    if _is_place(value) or type(value) not in (list, tuple):
         return change(value)
     return type(value)(_map(inner, change) for inner in value)

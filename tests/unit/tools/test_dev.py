@@ -175,11 +175,23 @@ def test_the_libraries_of_other_tools_are_installed_again_where_their_pins_chang
     assert dev("oracles")[2][-3:] == made
 
 
-def test_an_installation_of_the_libraries_that_failed_is_made_anew(dev):
-    status, said, _ = dev("oracles", fail="datumaro")
+@pytest.mark.parametrize("fail", ["datumaro", "--no-deps"])
+def test_an_installation_of_the_libraries_that_failed_is_made_anew(dev, fail):
+    status, said, _ = dev("oracles", fail=fail)
     assert status == 1
     assert "The installation into .venv-oracles failed, see above" in said
-    assert ORACLES in dev("oracles")[2]
+    assert dev("oracles")[2][-3:] == ["python3 -m venv .venv-oracles", ORACLES, TORCHMETRICS]
+
+
+def test_uv_makes_the_other_environments_where_it_is_installed(dev, tmp_path):
+    shutil.copy(tmp_path / "bin/git", tmp_path / "bin/uv")
+    assert dev("oracles")[2] == [
+        "uv venv --python >=3.11 .venv-oracles",
+        "uv pip install --python .venv-oracles/bin/python datumaro labelme label-studio-sdk "
+        "-c tests/oracles/constraints.txt",
+        "uv pip install --python .venv-oracles/bin/python --no-deps torchmetrics "
+        "-c tests/oracles/constraints.txt",
+    ]
 
 
 def test_what_tests_start_or_read_needs_no_venv(dev, tmp_path):

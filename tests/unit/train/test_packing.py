@@ -33,12 +33,18 @@ def test_a_state_comes_back_with_its_types_shapes_order_and_versions() -> None:
 
 
 def test_the_state_itself_stays_as_it_is_and_shares_nothing_with_what_comes_back() -> None:
-    state = {"a": torch.zeros(2), "b": [torch.ones(1)], "c": (1, "x", None)}
+    state = {
+        "a": torch.zeros(2),
+        "b": [torch.ones(1)],
+        "c": (1, "x", None),
+        "d": torch.Size((2, 3)),
+    }
     back = unpack(*pack(state))
     back["a"].add_(1)
     assert state["a"].tolist() == [0, 0]
     assert back["b"][0].tolist() == [1]  # nor with its neighbour
     assert back["c"] == (1, "x", None)
+    assert isinstance(back["d"], torch.Size)
 
 
 @pytest.mark.parametrize(
@@ -48,8 +54,10 @@ def test_the_state_itself_stays_as_it_is_and_shares_nothing_with_what_comes_back
         torch.zeros(3, 2).T,
         torch.eye(2).to_sparse(),
         nn.Parameter(torch.zeros(2)),
+        torch.zeros(2, dtype=torch.complex64).conj(),
+        torch.zeros(2, dtype=torch.complex64).conj().imag,
     ],
-    ids=["large", "transposed", "sparse", "parameter"],
+    ids=["large", "transposed", "sparse", "parameter", "conjugate", "negative"],
 )
 def test_a_tensor_that_is_large_or_more_than_its_values_is_left_to_torch(
     tensor: torch.Tensor,
@@ -60,11 +68,15 @@ def test_a_tensor_that_is_large_or_more_than_its_values_is_left_to_torch(
     assert unpack(packed, joined)["a"] is tensor
 
 
-def test_channels_that_are_last_in_memory_stay_there() -> None:
-    tensor = torch.arange(120.0).view(2, 3, 4, 5).to(memory_format=torch.channels_last)
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (3, 4, 1, 1), (4, 1, 2, 2), (1, 1, 1, 1)])
+@pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
+def test_channels_that_are_last_in_memory_stay_there(
+    shape: tuple[int, ...], order: torch.memory_format
+) -> None:
+    tensor = torch.rand(shape).contiguous().to(memory_format=order)
     packed, joined = pack({"a": tensor, "b": torch.ones(1)})
     back = unpack(packed, joined)
-    assert joined.shape == (121 * 4,)
+    assert len(joined) == 4 * (tensor.numel() + 1)
     assert torch.equal(back["a"], tensor)
     assert back["a"].stride() == tensor.stride()
 
@@ -102,6 +114,7 @@ PLACE = (torch.float32, (2, 2), False)
         ({"a": PLACE}, bytes_of(4).view(4, 4), TypeError),
         ({"a": PLACE}, torch.zeros(16), TypeError),
         ({"a": PLACE}, [0] * 16, TypeError),
+        ({"a": PLACE}, bytes_of(1)[:1].expand(16), TypeError),
         ({"a": (torch.float32, (-2, 2), False)}, bytes_of(4), ValueError),
         ({"a": (torch.float32, (-2, -2), False)}, bytes_of(4), RuntimeError),
         ({"a": (torch.float32, (4,), True)}, bytes_of(4), IndexError),
