@@ -65,11 +65,9 @@ def test_the_file_says_what_it_takes_and_gives(campaign: ProjectFolder) -> None:
     assert inputs[0].shape == ["batch", 3, "height", "width"]
 
 
-def test_a_robot_predicts_without_labelgrid_or_torch(
-    campaign: ProjectFolder, tmp_path: Path
-) -> None:
-    export_model(campaign, tmp_path / "model.onnx", [], Silent())
-    photos = campaign.folder.parent / "made/images"
+def test_a_robot_predicts_without_labelgrid_or_torch(plain: ProjectFolder, tmp_path: Path) -> None:
+    export_model(plain, tmp_path / "model.onnx", [], Silent())
+    photos = plain.folder.parent / "made/images"
     code = (
         "import runpy, sys; sys.argv = sys.argv[1:]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"

@@ -53,7 +53,7 @@ def dev(plant, tmp_path):
     return dev
 
 
-TEST = "pytest -n 2 --dist loadfile --no-loadscope-reorder"
+TEST = "pytest -n 3 --dist loadfile --no-loadscope-reorder"
 INSTALL = (
     "python -m pip install --disable-pip-version-check --no-compile -e .[dev] -c constraints.txt"
 )
