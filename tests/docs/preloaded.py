@@ -5,6 +5,7 @@ loaded by each command, through the script that users start.
 """
 
 import atexit
+import gc
 import importlib
 import json
 import os
@@ -92,9 +93,12 @@ def _end(server: subprocess.Popen[bytes], place: Path) -> None:
 
 def serve(address: str) -> None:
     """Run a command in a fork for each request, until the standard input ends."""
+    gc.disable()
     for library in LIBRARIES:
         importlib.import_module(library)
     assert "labelgrid" not in sys.modules
+    gc.freeze()  # forks look for no garbage among the libraries
+    gc.enable()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()

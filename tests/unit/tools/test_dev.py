@@ -13,6 +13,8 @@ from tools.extras import pins
 ROOT = Path(__file__).resolve().parents[3]
 NEEDED = ("sh", "cat", "cksum", "cp", "dirname", "env", "head", "mkdir", "rm")
 
+OTHERS = ("label-studio", "object-store", "oracles")
+
 #: Stands for python3 and uv: notes each call, and fails at what the variable FAIL names.
 FAKE = """#!/bin/sh
 echo "${0##*/} $*" >>"$LOG"
@@ -28,7 +30,8 @@ def dev(plant, tmp_path):
     root = plant(
         {"repo/pyproject.toml": "x = 1\n", "repo/constraints.txt": "a==1\n", "bin/python3": FAKE}
     )
-    plant({"bin/git": FAKE, "repo/tests/oracles/constraints.txt": "b==1\n"})
+    plant({"bin/git": FAKE})
+    plant({f"repo/tests/environments/{name}.txt": "b==1\n" for name in OTHERS})
     shutil.copy(ROOT / "dev", root / "repo/dev")
     for name in NEEDED:
         (root / "bin" / name).symlink_to(shutil.which(name))
@@ -53,7 +56,7 @@ def dev(plant, tmp_path):
     return dev
 
 
-TEST = "pytest -n 3 --dist loadfile --no-loadscope-reorder"
+TEST = "pytest -n 2 --dist loadfile --no-loadscope-reorder"
 INSTALL = (
     "python -m pip install --disable-pip-version-check --no-compile -e .[dev] -c constraints.txt"
 )
@@ -138,66 +141,52 @@ def test_the_venv_can_be_made_alone(dev):
     assert dev("install") == (0, "", [])
 
 
-SERVER = "python -m pip install --disable-pip-version-check -q --no-compile label-studio==1.23.2"
+def made(name):
+    """The calls that make an environment."""
+    return [
+        f"python3 -m venv .venv-{name}",
+        "python -m pip install --disable-pip-version-check -q --no-compile "
+        f"--no-deps -r tests/environments/{name}.txt",
+    ]
 
 
-def test_label_studio_is_installed_once_into_an_environment_of_its_own(dev):
-    calls = dev("label-studio")[2]
-    assert calls[-3:] == ["python3 -m venv .venv-label-studio", SERVER, "python -m tests.servers"]
-    assert dev("label-studio")[2] == ["python -m tests.servers"]
+SERVER = "python -m tests.servers"
 
 
-def test_an_installation_of_label_studio_that_failed_is_made_anew(dev):
-    status, said, calls = dev("label-studio", fail="label-studio==")
+def test_label_studio_is_installed_once_and_its_data_are_migrated(dev):
+    assert dev("label-studio")[2][-3:] == [*made("label-studio"), SERVER]
+    assert dev("label-studio")[2] == [SERVER]
+
+
+@pytest.mark.parametrize("name", ["object-store", "oracles"])
+def test_other_environments_are_made_again_where_their_lists_change(dev, tmp_path, name):
+    assert dev(name)[2][-2:] == made(name)
+    assert dev(name) == (0, "", [])
+    (tmp_path / f"repo/tests/environments/{name}.txt").write_text("b==2\n")
+    assert dev(name)[2][-2:] == made(name)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_an_environment_whose_installation_failed_is_made_anew(dev, name):
+    status, said, calls = dev(name, fail="--no-deps")
     assert status == 1
-    assert "The installation into .venv-label-studio failed, see above" in said
-    assert "python -m tests.servers" not in calls
-    assert SERVER in dev("label-studio")[2]
-
-
-ORACLES = (
-    "python -m pip install --disable-pip-version-check -q --no-compile "
-    "datumaro labelme label-studio-sdk -c tests/oracles/constraints.txt"
-)
-
-
-TORCHMETRICS = (
-    "python -m pip install --disable-pip-version-check -q --no-compile "
-    "--no-deps torchmetrics -c tests/oracles/constraints.txt"
-)
-
-
-def test_the_libraries_of_other_tools_are_installed_again_where_their_pins_change(dev, tmp_path):
-    made = ["python3 -m venv .venv-oracles", ORACLES, TORCHMETRICS]
-    assert dev("oracles")[2][-3:] == made
-    assert dev("oracles") == (0, "", [])
-    (tmp_path / "repo/tests/oracles/constraints.txt").write_text("b==2\n")
-    assert dev("oracles")[2][-3:] == made
-
-
-@pytest.mark.parametrize("fail", ["datumaro", "--no-deps"])
-def test_an_installation_of_the_libraries_that_failed_is_made_anew(dev, fail):
-    status, said, _ = dev("oracles", fail=fail)
-    assert status == 1
-    assert "The installation into .venv-oracles failed, see above" in said
-    assert dev("oracles")[2][-3:] == ["python3 -m venv .venv-oracles", ORACLES, TORCHMETRICS]
+    assert f"The installation into .venv-{name} failed, see above" in said
+    assert SERVER not in calls
+    assert set(made(name)) <= set(dev(name)[2])
 
 
 def test_uv_makes_the_other_environments_where_it_is_installed(dev, tmp_path):
     shutil.copy(tmp_path / "bin/git", tmp_path / "bin/uv")
     assert dev("oracles")[2] == [
         "uv venv --python >=3.11 .venv-oracles",
-        "uv pip install --python .venv-oracles/bin/python datumaro labelme label-studio-sdk "
-        "-c tests/oracles/constraints.txt",
-        "uv pip install --python .venv-oracles/bin/python --no-deps torchmetrics "
-        "-c tests/oracles/constraints.txt",
+        "uv pip install --python .venv-oracles/bin/python --no-deps "
+        "-r tests/environments/oracles.txt",
     ]
 
 
-def test_what_tests_start_or_read_needs_no_venv(dev, tmp_path):
-    """So the gate installs it beside it."""
-    (tmp_path / "repo/tests/object_store.txt").write_text("c==1\n")
-    assert [dev(name)[0] for name in ("label-studio", "object-store", "oracles")] == [0, 0, 0]
+def test_the_other_environments_need_no_venv(dev, tmp_path):
+    """So the gate makes them beside it."""
+    assert [dev(name)[0] for name in OTHERS] == [0, 0, 0]
     assert not (tmp_path / "repo/.venv").exists()
 
 
