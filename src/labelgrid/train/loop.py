@@ -101,9 +101,10 @@ def _save(trainer: Trainer, last: Path, best: Path) -> None:
     """Save the newest epoch, also as the best one if it is; of several processes the first does."""
     if not trainer.group.is_first:
         return
+    checkpoint = trainer.checkpoint()
     if _is_best(trainer.history):
-        save(trainer.checkpoint(), best)
-    save(trainer.checkpoint(), last)
+        save(checkpoint, best)
+    save(checkpoint, last)
 
 
 def _write_log(trainer: Trainer, folder: Path) -> None:
