@@ -9,12 +9,8 @@ from labelgrid.pixel.metrics import Metric
 from labelgrid.pixel.target import Target
 
 IMAGES, HEIGHT, WIDTH = 4, 24, 32
+#: Every test draws from its beginning: see `conftest.py`.
 DRAWS = torch.Generator()
-
-
-def begin_draws() -> None:
-    """Draw from the beginning: a test draws the same in any company."""
-    DRAWS.manual_seed(0)
 
 
 def uniform(channels: int = 1) -> Tensor:

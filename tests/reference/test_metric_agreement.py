@@ -28,7 +28,6 @@ from tests.reference.drawn_labels import (
     HEIGHT,
     IMAGES,
     WIDTH,
-    begin_draws,
     kept,
     masked,
     soft_and_truth,
@@ -50,11 +49,6 @@ with beside():
     )
     from torchmetrics.image import SpectralAngleMapper
     from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError
-
-
-@pytest.fixture(autouse=True)
-def same_draws_in_any_company() -> None:
-    begin_draws()
 
 
 # --- classes: torchmetrics' JaccardIndex

@@ -13,18 +13,12 @@ from tests.reference.drawn_labels import (
     HEIGHT,
     IMAGES,
     WIDTH,
-    begin_draws,
     blurred,
     kept,
     masked,
     uniform,
     values,
 )
-
-
-@pytest.fixture(autouse=True)
-def same_draws_in_any_company() -> None:
-    begin_draws()
 
 
 @pytest.mark.parametrize("scale", [1, 3, 8])

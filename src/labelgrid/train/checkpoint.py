@@ -30,9 +30,7 @@ TYPES: Mapping[str, type] = {
     "processes": int,
     "identity": str,
     "history": list,
-    **dict.fromkeys(
-        ("network", "optimiser", "scaler", "parts", "evaluated", "balancer", "own"), dict
-    ),
+    **dict.fromkeys(("scaler", *STATES), dict),
 }
 
 
