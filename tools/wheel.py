@@ -15,6 +15,7 @@ import sysconfig
 import tempfile
 from collections.abc import Iterator, Sequence, Set
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.util import cache_from_source
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -44,13 +45,17 @@ def build(out: Path) -> Path:
 
 def install(wheel: Path, environment: Path) -> Path:
     """Install a wheel with what it asks for in a new environment, and return its `bin` folder."""
-    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
     for package in required(wheel):
         link(package, environment)
-    programs = environment / "bin"
-    pip = [str(programs / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), str(wheel)], check=True)
-    return programs
+    words = ["install", "-q", "--disable-pip-version-check", "-c", str(ROOT / "constraints.txt")]
+    subprocess.run([*pip_of(environment), *words, str(wheel)], check=True)
+    return environment / "bin"
+
+
+def pip_of(environment: Path) -> list[str]:
+    """The words that start this environment's pip for another one, which has none."""
+    return [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python")]
 
 
 def required(wheel: Path, wanted: Set[str] = frozenset()) -> list[Distribution]:
@@ -89,11 +94,20 @@ def link(package: Distribution, environment: Path) -> None:
     """Give an environment hard links to a package's files, but for its programs."""
     modules = modules_of(environment)
     for file in package.files or ():
+        if ".." in file.parts:
+            continue
         source = Path(str(package.locate_file(file)))
-        target = modules / file
-        if ".." not in file.parts and source.is_file() and not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.hardlink_to(source)
+        link_file(source, modules / file)
+        if source.suffix == ".py":  # what it was compiled to belongs to the link as well
+            compiled = Path(cache_from_source(str(source)))
+            link_file(compiled, modules / file.parent / "__pycache__" / compiled.name)
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Make a hard link to a file that exists, where there is none yet."""
+    if source.is_file() and not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.hardlink_to(source)
 
 
 def failures(programs: Path, place: Path) -> list[str]:
@@ -130,11 +144,11 @@ def unloaded(wheel: Path, programs: Path, place: Path, *, more: Path) -> list[st
     return faults
 
 
-def conflicts(wheel: Path, environment: Path, programs: Path) -> list[str]:
+def conflicts(wheel: Path, environment: Path) -> list[str]:
     """What is wrong with the extras of a wheel that an environment has without them."""
     for package in required(wheel, frozenset(extras.extras_of(wheel))):
         link(package, environment)
-    return extras.conflicts([str(programs / "python"), "-m", "pip"], wheel)
+    return extras.conflicts(pip_of(environment), wheel)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -153,7 +167,7 @@ def main(words: Sequence[str] | None = None) -> int:
         faults = failures(programs, place / "work")
         faults += extras.unsaid(programs, place / "work")
         faults += unloaded(wheel, programs, place / "work", more=place / "alone")
-        faults += conflicts(wheel, environment, programs)
+        faults += conflicts(wheel, environment)
     for fault in faults:
         print(fault)
     if not faults:

@@ -1,6 +1,7 @@
 import sys
 import sysconfig
 from importlib.metadata import Distribution
+from importlib.util import cache_from_source
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -66,6 +67,8 @@ def test_an_extra_that_a_package_asks_for_counts(tmp_path):
 def test_a_package_is_linked_without_its_programs(plant, tmp_path):
     names = ("c/__init__.py", "../bin/c", "c-1.dist-info/METADATA")
     plant({f"from/lib/{name}": name for name in names})
+    compiled = Path(cache_from_source(str(tmp_path / "from/lib/c/__init__.py")))
+    plant({compiled: "compiled"})
     (tmp_path / "from/lib/c-1.dist-info/RECORD").write_text(
         "".join(f"{name},,\n" for name in names)
     )
@@ -74,7 +77,8 @@ def test_a_package_is_linked_without_its_programs(plant, tmp_path):
     modules = Path(sysconfig.get_path("purelib", "venv", base))
     assert (modules / "c/__init__.py").samefile(tmp_path / "from/lib/c/__init__.py")
     files = {file.name for file in (tmp_path / "to").rglob("*") if file.is_file()}
-    assert files == {"__init__.py", "METADATA"}
+    assert files == {"__init__.py", compiled.name, "METADATA"}
+    assert (modules / "c/__pycache__" / compiled.name).samefile(compiled)
 
 
 def test_an_extra_is_tried_with_what_it_asks_for_alone(plant, tmp_path, monkeypatch):
