@@ -1,4 +1,4 @@
-"""The recipes of published settings run on made data sets of their layouts, at an eighth of their images' sides.
+"""The recipes of published settings run on made data sets of their layouts, at a sixteenth of their images' sides.
 
 Each starts, trains for two steps, is evaluated on the layout's own split and stops; all else is as
 published, but that a network which two recipes share is narrow in the second one. Of the recipes of
@@ -95,7 +95,7 @@ CASES: list[tuple[str, Callable[[Path], None], str, str, int, str]] = [
 def short(recipe: str, rounds: int) -> str:
     """The shortened form of a recipe."""
     height, width = load_recipe(recipe).data.size
-    return f'extends = "{recipe}"\n' + SHORT.format(height // 8, width // 8, rounds)
+    return f'extends = "{recipe}"\n' + SHORT.format(height // 16, width // 16, rounds)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
