@@ -1,10 +1,12 @@
 """A process that was started by another one ends when that one ends, and only then."""
 
+import gc
 import multiprocessing
 import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from multiprocessing.synchronize import Event
 
 import pytest
@@ -40,6 +42,19 @@ def test_a_sigterm_that_is_ignored_stays_so() -> None:
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_no_garbage_is_looked_for_while_libraries_are_loaded(before: bool) -> None:
+    set_to = {True: gc.enable, False: gc.disable}
+    try:
+        set_to[before]()
+        with suppress(ImportError), processes.loading():
+            assert not gc.isenabled()
+            raise ImportError
+        assert gc.isenabled() is before
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labelgrid.cli import screen
+from labelgrid.processes import loading
 
 if TYPE_CHECKING:
     from labelgrid.api.project import Project
@@ -28,9 +29,8 @@ def _load() -> "type[Project]":
     No garbage is looked for in the meantime, and later not among what was loaded: that is a quarter
     of the time of `status`.
     """
-    gc.disable()
-    from labelgrid.api.project import Project
+    with loading():
+        from labelgrid.api.project import Project
 
     gc.freeze()
-    gc.enable()
     return Project
