@@ -67,9 +67,9 @@ def _new_processes_have_loaded_what_any_test_needs() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_address() -> Iterator[str]:
-    """The address of a Ray cluster of this machine with four processors."""
+    """The address of a Ray cluster of this machine with four processors; an idle one takes processor time."""
     need_ray()
     with ray_cluster() as address:
         yield address
