@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,7 +14,7 @@ import torch
 
 from labelgrid.config import is_extension
 from labelgrid.errors import ModelError
-from labelgrid.files import open_regular
+from labelgrid.files import link_or_copy, open_regular
 from labelgrid.train.packing import pack, unpack
 
 FORMAT = 4
@@ -118,14 +118,36 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     Raises:
         ModelError: the file cannot be written.
     """
-    partial = path.with_suffix(path.suffix + ".partial")
     packed, joined = pack({name: getattr(checkpoint, name) for name in STATES})
+    with _in_place_of(path) as partial, partial.open("wb") as file:
+        torch.save({**vars(checkpoint), **packed, "joined": joined}, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def save_as(saved: Path, path: Path) -> None:
+    """Give a file that `save` has written a second name; a copy where the disk has no hard links.
+
+    Raises:
+        ModelError: the file cannot be written.
+    """
+    with _in_place_of(path) as partial:
+        link_or_copy(saved, partial)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+@contextmanager
+def _in_place_of(path: Path) -> Iterator[Path]:
+    """Yield a path beside an earlier checkpoint, which what is written there then replaces.
+
+    Raises:
+        ModelError: the file cannot be written.
+    """
+    partial = path.with_suffix(path.suffix + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            torch.save({**vars(checkpoint), **packed, "joined": joined}, file)
-            file.flush()
-            os.fsync(file.fileno())
+        yield partial
         partial.replace(path)
     # torch raises a RuntimeError while it handles an OSError, or a stop by Ctrl-C or SIGTERM.
     except (OSError, RuntimeError, ValueError) as error:

@@ -17,7 +17,7 @@ from labelgrid.errors import TrainingError, note_unchanged
 from labelgrid.files import disk_errors, write_text
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
-from labelgrid.train.checkpoint import save
+from labelgrid.train.checkpoint import save, save_as
 from labelgrid.train.divergence import divergence_warning
 from labelgrid.train.division import division_remarks, refuse_undivided
 from labelgrid.train.evaluate import Evaluation, evaluate
@@ -101,10 +101,11 @@ def _save(trainer: Trainer, last: Path, best: Path) -> None:
     """Save the newest epoch, also as the best one if it is; of several processes the first does."""
     if not trainer.group.is_first:
         return
-    checkpoint = trainer.checkpoint()
     if _is_best(trainer.history):
-        save(checkpoint, best)
-    save(checkpoint, last)
+        save(trainer.checkpoint(), best)
+        save_as(best, last)
+    else:
+        save(trainer.checkpoint(), last)
 
 
 def _write_log(trainer: Trainer, folder: Path) -> None:

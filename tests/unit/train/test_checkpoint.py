@@ -1,7 +1,9 @@
 """Checkpoints: whole or not there, and never more than tensors and plain values."""
 
+import errno
 import io
 import json
+import os
 import pickle
 import resource
 from dataclasses import replace
@@ -10,7 +12,7 @@ import pytest
 import torch
 
 from labelgrid.errors import ModelError
-from labelgrid.train.checkpoint import Checkpoint, load, same_training, save, weights_hash
+from labelgrid.train.checkpoint import Checkpoint, load, same_training, save, save_as, weights_hash
 
 STATE = Checkpoint(
     epoch=3,
@@ -50,6 +52,29 @@ def test_a_save_that_fails_leaves_the_old_checkpoint(tmp_path, size):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
     assert (tmp_path / "last.ckpt").read_bytes() == before
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_second_name_replaces_an_earlier_file_whole_or_not_at_all(tmp_path, monkeypatch, links):
+    save(STATE, tmp_path / "last.ckpt")
+    save(replace(STATE, epoch=4), tmp_path / "best.ckpt")
+    before = (tmp_path / "last.ckpt").read_bytes()
+    if not links:
+        monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
+    with monkeypatch.context() as patch, pytest.raises(ModelError, match="No such device"):
+        patch.setattr("os.fsync", refuse)
+        save_as(tmp_path / "best.ckpt", tmp_path / "last.ckpt")
+    assert (tmp_path / "last.ckpt").read_bytes() == before
+    save_as(tmp_path / "best.ckpt", tmp_path / "last.ckpt")
+    assert (tmp_path / "last.ckpt").samefile(tmp_path / "best.ckpt") is links
+    save(replace(STATE, epoch=5), tmp_path / "last.ckpt")
+    assert load(tmp_path / "best.ckpt").epoch == 4
+    assert load(tmp_path / "last.ckpt").epoch == 5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+def refuse(*_):
+    raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
 
 
 class Stopped(io.FileIO):
