@@ -10,12 +10,18 @@ import hypothesis
 import pytest
 
 from tests.e2e.killing import PRELOADED
-from tests.garbage import look_rarely_for_garbage
+from tests.garbage import look_rarely_for_garbage, pytest_collection, pytest_unconfigure
 from tests.ray_clusters import need_ray, ray_cluster
 from tests.skips import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary
 from tests.support import Made, make_dataset
 
-__all__ = ["pytest_addoption", "pytest_sessionfinish", "pytest_terminal_summary"]
+__all__ = [
+    "pytest_addoption",
+    "pytest_collection",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+    "pytest_unconfigure",
+]
 
 look_rarely_for_garbage()
 # Before torch is loaded: test workers that each use all cores wait for one another.
