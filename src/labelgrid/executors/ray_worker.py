@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +32,15 @@ class RayCall:
         place: the absolute path of the working folder, to which paths in the arguments may be
             relative.
         variables: environment variables of the command that wants the job.
-        function: what is done; pickled by the name of its module.
-        arguments: of the function, before its progress.
+        work: the function by the name of its module, and its arguments before its progress:
+            pickled, as only workers load what they need.
         version: of labelgrid, where the job comes from.
     """
 
     folder: str
     place: str
     variables: Mapping[str, str]
-    function: Callable[..., None]
-    arguments: Sequence[Any]
+    work: bytes
     version: str = __version__
 
     @classmethod
@@ -50,8 +50,7 @@ class RayCall:
             folder=str(folder.absolute()),
             place=str(Path.cwd()),
             variables=_own_variables(),
-            function=function,
-            arguments=tuple(arguments),
+            work=bytes(ForkingPickler.dumps((function, tuple(arguments)))),
         )
 
 
@@ -97,7 +96,8 @@ class RayWorker:
         try:
             with record_job(folder, Silent()) as job:
                 job.begin()
-                call.function(*call.arguments, job)
+                function, arguments = ForkingPickler.loads(call.work)
+                function(*arguments, job)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (its folder has it)
             return JobFolder(folder).end or end_by(error, folder)
         return JobEnd("ended")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from labelgrid.errors import ProjectError, UsageError
 from labelgrid.executors.job import JobEnd, JobFolder
@@ -72,6 +73,15 @@ def test_a_worker_is_kept_and_has_folder_and_trust_of_the_moment(
     assert second["place"] == str(tmp_path) != first["place"]
     assert second["trust"] == "mine" != first["trust"]
     assert first["threads"] == os.environ.get("OMP_NUM_THREADS")
+
+
+def test_what_a_job_needs_is_loaded_by_its_worker_alone(one_worker: Ray, tmp_path: Path) -> None:
+    one_worker.start(tmp_path / "job", torch.nn.functional.relu, "no tensor")
+    (end,) = until_ended(one_worker).values()
+    assert end.state == "failed" and "relu" in end.fault
+    assert one_worker._driver is not None
+    driver = one_worker._driver._process.pid
+    assert "libtorch" not in Path(f"/proc/{driver}/maps").read_text()
 
 
 def test_a_worker_that_dies_before_a_job_begins_costs_that_job_no_try(
