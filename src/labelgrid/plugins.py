@@ -238,14 +238,21 @@ def _load_options(path: str, name: str) -> ModuleType | None:
         spec = find_spec(path)
         if spec is None or not isinstance(spec.loader, SourceFileLoader):
             return None
-        loader = _OptionsLoader(part_name, spec.loader.path)
-        part = module_from_spec(ModuleSpec(part_name, loader, origin=loader.path))
-        sys.modules[part_name] = part
-        loader.exec_module(part)
+        part = _part_of_file(part_name, spec.loader.path, Path(spec.loader.path).stat().st_mtime_ns)
     except Exception as error:  # a user's module may raise anything
         raise _import_error(name, error) from error
     if not hasattr(part, "Options"):
         return None
+    return part
+
+
+@lru_cache(maxsize=256)
+def _part_of_file(part_name: str, path: str, _changed: int) -> ModuleType:
+    """The part of a file that defines `Options`, loaded once until the file changes."""
+    loader = _OptionsLoader(part_name, path)
+    part = module_from_spec(ModuleSpec(part_name, loader, origin=path))
+    sys.modules[part_name] = part
+    loader.exec_module(part)
     return part
 
 

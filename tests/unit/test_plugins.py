@@ -1,5 +1,6 @@
 """The folder is the registry."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -107,6 +108,20 @@ def test_options_are_had_without_the_rest_of_their_file(tmp_path, monkeypatch):
         PluginError, match="cannot be imported: No module named 'a_heavy_library_of_nobody'"
     ):
         plugins.resolve("networks", name)
+
+
+def test_options_are_loaded_once_and_again_after_a_change_of_the_file(tmp_path, monkeypatch):
+    text = "from dataclasses import dataclass\n\n\n@dataclass(frozen=True)\nclass Options:\n    rate = {}\n"
+    file = tmp_path / "changed_options.py"
+    file.write_text(text.format(1))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("LABELGRID_TRUST", "changed_options")
+    first = plugins.options_class("networks", "changed_options:build")
+    assert plugins.options_class("networks", "changed_options:build") is first
+    file.write_text(text.format(2))
+    later = file.stat().st_mtime_ns + 10**9
+    os.utime(file, ns=(later, later))
+    assert plugins.options_class("networks", "changed_options:build").rate == 2
 
 
 def test_options_of_a_loaded_module_and_those_of_another_file_are_the_module_s_own(
