@@ -254,10 +254,15 @@ class _OptionsLoader(SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType:
         """Compile that part of the source; Python's cached bytecode is of the whole file."""
-        tree = ast.parse(self.get_data(self.path), self.path)
-        tree.body = _needed_statements(tree.body)
-        code: CodeType = self.source_to_code(tree, self.path)
-        return code
+        return _options_code(self.path, self.get_data(self.path))
+
+
+@lru_cache
+def _options_code(path: str, source: bytes) -> CodeType:
+    tree = ast.parse(source, path)
+    tree.body = _needed_statements(tree.body)
+    code: CodeType = compile(tree, path, "exec", dont_inherit=True)
+    return code
 
 
 def _needed_statements(statements: list[ast.stmt]) -> list[ast.stmt]:
