@@ -18,6 +18,8 @@ from _measure import check_limit, machine
 #: Sleeping must be at least so many times as fast beside other programs, and may cost so much alone.
 BUSY = 1.2
 ALONE = 0.9
+#: How many other programs use a core each.
+PROGRAMS = os.cpu_count() or 1
 #: The Python that takes the steps.
 PYTHON = sys.executable
 STEPS = """
@@ -83,7 +85,7 @@ def main(words: list[str] | None = None) -> int:
     options = parser.parse_args(words)
     print(machine())
     alone = gain("alone", options.repeats, options.seconds)
-    with competitors(os.cpu_count() or 1):
+    with competitors(PROGRAMS):
         busy = gain("beside other programs", options.repeats, options.seconds)
     held = [
         check_limit("sleeping over spinning, beside other programs", busy, BUSY, least=True),

@@ -9,8 +9,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from labelgrid.ledger import database
 from tests.e2e.killing import PRELOADED
 from tests.garbage import look_rarely_for_garbage, pytest_collection, pytest_unconfigure
+from tests.new_ledgers import make_tables
 from tests.ray_clusters import need_ray, ray_cluster
 from tests.skips import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary
 from tests.support import Made, make_dataset
@@ -70,6 +72,13 @@ def _new_processes_have_loaded_what_any_test_needs() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(forkserver, "set_forkserver_preload", preload_all)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _the_tables_of_new_ledgers_are_soon_made() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "migrate", make_tables)
         yield
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -142,11 +143,33 @@ def make_dataset(
     )
     made = Made(folder, names, task_rows(tasks))
     for i, name in enumerate(names):
-        scene = make_scene(np.random.default_rng([seed, i]), sizes[i % len(sizes)])
-        _write(made.images / name, scene.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+        key = (seed, i, tuple(sizes[i % len(sizes)]))
+        _write(made.images / name, _image_file(key, extension))
         for task in tasks:
-            _write(made.label(name, task), file_pixels(scene, task))
+            _write(made.label(name, task), _label_file(key, task))
     return made
+
+
+#: What a scene is made by: the seed, its number and its size.
+_Key = tuple[int, int, tuple[int, ...]]
+
+
+# Hundreds of tests make the same few scenes.
+@lru_cache(maxsize=32)
+def _scene(key: _Key) -> Scene:
+    seed, number, (height, width) = key
+    return make_scene(np.random.default_rng([seed, number]), (height, width))
+
+
+@lru_cache(maxsize=512)
+def _image_file(key: _Key, extension: str) -> bytes:
+    pixels = _scene(key).image[..., ::-1]
+    return _encode(extension, pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])
+
+
+@lru_cache(maxsize=2048)
+def _label_file(key: _Key, task: str) -> bytes:
+    return _encode(".png", file_pixels(_scene(key), task))
 
 
 def task_rows(tasks: Sequence[str] = KINDS) -> tuple[TaskRow, ...]:
@@ -172,6 +195,12 @@ def file_pixels(scene: Scene, task: str) -> np.ndarray:
     return getattr(scene, task).astype(np.uint8) * np.uint8(255)
 
 
-def _write(path: Path, pixels: np.ndarray, options: Sequence[int] = ()) -> None:
+def _encode(extension: str, pixels: np.ndarray, options: Sequence[int] = ()) -> bytes:
+    encoded, data = cv2.imencode(extension, pixels, list(options))
+    assert encoded, extension
+    return data.tobytes()
+
+
+def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), pixels, list(options)), path
+    path.write_bytes(data)

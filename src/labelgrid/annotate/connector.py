@@ -37,7 +37,7 @@ class RemovedNames:
 class ProjectIndex:
     """The project's tasks, images and requests, to which an answer can refer.
 
-    Read from the ledger on demand.
+    Read from the ledger on demand, the images once.
 
     Args:
         store: the project's ledger; it is only read.
@@ -58,10 +58,13 @@ class ProjectIndex:
         self.options = options
         self.heard: dict[str, bool] = {}
         self._store = store
+        self._images: list[str] = []
 
     def of_task(self, task: str) -> "ProjectIndex":
         """The same project for labels of one task, as `--task` says it."""
-        return ProjectIndex(self._store, self.tasks, replace(self.options, task=task))
+        index = ProjectIndex(self._store, self.tasks, replace(self.options, task=task))
+        index._images = self._images
+        return index
 
     def class_names(self) -> ClassNames:
         """The names of regions that the tasks know."""
@@ -73,7 +76,9 @@ class ProjectIndex:
 
     def images(self) -> Sequence[str]:
         """All image ids, sorted."""
-        return self._store.grid(SPLITS).images
+        if not self._images:
+            self._images.extend(self._store.grid(SPLITS).images)
+        return self._images
 
     def images_by_state(self, task: str) -> dict[State, list[str]]:
         """The images by the state of their cell of a task, sorted; a state without any is left out.

@@ -1,6 +1,5 @@
 """Draws a sheet of photographs beside their labels, with names and a legend for each task."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -284,9 +283,10 @@ class _Page:
 
     def png(self) -> bytes:
         """The page as a PNG file."""
-        file = io.BytesIO()
-        self._page().save(file, "PNG", compress_level=3)
-        return file.getvalue()
+        # Pillow takes more than twice as long, for a file that is a fifth smaller.
+        options = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT)
+        _, encoded = cv2.imencode(".png", self.pixels()[..., ::-1], options)
+        return bytes(encoded.tobytes())
 
     def _page(self) -> Image.Image:
         """The page without what is below its end."""

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from labelgrid.formats.codec import LabelArray
@@ -217,9 +218,13 @@ def _smallest_distances(
 
 def _hatch(picture: RGB, shown: NDArray[np.bool_]) -> RGB:
     """Replace the pixels that are not shown by diagonal stripes."""
-    rows, columns = np.indices(shown.shape)
-    stripes = HATCH[(rows + columns) // 4 % 2]
-    return np.where(shown[..., None], picture, stripes)
+    height, width = shown.shape
+    diagonals = HATCH[np.arange(height + width) // 4 % 2]
+    # At a row and a column, the diagonal of their sum.
+    stripes = sliding_window_view(diagonals, width, 0)[:height].swapaxes(1, 2)
+    hatched = picture.copy()
+    np.copyto(hatched, stripes, where=~shown[..., None])
+    return hatched
 
 
 def _percentiles(value: NDArray[Any], shown: NDArray[np.bool_]) -> Range:

@@ -239,7 +239,7 @@ NARROW = ("embedding", {"width": 4})
 #: What no option of a benchmark makes small: attributes, or entries of tables, of its module; a function is called for it.
 SMALL = {
     # A fork of a process that has loaded torch.
-    "busy_machine": {"PYTHON": lambda: str(preloaded.folder() / "python")},
+    "busy_machine": {"PROGRAMS": 1, "PYTHON": lambda: str(preloaded.folder() / "python")},
     "scenes": {"SIZE": (24, 32)},
     "round_cost": {"SCORED": {"embedding, recipe small": NARROW, "embedding, paper": NARROW}},
 }

@@ -5,10 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.ledger import database
 from labelgrid.ledger.grid import ImageRow, TaskRow
 from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.store import Store
-from tests import postgres
+from tests import new_ledgers, postgres
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _each_ledger_is_migrated() -> Iterator[None]:
+    """As the program does it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "migrate", new_ledgers.migrate)
+        yield
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

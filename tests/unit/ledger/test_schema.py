@@ -1,11 +1,16 @@
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
+from labelgrid.ledger import database
 from labelgrid.ledger.schema import METADATA, MIGRATIONS, REVISION, VERSION_TABLE
 from labelgrid.ledger.store import Store
+from tests import new_ledgers
 
 COVERS = [
     "labelgrid.ledger.migrations.env",
@@ -32,6 +37,23 @@ def test_the_migrations_make_exactly_the_tables_that_the_program_uses(tmp_path: 
         assert "WITHOUT ROWID" in str(cells)
         assert list(partial) == ["cells_by_request", "cells_timed", "events_paid"]
     engine.dispose()
+
+
+def dump(path: Path) -> list[str]:
+    """A ledger's tables and all that is in them."""
+    Store.create(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
+
+
+def test_other_tests_make_the_tables_that_the_migrations_make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrated = dump(tmp_path / "migrated.db")
+    monkeypatch.setattr(database, "migrate", new_ledgers.make_tables)
+    dump(tmp_path / "first.db")
+    assert new_ledgers.STATEMENTS
+    assert dump(tmp_path / "second.db") == migrated
 
 
 def test_the_revision_is_the_newest_migration() -> None:

@@ -90,6 +90,15 @@ def batch(
     return folder
 
 
+@pytest.fixture(scope="module")
+def earlier(data: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a project with all labels of twelve images, which no test changes."""
+    folder = tmp_path_factory.mktemp("earlier")
+    with make_project(folder / "project", data) as project:
+        import_labels(project, batch(data, folder / "old", data.names[:12]))
+        return project.folder
+
+
 @pytest.mark.parametrize("fault", AT_ONCE)
 def test_a_wrong_first_batch_is_refused(
     project: ProjectFolder, data: Made, tmp_path: Path, fault: str
@@ -106,15 +115,13 @@ def test_a_wrong_first_batch_is_refused(
     "fault", sorted(FAULTS.keys() - {"x flipped"})
 )  # these scenes are alike from left to right
 def test_a_wrong_batch_is_refused_beside_earlier_labels(
-    project: ProjectFolder, data: Made, tmp_path: Path, fault: str
+    earlier: Path, data: Made, tmp_path: Path, fault: str
 ) -> None:
-    import_labels(project, batch(data, tmp_path / "old", data.names[:12]))
     task = FAULTS[fault][0]
-    with pytest.raises(SuspiciousImport) as caught:
-        import_labels(
-            project,
-            batch(data, tmp_path / "new", names=data.names[12:], tasks=(task,), fault=fault),
-        )
+    wrong = batch(data, tmp_path / "new", data.names[12:], tasks=(task,), fault=fault)
+    copied = shutil.copytree(earlier, tmp_path / "project")
+    with ProjectFolder.open(copied) as project, pytest.raises(SuspiciousImport) as caught:
+        import_labels(project, wrong)
     assert {row.where for row in caught.value.rows} == {task}
 
 

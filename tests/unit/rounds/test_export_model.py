@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -39,6 +41,12 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProjectFolder]:
         yield project
 
 
+@pytest.fixture(scope="module")
+def exported(plain: ProjectFolder) -> Path:
+    """The file of that training, which no test changes."""
+    return export_model(plain, plain.folder / "model.onnx", [], Silent()).path
+
+
 def trained(folder: Path, network: str) -> ProjectFolder:
     project, made = make_project(folder, n=4, holdout=0)
     query.query(project, Budget(2, "images"), Silent(), strategy="random_images")
@@ -65,28 +73,39 @@ def test_the_file_says_what_it_takes_and_gives(campaign: ProjectFolder) -> None:
     assert inputs[0].shape == ["batch", 3, "height", "width"]
 
 
-def test_a_robot_predicts_without_labelgrid_or_torch(plain: ProjectFolder, tmp_path: Path) -> None:
-    export_model(plain, tmp_path / "model.onnx", [], Silent())
+def test_a_robot_predicts_without_labelgrid_or_torch(plain: ProjectFolder, exported: Path) -> None:
     photos = plain.folder.parent / "made/images"
     code = (
         "import runpy, sys; sys.argv = sys.argv[1:]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
         "assert not {'torch', 'labelgrid'} & sys.modules.keys()"
     )
-    words = [sys.executable, "-c", code, str(ROBOT), str(tmp_path / "model.onnx"), str(photos)]
+    words = [sys.executable, "-c", code, str(ROBOT), str(exported), str(photos)]
     told = subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()
     assert [line.partition(",")[0] for line in told] == [f"{n:04d}.jpg" for n in range(4)]
     for line in told:
         assert re.fullmatch(r".*semseg 0\.\d+ to [01]\.\d+, depth .*, normals -.*", line), line
 
 
+def change_a_weight(path: Path, changed: Path) -> None:
+    """Write another ONNX file, whose first layer's weights are a hundredth larger."""
+    model = onnx.load(path)
+    weights = next(one for one in model.graph.initializer if len(one.dims) == 4)
+    larger = onnx.numpy_helper.to_array(weights) * np.float32(1.01)
+    weights.CopyFrom(onnx.numpy_helper.from_array(larger, weights.name))
+    onnx.save(model, changed)
+
+
 def test_a_file_that_computes_something_else_is_not_kept(
-    plain: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain: ProjectFolder, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"the one before")
-    monkeypatch.setattr(onnx_file, "TOLERANCE", 0.0)
-    monkeypatch.setattr(onnx_file, "TIMES", 0.0)
+
+    def write_something_else(_network: object, path: Path, *_rest: object) -> None:
+        change_a_weight(exported, path)
+
+    monkeypatch.setattr(onnx_file, "write_onnx", write_something_else)
     with pytest.raises(ModelError, match=r"other predictions of (semseg|depth|normals)") as caught:
         export_model(plain, path, [], Silent())
     assert caught.value.unchanged == "Nothing was written."
