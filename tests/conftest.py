@@ -9,8 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from labelgrid.processes import look_rarely_for_garbage
 from tests.e2e.killing import PRELOADED
-from tests.garbage import look_rarely_for_garbage
 from tests.ray_clusters import need_ray, ray_cluster
 from tests.skips import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary
 from tests.support import Made, make_dataset
