@@ -10,8 +10,9 @@ import hypothesis
 import pytest
 
 from labelgrid.ledger import database
+from labelgrid.processes import look_rarely_for_garbage
 from tests.e2e.killing import PRELOADED
-from tests.garbage import look_rarely_for_garbage, pytest_collection, pytest_unconfigure
+from tests.garbage import pytest_collection, pytest_unconfigure
 from tests.new_ledgers import make_tables
 from tests.ray_clusters import need_ray, ray_cluster
 from tests.skips import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary

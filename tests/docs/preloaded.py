@@ -1,7 +1,8 @@
-"""Runs `labelgrid` commands and other Python files in forks of a process that has loaded the libraries.
+"""Runs `labelgrid` commands and other Python files in forks of a process that has loaded what takes long.
 
-A command spends most of its time on loading torch and timm; a fork has them. labelgrid itself is
-loaded by each command, through the script that users start.
+A command spends most of its time on loading torch, timm and labelgrid; a fork has them. Where
+`LOADS_LABELGRID` is set, a fork has the libraries only, and each command loads of labelgrid what it
+needs, as those of users do. All run through the script that users start.
 """
 
 import atexit
@@ -39,6 +40,23 @@ LIBRARIES = (
     "torchvision",
     "typer",
 )
+#: What most commands use of labelgrid; every plug-in is loaded as well.
+COMMANDS = (
+    "labelgrid.cli",
+    "labelgrid.api.project",
+    "labelgrid.api.study",
+    "labelgrid.project.export",
+    "labelgrid.project.import_labels",
+    "labelgrid.report.write",
+    "labelgrid.rounds.advice_sentence",
+    "labelgrid.rounds.predict",
+    "labelgrid.rounds.query",
+    "labelgrid.rounds.score",
+    "labelgrid.simulation.campaign",
+    "labelgrid.simulation.run_study",
+)
+#: The environment variable that lets commands load labelgrid themselves.
+LOADS_LABELGRID = "LOADS_LABELGRID"
 SCRIPT = Path(sys.executable).parent / "labelgrid"
 #: In place of the script; the script itself where other modules may be meant.
 COMMAND = """#!/bin/sh
@@ -52,8 +70,9 @@ exec {python} -IS {client} "$@"
 CLIENT = """
 import json, os, socket, sys
 
+loaded = "libraries" if "LOADS_LABELGRID" in os.environ else "labelgrid_too"
 server = socket.socket(socket.AF_UNIX)
-server.connect(sys.path_to_server)
+server.connect(os.path.join(os.path.dirname(__file__), loaded))
 socket.send_fds(server, [b" "], [0, 1, 2])
 server.sendall(json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode())
 server.shutdown(socket.SHUT_WR)
@@ -65,21 +84,20 @@ sys.exit(int(server.recv(8)))
 def folder() -> Path:
     """Start the process, and return a folder with a `labelgrid` and a `python` that run in its forks."""
     place = Path(tempfile.mkdtemp())
-    address = str(place / "socket")
     words = {
         "path": os.environ.get("PYTHONPATH", ""),
         "script": str(SCRIPT),
         "python": sys.executable,
         "client": str(place / "client.py"),
     }
-    (place / "client.py").write_text(CLIENT.replace("sys.path_to_server", repr(address)))
+    (place / "client.py").write_text(CLIENT)
     quoted = {name: shlex.quote(text) for name, text in words.items()}
     for name, text in (("labelgrid", COMMAND), ("python", PYTHON)):
         command = place / name
         command.write_text(text.format(**quoted))
         command.chmod(0o755)
     server = subprocess.Popen(
-        [sys.executable, __file__, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, __file__, str(place)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     atexit.register(_end, server, place)
     assert server.stdout and server.stdout.readline() == b"ready\n"
@@ -91,36 +109,73 @@ def _end(server: subprocess.Popen[bytes], place: Path) -> None:
     shutil.rmtree(place)
 
 
-def serve(address: str) -> None:
-    """Run a command in a fork for each request, until the standard input ends."""
+def load_and_serve(place: Path) -> None:
+    """Answer requests at two sockets: with the libraries loaded, and in a fork with labelgrid as well."""
+    first, second = (_listener(place / name) for name in ("libraries", "labelgrid_too"))
+    print("ready", flush=True)
     gc.disable()
+    gc.set_threshold(20_000, 20, 50)  # forks look rarely for garbage
     for library in LIBRARIES:
         importlib.import_module(library)
     assert "labelgrid" not in sys.modules
-    gc.freeze()  # forks look for no garbage among the libraries
+    other = os.fork()
+    if other:
+        serve(first)
+        os.waitpid(other, 0)
+    else:
+        _load_labelgrid()
+        serve(second)
+    os._exit(0)  # without taking torch apart
+
+
+def _listener(address: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(address))
+    listener.listen()
+    return listener
+
+
+def _load_labelgrid() -> None:
+    for name in COMMANDS:
+        importlib.import_module(name)
+    plugins = importlib.import_module("labelgrid.plugins")
+    for key, folder in plugins.FOLDERS.items():
+        for name in plugins.names(key):
+            importlib.import_module(f"labelgrid.{folder.package}.{name}")
+
+
+def serve(listener: socket.socket) -> None:
+    """Run a command in a fork for each request, until the standard input ends."""
+    gc.freeze()  # forks look for no garbage among what is loaded
     gc.enable()
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(address)
-        listener.listen()
-        print("ready", flush=True)
-        while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
+    # The commands that run, by what says that they have ended: the process, and who waits for it.
+    running: dict[int, tuple[int, socket.socket]] = {}
+    while True:
+        ready = select.select([listener, sys.stdin, *running], [], [])[0]
+        if sys.stdin in ready:
+            return
+        for ended in running.keys() & set(ready):
+            tell_status(*running.pop(ended))
+            os.close(ended)
+        if listener in ready:
             request, _ = listener.accept()
-            if not os.fork():
+            process = os.fork()
+            if not process:
                 answer(request)
-            request.close()
-            with suppress(ChildProcessError):  # so that commands that have ended are gone
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
+            running[os.pidfd_open(process)] = process, request
+
+
+def tell_status(process: int, request: socket.socket) -> None:
+    """Send the exit status of a command that has ended."""
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    with request, suppress(BrokenPipeError):  # who waited may have been killed
+        request.sendall(str(status if status >= 0 else 128 - status).encode())
 
 
 def answer(request: socket.socket) -> NoReturn:
-    """Run the command of a request in a fork of this fork, and send its exit status."""
+    """Run the command of a request in this process, a fork, and end it."""
     _, streams, *_ = socket.recv_fds(request, 1, 3)
     words, place, environment = json.loads(request.makefile("rb").read())
-    if child := os.fork():
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        request.sendall(str(status if status >= 0 else 128 - status).encode())
-        os._exit(0)
     request.close()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
@@ -145,4 +200,4 @@ def answer(request: socket.socket) -> NoReturn:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    load_and_serve(Path(sys.argv[1]))

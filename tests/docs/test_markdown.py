@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs import preloaded
 from tests.docs.console import examples_of
 from tests.support import CLASSES, make_dataset
 
@@ -10,6 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 #: Whole campaigns, which tests/e2e/test_story.py and test_tutorial.py run.
 CAMPAIGNS = [ROOT / "docs" / name for name in ("story.md", "tutorial.md")]
+#: The page with all commands: they load labelgrid themselves, as those of users do.
+COMMANDS = ROOT / "docs" / "commands.md"
 
 
 def name(page):
@@ -31,7 +34,9 @@ def run_page(page):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in CAMPAIGNS], ids=name)
-def test_the_examples_of_a_page_run_and_print_what_it_shows(page, request):
+def test_the_examples_of_a_page_run_and_print_what_it_shows(page, request, monkeypatch):
+    if page == COMMANDS:
+        monkeypatch.setenv(preloaded.LOADS_LABELGRID, "yes")
     if list(examples_of(page)):  # most pages have none, and need no folder
         request.getfixturevalue("place")
         run_page(page)

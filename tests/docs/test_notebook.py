@@ -1,5 +1,6 @@
 """The notebooks of docs/ run, and print what they show, but for numbers and verdicts."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
+from tests.docs import preloaded
 from tools.notebook import FOLDER, executed
 from tools.source import ROOT
 
@@ -15,6 +17,27 @@ COVERS = ["tools.notebook"]
 NOTEBOOKS = sorted((ROOT / FOLDER).glob("*.ipynb"))
 #: They differ between machines.
 VARIES = re.compile(r"better|worse|within noise|[-−+]?\d+(\.\d+)?")
+#: What the process of a kernel runs; a kernel ends when its parent does.
+KERNEL = """
+import os
+import matplotlib
+matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"
+os.environ["JPY_PARENT_PID"] = str(os.getppid())
+from ipykernel.kernelapp import launch_new_instance
+launch_new_instance()
+"""
+
+
+@pytest.fixture
+def _kernels_have_loaded_the_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel is a fork that has loaded torch and more, but nothing of labelgrid."""
+    words = [str(preloaded.folder() / "python"), "-c", KERNEL, "-f", "{connection_file}"]
+    kernel = tmp_path / "kernels" / "python3" / "kernel.json"
+    kernel.parent.mkdir(parents=True)
+    about = {"display_name": "fork", "language": "python", "interrupt_mode": "message"}
+    kernel.write_text(json.dumps({"argv": words, **about}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    monkeypatch.setenv(preloaded.LOADS_LABELGRID, "yes")
 
 
 def outputs(notebook: NotebookNode) -> list[list[str]]:
@@ -36,6 +59,7 @@ def write(path: Path, *sources: str) -> Path:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.usefixtures("_kernels_have_loaded_the_libraries")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_a_notebook_runs_and_prints_what_it_shows(path: Path) -> None:
     shown = outputs(nbformat.read(path, as_version=4))

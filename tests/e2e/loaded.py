@@ -5,7 +5,7 @@ import gc
 import importlib
 
 from labelgrid import plugins
-from tests.garbage import look_rarely_for_garbage
+from labelgrid.processes import look_rarely_for_garbage
 
 LOADED = (
     "pytest",

@@ -4,6 +4,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -78,6 +79,18 @@ def test_waiting_threads_sleep_soon_unless_the_user_says_otherwise(
     with pytest.raises(SystemExit):
         main()
     assert os.environ.get("GOMP_SPINCOUNT") == expected
+
+
+def test_a_command_looks_rarely_for_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = gc.get_threshold()
+    gc.set_threshold(700, 10, 10)
+    monkeypatch.setattr(sys, "argv", ["labelgrid", "--version"])
+    try:
+        with pytest.raises(SystemExit):
+            main()
+        assert gc.get_threshold()[0] == 20_000
+    finally:
+        gc.set_threshold(*before)
 
 
 def _wait_as_worker(ready: Event) -> None:

@@ -27,7 +27,12 @@ from labelgrid.cli import (
     study,
 )
 from labelgrid.errors import LabelgridError, ProjectError, shortage
-from labelgrid.processes import TOGETHER, limit_spinning, stop_on_sigterm
+from labelgrid.processes import (
+    TOGETHER,
+    limit_spinning,
+    look_rarely_for_garbage,
+    stop_on_sigterm,
+)
 
 #: The exit status after Ctrl-C or SIGTERM.
 STOPPED = 130
@@ -125,6 +130,7 @@ def main() -> None:
     # Pydantic would look for its own plug-ins in the metadata of every installed package.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     limit_spinning()
+    look_rarely_for_garbage()
     try:
         with stop_on_sigterm():
             code = app(prog_name="labelgrid", standalone_mode=False)

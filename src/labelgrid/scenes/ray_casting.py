@@ -5,6 +5,7 @@ depths. Rays are cast in the camera's frame with z = -1, so the distance along a
 depth along the camera's axis.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,8 +44,9 @@ def cast(scene: Scene, size: Size) -> RayHits:
     solid = np.full(size, -1, np.int64)
     depth = np.full(size, np.inf)
     normals = np.zeros((*size, 3))
+    to_camera = _inverse(scene.camera)
     for number, each in enumerate(scene.solids):
-        placed = _inverse(scene.camera) @ each.transform
+        placed = to_camera @ each.transform
         window = _window(placed, scene.fov, size)
         ways = rays[window]
         into = _inverse(placed)
@@ -111,8 +113,9 @@ def _window(placed: Matrix, fov: float, size: Size) -> tuple[slice, slice]:
 
 def _enclosing_slice(values: Reals, end: int) -> slice:
     """The pixels that contain all values, and one more at each side."""
-    low, high = np.clip([np.floor(values.min()) - 1, np.ceil(values.max()) + 1], 0, end)
-    return slice(int(low), int(high))
+    low = math.floor(values.min()) - 1
+    high = math.ceil(values.max()) + 1
+    return slice(min(max(low, 0), end), min(max(high, 0), end))
 
 
 def _depths_inside(shape: Shape, start: Reals, way: Reals) -> tuple[Reals, Reals]:

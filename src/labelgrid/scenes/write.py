@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from labelgrid.scenes.ray_casting import Size, cast
 from labelgrid.scenes.render import mitsuba, render
 from labelgrid.scenes.rooms import FOV, make_scene, room_of
 from labelgrid.streams import seed_of, stream
-from labelgrid.tasks.task import definitions
+from labelgrid.tasks.task import TaskDef, definitions
 
 #: The file in the folder that holds the settings.
 SETTINGS_FILE = "scenes.json"
@@ -133,7 +133,7 @@ def write_scene(out: Path, settings: SceneSettings, index: int) -> None:
     hits = cast(scene, settings.size)
     seed = seed_of(settings.seed, "scenes light", index) % 2**31
     image = render(scene, hits, settings.samples, seed)
-    tasks = definitions(TASKS)
+    tasks = _definitions()
     for task, label in scene_labels(scene, hits).items():
         path = out / "labels" / task / Path(image_id).with_suffix(".png")
         if label.valid.any():
@@ -142,6 +142,11 @@ def write_scene(out: Path, settings: SceneSettings, index: int) -> None:
         encoded, data = cv2.imencode(".png", image[..., ::-1])
         assert encoded
         temporary.write_bytes(data.tobytes())
+
+
+@cache
+def _definitions() -> dict[str, TaskDef]:
+    return definitions(TASKS)
 
 
 def _init_worker() -> None:
