@@ -56,6 +56,7 @@ def dev(plant, tmp_path):
     return dev
 
 
+NEWEST_PIP = "python -m pip install --disable-pip-version-check -q --upgrade pip -c constraints.txt"
 TEST = "pytest -n 2 --dist loadfile --no-loadscope-reorder"
 INSTALL = (
     "python -m pip install --disable-pip-version-check --no-compile -e .[dev] -c constraints.txt"
@@ -68,9 +69,13 @@ UPDATE = (
 def test_the_first_use_makes_the_venv_installs_and_runs(dev):
     status, _, calls = dev("test", "-n0", "tests/unit")
     assert status == 0
-    assert "python3 -m venv .venv" in calls
-    assert INSTALL in calls
+    start = calls.index("python3 -m venv .venv")
+    assert calls[start : start + 3] == ["python3 -m venv .venv", NEWEST_PIP, INSTALL]
     assert calls[-1] == f"python -m {TEST} -n0 tests/unit"
+
+
+def test_an_old_pip_does_where_there_is_no_newer_one(dev):
+    assert dev("install", fail="--upgrade pip")[0] == 0
 
 
 def test_the_second_use_starts_at_once(dev):
@@ -145,6 +150,7 @@ def made(name):
     """The calls that make an environment."""
     return [
         f"python3 -m venv .venv-{name}",
+        NEWEST_PIP,
         "python -m pip install --disable-pip-version-check -q --no-compile "
         f"--no-deps -r tests/environments/{name}.txt",
     ]
@@ -154,16 +160,16 @@ SERVER = "python -m tests.servers"
 
 
 def test_label_studio_is_installed_once_and_its_data_are_migrated(dev):
-    assert dev("label-studio")[2][-3:] == [*made("label-studio"), SERVER]
+    assert dev("label-studio")[2][-4:] == [*made("label-studio"), SERVER]
     assert dev("label-studio")[2] == [SERVER]
 
 
 @pytest.mark.parametrize("name", ["object-store", "oracles"])
 def test_other_environments_are_made_again_where_their_lists_change(dev, tmp_path, name):
-    assert dev(name)[2][-2:] == made(name)
+    assert dev(name)[2][-3:] == made(name)
     assert dev(name) == (0, "", [])
     (tmp_path / f"repo/tests/environments/{name}.txt").write_text("b==2\n")
-    assert dev(name)[2][-2:] == made(name)
+    assert dev(name)[2][-3:] == made(name)
 
 
 @pytest.mark.parametrize("name", OTHERS)
