@@ -77,7 +77,7 @@ def _new_processes_have_loaded_what_any_test_needs() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _the_tables_of_new_ledgers_are_soon_made() -> Iterator[None]:
+def _the_tables_of_new_ledgers_are_made_fast() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "migrate", make_tables)
         yield

@@ -18,5 +18,5 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_unconfigure() -> None:
-    """Look at the end among all, as libraries do that tell what was left."""
+    """Unfreeze at the end: some libraries report objects that were never freed."""
     gc.unfreeze()

@@ -5,7 +5,6 @@ each ledger.
 """
 
 import sqlite3
-from typing import cast
 
 from sqlalchemy import Connection
 
@@ -19,7 +18,7 @@ STATEMENTS: list[str] = []
 
 def make_tables(connection: Connection) -> None:
     """In place of `database.migrate`: the same tables, with the same contents."""
-    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+    driver = connection.connection.driver_connection
     if not isinstance(driver, sqlite3.Connection) or _has_tables(driver):
         migrate(connection)
         return

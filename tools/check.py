@@ -14,10 +14,11 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from tools.source import ROOT
 
-#: Runs a module as `-m` does, but looks rarely for garbage: that is a tenth of the time of a check.
+#: Runs a module as `-m` does, with higher `gc` thresholds, which saves a tenth of the time.
 RUN = """
-import gc, runpy, sys
+import gc, os, runpy, sys
 gc.set_threshold(20_000, 20, 50)
+sys.path[0] = os.getcwd()
 runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
 PYTHON = (sys.executable, "-c", RUN)

@@ -238,7 +238,9 @@ def _load_options(path: str, name: str) -> ModuleType | None:
         spec = find_spec(path)
         if spec is None or not isinstance(spec.loader, SourceFileLoader):
             return None
-        part = _part_of_file(part_name, spec.loader.path, Path(spec.loader.path).stat().st_mtime_ns)
+        about = Path(spec.loader.path).stat()
+        part = _part_of_file(part_name, spec.loader.path, (about.st_mtime_ns, about.st_size))
+        sys.modules[part_name] = part  # another file of this name may have been there
     except Exception as error:  # a user's module may raise anything
         raise _import_error(name, error) from error
     if not hasattr(part, "Options"):
@@ -247,7 +249,7 @@ def _load_options(path: str, name: str) -> ModuleType | None:
 
 
 @lru_cache(maxsize=256)
-def _part_of_file(part_name: str, path: str, _changed: int) -> ModuleType:
+def _part_of_file(part_name: str, path: str, _version: tuple[int, int]) -> ModuleType:
     """The part of a file that defines `Options`, loaded once until the file changes."""
     loader = _OptionsLoader(part_name, path)
     part = module_from_spec(ModuleSpec(part_name, loader, origin=path))

@@ -76,7 +76,7 @@ server.connect(os.path.join(os.path.dirname(__file__), loaded))
 socket.send_fds(server, [b" "], [0, 1, 2])
 server.sendall(json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode())
 server.shutdown(socket.SHUT_WR)
-sys.exit(int(server.recv(8)))
+sys.exit(int(server.recv(8) or sys.exit("the process with what is loaded has ended")))
 """
 
 
@@ -120,9 +120,11 @@ def load_and_serve(place: Path) -> None:
     assert "labelgrid" not in sys.modules
     other = os.fork()
     if other:
+        second.close()
         serve(first)
         os.waitpid(other, 0)
     else:
+        first.close()
         _load_labelgrid()
         serve(second)
     os._exit(0)  # without taking torch apart
@@ -148,7 +150,7 @@ def serve(listener: socket.socket) -> None:
     """Run a command in a fork for each request, until the standard input ends."""
     gc.freeze()  # forks look for no garbage among what is loaded
     gc.enable()
-    # The commands that run, by what says that they have ended: the process, and who waits for it.
+    # pidfd -> the process of a command, and the socket of its client
     running: dict[int, tuple[int, socket.socket]] = {}
     while True:
         ready = select.select([listener, sys.stdin, *running], [], [])[0]

@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 #: Whole campaigns, which tests/e2e/test_story.py and test_tutorial.py run.
 CAMPAIGNS = [ROOT / "docs" / name for name in ("story.md", "tutorial.md")]
-#: The page with all commands: they load labelgrid themselves, as those of users do.
-COMMANDS = ROOT / "docs" / "commands.md"
+#: Pages whose commands load labelgrid themselves, as those of users do.
+LOADING = (ROOT / "README.md", ROOT / "docs" / "commands.md")
 
 
 def name(page):
@@ -35,7 +35,7 @@ def run_page(page):
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in CAMPAIGNS], ids=name)
 def test_the_examples_of_a_page_run_and_print_what_it_shows(page, request, monkeypatch):
-    if page == COMMANDS:
+    if page in LOADING:
         monkeypatch.setenv(preloaded.LOADS_LABELGRID, "yes")
     if list(examples_of(page)):  # most pages have none, and need no folder
         request.getfixturevalue("place")

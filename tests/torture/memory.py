@@ -48,9 +48,14 @@ def make(folder: Path) -> None:
 
 @dataclass
 class Memory(Attack):
-    """One command with so much memory left, in a process that has already loaded the program."""
+    """One command with so much memory left, in a process that has already loaded the program.
+
+    Each has a process of its own, as a user's: after one that ran out of memory, the C library may
+    end the process ("cannot allocate memory for thread-local data").
+    """
 
     name = "little memory"
+    alone = True
 
     @cached_property
     def trials(self) -> list[tuple[int, str]]:

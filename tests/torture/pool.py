@@ -46,6 +46,9 @@ def run(attack: Attack, numbers: Iterable[int], seconds: float = 30) -> list[Row
                 result = worker.result(seconds)
                 if result is not None:
                     count(*result)
+                    if getattr(attack, "alone", False):
+                        worker.stop()
+                        worker.start()
                     worker.give(left.pop() if left else None)
     finally:
         for worker in workers:

@@ -58,7 +58,7 @@ class ProjectIndex:
         self.options = options
         self.heard: dict[str, bool] = {}
         self._store = store
-        self._images: list[str] = []
+        self._images: list[str] = []  # read once, also for the indexes of `of_task`, which share it
 
     def of_task(self, task: str) -> "ProjectIndex":
         """The same project for labels of one task, as `--task` says it."""

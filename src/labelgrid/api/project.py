@@ -14,7 +14,6 @@ from labelgrid.api.places import Place, optional_path, path_or_address
 from labelgrid.errors import RecipeError, UsageError
 from labelgrid.executors.job import JobFolder, record_job
 from labelgrid.ledger.grid import Cell, Split, State, TaskRow, Unit
-from labelgrid.processes import loading
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import (
@@ -451,9 +450,8 @@ class Project(ProjectContents):
         weights_file = optional_path(weights)
         if devices > 1:
             return self._fit_together(devices, recipe, overrides, weights=weights_file, keep=keep)
-        with loading():
-            from labelgrid.rounds.fit import fit, take_part
-            from labelgrid.train.group import join_group
+        from labelgrid.rounds.fit import fit, take_part
+        from labelgrid.train.group import join_group
 
         with join_group() as group:
             if not group.is_first:
@@ -531,10 +529,9 @@ class Project(ProjectContents):
         Raises:
             LabelgridError: there is no model yet, or it cannot give what the strategy needs.
         """
-        with loading():
-            from labelgrid.rounds.score import score
-            from labelgrid.rounds.shard_scorer import PRELOADED
-            from labelgrid.rounds.spreading import spreading_of
+        from labelgrid.rounds.score import score
+        from labelgrid.rounds.shard_scorer import PRELOADED
+        from labelgrid.rounds.spreading import spreading_of
 
         spreading = spreading_of(on, workers, shard, PRELOADED)
         folder = optional_path(predictions)
@@ -782,10 +779,9 @@ class Project(ProjectContents):
         Returns:
             the number of files.
         """
-        with loading():
-            from labelgrid.rounds.predict import predict
-            from labelgrid.rounds.shard_predictor import PRELOADED
-            from labelgrid.rounds.spreading import spreading_of
+        from labelgrid.rounds.predict import predict
+        from labelgrid.rounds.shard_predictor import PRELOADED
+        from labelgrid.rounds.spreading import spreading_of
 
         left_out: list[Fault] = []
         self.left_out = left_out
@@ -816,8 +812,7 @@ class Project(ProjectContents):
             to: the format, ONNX; it needs the extra `onnx`.
             known: tasks whose labels are inputs, too; a network of two stages improves the others.
         """
-        with loading():
-            from labelgrid.rounds.export_model import export_model
+        from labelgrid.rounds.export_model import export_model
 
         path = optional_path(out) or self.folder / f"model.{to}"
         return export_model(self._project, path, known=tuple(known), progress=self._progress)
@@ -836,8 +831,7 @@ class Project(ProjectContents):
             split: without labels, the project's split to measure on; None: the held-out images.
             predictions: measure the predictions in this folder, not the newest model's.
         """
-        with loading():
-            from labelgrid.rounds.evaluate import evaluate_project
+        from labelgrid.rounds.evaluate import evaluate_project
 
         return evaluate_project(
             self._project,

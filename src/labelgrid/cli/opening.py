@@ -32,5 +32,5 @@ def _load() -> "type[Project]":
     with loading():
         from labelgrid.api.project import Project
 
-    gc.freeze()
+        gc.freeze()
     return Project

@@ -4,11 +4,11 @@ Such a process is kept between jobs, since loading torch takes longer than many 
 """
 
 import os
+import pickle
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ class RayCall:
         place: the absolute path of the working folder, to which paths in the arguments may be
             relative.
         variables: environment variables of the command that wants the job.
-        work: the function by the name of its module, and its arguments before its progress:
-            pickled, as only workers load what they need.
+        work: the function, by the name of its module, and its arguments before its progress:
+            pickled, so that the driver need not import what the job uses.
         version: of labelgrid, where the job comes from.
     """
 
@@ -50,7 +50,7 @@ class RayCall:
             folder=str(folder.absolute()),
             place=str(Path.cwd()),
             variables=_own_variables(),
-            work=bytes(ForkingPickler.dumps((function, tuple(arguments)))),
+            work=pickle.dumps((function, tuple(arguments))),
         )
 
 
@@ -96,7 +96,7 @@ class RayWorker:
         try:
             with record_job(folder, Silent()) as job:
                 job.begin()
-                function, arguments = ForkingPickler.loads(call.work)
+                function, arguments = pickle.loads(call.work)  # noqa: S301 (of whoever wants the job)
                 function(*arguments, job)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (its folder has it)
             return JobFolder(folder).end or end_by(error, folder)

@@ -21,7 +21,6 @@ from labelgrid.errors import (
     command,
 )
 from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
-from labelgrid.processes import loading
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.audited_cells import DRAWN_CELLS, cells_to_audit, note_audits
 from labelgrid.project.folder import ProjectFolder
@@ -287,8 +286,7 @@ class _Query:
     @cached_property
     def scorer(self) -> "PoolScorer":
         """The scorer; it restores the model once."""
-        with loading():
-            from labelgrid.rounds.score import scorer_of
+        from labelgrid.rounds.score import scorer_of
 
         assert self.scores is not None
         return scorer_of(self.scores, self.progress)

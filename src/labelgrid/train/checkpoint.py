@@ -139,7 +139,7 @@ def save_as(saved: Path, path: Path) -> None:
 
 @contextmanager
 def _in_place_of(path: Path) -> Iterator[Path]:
-    """Yield a path beside an earlier checkpoint, which what is written there then replaces.
+    """Yield a temporary path; after the block it is renamed to `path`.
 
     Raises:
         ModelError: the file cannot be written.
@@ -147,6 +147,7 @@ def _in_place_of(path: Path) -> Iterator[Path]:
     partial = path.with_suffix(path.suffix + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)  # one left by a kill may be a link to the best checkpoint
         yield partial
         partial.replace(path)
     # torch raises a RuntimeError while it handles an OSError, or a stop by Ctrl-C or SIGTERM.

@@ -58,6 +58,7 @@ def _join(first: Batch, second: Batch) -> Batch:
     targets = {}
     for name, label in first.targets.items():
         other = second.targets[name]
+        assert label.annotated is None, "exported networks are given whole maps"
         value = torch.cat([label.value, other.value])
         valid = torch.cat([label.valid, other.valid])
         targets[name] = Target(value, valid)

@@ -88,7 +88,7 @@ def test_a_robot_predicts_without_labelgrid_or_torch(plain: ProjectFolder, expor
 
 
 def change_a_weight(path: Path, changed: Path) -> None:
-    """Write another ONNX file, whose first layer's weights are a hundredth larger."""
+    """Write another ONNX file, in which the weights of one convolution are a hundredth larger."""
     model = onnx.load(path)
     weights = next(one for one in model.graph.initializer if len(one.dims) == 4)
     larger = onnx.numpy_helper.to_array(weights) * np.float32(1.01)

@@ -73,6 +73,13 @@ def test_a_second_name_replaces_an_earlier_file_whole_or_not_at_all(tmp_path, mo
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.ckpt", "last.ckpt"]
 
 
+def test_what_a_kill_has_left_beside_a_checkpoint_is_no_part_of_another(tmp_path):
+    save(STATE, tmp_path / "best.ckpt")
+    (tmp_path / "last.ckpt.partial").hardlink_to(tmp_path / "best.ckpt")
+    save(replace(STATE, epoch=4), tmp_path / "last.ckpt")
+    assert load(tmp_path / "best.ckpt").epoch == 3
+
+
 def refuse(*_):
     raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
 
