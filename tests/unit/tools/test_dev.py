@@ -212,6 +212,24 @@ def gate(plant, tmp_path):
     return gate
 
 
+@pytest.mark.skipif(
+    not Path("/dev/shm").is_dir() or shutil.disk_usage("/dev/shm").free < 2**32,
+    reason="there is no memory for temporary files",
+)
+def test_the_gate_checks_and_tests_with_temporary_files_in_memory_and_removes_them(
+    plant, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("TMPDIR", raising=False)
+    plant({"dev": '#!/bin/sh\necho "$1 ${TMPDIR-}"\n', ".ci/run": (ROOT / ".ci/run").read_text()})
+    (tmp_path / "dev").chmod(0o755)
+    command = ["bash", str(tmp_path / ".ci/run")]
+    said = subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines()
+    places = dict(line.split(" ", 1) for line in said)
+    assert places["test"] == places["check"] and places["test"].startswith("/dev/shm/")
+    assert not places["install"]
+    assert not Path(places["test"]).exists()
+
+
 @pytest.mark.parametrize("fail", ["", "check", "wheel", "test", "check test"])
 def test_the_gate_runs_all_parts_with_the_tests_last_and_fails_when_one_does(gate, fail):
     tests = "test --only-known-skips --ignore=tests/docs"
