@@ -14,7 +14,9 @@ from tests.torture.__main__ import END, START, files, projects
 from tests.torture.counting import Row, table
 from tests.torture.projects import STEPS, Stages, make_stages
 
-pytestmark = pytest.mark.timeout(600)
+#: A cursor that was lost with its connection may be collected in a later test.
+LOST = "ignore:Exception ignored in. <function ServerCursorMixin:pytest.PytestUnraisableExceptionWarning"
+pytestmark = [pytest.mark.timeout(600), pytest.mark.filterwarnings(LOST)]
 #: The share of the trials of the table in docs/evidence.md.
 SCALE = 0.02
 #: Commands that are killed here, twice each: one of every kind.
