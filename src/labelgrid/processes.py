@@ -85,25 +85,6 @@ def look_rarely_for_garbage() -> None:
 
 
 @contextmanager
-def loading() -> Iterator[None]:
-    """Load large libraries in the block, and look for no garbage among what they make.
-
-    For processes that `look_rarely_for_garbage` is not called in. One short collection follows.
-
-    Example:
-        >>> with loading():
-        ...     import fractions
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@contextmanager
 def stop_on_sigterm() -> Iterator[None]:
     """Let SIGTERM stop the block as Ctrl-C does, with a `KeyboardInterrupt`.
 

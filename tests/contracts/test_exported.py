@@ -18,7 +18,7 @@ COVERS = ["labelgrid.rounds.exported_network"]
 SOME = {name: TASKS[name] for name in ("semseg", "normals")}
 #: Networks that say that other programs compute something else.
 UNPORTABLE = {"segnet", "mtan"}
-#: Its images are predicted mirrored, too; its graph also predicts the plain ones.
+#: Exported with `average_flips`: its graph runs images and mirror images as one batch.
 MIRRORED = "pad_net"
 CASES = [(name, name == MIRRORED) for name in plugins.names("networks") if name not in UNPORTABLE]
 

@@ -23,6 +23,8 @@ from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
+from tests.loaded_commands import load_commands
+
 #: What takes long to load. Mitsuba and PyArrow start threads, which do not survive a fork.
 LIBRARIES = (
     "alembic.command",
@@ -39,21 +41,6 @@ LIBRARIES = (
     "torch",
     "torchvision",
     "typer",
-)
-#: What most commands use of labelgrid; every plug-in is loaded as well.
-COMMANDS = (
-    "labelgrid.cli",
-    "labelgrid.api.project",
-    "labelgrid.api.study",
-    "labelgrid.project.export",
-    "labelgrid.project.import_labels",
-    "labelgrid.report.write",
-    "labelgrid.rounds.advice_sentence",
-    "labelgrid.rounds.predict",
-    "labelgrid.rounds.query",
-    "labelgrid.rounds.score",
-    "labelgrid.simulation.campaign",
-    "labelgrid.simulation.run_study",
 )
 #: The environment variable that lets commands load labelgrid themselves.
 LOADS_LABELGRID = "LOADS_LABELGRID"
@@ -97,7 +84,10 @@ def folder() -> Path:
         command.write_text(text.format(**quoted))
         command.chmod(0o755)
     server = subprocess.Popen(
-        [sys.executable, __file__, str(place)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "tests.docs.preloaded", str(place)],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     atexit.register(_end, server, place)
     assert server.stdout and server.stdout.readline() == b"ready\n"
@@ -114,7 +104,6 @@ def load_and_serve(place: Path) -> None:
     first, second = (_listener(place / name) for name in ("libraries", "labelgrid_too"))
     print("ready", flush=True)
     gc.disable()
-    gc.set_threshold(20_000, 20, 50)  # forks look rarely for garbage
     for library in LIBRARIES:
         importlib.import_module(library)
     assert "labelgrid" not in sys.modules
@@ -125,7 +114,7 @@ def load_and_serve(place: Path) -> None:
         os.waitpid(other, 0)
     else:
         first.close()
-        _load_labelgrid()
+        load_commands()
         serve(second)
     os._exit(0)  # without taking torch apart
 
@@ -135,15 +124,6 @@ def _listener(address: Path) -> socket.socket:
     listener.bind(str(address))
     listener.listen()
     return listener
-
-
-def _load_labelgrid() -> None:
-    for name in COMMANDS:
-        importlib.import_module(name)
-    plugins = importlib.import_module("labelgrid.plugins")
-    for key, folder in plugins.FOLDERS.items():
-        for name in plugins.names(key):
-            importlib.import_module(f"labelgrid.{folder.package}.{name}")
 
 
 def serve(listener: socket.socket) -> None:

@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
 from multiprocessing.synchronize import Event
 
 import pytest
@@ -43,19 +42,6 @@ def test_a_sigterm_that_is_ignored_stays_so() -> None:
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, previous)
-
-
-@pytest.mark.parametrize("before", [True, False])
-def test_no_garbage_is_looked_for_while_libraries_are_loaded(before: bool) -> None:
-    set_to = {True: gc.enable, False: gc.disable}
-    try:
-        set_to[before]()
-        with suppress(ImportError), processes.loading():
-            assert not gc.isenabled()
-            raise ImportError
-        assert gc.isenabled() is before
-    finally:
-        gc.enable()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labelgrid.cli import screen
-from labelgrid.processes import loading
 
 if TYPE_CHECKING:
     from labelgrid.api.project import Project
@@ -29,8 +28,9 @@ def _load() -> "type[Project]":
     No garbage is looked for in the meantime, and later not among what was loaded: that is a quarter
     of the time of `status`.
     """
-    with loading():
-        from labelgrid.api.project import Project
+    gc.disable()
+    from labelgrid.api.project import Project
 
-        gc.freeze()
+    gc.freeze()
+    gc.enable()
     return Project

@@ -14,7 +14,7 @@ from typing import Any
 
 from labelgrid import __version__
 from labelgrid.executors.job import JobEnd, JobFolder, end_by, record_job
-from labelgrid.processes import die_with_parent, limit_spinning, loading
+from labelgrid.processes import die_with_parent, limit_spinning, look_rarely_for_garbage
 from labelgrid.progress import Silent
 
 #: The number of OpenMP's threads; Ray sets it in its workers.
@@ -74,9 +74,9 @@ class RayWorker:
         else:
             os.environ.pop(THREADS, None)
         limit_spinning()
+        look_rarely_for_garbage()
         try:
-            with loading():
-                import_module(self.preload)
+            import_module(self.preload)
         except Exception as error:  # noqa: BLE001 (a broken installation may raise anything)
             self._fault = f"labelgrid cannot be loaded on {socket.gethostname()}: {error}."
 

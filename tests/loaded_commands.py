@@ -1,0 +1,30 @@
+"""Loads what commands use of labelgrid, in processes of which commands are forks. Imports none of it before."""
+
+import importlib
+
+#: What most commands use.
+MODULES = (
+    "labelgrid.cli",
+    "labelgrid.api.project",
+    "labelgrid.api.study",
+    "labelgrid.project.export",
+    "labelgrid.project.import_labels",
+    "labelgrid.report.write",
+    "labelgrid.rounds.advice_sentence",
+    "labelgrid.rounds.label_shards",
+    "labelgrid.rounds.predict",
+    "labelgrid.rounds.query",
+    "labelgrid.rounds.score",
+    "labelgrid.simulation.campaign",
+    "labelgrid.simulation.run_study",
+)
+
+
+def load_commands() -> None:
+    """Load what most commands use, and every plug-in."""
+    for name in MODULES:
+        importlib.import_module(name)
+    plugins = importlib.import_module("labelgrid.plugins")
+    for key, folder in plugins.FOLDERS.items():
+        for name in plugins.names(key):
+            importlib.import_module(f"labelgrid.{folder.package}.{name}")
