@@ -220,13 +220,15 @@ def test_the_gate_checks_and_tests_with_temporary_files_in_memory_and_removes_th
     plant, tmp_path, monkeypatch
 ):
     monkeypatch.delenv("TMPDIR", raising=False)
-    plant({"dev": '#!/bin/sh\necho "$1 ${TMPDIR-}"\n', ".ci/run": (ROOT / ".ci/run").read_text()})
+    dev = '#!/bin/sh\necho "$1 ${TMPDIR-}"\n[ -z "${TMPDIR-}" ] || stat -c "mode %a" "$TMPDIR"\n'
+    plant({"dev": dev, ".ci/run": (ROOT / ".ci/run").read_text()})
     (tmp_path / "dev").chmod(0o755)
     command = ["bash", str(tmp_path / ".ci/run")]
     said = subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines()
     places = dict(line.split(" ", 1) for line in said)
     assert places["test"] == places["check"] and places["test"].startswith("/dev/shm/")
     assert not places["install"]
+    assert places["mode"] == "1777"  # as /tmp: the database's servers run as another user
     assert not Path(places["test"]).exists()
 
 
