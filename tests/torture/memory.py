@@ -5,6 +5,7 @@ import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -50,12 +51,13 @@ def make(folder: Path) -> None:
 class Memory(Attack):
     """One command with so much memory left, in a process that has already loaded the program.
 
-    Each has a process of its own, as a user's: after one that ran out of memory, the C library may
-    end the process ("cannot allocate memory for thread-local data").
+    Each has a process of its own, as a user's: the C library ends one that has no memory for a new
+    thread ("cannot allocate memory for thread-local data: ABORT"), which no program can answer.
     """
 
     name = "little memory"
     alone = True
+    deaths: ClassVar = {127: "refused"}
 
     @cached_property
     def trials(self) -> list[tuple[int, str]]:

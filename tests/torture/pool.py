@@ -85,7 +85,9 @@ class _Worker:
         if self.pipe.poll():
             with suppress(EOFError, OSError):
                 return tuple(self.pipe.recv())
-            found = (self.name, "traceback", f"trial {self.number}: the process died")
+            self.process.join()
+            outcome = getattr(self.attack, "deaths", {}).get(self.process.exitcode, "traceback")
+            found = (self.name, outcome, f"trial {self.number}: the process died")
         elif time.monotonic() - self.since > seconds:
             found = (self.name, "hang", f"trial {self.number}")
         if found:

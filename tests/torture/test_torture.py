@@ -5,6 +5,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -89,6 +90,7 @@ class Ending:
     """Trials that end in each way, by their number."""
 
     name: str = "ending"
+    deaths: ClassVar = {127: "refused"}
 
     def named(self, number: int) -> str:
         return self.name
@@ -107,13 +109,15 @@ class Ending:
                 bytearray(2 * pool.MEMORY * 2**20)
             case 5:
                 return "wrong"
+            case 6:
+                os._exit(127)
         return "right"
 
 
 def test_refusals_errors_hangs_crashes_and_too_much_memory_are_told_apart() -> None:
-    (row,) = pool.run(Ending(), range(8), seconds=15)
+    (row,) = pool.run(Ending(), range(9), seconds=8)
     assert row.counts == {
-        "refused": 1,
+        "refused": 2,
         "traceback": 2,
         "hang": 1,
         "memory": 1,
