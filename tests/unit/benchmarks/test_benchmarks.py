@@ -6,6 +6,7 @@ These are not judged here.
 import importlib
 import io
 import json
+import subprocess
 import sys
 from contextlib import redirect_stdout
 
@@ -259,6 +260,9 @@ def small(module, monkeypatch):
 WITHOUT_TINY = {"interpolation", "report", "recipe_step"}
 #: They start servers, or processes which they kill: the tests of what they measure do the same.
 WITH_SERVERS = {"object_store", "postgres", "several_processes", "worker_deaths"}
+WITH_TESTS = [
+    path.stem for path in ROOT.glob("benchmarks/*.py") if "\nfrom tests" in path.read_text()
+]
 
 
 def test_every_benchmark_has_a_tiny_size():
@@ -277,6 +281,13 @@ def test_a_benchmark_runs_to_its_end(name, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [name, *TINY[name]])
     assert module.main() in (0, 1)
     assert "hold" in capsys.readouterr().out.lower()
+
+
+@pytest.mark.parametrize("name", WITH_TESTS)
+def test_a_benchmark_that_shares_code_with_the_tests_finds_it_without_settings(name, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    command = [sys.executable, ROOT / f"benchmarks/{name}.py", "--help"]
+    assert "usage" in subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
 
 def test_the_bare_loop_and_the_trainer_are_told_apart(monkeypatch, tmp_path):
