@@ -1,4 +1,4 @@
-"""120 photographs of one's own: labels of nine tools come in by one command each, and go out and back."""
+"""Sixty photographs of one's own: labels of nine tools come in by one command each, and go out and back."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ from tests.photographs import TOOLS, VOID, Photograph, make_photographs, png
 from tests.support import CLASSES
 from tests.unit.formats.exr_files import exr
 
-COUNT = 120
+COUNT = 60
 ROOT = Path(__file__).parents[2]
 #: Of Cityscapes datumaro reads `labelTrainIds` alone; nobody's library reads masks of a class.
 READ = {name: COUNT for name in TOOLS if name != "class-masks"} | {"cityscapes": COUNT // 2}
