@@ -508,7 +508,17 @@ class OneConvolution(Network):
         self.encoder = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.ReLU())
 
 
+@pytest.fixture
+def compiles_soon():
+    """The compiler starts no workers of its own, and does not try out the processor by compilations."""
+    from torch._inductor import config
+
+    with config.patch({"compile_threads": 1, "cpp.vec_isa_ok": True}):
+        yield
+
+
 @pytest.mark.skipif(not shutil.which("c++"), reason="no C++ compiler was found")
+@pytest.mark.usefixtures("compiles_soon")
 def test_a_compiled_encoder_computes_the_same_and_keeps_its_names():
     network = OneConvolution()
     image = torch.rand(2, 3, 16, 16)
