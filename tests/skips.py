@@ -23,7 +23,7 @@ KNOWN = (
     "measures peak memory with Linux's /proc",
     "peak memory is read from /proc",
     "there is such a device here",
-    "there is no memory for temporary files",
+    "files cannot be kept in memory",
     "there is a GPU",
     "got empty parameter set for",  # a law of plug-ins of a sort that the package has none of
 )
