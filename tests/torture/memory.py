@@ -5,7 +5,6 @@ import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -52,12 +51,12 @@ class Memory(Attack):
     """One command with so much memory left, in a process that has already loaded the program.
 
     Each has a process of its own, as a user's: the C library ends one that has no memory for a new
-    thread ("cannot allocate memory for thread-local data: ABORT"), which no program can answer.
+    thread, with its own last words, which no program can answer.
     """
 
     name = "little memory"
     alone = True
-    deaths: ClassVar = {127: "refused"}
+    last_words = "cannot allocate memory for thread-local data"
 
     @cached_property
     def trials(self) -> list[tuple[int, str]]:

@@ -1,6 +1,7 @@
 """Runs trials in worker processes, and notices what a trial cannot tell itself: a hang, a crash, too much memory."""
 
 import os
+import tempfile
 import time
 import traceback
 import warnings
@@ -70,7 +71,9 @@ class _Worker:
     def start(self) -> None:
         context = preloaded_context()
         self.pipe, other = context.Pipe()
-        self.process = context.Process(target=_work, args=(self.attack, other), daemon=True)
+        self.said = tempfile.NamedTemporaryFile()  # noqa: SIM115
+        arguments = (self.attack, other, self.said.name)
+        self.process = context.Process(target=_work, args=arguments, daemon=True)
         self.process.start()
         other.close()
 
@@ -85,9 +88,7 @@ class _Worker:
         if self.pipe.poll():
             with suppress(EOFError, OSError):
                 return tuple(self.pipe.recv())
-            self.process.join()
-            outcome = getattr(self.attack, "deaths", {}).get(self.process.exitcode, "traceback")
-            found = (self.name, outcome, f"trial {self.number}: the process died")
+            found = (self.name, self._death(), f"trial {self.number}: the process died")
         elif time.monotonic() - self.since > seconds:
             found = (self.name, "hang", f"trial {self.number}")
         if found:
@@ -95,14 +96,22 @@ class _Worker:
             self.start()
         return found
 
+    def _death(self) -> str:
+        """The outcome of a trial whose process died: an attack may expect some words of the system."""
+        self.process.join(1)
+        words = getattr(self.attack, "last_words", None)
+        expected = words is not None and words in Path(self.said.name).read_text(errors="replace")
+        return "refused" if expected else "traceback"
+
     def stop(self) -> None:
         self.process.kill()
         self.process.join()
         self.pipe.close()
+        self.said.close()
 
 
-def _work(attack: Attack, pipe: Connection) -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders print lines of their own
+def _work(attack: Attack, pipe: Connection, said: str) -> None:
+    os.dup2(os.open(said, os.O_WRONLY | os.O_APPEND), 2)  # decoders print lines of their own
     os.environ["LABELGRID_MAX_PIXELS"] = str(PIXELS)
     warnings.simplefilter("error", RuntimeWarning)  # a user sees it as a line of code
     with suppress(EOFError, KeyboardInterrupt):
