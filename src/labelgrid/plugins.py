@@ -239,7 +239,8 @@ def _load_options(path: str, name: str) -> ModuleType | None:
         if spec is None or not isinstance(spec.loader, SourceFileLoader):
             return None
         about = Path(spec.loader.path).stat()
-        part = _part_of_file(part_name, spec.loader.path, (about.st_mtime_ns, about.st_size))
+        version = (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+        part = _part_of_file(part_name, spec.loader.path, version)
         sys.modules[part_name] = part  # another file of this name may have been there
     except Exception as error:  # a user's module may raise anything
         raise _import_error(name, error) from error
@@ -249,7 +250,7 @@ def _load_options(path: str, name: str) -> ModuleType | None:
 
 
 @lru_cache(maxsize=256)
-def _part_of_file(part_name: str, path: str, _version: tuple[int, int]) -> ModuleType:
+def _part_of_file(part_name: str, path: str, _version: tuple[int, ...]) -> ModuleType:
     """The part of a file that defines `Options`, loaded once until the file changes."""
     loader = _OptionsLoader(part_name, path)
     part = module_from_spec(ModuleSpec(part_name, loader, origin=path))

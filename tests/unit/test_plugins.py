@@ -122,6 +122,9 @@ def test_options_are_loaded_once_and_again_after_a_change_of_the_file(tmp_path, 
     later = file.stat().st_mtime_ns + 10**9
     os.utime(file, ns=(later, later))
     assert plugins.options_class("networks", "changed_options:build").rate == 2
+    file.write_text(text.format(3))
+    os.utime(file, ns=(later, later))  # as a copy that keeps the time
+    assert plugins.options_class("networks", "changed_options:build").rate == 3
 
 
 def test_options_of_a_loaded_module_and_those_of_another_file_are_the_module_s_own(
