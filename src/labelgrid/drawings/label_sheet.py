@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from labelgrid.errors import UsageError
 from labelgrid.tasks.overview import Legend
 
 RGB = NDArray[np.uint8]
@@ -26,6 +27,8 @@ NARROWEST = 170
 WIDEST = 360
 HIGHEST = 0.8
 LINE = 22
+#: Of a PNG file that is written.
+MOST_ROWS = 1_000_000
 SWATCH = 16
 INK = (40, 40, 40)
 GREY = (110, 110, 110)
@@ -285,8 +288,12 @@ class _Page:
         """The page as a PNG file."""
         # Pillow takes more than twice as long, for a file that is a fifth smaller.
         options = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT)
-        done, encoded = cv2.imencode(".png", self.pixels()[..., ::-1], options)
-        assert done, "a page is a million pixels high"
+        if self.top > MOST_ROWS:
+            raise UsageError(
+                f"The sheet would be {self.top:,} pixels high; {MOST_ROWS:,} can be written.",
+                next_step="Ask for fewer images.",
+            )
+        _, encoded = cv2.imencode(".png", self.pixels()[..., ::-1], options)
         return bytes(encoded.tobytes())
 
     def _page(self) -> Image.Image:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from labelgrid.drawings import label_sheet
 from labelgrid.drawings.label_sheet import Layout, SheetRow, SheetTask, Size, resize
+from labelgrid.errors import UsageError
 from labelgrid.tasks.overview import Legend
 
 RED = (210, 20, 30)
@@ -37,6 +38,12 @@ def test_a_note_is_written_in_as_many_lines_as_it_needs() -> None:
         heights.append(Image.open(io.BytesIO(page)).height)
     bare, one, many = heights
     assert one == bare + label_sheet.LINE and many > one + 2 * label_sheet.LINE
+
+
+def test_a_sheet_that_is_too_high_for_a_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_sheet, "MOST_ROWS", 100)
+    with pytest.raises(UsageError, match="pixels high; 100 can be written"):
+        sheet(1, Legend())
 
 
 def is_red(pixels: np.ndarray) -> np.ndarray:
