@@ -67,6 +67,7 @@ def test_a_second_name_replaces_an_earlier_file_whole_or_not_at_all(tmp_path, mo
     assert (tmp_path / "last.ckpt").read_bytes() == before
     save_as(tmp_path / "best.ckpt", tmp_path / "last.ckpt")
     assert (tmp_path / "last.ckpt").samefile(tmp_path / "best.ckpt") is links
+    assert load(tmp_path / "last.ckpt").epoch == 4
     save(replace(STATE, epoch=5), tmp_path / "last.ckpt")
     assert load(tmp_path / "best.ckpt").epoch == 4
     assert load(tmp_path / "last.ckpt").epoch == 5

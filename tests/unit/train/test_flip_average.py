@@ -96,6 +96,25 @@ def test_it_is_the_mean_of_both_raw_outputs(parts):
         torch.testing.assert_close(raw, (plain[name] + back) / 2)
 
 
+@pytest.mark.parametrize("known", [(), ("normals", "semseg")])
+@torch.inference_mode()
+def test_an_exported_graph_runs_the_network_once_and_computes_the_same(parts, known, monkeypatch):
+    _, _, tasks, network = parts
+    batch = batch_of(parts, known)
+    whole = {name: replace(label, annotated=None) for name, label in batch.targets.items()}
+    batch = replace(batch, targets=whole)
+    expected = predict_whole(network, batch, tasks, FLIPS)
+    sizes = []
+    watch = network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    exporting = iter([True])  # the network itself is asked, too, and computes as ever
+    monkeypatch.setattr("torch.compiler.is_exporting", lambda: next(exporting, False))
+    found = predict_whole(network, batch, tasks, FLIPS)
+    watch.remove()
+    assert sizes == [2 * len(batch.images)]
+    for name, raw in expected.items():
+        torch.testing.assert_close(found[name], raw, rtol=1e-4, atol=1e-4)
+
+
 @torch.inference_mode()
 def test_off_it_is_the_networks_own_output(parts):
     _, _, tasks, network = parts

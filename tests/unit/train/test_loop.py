@@ -32,6 +32,10 @@ COVERS = ["labelgrid.train.options", "labelgrid.train.term"]
 QUICK = TrainOptions(epochs=3, batch=4, learning_rate=1e-3)
 
 
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return make_dataset(
@@ -364,6 +368,18 @@ def test_the_best_epoch_on_val_is_chosen_where_asked_for(data, tmp_path):
     best = min(log, key=lambda record: record["val"]["loss_mtl"])
     assert chosen.name == "best.ckpt"
     assert load(chosen).epoch == best["epoch"]
+
+
+def test_a_first_epoch_is_the_best_one_under_two_names_and_never_the_last_one_alone(
+    data, tmp_path, monkeypatch
+):
+    plan = toy_plan(data, replace(QUICK, epochs=1), net="shared_heads", val=list(data.names[:2]))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("labelgrid.train.loop.save_as", interrupted)
+        fit(plan, tmp_path, Silent())
+    assert (tmp_path / "best.ckpt").exists() and not (tmp_path / "last.ckpt").exists()
+    fit(plan, tmp_path, Silent())
+    assert (tmp_path / "last.ckpt").samefile(tmp_path / "best.ckpt")
 
 
 def test_a_finished_training_is_not_run_again(data, tmp_path):
