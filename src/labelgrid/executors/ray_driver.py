@@ -127,7 +127,11 @@ class RayPool:
         self._waiting.append((number, call))
 
     def follow(self) -> list[RayReply]:
-        """Give jobs to free workers, wait a moment, and return what has become of others."""
+        """Give jobs to free workers, wait a moment, and return what has become of others.
+
+        Raises:
+            SystemExit: no machine of the cluster is alive; Ray would wait for one for ever.
+        """
         while self._free and self._waiting:
             worker = self._free.pop()
             number, call = self._waiting.popleft()
@@ -136,6 +140,8 @@ class RayPool:
             time.sleep(POLL)
             return []
         over, _ = self._ray.wait(list(self._running), num_returns=1, timeout=POLL)
+        if not any(node["Alive"] for node in self._ray.nodes()):
+            raise SystemExit("Its cluster has ended.")
         return [reply for reference in over for reply in self._finish(reference)]
 
     def _finish(self, reference: Any) -> list[RayReply]:

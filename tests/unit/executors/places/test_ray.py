@@ -210,6 +210,42 @@ def test_of_what_ray_says_the_last_line_is_told() -> None:
     assert last_line(error) == "The token is missing."
 
 
+def wait_at_first(out: Path, progress: Progress) -> None:
+    with out.open("a") as file:
+        file.write("|")
+    while out.read_text() == "|":
+        time.sleep(0.1)
+
+
+def test_a_cluster_that_dies_alone_is_noticed_and_the_next_job_gets_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_ray()
+    for name, value in (("period_ms", "300"), ("failure_threshold", "2"), ("timeout_ms", "900")):
+        monkeypatch.setenv(f"RAY_health_check_{name}", value)
+    executor = executor_at("ray", 1, "labelgrid.errors")
+    assert isinstance(executor, Ray)
+    executor.start(tmp_path / "job", wait_at_first, tmp_path / "out")
+    wait_until((tmp_path / "out").exists)
+    assert executor._driver
+    os.kill(named("raylet", descendants(executor._driver._process.pid)), signal.SIGKILL)
+    ends = until_ended(executor)
+    assert ends[tmp_path / "job"].state == "died" and ends[tmp_path / "job"].again
+    for _ in range(2):  # its end may be known somewhat later than the worker's
+        executor.start(tmp_path / "job", wait_at_first, tmp_path / "out")
+        ends = until_ended(executor)
+        if ends[tmp_path / "job"] == JobEnd("ended"):
+            break
+    executor.stop()
+    assert ends == {tmp_path / "job": JobEnd("ended")}
+
+
+def named(name: str, pids: set[int]) -> int:
+    """The process of this name."""
+    [found] = [pid for pid in pids if Path(f"/proc/{pid}/comm").read_text().strip() == name]
+    return found
+
+
 #: Runs a job that dies once, then one without an end, on a cluster of its own.
 ALONE = """
 import sys
