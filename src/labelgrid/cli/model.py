@@ -377,7 +377,8 @@ def export_model(
     folder: Folder,
     to: Annotated[ModelFormat, typer.Option(help="The format.")] = ModelFormat.onnx,
     out: Annotated[
-        Path | None, typer.Option(help="The file; by default model.onnx in the project.")
+        Path | None,
+        typer.Option(help="The file; by default model.onnx in the project.", dir_okay=False),
     ] = None,
     known: Annotated[
         list[str] | None,

@@ -27,6 +27,8 @@ _ACCOUNTS = ("abfs", "abfss")
 _START = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 #: What a `Path` makes of the start of an address.
 _COLLAPSED = re.compile(rf"({'|'.join(SCHEMES)}):/(?=[^/])")
+#: What follows the colon, where it is not "//": files of this machine have no host.
+_SLASHES = {"file": "///"}
 _USER = re.compile(r"://[^/]*@")
 
 
@@ -98,10 +100,15 @@ def place_of(place: str | Path) -> Path | Address:
         >>> place_of("photos"), place_of(Path("s3://bucket/photos"))
         (PosixPath('photos'), 's3://bucket/photos')
     """
-    text = _COLLAPSED.sub(r"\1://", str(place), count=1)
+    text = _COLLAPSED.sub(_with_slashes, str(place), count=1)
     if is_address(text):
         return check_address(text)
     return Path(place)
+
+
+def _with_slashes(collapsed: re.Match[str]) -> str:
+    scheme = collapsed[1]
+    return f"{scheme}:{_SLASHES.get(scheme, '//')}"
 
 
 def check_address(text: str) -> Address:

@@ -18,7 +18,8 @@ from labelgrid.storage.addresses import (
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_each_scheme_is_taken_as_text_and_as_a_path(scheme):
-    text = f"{scheme}://store/photos/a.png"
+    start = {"file": "file:///"}.get(scheme, f"{scheme}://")
+    text = f"{start}store/photos/a.png"
     assert place_of(text) == text
     assert place_of(Path(text)) == text
     assert isinstance(place_of(text), Address)
