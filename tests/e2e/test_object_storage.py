@@ -233,6 +233,26 @@ def test_a_changed_object_is_noticed_by_its_tag_and_refused(store, tmp_path):
     assert flat.image(first).shape[:2] == flat.image_size(first)
 
 
+def test_a_changed_object_is_not_scored_though_the_cache_holds_what_it_was(store, tmp_path):
+    made = images_of(tmp_path, n=8)
+    address = store.put_folder(made.images, "scored")
+    project = make(tmp_path / "a", made, address, holdout=0)
+    flat = Project(project)
+    flat.query(6, "labels")
+    answer(project, made)
+    flat.fit()
+    labelled = {row.cell.image_id for row in project.store.cells(state=State.LABELLED)}
+    changed, gone, *_ = sorted(set(made.names) - labelled)
+    others = set(made.names) - {changed, gone}
+    store.put(f"scored/{changed}", (made.images / min(others)).read_bytes())
+    store.delete(f"scored/{gone}")
+    read = len(gets(store, "scored/"))
+    assert set(flat.score("core_set").images) == others
+    assert len(gets(store, "scored/")) == read + 1, "the new tag alone led to a read"
+    faults = flat.status()["set_aside"]
+    assert "has changed" in faults[changed] and "no such object" in faults[gone].lower()
+
+
 def test_prefixes_lists_and_labels_in_a_bucket_are_taken(store, tmp_path):
     import pyarrow as pa
     from pyarrow import parquet

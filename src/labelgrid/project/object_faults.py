@@ -13,6 +13,7 @@ from labelgrid.images.reading import check_image
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.progress import Progress
 from labelgrid.storage.addresses import Address, check_address
+from labelgrid.storage.cache import Cache
 from labelgrid.storage.contents import Content, known_contents, remember
 from labelgrid.storage.objects import fetch_all, fetch_version
 from labelgrid.storage.stamps import Stamp, stamps_of
@@ -20,7 +21,7 @@ from labelgrid.storage.threads import each_in_threads
 
 
 def object_faults(
-    rows: Sequence[ImageRow], progress: Progress, *, ahead: bool = False
+    rows: Sequence[ImageRow], progress: Progress, *, ahead: bool = False, cached: bool = False
 ) -> dict[str, ImageError]:
     """What is wrong with the objects of images; those that can be used are left out.
 
@@ -28,6 +29,7 @@ def object_faults(
         rows: images in stores of objects.
         progress: reports the objects that are fetched.
         ahead: fetch what the cache lacks of the others, if all of them fit into it.
+        cached: fetch no object whose image the cache lacks: whoever reads it finds its fault.
 
     Raises:
         StorageError: a store refuses or does not answer, or the cache cannot be written.
@@ -45,6 +47,11 @@ def object_faults(
             unknown.append(row)
         elif row.digest and known[address].digest != row.digest:
             faults[row.image_id] = changed_object_error(address)
+    if cached:
+        cache = Cache.of_environment()
+        unknown = [
+            row for row in unknown if cache.holds(row.digest, addresses[row.image_id].suffix)
+        ]
     faults |= _faults_in(unknown, addresses, stamps)
     if ahead:
         usable = {

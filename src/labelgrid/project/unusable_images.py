@@ -36,13 +36,26 @@ def find_unusable_images(
     remote: list[ImageRow] = []
     for row in project.store.images(names=image_ids):
         (remote if row.is_remote else rows).append(row)
-    faults = _remote_faults(remote, progress)
+    faults = _remote_faults(remote, progress, ahead=True)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for row, reason in zip(rows, threads.map(_find_fault, rows), strict=True):
             if reason:
                 faults[row.image_id] = reason
     _note_and_warn(project, set(image_ids), faults, progress)
     return frozenset(faults)
+
+
+def object_faults_of(
+    project: ProjectFolder, image_ids: Collection[str], progress: Progress
+) -> dict[str, str]:
+    """Why some of these images cannot be used: those whose objects are missing or have changed.
+
+    Who reads an image from the cache does not notice it. Other faults are found by who reads it.
+    """
+    if project.settings.oracle:
+        return {}
+    rows = [row for row in project.store.images(names=image_ids) if row.is_remote]
+    return _remote_faults(rows, progress, cached=True)
 
 
 def note_unusable_images(
@@ -117,13 +130,13 @@ def noted_unusable_images(project: ProjectFolder) -> dict[str, str]:
     return faults
 
 
-def _remote_faults(rows: Sequence[ImageRow], progress: Progress) -> dict[str, str]:
-    """What is wrong with the objects of images; what the cache lacks of the others is fetched."""
+def _remote_faults(rows: Sequence[ImageRow], progress: Progress, **reads: bool) -> dict[str, str]:
+    """What is wrong with the objects of images; `reads` are options of `object_faults`."""
     if not rows:
         return {}
     from labelgrid.project.object_faults import object_faults  # most projects have no objects
 
-    found = object_faults(rows, progress, ahead=True)
+    found = object_faults(rows, progress, **reads)
     return {image_id: error.what for image_id, error in found.items()}
 
 

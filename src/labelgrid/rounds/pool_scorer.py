@@ -20,7 +20,11 @@ from labelgrid.nets.network import Raw
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, read_members
-from labelgrid.project.unusable_images import note_unusable_images, usable_images
+from labelgrid.project.unusable_images import (
+    note_unusable_images,
+    object_faults_of,
+    usable_images,
+)
 from labelgrid.recipes.schema import Recipe
 from labelgrid.rounds.context import (
     RoundContext,
@@ -65,11 +69,13 @@ class ScoredImages:
         pool: those that are scored.
         missing: those with a missing cell.
         labelled: those with a label.
+        faults: why others cannot be used, by id.
     """
 
     pool: Sequence[str]
     missing: Sequence[str]
     labelled: Sequence[str]
+    faults: Mapping[str, str]
 
     @property
     def example(self) -> Sequence[str]:
@@ -188,8 +194,9 @@ class PoolScorer:
         """
         joined = shards.join()
         remove_folder(shards.folder / JOBS)
-        read = [*shards.pool, *shards.further]
-        note_unusable_images(self.project, read, joined.faults, self.progress)
+        read = [*shards.pool, *shards.further, *images.faults]
+        faults = {**images.faults, **joined.faults}
+        note_unusable_images(self.project, read, faults, self.progress)
         if images.missing and set(images.missing).isdisjoint(joined.table.images):
             remove_folder(shards.folder)
             raise self._unreadable(len(images.missing))
@@ -254,14 +261,19 @@ class PoolScorer:
             pool = list(grid.images)
         image_ids = list(dict.fromkeys([*pool, *labelled]))
         usable = set(image_ids)
-        if self.reads_ahead:  # otherwise they are read once, when they are scored
+        faults = {}
+        if self.reads_ahead:
             usable = set(usable_images(self.project, image_ids, self.progress))
+        else:  # files are read once, when they are scored
+            faults = object_faults_of(self.project, image_ids, self.progress)
+            usable -= faults.keys()
         if missing and usable.isdisjoint(missing):
             raise self._unreadable(len(missing))
         return ScoredImages(
             pool=[image_id for image_id in pool if image_id in usable],
             missing=[image_id for image_id in missing if image_id in usable],
             labelled=[image_id for image_id in labelled if image_id in usable],
+            faults=faults,
         )
 
     def _job(self, images: "ScoredImages", folder: Path) -> ScoringJob:
