@@ -45,7 +45,7 @@ def find_unusable_images(
     return frozenset(faults)
 
 
-def object_faults_of(
+def unusable_objects(
     project: ProjectFolder, image_ids: Collection[str], progress: Progress
 ) -> dict[str, str]:
     """Why some of these images cannot be used: those whose objects are missing or have changed.
@@ -55,7 +55,7 @@ def object_faults_of(
     if project.settings.oracle:
         return {}
     rows = [row for row in project.store.images(names=image_ids) if row.is_remote]
-    return _remote_faults(rows, progress, cached=True)
+    return _remote_faults(rows, progress, ahead=False)
 
 
 def note_unusable_images(
@@ -130,13 +130,16 @@ def noted_unusable_images(project: ProjectFolder) -> dict[str, str]:
     return faults
 
 
-def _remote_faults(rows: Sequence[ImageRow], progress: Progress, **reads: bool) -> dict[str, str]:
-    """What is wrong with the objects of images; `reads` are options of `object_faults`."""
+def _remote_faults(rows: Sequence[ImageRow], progress: Progress, *, ahead: bool) -> dict[str, str]:
+    """What is wrong with the objects of images.
+
+    With `ahead` what the cache lacks is fetched; otherwise whoever reads it finds its fault.
+    """
     if not rows:
         return {}
     from labelgrid.project.object_faults import object_faults  # most projects have no objects
 
-    found = object_faults(rows, progress, **reads)
+    found = object_faults(rows, progress, ahead=ahead, cached=not ahead)
     return {image_id: error.what for image_id, error in found.items()}
 
 

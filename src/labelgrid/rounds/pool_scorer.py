@@ -22,7 +22,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, read_members
 from labelgrid.project.unusable_images import (
     note_unusable_images,
-    object_faults_of,
+    unusable_objects,
     usable_images,
 )
 from labelgrid.recipes.schema import Recipe
@@ -265,7 +265,7 @@ class PoolScorer:
         if self.reads_ahead:
             usable = set(usable_images(self.project, image_ids, self.progress))
         else:  # files are read once, when they are scored
-            faults = object_faults_of(self.project, image_ids, self.progress)
+            faults = unusable_objects(self.project, image_ids, self.progress)
             usable -= faults.keys()
         if missing and usable.isdisjoint(missing):
             raise self._unreadable(len(missing))
