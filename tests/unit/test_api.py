@@ -209,7 +209,7 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_made(place, wrong,
 #: Commands that stand on the method of their name.
 NAMESAKES = (
     *("add", "task", "cancel", "export", "remove", "unlabel", "request", "skip"),
-    *("verify", "status", "cells", "log", "undo"),
+    *("verify", "duplicates", "status", "cells", "log", "undo"),
     *("fit", "score", "query", "predict", "evaluate", "audit", "relate", "control", "advise"),
     "time",
 )

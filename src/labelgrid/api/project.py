@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.rounds.audit import Audited, AuditedLabel
     from labelgrid.rounds.control import ControlComparison
     from labelgrid.rounds.derived_predictions import Derived
+    from labelgrid.rounds.duplicates import FoundDuplicates
     from labelgrid.rounds.export_model import ExportedModel
     from labelgrid.rounds.proposal import Proposal
     from labelgrid.rounds.query import QueryResult
@@ -871,6 +872,31 @@ class Project(ProjectContents):
         from labelgrid.project.verify import verify
 
         return verify(self._project, self._progress)
+
+    def duplicates(
+        self, *, on: str = "", workers: int = 0, shard: int = 0
+    ) -> "FoundDuplicates | None":
+        """Find held-out images that look like training images, such as frames of one video.
+
+        Every image is read once. If a call is killed, the same call reads those that are left.
+
+        Args:
+            on: the place where images are read in shards, such as "ray"; "": processes of this
+                machine.
+            workers: the number of shards at a time; 0: one per processor core.
+            shard: the number of images in a shard; 0: chosen by their number.
+
+        Returns:
+            what was found; None if only a share of the images was read.
+        """
+        from labelgrid.executors.placement import HERE
+        from labelgrid.rounds.duplicates import find_duplicates
+        from labelgrid.rounds.spreading import spreading_of
+        from labelgrid.rounds.thumbnail_shards import PRELOADED
+
+        spreading = spreading_of(on or HERE, workers, shard, PRELOADED)
+        with self._share_job(spreading.share) as progress:
+            return find_duplicates(self._project, progress, spreading)
 
     def audit(
         self,

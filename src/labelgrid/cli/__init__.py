@@ -16,6 +16,7 @@ from labelgrid import __version__
 from labelgrid.cli import (
     corrections,
     datasets,
+    duplicates,
     exchange,
     grid,
     history,
@@ -110,6 +111,7 @@ for part in (
     ledger,
     model,
     inspection,
+    duplicates,
     page,
     study,
     datasets,

@@ -24,7 +24,7 @@ from labelgrid.project.folder import (
     check_new,
     remove_unfinished,
 )
-from labelgrid.project.holdout import hold_out, holdout_count, say_leaks
+from labelgrid.project.holdout import hold_out, holdout_count, say_leaks, say_not_compared
 from labelgrid.project.image_files import (
     Check,
     find_images,
@@ -97,6 +97,8 @@ def create(
             take_cameras(Path(folders[0].root), building, progress)
         hold_out(store, settings.seed, count, progress)
         say_leaks(store, settings.seed, thumbnails or {}, progress)
+    if count:
+        say_not_compared(folder, total, progress)
     return ProjectFolder.open(folder)
 
 

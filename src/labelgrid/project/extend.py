@@ -14,7 +14,7 @@ from labelgrid.ledger.grid import ImageRow, Split, State, TaskRow
 from labelgrid.ledger.store import Store
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.holdout import hold_out, holdout_count, say_leaks
+from labelgrid.project.holdout import hold_out, holdout_count, say_leaks, say_not_compared
 from labelgrid.project.image_files import (
     Check,
     ImageFolder,
@@ -133,6 +133,8 @@ def add(
         if thumbnails is not None and (new_ids or held_out):
             read_thumbnails(store.images(None if held_out else MEASURED), thumbnails)
             say_leaks(store, project.settings.seed, thumbnails, progress)
+    if thumbnails is None and (held_out or (new_ids and heldout)):
+        say_not_compared(project.folder, store.count_images(), progress)
     if left_out is not None:
         write_left_out(project.folder, left_out)
     return Added(new=added, moved=len(moved), changed=len(changed), removed=removed, held=held_out)

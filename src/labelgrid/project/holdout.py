@@ -5,15 +5,22 @@ Loads no torch.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from labelgrid.errors import ProjectError
+from labelgrid.errors import ProjectError, command
 from labelgrid.images.thumbnails import Thumbnail
 from labelgrid.ledger.grid import ImageRow, State
 from labelgrid.ledger.store import Store
 from labelgrid.progress import Progress
-from labelgrid.project.near_duplicates import leak_warning
+from labelgrid.project.near_duplicates import (
+    MOST,
+    Draw,
+    as_block,
+    leak_warning,
+    near_duplicates,
+)
 from labelgrid.project.records import Fit
 from labelgrid.project.requests import request_heldout
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
@@ -138,16 +145,32 @@ def say_leaks(
     measured = [row.image_id for row in rows if row.split != "train"]
     if not measured:
         return
-
-    def draw(grouped: Sequence[ImageRow]) -> list[ImageRow]:
-        return _draw_families(grouped, families(grouped), seed, len(measured))
-
     progress.start("Comparing images", 1, "steps")
     compared = [image_id for image_id in measured if image_id in thumbnails]
-    warning = leak_warning(thumbnails, rows, compared, draw)
+    pairs = near_duplicates([as_block(thumbnails)], set(compared))
+    warning = leak_warning(pairs, rows, len(compared), drawing_anew(rows, seed))
     progress.advance()
     if warning:
         progress.say(warning)
+
+
+def say_not_compared(folder: Path, images: int, progress: Progress) -> None:
+    """Say which command compares held-out images with the others, if there are many of these."""
+    if images > MOST:
+        progress.say(
+            f"With over {MOST:,} images, the held-out ones are not compared with the others: "
+            f"`{command('duplicates', folder)}` finds those that look like a training image."
+        )
+
+
+def drawing_anew(rows: Sequence[ImageRow], seed: int) -> Draw:
+    """What draws as many images to hold out as `rows` have, from rows of other groups."""
+    count = sum(row.split != "train" for row in rows)
+
+    def draw(grouped: Sequence[ImageRow]) -> list[ImageRow]:
+        return _draw_families(grouped, families(grouped), seed, count)
+
+    return draw
 
 
 def _draw_families(

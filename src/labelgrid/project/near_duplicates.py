@@ -6,7 +6,7 @@ camera that moves a little changes nothing. Loads no torch.
 
 import os
 import shlex
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import LabelgridError
 from labelgrid.images.places import image_file
-from labelgrid.images.thumbnails import LEAST, Thumbnail, read_thumbnail
+from labelgrid.images.thumbnails import HEIGHT, LEAST, WIDTH, Thumbnail, read_thumbnail
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.project.settings import group_of
 from labelgrid.words import count_text, join_names
@@ -35,14 +35,20 @@ NEIGHBOURS = 2
 MOST = 20_000
 #: The first glance is at so many rows and columns.
 GLANCE = (12, 16)
+LENGTH = 4000
 #: Details are what changes over fewer pixels of the thumbnail; of less contrast, they say nothing.
 FINE = 0.8
 COARSE = 4.0
 CONTRAST = 2.0
 #: The middle of one image is looked for in the other: so much of each side is left out of it.
 MARGIN = 8
+#: How many times all images are gone through.
+PASSES = 3
 #: The images that are looked up at a time.
 BLOCK = 512
+#: Images are numbered up to this place, and no likeness has this rank.
+LAST_PLACE = 2**32 - 1
+NOTHING = np.iinfo(np.int64).min
 #: The pairs that a warning names.
 SHOWN = 3
 #: A pattern of groups helps if it holds so many of the pairs together; the smallest groups that
@@ -64,10 +70,13 @@ Draw = Callable[[Sequence[ImageRow]], Sequence[ImageRow]]
 
 
 class NearDuplicates(NamedTuple):
-    """Two images that show nearly the same, and their correlation."""
+    """An image for measuring and a training image that show nearly the same.
 
-    first: str
-    second: str
+    The likeness is their correlation, rounded.
+    """
+
+    measured: str
+    training: str
     likeness: float
 
 
@@ -90,51 +99,109 @@ def _thumbnail(row: ImageRow) -> Thumbnail | None:
     return None
 
 
+class Thumbnails(NamedTuple):
+    """The thumbnails uint8 [n, h, w] of some images; 0 where one is small or cannot be read."""
+
+    names: Sequence[str]
+    pixels: NDArray[np.uint8]
+
+
 def near_duplicates(
-    thumbnails: Mapping[str, Thumbnail], of: Collection[str] | None = None
-) -> Iterator[NearDuplicates]:
-    """Yield the near-duplicates among images, each pair once.
+    blocks: Iterable[Thumbnails], measured: Collection[str]
+) -> list[NearDuplicates]:
+    """The near-duplicates of some images among all others, the most alike first.
 
     Compared are the most alike at first glance, and neighbours in the order of names: of many
-    copies of one picture not all pairs are found.
+    copies of one picture not all pairs are found. How the images are cut into blocks changes no
+    pair.
 
     Args:
-        thumbnails: of the images, by id.
-        of: only pairs of these images with the others; None: all pairs.
+        blocks: of all images, in the order of their names; gone through `PASSES` times, so that
+            one is in memory at a time.
+        measured: the images whose near-duplicates are looked for; pairs of two are left out.
     """
+    own = _chosen(blocks, measured)
+    candidates = _candidates(blocks, own) if own else {}
+    pairs = []
+    for block in blocks:
+        for name, thumbnail in zip(block.names, block.pixels, strict=True):
+            for first in candidates.get(name, ()):
+                likeness = correlation(own[first], thumbnail)
+                if likeness >= ALIKE:
+                    pairs.append(NearDuplicates(first, name, round(likeness, 4)))
+    return sorted(pairs, key=lambda pair: (-pair.likeness, pair.measured, pair.training))
+
+
+def as_block(thumbnails: Mapping[str, Thumbnail]) -> Thumbnails:
+    """Some thumbnails, one at least, in the order of names."""
     names = sorted(thumbnails)
-    if len(names) < 2:
-        return
-    seen: set[tuple[int, int]] = set()
-    for place, others in _candidates(names, thumbnails, of):
-        for other in others:
-            pair = (min(place, other), max(place, other))
-            if pair not in seen:
-                seen.add(pair)
-                found = correlation(thumbnails[names[place]], thumbnails[names[other]])
-                if found >= ALIKE:
-                    yield NearDuplicates(names[place], names[other], found)
+    return Thumbnails(names, np.stack([thumbnails[name] for name in names]))
 
 
-def _candidates(
-    names: Sequence[str], thumbnails: Mapping[str, Thumbnail], of: Collection[str] | None
-) -> Iterator[tuple[int, list[int]]]:
-    """The places of images among the names, each with those of the images to compare with."""
-    chosen = np.array([of is None or name in of for name in names])
-    excluded = np.zeros(len(names), np.bool_) if of is None else chosen
-    glances = np.stack([_glance(thumbnails[name]) for name in names])
-    places = np.flatnonzero(chosen)
-    for start in range(0, len(places), BLOCK):
-        block = places[start : start + BLOCK]
-        likeness = glances[block] @ glances.T
-        likeness[:, excluded] = -1
-        likeness[np.arange(len(block)), block] = -1
-        count = min(NEAREST, len(names) - 1)
-        nearest = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
-        for place, alike in zip(block.tolist(), nearest.tolist(), strict=True):
-            beside = range(max(0, place - NEIGHBOURS), min(len(names), place + NEIGHBOURS + 1))
-            others = {*alike, *beside} - {place}
-            yield place, [other for other in sorted(others) if not excluded[other]]
+def _chosen(blocks: Iterable[Thumbnails], measured: Collection[str]) -> dict[str, Thumbnail]:
+    """The thumbnails of the images whose near-duplicates are looked for, in the order of names."""
+    chosen = {}
+    for block in blocks:
+        for name, thumbnail in zip(block.names, block.pixels, strict=True):
+            if name in measured:
+                chosen[name] = thumbnail.copy()  # of a block that may go
+    return chosen
+
+
+def _candidates(blocks: Iterable[Thumbnails], own: Mapping[str, Thumbnail]) -> dict[str, list[str]]:
+    """The images to compare with some of those of interest: name -> these."""
+    first_names = list(own)
+    glances = _glances(np.stack(list(own.values())))
+    nearest = np.full((len(own), NEAREST), NOTHING)
+    names: list[str] = []
+    for block in blocks:
+        others = np.array([name not in own for name in block.names])
+        theirs = _glances(block.pixels)
+        places = len(names) + np.arange(len(block.names))
+        _keep_nearest(nearest, glances, theirs[others], places[others])
+        names += block.names
+    pairs = set()
+    for first, ranks in zip(first_names, nearest, strict=True):
+        places = LAST_PLACE - ranks[ranks != NOTHING] % (LAST_PLACE + 1)
+        pairs |= {(names[place], first) for place in places.tolist()}
+    pairs |= _neighbours(names, own)
+    candidates: dict[str, list[str]] = {}
+    for name, first in sorted(pairs):
+        candidates.setdefault(name, []).append(first)
+    return candidates
+
+
+def _keep_nearest(
+    nearest: NDArray[np.int64],
+    glances: NDArray[np.float32],
+    theirs: NDArray[np.float32],
+    places: NDArray[np.int64],
+) -> None:
+    """Let further images in among the nearest ones.
+
+    Args:
+        nearest: of each image of interest, its `NEAREST` best ranks, which are changed. A rank is
+            the likeness at first glance, then the place from the end; `NOTHING` if there is none.
+        glances: of the images of interest.
+        theirs: those of the further images.
+        places: of these among all images.
+    """
+    for start in range(0, len(glances), BLOCK):
+        part = slice(start, start + BLOCK)
+        likeness = (glances[part] @ theirs.T).astype(np.int64)
+        ranks = likeness * (LAST_PLACE + 1) + (LAST_PLACE - places)
+        both = np.hstack([nearest[part], ranks])
+        nearest[part] = np.partition(both, -NEAREST, axis=1)[:, -NEAREST:]
+
+
+def _neighbours(names: Sequence[str], own: Collection[str]) -> set[tuple[str, str]]:
+    """The images that stand beside one of interest in the order of names, each with it."""
+    pairs = set()
+    for place, first in enumerate(names):
+        if first in own:
+            beside = names[max(0, place - NEIGHBOURS) : place + NEIGHBOURS + 1]
+            pairs |= {(name, first) for name in beside if name not in own}
+    return pairs
 
 
 def correlation(one: Thumbnail, other: Thumbnail) -> float:
@@ -149,13 +216,19 @@ def correlation(one: Thumbnail, other: Thumbnail) -> float:
     return float(cv2.matchTemplate(whole, middle, cv2.TM_CCOEFF_NORMED).max())
 
 
-def _glance(thumbnail: Thumbnail) -> NDArray[np.float32]:
-    """A thumbnail at first glance: few pixels, of mean 0 and length 1."""
+def _glances(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Thumbnails at first glance [n, pixels]: few pixels, of mean 0 and the length `LENGTH`.
+
+    They are whole numbers: sums of products below 2^24 have no error, in whatever order.
+    """
     rows, columns = GLANCE
-    small = cv2.resize(thumbnail, (columns, rows), interpolation=cv2.INTER_AREA)
-    vector = small.astype(np.float32).ravel()
-    vector -= vector.mean()
-    return vector / (np.linalg.norm(vector) + 1e-6)
+    count = len(thumbnails)
+    below = thumbnails.reshape(count * HEIGHT, WIDTH)  # one below the other: one call is faster
+    small = cv2.resize(below, (columns, count * rows), interpolation=cv2.INTER_AREA)
+    pixels = small.reshape(count, rows * columns).astype(np.float32)
+    pixels -= pixels.mean(1, keepdims=True)
+    pixels *= LENGTH / (np.linalg.norm(pixels, axis=1, keepdims=True) + 1e-6)
+    return np.rint(pixels)
 
 
 def _details(thumbnail: Thumbnail) -> NDArray[np.float32]:
@@ -164,27 +237,23 @@ def _details(thumbnail: Thumbnail) -> NDArray[np.float32]:
 
 
 def leak_warning(
-    thumbnails: Mapping[str, Thumbnail],
-    rows: Sequence[ImageRow],
-    measured: Collection[str],
-    draw: Draw,
+    pairs: Sequence[NearDuplicates], rows: Sequence[ImageRow], compared: int, draw: Draw
 ) -> str:
     """A warning of images for measuring that look like training images; empty if none does.
 
     Args:
-        thumbnails: of images; pairs of others are not looked for.
+        pairs: of such an image and a training image, the most alike first.
         rows: all images, in their splits.
-        measured: the images for measuring.
+        compared: the number of images for measuring that were compared.
         draw: draws the images to hold out, from rows whose groups are changed.
     """
-    pairs = list(near_duplicates(thumbnails, measured))
     if not pairs:
         return ""
     shown: dict[str, str] = {}
-    for pair in sorted(pairs, key=lambda pair: -pair.likeness):
-        shown.setdefault(pair.first, f"{pair.first} and {pair.second}")
+    for pair in pairs:
+        shown.setdefault(pair.measured, f"{pair.measured} and {pair.training}")
     text = (
-        f"{len(shown):,} of {count_text(len(measured), 'held-out image')} look like a training "
+        f"{len(shown):,} of {count_text(compared, 'held-out image')} look like a training "
         "image, as frames of one video do, so what is measured will be too good: "
         f"{join_names(list(shown.values()), SHOWN, '; ')}. "
     )
@@ -208,7 +277,7 @@ def _grouping(pairs: Sequence[NearDuplicates], rows: Sequence[ImageRow], draw: D
     words = ""
     for pattern in PATTERNS:
         groups = {row.image_id: group_of(pattern, row.image_id) or row.image_id for row in rows}
-        kept = sum(groups[pair.first] == groups[pair.second] for pair in pairs) / len(pairs)
+        kept = sum(groups[pair.measured] == groups[pair.training] for pair in pairs) / len(pairs)
         count = len(set(groups.values()))
         if (min(kept, NEARLY_ALL), count) <= best:
             continue

@@ -10,9 +10,15 @@ import pytest
 from numpy.typing import NDArray
 
 from labelgrid.images.thumbnails import Thumbnail
-from labelgrid.project import create, extend
+from labelgrid.project import create, extend, holdout
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.near_duplicates import ALIKE, correlation, near_duplicates
+from labelgrid.project.near_duplicates import (
+    ALIKE,
+    Thumbnails,
+    as_block,
+    correlation,
+    near_duplicates,
+)
 from labelgrid.project.settings import Settings
 from tests.campaigns import DEPTH
 from tests.projects import Said
@@ -156,28 +162,81 @@ def test_frames_that_are_held_out_later_are_named(tmp_path: Path) -> None:
         assert "4 of 4 held-out images look like" in said.lines[-1]
 
 
+def test_of_many_images_the_command_is_named_that_compares_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (create, extend, holdout):
+        monkeypatch.setattr(module, "MOST", 9)
+    video(tmp_path / "images", "a_{}.jpg", 12)
+    project, text = made(tmp_path / "flat", tmp_path / "images", holdout=3)
+    command = f"`labelgrid duplicates {tmp_path / 'flat'}` finds those that look like"
+    with project:
+        assert text.startswith("With over 9 images, ") and command in text
+        said = Said()
+        video(tmp_path / "more", "b_{}.jpg", 2)
+        extend.add(project, [tmp_path / "more"], [], "full", said)
+        assert said.lines == [text]
+        said.lines.clear()
+        extend.add(project, [tmp_path / "more"], [], "full", said)  # nothing new
+        assert not said.lines
+
+
+def test_of_many_images_nothing_is_said_without_held_out_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (create, extend, holdout):
+        monkeypatch.setattr(module, "MOST", 9)
+    video(tmp_path / "images", "a_{}.jpg", 12)
+    project, text = made(tmp_path / "flat", tmp_path / "images", holdout=0)
+    with project:
+        assert text == ""
+
+
 def thumbnails(*pictures: NDArray[np.uint8]) -> dict[str, Thumbnail]:
-    found = {}
+    made = {}
     for number, picture in enumerate(pictures):
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        found[f"{number:03d}"] = cv2.resize(grey, (64, 48), interpolation=cv2.INTER_AREA)
-    return found
+        made[f"{number:03d}"] = cv2.resize(grey, (64, 48), interpolation=cv2.INTER_AREA)
+    return made
+
+
+def found(
+    pictures: list[NDArray[np.uint8]], measured: set[str], block: int = 100
+) -> list[tuple[str, str]]:
+    """The pairs that are found if the thumbnails come in blocks of a size."""
+    whole = as_block(thumbnails(*pictures))
+    blocks = []
+    for start in range(0, len(pictures), block):
+        part = slice(start, start + block)
+        blocks.append(Thumbnails(whole.names[part], whole.pixels[part]))
+    pairs = near_duplicates(blocks, measured)
+    assert all(ALIKE < pair.likeness <= 1.001 for pair in pairs)
+    return [(pair.measured, pair.training) for pair in pairs]
 
 
 def test_each_pair_is_found_once_and_flat_images_are_no_pair() -> None:
     grey = np.full((*SIZE, 3), 90, np.uint8)
     pictures = [scene(1), scene(2), grey, grey + 1, scene(3), scene(1)]
-    (pair,) = near_duplicates(thumbnails(*pictures))
-    assert (pair.first, pair.second) == ("000", "005")
-    assert ALIKE < pair.likeness <= 1.001
+    assert found(pictures, {"000", "002"}) == [("000", "005")]
+    assert found(pictures, {"003", "005"}) == [("005", "000")]
 
 
-def test_pairs_of_some_images_are_those_with_others() -> None:
+def test_pairs_are_those_of_some_images_with_others() -> None:
     pictures = [frame(scene(1), 0), frame(scene(1), 3), frame(scene(1), 6)]
-    pairs = list(near_duplicates(thumbnails(*pictures), of=["000", "001"]))
-    assert {(pair.first, pair.second) for pair in pairs} == {("000", "002"), ("001", "002")}
+    assert set(found(pictures, {"000", "001"})) == {("000", "002"), ("001", "002")}
+    assert not found(pictures, {"000", "001", "002"})
+    assert not found(pictures, set())
+
+
+def test_blocks_of_images_change_no_pair() -> None:
+    copies = [scene(1)] * 12  # more than are compared: equally alike at first glance
+    pictures = [*copies, *map(scene, range(1, 9)), *copies]
+    expected = found(pictures, {"003", "025"})
+    assert len(expected) >= 16
+    for block in (1, 2, 7, 31):
+        assert found(pictures, {"003", "025"}, block) == expected
 
 
 def test_a_single_image_has_no_pair() -> None:
-    assert not list(near_duplicates(thumbnails(scene(1))))
+    assert not found([scene(1)], {"000"})
     assert correlation(*thumbnails(scene(1), scene(2)).values()) < ALIKE

@@ -1,0 +1,71 @@
+"""The command that finds held-out images which look like training images."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from labelgrid.cli import screen
+from labelgrid.cli.grid import AsJson
+from labelgrid.cli.model import On, ShardSize, Workers
+from labelgrid.cli.opening import open_project
+from labelgrid.errors import command
+from labelgrid.words import count_text, join_names
+
+if TYPE_CHECKING:
+    from labelgrid.rounds.duplicates import FoundDuplicates
+
+
+def duplicates(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")],
+    on: On = "",
+    workers: Workers = 0,
+    shard: ShardSize = 0,
+    json: AsJson = False,
+) -> None:
+    """Find held-out images that look like training images, such as frames of one video.
+
+    Writes the pairs to DIR/duplicates.csv, and pictures of them to DIR/duplicates.png.
+
+    Example: [bold]labelgrid duplicates flat[/]
+    """
+    with open_project(folder) as project:
+        found = project.duplicates(on=on, workers=workers, shard=shard)
+    if found is None:  # a share of the work was done, which was said
+        return
+    if json:
+        screen.print_json(_as_json(found))
+        return
+    _say(folder, found)
+
+
+def _as_json(found: "FoundDuplicates") -> dict[str, object]:
+    """What was found, as JSON values."""
+    return {
+        **vars(found),
+        "pairs": [pair._asdict() for pair in found.pairs],
+        "table": str(found.table),
+        "sheet": str(found.sheet) if found.sheet else None,
+    }
+
+
+def _say(folder: Path, found: "FoundDuplicates") -> None:
+    """Say what was found, where it is written, and what to do."""
+    compared = count_text(found.compared, "held-out image")
+    among = count_text(found.images, "image")
+    if found.sheet:
+        pairs = count_text(len(found.pairs), "pair")
+        remove = command("remove", folder, found.pairs[0].training)
+        screen.say(found.warning)
+        screen.say(f"Or take the training images out: {remove}, for example.")
+        screen.say(f"Wrote {pairs} to {found.table}; {found.sheet} shows them.")
+    else:
+        screen.say(f"Of {compared} none looks like another of {among}.")
+    if found.unread:
+        names = join_names(sorted(found.unread), 5)
+        screen.say(f"Not compared, as they cannot be read: {names}.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command()(duplicates)

@@ -1,0 +1,162 @@
+"""Finds images for measuring that look like training images, as a table and a picture.
+
+Loads no torch.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labelgrid.drawings.label_sheet import RGB, Layout, SheetRow, SheetTask, label_sheet
+from labelgrid.errors import LabelgridError, ProjectError, command, note_unchanged
+from labelgrid.files import remove_folder, write_text
+from labelgrid.images.places import image_file
+from labelgrid.ledger.grid import ImageRow
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.holdout import drawing_anew
+from labelgrid.project.import_picture import fitted_image, write_picture
+from labelgrid.project.near_duplicates import (
+    PASSES,
+    NearDuplicates,
+    Thumbnails,
+    leak_warning,
+    near_duplicates,
+)
+from labelgrid.rounds.spreading import Spreading
+from labelgrid.rounds.thumbnail_shards import ShardedThumbnails, thumbnails_elsewhere
+from labelgrid.spreadsheets import csv_text
+from labelgrid.tasks.overview import Legend
+from labelgrid.words import count_text
+
+#: The folder of the project with thumbnails, until all images are compared.
+FOLDER = "duplicates"
+#: The files of the project with the result.
+TABLE = "duplicates.csv"
+SHEET = "duplicates.png"
+#: The most images for measuring that are shown.
+SHOWN = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundDuplicates:
+    """The images for measuring that look like training images.
+
+    Args:
+        pairs: of such an image and a training image, the most alike first.
+        compared: the number of images for measuring.
+        images: the number of all images.
+        unread: why other images could not be read, by id.
+        warning: how many there are, and which groups would hold them together; empty without any.
+        table: the file with the pairs.
+        sheet: a picture of those that look most like a training image; None if there are none.
+    """
+
+    pairs: Sequence[NearDuplicates]
+    compared: int
+    images: int
+    unread: Mapping[str, str]
+    warning: str
+    table: Path
+    sheet: Path | None
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """Thumbnails, whose shards are counted each time that they are gone through."""
+
+    blocks: ShardedThumbnails
+    progress: Progress
+
+    def __iter__(self) -> Iterator[Thumbnails]:
+        for block in self.blocks:
+            yield block
+            self.progress.advance()
+
+
+@note_unchanged("Thumbnails that are made are kept.")
+def find_duplicates(
+    project: ProjectFolder, progress: Progress, spreading: Spreading
+) -> FoundDuplicates | None:
+    """Find images for measuring that look like training images, such as frames of one video.
+
+    Images are read in shards; then the thumbnails of all of them are compared in this process.
+
+    Args:
+        project: the project.
+        progress: counts the images.
+        spreading: where images are read, in which shards.
+
+    Returns:
+        What was found; None if only a share of the images was read.
+
+    Raises:
+        ProjectError: no image is held out, or images could not be read.
+    """
+    rows = sorted(project.store.images(), key=lambda row: row.image_id)
+    measured = {row.image_id for row in rows if row.split != "train"}
+    if not measured:
+        raise ProjectError(
+            "No image is held out: there is none for measuring that could look like another.",
+            where=str(project.folder),
+            next_step=f"`{command('add', project.folder, '--holdout', '20%')}` holds some out.",
+        )
+    folder = project.folder.absolute() / FOLDER
+    blocks = thumbnails_elsewhere(rows, folder, progress, spreading)
+    if blocks is None:
+        return None
+    progress.start("Comparing images", PASSES * len(blocks.shards), "shards")
+    pairs = near_duplicates(_Counted(blocks, progress), measured)
+    unread = blocks.faults()
+    compared = len(measured - unread.keys())
+    draw = drawing_anew(rows, project.settings.seed)
+    found = FoundDuplicates(
+        pairs=pairs,
+        compared=compared,
+        images=len(rows),
+        unread=unread,
+        warning=leak_warning(pairs, rows, compared, draw),
+        table=project.folder / TABLE,
+        sheet=_write_sheet(project.folder / SHEET, pairs, rows),
+    )
+    write_text(found.table, csv_text(NearDuplicates._fields, [each._asdict() for each in pairs]))
+    remove_folder(folder)
+    return found
+
+
+def _write_sheet(
+    path: Path, pairs: Sequence[NearDuplicates], rows: Sequence[ImageRow]
+) -> Path | None:
+    """Draw images that look like others; without any, remove the picture of an earlier search."""
+    if not pairs:
+        path.unlink(missing_ok=True)
+        return None
+    nearest: dict[str, NearDuplicates] = {}
+    for pair in pairs:
+        nearest.setdefault(pair.measured, pair)
+    shown = list(nearest.values())[:SHOWN]
+    names = {pair.measured for pair in shown} | {pair.training for pair in shown}
+    images = {row.image_id: row for row in rows if row.image_id in names}
+    layout = Layout(tasks=1, rows=len(shown))
+    lines = []
+    for pair in shown:
+        photograph = _picture(images[pair.measured], layout)
+        other = _picture(images[pair.training], layout)
+        note = f"{pair.likeness:.2f} alike: {pair.training}"
+        lines.append(SheetRow(pair.measured, photograph, [other], note))
+    count = count_text(len(nearest), "held-out image")
+    title = f"{count}, each beside the training image that it looks most like"
+    if len(shown) < len(nearest):
+        title = f"{len(shown)} of {title}"
+    head = SheetTask("training image", "", Legend())
+    sheet = label_sheet(title, lines, [head], layout, stripes=False, legends=())
+    write_picture(path, sheet)
+    return path
+
+
+def _picture(row: ImageRow, layout: Layout) -> RGB | str:
+    """An image at the size of a picture; a text if it cannot be read any more."""
+    try:
+        return fitted_image(image_file(row.root, row.image_id, row.digest), layout)
+    except LabelgridError as error:
+        return str(error)

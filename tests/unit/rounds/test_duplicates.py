@@ -1,0 +1,135 @@
+"""Laws of finding duplicates: the same from any shards and place, read once, and shown."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from labelgrid.errors import ProjectError
+from labelgrid.executors.places.processes import Processes
+from labelgrid.executors.share import Share
+from labelgrid.images.thumbnails import HEIGHT, WIDTH
+from labelgrid.progress import Silent
+from labelgrid.project import create
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.settings import Settings
+from labelgrid.rounds.duplicates import FOLDER, FoundDuplicates, find_duplicates
+from labelgrid.rounds.spreading import Spreading
+from labelgrid.rounds.thumbnail_shards import PRELOADED
+from tests.campaigns import DEPTH
+from tests.projects import Said
+from tests.unit.project.test_near_duplicates import photographs, video
+
+COVERS = ["labelgrid.rounds.thumbnail_shards"]
+DAMAGED = "photo_0003.jpg"
+
+
+def made(folder: Path, images: Path, holdout: int) -> ProjectFolder:
+    """A project whose images were not read."""
+    return create.create(
+        folder,
+        [images],
+        tasks=[DEPTH],
+        settings=Settings(),
+        progress=Silent(),
+        holdout=holdout,
+        check="none",
+    )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProjectFolder]:
+    """A project of a video, photographs, a small one and one that cannot be read."""
+    folder = tmp_path_factory.mktemp("duplicates")
+    photographs(folder / "photos", 10)
+    video(folder / "photos", "frame_{:03d}.jpg", 10)
+    cv2.imwrite(str(folder / "photos" / "small.png"), np.zeros((9, 9, 3), np.uint8))
+    with made(folder / "flat", folder / "photos", holdout=11) as project:
+        (folder / "photos" / DAMAGED).write_bytes(b"damaged")
+        yield project
+
+
+def of_processes(shard: int, share: Share | None = None) -> Spreading:
+    return Spreading(Processes(PRELOADED, 2, share or Share()), shard)
+
+
+def found(project: ProjectFolder, shard: int) -> FoundDuplicates:
+    duplicates = find_duplicates(project, Silent(), of_processes(shard))
+    assert duplicates is not None
+    return duplicates
+
+
+def test_frames_of_one_video_are_found_alike_in_any_shards(project: ProjectFolder) -> None:
+    splits = {row.image_id: row.split for row in project.store.images()}
+    expected = found(project, 24)
+    names = {pair.measured for pair in expected.pairs}
+    assert names == {name for name in splits if name[:5] == "frame" and splits[name] == "heldout"}
+    assert all(splits[pair.training] == "train" for pair in expected.pairs)
+    assert expected.unread.keys() == {DAMAGED}
+    assert expected.images == 21
+    assert expected.compared == 11 - (splits[DAMAGED] == "heldout")
+    assert f"{len(names)} of {expected.compared} held-out images look like" in expected.warning
+    assert not (project.folder / FOLDER).exists()
+    for shard in (8, 16):
+        assert found(project, shard) == expected
+
+
+def test_the_table_and_the_picture_show_the_pairs(project: ProjectFolder) -> None:
+    duplicates = found(project, 16)
+    lines = duplicates.table.read_text().splitlines()
+    pair = duplicates.pairs[0]
+    assert lines[0] == "measured,training,likeness"
+    assert lines[1] == f"{pair.measured},{pair.training},{pair.likeness}"
+    assert len(lines) == 1 + len(duplicates.pairs)
+    assert duplicates.sheet
+    picture = cv2.imread(str(duplicates.sheet))
+    assert picture is not None and picture.shape[1] == 1400
+
+
+class Notes(Said):
+    """Keeps the notes."""
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self.lines.append(f"{amount} {note}")
+
+
+def test_a_share_reads_its_shards_which_are_not_read_again(project: ProjectFolder) -> None:
+    expected = found(project, 8)
+    assert find_duplicates(project, Silent(), of_processes(8, Share(0, 2))) is None
+    folder = project.folder / FOLDER
+    assert len(list(folder.glob("*.npy"))) == 2
+    (folder / "8-00002.npy").unlink()  # its record says that it is done
+    notes = Notes()
+    assert find_duplicates(project, notes, of_processes(0)) == expected
+    assert [line for line in notes.lines if line.endswith("before")] == ["8 done before"]
+
+
+def test_a_file_of_another_shape_is_made_again(project: ProjectFolder) -> None:
+    expected = found(project, 8)
+    for wrong in (np.zeros((2, HEIGHT, WIDTH), np.uint8), np.zeros(8, np.float64)):
+        assert find_duplicates(project, Silent(), of_processes(8, Share(0, 2))) is None
+        np.save(project.folder / FOLDER / "8-00000.npy", wrong)
+        assert found(project, 8) == expected
+
+
+def test_without_pairs_there_is_no_picture_and_that_of_an_earlier_search_goes(
+    tmp_path: Path,
+) -> None:
+    photographs(tmp_path / "photos", 8)
+    with made(tmp_path / "flat", tmp_path / "photos", holdout=3) as project:
+        (project.folder / "duplicates.png").write_bytes(b"of an earlier search")
+        duplicates = found(project, 0)
+        assert not duplicates.pairs
+        assert duplicates == replace(duplicates, warning="", sheet=None, compared=3)
+        assert not (project.folder / "duplicates.png").exists()
+
+
+def test_without_held_out_images_nothing_is_read(tmp_path: Path) -> None:
+    photographs(tmp_path / "photos", 3)
+    with made(tmp_path / "flat", tmp_path / "photos", holdout=0) as project:
+        with pytest.raises(ProjectError, match=r"No image is held out.*\n.*add .* --holdout"):
+            found(project, 0)
+        assert not (project.folder / FOLDER).exists()
