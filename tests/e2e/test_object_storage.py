@@ -34,6 +34,7 @@ from labelgrid.train.checkpoint import load
 from tests.object_store import BUCKET, KEY, SECRET, Store, need_object_store, object_store
 from tests.projects import RECIPE, answer
 from tests.support import Made, make_dataset
+from tests.videos import video
 
 COVERS = ["labelgrid.project.object_contents", "labelgrid.project.object_faults"]
 CHANGES: dict[str, Any] = {
@@ -251,6 +252,22 @@ def test_a_changed_object_is_not_scored_though_the_cache_holds_what_it_was(store
     assert len(gets(store, "scored/")) == read + 1, "the new tag alone led to a read"
     faults = flat.status()["set_aside"]
     assert "has changed" in faults[changed] and "no such object" in faults[gone].lower()
+
+
+def test_near_duplicates_are_found_in_a_bucket_by_workers(store, tmp_path):
+    video(tmp_path / "photos", "frame_{:02d}.jpg", 12)
+    address = store.put_folder(tmp_path / "photos", "video")
+    made = images_of(tmp_path, n=1)
+    here = make(tmp_path / "a", made, tmp_path / "photos", holdout=4, check="none")
+    there = make(tmp_path / "b", made, address, holdout=4, check="none")
+    gone = next(row.image_id for row in here.store.images(("train",)))
+    store.delete(f"video/{gone}")
+    (tmp_path / "photos" / gone).unlink()
+    expected = Project(here).duplicates(workers=2)
+    found = Project(there).duplicates(workers=2)
+    assert found.pairs == expected.pairs and found.compared == expected.compared == 4
+    assert found.unread.keys() == expected.unread.keys() == {gone}
+    assert "no such object" in found.unread[gone].lower()
 
 
 def test_prefixes_lists_and_labels_in_a_bucket_are_taken(store, tmp_path):

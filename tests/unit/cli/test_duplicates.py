@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import run, values
-from tests.unit.project.test_near_duplicates import photographs, video
+from tests.videos import photographs, video
 
 
 @pytest.fixture(scope="module")

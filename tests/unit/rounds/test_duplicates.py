@@ -21,7 +21,7 @@ from labelgrid.rounds.spreading import Spreading
 from labelgrid.rounds.thumbnail_shards import PRELOADED
 from tests.campaigns import DEPTH
 from tests.projects import Said
-from tests.unit.project.test_near_duplicates import photographs, video
+from tests.videos import photographs, video
 
 COVERS = ["labelgrid.rounds.thumbnail_shards"]
 DAMAGED = "photo_0003.jpg"
