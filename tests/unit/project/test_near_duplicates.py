@@ -145,6 +145,21 @@ def test_of_many_images_the_command_is_named_that_compares_them(
         assert not said.lines
 
 
+def test_images_that_were_compared_are_not_said_to_be_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (create, extend, holdout):
+        monkeypatch.setattr(module, "MOST", 9)
+    photographs(tmp_path / "images", 8)
+    project, text = made(tmp_path / "flat", tmp_path / "images", holdout=3)
+    with project:
+        assert text == ""
+        video(tmp_path / "more", "b_{}.jpg", 4)
+        said = Said()
+        extend.add(project, [tmp_path / "more"], [], "full", said)
+        assert not said.lines
+
+
 def test_of_many_images_nothing_is_said_without_held_out_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,3 +219,17 @@ def test_blocks_of_images_change_no_pair() -> None:
 def test_a_single_image_has_no_pair() -> None:
     assert not found([scene(1)], {"000"})
     assert correlation(*thumbnails(scene(1), scene(2)).values()) < ALIKE
+
+
+def test_neighbours_are_compared_that_look_different_at_first_glance() -> None:
+    rng = np.random.default_rng(0)
+    down, across = np.mgrid[0:48, 0:64]
+    details = rng.normal(0, 20, (11, 48, 64))
+    like = [down * 3 + 40 + each for each in details]  # equal at first glance
+    other = across * 2 + 40 + details[0]
+    for place, expected in ((2, [("000", "002")]), (3, [])):
+        pictures = [*like[:place], other, *like[place:]]
+        pixels = np.stack(pictures).clip(0, 255).astype(np.uint8)
+        block = Thumbnails([f"{number:03d}" for number in range(len(pixels))], pixels)
+        pairs = near_duplicates([block], {"000"})
+        assert [(pair.measured, pair.training) for pair in pairs] == expected

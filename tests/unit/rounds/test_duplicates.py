@@ -46,7 +46,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProjectFolder]
     folder = tmp_path_factory.mktemp("duplicates")
     photographs(folder / "photos", 10)
     video(folder / "photos", "frame_{:03d}.jpg", 10)
-    cv2.imwrite(str(folder / "photos" / "small.png"), np.zeros((9, 9, 3), np.uint8))
+    whole = cv2.imread(str(folder / "photos" / "frame_000.jpg"))
+    assert whole is not None
+    cv2.imwrite(str(folder / "photos" / "frame_small.png"), cv2.resize(whole, (120, 90)))
     with made(folder / "flat", folder / "photos", holdout=11) as project:
         (folder / "photos" / DAMAGED).write_bytes(b"damaged")
         yield project
@@ -66,8 +68,13 @@ def test_frames_of_one_video_are_found_alike_in_any_shards(project: ProjectFolde
     splits = {row.image_id: row.split for row in project.store.images()}
     expected = found(project, 24)
     names = {pair.measured for pair in expected.pairs}
-    assert names == {name for name in splits if name[:5] == "frame" and splits[name] == "heldout"}
+    assert names == {
+        name
+        for name in splits
+        if name[-3:] == "jpg" and name[:5] == "frame" and splits[name] == "heldout"
+    }
     assert all(splits[pair.training] == "train" for pair in expected.pairs)
+    assert "frame_small.png" not in {pair.training for pair in expected.pairs}
     assert expected.unread.keys() == {DAMAGED}
     assert expected.images == 21
     assert expected.compared == 11 - (splits[DAMAGED] == "heldout")
@@ -109,10 +116,20 @@ def test_a_share_reads_its_shards_which_are_not_read_again(project: ProjectFolde
 
 def test_a_file_of_another_shape_is_made_again(project: ProjectFolder) -> None:
     expected = found(project, 8)
-    for wrong in (np.zeros((2, HEIGHT, WIDTH), np.uint8), np.zeros(8, np.float64)):
+    shape = (8, HEIGHT, WIDTH)
+    for wrong in (np.zeros(shape[1:], np.uint8), np.zeros(shape, np.int8)):
         assert find_duplicates(project, Silent(), of_processes(8, Share(0, 2))) is None
         np.save(project.folder / FOLDER / "8-00000.npy", wrong)
         assert found(project, 8) == expected
+
+
+def test_images_with_another_content_are_read_again(tmp_path: Path) -> None:
+    video(tmp_path / "photos", "frame_{}.jpg", 8)
+    with made(tmp_path / "flat", tmp_path / "photos", holdout=2) as project:
+        assert find_duplicates(project, Silent(), of_processes(8, Share(0, 2))) is None
+        row = next(iter(project.store.images()))
+        project.store.update_images([replace(row, digest="of another content")])
+        assert found(project, 8).unread.keys() == {row.image_id}
 
 
 def test_without_pairs_there_is_no_picture_and_that_of_an_earlier_search_goes(
