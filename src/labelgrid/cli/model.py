@@ -324,7 +324,7 @@ def _say_counts(counts: Mapping[str, int]) -> str:
 def predict(
     folder: Folder,
     images: Annotated[
-        Path,
+        str,  # as typed: see `Images`
         typer.Argument(metavar="IMAGES", help="A folder of images, or one image, or its address."),
     ],
     out: Annotated[Path, typer.Option(help="The folder for the predictions, as OUT/TASK/IMAGE.")],
