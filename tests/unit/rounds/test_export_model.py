@@ -1,5 +1,6 @@
 """The network leaves as a file that says what it takes and gives; a wrong one never does."""
 
+import json
 import re
 import subprocess
 import sys
@@ -85,6 +86,20 @@ def test_a_robot_predicts_without_labelgrid_or_torch(plain: ProjectFolder, expor
     assert [line.partition(",")[0] for line in told] == [f"{n:04d}.jpg" for n in range(4)]
     for line in told:
         assert re.fullmatch(r".*semseg 0\.\d+ to [01]\.\d+, depth .*, normals -.*", line), line
+
+
+def test_the_robot_says_in_one_sentence_that_it_feeds_in_no_labels(
+    exported: Path, tmp_path: Path
+) -> None:
+    model = onnx.load(exported)
+    about = {**read_description(exported), "known": {"depth": ["known_depth", "valid"]}}
+    onnx.helper.set_model_props(model, {"labelgrid": json.dumps(about)})
+    path = tmp_path / "known.onnx"
+    onnx.save(model, path)
+    words = [sys.executable, str(ROBOT), str(path), str(tmp_path)]
+    ended = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr == f"{path} needs labels, too: depth. Export it without --known.\n"
 
 
 def change_a_weight(path: Path, changed: Path) -> None:
