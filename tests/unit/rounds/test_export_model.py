@@ -1,16 +1,20 @@
 """The network leaves as a file that says what it takes and gives; a wrong one never does."""
 
 import json
+import logging
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 
 from labelgrid.errors import ModelError, ProjectError, UsageError
 from labelgrid.nets.network import Network
@@ -57,8 +61,13 @@ def trained(folder: Path, network: str) -> ProjectFolder:
     return project
 
 
-def test_the_file_says_what_it_takes_and_gives(campaign: ProjectFolder) -> None:
-    done = export_model(campaign, campaign.folder / "model.onnx", ["depth"], Silent())
+def test_the_file_says_what_it_takes_and_gives(
+    campaign: ProjectFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        done = export_model(campaign, campaign.folder / "model.onnx", ["depth"], Silent())
+    assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
     assert done.tasks == ("semseg", "depth", "normals") and done.known == ("depth",)
     assert done.differences.keys() == set(done.tasks)
     assert max(done.differences.values()) <= 1e-4
@@ -72,6 +81,24 @@ def test_the_file_says_what_it_takes_and_gives(campaign: ProjectFolder) -> None:
     inputs = onnxruntime.InferenceSession(done.path).get_inputs()
     assert [one.name for one in inputs] == ["image", "known_depth", "known_depth_valid"]
     assert inputs[0].shape == ["batch", 3, "height", "width"]
+
+
+def test_other_warnings_of_the_exporter_are_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stopped(Exception):
+        """Ends the export."""
+
+    def export(*_: object, **__: object) -> None:
+        warnings.warn("A thing is not what it seems.", stacklevel=1)
+        logging.getLogger(onnx_file.FOLDING).warning("Evaluation failed: no number")
+        raise Stopped
+
+    monkeypatch.setattr(torch.onnx, "export", export)
+    network = SimpleNamespace(tasks={}, predicted=())
+    with pytest.warns(UserWarning, match="is not what it seems"), pytest.raises(Stopped):
+        onnx_file.write_onnx(network, tmp_path / "model.onnx", [], {})  # type: ignore[arg-type]
+    assert caplog.messages == ["Evaluation failed: no number"]
 
 
 def test_a_robot_predicts_without_labelgrid_or_torch(plain: ProjectFolder, exported: Path) -> None:
