@@ -100,7 +100,8 @@ def main() -> None:
         )
     out: Path = options.out.absolute()
     source: Source = plugins.resolve("layouts", options.data)(options.root)
-    images = link_images(options, source)
+    # Not beside OUT, where a `camera.toml` may lie: in a bucket none is looked for.
+    images = link_images(options, source, out / "images")
     if options.bucket:
         upload(images, options.bucket)
     ledger = ["--ledger", options.ledger] if options.ledger else []

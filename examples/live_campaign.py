@@ -50,15 +50,15 @@ def answer(request: Path, source: Source, project: Path) -> int:
     return labelled
 
 
-def link_images(options: argparse.Namespace, source: Source) -> Path:
-    """A folder with links to some of the images of a data set.
+def link_images(options: argparse.Namespace, source: Source, folder: Path | None = None) -> Path:
+    """A folder with links to some of the images of a data set; by default beside OUT.
 
     Paths in a list file are below its own folder, and ROOT must not be changed.
     """
     image_ids = sorted(source.images())
     chosen = image_ids[:: max(1, len(image_ids) // options.frames)][: options.frames]
     originals = options.root.absolute() / "images"
-    images: Path = options.out.with_name(options.out.name + "-images")
+    images: Path = folder or options.out.with_name(options.out.name + "-images")
     for image_id in chosen:
         link = images / image_id
         link.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,8 @@ from PIL import Image, ImageOps
 model, photos = sys.argv[1:]
 session = onnxruntime.InferenceSession(model)
 about = json.loads(session.get_modelmeta().custom_metadata_map["labelgrid"])
+if about["known"]:
+    sys.exit(f"{model} needs labels, too: {', '.join(about['known'])}. Export it without --known.")
 mean = np.float32(about["input"]["mean"])
 std = np.float32(about["input"]["std"])
 height, width = about["input"]["trained_at"]

@@ -196,6 +196,8 @@ def _value(kind: Any, info: Any) -> str:
         return " " + "|".join(member.value for member in kind)
     if issubclass(kind, Path):
         return " FILE" if not info.dir_okay else " PATH" if info.file_okay else " FOLDER"
+    if kind is str and info.metavar:
+        return f" {info.metavar}"
     return " TEXT" if kind is str else " N"
 
 

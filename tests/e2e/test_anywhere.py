@@ -72,6 +72,7 @@ def test_a_campaign_on_servers_and_a_cluster_reports_what_the_local_one_does(
     # A cluster of its own: its workers have the credentials of this test.
     servers = {"ledger": url, "bucket": f"s3://{BUCKET}/same/photos", "on": "ray", "shard": 3}
     out = tmp_path / "compared"
+    (tmp_path / "camera.toml").write_text("field_of_view = 66.0\n")  # of no image in the bucket
     monkeypatch.setattr(sys, "argv", ["campaign_anywhere.py", *words(data, out, **servers)])
     example["main"]()
     printed = capsys.readouterr().out

@@ -26,13 +26,15 @@ from labelgrid.project import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings
 from labelgrid.recipes.schema import PluginChoice
+from labelgrid.rounds import query
+from labelgrid.select.strategy import Budget
 from labelgrid.storage.addresses import Address
 from labelgrid.storage.cache import _LEASES
 from labelgrid.storage.contents import known_contents
 from labelgrid.storage.stamps import stamps_of
 from labelgrid.train.checkpoint import load
 from tests.object_store import BUCKET, KEY, SECRET, Store, need_object_store, object_store
-from tests.projects import RECIPE, answer
+from tests.projects import RECIPE, Said, answer
 from tests.support import Made, make_dataset
 from tests.videos import video
 
@@ -252,6 +254,21 @@ def test_a_changed_object_is_not_scored_though_the_cache_holds_what_it_was(store
     assert len(gets(store, "scored/")) == read + 1, "the new tag alone led to a read"
     faults = flat.status()["set_aside"]
     assert "has changed" in faults[changed] and "no such object" in faults[gone].lower()
+
+
+def test_a_query_notices_that_most_objects_are_gone_after_two_choices(store, tmp_path):
+    made = images_of(tmp_path, n=20)
+    address = store.put_folder(made.images, "vanished")
+    project = make(tmp_path / "a", made, address, holdout=0)
+    left = {made.names[0]}
+    for name in set(made.names) - left:
+        store.delete(f"vanished/{name}")
+    said = Said()
+    asked = query.query(project, Budget(2), said, prelabels=False)
+    assert {pick.cell.image_id for pick in asked.picks} <= left
+    passes = [line for line in said.lines if "set aside" in line]
+    assert len(passes) == 2
+    assert set(project.store.get("set_aside")) == set(made.names) - left
 
 
 def test_near_duplicates_are_found_in_a_bucket_by_workers(store, tmp_path):

@@ -1,5 +1,6 @@
 """Studies on other places: the same records, whatever died, and a sentence on what is missing."""
 
+import json
 import os
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
@@ -44,16 +45,17 @@ def test_the_tasks_of_an_array_job_make_the_records_of_one_call(studies: Path) -
     tasks = []
     for number in range(2):
         receiver, sender = context.Pipe(duplex=False)
-        command = words(studies, "array", "--on", "slurm")
+        command = words(studies, "array", "--on", "slurm", "--json")
         task = context.Process(target=run_task, args=(command, of_task(number, 2), sender))
         task.start()
         sender.close()
         tasks.append((task, receiver))
-    for task, receiver in tasks:
+    for number, (task, receiver) in enumerate(tasks):
         ended: Done = receiver.recv()
         task.join()
         assert ended.code == 0, ended.err
-        assert "of 4 runs are done" in ended.out
+        printed = json.loads(ended.out)
+        assert printed["share"] == {"index": number, "count": 2} and len(printed["runs"]) == 4
     merged = done(*words(studies, "array"))
     assert "4 of 4 runs are done" in merged.out
     assert read_outcomes(studies / "array") == read_outcomes(studies / "local")

@@ -778,7 +778,7 @@ class Project(ProjectContents):
             shard: the number of images in a shard; 0: chosen by their number.
 
         Returns:
-            the number of files.
+            the number of files; of a share of the work, its own.
         """
         from labelgrid.rounds.predict import predict
         from labelgrid.rounds.shard_predictor import PRELOADED

@@ -9,6 +9,7 @@ from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson
 from labelgrid.cli.model import On, ShardSize, Workers
 from labelgrid.cli.opening import open_project
+from labelgrid.cli.shares import share_at, share_values
 from labelgrid.errors import command
 from labelgrid.words import count_text, join_names
 
@@ -31,7 +32,9 @@ def duplicates(
     """
     with open_project(folder) as project:
         found = project.duplicates(on=on, workers=workers, shard=shard)
-    if found is None:  # a share of the work was done, which was said
+    if found is None:  # a share of the images was read, which was said
+        if json:
+            screen.print_json(share_values(share_at(on)))
         return
     if json:
         screen.print_json(_as_json(found))

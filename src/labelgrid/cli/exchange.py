@@ -56,7 +56,7 @@ def _plugin_name(name: str | None) -> str | None:
 def import_(
     folder: Folder,
     labels: Annotated[
-        list[Path] | None,
+        list[str] | None,  # as typed: see `Images`
         typer.Argument(
             metavar="[LABELS]...",
             help="A labelling tool's file, zip or folder, or a folder of labels, or the address of "

@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+#: Texts, as a `Path` would drop the slash that marks an address as that of a folder.
 Images = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
+        metavar="PATH",
         help="A folder of images, or a list file with one path per line, or the address of either, "
-        "such as s3://bucket/photos/. Repeatable."
+        "such as s3://bucket/photos/. Repeatable.",
     ),
 ]
 Tasks = Annotated[

@@ -10,6 +10,7 @@ from labelgrid.cli.exchange import cells_as_json
 from labelgrid.cli.grid import AsJson
 from labelgrid.cli.model import On, ShardSize, Workers
 from labelgrid.cli.opening import open_project
+from labelgrid.cli.shares import share_at, share_values
 from labelgrid.errors import UsageError, command, note_unchanged
 from labelgrid.words import count_text, duration, join_names
 
@@ -136,12 +137,16 @@ def audit(
         return
     with open_project(folder) as project:
         audited = project.audit(folds=folds, all=all, on=on, workers=workers, shard=shard)
+    share = share_at(on)
+    if not share.is_all:  # which was said; the labels are not ranked yet
+        if json:
+            screen.print_json(share_values(share))
+        return
     if json:
         sheet = str(audited.sheet) if audited.sheet else None
         screen.print_json({**asdict(audited), "table": str(audited.table), "sheet": sheet})
         return
-    if audited.labels:  # else a share of the work was done, which was said
-        _say_doubts(folder, audited, all=all)
+    _say_doubts(folder, audited, all=all)
 
 
 def _say_doubts(folder: Path, audited: "Audited", *, all: bool) -> None:

@@ -21,6 +21,7 @@ from labelgrid.cli.grid import (
     say_left_out,
 )
 from labelgrid.cli.opening import open_project
+from labelgrid.cli.shares import share_at, share_values
 from labelgrid.errors import command, note_unchanged
 from labelgrid.processes import TOGETHER
 from labelgrid.words import count_text, join_names
@@ -188,6 +189,11 @@ def score(
         table = project.score(
             strategy, predictions=predictions, on=on, workers=workers, shard=shard
         )
+    share = share_at(on)
+    if not share.is_all:  # which was said; the table is not there yet
+        if json:
+            screen.print_json(share_values(share))
+        return
     if json:
         values = {"images": len(table.images), "statistics": list(table.statistics)}
         screen.print_json(values)
@@ -318,7 +324,7 @@ def _say_counts(counts: Mapping[str, int]) -> str:
 def predict(
     folder: Folder,
     images: Annotated[
-        Path,
+        str,  # as typed: see `Images`
         typer.Argument(metavar="IMAGES", help="A folder of images, or one image, or its address."),
     ],
     out: Annotated[Path, typer.Option(help="The folder for the predictions, as OUT/TASK/IMAGE.")],
@@ -366,7 +372,8 @@ def predict(
             shard=shard,
         )
         if json:
-            screen.print_json({"written": count} | left_out_values(project))
+            values = {"written": count} | left_out_values(project)
+            screen.print_json(values | share_values(share_at(on)))
             return
         say_left_out(project)
     screen.say(f"Wrote {count_text(count, 'prediction')} -> {out}")

@@ -9,6 +9,7 @@ import typer
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Weights
 from labelgrid.cli.model import Unit
+from labelgrid.cli.shares import share_values
 from labelgrid.errors import note_unchanged
 from labelgrid.words import count_text, join_names
 
@@ -148,7 +149,8 @@ def _print_runs(result: "StudyResult", json: bool) -> None:
         rows = {}
         for key, status in result.runs.items():
             rows[key] = {"state": status.state, "fault": status.fault}
-        screen.print_json({"outcomes": outcomes, "runs": rows})
+        values = {"outcomes": outcomes, "runs": rows}
+        screen.print_json(values | share_values(result.share))
         return
     runs = count_text(len(result.runs), "run is", "runs are")
     done = len(result.runs) - len(result.failed) - len(result.stopped) - len(result.left)

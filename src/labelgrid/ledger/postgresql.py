@@ -65,7 +65,8 @@ _FUNCTIONS = f"SELECT proname::text FROM pg_proc WHERE pronamespace = {_HERE}"
 
 _LOGIN = (
     "the server refuses the login",
-    "Check the user in the URL, and the password in ~/.pgpass or PGPASSFILE.",
+    "Check the user in the URL, and the password in ~/.pgpass or the file that PGPASSFILE names; "
+    "PGPASSWORD is not read.",
 )
 _LOST = ("the connection to the server was lost", "Run again when the server answers.")
 _NO_DATABASE = ("there is no such database on the server", "Create it: `createdb NAME`.")
@@ -151,6 +152,8 @@ class PostgreSQL:
             "keepalives_idle": 60,
             "keepalives_interval": 10,
             "keepalives_count": 6,
+            # Else PGPASSWORD or a service file says it, to whatever server the URL names.
+            "password": "",
         }
         if "connect_timeout" not in self.place.options:
             arguments["connect_timeout"] = CONNECT_SECONDS

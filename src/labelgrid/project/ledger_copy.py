@@ -3,6 +3,7 @@
 Loads no torch.
 """
 
+import shlex
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -141,9 +142,17 @@ def _other_ledger_error(target: LedgerPlace) -> LedgerError:
     return LedgerError(
         "There is another ledger already.",
         where=str(target),
-        next_step="Name another schema by ?schema=NAME, or remove what is there.",
+        next_step=_room_for_it(target),
         unchanged=UNCHANGED,
     )
+
+
+def _room_for_it(target: LedgerPlace) -> str:
+    """What to do where another ledger is, so that none is lost."""
+    if isinstance(target, Path):
+        words = ["mv", "-n", str(target), f"{target}.old"]
+        return f"Move it away: `{shlex.join(words)}`. Then run the same command again."
+    return "Name another schema by ?schema=NAME, or remove what is there."
 
 
 def _make(written: Connection, target: LedgerPlace, progress: Progress, rows: int) -> None:

@@ -68,7 +68,7 @@ def predict(
             comes when all others are predicted.
 
     Returns:
-        The number of label files written.
+        The number of label files written; of a share, its own.
 
     Raises:
         LabelgridError: there is no model or no image, no known label is of these images or the
@@ -137,7 +137,7 @@ def _predict_shards(
     left_out: list[Fault] | None,
     progress: Progress,
 ) -> int:
-    """Predict the shards of a folder of images; returns the number of label files.
+    """Predict the shards of a folder of images; returns the number of label files of this share.
 
     Raises:
         ImageError: images could not be read, and `left_out` is None; or no image could.
@@ -150,7 +150,9 @@ def _predict_shards(
     pieces = pieces_of(order, source, shards)
     is_whole = spreading.run("Predicting", pieces, jobs, progress)
     records = [shard.read() for shard in shards]
-    written = sum(record.written for record in records if record)
+    share = spreading.share
+    own = [record for place, record in enumerate(records) if share.takes(place)]
+    written = sum(record.written for record in own if record)
     if not is_whole:
         return written
     faults = []

@@ -6,7 +6,7 @@ write previews.
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -34,7 +34,11 @@ from labelgrid.project.records import (
     read_picks,
     write_picks,
 )
-from labelgrid.project.unusable_images import find_unusable_images, images_without_files
+from labelgrid.project.unusable_images import (
+    find_unusable_images,
+    images_without_files,
+    unusable_objects,
+)
 from labelgrid.recipes.resolve import hash_of, resolved_options
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.asked_tasks import check_asked_tasks
@@ -507,7 +511,7 @@ def _choose_readable(job: _Query, pool: _Pool, budget: Budget) -> Choice:
             f"Added to the budget: {rest:g} {budget.unit} that earlier queries did not spend."
         )
     excluded = pool.unscored
-    unusable = frozenset[str]()
+    failed = 0
     while True:
         grid = pool.grid.without(excluded)
         check_budget(budget, grid, len(excluded))
@@ -535,10 +539,30 @@ def _choose_readable(job: _Query, pool: _Pool, budget: Budget) -> Choice:
                     f"all that is left was picked, {pool_size(grid, budget.unit):.10g}."
                 )
             return choice
-        if not unusable:  # of the other images, missing files are noticed, too
-            faulty |= images_without_files(project, grid.images)
-        unusable = find_unusable_images(project, faulty, job.progress)
-        excluded |= unusable
+        failed += 1
+        faulty = faulty.union(_faulty_others(project, grid.images, failed))
+        excluded |= find_unusable_images(project, faulty, job.progress)
+
+
+def _faulty_others(
+    project: ProjectFolder, image_ids: Sequence[str], failed: int
+) -> Collection[str]:
+    """The images beside the picked ones that cannot be used either, so that few choices fail.
+
+    Missing files are noticed after the first choice that failed. Objects are asked for after the
+    second one, as that takes long where there are many: a whole bucket may be gone. What only
+    reading finds is found where it is picked.
+
+    Args:
+        project: the project.
+        image_ids: the images of the pool.
+        failed: how many choices failed so far.
+    """
+    if failed == 1:
+        return images_without_files(project, image_ids)
+    if failed == 2:
+        return unusable_objects(project, image_ids, Silent())
+    return ()
 
 
 def _choose_beside(job: _Query, pool: _Pool, drawn: Drawn, budget: Budget) -> Choice:

@@ -38,6 +38,13 @@ COMMANDS: dict[str, Any] = {
     for name, command in sorted(APP.commands.items())
     for part, own in getattr(command, "commands", {"": command}).items()
 }
+#: The commands that take places of images or labels, with an address of a scheme that is not read.
+PLACED = {
+    "init": ["init", "--images", "ftp://host/x", "--task", "depth"],
+    "add": ["add", "--images", "ftp://host/x"],
+    "import": ["import", "ftp://host/x"],
+    "predict": ["predict", "ftp://host/x", "--out", "predicted"],
+}
 every_command = pytest.mark.parametrize("name", COMMANDS)
 
 
@@ -242,6 +249,27 @@ def test_a_refused_import_lists_all_its_faults_in_a_file_and_as_json(
     assert len(lines) == 30
     assert "27 files: the same fault. " in refused.err
     assert f", and 24 more; all are in {flat / 'import-faults.txt'}." in refused.err
+
+
+def test_an_address_of_a_folder_that_is_named_like_a_list_is_a_folder(
+    data: Made, flat: Path, tmp_path: Path
+) -> None:
+    odd = copy(data.images / data.names[2], tmp_path / "odd.csv" / "odd.jpg").parent
+    address = f"file://{odd}/"
+    made = done("init", tmp_path / "new", "--images", address, "--task", "depth", "--no-time")
+    assert "1 image," in made.out
+    assert "1 new image" in done("add", flat, "--images", address).out
+
+
+@pytest.mark.parametrize("words", PLACED.values(), ids=PLACED)
+def test_an_address_that_is_not_read_is_refused_by_its_scheme(
+    words: list[str], flat: Path, tmp_path: Path
+) -> None:
+    command, *more = words
+    folder = tmp_path / "new" if command == "init" else flat
+    said = typed(command, folder, *more)
+    assert said.code == 2
+    assert "Addresses that begin with 'ftp://' are not read." in said.err
 
 
 def test_an_import_can_put_images_in_a_split_and_replace(

@@ -385,6 +385,7 @@ def test_a_password_is_read_from_the_file_and_never_said(
         own.run("SELECT pg_reload_conf()")
         place = own.place(user="ann")
         monkeypatch.setenv("PGPASSFILE", str(tmp_path / "absent"))
+        monkeypatch.setenv("PGPASSWORD", "secret-word")  # every server would get it
         said = refused(Store.create, place)
         assert "the server refuses the login" in said
         passwords = tmp_path / "passwords"

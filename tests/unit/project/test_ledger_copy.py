@@ -1,6 +1,9 @@
 """A project's ledger copied to PostgreSQL and back: the same rows, one place in use, nothing half done."""
 
+import re
+import shlex
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -111,6 +114,26 @@ def test_another_ledger_at_the_target_is_refused_and_stays(folder: Path, url: st
     assert content(project_place(folder)) == before
     with ProjectFolder.open(folder.with_name("other")) as project:
         project.store.put("note", 2)
+
+
+def test_an_older_ledger_in_the_file_is_refused_and_the_command_that_moves_it_away_helps(
+    folder: Path, url: str
+) -> None:
+    copy_ledger(folder, url, Silent())
+    copy_ledger(folder, str(postgres.server().place()), Silent())
+    with ProjectFolder.open(folder) as project:
+        project.store.put("z", 1)
+    before = content(project_place(folder))
+    file = folder / "labelgrid.db"
+    older = file.read_bytes()
+    said = refused(folder, "labelgrid.db")
+    assert "There is another ledger already" in said and "schema" not in said
+    assert file.read_bytes() == older
+    (command,) = re.findall("`(mv .*)`", said)
+    subprocess.run(shlex.split(command), check=True)
+    copy_ledger(folder, "labelgrid.db", Silent())
+    assert content(file) == before
+    assert (folder / "labelgrid.db.old").read_bytes() == older
 
 
 @pytest.mark.parametrize("step", ["close_for_good", "text_with_ledger"])

@@ -1,15 +1,20 @@
 """The network leaves as a file that says what it takes and gives; a wrong one never does."""
 
+import json
+import logging
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 
 from labelgrid.errors import ModelError, ProjectError, UsageError
 from labelgrid.nets.network import Network
@@ -56,8 +61,13 @@ def trained(folder: Path, network: str) -> ProjectFolder:
     return project
 
 
-def test_the_file_says_what_it_takes_and_gives(campaign: ProjectFolder) -> None:
-    done = export_model(campaign, campaign.folder / "model.onnx", ["depth"], Silent())
+def test_the_file_says_what_it_takes_and_gives(
+    campaign: ProjectFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        done = export_model(campaign, campaign.folder / "model.onnx", ["depth"], Silent())
+    assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
     assert done.tasks == ("semseg", "depth", "normals") and done.known == ("depth",)
     assert done.differences.keys() == set(done.tasks)
     assert max(done.differences.values()) <= 1e-4
@@ -73,6 +83,24 @@ def test_the_file_says_what_it_takes_and_gives(campaign: ProjectFolder) -> None:
     assert inputs[0].shape == ["batch", 3, "height", "width"]
 
 
+def test_other_warnings_of_the_exporter_are_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stopped(Exception):
+        """Ends the export."""
+
+    def export(*_: object, **__: object) -> None:
+        warnings.warn("A thing is not what it seems.", stacklevel=1)
+        logging.getLogger(onnx_file.FOLDING).warning("Evaluation failed: no number")
+        raise Stopped
+
+    monkeypatch.setattr(torch.onnx, "export", export)
+    network = SimpleNamespace(tasks={}, predicted=())
+    with pytest.warns(UserWarning, match="is not what it seems"), pytest.raises(Stopped):
+        onnx_file.write_onnx(network, tmp_path / "model.onnx", [], {})  # type: ignore[arg-type]
+    assert caplog.messages == ["Evaluation failed: no number"]
+
+
 def test_a_robot_predicts_without_labelgrid_or_torch(plain: ProjectFolder, exported: Path) -> None:
     photos = plain.folder.parent / "made/images"
     code = (
@@ -85,6 +113,20 @@ def test_a_robot_predicts_without_labelgrid_or_torch(plain: ProjectFolder, expor
     assert [line.partition(",")[0] for line in told] == [f"{n:04d}.jpg" for n in range(4)]
     for line in told:
         assert re.fullmatch(r".*semseg 0\.\d+ to [01]\.\d+, depth .*, normals -.*", line), line
+
+
+def test_the_robot_says_in_one_sentence_that_it_feeds_in_no_labels(
+    exported: Path, tmp_path: Path
+) -> None:
+    model = onnx.load(exported)
+    about = {**read_description(exported), "known": {"depth": ["known_depth", "valid"]}}
+    onnx.helper.set_model_props(model, {"labelgrid": json.dumps(about)})
+    path = tmp_path / "known.onnx"
+    onnx.save(model, path)
+    words = [sys.executable, str(ROBOT), str(path), str(tmp_path)]
+    ended = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr == f"{path} needs labels, too: depth. Export it without --known.\n"
 
 
 def change_a_weight(path: Path, changed: Path) -> None:

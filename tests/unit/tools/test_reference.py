@@ -39,6 +39,7 @@ def app():
         weights: Annotated[Path | None, typer.Option(help="A file.", dir_okay=False)] = None,
         plots: Annotated[Path | None, typer.Option(help="A folder.", file_okay=False)] = None,
         name: Annotated[str, typer.Option(help="What.")] = "",
+        on: Annotated[str, typer.Option(metavar="PLACE", help="There.")] = "",
         json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
         prelabels: Annotated[bool, typer.Option(help="With them.")] = True,
         trust: Annotated[list[str] | None, typer.Option(help="On every page once.")] = None,
@@ -69,6 +70,7 @@ def test_a_command_s_table_says_how_each_option_is_typed_its_default_and_its_hel
         "| `--weights FILE` |  | A file. |",
         "| `--plots FOLDER` |  | A folder. |",
         "| `--name TEXT` |  | What. |",
+        "| `--on PLACE` |  | There. |",
         "| `--json` |  | As JSON. |",
         "| `--prelabels`, `--no-prelabels` | `--prelabels` | With them. |",
     ]

@@ -1,0 +1,31 @@
+"""Says which share of the work a command did, where several processes divide it."""
+
+from dataclasses import asdict
+from typing import Any
+
+from labelgrid.executors.placement import executor_at
+from labelgrid.executors.share import EVERYTHING, Share
+
+
+def share_at(on: str) -> Share:
+    """The share of the work that this process does at a place; all of it without a place.
+
+    Raises:
+        PluginError: there is no such place.
+        UsageError: it cannot be used.
+
+    Example:
+        >>> share_at("processes").is_all
+        True
+    """
+    return executor_at(on, 1, "labelgrid").share if on else EVERYTHING
+
+
+def share_values(share: Share) -> dict[str, Any]:
+    """A share as JSON values; none if it is all of the work.
+
+    Example:
+        >>> share_values(Share(0, 2))
+        {'share': {'index': 0, 'count': 2}}
+    """
+    return {} if share.is_all else {"share": asdict(share)}
