@@ -91,8 +91,15 @@ def find_duplicates(
         What was found; None if only a share of the images was read.
 
     Raises:
-        ProjectError: no image is held out, or images could not be read.
+        ProjectError: no image is held out, the project is a run of a simulation, or shards could
+            not be read.
     """
+    if project.settings.oracle:
+        raise ProjectError(
+            "This project is a run of a simulation: its images are those of its data set.",
+            where=str(project.folder),
+            next_step="Use a project with images of its own.",
+        )
     rows = sorted(project.store.images(), key=lambda row: row.image_id)
     measured = {row.image_id for row in rows if row.split != "train"}
     if not measured:

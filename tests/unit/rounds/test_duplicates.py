@@ -15,7 +15,7 @@ from labelgrid.images.thumbnails import HEIGHT, WIDTH
 from labelgrid.progress import Silent
 from labelgrid.project import create
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.settings import Settings
+from labelgrid.project.settings import Oracle, Settings
 from labelgrid.rounds.duplicates import FOLDER, FoundDuplicates, find_duplicates
 from labelgrid.rounds.spreading import Spreading
 from labelgrid.rounds.thumbnail_shards import PRELOADED
@@ -150,3 +150,11 @@ def test_without_held_out_images_nothing_is_read(tmp_path: Path) -> None:
         with pytest.raises(ProjectError, match=r"No image is held out.*\n.*add .* --holdout"):
             found(project, 0)
         assert not (project.folder / FOLDER).exists()
+
+
+def test_runs_of_simulations_are_refused(tmp_path: Path) -> None:
+    photographs(tmp_path / "photos", 3)
+    with made(tmp_path / "flat", tmp_path / "photos", holdout=1) as project:
+        project.settings = Settings(oracle=Oracle("folder", "somewhere"))
+        with pytest.raises(ProjectError, match="a run of a simulation"):
+            found(project, 0)
