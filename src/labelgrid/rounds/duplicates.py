@@ -94,20 +94,8 @@ def find_duplicates(
         ProjectError: no image is held out, the project is a run of a simulation, or shards could
             not be read.
     """
-    if project.settings.oracle:
-        raise ProjectError(
-            "This project is a run of a simulation: its images are those of its data set.",
-            where=str(project.folder),
-            next_step="Use a project with images of its own.",
-        )
-    rows = sorted(project.store.images(), key=lambda row: row.image_id)
+    rows = _images(project)
     measured = {row.image_id for row in rows if row.split != "train"}
-    if not measured:
-        raise ProjectError(
-            "No image is held out: there is none for measuring that could look like another.",
-            where=str(project.folder),
-            next_step=f"`{command('add', project.folder, '--holdout', '20%')}` holds some out.",
-        )
     folder = project.folder.absolute() / FOLDER
     blocks = thumbnails_elsewhere(rows, folder, progress, spreading)
     if blocks is None:
@@ -129,6 +117,24 @@ def find_duplicates(
     write_text(found.table, csv_text(NearDuplicates._fields, [each._asdict() for each in pairs]))
     remove_folder(folder)
     return found
+
+
+def _images(project: ProjectFolder) -> list[ImageRow]:
+    """All images in the order of their names; refuses a project without any for measuring."""
+    if project.settings.oracle:
+        raise ProjectError(
+            "This project is a run of a simulation: its images are those of its data set.",
+            where=str(project.folder),
+            next_step="Use a project with images of its own.",
+        )
+    rows = sorted(project.store.images(), key=lambda row: row.image_id)
+    if all(row.split == "train" for row in rows):
+        raise ProjectError(
+            "No image is held out: there is none for measuring that could look like another.",
+            where=str(project.folder),
+            next_step=f"`{command('add', project.folder, '--holdout', '20%')}` holds some out.",
+        )
+    return rows
 
 
 def _write_sheet(
