@@ -13,20 +13,11 @@ from labelgrid.errors import ProjectError, RecipeError, command, note_unchanged
 from labelgrid.files import disk_errors, read_text, write_text
 from labelgrid.progress import Progress
 from labelgrid.project.folder import SETTINGS, ProjectFolder
-from labelgrid.project.relation_trust import (
-    RelationRow,
-    measure_relations,
-    proposed_camera,
-    relation_tables,
-)
+from labelgrid.project.relation_trust import RelationRow, proposed_camera, relation_tables
 from labelgrid.project.settings import text_with_tables
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.rounds.supplier_trust import (
-    SupplierRow,
-    measure_suppliers,
-    note_measured_trust,
-    supplier_tables,
-)
+from labelgrid.rounds.supplier_trust import SupplierRow, note_measured_trust, supplier_tables
+from labelgrid.rounds.trust_rows import measure_trust, unmeasured_trust
 
 UNCHANGED = "Nothing was written."
 #: Tables [changes.SECTION.NAME]: by section, then by name.
@@ -67,9 +58,8 @@ def relate(project: ProjectFolder, progress: Progress, *, write: bool = False) -
     """
     settings = project.settings
     recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
-    relations = measure_relations(project, progress, recipe.relations)
-    suppliers = measure_suppliers(project, progress, recipe.suppliers)
-    if not (relations or suppliers):
+    unmeasured = unmeasured_trust(project, recipe)
+    if not unmeasured.parts():
         words = ("FOLDER", "--supplier", "NAME")
         imports = command("import", project.folder, *words)
         raise RecipeError(
@@ -79,11 +69,12 @@ def relate(project: ProjectFolder, progress: Progress, *, write: bool = False) -
             next_step="`labelgrid list relations` shows all relations; declare one as a table "
             f"[changes.relations.NAME]. Or `{imports}` brings a supplier's labels.",
         )
+    rows = measure_trust(project, progress, unmeasured)
     tables = {
-        "relations": relation_tables(relations, recipe.relations),
-        "suppliers": supplier_tables(suppliers, settings.changes.get("suppliers", {})),
+        "relations": relation_tables(rows.relations, recipe.relations),
+        "suppliers": supplier_tables(rows.suppliers, settings.changes.get("suppliers", {})),
     }
-    camera = proposed_camera(relations)
+    camera = proposed_camera(rows.relations)
     files = {}
     if any(tables.values()):
         files[SETTINGS] = f"{_with_tables('', tables).strip()}\n"
@@ -91,9 +82,12 @@ def relate(project: ProjectFolder, progress: Progress, *, write: bool = False) -
         files[CAMERAS] = camera
     if write:
         _write(project, tables, camera)
-        note_measured_trust(project, suppliers)
+        note_measured_trust(project, rows.suppliers)
     return Related(
-        relations=relations, suppliers=suppliers, files=files, written=write and bool(files)
+        relations=rows.relations,
+        suppliers=rows.suppliers,
+        files=files,
+        written=write and bool(files),
     )
 
 
