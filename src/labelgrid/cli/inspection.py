@@ -274,6 +274,17 @@ def relate(
             "unknown cameras into camera.toml.",
         ),
     ] = False,
+    on: Annotated[
+        str,
+        typer.Option(
+            metavar="PLACE",
+            help="Measure each relation, and each supplier and task, as a job in this place; see "
+            "`labelgrid list executors`.",
+        ),
+    ] = "",
+    workers: Annotated[
+        int, typer.Option(help="How many jobs at a time; with --on, one per processor core.", min=0)
+    ] = 0,
     json: AsJson = False,
 ) -> None:
     """Measure relations and suppliers by true labels, and propose how far to trust them.
@@ -285,11 +296,11 @@ def relate(
     from dataclasses import asdict
 
     with open_project(folder) as project:
-        related = project.relate(write=write)
+        related = project.relate(write=write, on=on, workers=workers)
     if json:
         screen.print_json(asdict(related))
         return
-    _show_related(related)
+    _show_related(related)  # nothing if a share of the work was done, which was said
     if related.files:
         screen.say("Written:" if related.written else "Proposed; --write writes it:")
     for name, text in related.files.items():
