@@ -15,6 +15,7 @@ MODULES = (
     "labelgrid.rounds.predict",
     "labelgrid.rounds.query",
     "labelgrid.rounds.score",
+    "labelgrid.rounds.trust_jobs",
     "labelgrid.simulation.campaign",
     "labelgrid.simulation.run_study",
 )

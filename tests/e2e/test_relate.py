@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from labelgrid.executors.places import slurm
 from labelgrid.scenes.rooms import FOV
 from labelgrid.tasks.task import definitions
 from tests.e2e.commands import done
@@ -17,7 +18,9 @@ from tests.support import task_rows
 SIZE = (96, 128)
 
 
-def test_relate_finds_the_camera_of_rooms_and_a_fit_uses_what_it_wrote(tmp_path: Path) -> None:
+def test_relate_finds_the_camera_of_rooms_and_a_fit_uses_what_it_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tasks = definitions(list(task_rows(("depth", "normals"))))
     for index in range(9):
         name = f"{index}.png"
@@ -39,6 +42,14 @@ def test_relate_finds_the_camera_of_rooms_and_a_fit_uses_what_it_wrote(tmp_path:
     (row,) = related["relations"]
     assert row["sample"] == "5 images imported, not picked" and row["trust"] > 0.8
     assert row["field_of_view"] == pytest.approx(FOV, rel=0.02)
+    with monkeypatch.context() as task:
+        task.setenv(slurm.NUMBER, "0")
+        task.setenv(slurm.COUNT, "2")
+        share = done("relate", flat, "--on", "slurm", "--write")
+        assert not share.out and "Share 1 of 2 is done." in share.err
+        named = json.loads(done("relate", flat, "--on", "slurm", "--json").out)
+        assert named == {"share": {"index": 0, "count": 2}}
+    assert json.loads(done("relate", flat, "--workers", 2, "--json").out) == related
     said = done("relate", flat, "--write").out
     assert "Written:" in said and f"field_of_view = {row['field_of_view']}" in said
     done("fit", flat)

@@ -973,15 +973,27 @@ class Project(ProjectContents):
 
         return advise(self._project, budget)
 
-    def relate(self, *, write: bool = False) -> "Related":
+    def relate(self, *, write: bool = False, on: str = "", workers: int = 0) -> "Related":
         """Measure relations and suppliers by true labels, and propose how far to trust them.
 
         Args:
             write: write the trust into `labelgrid.toml`, and the field of view of unknown cameras
                 into `camera.toml`.
+            on: the place where each relation, and each supplier and task, is measured, such as
+                "processes"; "": in this process, or with `workers` in processes of this machine.
+            workers: the number that are measured at a time; 0: with `on`, one per core.
+
+        Returns:
+            what was measured; no row if only a share of the work was done.
         """
         from labelgrid.rounds.relate import relate
+        from labelgrid.rounds.spreading import spreading_of
+        from labelgrid.rounds.trust_jobs import PRELOADED
 
+        spreading = spreading_of(on, workers, 0, PRELOADED)
+        if spreading.executor is not None:
+            with self._share_job(spreading.share) as progress:
+                return relate(self._project, progress, write=write, spreading=spreading)
         if not write:
             return relate(self._project, self._progress)
         with self._project.lock():

@@ -274,6 +274,17 @@ def relate(
             "unknown cameras into camera.toml.",
         ),
     ] = False,
+    on: Annotated[
+        str,
+        typer.Option(
+            metavar="PLACE",
+            help="Measure each relation, and each supplier and task, as a job in this place; see "
+            "`labelgrid list executors`.",
+        ),
+    ] = "",
+    workers: Annotated[
+        int, typer.Option(help="How many jobs at a time; with --on, one per processor core.", min=0)
+    ] = 0,
     json: AsJson = False,
 ) -> None:
     """Measure relations and suppliers by true labels, and propose how far to trust them.
@@ -285,7 +296,12 @@ def relate(
     from dataclasses import asdict
 
     with open_project(folder) as project:
-        related = project.relate(write=write)
+        related = project.relate(write=write, on=on, workers=workers)
+    share = share_at(on)
+    if not share.is_all:  # which was said; nothing is joined yet
+        if json:
+            screen.print_json(share_values(share))
+        return
     if json:
         screen.print_json(asdict(related))
         return

@@ -53,37 +53,71 @@ class RelationRow:
     remark: str = ""
 
 
-def measure_relations(
-    project: ProjectFolder, progress: Progress, declared: Mapping[str, RelationChoice]
-) -> list[RelationRow]:
-    """Measure the relations of a recipe, and the shipped ones that fit the tasks.
+@dataclass(frozen=True, kw_only=True)
+class UnmeasuredRelation:
+    """A relation that is to be measured.
+
+    Args:
+        name: of the relation.
+        choice: its table in the recipe.
+        declared: whether the recipe has one.
+        in_pairs: whether `query --pairs` asks for the labels that it connects, see `paired_tasks`.
+    """
+
+    name: str
+    choice: RelationChoice
+    declared: bool
+    in_pairs: bool
+
+
+def unmeasured_relations(
+    project: ProjectFolder, declared: Mapping[str, RelationChoice]
+) -> list[UnmeasuredRelation]:
+    """The relations of a recipe, and the shipped ones that fit the tasks.
 
     Args:
         project: the project.
-        progress: reports each relation.
         declared: those of the recipe.
 
     Raises:
         RecipeError: one of the recipe is wrong.
-        LabelError: a label's file is missing or has changed.
     """
     tasks = project.tasks()
     for name, choice in declared.items():
         bind(name, choice, tasks)
     choices = {**declared, **undeclared_relations(declared, tasks)}
-    sampler = _Sampler(project)
-    progress.start("Measuring relations", len(choices), "relations")
-    rows = []
+    relations = []
     for name, choice in choices.items():
-        in_pairs = name in declared or not declared
-        measuring = _Measuring(
-            sampler=sampler,
+        relation = UnmeasuredRelation(
             name=name,
             choice=choice,
             declared=name in declared,
-            in_pairs=in_pairs,
+            in_pairs=name in declared or not declared,
         )
-        rows.append(measuring.row())
+        relations.append(relation)
+    return relations
+
+
+def measure_relations(
+    project: ProjectFolder, progress: Progress, relations: Sequence[UnmeasuredRelation]
+) -> list[RelationRow]:
+    """Measure relations, each on its own.
+
+    Args:
+        project: the project.
+        progress: reports each relation.
+        relations: of its recipe, or that fit its tasks.
+
+    Raises:
+        LabelError: a label's file is missing or has changed.
+    """
+    if not relations:
+        return []
+    sampler = _Sampler(project)
+    progress.start("Measuring relations", len(relations), "relations")
+    rows = []
+    for relation in relations:
+        rows.append(_Measuring(sampler, relation).row())
         progress.advance()
     return rows
 
@@ -123,41 +157,37 @@ class _Sampler:
         return TruePair(labels, truth, camera_of(self.source, image_id, truth.size))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class _Measuring:
     """A relation that is measured.
 
     Args:
         sampler: reads labels.
-        name: of the relation.
-        choice: its table in the recipe.
-        declared: whether the recipe has one.
-        in_pairs: whether `query --pairs` asks for the labels that it connects, see `paired_tasks`.
+        relation: the relation.
     """
 
     sampler: _Sampler
-    name: str
-    choice: RelationChoice
-    declared: bool
-    in_pairs: bool
+    relation: UnmeasuredRelation
 
     def bound(self, options: Mapping[str, Any]) -> BoundRelation:
         """The relation with options of its plug-in."""
-        return bind(self.name, replace(self.choice, options=options), self.sampler.tasks)
+        return bind(
+            self.relation.name, replace(self.relation.choice, options=options), self.sampler.tasks
+        )
 
     def row(self) -> RelationRow:
         """Measure the relation."""
-        relation = self.bound(self.choice.options)
+        relation = self.bound(self.relation.choice.options)
         ids, which = self.sampler.random.images([*relation.reads, relation.gives])
         pairs = self.sampler.pairs(relation, ids)
         row = RelationRow(
-            name=self.name,
+            name=self.relation.name,
             reads=relation.reads,
             gives=relation.gives,
-            declared=self.declared,
-            now=self.choice.trust,
+            declared=self.relation.declared,
+            now=self.relation.choice.trust,
             sample=f"{count_text(len(pairs), 'image')} {which}",
-            options=self.choice.options,
+            options=self.relation.choice.options,
         )
         if len(pairs) < FEWEST:
             return replace(row, remark=self._lacking(relation, len(pairs)))
@@ -192,9 +222,9 @@ class _Measuring:
 
     def _tries(self, relation: BoundRelation) -> list[Mapping[str, Any]]:
         """The options to try: those of the recipe stay."""
-        tries: list[Mapping[str, Any]] = [self.choice.options]
+        tries: list[Mapping[str, Any]] = [self.relation.choice.options]
         for options in relation.tries:
-            merged = {**options, **self.choice.options}
+            merged = {**options, **self.relation.choice.options}
             if merged not in tries:
                 tries.append(merged)
         return tries
@@ -215,7 +245,7 @@ class _Measuring:
         tasks = join_names([*relation.reads, relation.gives])
         query = command("query", folder, "--pairs", str(ENOUGH))
         step = f"`{query}` requests them."
-        if not self.in_pairs:
+        if not self.relation.in_pairs:
             write = command("relate", folder, "--write")
             step = f"`{write}` declares the relation, turned off; then `{query}` requests them."
         return (

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from labelgrid import __version__
-from labelgrid.data.cameras import NAME as CAMERAS
 from labelgrid.errors import ProjectError
 from labelgrid.executors.spread import Piece, given
-from labelgrid.files import read_text, remove_folder
+from labelgrid.files import remove_folder
 from labelgrid.progress import Progress
-from labelgrid.project.folder import SETTINGS, ProjectFolder
+from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_comparison import ComparedImage, Comparing, labels_by_image
 from labelgrid.project.label_evidence import LabelEvidence, gathered
+from labelgrid.project.label_stamp import stamp_of_labels
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.spreading import JOBS, Spreading
 from labelgrid.rounds.stamped_record import Stamped, read_stamped, record_path, write_stamped
@@ -105,9 +104,7 @@ def evidence_elsewhere(
 def _shards(project: ProjectFolder, image_ids: Sequence[str], size: int) -> list[LabelShard]:
     """The shards of images with labels, in their order."""
     folder = project.folder.absolute()
-    cameras = folder / CAMERAS
-    settings = [read_text(path) for path in (folder / SETTINGS, cameras) if path.is_file()]
-    common = hash_of(__version__, project.store.last_event(), settings)
+    common = stamp_of_labels(project)
     files = {row.image_id: (row.root, row.digest) for row in project.store.images()}
     shards = []
     for place, start in enumerate(range(0, len(image_ids), size)):

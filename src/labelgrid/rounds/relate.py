@@ -13,20 +13,13 @@ from labelgrid.errors import ProjectError, RecipeError, command, note_unchanged
 from labelgrid.files import disk_errors, read_text, write_text
 from labelgrid.progress import Progress
 from labelgrid.project.folder import SETTINGS, ProjectFolder
-from labelgrid.project.relation_trust import (
-    RelationRow,
-    measure_relations,
-    proposed_camera,
-    relation_tables,
-)
+from labelgrid.project.relation_trust import RelationRow, proposed_camera, relation_tables
 from labelgrid.project.settings import text_with_tables
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.rounds.supplier_trust import (
-    SupplierRow,
-    measure_suppliers,
-    note_measured_trust,
-    supplier_tables,
-)
+from labelgrid.rounds.spreading import IN_THIS_PROCESS, Spreading
+from labelgrid.rounds.supplier_trust import SupplierRow, note_measured_trust, supplier_tables
+from labelgrid.rounds.trust_jobs import rows_elsewhere
+from labelgrid.rounds.trust_rows import TrustRows, UnmeasuredTrust, measure_trust, unmeasured_trust
 
 UNCHANGED = "Nothing was written."
 #: Tables [changes.SECTION.NAME]: by section, then by name.
@@ -52,24 +45,33 @@ class Related:
 
 
 @note_unchanged(UNCHANGED)
-def relate(project: ProjectFolder, progress: Progress, *, write: bool = False) -> Related:
+def relate(
+    project: ProjectFolder,
+    progress: Progress,
+    *,
+    write: bool = False,
+    spreading: Spreading = IN_THIS_PROCESS,
+) -> Related:
     """Measure the relations of the recipe, the shipped ones that fit the tasks, and the suppliers.
 
     Args:
         project: the project.
         progress: reports each relation, and each task of a supplier.
         write: write the trust, and the camera if it was unknown, into the project's files.
+        spreading: where they are measured.
+
+    Returns:
+        What was measured; no row, and nothing written, if that was only a share.
 
     Raises:
         RecipeError: the recipe is wrong, or there is neither a relation nor a supplier.
         LabelError: a label's file is missing or has changed.
-        ProjectError: the camera cannot be written.
+        ProjectError: the camera cannot be written; or something could not be measured elsewhere.
     """
     settings = project.settings
     recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
-    relations = measure_relations(project, progress, recipe.relations)
-    suppliers = measure_suppliers(project, progress, recipe.suppliers)
-    if not (relations or suppliers):
+    unmeasured = unmeasured_trust(project, recipe)
+    if not unmeasured.parts():
         words = ("FOLDER", "--supplier", "NAME")
         imports = command("import", project.folder, *words)
         raise RecipeError(
@@ -79,11 +81,14 @@ def relate(project: ProjectFolder, progress: Progress, *, write: bool = False) -
             next_step="`labelgrid list relations` shows all relations; declare one as a table "
             f"[changes.relations.NAME]. Or `{imports}` brings a supplier's labels.",
         )
+    rows = _measure(project, progress, unmeasured, spreading)
+    if rows is None:
+        return Related(relations=[], suppliers=[], files={}, written=False)
     tables = {
-        "relations": relation_tables(relations, recipe.relations),
-        "suppliers": supplier_tables(suppliers, settings.changes.get("suppliers", {})),
+        "relations": relation_tables(rows.relations, recipe.relations),
+        "suppliers": supplier_tables(rows.suppliers, settings.changes.get("suppliers", {})),
     }
-    camera = proposed_camera(relations)
+    camera = proposed_camera(rows.relations)
     files = {}
     if any(tables.values()):
         files[SETTINGS] = f"{_with_tables('', tables).strip()}\n"
@@ -91,10 +96,22 @@ def relate(project: ProjectFolder, progress: Progress, *, write: bool = False) -
         files[CAMERAS] = camera
     if write:
         _write(project, tables, camera)
-        note_measured_trust(project, suppliers)
+        note_measured_trust(project, rows.suppliers)
     return Related(
-        relations=relations, suppliers=suppliers, files=files, written=write and bool(files)
+        relations=rows.relations,
+        suppliers=rows.suppliers,
+        files=files,
+        written=write and bool(files),
     )
+
+
+def _measure(
+    project: ProjectFolder, progress: Progress, unmeasured: UnmeasuredTrust, spreading: Spreading
+) -> TrustRows | None:
+    """What was measured; None if that was only a share."""
+    if spreading.executor is None:
+        return measure_trust(project, progress, unmeasured)
+    return rows_elsewhere(project, progress, unmeasured, spreading)
 
 
 def _with_tables(text: str, tables: Tables) -> str:

@@ -47,29 +47,62 @@ class SupplierRow:
     remark: str = ""
 
 
+@dataclass(frozen=True)
+class UnmeasuredSupplier:
+    """A supplier of whom the labels of a task are to be measured.
+
+    Args:
+        name: of the supplier.
+        task: the task.
+        now: the trust in them in the recipe.
+    """
+
+    name: str
+    task: str
+    now: float
+
+
+def unmeasured_suppliers(
+    project: ProjectFolder, choices: Mapping[str, SupplierChoice]
+) -> list[UnmeasuredSupplier]:
+    """Each supplier and task of which there are labels, trusted or not.
+
+    Args:
+        project: the project.
+        choices: the recipe's, by supplier.
+
+    Raises:
+        ProjectError: the list of a supplier's labels is damaged.
+    """
+    suppliers = []
+    for cells in supplied_cells(project):
+        choice = choices.get(cells.supplier, SupplierChoice())
+        now = choice.trust_in(cells.task)
+        suppliers.append(UnmeasuredSupplier(cells.supplier, cells.task, now))
+    return suppliers
+
+
 def measure_suppliers(
-    project: ProjectFolder, progress: Progress, choices: Mapping[str, SupplierChoice]
+    project: ProjectFolder, progress: Progress, suppliers: Sequence[UnmeasuredSupplier]
 ) -> list[SupplierRow]:
-    """Measure the labels of each supplier and task, trusted or not.
+    """Measure the labels of suppliers and tasks, each on its own.
 
     Args:
         project: the project.
         progress: reports each supplier and task.
-        choices: the recipe's, by supplier.
+        suppliers: of the project.
 
     Raises:
         ProjectError: the list of a supplier's labels is damaged.
         LabelError: a label's file is missing or has changed.
     """
-    supplied = supplied_cells(project)
-    if not supplied:
+    if not suppliers:
         return []
-    measuring = _Measuring(project, supplied)
-    progress.start("Measuring suppliers", len(supplied), "suppliers and tasks")
+    measuring = _Measuring(project)
+    progress.start("Measuring suppliers", len(suppliers), "suppliers and tasks")
     rows = []
-    for cells in supplied:
-        choice = choices.get(cells.supplier, SupplierChoice())
-        rows.append(measuring.row(cells, choice.trust_in(cells.task)))
+    for supplier in suppliers:
+        rows.append(measuring.row(supplier))
         progress.advance()
     return rows
 
@@ -77,20 +110,21 @@ def measure_suppliers(
 class _Measuring:
     """Measures the labels of a project's suppliers."""
 
-    def __init__(self, project: ProjectFolder, supplied: Sequence[SuppliedCells]) -> None:
+    def __init__(self, project: ProjectFolder) -> None:
         self.project = project
-        self.supplied = supplied
+        self.supplied = {(cells.supplier, cells.task): cells for cells in supplied_cells(project)}
         self.tasks = project.tasks()
         self.source = source_of(project)
         self.random = RandomLabels(project)
 
-    def row(self, cells: SuppliedCells, now: float) -> SupplierRow:
-        """Measure the labels of a supplier and task; `now` is the trust in them."""
+    def row(self, supplier: UnmeasuredSupplier) -> SupplierRow:
+        """Measure the labels of a supplier and task."""
+        cells = self.supplied[supplier.name, supplier.task]
         image_ids, which = self.random.audited(cells)
         row = SupplierRow(
             supplier=cells.supplier,
             task=cells.task,
-            now=now,
+            now=supplier.now,
             sample=f"{count_text(len(image_ids), 'image')} {which}",
         )
         if len(image_ids) < FEWEST:
@@ -112,7 +146,7 @@ class _Measuring:
             answers = count_text(asked, "label is", "labels are")
             step = f"{answers} asked for; `{command('import', folder)}` brings them."
         else:
-            budget = ENOUGH * len({each.task for each in self.supplied})
+            budget = ENOUGH * len({task for _, task in self.supplied})
             words = ("--audit", str(ENOUGH), "--budget", str(budget))
             step = f"`{command('query', folder, *words)}` requests them."
         return (

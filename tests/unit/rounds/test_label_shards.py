@@ -1,7 +1,7 @@
 """Laws of comparing labels elsewhere: shards of processes find what this process finds, bit for bit, and are not repeated."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -19,7 +19,7 @@ from tests.campaigns import make_project
 from tests.projects import Said
 from tests.support import make_dataset
 
-COVERS = ["labelgrid.rounds.stamped_record"]
+COVERS = ["labelgrid.rounds.stamped_record", "labelgrid.project.label_stamp"]
 TASKS = ("semseg", "depth", "normals", "edges")
 IMAGES = 20
 
@@ -82,3 +82,14 @@ def test_shares_compare_their_shards_which_are_not_repeated_unless_a_label_chang
     assert [line for line in notes.lines if line.endswith("before")] == ["4 done before"]
     assert list(map(asdict, audited.labels)) == list(map(asdict, here.labels))
     assert audited.table.read_bytes() == table
+
+
+def test_what_was_compared_before_a_task_was_changed_is_compared_again(
+    project: ProjectFolder,
+) -> None:
+    audit(project, 0, Silent(), spreading=of_processes(8, Share(0, 2)))
+    row, *_ = project.store.tasks()
+    project.store.update_task(replace(row, options={**row.options, "ignore": [0]}))
+    notes = Notes()
+    audit(project, 0, notes, spreading=of_processes(8))
+    assert not [line for line in notes.lines if line.endswith("before")]

@@ -26,7 +26,7 @@ from labelgrid.select.strategy import Budget
 from tests.projects import answer, make_project
 from tests.support import Made
 
-COVERS = ["labelgrid.project.relation_trust"]
+COVERS = ["labelgrid.project.relation_trust", "labelgrid.rounds.trust_rows"]
 TABLE = "[changes.relations.depth_normals]\ntrust = 0.5\n"
 
 

@@ -1,0 +1,152 @@
+"""Measures relations and suppliers of a project as jobs, in any place. Loads no torch.
+
+A job measures one relation, or the labels of one supplier and task. What it finds is one file,
+which depends on the ledger, the settings, and the files of labels and cameras alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from labelgrid.annotate.answer_folder import DECLARATION
+from labelgrid.errors import ProjectError
+from labelgrid.executors.spread import Piece, given
+from labelgrid.files import read_text, remove_folder
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.label_stamp import stamp_of_labels
+from labelgrid.project.relation_trust import RelationRow
+from labelgrid.project.suppliers import INDEX, supplier_folder, supplier_names
+from labelgrid.recipes.resolve import hash_of
+from labelgrid.rounds.spreading import JOBS, Spreading
+from labelgrid.rounds.stamped_record import Stamped, read_stamped, write_stamped
+from labelgrid.rounds.supplier_trust import SupplierRow
+from labelgrid.rounds.trust_rows import TrustRows, UnmeasuredTrust, measure_trust
+
+#: The module that processes load before they measure.
+PRELOADED = __name__
+#: The folder of the project with the records, until all are there.
+FOLDER = "relate"
+UNCHANGED = "Finished measurements are kept."
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustRecord(Stamped):
+    """What a job measured."""
+
+    rows: TrustRows
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustJob:
+    """What is measured in one job.
+
+    Args:
+        name: in words.
+        folder: the project's, as its user wrote it: remarks name it.
+        path: of the record.
+        unmeasured: what is measured.
+        stamp: of the record.
+    """
+
+    name: str
+    folder: Path
+    path: Path
+    unmeasured: UnmeasuredTrust
+    stamp: str
+
+    def read(self) -> TrustRows | None:
+        """What was measured; None if the record is not there."""
+        record = read_stamped(TrustRecord, self.path, self.stamp)
+        return record.rows if record else None
+
+    def is_done(self) -> bool:
+        """Whether the record is there."""
+        return self.read() is not None
+
+
+def measure_job(job: TrustJob, progress: Progress) -> None:
+    """Measure what a job is about: its function."""
+    with ProjectFolder.open(job.folder) as project:
+        rows = measure_trust(project, progress, job.unmeasured)
+    write_stamped(TrustRecord(stamp=job.stamp, rows=rows), job.path, UNCHANGED)
+
+
+def rows_elsewhere(
+    project: ProjectFolder, progress: Progress, unmeasured: UnmeasuredTrust, spreading: Spreading
+) -> TrustRows | None:
+    """As `measure_trust`, in the place of `spreading`.
+
+    Returns:
+        What was measured; None if that was only a share.
+
+    Raises:
+        ProjectError: something could not be measured.
+    """
+    folder = project.folder / FOLDER
+    jobs = _jobs(project, unmeasured)
+    pieces = []
+    for job in jobs:
+        piece = Piece(
+            name=job.name,
+            amount=1,
+            unit="measurements",
+            function=measure_job,
+            arguments=given(job),
+            is_done=job.is_done,
+        )
+        pieces.append(piece)
+    if not spreading.run("Measuring trust", pieces, folder / JOBS, progress):
+        return None
+    rows = _joined(jobs)
+    remove_folder(folder)
+    return rows
+
+
+def _jobs(project: ProjectFolder, unmeasured: UnmeasuredTrust) -> list[TrustJob]:
+    """The jobs of all that is to be measured, in its order."""
+    folder = project.folder
+    files = [(row.image_id, row.root, row.digest) for row in project.store.images()]
+    common = hash_of(str(folder), stamp_of_labels(project), files, _supplied(project))
+    jobs = []
+    for place, (name, part) in enumerate(unmeasured.parts().items()):
+        job = TrustJob(
+            name=name,
+            folder=folder,
+            path=folder / FOLDER / f"{place:05d}.json",
+            unmeasured=part,
+            stamp=hash_of(common, asdict(part)),
+        )
+        jobs.append(job)
+    return jobs
+
+
+def _supplied(project: ProjectFolder) -> list[str]:
+    """What the project knows of the labels of its suppliers."""
+    texts = []
+    for name in supplier_names(project):
+        folder = supplier_folder(project, name)
+        texts += [name, read_text(folder / DECLARATION), read_text(folder / INDEX)]
+    return texts
+
+
+def _joined(jobs: Sequence[TrustJob]) -> TrustRows:
+    """All rows, in the order of their jobs.
+
+    Raises:
+        ProjectError: a job is not done.
+    """
+    relations: list[RelationRow] = []
+    suppliers: list[SupplierRow] = []
+    for job in jobs:
+        rows = job.read()
+        if rows is None:
+            raise ProjectError(
+                f"What was measured is not there: {job.name}.",
+                where=str(job.path),
+                next_step="Run the same command again: it does what is missing.",
+                unchanged=UNCHANGED,
+            )
+        relations += rows.relations
+        suppliers += rows.suppliers
+    return TrustRows(relations=relations, suppliers=suppliers)
