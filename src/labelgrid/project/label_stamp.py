@@ -1,22 +1,36 @@
 """Says by a short hash what is known of a project's labels and cameras. Loads no torch."""
 
+import json
+from contextlib import suppress
 from dataclasses import asdict
+from typing import Any
 
 from labelgrid import __version__
 from labelgrid.config import read_toml
+from labelgrid.errors import LabelgridError
 from labelgrid.files import read_text
 from labelgrid.project.folder import CAMERAS, SETTINGS, ProjectFolder
-from labelgrid.recipes.resolve import hash_of
+from labelgrid.recipes.resolve import hash_of, load_recipe
 
 
 def stamp_of_labels(project: ProjectFolder) -> str:
-    """A hash that changes when a cell, a task, the settings or what is known of cameras does.
+    """A hash that changes when a cell, a task, the settings, the recipe or the cameras do.
 
     Raises:
         RecipeError: the file of the cameras is wrong.
     """
     tasks = [asdict(row) for row in project.store.tasks()]
-    return hash_of(__version__, project.store.last_event(), tasks, _texts(project))
+    event = project.store.last_event()
+    return hash_of(__version__, event, tasks, _texts(project), _recipe(project))
+
+
+def _recipe(project: ProjectFolder) -> Any:
+    """The recipe's values; None if it is wrong, which commands that need it say."""
+    settings = project.settings
+    with suppress(LabelgridError):
+        recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
+        return json.loads(recipe.json())
+    return None
 
 
 def _texts(project: ProjectFolder) -> list[str]:

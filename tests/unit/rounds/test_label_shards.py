@@ -93,3 +93,16 @@ def test_what_was_compared_before_a_task_was_changed_is_compared_again(
     notes = Notes()
     audit(project, 0, notes, spreading=of_processes(8))
     assert not [line for line in notes.lines if line.endswith("before")]
+
+
+def test_what_was_compared_before_the_file_of_the_recipe_was_changed_is_compared_again(
+    project: ProjectFolder,
+) -> None:
+    recipe = project.folder / "own.toml"
+    recipe.write_text(f'extends = "{project.settings.recipe}"\n')
+    project.settings = replace(project.settings, recipe=str(recipe))
+    audit(project, 0, Silent(), spreading=of_processes(8, Share(0, 2)))
+    recipe.write_text(f"{recipe.read_text()}[relations.depth_normals]\ntrust = 0.5\n")
+    notes = Notes()
+    audit(project, 0, notes, spreading=of_processes(8))
+    assert not [line for line in notes.lines if line.endswith("before")]
