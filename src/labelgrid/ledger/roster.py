@@ -186,6 +186,12 @@ def count_images(connection: Connection, splits: Sequence[Split] | None) -> int:
     return connection.scalar(restrict_to_splits(count, splits)) or 0
 
 
+def image_roots(connection: Connection) -> set[str]:
+    """The roots of all images that are not removed."""
+    roots = select(IMAGES.c.root).distinct()
+    return set(connection.scalars(restrict_to_splits(roots, None)))
+
+
 def restrict_to_splits(statement: Select[Any], splits: Sequence[Split] | None) -> Select[Any]:
     """Restrict a statement to the images of these splits (None: all), without removed ones."""
     statement = statement.where(~IMAGES.c.removed)

@@ -306,6 +306,12 @@ class Store:
         with self._database.reading() as connection:
             return roster.count_images(connection, splits)
 
+    @_read
+    def image_roots(self) -> set[str]:
+        """The folders and addresses that images are in; removed ones are left out."""
+        with self._database.reading() as connection:
+            return roster.image_roots(connection)
+
     def add_task(self, row: TaskRow) -> None:
         """Add a task: a new column of missing cells.
 

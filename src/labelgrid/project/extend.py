@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from labelgrid.annotate.answers import Fault
 from labelgrid.errors import ImageError, command, note_unchanged
-from labelgrid.images.places import existing_images
+from labelgrid.images.places import existing_images, is_remote
 from labelgrid.images.thumbnails import Thumbnail
 from labelgrid.ledger.grid import ImageRow, Split, State, TaskRow
 from labelgrid.ledger.store import Store
@@ -142,7 +142,7 @@ def add(
 
 def _remote_roots(store: Store) -> set[str]:
     """The addresses that are roots of images."""
-    return {row.root for row in store.images() if row.is_remote}
+    return {root for root in store.image_roots() if is_remote(root)}
 
 
 def _wanted_thumbnails(

@@ -20,8 +20,8 @@ def stamp_of_labels(project: ProjectFolder) -> str:
         RecipeError: the file of the cameras is wrong.
     """
     tasks = [asdict(row) for row in project.store.tasks()]
-    event = project.store.last_event()
-    return hash_of(__version__, event, tasks, _texts(project), _recipe(project))
+    ledger = [project.store.last_event(), tasks]
+    return hash_of(__version__, ledger, _texts(project), _recipe(project))
 
 
 def _recipe(project: ProjectFolder) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from labelgrid.errors import ImageError, command
 from labelgrid.files import digest
-from labelgrid.images.places import existing_images
+from labelgrid.images.places import existing_images, is_remote
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
@@ -52,7 +52,7 @@ def unusable_objects(
 
     Who reads an image from the cache does not notice it. Other faults are found by who reads it.
     """
-    if project.settings.oracle:
+    if project.settings.oracle or not any(map(is_remote, project.store.image_roots())):
         return {}
     rows = [row for row in project.store.images(names=image_ids) if row.is_remote]
     return _remote_faults(rows, progress, ahead=False)

@@ -64,6 +64,15 @@ def test_images_are_listed_and_counted_by_split(store: Store) -> None:
     )
 
 
+def test_the_roots_are_those_of_images_that_are_not_removed(store: Store) -> None:
+    assert store.image_roots() == set()
+    store.add_images([replace(image(name), root=f"s3://{name}") for name in "ab"])
+    store.add_images([replace(image("c"), root="/photos")])
+    assert store.image_roots() == {"s3://a", "s3://b", "/photos"}
+    store.remove("images", ["b"])
+    assert store.image_roots() == {"s3://a", "/photos"}
+
+
 def test_images_are_found_by_their_names_in_their_order_without_removed_ones(store: Store) -> None:
     rows = [image(f"{number:05d}") for number in range(2 * roster.BATCH + 1)]
     store.add_images([*rows, replace(image("held"), split="heldout")])
