@@ -282,7 +282,7 @@ def test_near_duplicates_are_found_in_a_bucket_by_workers(store, tmp_path):
     (tmp_path / "photos" / gone).unlink()
     expected = Project(here).duplicates(workers=2)
     found = Project(there).duplicates(workers=2)
-    assert found.pairs == expected.pairs and found.compared == expected.compared == 4
+    assert found.pairs == expected.pairs and found.measured == expected.measured == 4
     assert found.unread.keys() == expected.unread.keys() == {gone}
     assert "no such object" in found.unread[gone].lower()
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labelgrid.errors import UsageError
+
 if TYPE_CHECKING:
     from labelgrid.storage.addresses import Address
 
@@ -14,12 +16,17 @@ def path_or_address(place: Place) -> "Path | Address":
     """A place as a path, or as the address of objects.
 
     Raises:
-        UsageError: the address holds a secret, or its scheme is unknown.
+        UsageError: the text is empty, the address holds a secret, or its scheme is unknown.
 
     Example:
         >>> path_or_address("photos"), path_or_address("s3://bucket/photos")
         (PosixPath('photos'), 's3://bucket/photos')
     """
+    if place == "":
+        raise UsageError(
+            "An empty text names no file, folder or address.",
+            next_step="Name one; a single point is the current folder.",
+        )
     if ":/" not in str(place):
         return Path(place)
     from labelgrid.storage.addresses import place_of  # most projects have no objects

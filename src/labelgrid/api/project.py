@@ -881,20 +881,19 @@ class Project(ProjectContents):
         Every image is read once. If a call is killed, the same call reads those that are left.
 
         Args:
-            on: the place where images are read in shards, such as "ray"; "": processes of this
-                machine.
-            workers: the number of shards at a time; 0: one per processor core.
+            on: the place where images are read in shards, such as "ray"; "": in this process, or
+                with `workers` in processes of this machine.
+            workers: the number of shards at a time; 0: with `on`, one per core.
             shard: the number of images in a shard; 0: chosen by their number.
 
         Returns:
             what was found; None if only a share of the images was read.
         """
-        from labelgrid.executors.placement import HERE
         from labelgrid.rounds.duplicates import find_duplicates
         from labelgrid.rounds.spreading import spreading_of
         from labelgrid.rounds.thumbnail_shards import PRELOADED
 
-        spreading = spreading_of(on or HERE, workers, shard, PRELOADED)
+        spreading = spreading_of(on, workers, shard, PRELOADED)
         with self._share_job(spreading.share) as progress:
             return find_duplicates(self._project, progress, spreading)
 

@@ -13,6 +13,9 @@ from labelgrid.cli.shares import share_at, share_values
 from labelgrid.errors import command
 from labelgrid.words import count_text, join_names
 
+#: The images that a line names.
+SHOWN = 5
+
 if TYPE_CHECKING:
     from labelgrid.rounds.duplicates import FoundDuplicates
 
@@ -26,7 +29,8 @@ def duplicates(
 ) -> None:
     """Find held-out images that look like training images, such as frames of one video.
 
-    Writes the pairs to DIR/duplicates.csv, and pictures of them to DIR/duplicates.png.
+    Writes the pairs to DIR/duplicates.csv, and pictures of the most alike to
+    DIR/duplicates.png.
 
     Example: [bold]labelgrid duplicates flat[/]
     """
@@ -54,19 +58,25 @@ def _as_json(found: "FoundDuplicates") -> dict[str, object]:
 
 def _say(folder: Path, found: "FoundDuplicates") -> None:
     """Say what was found, where it is written, and what to do."""
-    compared = count_text(found.compared, "held-out image")
-    among = count_text(found.images, "image")
     if found.sheet:
         pairs = count_text(len(found.pairs), "pair")
         remove = command("remove", folder, found.pairs[0].training)
         screen.say(found.warning)
         screen.say(f"Or take the training images out: {remove}, for example.")
-        screen.say(f"Wrote {pairs} to {found.table}; {found.sheet} shows them.")
+        screen.say(f"Wrote {pairs} to {found.table}; {found.sheet} shows the most alike.")
     else:
-        screen.say(f"Of {compared} none looks like another of {among}.")
+        measured = count_text(found.measured, "held-out image")
+        training = count_text(found.training, "training image")
+        screen.say(f"None of {measured} looks like one of {training}.")
+    if found.small:
+        from labelgrid.images.thumbnails import LEAST  # slow to load
+
+        names = join_names(found.small, SHOWN)
+        screen.say(f"Not compared, as they have less than {LEAST} pixels a side: {names}.")
     if found.unread:
-        names = join_names(sorted(found.unread), 5)
-        screen.say(f"Not compared, as they cannot be read: {names}.")
+        names = join_names(sorted(found.unread), SHOWN)
+        verify = command("verify", folder)
+        screen.say(f"Not compared, as they cannot be read: {names}. `{verify}` says why.")
 
 
 def register(app: typer.Typer) -> None:

@@ -97,8 +97,8 @@ def create(
             take_cameras(Path(folders[0].root), building, progress)
         hold_out(store, settings.seed, count, progress)
         say_leaks(store, settings.seed, thumbnails or {}, progress)
-    if count:
-        say_not_compared(folder, total, progress)
+    if count and (thumbnails is None or check != "full"):
+        say_not_compared(folder, progress)
     return ProjectFolder.open(folder)
 
 

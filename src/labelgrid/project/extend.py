@@ -133,8 +133,8 @@ def add(
         if thumbnails is not None and (new_ids or held_out):
             read_thumbnails(store.images(None if held_out else MEASURED), thumbnails)
             say_leaks(store, project.settings.seed, thumbnails, progress)
-    if thumbnails is None and (held_out or (new_ids and heldout)):
-        say_not_compared(project.folder, store.count_images(), progress)
+    if thumbnails is None and (held_out or (new_ids and store.count_images(MEASURED))):
+        say_not_compared(project.folder, progress)
     if left_out is not None:
         write_left_out(project.folder, left_out)
     return Added(new=added, moved=len(moved), changed=len(changed), removed=removed, held=held_out)

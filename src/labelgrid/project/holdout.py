@@ -15,7 +15,6 @@ from labelgrid.ledger.grid import ImageRow, State
 from labelgrid.ledger.store import Store
 from labelgrid.progress import Progress
 from labelgrid.project.near_duplicates import (
-    MOST,
     Draw,
     as_block,
     leak_warning,
@@ -154,13 +153,12 @@ def say_leaks(
         progress.say(warning)
 
 
-def say_not_compared(folder: Path, images: int, progress: Progress) -> None:
-    """Say which command compares held-out images with the others, if there are many of these."""
-    if images > MOST:
-        progress.say(
-            f"With over {MOST:,} images, the held-out ones are not compared with the others: "
-            f"`{command('duplicates', folder)}` finds those that look like a training image."
-        )
+def say_not_compared(folder: Path, progress: Progress) -> None:
+    """Say which command compares images for measuring with the others."""
+    progress.say(
+        "Held-out images were not compared with the others: "
+        f"`{command('duplicates', folder)}` finds those that look like a training image."
+    )
 
 
 def drawing_anew(rows: Sequence[ImageRow], seed: int) -> Draw:

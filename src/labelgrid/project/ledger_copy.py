@@ -150,9 +150,17 @@ def _other_ledger_error(target: LedgerPlace) -> LedgerError:
 def _room_for_it(target: LedgerPlace) -> str:
     """What to do where another ledger is, so that none is lost."""
     if isinstance(target, Path):
-        words = ["mv", "-n", str(target), f"{target}.old"]
+        words = ["mv", "-n", str(target), str(_free_name(target))]
         return f"Move it away: `{shlex.join(words)}`. Then run the same command again."
     return "Name another schema by ?schema=NAME, or remove what is there."
+
+
+def _free_name(path: Path) -> Path:
+    """A name beside a file that nothing has yet."""
+    number = 1
+    while (free := path.with_name(f"{path.name}.old{number}")).exists():
+        number += 1
+    return free
 
 
 def _make(written: Connection, target: LedgerPlace, progress: Progress, rows: int) -> None:

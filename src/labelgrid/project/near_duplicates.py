@@ -132,6 +132,20 @@ def near_duplicates(
     return sorted(pairs, key=lambda pair: (-pair.likeness, pair.measured, pair.training))
 
 
+def nearest_pairs(pairs: Sequence[NearDuplicates]) -> list[NearDuplicates]:
+    """The first pair of each image for measuring.
+
+    Example:
+        >>> first, second = NearDuplicates("a", "b", 0.9), NearDuplicates("a", "c", 0.8)
+        >>> nearest_pairs([first, second]) == [first]
+        True
+    """
+    nearest: dict[str, NearDuplicates] = {}
+    for pair in pairs:
+        nearest.setdefault(pair.measured, pair)
+    return list(nearest.values())
+
+
 def as_block(thumbnails: Mapping[str, Thumbnail]) -> Thumbnails:
     """Some thumbnails, one at least, in the order of names."""
     names = sorted(thumbnails)
@@ -249,13 +263,11 @@ def leak_warning(
     """
     if not pairs:
         return ""
-    shown: dict[str, str] = {}
-    for pair in pairs:
-        shown.setdefault(pair.measured, f"{pair.measured} and {pair.training}")
+    shown = [f"{pair.measured} and {pair.training}" for pair in nearest_pairs(pairs)]
     text = (
         f"{len(shown):,} of {count_text(compared, 'held-out image')} look like a training "
         "image, as frames of one video do, so what is measured will be too good: "
-        f"{join_names(list(shown.values()), SHOWN, '; ')}. "
+        f"{join_names(shown, SHOWN, '; ')}. "
     )
     advice = _grouping(pairs, rows, draw)
     if not advice:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labelgrid.drawings.label_sheet import RGB, Layout, SheetRow, SheetTask, label_sheet
-from labelgrid.errors import LabelgridError, ProjectError, command, note_unchanged
-from labelgrid.files import remove_folder, write_text
+from labelgrid.errors import LabelgridError, ProjectError, command
+from labelgrid.files import disk_errors, remove_folder, write_text
 from labelgrid.images.places import image_file
+from labelgrid.images.thumbnails import LEAST
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
@@ -22,20 +23,23 @@ from labelgrid.project.near_duplicates import (
     Thumbnails,
     leak_warning,
     near_duplicates,
+    nearest_pairs,
 )
 from labelgrid.rounds.spreading import Spreading
-from labelgrid.rounds.thumbnail_shards import ShardedThumbnails, thumbnails_elsewhere
+from labelgrid.rounds.thumbnail_shards import ShardedThumbnails, sharded_thumbnails
 from labelgrid.spreadsheets import csv_text
 from labelgrid.tasks.overview import Legend
 from labelgrid.words import count_text
 
 #: The folder of the project with thumbnails, until all images are compared.
-FOLDER = "duplicates"
+FOLDER = ".duplicates"
 #: The files of the project with the result.
 TABLE = "duplicates.csv"
 SHEET = "duplicates.png"
 #: The most images for measuring that are shown.
 SHOWN = 24
+NOT_READ = "No image was read."
+NOT_WRITTEN = "The result of an earlier search is kept."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,18 +48,20 @@ class FoundDuplicates:
 
     Args:
         pairs: of such an image and a training image, the most alike first.
-        compared: the number of images for measuring.
-        images: the number of all images.
-        unread: why other images could not be read, by id.
+        measured: the number of images for measuring that were compared.
+        training: the number of training images that they were compared with.
+        unread: why images could not be read, by id.
+        small: images that are too small to be compared.
         warning: how many there are, and which groups would hold them together; empty without any.
         table: the file with the pairs.
         sheet: a picture of those that look most like a training image; None if there are none.
     """
 
     pairs: Sequence[NearDuplicates]
-    compared: int
-    images: int
+    measured: int
+    training: int
     unread: Mapping[str, str]
+    small: Sequence[str]
     warning: str
     table: Path
     sheet: Path | None
@@ -74,7 +80,6 @@ class _Counted:
             self.progress.advance()
 
 
-@note_unchanged("Thumbnails that are made are kept.")
 def find_duplicates(
     project: ProjectFolder, progress: Progress, spreading: Spreading
 ) -> FoundDuplicates | None:
@@ -91,26 +96,30 @@ def find_duplicates(
         What was found; None if only a share of the images was read.
 
     Raises:
-        ProjectError: no image is held out, the project is a run of a simulation, or shards could
-            not be read.
+        ProjectError: no image is for measuring or none for training, or none of these can be
+            compared; the project is a run of a simulation; or shards could not be read.
     """
     rows = _images(project)
-    measured = {row.image_id for row in rows if row.split != "train"}
     folder = project.folder.absolute() / FOLDER
-    blocks = thumbnails_elsewhere(rows, folder, progress, spreading)
+    blocks = sharded_thumbnails(rows, folder, progress, spreading)
     if blocks is None:
         return None
+    unread = blocks.faults()
+    small = blocks.small()
+    compared = [row for row in rows if row.image_id not in unread and row.image_id not in small]
+    measured = {row.image_id for row in compared if row.split != "train"}
+    if not 0 < len(measured) < len(compared):
+        raise _nothing_compared(project, unread)
     progress.start("Comparing images", PASSES * len(blocks.shards), "shards")
     pairs = near_duplicates(_Counted(blocks, progress), measured)
-    unread = blocks.faults()
-    compared = len(measured - unread.keys())
     draw = drawing_anew(rows, project.settings.seed)
     found = FoundDuplicates(
         pairs=pairs,
-        compared=compared,
-        images=len(rows),
+        measured=len(measured),
+        training=len(compared) - len(measured),
         unread=unread,
-        warning=leak_warning(pairs, rows, compared, draw),
+        small=sorted(small),
+        warning=leak_warning(pairs, rows, len(measured), draw),
         table=project.folder / TABLE,
         sheet=_write_sheet(project.folder / SHEET, pairs, rows),
     )
@@ -126,15 +135,45 @@ def _images(project: ProjectFolder) -> list[ImageRow]:
             "This project is a run of a simulation: its images are those of its data set.",
             where=str(project.folder),
             next_step="Use a project with images of its own.",
+            unchanged=NOT_READ,
         )
     rows = sorted(project.store.images(), key=lambda row: row.image_id)
-    if all(row.split == "train" for row in rows):
+    count = sum(row.split != "train" for row in rows)
+    if not count:
         raise ProjectError(
             "No image is held out: there is none for measuring that could look like another.",
             where=str(project.folder),
             next_step=f"`{command('add', project.folder, '--holdout', '20%')}` holds some out.",
+            unchanged=NOT_READ,
+        )
+    if count == len(rows):
+        raise ProjectError(
+            "No image is for training: there is none that others could look like.",
+            where=str(project.folder),
+            next_step=f"`{command('add', project.folder, '--images', 'MORE')}` adds some.",
+            unchanged=NOT_READ,
         )
     return rows
+
+
+def _nothing_compared(project: ProjectFolder, unread: Mapping[str, str]) -> ProjectError:
+    """Why no image for measuring was compared with any other."""
+    if not unread:
+        return ProjectError(
+            f"All images for measuring, or all for training, have less than {LEAST} pixels on the "
+            "longer side. They are too small to be compared.",
+            where=str(project.folder),
+            unchanged=NOT_WRITTEN,
+        )
+    first = min(unread)
+    return ProjectError(
+        "No image for measuring, or none for training, can be read and is large enough to be "
+        f"compared. '{first}': {unread[first]}",
+        where=str(project.folder),
+        next_step="Put them back; if the folder was moved, "
+        f"`{command('add', project.folder, '--images', 'NEW-PLACE')}` finds them again.",
+        unchanged=NOT_WRITTEN,
+    )
 
 
 def _write_sheet(
@@ -142,12 +181,11 @@ def _write_sheet(
 ) -> Path | None:
     """Draw images that look like others; without any, remove the picture of an earlier search."""
     if not pairs:
-        path.unlink(missing_ok=True)
+        with disk_errors(path):
+            path.unlink(missing_ok=True)
         return None
-    nearest: dict[str, NearDuplicates] = {}
-    for pair in pairs:
-        nearest.setdefault(pair.measured, pair)
-    shown = list(nearest.values())[:SHOWN]
+    nearest = nearest_pairs(pairs)
+    shown = nearest[:SHOWN]
     names = {pair.measured for pair in shown} | {pair.training for pair in shown}
     images = {row.image_id: row for row in rows if row.image_id in names}
     layout = Layout(tasks=1, rows=len(shown))

@@ -1,11 +1,11 @@
 """Makes the thumbnails of a project's images in shards, in any place. Loads no torch.
 
-A shard is some of the images; its thumbnails are one file, and a record says when that is whole.
-Whoever makes them never opens the ledger.
+A shard is some of the images. Its thumbnails are one file; a record says when that is whole, and
+which images have none. Whoever makes them never opens the ledger.
 """
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,10 +18,11 @@ from PIL import Image
 from labelgrid import __version__
 from labelgrid.errors import ImageError, ProjectError
 from labelgrid.executors.spread import Piece, given
-from labelgrid.files import atomic_write, disk_errors
-from labelgrid.images.places import read_placed_image
+from labelgrid.files import atomic_write, digest_of, disk_errors, open_regular
+from labelgrid.images.places import ImagePaths, file_versions, read_placed_image
 from labelgrid.images.thumbnails import HEIGHT, LEAST, WIDTH, Thumbnail, thumbnail_of
 from labelgrid.ledger.grid import ImageRow
+from labelgrid.processes import cores
 from labelgrid.progress import Progress
 from labelgrid.project.near_duplicates import Thumbnails
 from labelgrid.recipes.resolve import hash_of
@@ -34,14 +35,18 @@ UNCHANGED = "Finished shards are kept."
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadShard(Stamped):
-    """What a shard's record says.
+class ThumbnailRecord(Stamped):
+    """What is said of a shard's thumbnails.
 
     Args:
-        faults: why images could not be read, by id.
+        digest: of their file.
+        faults: why images could not be read, by id; their thumbnails are 0.
+        small: images that are too small to be compared; theirs are 0, too.
     """
 
+    digest: str
     faults: Mapping[str, str]
+    small: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,21 +65,16 @@ class ThumbnailShard:
 
     @property
     def file(self) -> Path:
-        """Of the thumbnails."""
-        return self.path.with_suffix(".npy")
+        """Of the thumbnails: their bytes, one after the other."""
+        return self.path.with_suffix(".raw")
 
-    @property
-    def names(self) -> list[str]:
-        """The ids of the images."""
-        return [row.image_id for row in self.rows]
-
-    def read(self) -> ReadShard | None:
+    def read(self) -> ThumbnailRecord | None:
         """The record; None if it is not there."""
-        return read_stamped(ReadShard, self.path, self.stamp)
+        return read_stamped(ThumbnailRecord, self.path, self.stamp)
 
     def is_done(self) -> bool:
         """Whether the record is there, and the thumbnails."""
-        return self.read() is not None and self._pixels() is not None
+        return self._pixels() is not None
 
     def thumbnails(self) -> Thumbnails:
         """The thumbnails.
@@ -90,14 +90,17 @@ class ThumbnailShard:
                 next_step="Run the same command again: it does what is missing.",
                 unchanged=UNCHANGED,
             )
-        return Thumbnails(self.names, pixels)
+        return Thumbnails([row.image_id for row in self.rows], pixels)
 
     def _pixels(self) -> NDArray[np.uint8] | None:
-        """The content of the file; None if it is missing or damaged."""
-        with suppress(OSError, ValueError, EOFError):
-            pixels = np.load(self.file, mmap_mode="r", allow_pickle=False)
-            if pixels.dtype == np.uint8 and pixels.shape == (len(self.rows), HEIGHT, WIDTH):
-                return pixels
+        """The content of the file; None if it is not the one of the record."""
+        record = self.read()
+        shape = (len(self.rows), HEIGHT, WIDTH)
+        with suppress(OSError):
+            with open_regular(self.file, int(np.prod(shape)), links=False) as file:
+                data = file.read()
+            if record and digest_of(data) == record.digest:
+                return np.frombuffer(data, np.uint8).reshape(shape)
         return None
 
 
@@ -117,53 +120,70 @@ class ShardedThumbnails:
         faults: dict[str, str] = {}
         for shard in self.shards:
             record = shard.read()
-            faults.update(record.faults if record else {})
+            faults |= record.faults if record else {}
         return faults
+
+    def small(self) -> set[str]:
+        """The images that are too small to be compared."""
+        small: set[str] = set()
+        for shard in self.shards:
+            record = shard.read()
+            small.update(record.small if record else ())
+        return small
 
 
 def make_thumbnails(shard: ThumbnailShard, progress: Progress) -> None:
     """Make the thumbnails of a shard: the function of its job."""
     progress.start("Reading images", len(shard.rows), "images")
-    pixels = np.zeros((len(shard.rows), HEIGHT, WIDTH), np.uint8)
-    faults: dict[str, str] = {}
-    for row, place in zip(shard.rows, pixels, strict=True):
-        try:
-            place[:] = _thumbnail(row)
-        except ImageError as error:
-            faults[row.image_id] = error.what
-        progress.advance()
-    _write(shard.file, pixels)
-    write_stamped(ReadShard(stamp=shard.stamp, faults=faults), shard.path, UNCHANGED)
+    write_thumbnails(shard, progress, threads=1)
 
 
-def _write(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write the file of a shard's thumbnails.
+def write_thumbnails(shard: ThumbnailShard, progress: Progress, threads: int) -> None:
+    """Write the file and the record of a shard.
+
+    Args:
+        shard: the shard.
+        progress: counts the images.
+        threads: the number of images that are read at a time.
 
     Raises:
         ProjectError: the disk reports an error.
     """
-    data = io.BytesIO()
-    np.save(data, pixels)
-    with disk_errors(path, UNCHANGED), atomic_write(path, durable=True) as temporary:
-        temporary.write_bytes(data.getbuffer())
+    pixels = np.zeros((len(shard.rows), HEIGHT, WIDTH), np.uint8)
+    faults = {}
+    small = []
+    with ThreadPoolExecutor(threads) as pool:
+        for place, found in enumerate(pool.map(_thumbnail, shard.rows)):
+            name = shard.rows[place].image_id
+            if isinstance(found, ImageError):
+                faults[name] = found.what
+            elif found is None:
+                small.append(name)
+            else:
+                pixels[place] = found
+            progress.advance()
+    data = pixels.tobytes()
+    with disk_errors(shard.file, UNCHANGED), atomic_write(shard.file, durable=True) as temporary:
+        temporary.write_bytes(data)
+    record = ThumbnailRecord(stamp=shard.stamp, digest=digest_of(data), faults=faults, small=small)
+    write_stamped(record, shard.path, UNCHANGED)
 
 
-def _thumbnail(row: ImageRow) -> Thumbnail | int:
-    """The thumbnail of an image; 0 if it is small.
-
-    Raises:
-        ImageError: it cannot be read.
-    """
-    image = read_placed_image(row.root, row.image_id, row.digest)
-    if max(image.shape[:2]) < LEAST:
-        return 0
-    return thumbnail_of(Image.fromarray(image))
+def _thumbnail(row: ImageRow) -> Thumbnail | ImageError | None:
+    """The thumbnail of an image; None if it is small, or why it cannot be read."""
+    try:
+        image = read_placed_image(row.root, row.image_id, row.digest)
+    except ImageError as error:
+        return error
+    return thumbnail_of(Image.fromarray(image)) if max(image.shape[:2]) >= LEAST else None
 
 
-def thumbnails_elsewhere(
+def sharded_thumbnails(
     rows: Sequence[ImageRow], folder: Path, progress: Progress, spreading: Spreading
 ) -> ShardedThumbnails | None:
-    """The thumbnails of images, made in the shards and the place of `spreading`.
+    """The thumbnails of images, in the shards and the place of `spreading`.
+
+    What is there is not made again, unless an image of its shard could not be read.
 
     Args:
         rows: the images, in the order of their names.
@@ -178,6 +198,13 @@ def thumbnails_elsewhere(
         ProjectError: shards could not be made.
     """
     shards = spreading.shards(folder, partial(_shards, rows, folder), len(rows))
+    for place, shard in enumerate(shards):
+        record = shard.read() if spreading.share.takes(place) else None
+        if record and record.faults:
+            shard.path.unlink(missing_ok=True)
+    if spreading.executor is None:
+        _make_here(shards, progress)
+        return ShardedThumbnails(shards)
     pieces = []
     for place, shard in enumerate(shards):
         piece = Piece(
@@ -192,14 +219,29 @@ def thumbnails_elsewhere(
     return ShardedThumbnails(shards) if is_whole else None
 
 
+def _make_here(shards: Sequence[ThumbnailShard], progress: Progress) -> None:
+    """Make the thumbnails that are missing, in this process."""
+    progress.start("Reading images", sum(len(shard.rows) for shard in shards), "images")
+    for shard in shards:
+        if shard.is_done():
+            progress.advance(len(shard.rows), "done before")
+        else:
+            write_thumbnails(shard, progress, threads=cores())
+
+
 def _shards(rows: Sequence[ImageRow], folder: Path, size: int) -> list[ThumbnailShard]:
     """The shards of images, in their order."""
+    unknown = ImagePaths({row.image_id: (row.root, "") for row in rows if not row.digest})
+    versions = file_versions(unknown)
     shards = []
     for place, start in enumerate(range(0, len(rows), size)):
         own = rows[start : start + size]
-        files = [(row.root, row.image_id, row.digest) for row in own]
+        contents = []
+        for row in own:
+            content = row.digest or versions[row.image_id]
+            contents.append((row.root, row.image_id, content))
         shard = ThumbnailShard(
-            path=record_path(folder, size, place), rows=own, stamp=hash_of(__version__, files)
+            path=record_path(folder, size, place), rows=own, stamp=hash_of(__version__, contents)
         )
         shards.append(shard)
     return shards

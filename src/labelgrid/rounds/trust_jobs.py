@@ -26,7 +26,7 @@ from labelgrid.rounds.trust_rows import TrustRows, UnmeasuredTrust, measure_trus
 #: The module that processes load before they measure.
 PRELOADED = __name__
 #: The folder of the project with the records, until all are there.
-FOLDER = "relate"
+FOLDER = ".relate"
 UNCHANGED = "Finished measurements are kept."
 
 
@@ -126,7 +126,9 @@ def _supplied(project: ProjectFolder) -> list[str]:
     texts = []
     for name in supplier_names(project):
         folder = supplier_folder(project, name)
-        texts += [name, read_text(folder / DECLARATION), read_text(folder / INDEX)]
+        texts.append(name)
+        paths = (folder / DECLARATION, folder / INDEX)
+        texts += [read_text(path) for path in paths if path.is_file()]  # others say what is missing
     return texts
 
 

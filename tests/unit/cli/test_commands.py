@@ -270,6 +270,9 @@ def test_an_address_that_is_not_read_is_refused_by_its_scheme(
     said = typed(command, folder, *more)
     assert said.code == 2
     assert "Addresses that begin with 'ftp://' are not read." in said.err
+    empty = typed(command, folder, *("" if word == "ftp://host/x" else word for word in more))
+    assert empty.code == 2
+    assert re.search("An empty text names no file|An import is of LABELS", empty.err)
 
 
 def test_an_import_can_put_images_in_a_split_and_replace(

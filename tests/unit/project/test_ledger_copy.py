@@ -126,14 +126,15 @@ def test_an_older_ledger_in_the_file_is_refused_and_the_command_that_moves_it_aw
     before = content(project_place(folder))
     file = folder / "labelgrid.db"
     older = file.read_bytes()
+    (folder / "labelgrid.db.old1").write_bytes(b"of an earlier time")
     said = refused(folder, "labelgrid.db")
     assert "There is another ledger already" in said and "schema" not in said
     assert file.read_bytes() == older
-    (command,) = re.findall("`(mv .*)`", said)
+    (command,) = re.findall("`(mv -n .*)`", said)
     subprocess.run(shlex.split(command), check=True)
     copy_ledger(folder, "labelgrid.db", Silent())
     assert content(file) == before
-    assert (folder / "labelgrid.db.old").read_bytes() == older
+    assert (folder / "labelgrid.db.old2").read_bytes() == older
 
 
 @pytest.mark.parametrize("step", ["close_for_good", "text_with_ledger"])

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from labelgrid.images.thumbnails import Thumbnail
-from labelgrid.project import create, extend, holdout
+from labelgrid.ledger.grid import Split
+from labelgrid.project import create, extend
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.near_duplicates import (
     ALIKE,
@@ -129,13 +131,13 @@ def test_frames_that_are_held_out_later_are_named(tmp_path: Path) -> None:
 def test_of_many_images_the_command_is_named_that_compares_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (create, extend, holdout):
+    for module in (create, extend):
         monkeypatch.setattr(module, "MOST", 9)
     video(tmp_path / "images", "a_{}.jpg", 12)
     project, text = made(tmp_path / "flat", tmp_path / "images", holdout=3)
     command = f"`labelgrid duplicates {tmp_path / 'flat'}` finds those that look like"
     with project:
-        assert text.startswith("With over 9 images, ") and command in text
+        assert text.startswith("Held-out images were not compared") and command in text
         said = Said()
         video(tmp_path / "more", "b_{}.jpg", 2)
         extend.add(project, [tmp_path / "more"], [], "full", said)
@@ -148,7 +150,7 @@ def test_of_many_images_the_command_is_named_that_compares_them(
 def test_images_that_were_compared_are_not_said_to_be_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (create, extend, holdout):
+    for module in (create, extend):
         monkeypatch.setattr(module, "MOST", 9)
     photographs(tmp_path / "images", 8)
     project, text = made(tmp_path / "flat", tmp_path / "images", holdout=3)
@@ -160,10 +162,26 @@ def test_images_that_were_compared_are_not_said_to_be_left(
         assert not said.lines
 
 
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_added_images_are_said_to_be_compared_with_no_image_of_any_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: Split
+) -> None:
+    monkeypatch.setattr(extend, "MOST", 3)
+    photographs(tmp_path / "images", 4)
+    project, _ = made(tmp_path / "flat", tmp_path / "images", holdout=0)
+    with project:
+        row = next(iter(project.store.images()))
+        project.store.update_images([replace(row, split=split)])
+        video(tmp_path / "more", "b_{}.jpg", 2)
+        said = Said()
+        extend.add(project, [tmp_path / "more"], [], "full", said)
+        assert "labelgrid duplicates" in said.lines[-1]
+
+
 def test_of_many_images_nothing_is_said_without_held_out_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (create, extend, holdout):
+    for module in (create, extend):
         monkeypatch.setattr(module, "MOST", 9)
     video(tmp_path / "images", "a_{}.jpg", 12)
     project, text = made(tmp_path / "flat", tmp_path / "images", holdout=0)
@@ -205,6 +223,15 @@ def test_pairs_are_those_of_some_images_with_others() -> None:
     assert set(found(pictures, {"000", "001"})) == {("000", "002"), ("001", "002")}
     assert not found(pictures, {"000", "001", "002"})
     assert not found(pictures, set())
+
+
+def test_more_images_than_are_looked_up_at_a_time_find_their_pairs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pictures = [scene(number) for number in (1, 2, 3, 4, 3, 2, 1)]
+    monkeypatch.setattr("labelgrid.project.near_duplicates.BLOCK", 1)
+    monkeypatch.setattr("labelgrid.project.near_duplicates.NEIGHBOURS", 0)
+    assert set(found(pictures, {"000", "001"})) == {("000", "006"), ("001", "005")}
 
 
 def test_blocks_of_images_change_no_pair() -> None:

@@ -143,6 +143,7 @@ def test_only_what_is_missing_or_damaged_is_measured_again(project: ProjectFolde
         (SETTINGS, "[changes.relations.depth_normals]\ntrust = 0.5\n"),
         (CAMERAS, "field_of_view = 64.0\n"),
         ("supplied/s/supplier.toml", "# The scale of MoGe.\n"),
+        ("supplied/s/index.json", "\n"),
     ],
 )
 def test_what_was_measured_with_other_files_is_measured_again(
