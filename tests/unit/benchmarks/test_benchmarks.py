@@ -108,6 +108,7 @@ TINY = {
         "--repeats",
         "1",
     ],
+    "duplicates": ["--images", "300", "--measured", "20"],
     "nearest": ["--images", "40", "--width", "3", "--labelled", "9", "--repeats", "1"],
     "page": ["--images", "300", "--repeats", "1", "--load", "0.5"],
     "plausibility": ["--scenes", "0", "--nyuv2", "nowhere"],
