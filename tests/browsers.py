@@ -32,8 +32,9 @@ def opened(browser: Browser, **options: Any) -> Page:
 
 
 def press(page: Page, key: str) -> None:
-    """Press a key once the page's script listens."""
+    """Press a key once the page's script listens and what changed last is drawn."""
     page.wait_for_load_state()
+    page.evaluate("() => new Promise(requestAnimationFrame)")
     page.keyboard.press(key)
 
 

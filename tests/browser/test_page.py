@@ -66,7 +66,7 @@ def test_keys_lead_through_the_images_and_their_tasks(browser, address):
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#keys")).to_be_hidden()
-    page.locator("body").press("g")
+    press(page, "g")
     page.wait_for_url("**/grid**")
     page.get_by_role("textbox", name="name").fill("x")
     page.get_by_role("textbox", name="name").press("g")
