@@ -108,3 +108,32 @@ def test_a_process_of_a_fork_server_ends_with_its_parent_and_no_sooner(
     assert ended.is_set() == (not alive)
     gone.set()
     assert ended.wait(60)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_is_held_until_the_block_has_ended(number: signal.Signals) -> None:
+    done = []
+    with processes.stop_on_sigterm():
+        before = signal.getsignal(number)
+        with pytest.raises(KeyboardInterrupt), processes.stops_held():
+            os.kill(os.getpid(), number)
+            done.append("the rest")
+        if number == signal.SIGINT:  # SIGTERM is ignored from then on
+            assert signal.getsignal(number) == before
+    assert done == ["the rest"]
+
+
+def test_without_a_stop_and_in_another_thread_nothing_changes() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    def look() -> None:
+        with processes.stops_held():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    with processes.stops_held():
+        assert signal.getsignal(signal.SIGINT) != before
+    assert seen == [before] == [signal.getsignal(signal.SIGINT)]

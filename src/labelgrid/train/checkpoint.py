@@ -15,6 +15,7 @@ import torch
 from labelgrid.config import is_extension
 from labelgrid.errors import ModelError
 from labelgrid.files import link_or_copy, open_regular
+from labelgrid.processes import stops_held
 from labelgrid.train.packing import pack, unpack
 
 FORMAT = 4
@@ -119,7 +120,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         ModelError: the file cannot be written.
     """
     packed, joined = pack({name: getattr(checkpoint, name) for name in STATES})
-    with _in_place_of(path) as partial, partial.open("wb") as file:
+    # While torch writes to a file, it loses a Ctrl-C now and then.
+    with stops_held(), _in_place_of(path) as partial, partial.open("wb") as file:
         torch.save({**vars(checkpoint), **packed, "joined": joined}, file)
         file.flush()
         os.fsync(file.fileno())
