@@ -79,7 +79,8 @@ def create(
     count = holdout_count(holdout, total)
     _check_holdout(count, total)
     with new_project(folder, settings, tasks) as (building, store):
-        thumbnails: dict[str, Thumbnail] | None = {} if count and total <= MOST else None
+        is_compared = count and total <= MOST and check == "full"
+        thumbnails: dict[str, Thumbnail] | None = {} if is_compared else None
         rows = rows_of(
             folders,
             check,
@@ -97,7 +98,7 @@ def create(
             take_cameras(Path(folders[0].root), building, progress)
         hold_out(store, settings.seed, count, progress)
         say_leaks(store, settings.seed, thumbnails or {}, progress)
-    if count and (thumbnails is None or check != "full"):
+    if count and thumbnails is None:
         say_not_compared(folder, progress)
     return ProjectFolder.open(folder)
 

@@ -14,12 +14,7 @@ from labelgrid.images.thumbnails import Thumbnail
 from labelgrid.ledger.grid import ImageRow, State
 from labelgrid.ledger.store import Store
 from labelgrid.progress import Progress
-from labelgrid.project.near_duplicates import (
-    Draw,
-    as_block,
-    leak_warning,
-    near_duplicates,
-)
+from labelgrid.project.near_duplicates import Draw, as_block, leak_warning, near_duplicates
 from labelgrid.project.records import Fit
 from labelgrid.project.requests import request_heldout
 from labelgrid.streams import image_keys, keyed_uniform, seed_of

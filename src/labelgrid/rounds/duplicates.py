@@ -104,9 +104,9 @@ def find_duplicates(
     blocks = sharded_thumbnails(rows, folder, progress, spreading)
     if blocks is None:
         return None
-    unread = blocks.faults()
-    small = blocks.small()
-    compared = [row for row in rows if row.image_id not in unread and row.image_id not in small]
+    unread, small = blocks.left_out()
+    left_out = {*unread, *small}
+    compared = [row for row in rows if row.image_id not in left_out]
     measured = {row.image_id for row in compared if row.split != "train"}
     if not 0 < len(measured) < len(compared):
         raise _nothing_compared(project, unread)
@@ -118,7 +118,7 @@ def find_duplicates(
         measured=len(measured),
         training=len(compared) - len(measured),
         unread=unread,
-        small=sorted(small),
+        small=small,
         warning=leak_warning(pairs, rows, len(measured), draw),
         table=project.folder / TABLE,
         sheet=_write_sheet(project.folder / SHEET, pairs, rows),
@@ -137,7 +137,7 @@ def _images(project: ProjectFolder) -> list[ImageRow]:
             next_step="Use a project with images of its own.",
             unchanged=NOT_READ,
         )
-    rows = sorted(project.store.images(), key=lambda row: row.image_id)
+    rows = list(project.store.images())
     count = sum(row.split != "train" for row in rows)
     if not count:
         raise ProjectError(

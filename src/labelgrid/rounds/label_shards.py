@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from labelgrid.errors import ProjectError
-from labelgrid.executors.spread import Piece, given
 from labelgrid.files import remove_folder
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
@@ -18,8 +16,14 @@ from labelgrid.project.label_comparison import ComparedImage, Comparing, labels_
 from labelgrid.project.label_evidence import LabelEvidence, gathered
 from labelgrid.project.label_stamp import stamp_of_labels
 from labelgrid.recipes.resolve import hash_of
-from labelgrid.rounds.spreading import JOBS, Spreading
-from labelgrid.rounds.stamped_record import Stamped, read_stamped, record_path, write_stamped
+from labelgrid.rounds.spreading import JOBS, Spreading, pieces_of_images
+from labelgrid.rounds.stamped_record import (
+    Stamped,
+    not_there_error,
+    read_stamped,
+    record_path,
+    write_stamped,
+)
 
 #: The module that processes load before they compare labels.
 PRELOADED = __name__
@@ -84,16 +88,7 @@ def evidence_elsewhere(
     image_ids = sorted(rows)
     folder = project.folder / FOLDER
     shards = spreading.shards(folder, partial(_shards, project, image_ids), len(image_ids))
-    pieces = []
-    for place, shard in enumerate(shards):
-        piece = Piece(
-            name=f"Shard {place + 1}",
-            amount=len(shard.image_ids),
-            function=compare_shard,
-            arguments=given(shard),
-            is_done=shard.is_done,
-        )
-        pieces.append(piece)
+    pieces = pieces_of_images(shards, compare_shard)
     if not spreading.run("Comparing labels", pieces, folder / JOBS, progress):
         return None
     found = gathered(project, rows, _images(shards))
@@ -128,10 +123,6 @@ def _images(shards: Sequence[LabelShard]) -> Iterator[ComparedImage]:
     for shard in shards:
         record = shard.read()
         if record is None:
-            raise ProjectError(
-                f"What was found about the labels of {len(shard.image_ids)} images is not there.",
-                where=str(shard.path),
-                next_step="Run the same command again: it does what is missing.",
-                unchanged=UNCHANGED,
-            )
+            what = f"What was found about the labels of {len(shard.image_ids)} images"
+            raise not_there_error(what, shard.path, UNCHANGED)
         yield from record.images

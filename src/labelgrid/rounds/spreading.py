@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from labelgrid.errors import UsageError
 from labelgrid.executors.executor import Executor
 from labelgrid.executors.placement import HERE, executor_at
 from labelgrid.executors.share import EVERYTHING, Share
-from labelgrid.executors.spread import Piece, PieceList
+from labelgrid.executors.spread import Piece, PieceList, given
 from labelgrid.processes import cores
 from labelgrid.progress import Progress
 from labelgrid.rounds.stamped_record import S, kept_shards
@@ -96,6 +97,35 @@ class Spreading:
                 "with --workers instead of --on."
             )
         return share.is_all
+
+
+class DividedImages(Protocol):
+    """Some images whose result is a file."""
+
+    @property
+    def image_ids(self) -> Sequence[str]:
+        """The images."""
+
+    def is_done(self) -> bool:
+        """Whether the result is there."""
+
+
+D = TypeVar("D", bound=DividedImages)
+
+
+def pieces_of_images(shards: Sequence[D], function: Callable[[D, Progress], None]) -> list[Piece]:
+    """Shards as pieces of work, each of which `function` carries out with nothing but the shard."""
+    pieces = []
+    for place, shard in enumerate(shards):
+        piece = Piece(
+            name=f"Shard {place + 1}",
+            amount=len(shard.image_ids),
+            function=function,
+            arguments=given(shard),
+            is_done=shard.is_done,
+        )
+        pieces.append(piece)
+    return pieces
 
 
 def spreading_of(on: str, workers: int, shard: int, preload: str) -> Spreading:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from labelgrid.config import parse
-from labelgrid.errors import LabelgridError
+from labelgrid.errors import LabelgridError, ProjectError
 from labelgrid.files import read_text, write_text
 
 
@@ -47,6 +47,16 @@ def write_stamped(record: Stamped, path: Path, unchanged: str) -> None:
         ProjectError: the disk does.
     """
     write_text(path, json.dumps(asdict(record)), unchanged)
+
+
+def not_there_error(what: str, path: Path, unchanged: str) -> ProjectError:
+    """The error of a result that whoever made it has not left; the same command makes it."""
+    return ProjectError(
+        f"{what} is not there.",
+        where=str(path),
+        next_step="Run the same command again: it does what is missing.",
+        unchanged=unchanged,
+    )
 
 
 class Shard(Protocol):

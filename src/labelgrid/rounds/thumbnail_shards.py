@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from labelgrid import __version__
-from labelgrid.errors import ImageError, ProjectError
-from labelgrid.executors.spread import Piece, given
+from labelgrid.errors import ImageError
 from labelgrid.files import atomic_write, digest_of, disk_errors, open_regular
 from labelgrid.images.places import ImagePaths, file_versions, read_placed_image
 from labelgrid.images.thumbnails import HEIGHT, LEAST, WIDTH, Thumbnail, thumbnail_of
@@ -26,8 +25,14 @@ from labelgrid.processes import cores
 from labelgrid.progress import Progress
 from labelgrid.project.near_duplicates import Thumbnails
 from labelgrid.recipes.resolve import hash_of
-from labelgrid.rounds.spreading import JOBS, Spreading
-from labelgrid.rounds.stamped_record import Stamped, read_stamped, record_path, write_stamped
+from labelgrid.rounds.spreading import JOBS, Spreading, pieces_of_images
+from labelgrid.rounds.stamped_record import (
+    Stamped,
+    not_there_error,
+    read_stamped,
+    record_path,
+    write_stamped,
+)
 
 #: The module that processes load before they make thumbnails.
 PRELOADED = __name__
@@ -68,6 +73,11 @@ class ThumbnailShard:
         """Of the thumbnails: their bytes, one after the other."""
         return self.path.with_suffix(".raw")
 
+    @property
+    def image_ids(self) -> list[str]:
+        """The ids of the images."""
+        return [row.image_id for row in self.rows]
+
     def read(self) -> ThumbnailRecord | None:
         """The record; None if it is not there."""
         return read_stamped(ThumbnailRecord, self.path, self.stamp)
@@ -84,13 +94,9 @@ class ThumbnailShard:
         """
         pixels = self._pixels()
         if pixels is None:
-            raise ProjectError(
-                f"The thumbnails of {len(self.rows)} images are not there.",
-                where=str(self.file),
-                next_step="Run the same command again: it does what is missing.",
-                unchanged=UNCHANGED,
-            )
-        return Thumbnails([row.image_id for row in self.rows], pixels)
+            what = f"What was read of {len(self.rows)} images"
+            raise not_there_error(what, self.file, UNCHANGED)
+        return Thumbnails(self.image_ids, pixels)
 
     def _pixels(self) -> NDArray[np.uint8] | None:
         """The content of the file; None if it is not the one of the record."""
@@ -115,21 +121,16 @@ class ShardedThumbnails:
         for shard in self.shards:
             yield shard.thumbnails()
 
-    def faults(self) -> dict[str, str]:
-        """Why images could not be read, by id."""
+    def left_out(self) -> tuple[dict[str, str], list[str]]:
+        """Why images could not be read, by id, and those that are too small to be compared."""
         faults: dict[str, str] = {}
+        small: list[str] = []
         for shard in self.shards:
             record = shard.read()
-            faults |= record.faults if record else {}
-        return faults
-
-    def small(self) -> set[str]:
-        """The images that are too small to be compared."""
-        small: set[str] = set()
-        for shard in self.shards:
-            record = shard.read()
-            small.update(record.small if record else ())
-        return small
+            if record:
+                faults |= record.faults
+                small += record.small
+        return faults, small
 
 
 def make_thumbnails(shard: ThumbnailShard, progress: Progress) -> None:
@@ -205,16 +206,7 @@ def sharded_thumbnails(
     if spreading.executor is None:
         _make_here(shards, progress)
         return ShardedThumbnails(shards)
-    pieces = []
-    for place, shard in enumerate(shards):
-        piece = Piece(
-            name=f"Shard {place + 1}",
-            amount=len(shard.rows),
-            function=make_thumbnails,
-            arguments=given(shard),
-            is_done=shard.is_done,
-        )
-        pieces.append(piece)
+    pieces = pieces_of_images(shards, make_thumbnails)
     is_whole = spreading.run("Reading images", pieces, folder / JOBS, progress)
     return ShardedThumbnails(shards) if is_whole else None
 

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from labelgrid.annotate.answer_folder import DECLARATION
-from labelgrid.errors import ProjectError
 from labelgrid.executors.spread import Piece, given
 from labelgrid.files import read_text, remove_folder
 from labelgrid.progress import Progress
@@ -19,7 +18,12 @@ from labelgrid.project.relation_trust import RelationRow
 from labelgrid.project.suppliers import INDEX, supplier_folder, supplier_names
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.spreading import JOBS, Spreading
-from labelgrid.rounds.stamped_record import Stamped, read_stamped, write_stamped
+from labelgrid.rounds.stamped_record import (
+    Stamped,
+    not_there_error,
+    read_stamped,
+    write_stamped,
+)
 from labelgrid.rounds.supplier_trust import SupplierRow
 from labelgrid.rounds.trust_rows import TrustRows, UnmeasuredTrust, measure_trust
 
@@ -143,12 +147,7 @@ def _joined(jobs: Sequence[TrustJob]) -> TrustRows:
     for job in jobs:
         rows = job.read()
         if rows is None:
-            raise ProjectError(
-                f"What was measured is not there: {job.name}.",
-                where=str(job.path),
-                next_step="Run the same command again: it does what is missing.",
-                unchanged=UNCHANGED,
-            )
+            raise not_there_error(f"What was measured ({job.name})", job.path, UNCHANGED)
         relations += rows.relations
         suppliers += rows.suppliers
     return TrustRows(relations=relations, suppliers=suppliers)
