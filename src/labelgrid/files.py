@@ -4,8 +4,10 @@ Errors of the disk become messages.
 """
 
 import errno
+import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -17,6 +19,8 @@ from pathlib import Path
 
 from labelgrid.errors import ProjectError
 
+#: The names of files and folders that are being written.
+_HIDDEN = re.compile(r"\.[0-9a-f]{16}\.part")
 #: Without O_NONBLOCK, opening a pipe waits for a writer.
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
@@ -155,23 +159,33 @@ def disk_errors(path: Path, unchanged: str = "") -> Iterator[None]:
 
 
 @contextmanager
-def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, and rename it to `path` if the block succeeds.
+def atomic_write(
+    path: Path, *, durable: bool = False, within: Path | None = None
+) -> Iterator[Path]:
+    """Yield an empty file beside `path`, and rename it to `path` if the block succeeds.
 
-    If the process is killed, `path` holds its old or its new content, never a part; a hidden file
-    may be left over. With `durable` the same is true for a power cut; without it, call `flush`
-    later.
+    If the process is killed, `path` holds its old or its new content, never a part. The hidden file
+    stays until `remove_abandoned`. With `durable` the same is true for a power cut; without it,
+    call `flush` later.
+
+    Args:
+        path: of the file; its folder is made.
+        durable: whether the file is on the disk when the block has ended.
+        within: a folder of the same disk for the hidden file; None: that of `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The name is short: `path` may be as long as the disk allows.
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    temporary = (within or path.parent) / _hidden_name()
+    handle = os.open(temporary, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
+        _lock(handle)
         yield temporary
         if durable:
             _flush(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
 
 
 @contextmanager
@@ -179,17 +193,62 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder that replaces `folder` if the block succeeds.
 
     If the process is killed, `folder` is missing or has its old or its new files, never a part of
-    them.
+    them. The hidden folder stays until `remove_abandoned`.
     """
-    building = folder.with_name(f".{folder.name}.part")
-    remove_folder(building)  # a killed process may have left it
+    building = folder.with_name(_hidden_name())
     building.mkdir(parents=True)
+    handle = os.open(building, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        _lock(handle)
         yield building
         remove_folder(folder)
         building.rename(folder)
     finally:
         remove_folder(building)
+        os.close(handle)
+
+
+def _hidden_name() -> str:
+    return f".{secrets.token_hex(8)}.part"
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open file or folder; False if another process has, or the disk has no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def remove_abandoned(folder: Path, *, deep: bool = False) -> None:
+    """Remove what killed processes were writing with `atomic_write` and `atomic_folder`.
+
+    What a living process writes is kept, and on a disk without locks everything is.
+
+    Args:
+        folder: where to look; it need not exist.
+        deep: whether to look in the folders below it, too.
+    """
+    for prefix, folders, names in walk(folder):
+        for name in filter(_HIDDEN.fullmatch, [*names, *folders]):
+            _remove_if_abandoned(folder / prefix / name)
+        folders[:] = [name for name in folders if deep and not _HIDDEN.fullmatch(name)]
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    """Remove a hidden file or folder whose writer is dead; one that cannot be removed stays."""
+    with suppress(OSError):
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            if not _lock(handle):
+                return
+            if stat.S_ISDIR(os.fstat(handle).st_mode):
+                remove_folder(path)
+            else:
+                path.unlink()
+        finally:
+            os.close(handle)
 
 
 def write_text(path: Path, text: str, unchanged: str = "") -> None:
@@ -257,6 +316,7 @@ def copy_file(source: Path, target: Path, *, link: bool = False) -> None:
         if target.is_symlink() and target.readlink() == source.absolute():
             return
         with atomic_write(target) as temporary:
+            temporary.unlink()
             temporary.symlink_to(source.absolute())
         return
     if not target.is_symlink() and target.is_file() and _is_copy(source, target):

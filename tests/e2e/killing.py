@@ -150,13 +150,17 @@ def command(*words: object, die: int = 0, by: signal.Signals = signal.SIGKILL) -
 
 
 def is_leftover(path: Path) -> bool:
-    """A partial file that no command reads, or one of a job's folder."""
-    in_job = path.name == "job" or path.parent.name == "job" or path.parent.parent.name == "jobs"
+    """A file that is being written, or one of a job's folder."""
     return (
-        in_job
+        in_job(path)
         or path.suffix == ".partial"
         or (path.name.startswith(".") and path.suffix == ".part")
     )
+
+
+def in_job(path: Path) -> bool:
+    """Whether a path is, or is in, the folder in which a job shows its progress."""
+    return path.name == "job" or path.parent.name == "job" or path.parent.parent.name == "jobs"
 
 
 def _command(words: list[str], die: int, by: signal.Signals, sender: Any) -> None:

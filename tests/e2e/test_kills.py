@@ -11,7 +11,7 @@ import pytest
 
 from tests.databases import content
 from tests.e2e.commands import answer, task_words
-from tests.e2e.killing import command, is_leftover
+from tests.e2e.killing import command, in_job
 from tests.support import Made
 
 #: A campaign: commands by name; `DIR` stands for the project.
@@ -94,7 +94,7 @@ def answer_all(project: Path, data: Made) -> None:
 
 
 def lasting(project: Path) -> dict[str, Any]:
-    """Everything in a project that is read later: the ledger's rows and the files, without times and leftovers."""
+    """Everything in a project but what jobs show: the ledger's rows and the files, without times."""
     found: dict[str, Any] = {"ledger": content(project / "labelgrid.db")}
     for path in sorted(project.rglob("*")):
         name = path.relative_to(project).as_posix()
@@ -105,7 +105,7 @@ def lasting(project: Path) -> dict[str, Any]:
             ]
         elif path.suffix == ".ckpt":
             found[name] = "its weights are known by their stamp, in the ledger"
-        elif path.is_file() and not is_leftover(path) and not path.name.startswith("labelgrid.db"):
+        elif path.is_file() and not in_job(path) and not path.name.startswith("labelgrid.db"):
             found[name] = path.read_bytes()
     return found
 

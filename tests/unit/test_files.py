@@ -1,7 +1,10 @@
 """Laws of files: only regular ones are opened, nothing else is waited for, and folders hold whole files."""
 
+import multiprocessing
 import os
+import signal
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from labelgrid import files
 from labelgrid.errors import ProjectError
 from labelgrid.files import (
+    atomic_folder,
     atomic_write,
     copy_file,
     digest,
@@ -17,6 +21,7 @@ from labelgrid.files import (
     open_regular,
     read_bytes,
     read_text,
+    remove_abandoned,
     remove_files,
     write_text,
 )
@@ -30,6 +35,46 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
         raise RuntimeError
     assert path.read_text() == "before"
     assert list(path.parent.iterdir()) == [path]
+
+
+def write_and_wait(path: Path, is_folder: bool) -> None:
+    if is_folder:
+        with atomic_folder(path) as building:
+            (building / "half").write_text("half")
+            signal.pause()
+    with atomic_write(path) as temporary:
+        temporary.write_text("half")
+        signal.pause()
+
+
+def written(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_what_a_killed_process_was_writing_is_removed_and_what_a_living_one_writes_is_kept(
+    tmp_path: Path, is_folder: bool
+) -> None:
+    users_own = [tmp_path / ".mine.part", tmp_path / "0123456789abcdef.part"]
+    for path in users_own:
+        path.write_text("kept")
+    target = tmp_path / "below" / "a"
+    target.parent.mkdir()
+    process = multiprocessing.get_context("spawn").Process(
+        target=write_and_wait, args=(target, is_folder)
+    )
+    process.start()
+    while not any(path.read_bytes() for path in written(target.parent)):
+        time.sleep(0.01)
+    remove_abandoned(tmp_path, deep=True)
+    [hidden] = target.parent.iterdir()
+    process.kill()
+    process.join()
+    remove_abandoned(tmp_path)
+    assert hidden.exists()
+    remove_abandoned(tmp_path, deep=True)
+    assert list(target.parent.iterdir()) == []
+    assert all(path.exists() for path in users_own)
 
 
 def test_a_copy_that_is_there_is_not_made_again_and_one_that_differs_is(tmp_path: Path) -> None:

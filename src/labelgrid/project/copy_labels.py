@@ -26,7 +26,7 @@ def copy_labels(
 ) -> list[str]:
     """Copy the labels into a folder of the project and flush them to the disk.
 
-    Returns their paths in the project.
+    What a killed import was writing is removed. Returns the paths in the project.
 
     Raises:
         LabelError: a label changed since it was validated.
@@ -37,6 +37,7 @@ def copy_labels(
     paths: list[str] = []
     copies: list[Path] = []
     with files.disk_errors(project.folder, UNCHANGED):
+        project.remove_abandoned()
         progress.start("Copying labels", len(labels), "files")
         for label in labels:
             path = _choose_path(project, label, folder)
@@ -44,7 +45,8 @@ def copy_labels(
             if label.status != "unchanged":
                 target = _target(project, path)
                 if not target.is_file() or target.is_symlink() or digest(target) != label.digest:
-                    _copy(label, tasks[label.row.cell.task], target)
+                    task = tasks[label.row.cell.task]
+                    _copy(label, task, target, within=root / PurePosixPath(folder).parts[0])
                 copies.append(target)
             progress.advance()
         progress.start("Flushing labels to the disk", len(copies), "files")
@@ -77,8 +79,11 @@ def _choose_path(project: ProjectFolder, label: AcceptedLabel, folder: str) -> s
     return short
 
 
-def _copy(label: AcceptedLabel, task: TaskDef, target: Path) -> None:
-    with as_file(label.answer, task, label.size) as source, files.atomic_write(target) as temporary:
+def _copy(label: AcceptedLabel, task: TaskDef, target: Path, *, within: Path) -> None:
+    with (
+        as_file(label.answer, task, label.size) as source,
+        files.atomic_write(target, within=within) as temporary,
+    ):
         if source:
             shutil.copyfile(source, temporary)
         if not source or digest(temporary) != label.digest:

@@ -137,6 +137,7 @@ def export(
     prelabels = 0
     new = 0
     for folder, moves in by_folder.items():
+        files.remove_abandoned(folder, deep=True)
         with ExitStack() as held:
             request = _request(project, moves, progress, held)
             prelabels += len(request.prelabels)
@@ -350,6 +351,7 @@ def export_labels(
         )
     with files.disk_errors(out):
         earlier = _earlier_files(out)
+        files.remove_abandoned(out, deep=True)
         files.remove_files(out, earlier - {str(row["path"]) for row, *_ in rows})
         files.write_text(out / LIST, _table(row for row, *_ in rows))
         progress.start("Copying labels", len(rows), "files")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labelgrid.errors import ProjectError, command
-from labelgrid.files import inside
+from labelgrid.files import inside, remove_abandoned
 from labelgrid.ledger import place
 from labelgrid.ledger.store import RoundRow, Store
 from labelgrid.project.settings import Settings, group_of, read_settings
@@ -154,7 +154,7 @@ class ProjectFolder:
     def lock(self) -> Iterator[None]:
         """Lock the project for fit, score or query: one process at a time.
 
-        The lock ends with the process.
+        The lock ends with the process. What killed processes were writing is removed.
 
         Raises:
             ProjectError: another process holds the lock.
@@ -169,7 +169,18 @@ class ProjectFolder:
                     next_step="Wait until it ends, or stop it.",
                     unchanged="Nothing was done.",
                 ) from error
+            self.remove_abandoned()
             yield
+            self.remove_abandoned()  # of workers that were killed meanwhile
+
+    def remove_abandoned(self) -> None:
+        """Remove what killed processes were writing, but for rounds before the last two."""
+        remove_abandoned(self.folder)
+        for entry in os.scandir(self.folder):
+            if entry.is_dir(follow_symlinks=False):
+                remove_abandoned(Path(entry))
+        for number in (self.round_number - 1, self.round_number):
+            remove_abandoned(self.round_folder(number), deep=True)
 
     def close(self) -> None:
         """Close the ledger."""

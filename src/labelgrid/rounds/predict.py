@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from labelgrid.annotate.answers import Fault
 from labelgrid.data.cameras import read_cameras
 from labelgrid.errors import ImageError, LabelError
-from labelgrid.files import remove_folder
+from labelgrid.files import remove_abandoned, remove_folder
 from labelgrid.formats.naming import whole_names
 from labelgrid.images.places import chosen_paths
 from labelgrid.progress import Progress
@@ -160,6 +160,7 @@ def _predict_shards(
         for image_id, reason in (record.faults if record else {}).items():
             faults.append(Fault(image_id, reason))
     remove_folder(order.out / FOLDER)
+    remove_abandoned(order.out, deep=True)
     refuse_or_leave_out(faults, len(source.paths), left_out)
     if left_out is not None:
         write_left_out(project.folder, left_out)

@@ -63,6 +63,7 @@ def locked_study(out: Path, share: Share) -> Iterator[StudyLock]:
                 next_step="Wait for it, or stop it.",
                 unchanged="Nothing was run.",
             ) from error
+        files.remove_abandoned(out)
         try:
             with _shares_file(out, share) as lock:
                 yield lock

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,7 +14,7 @@ import torch
 
 from labelgrid.config import is_extension
 from labelgrid.errors import ModelError
-from labelgrid.files import link_or_copy, open_regular
+from labelgrid.files import atomic_write, link_or_copy, open_regular
 from labelgrid.processes import stops_held
 from labelgrid.train.packing import pack, unpack
 
@@ -146,16 +146,11 @@ def _in_place_of(path: Path) -> Iterator[Path]:
     Raises:
         ModelError: the file cannot be written.
     """
-    partial = path.with_suffix(path.suffix + ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)  # one left by a kill may be a link to the best checkpoint
-        yield partial
-        partial.replace(path)
+        with atomic_write(path) as partial:
+            yield partial
     # torch raises a RuntimeError while it handles an OSError, or a stop by Ctrl-C or SIGTERM.
     except (OSError, RuntimeError, ValueError) as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
         if _handles_stop(error):
             raise KeyboardInterrupt from error
         cause = error if isinstance(error, OSError) else error.__context__

@@ -139,7 +139,8 @@ def test_a_worker_that_is_killed_three_times_changes_no_byte(
         expected = files(project)
     with copied(trained, tmp_path / "killed") as project:
         said = Killing(scores_folder(project) / JOBS)
-        score.score(project, said, spreading=of_processes(16))
+        with project.lock():
+            score.score(project, said, spreading=of_processes(16))
         assert files(project) == expected
         assert any("It is tried again." in line for line in said.lines)
 
