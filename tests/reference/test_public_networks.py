@@ -177,6 +177,8 @@ LOG_VARIANCES = 3
     ("data", "build", "options", "whole"),
     [
         ("mtan", segnet.build, segnet.Options(), 25_055_188 - LOG_VARIANCES),
+        ("mtan", segnet.build, segnet.Options(stages="wide"), 43_934_164 - LOG_VARIANCES),
+        ("mtan", segnet.build, segnet.Options(stages="deep"), 50_807_764 - LOG_VARIANCES),
         ("one", segnet.build, segnet.Options(), 24_981_069),
         ("mtan", mtan.build, mtan.Options(), 44_229_076 - LOG_VARIANCES),
     ],
