@@ -85,7 +85,7 @@ INVENTORY: dict[str, tuple[str, ...]] = {
         *_ids("data", "batches"),
         *_ids("training", "network, losses, sum, optimiser, schedule, condition rate, condition"),
         *_ids("training", "weights, pairs, classes, maps, passes, mapping, features, metrics"),
-        *_ids("training", "epoch, ramp-up, type, reg-weight"),
+        *_ids("training", "epoch, ramp-up, type, idle options"),
     ),
     "Released code of MTAN": (
         *_ids("data", "augmentation"),
