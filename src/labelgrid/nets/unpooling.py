@@ -10,17 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from labelgrid.nets.network import Features
+from labelgrid.nets.options import Stages
 from labelgrid.nets.padding import crop_padding, pad_to_multiple
 from labelgrid.tasks.task import Task
 
-#: MTAN's `--type`: how wide and how deep the stages are.
-Stages = Literal["standard", "wide", "deep"]
 #: The filters of the stages, finest first, as multiples of the first stage's.
 TIMES = (1, 2, 4, 8, 8)
 #: Those of the `"wide"` stages.

@@ -101,8 +101,9 @@ def released_direction_error(raw: Tensor, target: Tensor, mask: Tensor, _scaled:
     So it is about 2/3 where all vectors agree, as in JTR's released code; see
     `Scale.released_error`.
     """
-    products = raw / raw.norm(dim=1, keepdim=True) * target
-    return 1 - _over_nonzero(products, target, mask)
+    from torch.nn import functional
+
+    return 1 - _over_nonzero(functional.normalize(raw) * target, target, mask)
 
 
 def _over_nonzero(errors: Tensor, target: Tensor, mask: Tensor) -> Tensor:

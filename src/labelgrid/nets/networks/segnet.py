@@ -11,8 +11,8 @@ from typing import ClassVar
 
 from labelgrid.config import check_ranges
 from labelgrid.nets.one_stage import OneStage
-from labelgrid.nets.options import WIDEST, Rate
-from labelgrid.nets.unpooling import UNPORTABLE, EncoderDecoder, Stages, heads, initialise
+from labelgrid.nets.options import WIDEST, Rate, Stages
+from labelgrid.nets.unpooling import UNPORTABLE, EncoderDecoder, heads, initialise
 from labelgrid.tasks.task import Task
 
 
