@@ -38,7 +38,8 @@ INVENTORY: dict[str, tuple[str, ...]] = {
     "PartAL": (
         *_ids("eq", "1, 2, 3, 4, 5, 6, 7, 8"),
         *_ids("eq", "shannon, differential, rank, learning rate, total loss"),
-        *_ids("section", "3, 3.1, 3.2, 3.3, A.1.2, A.3, A.4 NYUv2, A.4 PASCAL, A.5"),
+        *_ids("section", "3, 3.1, 3.1 pseudo-labels, 3.2, 3.3"),
+        *_ids("section", "A.1.2, A.3, A.4 NYUv2, A.4 PASCAL, A.5"),
         *_ids(
             "fig", "1, 2, 3, 4, 5, 6, 7a, 7b, 7c, 7d, 8a, 8b, 8c, 8d, 8e, 8f, 9, 10, 11, 12, 13, 14"
         ),
@@ -63,7 +64,8 @@ INVENTORY: dict[str, tuple[str, ...]] = {
         ),
     ),
     "MTPSL": (
-        *_ids("eq", "1, 2, 3, 4, cosine distance, task-pair condition, Direct-Map, Perceptual-Map"),
+        *_ids("eq", "1, 2, 3, 3 with L_u, 4, cosine distance, task-pair condition"),
+        *_ids("eq", "Direct-Map, Perceptual-Map"),
         *_ids("section", "3.1, 3.2"),
         *_ids("fig", "1, 2, 3, 4"),
         *_ids("table", "1, 2, 3, 4, 5, 6"),
@@ -76,14 +78,14 @@ INVENTORY: dict[str, tuple[str, ...]] = {
         ),
         *_ids("baseline", "Contrastive-Loss, Discriminator-Loss, STL, MTL, MTAN, X-task"),
         *_ids("baseline", "Uncertainty, GradNorm, MGDA, DWA, Ours + Uncertainty"),
-        *_ids("ablation", "w/o cond, w/o reg"),
+        *_ids("ablation", "w/o cond, w/o reg, w/o reg at a lower rate"),
     ),
     "Released code of MTPSL": (
         *_ids("data", "arrays, splits, crop, normals, depth, valid, flip, second view"),
         *_ids("data", "batches"),
         *_ids("training", "network, losses, sum, optimiser, schedule, condition rate, condition"),
         *_ids("training", "weights, pairs, classes, maps, passes, mapping, features, metrics"),
-        *_ids("training", "epoch"),
+        *_ids("training", "epoch, ramp-up, type, idle options"),
     ),
     "Released code of MTAN": (
         *_ids("data", "augmentation"),

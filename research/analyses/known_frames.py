@@ -17,7 +17,7 @@ from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.context import RoundContext
-from labelgrid.rounds.models import need_two_stages, restore
+from labelgrid.rounds.models import check_known_is_used, restore
 from labelgrid.simulation.analysis import Finding, Mean
 from labelgrid.simulation.measuring import HiddenLabels, hidden_data
 from labelgrid.simulation.runs import Run
@@ -76,7 +76,7 @@ class KnownFrames:
             with ProjectFolder.open(folder) as project:
                 if task in project.tasks():
                     context, model = restore(project, fit)
-                    need_two_stages(context, model)
+                    check_known_is_used(context, model)
                     fed = [name for name in feed if name in context.definitions]
                     yield from self._network(
                         run,

@@ -5,16 +5,18 @@ published, but that a network which two recipes share is narrow in the second on
 tables every arm does so, with small networks.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from labelgrid.recipes.resolve import load_recipe
+from labelgrid.recipes.resolve import load_recipe, recipe_files
 from labelgrid.simulation import results
+from labelgrid.simulation.analyse import analyse
 from labelgrid.simulation.study import study_of
 from tests import published
-from tests.e2e.commands import done
+from tests.e2e.commands import done, refused
 
 SHORT = """
 [backbone]
@@ -172,12 +174,45 @@ def small_segnet(arms: list[tuple[str, str]]) -> str:
     return SMALL_SEGNET + "".join([*light, *(SMALL_ARM.format(arm, table) for arm, table in arms)])
 
 
-#: Recipe of a table, its data set, rounds, small networks, and the metrics of its tasks.
+#: Figure 9's larger start is a larger part of the five images here, too.
+SMALL_PICKS = SMALL + "".join(
+    f"[simulate.arms.{arm}-300.initial]\nimages = 3\n"
+    for arm in ("partal", "random_images", "rbal", "core_set", "learning_loss")
+)
+#: The analyses of the figures that show more than metrics, and their options, by recipe.
+ANALYSES: dict[str, list[tuple[str, dict[str, object]]]] = {
+    "partal-nyud-picks": [("picks", {})],
+    "partal-nyud-known": [("research.analyses.known:build", {"over": "images"})],
+    "partal-pascal-known": [
+        (
+            "research.analyses.known_frames:build",
+            {"task": "semseg", "feed": ["saliency", "normals", "edges"], "images": 1},
+        )
+    ],
+    "mtpsl-tables-nyuv2": [
+        ("research.analyses.joint_maps:build", {"images": 2}),
+        ("research.analyses.frames:build", {"images": 1}),
+    ],
+}
+#: Recipe of a table or of figures, its data set, rounds, small networks, and the metrics of its tasks.
 TABLES: list[tuple[str, Callable[[Path], None], int, str, str]] = [
     ("partal-nyud", published.nyud, 1, SMALL, "mIoU RMSE mErr"),
     ("partal-pascal", published.pascal, 1, SMALL, "mIoU odsF IoU mErr"),
     ("tcd-nyud", published.nyud, 1, SMALL, "mIoU RMSE mErr"),
     ("tcd-pascal", published.pascal, 1, SMALL, "mIoU odsF IoU mErr"),
+    # MTI-Net alone is new to it.
+    (
+        "tcd-pascal-mti",
+        published.pascal,
+        1,
+        SMALL + "[simulate]\n" + ONE_ARM.format("tcd"),
+        "mIoU odsF IoU mErr",
+    ),
+    ("partal-nyud-picks", published.nyud, 1, SMALL_PICKS, "mIoU RMSE mErr"),
+    ("partal-nyud-known", published.nyud, 0, SMALL, "mIoU RMSE mErr"),
+    ("partal-pascal-known", published.pascal, 0, SMALL, "mIoU odsF IoU mErr"),
+    ("tcd-nyud-ablations", published.nyud, 1, SMALL, "mIoU RMSE mErr"),
+    ("mtpsl-options-nyuv2", published.mtan_nyuv2, 0, SMALL_SEGNET, "mIoU absErr mErr"),
     ("mtpsl-pascal", published.pascal, 0, SMALL_PASCAL, "mIoU odsF IoU mErr"),
     ("mtpsl-tables-nyuv2", published.mtan_nyuv2, 0, small_segnet(SMALL_NYUV2), "mIoU absErr mErr"),
     (
@@ -208,7 +243,7 @@ def test_every_arm_of_a_table_is_planned_starts_trains_measures_and_stops(
         "--out",
         tmp_path / "out",
     )
-    study = study_of(recipe)
+    study = study_of(str(tmp_path / "small.toml"))
     arms = {*study.strategies, *["full"][: study.full]}
 
     planned = done(*words, "--dry-run").out
@@ -221,3 +256,29 @@ def test_every_arm_of_a_table_is_planned_starts_trains_measures_and_stops(
         own = [record for record in records if record.strategy == arm]
         assert {record.metric for record in own} >= set(measured.split())
         assert len({record.round for record in own}) == (1 if arm == "full" else rounds + 1)
+    for name, options in ANALYSES.get(recipe, []):
+        assert analyse(tmp_path / "out", name, tmp_path / name[-9:], options).findings
+
+
+def test_every_recipe_is_planned_without_the_weights_that_it_starts_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    layouts = {"nyud": published.nyud, "pascal": published.pascal}
+    for layout, write in layouts.items():
+        write(tmp_path / layout)
+    planned = [name for name in recipe_files() if published_layout(name) in layouts]
+    assert len(planned) >= 11
+    for name in planned:
+        data = tmp_path / published_layout(name)
+        words = ("simulate", name, "--data", data, "--out", tmp_path / "out", "--dry-run")
+        said = done(*words).out
+        assert "steps at most" in said and "cannot run yet: The ImageNet weights of" in said
+    assert "ImageNet weights" in json.loads(done(*words, "--json").out)["missing"]
+    assert "ImageNet weights" in refused(tmp_path, *words[:-1])
+
+
+def published_layout(recipe: str) -> str:
+    """The layout of a published recipe's data set; "" for other recipes."""
+    is_published = recipe_files()[recipe].parent.name == "published"
+    return study_of(recipe).data if is_published else ""

@@ -23,6 +23,7 @@ class Slow(Layers):
         super().__init__(network)
         self.source = options.gate == "source"
         self.features = options.own == "features"
+        self.sends_features = options.messages == "features"
         self.public = options.propagate == "public"
 
     def block(self, x: Tensor, name: str) -> Tensor:
@@ -80,6 +81,7 @@ class Slow(Layers):
         self, levels: tuple[Tensor, ...], labels: dict[str, Target]
     ) -> tuple[Raw, list[Raw]]:
         coarser: Raw = {}
+        replaced = {} if self.sends_features else labels
         refined, initials = [], []
         if "reduce.0.0.weight" in self.state:
             levels = tuple(
@@ -104,9 +106,11 @@ class Slow(Layers):
                 n: self.convolve(coarser[n], f"{here}.initial.{n}.convolution") for n in NAMES
             }
             predicted = {n: TASKS[n].activate(initial[n]) for n in NAMES}
-            plain = {n: self.layer(predicted[n], f"{here}.embed.{n}") for n in NAMES}
-            sources = dict(plain)
-            for n, target in labels.items():
+            plain = coarser
+            if not self.features or not self.sends_features:
+                plain = {n: self.layer(predicted[n], f"{here}.embed.{n}") for n in NAMES}
+            sources = dict(coarser if self.sends_features else plain)
+            for n, target in replaced.items():
                 value, valid = known_prediction(TASKS[n], target, (size[0], size[1]))
                 sources[n] = self.layer(
                     torch.where(valid, value.double(), predicted[n]), f"{here}.embed.{n}"
@@ -140,8 +144,10 @@ class Slow(Layers):
         mti_net.Options(width=6),
         mti_net.Options(gate="source", own="features", propagate="public"),
         mti_net.Options(width=6, propagate="public"),
+        mti_net.Options(messages="features"),
+        mti_net.Options(gate="source", own="features", messages="features", propagate="public"),
     ],
-    ids=["paper", "features", "narrow", "public", "narrow-public"],
+    ids=["paper", "features", "narrow", "public", "narrow-public", "sent", "released"],
 )
 def test_the_network_is_its_equations_scale_by_scale(options: mti_net.Options, fed: bool) -> None:
     network = made(mti_net.build, options).double()

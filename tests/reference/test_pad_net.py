@@ -1,15 +1,22 @@
 """PAD-Net's distillation and the replacement of initial predictions, against slow float64 versions."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.blocks import insert_known_labels, known_prediction
 from labelgrid.nets.distillation import Distil
+from labelgrid.nets.network import Raw
+from labelgrid.nets.networks import pad_net
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import build_all, definitions
+from tests.network_laws import TASKS, images, known, made
+from tests.slow_layers import Layers
 
 COVERS = [
     "labelgrid.nets.distillation",
@@ -83,3 +90,67 @@ def test_known_normals_keep_unit_length():
     )
     torch.testing.assert_close(value.norm(dim=1), torch.ones(1, 2, 2))
     assert valid.all()
+
+
+class Slow(Layers):
+    """PAD-Net's equations, from the encoder's fused map on."""
+
+    def block(self, x: Tensor, name: str) -> Tensor:
+        inner = x
+        for number in (1, 2, 3):
+            inner = self.normalise(
+                self.convolve(inner, f"{name}.conv{number}"), f"{name}.bn{number}"
+            )
+            inner = inner.clamp(min=0) if number < 3 else inner
+        if f"{name}.downsample.0.weight" in self.state:
+            x = self.normalise(self.convolve(x, f"{name}.downsample.0"), f"{name}.downsample.1")
+        return (inner + x).clamp(min=0)
+
+    def blocks(self, x: Tensor, name: str) -> Tensor:
+        return self.block(self.block(x, f"{name}.0"), f"{name}.1")
+
+    def embedded(self, raw: Raw, labels: Mapping[str, Target]) -> Raw:
+        found = {}
+        for n in raw:
+            prediction = TASKS[n].activate(raw[n])
+            if n in labels:
+                size = (raw[n].shape[2], raw[n].shape[3])
+                value, valid = known_prediction(TASKS[n], labels[n], size)
+                prediction = torch.where(valid, value.double(), prediction)
+            found[n] = self.layer(prediction, f"embed.{n}")
+        return found
+
+    def forward(
+        self, fused: Tensor, labels: Mapping[str, Target], own: str, messages: str
+    ) -> tuple[Raw, Raw]:
+        heads = {n: self.blocks(fused, f"initial_bodies.{n}") for n in TASKS}
+        initial = {n: self.convolve(heads[n], f"initial.{n}.convolution") for n in TASKS}
+        first = heads if own == "features" else self.embedded(initial, {})
+        sent = heads if messages == "features" else self.embedded(initial, labels)
+        final = {}
+        for target in TASKS:
+            refined = first[target].clone()
+            gate = 1 / (1 + torch.exp(-self.convolve(first[target], f"distil.gates.{target}")))
+            for source in [n for n in TASKS if n != target]:
+                place, width = [n for n in TASKS if n != source].index(target), refined.shape[1]
+                message = self.convolve(sent[source], f"distil.messages.{source}")
+                refined += gate * message[:, place * width : (place + 1) * width]
+            final[target] = self.convolve(
+                self.blocks(refined, f"final_bodies.{target}"), f"final.{target}.convolution"
+            )
+        return final, initial
+
+
+@pytest.mark.parametrize("fed", [False, True])
+@pytest.mark.parametrize("messages", ["predictions", "features"])
+@pytest.mark.parametrize("own", ["prediction", "features"])
+def test_the_network_is_its_equations(own, messages, fed):
+    options = pad_net.Options(width=16, own=own, messages=messages)
+    network = made(pad_net.build, options).double()
+    labels = {n: target for n, target in known(True, False).items() if n != "edges"} if fed else {}
+    with torch.no_grad():
+        found = network(images().double(), labels or None)
+        finals, initials = Slow(network).forward(found.features.shared, labels, own, messages)
+    for n in TASKS:
+        torch.testing.assert_close(found.final[n], finals[n], rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(found.initial[0][n], initials[n], rtol=1e-9, atol=1e-9)

@@ -1,6 +1,6 @@
 """The networks of the papers have the public code's parameter counts (the repositories of the survey and of MTAN)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import pytest
@@ -114,6 +114,22 @@ def test_mti_net_is_the_public_one_but_for_the_embeddings_of_predictions(
 
 
 @pytest.mark.parametrize(
+    ("build", "options", "data", "whole"),
+    [
+        (pad_net.build, pad_net.Options, "nyud", 12_091_318),
+        (pad_net.build, pad_net.Options, "pascal", 29_304_992),
+        (mti_net.build, mti_net.Options, "nyud", 12_653_616),
+        (mti_net.build, mti_net.Options, "pascal", 24_494_171),
+    ],
+)
+def test_with_messages_from_features_nothing_is_embedded_and_the_parameters_are_the_public_ones(
+    build: object, options: Callable[..., object], data: str, whole: int
+) -> None:
+    released = options(gate="source", own="features", messages="features")
+    assert count(made(build, data, released)) == whole
+
+
+@pytest.mark.parametrize(
     ("data", "heads", "whole"),
     [("nyud", 14_177_836, 25_354_348), ("pascal", 23_619_361, 34_795_873)],
 )
@@ -161,6 +177,8 @@ LOG_VARIANCES = 3
     ("data", "build", "options", "whole"),
     [
         ("mtan", segnet.build, segnet.Options(), 25_055_188 - LOG_VARIANCES),
+        ("mtan", segnet.build, segnet.Options(stages="wide"), 43_934_164 - LOG_VARIANCES),
+        ("mtan", segnet.build, segnet.Options(stages="deep"), 50_807_764 - LOG_VARIANCES),
         ("one", segnet.build, segnet.Options(), 24_981_069),
         ("mtan", mtan.build, mtan.Options(), 44_229_076 - LOG_VARIANCES),
     ],

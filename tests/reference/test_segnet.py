@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from labelgrid.nets.network import Network
 from labelgrid.nets.networks import mtan, segnet
+from labelgrid.nets.options import Stages
 from tests.network_laws import TASKS
 from tests.slow_layers import Layers
 
@@ -20,6 +21,12 @@ LAYERS = (2, 2, 3, 3, 3)
 
 class Slow(Layers):
     """The networks' equations."""
+
+    def layer(self, x: Tensor, name: str) -> Tensor:
+        x = super().layer(x, name)
+        if f"{name}.3.weight" in self.state:
+            x = self.normalise(self.convolve(x, f"{name}.3"), f"{name}.4").clamp(min=0)
+        return x
 
     def rest(self, x: Tensor, name: str, count: int) -> Tensor:
         for i in range(count):
@@ -128,9 +135,16 @@ def heads(slow: Slow, name: str, x: Tensor) -> Tensor:
     return slow.convolve(slow.convolve(x, f"bodies.{name}"), f"last.{name}.convolution")
 
 
-@pytest.mark.parametrize("training", [False, True])
-def test_segnet_is_the_forward_pass_written_cell_by_cell(training: bool) -> None:
-    network = made(segnet.build, segnet.Options(width=2, dropout=0.0), training)
+@pytest.mark.parametrize(
+    ("stages", "training"),
+    [("standard", False), ("standard", True), ("wide", True), ("deep", True)],
+)
+def test_segnet_is_the_forward_pass_written_cell_by_cell(stages: Stages, training: bool) -> None:
+    options = segnet.Options(width=2, dropout=0.0, stages=stages)
+    network = made(segnet.build, options, training)
+    assert network(torch.rand(2, 3, 32, 32).double()).features.deepest.shape[1] == (
+        32 if stages == "wide" else 16
+    )
     image, slow = torch.rand(2, 3, 32, 64, dtype=torch.float64), Slow(network)
     _, _, pooled, _, decoded = trunk(slow, image)
     output = network(image)

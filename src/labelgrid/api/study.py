@@ -85,7 +85,8 @@ def estimate(
     its first steps.
 
     Raises:
-        LabelgridError: what `simulate` would refuse.
+        LabelgridError: what `simulate` would refuse, but for weights that cannot be fetched: the
+            plan's `missing` says so.
     """
     from labelgrid.progress import Silent
     from labelgrid.simulation.plan import plan_study

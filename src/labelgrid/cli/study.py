@@ -193,6 +193,7 @@ def _print_plan(plan: "StudyPlan", json: bool) -> None:
         _show_plan(plan, rows)
         return
     values = {name: getattr(plan, name) for name in PLANNED}
+    values["missing"] = plan.missing.what if plan.missing else ""
     arms = [dict(zip(WORK, row, strict=True)) for row in rows]
     screen.print_json({**values, "arms": arms})
 
@@ -214,6 +215,8 @@ def _show_plan(plan: "StudyPlan", rows: Sequence[Sequence[str | int]]) -> None:
         screen.say("All runs are done. Nothing was written.")
         return
     screen.say(f"{plan.work} Nothing was written.")
+    if plan.missing:
+        screen.say(f"It cannot run yet: {plan.missing.what} {plan.missing.next_step}")
 
 
 def _sums(works: Sequence["RunWork"]) -> tuple[int, ...]:

@@ -1,13 +1,18 @@
 """Passes messages between tasks: embeds predictions, and adds them through attention gates."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from labelgrid.nets.blocks import activate, insert_known_labels, run_each
 from labelgrid.nets.network import Raw
+from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
+
+#: Why a network with such messages ignores known labels.
+NOT_REPLACED = 'makes messages of hidden features (messages = "features")'
 
 
 class Embed(nn.Sequential):
@@ -24,6 +29,61 @@ class Embed(nn.Sequential):
 def embeddings(tasks: Mapping[str, Task], width: int) -> nn.ModuleDict:
     """The layers that embed each task's prediction, by task."""
     return nn.ModuleDict({name: Embed(task.channels, width) for name, task in tasks.items()})
+
+
+class ExchangeOptions(Protocol):
+    """The options of a network whose tasks exchange messages."""
+
+    @property
+    def gate(self) -> Literal["target", "source"]:
+        """The task whose features compute a message's gate."""
+
+    @property
+    def own(self) -> Literal["prediction", "features"]:
+        """What a target's own feature is made of."""
+
+    @property
+    def messages(self) -> Literal["predictions", "features"]:
+        """What messages are made of."""
+
+
+class Exchange(nn.Module):
+    """Initial heads whose tasks exchange messages; `add_exchange` adds the layers."""
+
+    def add_exchange(self, tasks: Mapping[str, Task], width: int, options: ExchangeOptions) -> None:
+        """Add the embeddings of predictions, unless nothing reads them, and the distillation."""
+        self.tasks = dict(tasks)
+        self.own = options.own
+        self.sent = options.messages
+        embeds = options.own == "prediction" or options.messages == "predictions"
+        self.embed = embeddings(tasks if embeds else {}, width)
+        self.distil = Distil(list(tasks), width, options.gate)
+
+    def refine(self, heads: Raw, initial: Raw, known: Mapping[str, Target] | None) -> Raw:
+        """Each task's own feature with the messages of the others.
+
+        In messages from predictions known labels replace these.
+
+        Args:
+            heads: the initial heads' features.
+            initial: their raw outputs.
+            known: the known labels.
+        """
+        predictions = activate(self.tasks, initial)
+        sources = heads
+        if self.sent == "predictions":
+            sources = run_each(self.embed, insert_known_labels(self.tasks, predictions, known))
+        own = heads
+        if self.own == "prediction":
+            same = self.sent == "predictions" and not known
+            own = sources if same else run_each(self.embed, predictions)
+        refined: Raw = self.distil(own, sources)
+        return refined
+
+
+def reason_to_ignore_known(options: ExchangeOptions) -> str:
+    """Why known labels change nothing in a network with these options; "" if they do."""
+    return NOT_REPLACED if options.messages == "features" else ""
 
 
 class Distil(nn.Module):

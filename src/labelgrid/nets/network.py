@@ -116,20 +116,23 @@ class Network(nn.Module):
     """A network that predicts several tasks from images [b, 3, h, w].
 
     `known` holds labels of any size that replace initial predictions where they are valid;
-    one-stage networks ignore it. Laws (tests/contracts/test_networks.py): in evaluation mode, known
-    labels without a valid pixel give bitwise the output without `known`; an image's labels do not
-    change the outputs of other images; a task's own label never reaches its own output.
+    one-stage networks, and those that say why in `ignores_known`, ignore it. Laws
+    (tests/contracts/test_networks.py): in evaluation mode, known labels without a valid pixel give
+    bitwise the output without `known`; an image's labels do not change the outputs of other images;
+    a task's own label never reaches its own output.
 
     Attributes:
         encoder: contains every module that `encode` runs; `norm = "frozen"` and `shared_parameters`
             use it.
         unportable: why other programs would compute something else than the network; "" if they
             compute the same.
+        ignores_known: why a network of two stages ignores known labels; "" if it does not.
         undivided: why the images of a batch cannot be divided among processes that train together;
             "" if they can. Batch norm, whose statistics are then those of a process, is no reason.
     """
 
     encoder: nn.Module
+    ignores_known: str = ""
     unportable: ClassVar[str] = ""
     undivided: ClassVar[str] = ""
 
@@ -183,3 +186,10 @@ def example_output(network: Network) -> Output:
         output = network.eval()(image)
     network.train(training)
     return output
+
+
+def reason_to_ignore(network: Network) -> str:
+    """Say why a network ignores known labels, such as "has one stage"; "" if it does not."""
+    if not example_output(network).initial:
+        return "has one stage"
+    return network.ignores_known

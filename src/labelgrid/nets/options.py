@@ -1,4 +1,4 @@
-"""Defines the options of the encoder, and rates of dropout. Loads no torch."""
+"""Defines the options of the encoder, and types of others. Loads no torch."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -11,6 +11,8 @@ from labelgrid.trusted_code import is_trusted
 Where = Literal["final", "heads", "all"]
 #: The largest number of channels of any layer.
 WIDEST = 16384
+#: The stages of SegNet: MTAN's and MTPSL's `--type`.
+Stages = Literal["standard", "wide", "deep"]
 #: A dropout rate; `config.parse` checks its range.
 Rate = Annotated[float, Field(ge=0, lt=1)]
 

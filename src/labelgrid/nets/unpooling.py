@@ -8,17 +8,21 @@ Davison 2019).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from labelgrid.nets.network import Features
+from labelgrid.nets.options import Stages
 from labelgrid.nets.padding import crop_padding, pad_to_multiple
 from labelgrid.tasks.task import Task
 
 #: The filters of the stages, finest first, as multiples of the first stage's.
 TIMES = (1, 2, 4, 8, 8)
+#: Those of the `"wide"` stages.
+WIDE_TIMES = (1, 2, 4, 8, 16)
 #: The factor between the sides of the image and of the deepest map.
 COARSEST = 2 ** len(TIMES)
 #: Why other programs would compute something else than a network with max-unpooling.
@@ -44,23 +48,30 @@ def per_image_norm(channels: int) -> nn.Module:
     return nn.GroupNorm(channels, channels)
 
 
-def layer(inputs: int, outputs: int, norm: MakeNorm = nn.BatchNorm2d) -> nn.Sequential:
-    """A 3×3 convolution, batch norm or another norm, and ReLU.
+def layer(
+    inputs: int, outputs: int, norm: MakeNorm = nn.BatchNorm2d, convolutions: int = 1
+) -> nn.Sequential:
+    """A 3×3 convolution, batch norm or another norm, and ReLU; or several of these.
 
     Example:
         >>> import torch
         >>> layer(3, 8)(torch.zeros(2, 3, 4, 4)).shape
         torch.Size([2, 8, 4, 4])
     """
-    convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
-    return nn.Sequential(convolution, norm(outputs), nn.ReLU(inplace=True))
+    parts: list[nn.Module] = []
+    for before in (inputs, *[outputs] * (convolutions - 1)):
+        convolution = nn.Conv2d(before, outputs, 3, padding=1)
+        parts += [convolution, norm(outputs), nn.ReLU(inplace=True)]
+    return nn.Sequential(*parts)
 
 
-def remaining_layers(stage: int, width: int, norm: MakeNorm = nn.BatchNorm2d) -> nn.Sequential:
+def remaining_layers(
+    stage: int, width: int, make: Callable[[int, int], nn.Sequential]
+) -> nn.Sequential:
     """The layers of a stage after its first: one in the two finest stages, two in the others."""
     if stage < 2:
-        return nn.Sequential(layer(width, width, norm))
-    return nn.Sequential(layer(width, width, norm), layer(width, width, norm))
+        return nn.Sequential(make(width, width))
+    return nn.Sequential(make(width, width), make(width, width))
 
 
 def initialise(network: nn.Module) -> None:
@@ -112,6 +123,8 @@ class EncoderDecoder(nn.Module):
         width: filters of the first stage; the others have 2, 4, 8 and 8 times as many.
         inputs: channels of the images, or of other maps.
         norm: makes the norms.
+        stages: `"wide"`: the last stage has 16 times as many; `"deep"`: a layer is two
+            convolutions, each with its norm and ReLU.
 
     Example:
         >>> import torch
@@ -120,24 +133,32 @@ class EncoderDecoder(nn.Module):
         (torch.Size([1, 4, 40, 64]), torch.Size([1, 32, 2, 2]))
     """
 
-    def __init__(self, width: int, inputs: int = 3, norm: MakeNorm = nn.BatchNorm2d) -> None:
+    def __init__(
+        self,
+        width: int,
+        inputs: int = 3,
+        norm: MakeNorm = nn.BatchNorm2d,
+        stages: Stages = "standard",
+    ) -> None:
         super().__init__()
-        self.filters = tuple(width * times for times in TIMES)
+        all_times = WIDE_TIMES if stages == "wide" else TIMES
+        make = partial(layer, norm=norm, convolutions=2 if stages == "deep" else 1)
+        self.filters = tuple(width * times for times in all_times)
         down = list(pairwise((inputs, *self.filters)))
         up = list(pairwise((width, *self.filters)))
         # One list after the other: the order decides the random weights.
         self.first = nn.ModuleList()
         for before, after in down:
-            self.first.append(layer(before, after, norm))
+            self.first.append(make(before, after))
         self.second = nn.ModuleList()
         for stage, (_, after) in enumerate(down):
-            self.second.append(remaining_layers(stage, after, norm))
+            self.second.append(remaining_layers(stage, after, make))
         self.first_up = nn.ModuleList()
         for fine, coarse in up:
-            self.first_up.append(layer(coarse, fine, norm))
+            self.first_up.append(make(coarse, fine))
         self.second_up = nn.ModuleList()
         for stage, (fine, _) in enumerate(up):
-            self.second_up.append(remaining_layers(stage, fine, norm))
+            self.second_up.append(remaining_layers(stage, fine, make))
 
     def forward(self, image: Tensor) -> Features:
         """Encode images [b, 3, h, w].

@@ -16,7 +16,7 @@ from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
 from labelgrid.rounds.context import RoundContext, context_of, training_context
-from labelgrid.rounds.models import model_of, need_two_stages, restore_model
+from labelgrid.rounds.models import check_known_is_used, model_of, restore_model
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.model import TrainedModel
 from labelgrid.words import join_names
@@ -70,7 +70,7 @@ def export_model(
     model = restore_model(context, fit)
     _check_network(context, model)
     if known:
-        need_two_stages(context, model)
+        check_known_is_used(context, model)
     learned = _learned(context, fit)
     left_out = context.definitions.keys() - learned
     if left_out:

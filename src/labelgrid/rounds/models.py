@@ -10,7 +10,7 @@ import torch
 from labelgrid.errors import ModelError, ProjectError, UsageError, command
 from labelgrid.files import inside
 from labelgrid.nets.backbones import Encoder, UnfetchedWeightsError
-from labelgrid.nets.network import Network, example_output
+from labelgrid.nets.network import Network, reason_to_ignore
 from labelgrid.progress import Progress
 from labelgrid.project.declaration_changes import redeclared_tasks
 from labelgrid.project.early_warnings import (
@@ -360,18 +360,19 @@ def restore(project: ProjectFolder, fit: Fit) -> tuple[RoundContext, TrainedMode
     return context, restore_model(context, fit)
 
 
-def need_two_stages(context: RoundContext, model: TrainedModel) -> None:
+def check_known_is_used(context: RoundContext, model: TrainedModel) -> None:
     """Refuse to feed known labels into a network that ignores them.
 
     Raises:
-        UsageError: the network has one stage.
+        UsageError: the network does, since it has one stage or by its options.
     """
-    if not example_output(model.network).initial:
+    reason = reason_to_ignore(model.network)
+    if reason:
         raise UsageError(
-            f"The network '{context.recipe.network.name}' has one stage, so known labels have no "
+            f"The network '{context.recipe.network.name}' {reason}, so known labels have no "
             "effect.",
             next_step="Predict without known labels, or train a network of two stages, such as "
-            "pad_net or mti_net.",
+            "pad_net or mti_net without options.",
             unchanged="Nothing was written.",
         )
 

@@ -22,7 +22,7 @@ from labelgrid.relations.bound import BoundRelation, bind_relations
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.rounds.context import RoundContext, context_of, training_context
 from labelgrid.rounds.derived_predictions import Derived, derived_tasks
-from labelgrid.rounds.models import model_of, need_two_stages, restore_model
+from labelgrid.rounds.models import check_known_is_used, model_of, restore_model
 from labelgrid.rounds.prediction_writer import PredictionWriter, write_legends
 from labelgrid.rounds.predictor import Predictor, tasks_with_heads
 from labelgrid.rounds.shard_predictor import FOLDER, PredictionOrder, pieces_of, shards_of
@@ -201,7 +201,7 @@ def _check_known(
     source: ImageFiles, context: RoundContext, model: TrainedModel, folder: Path, progress: Progress
 ) -> None:
     """Say how many known labels are fed in; refuse if that are none, or if they have no effect."""
-    need_two_stages(context, model)
+    check_known_is_used(context, model)
     counts = source.label_counts(context.definitions)
     if not counts:
         raise LabelError(

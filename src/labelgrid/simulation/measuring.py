@@ -19,7 +19,7 @@ from labelgrid.project.records import Fit, read_fit
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext
-from labelgrid.rounds.models import need_two_stages, restore
+from labelgrid.rounds.models import check_known_is_used, restore
 from labelgrid.simulation.analysis import Finding, Keys
 from labelgrid.simulation.runs import Run
 from labelgrid.tasks.task import TaskDef
@@ -175,7 +175,7 @@ def _unique_questions(
     first = dict(zip(reversed(stamps), reversed(questions), strict=True))
     for folder, number in {question.place for question in first.values() if question.known}:
         with ProjectFolder.open(folder) as project:
-            need_two_stages(*restore(project, fits[folder, number]))
+            check_known_is_used(*restore(project, fits[folder, number]))
     progress.start("Measuring", sum(len(question.images) for question in first.values()), "images")
     return stamps, first
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from labelgrid.errors import note_unchanged
+from labelgrid.errors import ModelError, note_unchanged
 from labelgrid.simulation.forecast import Pace, recorded_seconds, seconds_left
 from labelgrid.simulation.jobs import Job, RunWork, jobs_of, work_left
 from labelgrid.simulation.request import StudyRequest
@@ -12,7 +12,7 @@ from labelgrid.simulation.run_identity import Identities, identities_of
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import earlier_values, kept_study, supplied_of
 from labelgrid.simulation.supplied_digests import SuppliedDigests
-from labelgrid.simulation.validate import check_weights, validate_study
+from labelgrid.simulation.validate import missing_weights, validate_study
 from labelgrid.words import count_text, duration
 
 
@@ -26,6 +26,8 @@ class StudyPlan:
         identities: of the runs, without the digest of the images.
         left: run key -> remaining work.
         note: what the request did not ask for, in words; "" if there is nothing.
+        missing: the error with which the study would not run, as weights that its networks start
+            from cannot be fetched; None if they can, or are not needed.
         supplied: stamps of the suppliers' files, with the digests of their labels.
     """
 
@@ -34,6 +36,7 @@ class StudyPlan:
     identities: Identities
     left: Mapping[str, RunWork]
     note: str
+    missing: ModelError | None = None
     supplied: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -106,14 +109,16 @@ def plan_study(request: StudyRequest) -> StudyPlan:
     check_same(request, runs, identities)
     jobs = jobs_of(request, runs)
     left = {key: work_left(job) for key, job in jobs.items()}
+    missing = None
     if not request.weights:
         unfinished = [jobs[key].run for key, work in left.items() if work.steps]
-        check_weights(request.recipe, request.study, unfinished)
+        missing = missing_weights(request.recipe, request.study, unfinished)
     return StudyPlan(
         request=request,
         jobs=jobs,
         identities=identities,
         left=left,
         note=note,
+        missing=missing,
         supplied=supplied.found,
     )

@@ -109,6 +109,8 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     executor = executor_at(request.on, request.jobs, PRELOADED)
     share = executor.share
     plan = plan_study(request)
+    if plan.missing:
+        raise plan.missing
     if plan.note:
         progress.say(plan.note)
     if plan.runs:

@@ -138,13 +138,8 @@ def _recipes(recipe: str, study: Study, runs: Iterable[Run]) -> list[tuple[Run, 
     return list(loaded.values())
 
 
-@note_unchanged("Nothing was run.")
-def check_weights(recipe: str, study: Study, runs: Iterable[Run]) -> None:
-    """Refuse weights that cannot be fetched, before each run fails for lack of them.
-
-    Raises:
-        ModelError: a network of these runs starts from them.
-    """
+def missing_weights(recipe: str, study: Study, runs: Iterable[Run]) -> ModelError | None:
+    """The error of a study whose networks start from weights that cannot be fetched; or None."""
     backbones = []
     for _, loaded in _recipes(recipe, study, runs):
         if not has_own_encoder(loaded.network.name) and loaded.backbone not in backbones:
@@ -152,12 +147,14 @@ def check_weights(recipe: str, study: Study, runs: Iterable[Run]) -> None:
     for backbone in backbones:
         advice = missing_weights_warning(backbone, None)
         if advice:
-            raise ModelError(
+            return ModelError(
                 advice,
                 next_step="Give a file with `--weights FILE`. Or go on without them, from random "
                 "weights, which need many more labels: name a recipe of the lines "
                 f"`extends = {json.dumps(recipe)}`, `[backbone]` and `pretrained = false`.",
+                unchanged="Nothing was run.",
             )
+    return None
 
 
 def _check_terms(study: Study, run: Run, recipe: Recipe) -> None:

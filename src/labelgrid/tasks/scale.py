@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+    #: Scales values; see `Scale.scaled`.
+    Scaled = Callable[[Tensor], Tensor]
+
 
 def _keep_values(values: Tensor) -> Tensor:
     return values
@@ -73,6 +76,42 @@ def direction_error(raw: Tensor, maps: Tensor) -> Tensor:
     return 1 - functional.cosine_similarity(raw, 2 * maps - 1, 1)[:, None]
 
 
+def released_probability_error(
+    raw: Tensor, target: Tensor, mask: Tensor, _scaled: Scaled
+) -> Tensor:
+    """As `probability_error`, summed as JTR's released code does; see `Scale.released_error`."""
+    from torch.nn import functional
+
+    errors = functional.binary_cross_entropy_with_logits(raw, target, reduction="none")
+    return _over_nonzero(errors, target, mask)
+
+
+def released_value_error(raw: Tensor, target: Tensor, mask: Tensor, scaled: Scaled) -> Tensor:
+    """As `value_error` of values that are scaled here, and of a sigmoid that never reaches 0 or 1.
+
+    Summed as JTR's released code does; see `Scale.released_error`.
+    """
+    made = 0.5 + (raw.sigmoid() - 0.5) * (1 - 1e-5)
+    return _over_nonzero((made - scaled(target)).abs(), target, mask)
+
+
+def released_direction_error(raw: Tensor, target: Tensor, mask: Tensor, _scaled: Scaled) -> Tensor:
+    """1 - dot products with unit vectors, over the components that are not 0.
+
+    So it is about 2/3 where all vectors agree, as in JTR's released code; see
+    `Scale.released_error`.
+    """
+    from torch.nn import functional
+
+    return 1 - _over_nonzero(functional.normalize(raw) * target, target, mask)
+
+
+def _over_nonzero(errors: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """The sum of errors [b, c, h, w] where `mask` is set, over the number of targets not 0: [b]."""
+    counts = (target != 0).sum((1, 2, 3)).clamp(min=1)
+    return (errors * mask).sum((1, 2, 3)) / counts
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scale:
     """How predictions of a kind are scaled to about 0..1, for networks that read maps of others.
@@ -87,14 +126,17 @@ class Scale:
         unbounded: whether predictions have a unit and no largest value, so that `scaled` depends on
             the image.
         error: raw outputs of a network that reconstructs scaled maps, and the maps -> [b, 1, h, w].
+        released_error: the same as in JTR's released code: raw outputs and targets [b, c, h, w],
+            a mask, bool [b, 1, h, w], and `scaled` -> [b].
     """
 
-    scaled: Callable[[Tensor], Tensor] = _keep_values
+    scaled: Scaled = _keep_values
     neutral: float = 0.0
     zoomed: Callable[[Tensor, Tensor], Tensor] = _ignore_zoom
     mirrored: Callable[[Tensor], Tensor] = _keep_values
     unbounded: bool = False
     error: Callable[[Tensor, Tensor], Tensor] = value_error
+    released_error: Callable[[Tensor, Tensor, Tensor, Scaled], Tensor] = released_value_error
 
 
 def divide_by_maximum(values: Tensor) -> Tensor:

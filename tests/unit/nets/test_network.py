@@ -1,13 +1,15 @@
 """Laws of what an encoder hands on, whatever else it carries."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
 import pytest
 import torch
 from torch import Tensor
 
-from labelgrid.nets.network import Features, Output
+from labelgrid.nets.network import Features, Network, Output, reason_to_ignore
+from labelgrid.nets.networks import mti_net, pad_net, shared_heads
+from tests.network_laws import made
 
 
 @dataclass(frozen=True)
@@ -82,3 +84,20 @@ def test_an_output_is_split_into_equal_parts_of_its_batch() -> None:
             part.task_features["depth"],
         ]
         assert all(torch.equal(a, b) for a, b in zip(got, wanted, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("build", "options", "reason"),
+    [
+        (pad_net.build, pad_net.Options(width=8), ""),
+        (mti_net.build, mti_net.Options(width=8, own="features"), ""),
+        (shared_heads.build, shared_heads.Options(), "has one stage"),
+        (pad_net.build, pad_net.Options(width=8, messages="features"), 'messages = "features"'),
+        (mti_net.build, mti_net.Options(width=8, messages="features"), 'messages = "features"'),
+    ],
+)
+def test_a_network_says_why_known_labels_have_no_effect(
+    build: Callable[..., Network], options: object, reason: str
+) -> None:
+    said = reason_to_ignore(made(build, options))
+    assert (reason in said) if reason else not said

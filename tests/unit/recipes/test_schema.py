@@ -1,6 +1,7 @@
 """Recipes: shipped and one's own, extended, changed, and refused with the key and the nearest right one."""
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
@@ -190,6 +191,79 @@ def test_partals_recipes_have_all_methods_of_its_tables(name):
     assert study.overrides("strategy", {}, "learning_loss")["terms"] == {
         "learning_loss": {"predict": "image"}
     }
+
+
+def test_partals_recipes_have_the_arms_of_its_ablations():
+    nyud, pascal = shipped_study("partal-nyud"), shipped_study("partal-pascal")
+    assert nyud.chosen("not-normalised").options == {"normalise": "none"}
+    for study in (nyud, pascal):
+        assert "pseudo-labels" in study.strategies
+        terms = study.overrides("strategy", {}, "pseudo-labels")["terms"]
+        assert terms == {"pseudo_labels": {"confidence": 0.9}}
+        assert study.chosen("pseudo-labels") == study.chosen("partal")
+
+    picks = shipped_study("partal-nyud-picks")
+    table = {"random_images", "rbal", "core_set", "learning_loss", "partal"}
+    assert set(picks.strategies) == table | {f"{arm}-300" for arm in table}
+    for arm in table:
+        for name, images in ((arm, 100), (f"{arm}-300", 300)):
+            assert picks.initial_of(name).images == images
+            assert picks.chosen(name).name == arm
+    assert (picks.budget, picks.rounds) == (300, 1)
+    predicted = {"learning_loss": {"predict": "image"}}
+    assert picks.overrides("strategy", {}, "learning_loss-300")["terms"] == predicted
+
+    for name in ("partal-nyud-known", "partal-pascal-known"):
+        assert load_recipe(name) == load_recipe(name.removesuffix("-known"))
+        assert shipped_study(name).initial_of("all-labels").images == 0
+
+
+def test_tcds_ablations_have_each_way_at_each_size_and_differ_in_one_switch():
+    study = shipped_study("tcd-nyud-ablations")
+    scores = {
+        arm: study.overrides("strategy", {}, arm).get("score", {}) for arm in study.strategies
+    }
+    options = {arm: study.chosen(arm).options for arm in study.strategies}
+    assert {study.chosen(arm).name for arm in study.strategies} == {"tcd"}
+    for arm, combine in (("min-of-committee", "min"), ("mean-of-committee", "mean")):
+        assert scores.pop(arm) == {"committee": {"combine": combine}} and not options.pop(arm)
+    for distance, size in product(("euclidean", "cosine"), (32, 64, 128, 256, 512, 1024)):
+        own = {} if distance == "euclidean" else {"distance": distance}
+        arm = f"{distance}-{size}"
+        if arm == "euclidean-512":
+            continue  # the method's own
+        assert scores.pop(arm) == {"embedding": {"dimensions": size}} and options.pop(arm) == own
+    assert options == {
+        "tcd": {},
+        "inconsistency": {"score": "inconsistency"},
+        "diversity": {"score": "diversity"},
+        "mean-of-tasks": {"tasks": "mean"},
+    }
+    assert not any(scores.values())
+
+
+@pytest.mark.parametrize("name", ["tcd-nyud", "tcd-pascal", "tcd-pascal-mti", "tcd-nyud-ablations"])
+def test_equal_sums_over_all_pixels_in_tcds_recipes(name):
+    assert load_recipe(name).score["flips"] == {"at": "original"}
+
+
+def test_mtpsls_recipes_have_what_the_paper_and_its_scripts_only_mention():
+    study = shipped_study("mtpsl-tables-nyuv2")
+    for labels in ("random", "one"):
+        own = {
+            arm: study.overrides("strategy", {}, f"{labels}-mtpsl-{arm}").get("terms", {})
+            for arm in ("slow", "with-ssl", "no-regulariser")
+        }
+        rates = {"learning_rate": 1e-5, "condition_rate": 1e-4}
+        assert own["slow"] == {"mtpsl": {**own["no-regulariser"]["mtpsl"], **rates}}
+        assert own["with-ssl"] == {"crop": {}}
+    options = shipped_study("mtpsl-options-nyuv2")
+    changes = {arm: options.overrides("strategy", {}, arm) for arm in options.strategies}
+    assert changes["rampup"]["terms"] == {"mtpsl": {"ramp": 0.5}}
+    assert [changes[arm]["network"]["options"] for arm in ("wide", "deep")] == [
+        {"stages": "wide"},
+        {"stages": "deep"},
+    ]
 
 
 @pytest.mark.parametrize(

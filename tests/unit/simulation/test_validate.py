@@ -15,8 +15,9 @@ from labelgrid.select.strategies import random_cells
 from labelgrid.simulation.jobs import settings_of
 from labelgrid.simulation.plan import plan_study
 from labelgrid.simulation.request import StudyRequest
+from labelgrid.simulation.run_study import run_study
 from labelgrid.simulation.study import Study, earlier_values
-from labelgrid.simulation.validate import check_weights, digest_images, validate_study
+from labelgrid.simulation.validate import digest_images, missing_weights, validate_study
 from tests.studies import study_request, write_own
 
 #: Options of a term that lists a pair with a task that a study may leave out.
@@ -306,24 +307,27 @@ def test_tasks_of_another_data_set_are_refused_before_anything_is_run(tmp_path: 
         validate_study(request)
 
 
-def test_weights_that_cannot_be_had_are_refused_once(
+def test_weights_that_cannot_be_had_are_in_the_plan_and_refused_once_it_is_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     study = study_request(tmp_path)
     runs = validate_study(study)
-    check_weights(study.recipe, study.study, runs)  # random weights
+    assert missing_weights(study.recipe, study.study, runs) is None  # random weights
     pretrained = study_request(
         tmp_path,
         changes={kind: {"backbone": {"pretrained": True}} for kind in ("start", "strategy")},
     )
+    plan = plan_study(pretrained)
+    assert plan.runs and "ImageNet weights of" in str(plan.missing)
     with pytest.raises(
         ModelError, match=r"(?s)ImageNet weights of .* `--weights FILE`.*Nothing was run"
     ):
-        plan_study(pretrained)
+        run_study(pretrained)
+    assert not pretrained.out.exists()
     weights = tmp_path / "weights.pth"
     weights.write_bytes(b"")
-    plan_study(replace(pretrained, weights=str(weights)))
+    assert plan_study(replace(pretrained, weights=str(weights))).missing is None
 
 
 def strategy_that_needs(statistic: str) -> str:

@@ -17,15 +17,8 @@ from torch.nn import functional
 
 from labelgrid.config import check_ranges
 from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.blocks import (
-    activate,
-    basic_blocks,
-    insert_known_labels,
-    last_layers,
-    pointwise,
-    run_each,
-)
-from labelgrid.nets.distillation import Distil, embeddings
+from labelgrid.nets.blocks import basic_blocks, last_layers, pointwise, run_each
+from labelgrid.nets.distillation import Exchange, reason_to_ignore_known
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.nets.options import WIDEST, Rate
@@ -45,6 +38,8 @@ class Options:
             the `"source"` (public code).
         own: the input of a target's own feature: its initial `"prediction"` or its initial head's
             `"features"` (public code).
+        messages: made of initial `"predictions"`, which known labels replace (the papers); or of
+            the initial heads' `"features"` (public code), where known labels have no effect.
         propagate: the softmax of the propagation compares the `"tasks"` at each channel (the
             paper), or in `"public"` as many neighbouring channels as there are tasks (public code).
         dropout: channel dropout before the last convolution of every head; MTI-Net's
@@ -54,6 +49,7 @@ class Options:
 
     gate: Literal["target", "source"] = "target"
     own: Literal["prediction", "features"] = "prediction"
+    messages: Literal["predictions", "features"] = "predictions"
     propagate: Literal["tasks", "public"] = "tasks"
     dropout: Rate = 0.2
     encoder_dropout: Rate = 0.0
@@ -63,7 +59,7 @@ class Options:
         check_ranges(self, width=(0, WIDEST))
 
 
-class ScaleHeads(nn.Module):
+class ScaleHeads(Exchange):
     """The initial heads and the distillation of one scale.
 
     Args:
@@ -77,35 +73,16 @@ class ScaleHeads(nn.Module):
         self, tasks: Mapping[str, Task], inputs: int, width: int, options: Options
     ) -> None:
         super().__init__()
-        self.tasks = dict(tasks)
-        self.own = options.own
         bodies = {name: basic_blocks(inputs, width, width) for name in tasks}
         self.bodies = nn.ModuleDict(bodies)
         self.initial = last_layers(tasks, width, options.dropout, "initial")
-        self.embed = embeddings(tasks, width)
-        self.distil = Distil(list(tasks), width, options.gate)
+        self.add_exchange(tasks, width, options)
 
     def start(self, inputs: Raw) -> tuple[Raw, Raw]:
         """The initial heads' features and their raw outputs."""
         features = run_each(self.bodies, inputs)
         initial = run_each(self.initial, features)
         return features, initial
-
-    def refine(self, features: Raw, initial: Raw, known: Mapping[str, Target] | None) -> Raw:
-        """Each task's features with the messages of the others.
-
-        In the messages known labels replace predictions.
-        """
-        predictions = activate(self.tasks, initial)
-        inserted = insert_known_labels(self.tasks, predictions, known)
-        sources = run_each(self.embed, inserted)
-        own = sources
-        if self.own == "features":
-            own = features
-        elif known:
-            own = run_each(self.embed, predictions)
-        refined: Raw = self.distil(own, sources)
-        return refined
 
 
 class MtiNet(Network):
@@ -123,6 +100,7 @@ class MtiNet(Network):
     def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
         super().__init__()
         self.encoder = encoder
+        self.ignores_known = reason_to_ignore_known(options)
         names = list(tasks)
         self.dropout = nn.ModuleList()
         self.reduce = nn.ModuleList()

@@ -11,14 +11,8 @@ from typing import Literal
 from torch import nn
 
 from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.blocks import (
-    activate,
-    bottlenecks,
-    insert_known_labels,
-    last_layers,
-    run_each,
-)
-from labelgrid.nets.distillation import Distil, embeddings
+from labelgrid.nets.blocks import bottlenecks, last_layers, run_each
+from labelgrid.nets.distillation import Exchange, reason_to_ignore_known
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.nets.options import WIDEST, Rate
@@ -36,6 +30,8 @@ class Options:
             the `"source"` (public code).
         own: the input of a target's own feature: its initial `"prediction"` (the paper) or its
             initial head's `"features"` (public code).
+        messages: made of initial `"predictions"`, which known labels replace (the papers); or of
+            the initial heads' `"features"` (public code), where known labels have no effect.
         dropout: channel dropout before the last convolution of every head; PartAL does not give it.
         encoder_dropout: channel dropout on the encoder's fused map.
     """
@@ -43,6 +39,7 @@ class Options:
     width: int = 256
     gate: Literal["target", "source"] = "target"
     own: Literal["prediction", "features"] = "prediction"
+    messages: Literal["predictions", "features"] = "predictions"
     dropout: Rate = 0.2
     encoder_dropout: Rate = 0.0
 
@@ -51,7 +48,7 @@ class Options:
             raise ValueError(f"width must be a multiple of 4 up to {WIDEST}; it is {self.width}")
 
 
-class PadNet(Network):
+class PadNet(Network, Exchange):
     """Encoder, initial heads, distillation of embedded predictions, final heads.
 
     Source: Xu et al. 2018; PartAL section 3.3 (known labels replace initial predictions).
@@ -59,17 +56,15 @@ class PadNet(Network):
 
     def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
         super().__init__()
-        self.tasks = dict(tasks)
         self.encoder = encoder
-        self.own = options.own
+        self.ignores_known = reason_to_ignore_known(options)
         width = options.width
         rate = options.dropout
         inputs = encoder.channels
         self.dropout = ChannelDropout(options.encoder_dropout, inputs, "encoder")
         self.initial_bodies = nn.ModuleDict({name: bottlenecks(inputs, width) for name in tasks})
         self.initial = last_layers(tasks, width, rate, "initial")
-        self.embed = embeddings(tasks, width)
-        self.distil = Distil(list(tasks), width, options.gate)
+        self.add_exchange(tasks, width, options)
         self.final_bodies = nn.ModuleDict({name: bottlenecks(width, width) for name in tasks})
         self.final = last_layers(tasks, width, rate, "final")
 
@@ -81,7 +76,7 @@ class PadNet(Network):
         fused = self.dropout(features.shared)
         heads = {name: body(fused) for name, body in self.initial_bodies.items()}
         initial = run_each(self.initial, heads)
-        refined = self._refine(heads, initial, known)
+        refined = self.refine(heads, initial, known)
         task_features = run_each(self.final_bodies, refined)
         return Output(
             initial=(initial,),
@@ -90,19 +85,6 @@ class PadNet(Network):
             task_features=task_features,
             initial_features=(heads,),
         )
-
-    def _refine(self, heads: Raw, initial: Raw, known: Mapping[str, Target] | None) -> Raw:
-        """Each task's own feature with the messages of the others."""
-        predictions = activate(self.tasks, initial)
-        inserted = insert_known_labels(self.tasks, predictions, known)
-        sources = run_each(self.embed, inserted)
-        own = sources
-        if self.own == "features":
-            own = heads
-        elif known:
-            own = run_each(self.embed, predictions)
-        refined: Raw = self.distil(own, sources)
-        return refined
 
     def predict(self, task_features: Raw) -> Raw:
         """Run the final heads' dropout and last convolution."""

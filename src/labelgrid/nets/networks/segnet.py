@@ -11,14 +11,14 @@ from typing import ClassVar
 
 from labelgrid.config import check_ranges
 from labelgrid.nets.one_stage import OneStage
-from labelgrid.nets.options import WIDEST, Rate
+from labelgrid.nets.options import WIDEST, Rate, Stages
 from labelgrid.nets.unpooling import UNPORTABLE, EncoderDecoder, heads, initialise
 from labelgrid.tasks.task import Task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
-    """The width, and dropout.
+    """The width, the stages, and dropout.
 
     Args:
         width: filters of the first stage and of the heads; other stages have 2, 4, 8 and 8 times as
@@ -26,12 +26,15 @@ class Options:
         dropout: channel dropout before each head's last convolution; MTAN and MTPSL
             have none.
         encoder_dropout: channel dropout on the decoder's last map.
+        stages: MTAN's and MTPSL's `--type`: `"wide"`: the last stage has 16 times as many filters;
+            `"deep"`: each layer is two convolutions.
     """
 
     own_encoder: ClassVar[bool] = True
     width: int = 64
     dropout: Rate = 0.2
     encoder_dropout: Rate = 0.0
+    stages: Stages = "standard"
 
     def __post_init__(self) -> None:
         check_ranges(self, width=(1, WIDEST // 8))
@@ -48,15 +51,16 @@ class SegNet(OneStage):
     Deviation: a dropout of 0.2 before the last convolutions, so that MC-dropout has something to
     draw; `dropout = 0` is MTAN's network.
 
-    Source: Badrinarayanan, Kendall & Cipolla 2017 (SegNet); the baseline "split, standard" of
-    MTAN's public code; MTPSL section 4.
+    Source: Badrinarayanan, Kendall & Cipolla 2017 (SegNet); the baseline "split" of MTAN's public
+    code, "standard" unless `stages` says otherwise; MTPSL section 4.
     """
 
     unportable = UNPORTABLE
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         width = options.width
-        super().__init__(tasks, EncoderDecoder(width), width, heads(width, tasks), width, options)
+        encoder = EncoderDecoder(width, stages=options.stages)
+        super().__init__(tasks, encoder, width, heads(width, tasks), width, options)
         initialise(self)
 
 

@@ -17,7 +17,7 @@ from labelgrid.tasks.outlines import line_outline
 from labelgrid.tasks.overview import BinaryOverview
 from labelgrid.tasks.pictures import render_grey
 from labelgrid.tasks.placement import same_values
-from labelgrid.tasks.scale import Scale, probability_error
+from labelgrid.tasks.scale import Scale, probability_error, released_probability_error
 from labelgrid.tasks.task import NoOptions, Spec, Task, TaskDef
 
 
@@ -103,5 +103,7 @@ def build(task: TaskDef) -> Task:
         other_disagreements={"js": disagreement.binary_js},
         metrics=task.chosen({"AP": metrics.EdgeMetric, "odsF": boundary_metric.BoundaryMetric}),
         probabilities=prediction.two_classes,
-        scale=Scale(neutral=0.5, error=probability_error),
+        scale=Scale(
+            neutral=0.5, error=probability_error, released_error=released_probability_error
+        ),
     )

@@ -20,7 +20,13 @@ from labelgrid.tasks.outlines import direction_outline
 from labelgrid.tasks.overview import Legend, Overview, percent
 from labelgrid.tasks.pictures import render_vectors
 from labelgrid.tasks.placement import Labels, Placement
-from labelgrid.tasks.scale import Scale, direction_error, shift_to_unit_range, unmirror_vectors
+from labelgrid.tasks.scale import (
+    Scale,
+    direction_error,
+    released_direction_error,
+    shift_to_unit_range,
+    unmirror_vectors,
+)
 from labelgrid.tasks.task import NoOptions, Spec, Task, TaskDef
 
 #: Components up to this say nothing about a slope: 8-bit files cannot hold 0.
@@ -261,5 +267,6 @@ def build(task: TaskDef) -> Task:
             neutral=0.5,
             mirrored=unmirror_vectors,
             error=direction_error,
+            released_error=released_direction_error,
         ),
     )

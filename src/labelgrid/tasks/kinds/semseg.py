@@ -20,7 +20,7 @@ from labelgrid.tasks.outlines import border_outline
 from labelgrid.tasks.overview import Legend, Overview, percent, without_label
 from labelgrid.tasks.pictures import palette, render_classes
 from labelgrid.tasks.placement import same_values
-from labelgrid.tasks.scale import Scale, probability_error
+from labelgrid.tasks.scale import Scale, probability_error, released_probability_error
 from labelgrid.tasks.task import Spec, Task, TaskDef
 from labelgrid.words import count_text
 
@@ -152,5 +152,5 @@ def build(task: TaskDef) -> Task:
         metrics=task.chosen({"mIoU": partial(metrics.SegmentationMetric, classes)}),
         probabilities=prediction.pass_through,
         largest=True,
-        scale=Scale(error=probability_error),
+        scale=Scale(error=probability_error, released_error=released_probability_error),
     )

@@ -47,6 +47,9 @@ class Options:
         encoder: weight of this distance in another view, for the auto-encoder, as a multiple of
             `weight`.
         reconstruction: weight of the auto-encoder's errors.
+        errors: their `"mean"` over the pixels where all labels of the image are valid, of the maps
+            that were encoded; or as `"released"`: divided by the elements of the target that are
+            not 0, of classes that are drawn again, and with predicted depth scaled twice.
         width: filters of the auto-encoder's first stage; 8 or 16 trains on a CPU.
         view: compare on two random `"crop"`s of the batch, resized (released), or on the `"batch"`.
         zooms: of the crops; all are equally likely.
@@ -69,6 +72,7 @@ class Options:
     weight: Weight = 4.0
     encoder: Weight = 2.0
     reconstruction: Weight = 2.0
+    errors: Literal["mean", "released"] = "mean"
     width: Annotated[int, Field(ge=1, le=WIDEST // 8)] = 64
     view: Literal["crop", "batch"] = "crop"
     zooms: Zooms = (1.0, 1.2, 1.5)
@@ -101,6 +105,8 @@ class Options:
             check_unused_options(self, "one_pass = true", "track")
         if self.scale == "maximum":
             check_unused_options(self, 'scale = "maximum"', "mean", "deviation")
+        if not self.reconstruction:
+            check_unused_options(self, "reconstruction = 0", "errors")
         if not self.deviation:
             check_unused_options(self, "deviation = 0", "mean")
 
@@ -168,9 +174,8 @@ class JointRegularisation(Term):
     have labels the network gets no gradient.
 
     Reading: pixels where a labelled task is not valid are neutral in all predictions; an error is
-    the mean over the other pixels, once through the scale, of the maps that were encoded. The
-    released code divides by the number of elements that are not 0 (normals: a third), scales depth
-    twice in one target, and draws the classes of targets anew. Deviation: images without any label
+    the mean over the other pixels, once through the scale, of the maps that were encoded (`errors =
+    "released"`: as there). Deviation: images without any label
     do not count; each view is predicted in a pass of its own, unless `one_pass`.
     """
 
@@ -262,7 +267,7 @@ class JointRegularisation(Term):
         if second is not None:
             codes, raw = self.encoder(second.maps)
             learnt = distance(*codes.chunk(2))
-            errors = self._errors(half_to_float(raw), second)
+            errors = self._errors(step, half_to_float(raw), second)
             found["codes"] = _placed(zero, second, options.weight * options.encoder * learnt)
             found["reconstruction"] = _placed(zero, second, options.reconstruction * errors)
         return found
@@ -337,8 +342,10 @@ class JointRegularisation(Term):
         neutral = float(through(torch.zeros((), dtype=torch.float64)))
         return replace(task, scale=replace(task.scale, scaled=through, neutral=neutral))
 
-    def _errors(self, raw: Tensor, stacks: Stacks) -> Tensor:
+    def _errors(self, step: Step, raw: Tensor, stacks: Stacks) -> Tensor:
         """The errors of both stacks' reconstruction, summed over tasks, [r]."""
+        if self.options.errors == "released":
+            return self._released_errors(step, raw, stacks)
         mask = stacks.mask.repeat(2, 1, 1, 1)
         split = (torch.split(maps, self.channels, 1) for maps in (raw, stacks.maps))
         parts = zip(self.tasks.values(), *split, strict=True)
@@ -346,6 +353,33 @@ class JointRegularisation(Term):
             [mean_per_image(task.scale.error(made, maps), mask) for task, made, maps in parts]
         )
         return found.sum(0).view(2, -1).sum(0)
+
+    def _released_errors(self, step: Step, raw: Tensor, stacks: Stacks) -> Tensor:
+        """As `_errors`, of the second view, by the released code's targets and divisors, [r]."""
+        batch, output = step.views.get("second", (step.batch, step.output))
+        rows = stacks.rows
+        ids = [batch.ids[row] for row in rows.tolist()]
+        of_predictions, of_labels = (torch.split(x, self.channels, 1) for x in raw.chunk(2))
+        encoded = torch.split(stacks.maps.chunk(2)[0], self.channels, 1)
+        errors = []
+        for i, name in enumerate(self.names):
+            task = self._scaled(i, step.tasks[name])
+            target = batch.targets[name][rows]
+            free = resize_output(
+                half_to_float(output.final[name][rows]).detach(), batch.images.shape[-2:]
+            )
+            predicted = encoded[i]
+            stand_in = task.activate(free)
+            if task.largest:
+                stream = partial(step.draws.by_image, ids, "classes", "again")
+                predicted = prediction_maps(task, free, stream("predicted", name), stacks.mask)
+                stand_in = prediction_maps(task, free, stream("wanted", name), stacks.mask)
+            labels = task.as_prediction(target.safe()) * target.valid
+            wanted = torch.where(target.present[:, None, None, None], labels, stand_in)
+            for made, aim in ((of_predictions[i], predicted), (of_labels[i], wanted)):
+                error = task.scale.released_error(made, aim, stacks.mask, task.scale.scaled)
+                errors.append(error)
+        return torch.stack(errors).sum(0)
 
 
 def _placed(zero: Tensor, stacks: Stacks, values: Tensor) -> Tensor:

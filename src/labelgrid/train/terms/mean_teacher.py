@@ -16,7 +16,7 @@ from torch import Tensor
 
 from labelgrid.config import check_unused_options
 from labelgrid.data.batch import Batch
-from labelgrid.nets.network import Network, Output, Raw, example_output
+from labelgrid.nets.network import Network, Output, Raw, reason_to_ignore
 from labelgrid.nets.options import Rate
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
@@ -105,10 +105,10 @@ class MeanTeacher(Term):
         Note the normalisation of images; say if its loss can have no effect.
         """
         say_if_idle("mean_teacher", data, unlabelled=True)
-        if self.options.known and not example_output(data.network).initial:
+        reason = reason_to_ignore(data.network)
+        if self.options.known and reason:
             data.progress.say(
-                "The network has one stage: the option 'known' of the term 'mean_teacher' "
-                "does nothing."
+                f"The network {reason}: the option 'known' of the term 'mean_teacher' does nothing."
             )
         self.teacher.load_state_dict(data.network.state_dict())
         self.colour_mean.copy_(torch.tensor(data.data.mean))

@@ -13,7 +13,7 @@ from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.joint_space import Codes, JointTerm
 from labelgrid.train.objective import resize_output
 from labelgrid.train.pairs import Pairs, distance
-from labelgrid.train.ranges import Weight
+from labelgrid.train.ranges import Share, Weight
 from labelgrid.train.term import Preparation, Step
 
 #: Of `pairs = "learnt"`: contrasts are divided by it; their moving average keeps this share of its
@@ -36,11 +36,14 @@ class Options(JointOptions):
             distance between the maps of two images minus that between the maps of one. Both losses
             of a pair are multiplied by its exp(c / 0.1), divided by the mean of these over the
             pairs.
+        ramp: share of the training over which both weights rise in a line from 0. Released: 0, or
+            with `--rampup up` 0.5.
     """
 
     weight: Weight = 1.0
     regulariser: Weight = 1.0
     pairs: Literal["all", "learnt"] = "all"
+    ramp: Share = 0.0
 
 
 class CrossTaskConsistency(JointTerm):
@@ -73,6 +76,12 @@ class CrossTaskConsistency(JointTerm):
                 "batch: with one image in "
                 "each all pairs count alike."
             )
+
+    def loss(self, step: Step) -> Mapping[str, Tensor]:
+        """Compute the losses of `JointTerm`, times the share that `ramp` lets in by now."""
+        ramp = self.options.ramp
+        factor = 1.0 if step.progress >= ramp else step.progress / ramp
+        return {name: factor * loss for name, loss in super().loss(step).items()}
 
     def compared(self, codes: Codes) -> Mapping[str, Tensor]:
         """The consistency and the regulariser of each pair, [p] each."""

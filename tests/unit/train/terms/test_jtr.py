@@ -75,6 +75,16 @@ def test_the_auto_encoder_is_constant_in_the_first_view_and_learns_from_the_seco
     )
 
 
+def test_the_errors_as_released_change_the_reconstruction_alone(tmp_path):
+    training = training_of(tmp_path)
+    term, step = training.plan.terms["it"], step_of(training)
+    mean = term.loss(step)
+    term.options = replace(SMALL, errors="released")
+    released = term.loss(step)
+    assert not torch.equal(mean["reconstruction"], released["reconstruction"])
+    assert all(torch.equal(mean[name], released[name]) for name in ("distance", "codes"))
+
+
 def test_with_full_labels_the_network_gets_no_gradient(tmp_path):
     training = training_of(tmp_path)
     term, step = training.plan.terms["it"], step_of(training, torch.ones_like(ONE))
@@ -198,7 +208,8 @@ def test_the_released_recipes_have_the_choices_of_the_released_code(name, batch,
     recipe = load_recipe(name)
     moments = {"mean": 2.3618, "deviation": 1.5876}
     mirrored = {"flip": flips} if flips else {}
-    assert recipe.terms == {"jtr": {**moments, **mirrored, "recolour": "all", "one_pass": True}}
+    chosen = {"recolour": "all", "one_pass": True, "errors": "released"}
+    assert recipe.terms == {"jtr": {**moments, **mirrored, **chosen}}
     train = recipe.train
     assert (train.epochs, train.batch, train.halve, train.learning_rate) == (400, batch, 0.5, 1e-4)
     assert (recipe.data.flip, recipe.data.zoom) == (flips, (1.0, 1.2, 1.5))

@@ -423,3 +423,17 @@ def test_mtan_and_uncertainty_weights_are_those_of_the_public_code_in_the_recipe
     assert network == {"name": "mtan", "options": {"align": "corners", "dropout": 0.0}}
     for name in ("full-uncertainty", "full-mtpsl-uncertainty"):
         assert arms[name].changes["balance"] == {"name": "uncertainty", "options": {"start": -0.5}}
+
+
+@pytest.mark.parametrize(
+    ("ramp", "number", "share"), [(0.8, 0, 0.0), (0.8, 1, 0.625), (0.5, 1, 1.0), (0.0, 0, 1.0)]
+)
+def test_both_losses_rise_in_a_line_over_the_ramp(tmp_path, ramp, number, share):
+    training = training_of(tmp_path)
+    term, step = training.plan.terms["it"], step_of(training, number=number)
+    assert step.progress == number / 2
+    whole = term.loss(step)
+    term.options = replace(LIGHT, ramp=ramp)
+    for name, loss in term.loss(step).items():
+        torch.testing.assert_close(loss, share * whole[name])
+        assert whole[name].any()
