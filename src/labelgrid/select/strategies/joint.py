@@ -47,6 +47,7 @@ class Joint:
 
     options: Options
     valued: ClassVar[bool] = False
+    skips_following: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset()
     unit: ClassVar[Literal["cells"]] = "cells"
 
