@@ -86,7 +86,8 @@ def first_query(project: ProjectFolder) -> str:
 
     With them it exports what is requested already: the labels of the held-out images.
     """
-    missing = _to_buy(project, project.store.counts(("train",)))
+    pool = project.store.counts(("train",))
+    missing = {task: count.missing for task, count in pool.items()}
     if not sum(missing.values()):
         return ""
     options = _budget_options(*_usual_budget(project, missing))

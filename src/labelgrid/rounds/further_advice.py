@@ -176,7 +176,10 @@ def _narrower(found: _Reach, free: int, folder: Path) -> str:
     wanted = f"±{found.wanted:.2g}"
     if found.more <= free:
         line = _hold_out(folder, found.more)
-        return f"{found.more:,} more would make it {wanted}: `{line}`"
+        text = f"{found.more:,} more would make it {wanted}: `{line}`"
+        if 2 * found.more > free:
+            text += f" (none of these {found.more:,} can be picked then; {free - found.more:,} can)"
+        return text
     takes = f"{wanted} takes {found.more:,} more, and so new photographs"
     if not free:
         return f"no photograph can be held out any more (it or its group was trained on): {takes}"

@@ -401,12 +401,16 @@ def test_wide_intervals_ask_for_heldout_images() -> None:
     headlines = {"depth": "RMSE", "semseg": "mIoU", "normals": "mErr"}
     wide = replace(measurement, without=without)
     room = Path("room")
-    (found,) = heldout_advice(wide, headlines, free=1000, folder=room)
+    (found,) = heldout_advice(wide, headlines, free=9000, folder=room)
     assert found.task == "semseg" and found.count
     assert found.command == f"labelgrid add room --holdout {found.count}"
     assert found.text.endswith(f"{found.count} more would make it ±2: `{found.command}`.")
     assert further_images(40, 8.0, 2.0) == 600
     assert heldout_advice(measurement, headlines, free=9, folder=room) == []
+    (most,) = heldout_advice(wide, headlines, free=found.count + 4, folder=room)
+    assert most.text.endswith(
+        f"`{found.command}` (none of these {found.count} can be picked then; 4 can)."
+    )
 
 
 def test_heldout_images_beyond_those_of_the_project_are_not_asked_for() -> None:

@@ -37,7 +37,7 @@ class Options:
     images: Literal["whole", "separate"] = "whole"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Joint:
     """Picks cells one at a time, each by the gain of all tasks for its cost.
 
@@ -183,4 +183,4 @@ def _buy(
 
 def build(options: Options) -> Joint:
     """Build the strategy."""
-    return Joint(options)
+    return Joint(options=options)
