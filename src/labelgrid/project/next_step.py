@@ -121,9 +121,10 @@ def _usual_budget(project: ProjectFolder, missing: Mapping[str, int]) -> tuple[f
             unit = row.unit
             break
     costs = {row.name: row.cost for row in store.tasks()}
+    labels = sum(missing.values())
     left = {
-        "labels": sum(missing.values()),
-        "images": store.count_images(("train",)),
+        "labels": labels,
+        "images": min(labels, store.count_images(("train",))),
         "cost": sum(count * costs[task] for task, count in missing.items()),
     }[unit]
     return (min(amount, left) or amount), unit

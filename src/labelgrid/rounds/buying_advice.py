@@ -211,7 +211,7 @@ def _comparison(purchases: Sequence[_Purchase]) -> str:
         return ""
     rate = "it is free"
     if best.price > 0:
-        rate = f"{number(100 * best.rate)} % better for each 1 of its price"
+        rate = f"{100 * best.rate:.2g} % for each 1 of the price"
     text = f"; the most for its price by the relative gain ({rate})"
     equal = _undecided(purchases)
     if not equal:
@@ -225,10 +225,10 @@ def _comparison(purchases: Sequence[_Purchase]) -> str:
 def _gain_text(purchase: _Purchase) -> str:
     """The relative gain of a purchase, with that of what it brings along."""
     own, *_ = purchase.gains.values()
-    text = f"{number(100 * own)} % better"
+    text = f"{100 * own:.2g} % better"
     if len(purchase.gains) > 1:
         names = join_names(list(purchase.gains)[1:])
-        text += f", {number(100 * purchase.gain)} % with {names} that follow"
+        text += f", {100 * purchase.gain:.2g} % with what follows for {names}"
     return text
 
 

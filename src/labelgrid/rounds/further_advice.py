@@ -65,9 +65,9 @@ def _still_to_follow(project: ProjectFolder) -> list[Advice]:
         if count:
             share = relation.trust * relation.coverage
             text = (
-                f"{relation.gives}: {count_text(count, 'more label')} will follow once "
-                f"{join_names(relation.reads)} of their images are bought, and need not be bought "
-                f"(trust × coverage {share:.2f}): no purchase or query counts them."
+                f"{relation.gives}: {count_text(count, 'more label')} will follow once their "
+                f"images have labels of {join_names(relation.reads)} (trust × coverage "
+                f"{share:.2f}), and need not be bought: no purchase here counts them."
             )
             price = count * float(grid.cost[column])
             advice = Advice(

@@ -150,12 +150,12 @@ def test_two_rounds_are_enough_for_what_to_buy_and_what_comes_next(project: Proj
     assert advised.budget == 44.0  # as the second round cost
     first, second = of_topic(advised, "buy")
     assert first.task == "semseg"
-    compared = f"({first.gain / 8:.4g} % better for each 1 of its price)"
+    compared = f"({first.gain / 8:.2g} % for each 1 of the price)"
     assert (
         f"; the most for its price by the relative gain {compared}, but undecided: depth may gain "
         "as much." in first.text
     )
-    assert f" points ({first.gain:.4g} % better), from 21.5 to " in first.text
+    assert f" points ({first.gain:.2g} % better), from 21.5 to " in first.text
     assert first.text.endswith(f"`{first.command}` asks for them.")
     line = f"labelgrid query {project.folder} --task semseg --budget 8"
     assert first.command == line and "--task depth --budget 8" in second.command
@@ -245,8 +245,8 @@ def test_labels_that_will_follow_are_not_offered_and_are_named(tmp_path: Path) -
         now, later = of_topic(advised, "follows")
         assert (now.count, later.count, later.price) == (5, 3, 3.0)
         assert later.text == (
-            "normals: 3 more labels will follow once depth of their images are bought, and need not "
-            "be bought (trust × coverage 1.00): no purchase or query counts them."
+            "normals: 3 more labels will follow once their images have labels of depth (trust × "
+            "coverage 1.00), and need not be bought: no purchase here counts them."
         )
 
 
@@ -529,7 +529,9 @@ def test_a_purchase_says_what_it_gains_by_labels_that_follow() -> None:
     brings = {"depth": {"normals": 0.9}}
     first, second = buying_advice(curves, offers, brings, 30, folder=Path("room"))
     assert first.gain is not None and second.gain is not None and first.gain > second.gain
-    assert f" % better, {first.gain:.4g} % with normals that follow), from 0.76 to" in first.text
+    assert (
+        f" % better, {first.gain:.2g} % with what follows for normals), from 0.76 to" in first.text
+    )
 
 
 def test_what_is_not_foreseen_to_gain_is_not_advised() -> None:
