@@ -125,7 +125,7 @@ def test_what_follows_can_be_asked_for_by_name_and_as_pairs(
 
 
 def test_a_project_whose_rest_follows_has_nothing_left_to_buy(
-    made: tuple[ProjectFolder, Made], tmp_path: Path
+    made: tuple[ProjectFolder, Made], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, data = made
     believe(project, "joint", trust=1.0)
@@ -134,5 +134,9 @@ def test_a_project_whose_rest_follows_has_nothing_left_to_buy(
     answer(project, data)
     with pytest.raises(LabelgridError, match=r"or it follows from others \(60\)"):
         picked(project, Budget(10))
+    monkeypatch.setattr("labelgrid.project.next_step._why_train", lambda *_: "")  # is trained
+    step = next_step(project)
+    assert step.command == "report"
+    assert step.why == "Every cell has an answer, or follows from others: see the report."
     project.settings = replace(project.settings, strategy=PluginChoice("core_set"))
-    assert next_step(project).command == "fit"
+    assert next_step(project).command == "query"  # it may pick them
