@@ -1,5 +1,6 @@
 """Says what the next step of a campaign is: in words, and as a command. Loads no torch."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -120,12 +121,13 @@ def _usual_budget(project: ProjectFolder, missing: Mapping[str, int]) -> tuple[f
             amount = row.budget
             unit = row.unit
             break
-    costs = {row.name: row.cost for row in store.tasks()}
+    learned = project.settings.costs == "times"  # the query itself says what is left then
+    costs = {row.name: math.inf if learned else row.cost for row in store.tasks()}
     labels = sum(missing.values())
     left = {
         "labels": labels,
         "images": min(labels, store.count_images(("train",))),
-        "cost": sum(count * costs[task] for task, count in missing.items()),
+        "cost": sum(count * costs[task] for task, count in missing.items() if count),
     }[unit]
     return (min(amount, left) or amount), unit
 
