@@ -27,7 +27,7 @@ def missed_curves(curves: Sequence[TaskCurve]) -> list[TaskCurve]:
 def cannot_tell(curve: TaskCurve) -> Advice:
     """That nothing is foreseen of a task, whose curve misses its newest round."""
     fitted = fitted_curve(curve).fitted
-    now = curve.points[-1].value
+    now = fitted_curve(curve).now
     text = (
         f"{curve.task}: cannot tell what further labels do. The newest round measured "
         f"{curve.metric} {value_text(now, curve)}, but the curve through all rounds lies at "
