@@ -1044,7 +1044,7 @@ class Project(ProjectContents):
         """
         from labelgrid.project.by_hand import hold_out
 
-        return hold_out(self._project, list(images))
+        return hold_out(self._project, list(images), self._progress)
 
     def remove(self, images: Iterable[str]) -> "Removed":
         """Take images out of the project; their files, labels and history are kept.

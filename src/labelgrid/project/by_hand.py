@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from labelgrid.errors import ProjectError, UsageError
 from labelgrid.ledger.grid import Cell, Move, State
+from labelgrid.progress import Progress
 from labelgrid.project.cancel import find_rows
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.holdout import families, images_trained_on
+from labelgrid.project.holdout import families, images_trained_on, pool_left, pool_warning
 from labelgrid.project.records import all_fits
 from labelgrid.project.requests import request_heldout, request_outside_rounds
 from labelgrid.words import join_names
@@ -61,7 +62,9 @@ def skip(project: ProjectFolder, cells: Sequence[str], why: str = "") -> list[Ce
     return [row.cell for row in rows]
 
 
-def hold_out(project: ProjectFolder, image_ids: Sequence[str]) -> list[str]:
+def hold_out(
+    project: ProjectFolder, image_ids: Sequence[str], progress: Progress | None = None
+) -> list[str]:
     """Hold out images for measuring, with their groups and copies, and request their labels.
 
     Images that were drawn at random measure more honestly; `add --holdout` draws them.
@@ -69,6 +72,7 @@ def hold_out(project: ProjectFolder, image_ids: Sequence[str]) -> list[str]:
     Args:
         project: the project.
         image_ids: images to train on that no training has used.
+        progress: is told if little is left to buy.
 
     Returns:
         the images that are held out now and were not before.
@@ -96,9 +100,13 @@ def hold_out(project: ProjectFolder, image_ids: Sequence[str]) -> list[str]:
                 next_step="Leave some to train on.",
                 unchanged="Nothing was held out.",
             )
+        before = pool_left(store)
         store.update_images(replace(row, split="heldout") for row in held)
         names = [row.image_id for row in held]
         request_heldout(store, names, [task.name for task in store.tasks()])
+        warning = pool_warning(before, pool_left(store))
+    if warning and progress:
+        progress.say(warning)
     return names
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.grid import Cell, Grid, State
 from labelgrid.project.folder import ProjectFolder
 
 
@@ -36,6 +36,20 @@ def derived_counts(project: ProjectFolder) -> dict[str, DerivedCount]:
         if task in derived:
             found[task] = DerivedCount(count, count * cost)
     return found
+
+
+def grid_to_buy(project: ProjectFolder) -> Grid:
+    """The pool without the labels that need not be bought, since they follow from others.
+
+    It is what `query` offers to strategies that skip them.
+    """
+    grid = project.store.grid()
+    relations = project.relations()
+    if not relations:
+        return grid
+    from labelgrid.select.following import leave_out_following
+
+    return leave_out_following(grid, relations, project.settings.seed, mostly=True)
 
 
 def brought_labels(project: ProjectFolder, cells: Collection[Cell]) -> dict[Cell, tuple[str, ...]]:

@@ -4,7 +4,7 @@ Loads no torch.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +67,7 @@ def hold_out(
         store: the ledger.
         seed: of the draw.
         count: the least number of images.
-        progress: is told of copies.
+        progress: is told of copies, and if little is left to buy.
         fits: the finished trainings; images that they may have used are not drawn.
         new: the images that were added after these trainings.
 
@@ -102,9 +102,47 @@ def hold_out(
             copies, "of the held-out images is a copy", "of the held-out images are copies"
         )
         progress.say(f"{among} of others among them; no copy stays in training.")
+    before = pool_left(store)
     store.update_images(replace(row, split="heldout") for row in held)
     request_heldout(store, [row.image_id for row in held], [task.name for task in store.tasks()])
+    warning = pool_warning(before, pool_left(store))
+    if warning:
+        progress.say(warning)
     return len(held)
+
+
+@dataclass(frozen=True)
+class PoolLeft:
+    """What is left to pick from: the training images, and their missing labels."""
+
+    images: int
+    labels: int
+
+
+def pool_left(store: Store) -> PoolLeft:
+    """What is left to pick from."""
+    missing = sum(count.missing for count in store.counts(("train",)).values())
+    return PoolLeft(store.count_images(("train",)), missing)
+
+
+def pool_warning(before: PoolLeft, after: PoolLeft) -> str:
+    """That holding images out leaves less than half of the labels to buy; "" if it leaves more.
+
+    Example:
+        >>> pool_warning(PoolLeft(60, 120), PoolLeft(40, 80))
+        ''
+        >>> pool_warning(PoolLeft(60, 120), PoolLeft(24, 12)).partition(":")[0]
+        '36 of 60 training images are held out now, and cannot be picked'
+    """
+    if 2 * after.labels >= before.labels:
+        return ""
+    images = count_text(before.images, "training image is", "training images are")
+    return (
+        f"{before.images - after.images:,} of {images} held out now, and cannot be picked: of "
+        f"{count_text(before.labels, 'label')} to buy {after.labels:,} are left, in "
+        f"{count_text(after.images, 'image')}. Add images to train on, or begin again with fewer "
+        "held out."
+    )
 
 
 def free_images(

@@ -1,17 +1,20 @@
 """Says what the next step of a campaign is: in words, and as a command. Loads no torch."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from labelgrid.errors import command
+from labelgrid.ledger.grid import Unit
 from labelgrid.ledger.views import TaskCount
 from labelgrid.project.changed_labels import changed_text
 from labelgrid.project.declaration_changes import redeclared_tasks
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_fit
+from labelgrid.project.requests import ALONE, ASKED
 from labelgrid.words import count_text
 
-#: The labels of a proposed query, at most.
+#: The labels of the first query that is proposed, at most.
 MOST_LABELS = 60
 
 
@@ -24,14 +27,17 @@ class NextStep:
         typed: what to type, one command after the other.
         why: the step in a sentence.
         after: words that follow the last command.
-        budget: of a query: labels that it can buy; 0 of other commands.
+        budget: of a query: that of the last one or, before it, labels; no more than is left; 0 of
+            other commands.
+        unit: of the budget.
     """
 
     command: str
     typed: Sequence[str]
     why: str
     after: str = ""
-    budget: int = 0
+    budget: float = 0
+    unit: Unit = "labels"
 
     @property
     def line(self) -> str:
@@ -60,18 +66,20 @@ def next_step(project: ProjectFolder, counts: Mapping[str, TaskCount] | None = N
         why = _why_train(project, labelled)
         if why:
             return NextStep(command="fit", typed=[command("fit", folder)], why=why)
-    missing = sum(count.missing for count in pool.values())
-    if not missing:
+    missing = _to_buy(project, pool)
+    if not sum(missing.values()):
+        follow = any(count.missing for count in pool.values())
+        all_there = f"every cell has an answer{', or follows from others' if follow else ''}"
         return NextStep(
             command="report",
             typed=[command("report", folder)],
-            why="Every cell has an answer: see the report.",
-            after=", every cell has an answer",
+            why=f"{all_there.capitalize()}: see the report.",
+            after=f", {all_there}",
         )
-    why = f"Choose which of the {count_text(missing, 'missing label')} to buy next."
-    budget = min(MOST_LABELS, missing)
-    typed = [command("query", folder, "--budget", budget)]
-    return NextStep(command="query", typed=typed, why=why, budget=budget)
+    why = f"Choose which of the {count_text(sum(missing.values()), 'missing label')} to buy next."
+    budget, unit = _usual_budget(project, missing)
+    typed = [command("query", folder, *_budget_options(budget, unit))]
+    return NextStep(command="query", typed=typed, why=why, budget=budget, unit=unit)
 
 
 def first_query(project: ProjectFolder) -> str:
@@ -79,12 +87,55 @@ def first_query(project: ProjectFolder) -> str:
 
     With them it exports what is requested already: the labels of the held-out images.
     """
-    missing = sum(count.missing for count in project.store.counts(("train",)).values())
-    budget = min(MOST_LABELS, missing)
-    if not missing:
+    pool = project.store.counts(("train",))
+    missing = {task: count.missing for task, count in pool.items()}
+    if not sum(missing.values()):
         return ""
-    options = ("--budget", budget, "--export", "FOLDER")
-    return command("query", project.folder, *options)
+    options = _budget_options(*_usual_budget(project, missing))
+    return command("query", project.folder, *options, "--export", "FOLDER")
+
+
+def _to_buy(project: ProjectFolder, pool: Mapping[str, TaskCount]) -> Mapping[str, int]:
+    """The missing labels of each task that the project's strategy may pick."""
+    missing = {task: count.missing for task, count in pool.items()}
+    if not sum(missing.values()) or not project.relations():
+        return missing
+    from labelgrid.project.derived_labels import grid_to_buy  # slow to load
+    from labelgrid.recipes.resolve import build_plugin
+    from labelgrid.select.strategy import skips_following
+
+    if not skips_following(build_plugin("strategies", project.settings.strategy)):
+        return missing
+    grid = grid_to_buy(project)
+    return dict(zip(grid.tasks, grid.eligible.sum(0).tolist(), strict=True))
+
+
+def _usual_budget(project: ProjectFolder, missing: Mapping[str, int]) -> tuple[float, Unit]:
+    """The budget of the last query that had one, and its unit; no more than is left."""
+    store = project.store
+    amount: float = MOST_LABELS
+    unit: Unit = "labels"
+    for row in reversed(store.rounds()):
+        alone = str(store.get(ASKED.format(row.number), "")).endswith(ALONE)
+        if row.budget and not alone:
+            amount = row.budget
+            unit = row.unit
+            break
+    learned = project.settings.costs == "times"  # the query itself says what is left then
+    costs = {row.name: math.inf if learned else row.cost for row in store.tasks()}
+    labels = sum(missing.values())
+    left = {
+        "labels": labels,
+        "images": min(labels, store.count_images(("train",))),
+        "cost": sum(count * costs[task] for task, count in missing.items() if count),
+    }[unit]
+    return (min(amount, left) or amount), unit
+
+
+def _budget_options(budget: float, unit: Unit) -> Sequence[str]:
+    """The options of a query with a budget."""
+    options = ["--budget", f"{budget:.12g}"]
+    return options if unit == "labels" else [*options, "--unit", unit]
 
 
 def _why_train(project: ProjectFolder, labelled: int) -> str:

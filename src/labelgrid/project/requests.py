@@ -12,6 +12,11 @@ from labelgrid.project.folder import ProjectFolder
 if TYPE_CHECKING:
     from labelgrid.tasks.task import TaskDef
 
+#: The ledger's note of what the query of a round asked for beside a budget.
+ASKED = "asked/{}"
+#: It ends so if the query had no budget of its own.
+ALONE = "/alone"
+
 
 def request_heldout(store: Store, image_ids: Sequence[str], tasks: Sequence[str]) -> None:
     """Request the missing cells of held-out images for these tasks, as round 0."""

@@ -131,11 +131,12 @@ class PictureRow:
 
 @dataclass(frozen=True)
 class TaskPictures:
-    """Pictures of a task, and the legend of all of them."""
+    """Pictures of a task, the legend of all of them, and what explains their figures."""
 
     task: str
     rows: Sequence[PictureRow]
     legend: PictureLegend
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from labelgrid.project.heldout_examples import EXAMPLES, HeldoutExample, read_ex
 from labelgrid.project.records import Measurement
 from labelgrid.project.sources import source_of
 from labelgrid.report.content import PictureLegend, PictureRow, TaskPictures
+from labelgrid.results import Result
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.overview import Legend, Overview
 from labelgrid.tasks.pictures import jpeg, picture_file, thumbnail
@@ -91,13 +92,37 @@ class _Examples:
                 drawn = thumbnail(self.task, array, size, limits, lines=self.overview.lines)
                 pictures[name] = jpeg(drawn, WIDTH)
             rows.append(PictureRow(self._text(example), pictures))
-        return TaskPictures(self.task.name, rows, _legend(self.overview.legend(limits)))
+        legend = _legend(self.overview.legend(limits))
+        return TaskPictures(self.task.name, rows, legend, self._note())
+
+    @property
+    def _metric(self) -> Result:
+        return self.measured.metrics[self.task.name][self.task.headline]
+
+    @property
+    def _images(self) -> str:
+        return count_text(self.measured.heldout_labels.get(self.task.name, 0), "image")
 
     def _text(self, example: HeldoutExample) -> str:
-        metric = self.measured.metrics[self.task.name][self.task.headline]
+        metric = self._metric
         value = f"{metric.name} {number(example.value)} {metric.unit}".rstrip()
-        images = self.measured.heldout_labels.get(self.task.name, 0)
-        return f"{example.place} of {count_text(images, 'image')}: {example.image_id}, {value}"
+        return f"{example.place} of {self._images}: {example.image_id}, {value} on it alone"
+
+    def _note(self) -> str:
+        """The figure of all images, and why even the worst image may be better than that."""
+        metric = self._metric
+        text = (
+            f"{self._images} together: {metric.name} {number(metric.value)} {metric.unit}".rstrip()
+        )
+        worst = [example.value for example, *_ in self.read_ones if example.place == "worst"]
+        sign = 1 if metric.better == "higher" else -1
+        if any(sign * (value - metric.value) > 0 for value in worst):
+            text += (
+                ". Even the worst image alone is better, since this is no mean of images: it is "
+                "computed from the pixels of all, and where classes are averaged, from every class "
+                "that one of them shows; a single image has few classes, mostly the frequent ones"
+            )
+        return f"{text}."
 
 
 def overlays_of(project: ProjectFolder) -> list[TaskPictures]:

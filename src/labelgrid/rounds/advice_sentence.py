@@ -11,7 +11,8 @@ from labelgrid.project.records import all_fits
 def advice_sentence(project: ProjectFolder, step: NextStep | None = None) -> str:
     """The best purchase for what the last round cost; the next `step` is found unless it is given.
 
-    "" if it is too early to say, or if requested or new labels come first.
+    Tasks of which nothing can be foreseen, though they have a curve, are named beside it. "" if it
+    is too early to say, or if requested or new labels come first.
 
     Raises:
         ProjectError: a file of a round is damaged.
@@ -24,8 +25,10 @@ def advice_sentence(project: ProjectFolder, step: NextStep | None = None) -> str
     from labelgrid.rounds.purchases import last_cost, purchases  # slow to load
     from labelgrid.rounds.task_curves import task_curves
 
-    best, *_ = purchases(project, task_curves(project), last_cost(project))
-    return best.text if best.answered else ""
+    best, *others = purchases(project, task_curves(project), last_cost(project))
+    told = [best] if best.answered else []
+    told += [row for row in (best, *others) if not row.answered and row.task]
+    return " ".join(row.text for row in told)
 
 
 def relations_sentence(project: ProjectFolder) -> str:

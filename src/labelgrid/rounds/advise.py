@@ -13,8 +13,8 @@ from labelgrid.project.shown_classes import shown_classes
 from labelgrid.recipes.resolve import has_own_encoder, load_recipe
 from labelgrid.recipes.schema import Recipe
 from labelgrid.rounds.advised import Advice
-from labelgrid.rounds.buying_advice import flat_advice, next_round_advice
 from labelgrid.rounds.class_advice import class_advice
+from labelgrid.rounds.curve_advice import flat_advice, next_round_advice
 from labelgrid.rounds.further_advice import (
     count_free_images,
     following_advice,

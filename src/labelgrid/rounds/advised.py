@@ -32,10 +32,12 @@ class Advice:
         metric: of the task.
         unit: of the metric, and of the values.
         count: the labels to buy, or the images to hold out.
-        now: the metric now: what `value` starts from. Of curves, the one that the curve has.
-        measured: of curves, the metric as the newest round measured it.
-        value: what it may become.
+        now: the metric now: what `value` starts from. Of curves, as the newest round measured it.
+        measured: of curves, the same.
+        value: what it may become; None where nothing can be foreseen.
         low, high: the 80 % interval of `value`.
+        gain: of a purchase, the relative gain of its metric and of those that its labels bring
+            along, in percent: purchases are compared by it for their price.
         rounds: the newest rounds of a task that show no gain: nothing is foreseen from its curve.
         price: of the labels, in the unit of costs.
         seconds: that the labels take, as far as labels with times tell.
@@ -55,6 +57,7 @@ class Advice:
     value: float | None = None
     low: float | None = None
     high: float | None = None
+    gain: float | None = None
     rounds: int | None = None
     price: float | None = None
     seconds: float | None = None

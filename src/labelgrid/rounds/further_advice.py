@@ -8,7 +8,8 @@ from typing import Any
 
 from labelgrid.drawings.wording import number
 from labelgrid.errors import command
-from labelgrid.project.derived_labels import derived_counts
+from labelgrid.ledger.grid import State
+from labelgrid.project.derived_labels import derived_counts, grid_to_buy
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.headlines import jackknife_interval
 from labelgrid.project.records import EpochRecord, Measurement, all_fits, newest_fit, read_log
@@ -17,7 +18,7 @@ from labelgrid.recipes.schema import Recipe
 from labelgrid.results import LOSS
 from labelgrid.rounds.advised import Advice
 from labelgrid.rounds.control_record import read_comparison
-from labelgrid.words import count_text
+from labelgrid.words import count_text, join_names
 
 #: The wanted half of the 95 % interval of a percentage, in points.
 POINTS = 2.0
@@ -44,7 +45,36 @@ def following_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
                     topic="follows", text=text, task=task, count=count.derived, price=count.saved
                 )
             )
-    return [*rows, *_unmeasured_suppliers(project, recipe)]
+    return [*rows, *_still_to_follow(project), *_unmeasured_suppliers(project, recipe)]
+
+
+def _still_to_follow(project: ProjectFolder) -> list[Advice]:
+    """The labels that will follow mostly once others of their image are bought."""
+    relations = project.relations()
+    if not relations:
+        return []
+    from labelgrid.select.following import known_labels, mostly_following
+
+    grid = grid_to_buy(project)
+    missing = grid.state == State.MISSING
+    later = missing & ~grid.eligible & ~known_labels(grid, relations)
+    rows = []
+    for relation in mostly_following(relations):
+        column = grid.tasks.index(relation.gives)
+        count = int(later[:, column].sum())
+        if count:
+            share = relation.trust * relation.coverage
+            text = (
+                f"{relation.gives}: {count_text(count, 'more label')} will follow once their "
+                f"images have labels of {join_names(relation.reads)} (trust × coverage "
+                f"{share:.2f}), and need not be bought: no purchase here counts them."
+            )
+            price = count * float(grid.cost[column])
+            advice = Advice(
+                topic="follows", text=text, task=relation.gives, count=count, price=price
+            )
+            rows.append(advice)
+    return rows
 
 
 def _unmeasured_suppliers(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
@@ -146,7 +176,10 @@ def _narrower(found: _Reach, free: int, folder: Path) -> str:
     wanted = f"±{found.wanted:.2g}"
     if found.more <= free:
         line = _hold_out(folder, found.more)
-        return f"{found.more:,} more would make it {wanted}: `{line}`"
+        text = f"{found.more:,} more would make it {wanted}: `{line}`"
+        if 2 * found.more > free:
+            text += f" (none of these {found.more:,} can be picked then; {free - found.more:,} can)"
+        return text
     takes = f"{wanted} takes {found.more:,} more, and so new photographs"
     if not free:
         return f"no photograph can be held out any more (it or its group was trained on): {takes}"

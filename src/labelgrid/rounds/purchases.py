@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from labelgrid.project.derived_labels import derived_counts
+from labelgrid.project.derived_labels import grid_to_buy
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import times_of
 from labelgrid.project.records import Fit, newest_fit
 from labelgrid.rounds.advised import Advice
 from labelgrid.rounds.buying_advice import Offer, buying_advice
 from labelgrid.rounds.task_curves import TaskCurve
-from labelgrid.select.following import brings_of
+from labelgrid.select.following import brings_of, known_labels
 
 
 def purchases(project: ProjectFolder, curves: Sequence[TaskCurve], budget: float) -> list[Advice]:
@@ -38,19 +38,31 @@ def last_cost(project: ProjectFolder) -> float:
 
 
 def _offers(project: ProjectFolder) -> Mapping[str, Offer]:
-    """What can be bought of each task; what follows from other labels need not be."""
+    """What can be bought of each task; what follows from other labels need not be.
+
+    Nor need what will follow mostly, once the labels that it is derived from are bought.
+    """
     times = times_of(project)
-    counts = project.store.counts(("train",))
-    derived = derived_counts(project)
+    missing = _missing(project)
     offers = {}
     for row in project.store.tasks():
         timed = times.get(row.name)
         learned = timed and project.settings.costs == "times"
-        follows = derived[row.name].derived if row.name in derived else 0
         offers[row.name] = Offer(
-            missing=counts[row.name].missing - follows,
+            missing=missing[row.name],
             price=timed.cost if timed and learned else row.cost,
             seconds=timed.mean if timed else None,
             timed=timed.labels if timed else 0,
         )
     return offers
+
+
+def _missing(project: ProjectFolder) -> Mapping[str, int]:
+    """The missing labels of each task that neither follow nor are going to."""
+    relations = project.relations()
+    if not relations:
+        counts = project.store.counts(("train",))
+        return {task: count.missing for task, count in counts.items()}
+    grid = grid_to_buy(project)
+    left = grid.eligible & ~known_labels(grid, relations)
+    return dict(zip(grid.tasks, left.sum(0).tolist(), strict=True))

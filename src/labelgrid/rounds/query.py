@@ -34,6 +34,7 @@ from labelgrid.project.records import (
     read_picks,
     write_picks,
 )
+from labelgrid.project.requests import ALONE, ASKED
 from labelgrid.project.unusable_images import (
     find_unusable_images,
     images_without_files,
@@ -72,8 +73,8 @@ from labelgrid.select.draws import (
     need_budget,
     read_draws,
 )
-from labelgrid.select.following import brings_of, leave_out_following
-from labelgrid.select.strategy import Budget, PoolView, Strategy
+from labelgrid.select.following import brings_of, leave_out_following, left_out_text
+from labelgrid.select.strategy import Budget, PoolView, Strategy, skips_following
 from labelgrid.streams import seed_of
 from labelgrid.words import count_text, join_names
 
@@ -82,8 +83,6 @@ if TYPE_CHECKING:
 
 #: The strategy before there is a model.
 COLD = "random_images"
-#: The ledger's note of a round: the key of its query's calibration.
-ASKED = "asked/{}"
 #: The ledger's key of what earlier budgets left over, by unit.
 CARRIED = "carried"
 
@@ -318,7 +317,7 @@ class _Query:
         note = f"{key}/{draws.pairs} pairs of {list(draws.tasks)}/control {draws.control}"
         if draws.audit:
             note += f"/audit {draws.audit}"
-        return f"{note}/alone" if draws.alone else note
+        return f"{note}{ALONE}" if draws.alone else note
 
     def previews(self, prelabels: bool, pictures: bool) -> list[str]:
         """The names of the previews that follow the request: none without a trained model."""
@@ -462,7 +461,16 @@ def _pool(job: _Query, budget: Budget) -> _Pool:
     if project.settings.costs == "times":
         grid = apply_learned_costs(project, grid, job.progress)
     if job.relations:
-        grid = leave_out_following(grid, job.relations, project.settings.seed)
+        grid = leave_out_following(
+            grid,
+            job.relations,
+            project.settings.seed,
+            mostly=skips_following(job.strategy),
+            asked=job.tasks,
+        )
+        told = left_out_text(grid, job.relations, project.settings.seed)
+        if told:
+            job.progress.say(told)
     if job.tasks:
         grid = replace(grid, asked=frozenset(job.tasks))
     check_budget(budget, grid)

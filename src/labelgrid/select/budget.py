@@ -162,8 +162,11 @@ def _not_in_pool(grid: Grid) -> tuple[str, str]:
     skipped = int((grid.state == State.SKIPPED).sum())
     text = ""
     again = ""
+    if grid.left_out is not None:
+        follows = int(((grid.state == State.MISSING) & grid.left_out).sum())
+        text = f", or it follows from others ({follows})" if follows else ""
     if requested:
-        text = f", or it is asked for ({requested})"
+        text += f", or it is asked for ({requested})"
     if skipped:
         text += f", or it was skipped ({skipped})"
         again = "`labelgrid cancel DIR --requeue` lets skipped labels be asked for again. "

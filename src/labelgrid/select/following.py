@@ -1,6 +1,6 @@
 """Values cells by what follows from them through relations, and leaves out those that follow."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +10,13 @@ from labelgrid.ledger.grid import Grid, State
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.select.strategy import Brings, Scores
 from labelgrid.streams import keyed_uniform, seed_of
+from labelgrid.words import join_names
 
 #: Of the cells that follow exactly, this share can be picked all the same: so that it shows if they
 #: stop to follow.
 STILL_BOUGHT = 0.05
+#: A label follows mostly where the trust in its relation times its coverage is this or more.
+MOSTLY = 0.8
 
 
 def brings_of(relations: Sequence[BoundRelation]) -> dict[str, dict[str, float]]:
@@ -30,24 +33,79 @@ def brings_of(relations: Sequence[BoundRelation]) -> dict[str, dict[str, float]]
     return brings
 
 
-def leave_out_following(grid: Grid, relations: Sequence[BoundRelation], seed: int) -> Grid:
+def leave_out_following(
+    grid: Grid,
+    relations: Sequence[BoundRelation],
+    seed: int,
+    *,
+    mostly: bool = False,
+    asked: Collection[str] = (),
+) -> Grid:
     """The grid without the cells that follow exactly; none of them is picked.
 
     A cell follows where every label that its relation reads is there or can still be bought. The
-    share `STILL_BOUGHT` of the images, drawn by the seed, keeps all cells.
+    share `STILL_BOUGHT` of the images, drawn by the seed, keeps the cells.
+
+    Args:
+        grid: the pool.
+        relations: that are on, the most trusted first.
+        seed: of the project.
+        mostly: leave out the cells that follow mostly, too (`mostly_following`): what does not
+            follow, 1 - trust * coverage, is the share of the images that keeps them.
+        asked: tasks of which cells that follow mostly stay, as somebody asks for them.
     """
     exact = [relation for relation in relations if relation.exact]
-    if not exact:
+    kept = [(relation, STILL_BOUGHT) for relation in exact]
+    if mostly:
+        wanted = [one for one in mostly_following(relations) if one.gives not in asked]
+        kept += [(one, 1 - one.trust * one.coverage) for one in wanted]
+    if not kept:
         return grid
     columns = {task: column for column, task in enumerate(grid.tasks)}
     left_out = np.zeros(grid.state.shape, np.bool_)
-    for relation in exact:
+    draws = keyed_uniform(grid.keys, seed_of(seed, "still bought"))
+    for relation, share in kept:
         reads = [columns[task] for task in relation.reads]
         follows = (grid.state[:, reads] != State.SKIPPED).all(1)
-        left_out[:, columns[relation.gives]] |= follows
-    drawn = keyed_uniform(grid.keys, seed_of(seed, "still bought")) < STILL_BOUGHT
-    left_out[drawn] = False
+        left_out[:, columns[relation.gives]] |= follows & (draws >= share)
     return replace(grid, left_out=left_out)
+
+
+def mostly_following(relations: Sequence[BoundRelation]) -> list[BoundRelation]:
+    """The relations, none exact, whose labels need mostly not be bought (`MOSTLY`).
+
+    None of them reads what another of these, or an exact one, gives, or gives what one reads: of
+    two tasks that follow from each other, the one that the most trusted relation gives is left out.
+    """
+    found: list[BoundRelation] = []
+    known = [relation for relation in relations if relation.exact]
+    for relation in relations:
+        if relation.exact or relation.trust * relation.coverage < MOSTLY:
+            continue
+        read = {task for other in known for task in other.reads}
+        given = {other.gives for other in known}
+        if relation.gives not in read and given.isdisjoint(relation.reads):
+            found.append(relation)
+            known.append(relation)
+    return found
+
+
+def left_out_text(grid: Grid, relations: Sequence[BoundRelation], seed: int) -> str:
+    """How many labels `leave_out_following` leaves out because they follow mostly; "" if none."""
+    if grid.left_out is None:
+        return ""
+    exact = leave_out_following(replace(grid, left_out=None), relations, seed).left_out
+    left_out = (grid.state == State.MISSING) & grid.left_out
+    if exact is not None:
+        left_out &= ~exact
+    counts = zip(grid.tasks, left_out.sum(0).tolist(), strict=True)
+    parts = [f"{count:,} of {task}" for task, count in counts if count]
+    if not parts:
+        return ""
+    return (
+        f"Labels that follow from others are not asked for: {join_names(parts)}. `--task NAME` "
+        "asks for them all the same."
+    )
 
 
 def value_with_following(scores: Scores, grid: Grid, brings: Brings) -> Scores:

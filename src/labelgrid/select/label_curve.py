@@ -119,6 +119,22 @@ class MetricScale:
             return 100 / (1 + math.exp(-self._sign * gained))
         return math.exp(self._sign * gained)
 
+    def has(self, value: float) -> bool:
+        """Whether a value lies on the scale: percentages from 0 to 100, others above 0."""
+        return 0 <= value <= 100 if self.unit == "%" else 0 < value < math.inf
+
+    def interval(self, gained: float, reach: float) -> tuple[float, float]:
+        """The values within reach of a place, the lower one first.
+
+        Percentages within `EDGE` of 0 or 100 count as there: an interval that reaches so far
+        reaches the end.
+        """
+        low, high = sorted((self.value(gained - reach), self.value(gained + reach)))
+        if self.unit == "%":
+            low = low if low > EDGE else 0.0
+            high = high if high < 100 - EDGE else 100.0
+        return low, high
+
 
 def curve_inputs(points: Sequence[CurvePoint], first: CurvePoint) -> Floats:
     """What gains of points are linear in, beside a constant [n, 2]; `first` is the first round."""
@@ -155,11 +171,27 @@ class LabelCurve:
 
     @property
     def now(self) -> float:
-        """The metric of the curve with the labels of the newest round.
+        """The metric as the newest round measured it, from which forecasts start."""
+        return self.newest.value
+
+    @property
+    def fitted(self) -> Forecast:
+        """Where the curve itself lies with the labels of the newest round.
 
         A round lies beside its curve by chance, so that the measured metric is another one.
         """
-        return self.scale.value(self._gained(self.newest.own, self.newest.all))
+        around = self._around
+        variance = float(around @ self.spread @ around) + 1 / self.rounds
+        return self._interval(self.level + float(around @ self.slopes), variance)
+
+    @property
+    def misses(self) -> bool:
+        """Whether the newest round lies outside the interval of the curve through it.
+
+        Something else than labels moved the metric then, and the curve tells nothing of labels.
+        """
+        fitted = self.fitted
+        return not fitted.low <= self.newest.value <= fitted.high
 
     @property
     def by_chance(self) -> float:
@@ -170,24 +202,36 @@ class LabelCurve:
         return self.noise * math.sqrt(2)
 
     def forecast(self, own: float, all: float) -> Forecast:
-        """What the next round measures with so many labels of the task, and of all tasks."""
-        away = self._inputs(own, all) - self.centre
-        variance = float(away @ self.spread @ away) + 1 + 1 / self.rounds
-        return self._interval(self._gained(own, all), variance)
+        """What the next round measures with so many labels of the task, and of all tasks.
+
+        The noise of both measurements is in its interval, and that the slopes rest on the newest
+        one, too.
+        """
+        further = self._further(own, all)
+        shared = float(further @ self.spread @ self._around)
+        variance = 2 + float(further @ self.spread @ further) + 2 * shared
+        return self._interval(self._gained(further), variance)
 
     def change(self, own: float, all: float) -> Forecast:
-        """The metric on the curve if only the labels became so many: from `now`.
+        """The metric if only the labels became so many: from `now`.
 
-        Neither the noise of the next round nor that of `now` is in its interval: it is what labels
-        do.
+        No noise of a measurement is in its interval: it is what labels do.
         """
-        further = self._inputs(own, all) - self._inputs(self.newest.own, self.newest.all)
-        return self._interval(self._gained(own, all), float(further @ self.spread @ further))
+        further = self._further(own, all)
+        return self._interval(self._gained(further), float(further @ self.spread @ further))
 
-    def _gained(self, own: float, all: float) -> float:
-        """Where the curve lies with so many labels."""
-        away = self._inputs(own, all) - self.centre
-        return self.level + float(away @ self.slopes)
+    @property
+    def _around(self) -> Floats:
+        """The inputs of the newest round, from the centre of all rounds."""
+        return self._inputs(self.newest.own, self.newest.all) - self.centre
+
+    def _further(self, own: float, all: float) -> Floats:
+        """The inputs of so many labels, from those of the newest round."""
+        return self._inputs(own, all) - self._inputs(self.newest.own, self.newest.all)
+
+    def _gained(self, further: Floats) -> float:
+        """Where the metric lies so much further than the newest round."""
+        return self.scale.gained(self.newest.value) + float(further @ self.slopes)
 
     def _inputs(self, own: float, all: float) -> Floats:
         row: Floats = curve_inputs([CurvePoint(own, all, 0.0)], self.first)[0]
@@ -198,8 +242,8 @@ class LabelCurve:
         from scipy.special import stdtrit  # slow to load
 
         freedom = FREEDOM + self.rounds - 1
-        reach = float(stdtrit(freedom, (1 + SHARE) / 2)) * self.noise * math.sqrt(variance)
-        low, high = sorted((self.scale.value(gained - reach), self.scale.value(gained + reach)))
+        reach = float(stdtrit(freedom, (1 + SHARE) / 2)) * self.noise * math.sqrt(max(variance, 0))
+        low, high = self.scale.interval(gained, reach)
         return Forecast(self.scale.value(gained), low, high)
 
 
@@ -213,7 +257,7 @@ def fit_curve(
 
     Args:
         points: the measured rounds, the newest last, of the same held-out labels; those without a
-            label of the task do not count.
+            label of the task, or with a value beyond the scale, do not count.
         scale: of the metric.
         prior: what is known before.
 
@@ -226,7 +270,7 @@ def fit_curve(
         >>> round(next_round.value, 2), round(next_round.low, 2), round(next_round.high, 2)
         (0.81, 0.77, 0.86)
     """
-    counted = [point for point in points if point.own > 0 and math.isfinite(point.value)]
+    counted = [point for point in points if point.own > 0 and scale.has(point.value)]
     if len(counted) < FEWEST:
         return None
     inputs = curve_inputs(counted, counted[0])

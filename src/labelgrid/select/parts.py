@@ -225,7 +225,7 @@ class ComposedStrategy:
             Otherwise they are an order only, such as the order of random draws, in which a budget
             is spent.
         tasks: the tasks that its options name.
-        expects: as in `Strategy`.
+        expects, skips_following: as in `Strategy`.
     """
 
     needs: frozenset[str]
@@ -236,6 +236,7 @@ class ComposedStrategy:
     valued: bool = True
     tasks: frozenset[str] = frozenset()
     expects: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+    skips_following: bool = False
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """As `Strategy.select`. The scorer runs once."""

@@ -142,6 +142,10 @@ class Strategy(Protocol):
     A strategy whose scores are only the order of random draws has an attribute `valued = False`:
     its picks have no score then, so that nobody takes a draw for a value.
 
+    A strategy with an attribute `skips_following = True` is not offered cells whose labels follow
+    mostly from others (`labelgrid.select.following.MOSTLY`): it spreads a budget over tasks by no
+    score of their cells, and would pay twice. Strategies of publications have none.
+
     A strategy that relies on options of its statistics, or of terms that these read, has them in an
     attribute `expects`, by folder and name: `{"statistics": {"dropout": {"measure": "entropy"}}}`.
     A recipe with other options is refused. Options of statistics are used where the recipe names
@@ -162,6 +166,11 @@ class Strategy(Protocol):
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """Pick cells within the budget."""
+
+
+def skips_following(strategy: Strategy) -> bool:
+    """Whether cells that follow mostly from others are not offered to a strategy."""
+    return bool(getattr(strategy, "skips_following", False))
 
 
 def check_task_names(strategy: str, names: Iterable[str], tasks: Sequence[str]) -> None:

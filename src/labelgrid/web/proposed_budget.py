@@ -44,13 +44,15 @@ class ProposedBudget:
 
 
 def proposed_budget(rounds: Sequence[Mapping[str, Any]], step: NextStep) -> ProposedBudget:
-    """The budget of the last query or, before the first one, labels that the next step may buy.
+    """The budget that the next step names; before other steps than a query, that of the last one.
 
     Args:
         rounds: as `Project.round_rows` tells them.
         step: of the campaign.
     """
+    if step.budget:
+        return ProposedBudget(step.budget, step.unit)
     for row in reversed(rounds):
         if row["budget"]:
             return ProposedBudget(row["budget"], row["unit"])
-    return ProposedBudget(step.budget)
+    return ProposedBudget(0.0)

@@ -9,6 +9,7 @@ from labelgrid.ledger.grid import Cell, ImageRow
 from labelgrid.project.by_hand import hold_out, request, skip
 from labelgrid.project.folder import ProjectFolder
 from tests.campaigns import ledger, states
+from tests.projects import Said
 from tests.support import Made
 
 
@@ -70,3 +71,13 @@ def test_images_that_were_trained_on_and_the_last_ones_are_not_held_out(
     with pytest.raises(ProjectError, match=r"may have used 0000\.jpg"):
         hold_out(project, ["0000.jpg", "0001.jpg"])
     assert ledger(project) == before
+
+
+def test_holding_out_most_of_what_is_left_to_buy_by_hand_is_warned_of(
+    project: ProjectFolder, data: Made
+) -> None:
+    said = Said()
+    images = sorted(row.image_id for row in project.store.images(("train",)))
+    hold_out(project, images[:-1], said)
+    (warning,) = said.lines
+    assert "training images are held out now, and cannot be picked" in warning

@@ -170,3 +170,27 @@ def test_a_copy_of_an_image_of_another_split_is_not_held_out(make: Make, photos:
         )
         extend.add(project, [], tasks=[], check="full", progress=Silent(), holdout=1)
         assert held(project)[0] in photos.names[10:]
+
+
+def test_holding_out_most_of_what_is_left_to_buy_is_warned_of_with_numbers(
+    photos: Made, tmp_path: Path
+) -> None:
+    def of_pool(said: Said) -> list[str]:
+        return [line for line in said.lines if "cannot be picked" in line]
+
+    settings = Settings()
+    said = Said()
+    words = {"tasks": [DEPTH], "settings": settings, "progress": said}
+    with create.create(tmp_path / "some", [photos.images], holdout=3, **words) as project:
+        assert of_pool(said) == []
+        (total, left) = (project.store.count_images(("train",)), 2)
+        extend.add(project, [], tasks=[], check="full", progress=said, holdout=total - left)
+        (warning,) = of_pool(said)
+        assert warning == (
+            f"{total - left} of {total} training images are held out now, and cannot be picked: of "
+            f"{total} labels to buy 2 are left, in 2 images. Add images to train on, or begin "
+            "again with fewer held out."
+        )
+    said.lines.clear()
+    create.create(tmp_path / "most", [photos.images], holdout="80%", **words).close()
+    assert len(of_pool(said)) == 1

@@ -1,8 +1,12 @@
-"""The next step says its command and why; the lines of all steps are tested with the status."""
+"""The next step says its command and why, and follows the last budget; the lines of all steps are tested with the status."""
+
+from dataclasses import replace
 
 from labelgrid.ledger.grid import Move, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.next_step import first_query, next_step
+from labelgrid.project.requests import ALONE, ASKED
+from labelgrid.web.proposed_budget import ProposedBudget, proposed_budget
 from tests.campaigns import ask, cells_of
 from tests.support import Made
 
@@ -29,3 +33,39 @@ def test_the_first_query_exports_what_it_requests_until_nothing_is_left(
     assert first_query(project) == f"labelgrid query {folder} --budget 6 --export FOLDER"
     ask(project, cells_of(data), number=1)
     assert first_query(project) == ""
+
+
+def close(project: ProjectFolder, budget: float, unit: str, note: str = "") -> None:
+    """A round whose query requested nothing more."""
+    row = project.open_round()
+    project.store.put(ASKED.format(row.number), note)
+    closed = replace(row, strategy="joint", budget=budget, unit=unit)  # type: ignore[arg-type]
+    project.store.close_round(closed)
+
+
+def test_the_next_query_follows_the_budget_and_the_unit_of_the_last_one(
+    project: ProjectFolder,
+) -> None:
+    start = f"labelgrid query {project.folder} --budget"
+    close(project, 5.0, "labels")
+    assert next_step(project).line == f"{start} 5"
+    close(project, 2.0, "images")
+    assert next_step(project).line == f"{start} 2 --unit images"
+    close(project, 2.5, "cost")
+    step = next_step(project)
+    assert step.line == f"{start} 2.5 --unit cost" and (step.budget, step.unit) == (2.5, "cost")
+    close(project, 40.0, "labels", f"fixed/joint/10 pairs{ALONE}")  # what pairs took, no budget
+    assert next_step(project).line == step.line
+    assert proposed_budget([], step) == ProposedBudget(2.5, "cost")  # the page's
+    close(project, 900.0, "labels")
+    assert next_step(project).line == f"{start} 6"  # no more than is left
+
+
+def test_before_another_step_the_page_proposes_the_last_budget(
+    project: ProjectFolder, data: Made
+) -> None:
+    ask(project, cells_of(data), number=1)
+    step = next_step(project)
+    rows = [{"budget": 7.0, "unit": "cost"}, {"budget": 0.0, "unit": "labels"}]
+    assert proposed_budget(rows, step) == ProposedBudget(7.0, "cost")
+    assert proposed_budget([], step) == ProposedBudget(0.0)

@@ -119,7 +119,11 @@ def test_loss_mtl_is_explained_where_it_is_first_used() -> None:
 def test_pictures_come_before_all_sections_predictions_before_labels() -> None:
     legend = PictureLegend([("#ff0000", "wall")], JPEG, ("near", "far"))
     pictures = {"photograph": JPEG + b"1", "label": JPEG + b"2", "prediction": JPEG + b"3"}
-    shown = [TaskPictures("semseg", [PictureRow("worst of 4 images: a.jpg", pictures)], legend)]
+    shown = [
+        TaskPictures(
+            "semseg", [PictureRow("worst of 4 images: a.jpg", pictures)], legend, "All: 5 %."
+        )
+    ]
     overlays = [TaskPictures("depth", [PictureRow("", {"b.jpg": JPEG})], legend)]
     page = Page(html(a_report(measured=TWO, predictions=shown, overlays=overlays)))
     before = Page(page.html[: page.html.index("<nav>")].partition("<body>")[2] + "</header>")
@@ -127,6 +131,7 @@ def test_pictures_come_before_all_sections_predictions_before_labels() -> None:
         *(f"semseg: {name}, worst of 4 images: a.jpg" for name in pictures),
         "colours of semseg",
     ]
+    assert "All: 5 %." in before.words
     assert "wall" in before.words and "near" in before.words and "Labels on" not in before.words
     labels = Page(html(a_report(overlays=overlays)))
     assert labels.named("img")[0]["alt"] == "depth: b.jpg"

@@ -1,5 +1,7 @@
 """Values of cells with what follows from them, and cells that are left out because they follow."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from labelgrid.ledger.grid import Grid, State, TaskRow
@@ -10,6 +12,8 @@ from labelgrid.select.following import (
     brings_of,
     known_labels,
     leave_out_following,
+    left_out_text,
+    mostly_following,
     value_with_following,
 )
 from labelgrid.select.parts import draw_cells
@@ -61,6 +65,50 @@ def test_where_the_source_was_skipped_nothing_follows() -> None:
 def test_nothing_is_left_out_for_a_relation_that_is_not_exact() -> None:
     grid = grid_of((LABELLED, MISSING))
     assert leave_out_following(grid, [relation(trust=1.0)], 0) is grid
+
+
+def test_cells_that_follow_mostly_are_left_out_but_for_the_share_that_does_not() -> None:
+    states = [(MISSING, MISSING), (LABELLED, MISSING), (REQUESTED, MISSING)] * 2000
+    for trust, coverage, share in ((1.0, 1.0, 0.0), (0.95, 0.9, 0.145)):
+        believed = [relation(trust=trust, coverage=coverage)]
+        grid = leave_out_following(grid_of(*states), believed, 0, mostly=True)
+        assert abs(grid.eligible[:, 1].mean() - share) < 0.01
+        assert grid.eligible[:, 0].sum() == 2000
+    skipped = leave_out_following(grid_of((SKIPPED, MISSING)), believed, 0, mostly=True)
+    assert skipped.eligible.tolist() == [[False, True]]
+
+
+def test_what_is_asked_for_by_name_or_trusted_little_is_not_left_out() -> None:
+    grid = grid_of(*[(LABELLED, MISSING)] * 9)
+    assert (
+        leave_out_following(grid, [relation(trust=1.0)], 0, mostly=True, asked=["normals"]) is grid
+    )
+    for low in (relation(trust=0.79), relation(trust=1.0, coverage=0.79)):
+        assert leave_out_following(grid, [low], 0, mostly=True) is grid
+    assert leave_out_following(grid, [relation(trust=1.0)], 0) is grid
+    assert leave_out_following(grid, [], 0, mostly=True) is grid
+
+
+def test_of_tasks_that_follow_from_each_other_one_is_bought() -> None:
+    there = replace(relation(trust=0.9), name="there")
+    back = replace(there, name="back", reads=("normals",), gives="depth", trust=0.85)
+    onward = replace(there, name="onward", reads=("normals",), gives="edges", trust=0.82)
+    assert mostly_following([there, back, onward]) == [there]
+    assert mostly_following([replace(back, trust=0.95), there]) == [replace(back, trust=0.95)]
+    assert mostly_following([replace(there, exact=True), back]) == []
+
+
+def test_what_is_left_out_is_said() -> None:
+    grid = grid_of(*[(MISSING, MISSING)] * 3)
+    believed = [relation(trust=1.0)]
+    left = leave_out_following(grid, believed, 0, mostly=True)
+    assert left_out_text(left, believed, 0) == (
+        "Labels that follow from others are not asked for: 3 of normals. `--task NAME` asks for "
+        "them all the same."
+    )
+    assert left_out_text(grid, believed, 0) == ""
+    exact = [relation(trust=1.0, exact=True)]
+    assert left_out_text(leave_out_following(grid, exact, 0, mostly=True), exact, 0) == ""
 
 
 def test_the_cells_left_out_do_not_depend_on_the_pool() -> None:

@@ -92,13 +92,46 @@ def test_what_labels_do_is_surer_than_what_the_next_round_measures():
     assert change.high - change.low < forecast.high - forecast.low
     still = curve.change(80, 240)
     assert still.low == still.high == pytest.approx(curve.now)
-    assert curve.now == pytest.approx(curve.forecast(80, 240).value)
-    assert curve.now != pytest.approx(points[-1].value)  # which lies beside the curve
 
 
-def test_rounds_without_labels_or_numbers_do_not_count():
+@pytest.mark.parametrize("scale", [METRES, PERCENT, MetricScale("%", "lower")])
+def test_a_forecast_starts_from_the_newest_measurement_however_far_its_curve_lies(scale):
+    """With no further label the interval holds today's value: the old forecast started from the curve."""
+    rng = np.random.default_rng(3)
+    for seed in range(200):
+        slopes = rng.multivariate_normal(PRIOR.slopes, PRIOR.noise**2 * PRIOR.spread)
+        labels = (20, 40, 60, 80)[: 2 + seed % 3]
+        curve = fit_curve(measured(scale, slopes, labels, noise=0.3, seed=seed), scale, PRIOR)
+        newest = curve.newest
+        still = curve.forecast(newest.own, newest.all)
+        assert still.value == pytest.approx(newest.value) == curve.now
+        assert still.low < newest.value < still.high
+        further = curve.change(newest.own + 1e-6, newest.all)
+        assert further.value == pytest.approx(newest.value, rel=1e-3)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.04, 99.97, 100.0])
+def test_an_interval_of_a_percentage_reaches_its_end(value):
+    points = [CurvePoint(20, 60, value), CurvePoint(40, 120, value)]
+    still = fit_curve(points, PERCENT, PRIOR).forecast(40, 120)
+    assert still.low <= value <= still.high
+
+
+def test_a_curve_that_misses_its_newest_round_says_so_and_one_beside_it_by_chance_does_not():
+    assert fit_curve([CurvePoint(24, 96, 2.3), CurvePoint(48, 144, 1.02)], METRES, PRIOR).misses
+    assert not fit_curve(measured(METRES, [0.1, 0.05]), METRES, PRIOR).misses
+    missed = 0
+    rng = np.random.default_rng(5)
+    for seed in range(300):
+        slopes = rng.multivariate_normal(PRIOR.slopes, PRIOR.noise**2 * PRIOR.spread)
+        points = measured(METRES, slopes, (20, 40, 60), noise=PRIOR.noise, seed=seed)
+        missed += fit_curve(points, METRES, PRIOR).misses
+    assert missed / 300 < 0.2
+
+
+def test_rounds_without_labels_or_with_values_beyond_the_scale_do_not_count():
     points = measured(METRES, [0.1, 0.05])
-    odd = [CurvePoint(0, 60, 3.0), CurvePoint(20, 60, float("nan"))]
+    odd = [CurvePoint(0, 60, 3.0), CurvePoint(20, 60, float("nan")), CurvePoint(20, 60, 0.0)]
     one = fit_curve([*odd, *points], METRES, PRIOR)
     assert one.forecast(90, 270) == fit_curve(points, METRES, PRIOR).forecast(90, 270)
     assert fit_curve([*odd, points[0]], METRES, PRIOR) is None

@@ -37,7 +37,7 @@ class Options:
     images: Literal["whole", "separate"] = "whole"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Joint:
     """Picks cells one at a time, each by the gain of all tasks for its cost.
 
@@ -47,6 +47,7 @@ class Joint:
 
     options: Options
     valued: ClassVar[bool] = False
+    skips_following: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset()
     unit: ClassVar[Literal["cells"]] = "cells"
 
@@ -182,4 +183,4 @@ def _buy(
 
 def build(options: Options) -> Joint:
     """Build the strategy."""
-    return Joint(options)
+    return Joint(options=options)

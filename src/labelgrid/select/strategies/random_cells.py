@@ -22,4 +22,5 @@ def build(options: Options) -> ComposedStrategy:
         unit="cells",
         why="random cell",
         valued=False,
+        skips_following=True,
     )

@@ -22,4 +22,5 @@ def build(options: Options) -> ComposedStrategy:
         unit="images",
         why="random image",
         valued=False,
+        skips_following=True,
     )

@@ -49,6 +49,7 @@ class RandomTasks:
     """Picks random cells, keyed by image and task, with a fixed share for each task."""
 
     options: Options
+    skips_following: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset()
     unit: ClassVar[Literal["cells"]] = "cells"
 

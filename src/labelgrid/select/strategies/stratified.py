@@ -5,7 +5,7 @@ otherwise.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,7 @@ class Stratified:
     """
 
     options: Options
+    skips_following: ClassVar[bool] = True
 
     @property
     def needs(self) -> frozenset[str]:
