@@ -585,6 +585,8 @@ class Project(ProjectContents):
         prelabels: bool = True,
         save: Place | None = None,
         picks: Place | None = None,
+        class_name: str = "",
+        like: Place = "",
     ) -> "QueryResult":
         """Pick cells within the budget, mark them requested and close the round.
 
@@ -606,6 +608,11 @@ class Project(ProjectContents):
             save: keep the picks of a dry run in this file.
             picks: such a file: request exactly these, if the pool has not changed since. Nothing
                 but `prelabels` is given beside it.
+            class_name: pick images of which the newest model predicts the largest share as this
+                class, given by its name or as "TASK:CLASS"; without `tasks`, labels of the class's
+                task are asked for. It picks in place of a strategy.
+            like: pick images that are most like this one, the id of an image or the path of a file;
+                also without a model. It picks in place of a strategy.
 
         Raises:
             StateError: the pool has changed since the picks of the file were chosen.
@@ -626,6 +633,8 @@ class Project(ProjectContents):
             audit,
             is_controlled,
             save,
+            class_name,
+            like,
         )
         if kept and any(given):
             raise UsageError(
@@ -652,6 +661,8 @@ class Project(ProjectContents):
                 control=control,
                 prelabels=prelabels,
                 save=Path(save) if save else None,
+                class_name=class_name,
+                like=str(like),
             )
 
     def kept_picks(self, path: Place) -> "Proposal":

@@ -219,6 +219,20 @@ def query(
         list[str] | None,
         typer.Option("--task", metavar="TASK", help="Pick cells of this task only. Repeatable."),
     ] = None,
+    class_name: Annotated[
+        str,
+        typer.Option(
+            "--class",
+            metavar="CLASS",
+            help="Pick images of which the model predicts most as this class, or TASK:CLASS.",
+        ),
+    ] = "",
+    like: Annotated[
+        str,
+        typer.Option(
+            metavar="IMAGE", help="Pick images that are most like this one: an id or a file."
+        ),
+    ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the picks and request nothing.")
     ] = False,
@@ -278,6 +292,8 @@ def query(
             prelabels=prelabels,
             save=save,
             picks=picks,
+            class_name=class_name,
+            like=like,
         )
         exported = project.export(export) if export and not dry_run else None
     if json:

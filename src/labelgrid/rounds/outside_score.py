@@ -126,12 +126,15 @@ class OutsideScorer(PoolScorer):
         )
 
     def _explain(self, images: ScoredImages) -> Explaining:
-        """What is computed only to explain the picks: nothing without features."""
+        """What is computed only to explain the picks and to order images: what the files tell."""
         explaining = super()._explain(images)
+        statistics = dict(explaining.statistics)
         if FEATURES not in self.predictions.shapes:
+            statistics.pop(FEATURES, None)
+        if not statistics:
             return Explaining()
         known = [image_id for image_id in explaining.images if self.predictions.has(image_id)]
-        return Explaining(explaining.statistics, known, explaining.stamp)
+        return Explaining(statistics, known, explaining.stamp)
 
     def batches(self, context: RoundContext, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
         """As `PoolScorer.batches`; no label is fed in."""
