@@ -43,6 +43,7 @@ from labelgrid.project.unusable_images import (
 )
 from labelgrid.recipes.resolve import hash_of, resolved_options
 from labelgrid.relations.bound import BoundRelation
+from labelgrid.rounds.alike_picks import AlikePicks, alike_picks, spreading_advice
 from labelgrid.rounds.asked_tasks import check_asked_tasks
 from labelgrid.rounds.choose import (
     Choice,
@@ -103,6 +104,7 @@ class QueryResult:
         repeated: an earlier query requested these picks, and this one requested nothing.
         class_name: the class that was searched for, as `TASK:CLASS`; empty: none.
         like: the example that was searched by; empty: none.
+        alike: the picked images that look like others; None: they were not compared.
     """
 
     round: int
@@ -112,6 +114,7 @@ class QueryResult:
     repeated: bool = False
     class_name: str = ""
     like: str = ""
+    alike: AlikePicks | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The result as JSON values; a cell is `{"image": ID, "task": NAME}`."""
@@ -128,6 +131,7 @@ class QueryResult:
             "repeated": self.repeated,
             "class": self.class_name,
             "like": self.like,
+            "alike": self.alike.as_json() if self.alike else None,
         }
 
 
@@ -222,6 +226,7 @@ def query(
             cost=choice.cost,
         )
     result = replace(result, class_name=search.class_name, like=search.like)
+    result = _compare_picks(job, result, requested=not dry_run)
     if not dry_run:
         _write_previews(job, result.round, previews)
     return result
@@ -800,13 +805,33 @@ def request_kept(
     _complete_earlier_previews(project, progress)
     announce_previews(project.round_folder(proposal.round), previews)
     request_proposal(project, proposal, advice)
-    _write_previews(job, proposal.round, previews)
-    return QueryResult(
+    result = QueryResult(
         round=proposal.round,
         strategy=proposal.strategy,
         picks=list(proposal.picks),
         cost=proposal.cost,
     )
+    result = _compare_picks(job, result, requested=True)
+    _write_previews(job, proposal.round, previews)
+    return result
+
+
+def _compare_picks(job: _Query, result: QueryResult, *, requested: bool) -> QueryResult:
+    """The result with the picks that look like others, which are said; a simulation is silent."""
+    project = job.project
+    if project.settings.oracle:
+        return result
+    alike = alike_picks(project, result.picks, job.progress)
+    advice = ""
+    if not job.search.choice:
+        is_trained = newest_fit(project.folder) is not None
+        advice = spreading_advice(
+            project, job.name, job.strategy, trained=is_trained, requested=requested
+        )
+    text = alike.text(advice)
+    if text:
+        job.progress.say(text)
+    return replace(result, alike=alike)
 
 
 def _write_previews(job: _Query, number: int, previews: Sequence[str]) -> None:
