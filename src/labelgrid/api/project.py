@@ -835,6 +835,9 @@ class Project(ProjectContents):
         *,
         split: Split | None = None,
         predictions: Place | None = None,
+        crop: str = "",
+        min_depth: float | None = None,
+        max_depth: float | None = None,
     ) -> dict[str, Any]:
         """Measure the newest model, or prediction files, at the images' original size.
 
@@ -842,8 +845,15 @@ class Project(ProjectContents):
             labels: a folder of labels.
             split: without labels, the project's split to measure on; None: the held-out images.
             predictions: measure the predictions in this folder, not the newest model's.
+            crop: only this part of each image counts, as published protocols say: "eigen-nyu",
+                "eigen-kitti", "garg-kitti", or "TOP:BOTTOM,LEFT:RIGHT" in pixels or percent.
+            min_depth: labels of at most so many metres do not count, and predictions are raised to
+                it; None: no limit.
+            max_depth: labels of at least so many metres do not count, and predictions are lowered
+                to it; None: no limit. With a crop or a range, nothing is written for the report.
         """
         from labelgrid.rounds.evaluate import evaluate_project
+        from labelgrid.rounds.protocol import Protocol
 
         return evaluate_project(
             self._project,
@@ -851,6 +861,7 @@ class Project(ProjectContents):
             labels=optional_path(labels),
             split=split,
             predictions=optional_path(predictions),
+            protocol=Protocol(crop=crop, least=min_depth, most=max_depth),
         )
 
     def report(

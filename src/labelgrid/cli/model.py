@@ -51,6 +51,33 @@ ShardSize = Annotated[
 ]
 
 
+CropOption = Annotated[
+    str,
+    typer.Option(
+        "--crop",
+        metavar="CROP",
+        help="The part of each image that counts: eigen-nyu, eigen-kitti, garg-kitti, or "
+        "TOP:BOTTOM,LEFT:RIGHT in pixels or percent.",
+    ),
+]
+MinDepth = Annotated[
+    float | None,
+    typer.Option(
+        "--min-depth",
+        metavar="METRES",
+        help="Depths up to this do not count; predictions are raised to it.",
+    ),
+]
+MaxDepth = Annotated[
+    float | None,
+    typer.Option(
+        "--max-depth",
+        metavar="METRES",
+        help="Depths from this on do not count; predictions are lowered to it.",
+    ),
+]
+
+
 class Unit(StrEnum):
     """The unit of a budget."""
 
@@ -440,6 +467,9 @@ def evaluate(
             help="Measure the predictions in this folder, not the newest model's.", file_okay=False
         ),
     ] = None,
+    crop: CropOption = "",
+    min_depth: MinDepth = None,
+    max_depth: MaxDepth = None,
     json: AsJson = False,
 ) -> None:
     """Measure the newest model, or prediction files, at the images' original size.
@@ -448,7 +478,12 @@ def evaluate(
     """
     with open_project(folder) as project:
         values = project.evaluate(
-            labels, split=split.value if split else None, predictions=predictions
+            labels,
+            split=split.value if split else None,
+            predictions=predictions,
+            crop=crop,
+            min_depth=min_depth,
+            max_depth=max_depth,
         )
     if json:
         screen.print_json(values)

@@ -154,7 +154,7 @@ def alike_groups(block: Thumbnails) -> list[list[str]]:
     for one, other in np.argwhere(compared).tolist():
         alike[one, other] = correlation(block.pixels[one], block.pixels[other]) >= ALIKE
     _, numbers = connected_components(alike, directed=False)
-    groups = [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
+    groups = [np.flatnonzero(numbers == number).tolist() for number in np.unique(numbers)]
     named = [[block.names[place] for place in group] for group in groups if len(group) > 1]
     return sorted(named, key=lambda group: (-len(group), group))
 

@@ -79,7 +79,7 @@ class AlikePicks:
         of = f"of {count_text(self.compared, 'picked image')}"
         if self.groups:
             alike = sum(map(len, self.groups))
-            shown = [join_names(group, SHOWN, " and ") for group in self.groups]
+            shown = [join_names(group, SHOWN) for group in self.groups]
             parts.append(f"{alike} {of} look like another one: {join_names(shown, SHOWN, '; ')}.")
         if self.labelled:
             shown = [f"{pair.image} and {pair.labelled}" for pair in self.labelled]
@@ -94,9 +94,7 @@ class AlikePicks:
         return " ".join([*parts, advice]).rstrip()
 
 
-def alike_picks(
-    project: ProjectFolder, picks: Sequence[Pick], progress: Progress
-) -> AlikePicks:
+def alike_picks(project: ProjectFolder, picks: Sequence[Pick], progress: Progress) -> AlikePicks:
     """Compare picked images with each other, and with labelled ones, by their thumbnails.
 
     Of these, only the neighbours in the order of names are compared, and the nearest by features

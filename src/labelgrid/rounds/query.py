@@ -212,6 +212,7 @@ def query(
         choice = _choose_readable(job, pool, budget)
         _say_calibrated_anew(job, choice)
         _say_used_up(job, pool, choice)
+        search.say_without(choice.picks, progress)
         choice = _explain(job, pool, choice)
         proposal = _proposal(job, pool, choice, budget)
         if save:

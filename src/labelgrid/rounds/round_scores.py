@@ -1,7 +1,7 @@
 """Finds the scores of a round, and refuses stale ones. Loads no torch."""
 
 import json
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -366,18 +366,26 @@ class RoundScores:
     def kept(self, number: int) -> Table | None:
         """The statistics that a search needs, from whatever scores of the round are fresh.
 
-        These are the round's scores, with what explains its picks, and the search's own. None if
+        These are the round's scores, with what explains its picks, and those of searches. None if
         there are none: they are computed then.
         """
         needs = self.strategy.needs
-        own = replace(self, strategy=strategy_of(self.project)[1], apart="")
-        for scores in (own, replace(self, apart=""), self):
+        for scores in self._others(number):
             with suppress(LabelgridError):  # stale, or a recipe that the strategy does not fit
                 table = scores.fresh(number)
                 found = scores._holding(needs, number, table) if table else None
                 if found:
                     return found.only(needs | {FEATURES}, found.stamp)
         return None
+
+    def _others(self, number: int) -> Iterator["RoundScores"]:
+        """Yield the scores that a round may have: its own, and those of searches."""
+        yield replace(self, strategy=strategy_of(self.project)[1], apart="")
+        yield replace(self, apart="")
+        for path in sorted(scores_folder(self.project, number).glob(f"*/{FILE}")):
+            name = path.parent.name
+            if name in plugins.names("strategies"):
+                yield replace(self, strategy=strategy_of(self.project, name)[1], apart=name)
 
     def members_stamp(self) -> dict[str, str]:
         """The entry of the stamp for the model's members; none without members."""

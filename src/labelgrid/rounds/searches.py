@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from labelgrid.errors import UsageError
-from labelgrid.ledger.grid import Grid
+from labelgrid.ledger.grid import Grid, Pick
+from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
@@ -16,6 +17,7 @@ from labelgrid.rounds.example import Example, example_features, find_example
 from labelgrid.score.table import Table
 from labelgrid.select.draws import RandomDraws
 from labelgrid.select.strategy import Strategy
+from labelgrid.words import count_text
 
 if TYPE_CHECKING:
     from labelgrid.rounds.pool_scorer import PoolScorer
@@ -67,6 +69,17 @@ class Search:
         if self.class_name:
             task, name = find_class(project.tasks(), self.class_name)
             refuse_unseen(project, table, grid, task=task, name=name)
+
+    def say_without(self, picks: Sequence[Pick], progress: Progress) -> None:
+        """Say how many picked images are predicted to show nothing of a class."""
+        found = {pick.cell.image_id: pick.score for pick in picks if pick.score is not None}
+        without = sum(share == 0 for share in found.values())
+        if self.class_name and without:
+            progress.say(
+                f"The model predicts '{self.class_name}' in {len(found) - without} of "
+                f"{count_text(len(found), 'picked image')}, and nowhere in the others: a smaller "
+                "--budget leaves these out."
+            )
 
     def features(self, table: Table, scorer: Callable[[], "PoolScorer"]) -> NDArray[Any] | None:
         """The features of the example; None without one.

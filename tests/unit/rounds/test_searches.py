@@ -144,6 +144,16 @@ def test_a_search_scores_apart_from_the_round_and_again_when_the_pool_changed(
     assert row.cell in {pick.cell for pick in found.picks}
 
 
+def test_a_search_uses_what_another_one_scored(
+    project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = ask(project, like=first_image(project), dry_run=True)
+    shutil.rmtree(project.round_folder(2) / "scores")
+    ask(project, class_name=project.tasks()["semseg"].class_names[0], dry_run=True)
+    monkeypatch.setattr(pool_scorer.PoolScorer, "scored", lambda *_: pytest.fail("scored again"))
+    assert images(ask(project, like=first_image(project), dry_run=True)) == images(alone)
+
+
 @pytest.mark.parametrize("strategy", ["partal", "core_set"])
 def test_a_query_of_some_tasks_scores_the_images_that_lack_only_others(
     project: ProjectFolder, strategy: str
@@ -184,6 +194,19 @@ def test_a_search_that_is_killed_gives_the_same_picks(
         with pytest.raises(Killed):
             ask(project, like=first_image(project))
     assert images(ask(project, like=first_image(project))) == images(whole)
+
+
+def test_picks_without_the_class_are_said(project: ProjectFolder) -> None:
+    score.score(project, Silent(), "class_share")
+    shares = predicted(project, project.round_folder(2) / "scores" / FILE)
+    names = next(iter(shares.values()))
+    counts = {name: sum(share > 0 for share in best(project, shares, name)) for name in names}
+    name = min((name for name in names if counts[name]), key=lambda name: counts[name])
+    total = len(best(project, shares, name))
+    said = Said()
+    ask(project, total, class_name=name, dry_run=True, progress=said)
+    told = f"predicts 'semseg:{name}' in {counts[name]} of {total} picked images"
+    assert any(told in line for line in said.lines) == (counts[name] < total)
 
 
 def test_a_class_that_is_misspelt_is_refused_with_the_nearest_and_all_others(

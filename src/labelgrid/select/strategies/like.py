@@ -50,9 +50,7 @@ def _example(pool: PoolView, features: NDArray[np.floating]) -> NDArray[np.float
     return total
 
 
-def cosines(
-    features: NDArray[np.floating], example: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def cosines(features: NDArray[np.floating], example: NDArray[np.float64]) -> NDArray[np.float64]:
     """The cosine [n] of the angle between each row [n, d] and an example [d]; 0 of a zero vector.
 
     Example:
