@@ -329,8 +329,8 @@ def print_metrics(values: Mapping[str, Any]) -> None:
         protocol = values["protocol"]
         limits = {
             f"the crop {protocol['crop']}": protocol["crop"],
-            f"depths above {protocol['min_depth']} m": protocol["min_depth"] is not None,
-            f"depths below {protocol['max_depth']} m": protocol["max_depth"] is not None,
+            f"depths above {protocol['min_depth'] or 0:g} m": protocol["min_depth"] is not None,
+            f"depths below {protocol['max_depth'] or 0:g} m": protocol["max_depth"] is not None,
         }
         say(f"Counted: {', '.join(words for words, is_given in limits.items() if is_given)}.")
 
