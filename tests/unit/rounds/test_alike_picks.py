@@ -53,7 +53,10 @@ def test_frames_of_one_video_among_the_picks_are_said_with_what_spreads_them(
     assert found.alike
     names = [[f"{video}_{number:03d}.jpg" for number in range(5)] for video in "ab"]
     assert [list(group) for group in found.alike.groups] == names
-    assert "10 of 16 picked images look like another one: a_000.jpg, a_001.jpg, a_002.jpg, and 2 more; b_000" in said
+    assert (
+        "10 of 16 picked images look like another one: a_000.jpg, a_001.jpg, a_002.jpg, and 2 more; b_000"
+        in said
+    )
     assert "labelgrid undo" in said and "--strategy typiclust" in said
 
 
