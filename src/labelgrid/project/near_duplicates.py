@@ -154,9 +154,11 @@ def alike_groups(block: Thumbnails) -> list[list[str]]:
     for one, other in np.argwhere(compared).tolist():
         alike[one, other] = correlation(block.pixels[one], block.pixels[other]) >= ALIKE
     _, numbers = connected_components(alike, directed=False)
-    groups = [np.flatnonzero(numbers == number).tolist() for number in np.unique(numbers)]
-    named = [[block.names[place] for place in group] for group in groups if len(group) > 1]
-    return sorted(named, key=lambda group: (-len(group), group))
+    groups: dict[int, list[str]] = {}
+    for name, number in zip(block.names, numbers.tolist(), strict=True):
+        groups.setdefault(number, []).append(name)
+    several = [group for group in groups.values() if len(group) > 1]
+    return sorted(several, key=lambda group: (-len(group), group))
 
 
 def nearest_pairs(pairs: Sequence[NearDuplicates]) -> list[NearDuplicates]:

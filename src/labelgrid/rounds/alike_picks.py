@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from labelgrid.errors import LabelgridError, command
-from labelgrid.images.thumbnails import Thumbnail
+from labelgrid.images.thumbnails import LEAST, Thumbnail
 from labelgrid.ledger.grid import Grid, ImageRow, Pick
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
@@ -24,6 +24,7 @@ from labelgrid.project.near_duplicates import (
     nearest_pairs,
     read_thumbnails,
 )
+from labelgrid.project.records import newest_fit
 from labelgrid.select.strategy import Strategy
 from labelgrid.words import count_text, join_names
 
@@ -94,6 +95,32 @@ class AlikePicks:
         return " ".join([*parts, advice]).rstrip()
 
 
+def say_alike(
+    project: ProjectFolder,
+    picks: Sequence[Pick],
+    progress: Progress,
+    *,
+    picker: tuple[str, Strategy] | None,
+    requested: bool,
+) -> AlikePicks | None:
+    """Say which picked images look alike; None in a simulation, which nobody watches.
+
+    Args:
+        project: the project.
+        picks: best first.
+        progress: is told.
+        picker: the name and the strategy that picked; None: a search, whose picks are to be alike.
+        requested: whether the picks were requested.
+    """
+    if project.settings.oracle:
+        return None
+    alike = alike_picks(project, picks, progress)
+    text = alike.text(_spreading(project, picker, requested=requested) if picker else "")
+    if text:
+        progress.say(text)
+    return alike
+
+
 def alike_picks(project: ProjectFolder, picks: Sequence[Pick], progress: Progress) -> AlikePicks:
     """Compare picked images with each other, and with labelled ones, by their thumbnails.
 
@@ -110,7 +137,9 @@ def alike_picks(project: ProjectFolder, picks: Sequence[Pick], progress: Progres
     others = _beside(picked, project.store.grid())
     nearest = {pick.explanation.nearest for pick in picks if pick.cell.image_id in set(picked)}
     others |= nearest - {""} - set(picked)
-    rows = list(project.store.images(names=[*picked, *others]))
+    rows = [row for row in project.store.images(names=[*picked, *others]) if _may_be_large(row)]
+    if not rows:
+        return AlikePicks()
     progress.start("Comparing the picks", len(rows), "images")
     thumbnails: dict[str, Thumbnail] = {}
     for start in range(0, len(rows), AT_ONCE):
@@ -128,6 +157,11 @@ def alike_picks(project: ProjectFolder, picks: Sequence[Pick], progress: Progres
     return AlikePicks(compared=len(own), groups=alike_groups(as_block(own)), labelled=labelled)
 
 
+def _may_be_large(row: ImageRow) -> bool:
+    """Whether an image is large enough to be compared, as far as its size is known."""
+    return not row.height or max(row.height, row.width) >= LEAST
+
+
 def _with_size(row: ImageRow) -> ImageRow:
     """An image whose size is known, though nobody checked its file; as it is if that is damaged."""
     with suppress(LabelgridError, OSError):
@@ -136,19 +170,10 @@ def _with_size(row: ImageRow) -> ImageRow:
     return row
 
 
-def spreading_advice(
-    project: ProjectFolder, name: str, strategy: Strategy, *, trained: bool, requested: bool
-) -> str:
-    """What to do about picks that look alike: the strategy that spreads them, and its commands.
-
-    Args:
-        project: the project.
-        name: of the strategy that picked.
-        strategy: that picked.
-        trained: whether there is a model.
-        requested: whether the picks were requested.
-    """
-    spreads = SPREADS if trained else SPREADS_COLD
+def _spreading(project: ProjectFolder, picker: tuple[str, Strategy], *, requested: bool) -> str:
+    """What to do about picks that look alike: the strategy that spreads them, and its commands."""
+    name, strategy = picker
+    spreads = SPREADS if newest_fit(project.folder) else SPREADS_COLD
     if name == spreads:
         return ""
     words = ["--strategy", spreads]

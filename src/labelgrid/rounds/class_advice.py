@@ -100,11 +100,12 @@ def _lacking(task: str, rows: Sequence[ClassRow], shown: ShownClasses, folder: P
     row, others = max(gaps.values(), key=lambda found: median(found[1]) - found[0].iou)
     reached = median(others)
     mean_gain = rough_number((reached - row.iou) / len(rows)).lstrip("+")
-    line = command("query", folder, "--class", f"{task}:{row.name}", "--budget", "N")
+    words = ["--class", f"{task}:{row.name}"]
     finds = "in which the model predicts most of it"
     if not shown.counts[row.name]:
-        line = command("query", folder, "--like", "IMAGE", "--task", task, "--budget", "N")
+        words = ["--like", "IMAGE", "--task", task]
         finds = "that are like one which you name"
+    line = command("query", folder, *words, "--budget", "N")
     text = (
         f"{task}: photographs that show {row.name} may help most. Its {METRIC} is "
         f"{number(row.iou)} %, and it is in {shown.counts[row.name]:,} of "

@@ -64,7 +64,9 @@ def evaluate_project(
     if labels is not None:
         values = evaluate_folder(project, labels, progress, protocol)
     elif predictions is not None:
-        values = evaluate_predictions(project, predictions, split or "heldout", progress, protocol)
+        values = evaluate_predictions(
+            project, predictions, split or "heldout", progress, protocol=protocol
+        )
     else:
         values = evaluate_split(project, split or "heldout", progress, protocol)
     return values if protocol.is_whole else {**values, "protocol": protocol.as_json()}
@@ -82,9 +84,9 @@ def evaluate_split(
     """
     fit = model_of(project)
     if fit.predictions:
-        result = evaluate_recorded(project, fit, split, progress, protocol)
+        result = evaluate_recorded(project, fit, split, progress, protocol=protocol)
     else:
-        result = _evaluate_network(project, fit, split, progress, protocol)
+        result = _evaluate_network(project, fit, split, progress, protocol=protocol)
     if result is None:
         raise ProjectError(
             f"The {split} split has no label.", next_step="Import labels for it first."

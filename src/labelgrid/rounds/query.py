@@ -43,7 +43,7 @@ from labelgrid.project.unusable_images import (
 )
 from labelgrid.recipes.resolve import hash_of, resolved_options
 from labelgrid.relations.bound import BoundRelation
-from labelgrid.rounds.alike_picks import AlikePicks, alike_picks, spreading_advice
+from labelgrid.rounds.alike_picks import AlikePicks, say_alike
 from labelgrid.rounds.asked_tasks import check_asked_tasks
 from labelgrid.rounds.choose import (
     Choice,
@@ -53,6 +53,7 @@ from labelgrid.rounds.choose import (
     pool_statistics,
     used_up_text,
 )
+from labelgrid.rounds.kept_scores import kept_scores
 from labelgrid.rounds.proposal import (
     DrawnOfSupplier,
     Proposal,
@@ -509,8 +510,8 @@ def _pool(job: _Query, budget: Budget) -> _Pool:
     earlier = None
     table = None
     if job.scores and job.strategy.needs:
-        find = job.scores.kept if job.search.choice else job.scores.fresh
-        earlier = find(number)
+        scores = job.scores
+        earlier = kept_scores(scores, number) if job.search.choice else scores.fresh(number)
         table = earlier or job.scorer.scored(number, replace(grid, asked=None))
     unscored = images_without_scores(table, grid)
     if unscored and earlier:  # else scoring has just warned of them
@@ -818,20 +819,14 @@ def request_kept(
 
 
 def _compare_picks(job: _Query, result: QueryResult, *, requested: bool) -> QueryResult:
-    """The result with the picks that look like others, which are said; a simulation is silent."""
-    project = job.project
-    if project.settings.oracle:
-        return result
-    alike = alike_picks(project, result.picks, job.progress)
-    advice = ""
-    if not job.search.choice:
-        is_trained = newest_fit(project.folder) is not None
-        advice = spreading_advice(
-            project, job.name, job.strategy, trained=is_trained, requested=requested
-        )
-    text = alike.text(advice)
-    if text:
-        job.progress.say(text)
+    """The result with the picks that look like others, which are said."""
+    alike = say_alike(
+        job.project,
+        result.picks,
+        job.progress,
+        picker=None if job.search.choice else (job.name, job.strategy),
+        requested=requested,
+    )
     return replace(result, alike=alike)
 
 

@@ -1,16 +1,15 @@
 """Finds the scores of a round, and refuses stale ones. Loads no torch."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Set
-from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from collections.abc import Collection, Mapping, Set
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from labelgrid import plugins
 from labelgrid.config import merge, parse
-from labelgrid.errors import LabelgridError, PluginError, ProjectError, RecipeError, command
+from labelgrid.errors import PluginError, ProjectError, RecipeError, command
 from labelgrid.files import digest
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit, read_members
@@ -344,9 +343,9 @@ class RoundScores:
         Raises:
             ProjectError: the file is damaged.
         """
-        return self._holding({FEATURES}, number, table)
+        return self.holding({FEATURES}, number, table)
 
-    def _holding(self, names: Set[str], number: int, table: Table) -> Table | None:
+    def holding(self, names: Set[str], number: int, table: Table) -> Table | None:
         """The table of a round that holds some statistics, the scores' or what explains picks.
 
         Args:
@@ -362,30 +361,6 @@ class RoundScores:
             return None
         explaining = read_table(path)
         return explaining if names <= explaining.statistics.keys() else None
-
-    def kept(self, number: int) -> Table | None:
-        """The statistics that a search needs, from whatever scores of the round are fresh.
-
-        These are the round's scores, with what explains its picks, and those of searches. None if
-        there are none: they are computed then.
-        """
-        needs = self.strategy.needs
-        for scores in self._others(number):
-            with suppress(LabelgridError):  # stale, or a recipe that the strategy does not fit
-                table = scores.fresh(number)
-                found = scores._holding(needs, number, table) if table else None
-                if found:
-                    return found.only(needs | {FEATURES}, found.stamp)
-        return None
-
-    def _others(self, number: int) -> Iterator["RoundScores"]:
-        """Yield the scores that a round may have: its own, and those of searches."""
-        yield replace(self, strategy=strategy_of(self.project)[1], apart="")
-        yield replace(self, apart="")
-        for path in sorted(scores_folder(self.project, number).glob(f"*/{FILE}")):
-            name = path.parent.name
-            if name in plugins.names("strategies"):
-                yield replace(self, strategy=strategy_of(self.project, name)[1], apart=name)
 
     def members_stamp(self) -> dict[str, str]:
         """The entry of the stamp for the model's members; none without members."""

@@ -26,7 +26,12 @@ from labelgrid.select.strategy import Budget
 from tests.projects import Said, make_project
 from tests.rounds import Killed, labelled
 
-COVERS = ["labelgrid.rounds.class_search", "labelgrid.rounds.example", "labelgrid.select.classes"]
+COVERS = [
+    "labelgrid.rounds.class_search",
+    "labelgrid.rounds.example",
+    "labelgrid.rounds.kept_scores",
+    "labelgrid.select.classes",
+]
 
 
 @pytest.fixture(scope="module")
