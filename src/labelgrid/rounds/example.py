@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Example:
+class ExampleImage:
     """An image that is an example.
 
     Args:
@@ -38,18 +38,18 @@ class Example:
     digest: str = ""
 
 
-def find_example(project: ProjectFolder, asked: str) -> Example:
+def find_example(project: ProjectFolder, asked: str) -> ExampleImage:
     """The image of an id or a path; ids of the project come first.
 
     Raises:
         ImageError: there is none.
     """
     try:
-        return Example(name=project.store.image(asked).image_id)
+        return ExampleImage(name=project.store.image(asked).image_id)
     except LedgerError:
         path = Path(asked)
     if path.is_file():
-        return Example(name=path.name, root=str(path.parent.absolute()), digest=digest(path))
+        return ExampleImage(name=path.name, root=str(path.parent.absolute()), digest=digest(path))
     ids = [row.image_id for row in project.store.images()]
     hint = spelling_hint(asked, sorted(ids))
     raise ImageError(
@@ -61,7 +61,7 @@ def find_example(project: ProjectFolder, asked: str) -> Example:
 
 
 def example_features(
-    make_scorer: Callable[[], "PoolScorer"], table: Table, example: Example
+    make_scorer: Callable[[], "PoolScorer"], table: Table, example: ExampleImage
 ) -> NDArray[Any]:
     """The features [d] of an example: those of the scores, or computed by the same network.
 

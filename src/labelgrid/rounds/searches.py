@@ -13,7 +13,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.class_search import find_class, full_name, refuse_unlearned, refuse_unseen
-from labelgrid.rounds.example import Example, example_features, find_example
+from labelgrid.rounds.example import ExampleImage, example_features, find_example
 from labelgrid.score.table import Table
 from labelgrid.select.draws import RandomDraws
 from labelgrid.select.strategy import Strategy
@@ -38,7 +38,7 @@ class Search:
     choice: PluginChoice | None = None
     class_name: str = ""
     like: str = ""
-    example: Example | None = None
+    example: ExampleImage | None = None
     tasks: Sequence[str] = ()
 
     @property
