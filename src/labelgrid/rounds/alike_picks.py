@@ -32,8 +32,8 @@ from labelgrid.words import count_text, join_names
 MOST = 200
 #: The images that are read between two signs of progress.
 AT_ONCE = 16
-#: So many labelled images before and after a picked one in the order of names are compared with it.
-NEIGHBOURS = 2
+#: So many labelled images are compared before a picked one in the order of names, and after it.
+NEIGHBOURS = 1
 #: The strategies that spread their picks, with a model and without one.
 SPREADS = "core_set"
 SPREADS_COLD = "typiclust"
