@@ -152,6 +152,7 @@ class ProjectContents(CellContents):
         task: str | None = None,
         split: Split | None = None,
         round: int | None = None,
+        order: str = "",
     ) -> list[dict[str, Any]]:
         """The cells as a table: a dictionary for each, ordered by image, then task.
 
@@ -162,6 +163,7 @@ class ProjectContents(CellContents):
             task: only the cells of this task; None: all tasks.
             split: only the cells of the images of this split, such as "heldout"; None: all.
             round: only the cells that this round asked for; None: all.
+            order: of the images, one of `image_orders`; empty: by their ids.
 
         Returns:
             `image`, `task`, `split`, `state`, `round` (that asked for the label; 0 outside the
@@ -171,7 +173,8 @@ class ProjectContents(CellContents):
         Raises:
             LedgerError: there is no such state, task or split.
         """
-        return list(self.each_cell(state=state, task=task, split=split, round=round))
+        found = self.each_cell(state=state, task=task, split=split, round=round, order=order)
+        return list(found)
 
     def each_cell(
         self,
@@ -180,9 +183,12 @@ class ProjectContents(CellContents):
         task: str | None = None,
         split: Split | None = None,
         round: int | None = None,
+        order: str = "",
     ) -> Iterator[dict[str, Any]]:
         """The dictionaries of `cells`, read while they are consumed: for very many cells."""
-        return each_cell(self._project, state=state, task=task, split=split, round=round)
+        return each_cell(
+            self._project, state=state, task=task, split=split, round=round, order=order
+        )
 
     def image_page(
         self,
@@ -216,10 +222,12 @@ class ProjectContents(CellContents):
         return ImagePage(len(found.names), listed, found.unread)
 
     def image_orders(self) -> list[str]:
-        """The orders of images: "changed", the last changed first, losses, and scored statistics.
+        """The orders of images: "changed", losses, scored statistics, and shares of classes.
 
-        "loss/TASK" has the labels first on which networks of an audit that did not learn them have
-        the largest loss, a statistic the images with the highest values in the newest scores.
+        "changed" has the last changed first, "loss/TASK" the labels on which networks of an audit
+        that did not learn them have the largest loss, a statistic the images with the highest
+        values in the newest scores, and "share/TASK:CLASS" those of which most is predicted as a
+        class.
         """
         from labelgrid.project.image_order import image_orders
 

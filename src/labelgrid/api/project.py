@@ -585,6 +585,8 @@ class Project(ProjectContents):
         prelabels: bool = True,
         save: Place | None = None,
         picks: Place | None = None,
+        class_name: str = "",
+        like: Place = "",
     ) -> "QueryResult":
         """Pick cells within the budget, mark them requested and close the round.
 
@@ -606,6 +608,11 @@ class Project(ProjectContents):
             save: keep the picks of a dry run in this file.
             picks: such a file: request exactly these, if the pool has not changed since. Nothing
                 but `prelabels` is given beside it.
+            class_name: pick images of which the newest model predicts the largest share as this
+                class, given by its name or as "TASK:CLASS"; without `tasks`, labels of the class's
+                task are asked for. It picks in place of a strategy.
+            like: pick images that are most like this one, the id of an image or the path of a file;
+                also without a model. It picks in place of a strategy.
 
         Raises:
             StateError: the pool has changed since the picks of the file were chosen.
@@ -626,6 +633,8 @@ class Project(ProjectContents):
             audit,
             is_controlled,
             save,
+            class_name,
+            like,
         )
         if kept and any(given):
             raise UsageError(
@@ -652,6 +661,8 @@ class Project(ProjectContents):
                 control=control,
                 prelabels=prelabels,
                 save=Path(save) if save else None,
+                class_name=class_name,
+                like=str(like),
             )
 
     def kept_picks(self, path: Place) -> "Proposal":
@@ -824,6 +835,9 @@ class Project(ProjectContents):
         *,
         split: Split | None = None,
         predictions: Place | None = None,
+        crop: str = "",
+        min_depth: float | None = None,
+        max_depth: float | None = None,
     ) -> dict[str, Any]:
         """Measure the newest model, or prediction files, at the images' original size.
 
@@ -831,8 +845,15 @@ class Project(ProjectContents):
             labels: a folder of labels.
             split: without labels, the project's split to measure on; None: the held-out images.
             predictions: measure the predictions in this folder, not the newest model's.
+            crop: only this part of each image counts, as published protocols say: "eigen-nyu",
+                "eigen-kitti", "garg-kitti", or "TOP:BOTTOM,LEFT:RIGHT" in pixels or percent.
+            min_depth: labels of at most so many metres do not count, and predictions are raised to
+                it; None: no limit.
+            max_depth: labels of at least so many metres do not count, and predictions are lowered
+                to it; None: no limit. With a crop or a range, nothing is written for the report.
         """
         from labelgrid.rounds.evaluate import evaluate_project
+        from labelgrid.rounds.protocol import Protocol
 
         return evaluate_project(
             self._project,
@@ -840,6 +861,7 @@ class Project(ProjectContents):
             labels=optional_path(labels),
             split=split,
             predictions=optional_path(predictions),
+            protocol=Protocol(crop=crop, least=min_depth, most=max_depth),
         )
 
     def report(

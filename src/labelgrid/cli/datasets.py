@@ -8,6 +8,7 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson
+from labelgrid.cli.model import CropOption, MaxDepth, MinDepth
 from labelgrid.errors import command, note_unchanged
 from labelgrid.words import count_text, join_names
 
@@ -222,6 +223,9 @@ def evaluate(
         str, typer.Option(help="The data set's split to measure on; all images by default.")
     ] = "",
     tasks: Tasks = None,
+    crop: CropOption = "",
+    min_depth: MinDepth = None,
+    max_depth: MaxDepth = None,
     json: AsJson = False,
 ) -> None:
     """Measure prediction files from any program on a data set.
@@ -232,6 +236,7 @@ def evaluate(
     from labelgrid.project.dataset_check import tasks_of
     from labelgrid.project.task_spec import name_task_file
     from labelgrid.rounds.evaluate_files import evaluate_files
+    from labelgrid.rounds.protocol import Protocol
 
     source = _source(name, root)
     splits = source.splits() if split else {}
@@ -241,14 +246,20 @@ def evaluate(
             next_step=f"Its splits are: {', '.join(splits) or 'none'}.",
         )
     image_ids = splits.get(split, source.images())
+    protocol = Protocol(crop=crop, least=min_depth, most=max_depth)
     with name_task_file(), screen.Bar() as bar:
+        definitions = tasks_of(source, root, tasks)
+        protocol.check(definitions)
         values = evaluate_files(
             source,
-            tasks_of(source, root, tasks),
+            definitions,
             image_ids=image_ids,
             folder=predictions,
             progress=bar,
+            protocol=protocol,
         )
+    if not protocol.is_whole:
+        values["protocol"] = protocol.as_json()
     if json:
         screen.print_json(values)
     else:

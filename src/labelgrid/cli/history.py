@@ -64,6 +64,13 @@ def cells(
     round: Annotated[
         int | None, typer.Option(help="Only the cells that this round asked for; 0: no round.")
     ] = None,
+    order: Annotated[
+        str,
+        typer.Option(
+            help="Of the images: changed, loss/TASK, share/TASK:CLASS (the largest predicted share "
+            "first), or a scored statistic; by their ids without it."
+        ),
+    ] = "",
     csv: Annotated[
         Path | None, typer.Option(help="Write all of them to this CSV file.", dir_okay=False)
     ] = None,
@@ -71,7 +78,7 @@ def cells(
 ) -> None:
     """List cells with their states, ordered by image, then task.
 
-    Example: [bold]labelgrid cells flat --state requested[/]
+    Example: [bold]labelgrid cells flat --state requested --order changed[/]
     """
     from labelgrid.project.cell_table import write_csv
 
@@ -81,6 +88,7 @@ def cells(
             task=task,
             split=split.value if split else None,
             round=round,
+            order=order,
         )
         if csv and json:
             raise UsageError("--csv and --json exclude each other.", next_step="Give one of them.")

@@ -51,6 +51,33 @@ ShardSize = Annotated[
 ]
 
 
+CropOption = Annotated[
+    str,
+    typer.Option(
+        "--crop",
+        metavar="CROP",
+        help="The part of each image that counts: eigen-nyu, eigen-kitti, garg-kitti, or "
+        "TOP:BOTTOM,LEFT:RIGHT in pixels or percent.",
+    ),
+]
+MinDepth = Annotated[
+    float | None,
+    typer.Option(
+        "--min-depth",
+        metavar="METRES",
+        help="Depths up to this do not count; predictions are raised to it.",
+    ),
+]
+MaxDepth = Annotated[
+    float | None,
+    typer.Option(
+        "--max-depth",
+        metavar="METRES",
+        help="Depths from this on do not count; predictions are lowered to it.",
+    ),
+]
+
+
 class Unit(StrEnum):
     """The unit of a budget."""
 
@@ -219,6 +246,20 @@ def query(
         list[str] | None,
         typer.Option("--task", metavar="TASK", help="Pick cells of this task only. Repeatable."),
     ] = None,
+    class_name: Annotated[
+        str,
+        typer.Option(
+            "--class",
+            metavar="CLASS",
+            help="Pick images of which the model predicts most as this class, or TASK:CLASS.",
+        ),
+    ] = "",
+    like: Annotated[
+        str,
+        typer.Option(
+            metavar="IMAGE", help="Pick images that are most like this one: an id or a file."
+        ),
+    ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the picks and request nothing.")
     ] = False,
@@ -278,6 +319,8 @@ def query(
             prelabels=prelabels,
             save=save,
             picks=picks,
+            class_name=class_name,
+            like=like,
         )
         exported = project.export(export) if export and not dry_run else None
     if json:
@@ -424,6 +467,9 @@ def evaluate(
             help="Measure the predictions in this folder, not the newest model's.", file_okay=False
         ),
     ] = None,
+    crop: CropOption = "",
+    min_depth: MinDepth = None,
+    max_depth: MaxDepth = None,
     json: AsJson = False,
 ) -> None:
     """Measure the newest model, or prediction files, at the images' original size.
@@ -432,7 +478,12 @@ def evaluate(
     """
     with open_project(folder) as project:
         values = project.evaluate(
-            labels, split=split.value if split else None, predictions=predictions
+            labels,
+            split=split.value if split else None,
+            predictions=predictions,
+            crop=crop,
+            min_depth=min_depth,
+            max_depth=max_depth,
         )
     if json:
         screen.print_json(values)

@@ -316,7 +316,7 @@ def print_json_list(values: Iterable[Any]) -> None:
 
 
 def print_metrics(values: Mapping[str, Any]) -> None:
-    """Print metrics by task, and `loss_mtl` if it is among the values."""
+    """Print metrics by task, and `loss_mtl` and what was counted if it is among the values."""
     rows = [
         [task, values["labels"][task], name, result["value"], result["unit"]]
         for task, group in values["metrics"].items()
@@ -325,6 +325,14 @@ def print_metrics(values: Mapping[str, Any]) -> None:
     print_table("", ["task", "labels", "metric", "value", "unit"], rows)
     if "loss_mtl" in values:
         say(f"loss_mtl {values['loss_mtl']:.4f}")
+    if "protocol" in values:
+        protocol = values["protocol"]
+        limits = {
+            f"the crop {protocol['crop']}": protocol["crop"],
+            f"depths above {protocol['min_depth'] or 0:g} m": protocol["min_depth"] is not None,
+            f"depths below {protocol['max_depth'] or 0:g} m": protocol["max_depth"] is not None,
+        }
+        say(f"Counted: {', '.join(words for words, is_given in limits.items() if is_given)}.")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -8,8 +8,10 @@ from typing import Any, Literal
 from labelgrid.errors import LedgerError
 from labelgrid.files import write_texts
 from labelgrid.ledger.grid import SPLITS, STATE_NAMES, Cell, ImageRow, Split, State
+from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.ledger.store import CellRow
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.image_order import ordered_images
 from labelgrid.spreadsheets import csv_lines
 
 StateName = Literal["missing", "requested", "labelled", "skipped"]
@@ -48,6 +50,7 @@ def each_cell(
     task: str | None = None,
     split: Split | None = None,
     round: int | None = None,
+    order: str = "",
 ) -> Iterator[dict[str, Any]]:
     """The cells that fit all that is given, as rows, ordered by image, then task.
 
@@ -59,9 +62,12 @@ def each_cell(
         task: only the cells of this task; None: all tasks.
         split: only the cells of this split's images; None: all.
         round: only the cells that this round asked for; None: all.
+        order: of the images, one of `image_orders`; empty: by their ids. Another one takes all
+            rows into memory.
 
     Raises:
         LedgerError: there is no such state, task or split.
+        UsageError: there is no such order.
     """
     tasks = [row.name for row in project.store.tasks()]
     if task is not None and task not in tasks:
@@ -80,7 +86,12 @@ def each_cell(
         splits=None if split is None else (split,),
         round=round,
     )
-    return _rows(project, wanted)
+    rows = _rows(project, wanted)
+    if not order:
+        return rows
+    names = ordered_images(project, ImageFilter(task=task or ""), order).names
+    places = {image_id: place for place, image_id in enumerate(names)}
+    return iter(sorted(rows, key=lambda row: places[row["image"]]))
 
 
 def write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:

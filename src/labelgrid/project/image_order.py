@@ -1,4 +1,4 @@
-"""Orders images by their last change, by scores, or by the loss of a label. Loads no torch."""
+"""Orders images by last change, scores, shares of classes, or losses of labels. Loads no torch."""
 
 import math
 from collections.abc import Sequence
@@ -10,17 +10,21 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import UsageError
 from labelgrid.ledger.image_pages import ImageFilter
+from labelgrid.project.class_shares import class_shares, share_classes
 from labelgrid.project.content_rows import WIDTH
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_filter import LabelFilter, MatchingImages, find_images
 from labelgrid.project.label_losses import has_losses, label_losses
 from labelgrid.project.score_files import newest_scores
+from labelgrid.words import join_names
 
 #: The order in which the last changed images are first.
 CHANGED = "changed"
 #: How the order by the losses of a task's labels begins, before the task's name: losses of several
 #: tasks do not compare.
 LOSS = "loss/"
+#: How the order by the predicted share of a class begins, before `TASK:CLASS`.
+SHARE = "share/"
 #: The content hash of no file.
 NO_CONTENT = "0" * 2 * WIDTH
 
@@ -31,7 +35,8 @@ def image_orders(project: ProjectFolder) -> list[str]:
 
     path = newest_scores(project)
     losses = [f"{LOSS}{name}" for name in project.tasks() if has_losses(project, name)]
-    return [CHANGED, *losses, *(statistic_names(path) if path else ())]
+    shares = [f"{SHARE}{name}" for name in share_classes(project)]
+    return [CHANGED, *losses, *(statistic_names(path) if path else ()), *shares]
 
 
 def ordered_images(
@@ -60,7 +65,10 @@ def ordered_images(
     if task != order:
         return _largest_loss_first(project, wanted, labels, task)
     path = newest_scores(project)
-    values = _scores(path, order, wanted.task) if path else {}
+    if order.startswith(SHARE):
+        values = class_shares(project, order.removeprefix(SHARE))
+    else:
+        values = _scores(path, order, wanted.task) if path else {}
     found = find_images(project, wanted, labels)
     ranks = np.array([values.get(image_id, -math.inf) for image_id in found.names])
     return replace(found, names=_largest_first(found.names, ranks))
@@ -94,7 +102,7 @@ def _check_order(project: ProjectFolder, order: str) -> None:
     names = image_orders(project)
     if order not in names:
         raise UsageError(
-            f"There is no order '{order:.80}'.", next_step=f"There are: {', '.join(names)}."
+            f"There is no order '{order:.80}'.", next_step=f"There are: {join_names(names)}."
         )
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
 
 from labelgrid.errors import LabelgridError
 from labelgrid.images.places import image_file
@@ -130,6 +131,34 @@ def near_duplicates(
                 if likeness >= ALIKE:
                     pairs.append(NearDuplicates(first, name, round(likeness, 4)))
     return sorted(pairs, key=lambda pair: (-pair.likeness, pair.measured, pair.training))
+
+
+def alike_groups(block: Thumbnails) -> list[list[str]]:
+    """The images that look like another one of a block, in groups, the largest first.
+
+    Each is compared with the most alike at first glance, and with its neighbours in the order of
+    names; an image that looks like any of a group belongs to it.
+
+    Args:
+        block: of all images, in the order of their names; few enough to compare each with each.
+    """
+    glances = _glances(block.pixels)
+    likeness = glances @ glances.T
+    np.fill_diagonal(likeness, -np.inf)
+    nearest = np.argsort(-likeness, axis=1, kind="stable")[:, :NEAREST]
+    beside = np.abs(np.subtract.outer(np.arange(len(glances)), np.arange(len(glances))))
+    compared = (beside > 0) & (beside <= NEIGHBOURS)
+    np.put_along_axis(compared, nearest, values=True, axis=1)
+    np.fill_diagonal(compared, val=False)
+    alike = np.zeros_like(compared)
+    for one, other in np.argwhere(compared).tolist():
+        alike[one, other] = correlation(block.pixels[one], block.pixels[other]) >= ALIKE
+    _, numbers = connected_components(alike, directed=False)
+    groups: dict[int, list[str]] = {}
+    for name, number in zip(block.names, numbers.tolist(), strict=True):
+        groups.setdefault(number, []).append(name)
+    several = [group for group in groups.values() if len(group) > 1]
+    return sorted(several, key=lambda group: (-len(group), group))
 
 
 def nearest_pairs(pairs: Sequence[NearDuplicates]) -> list[NearDuplicates]:

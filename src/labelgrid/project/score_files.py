@@ -20,6 +20,18 @@ def scores_file(project: ProjectFolder, number: int) -> Path:
     return scores_folder(project, number) / FILE
 
 
+def tables_of_scores(project: ProjectFolder) -> list[Path]:
+    """All tables of scores: of rounds, of what explains their picks, and of searches.
+
+    They are ordered by round, those of one round by their age.
+    """
+    rounds = project.folder / "rounds"
+    tables = [*rounds.glob(f"*/{SCORES}/*.parquet"), *rounds.glob(f"*/{SCORES}/*/*.parquet")]
+    named = {"scores.parquet", "explaining.parquet"}
+    kept = [path for path in tables if path.name in named]
+    return sorted(kept, key=lambda path: (path.relative_to(rounds).parts[0], path.stat().st_mtime))
+
+
 def newest_scores(project: ProjectFolder) -> Path | None:
     """The newest table of scores; None if there is none."""
     from labelgrid.score.table import FILE  # slow to load

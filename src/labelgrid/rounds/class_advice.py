@@ -100,14 +100,19 @@ def _lacking(task: str, rows: Sequence[ClassRow], shown: ShownClasses, folder: P
     row, others = max(gaps.values(), key=lambda found: median(found[1]) - found[0].iou)
     reached = median(others)
     mean_gain = rough_number((reached - row.iou) / len(rows)).lstrip("+")
-    by_hand = command("request", folder, f"IMAGE:{task}")
+    words = ["--class", f"{task}:{row.name}"]
+    finds = "in which the model predicts most of it"
+    if not shown.counts[row.name]:
+        words = ["--like", "IMAGE", "--task", task]
+        finds = "that are like one which you name"
+    line = command("query", folder, *words, "--budget", "N")
     text = (
         f"{task}: photographs that show {row.name} may help most. Its {METRIC} is "
         f"{number(row.iou)} %, and it is in {shown.counts[row.name]:,} of "
         f"{count_text(shown.labels, 'label')}; {len(others)} classes that are no larger, but are "
         f"in at least twice as many labels, have {number(reached)} % (the median). If it became as "
-        f"good, the mean of all classes would rise by {mean_gain} points. Queries do not search "
-        f"for a class: `{by_hand}` asks for labels of photographs that you choose."
+        f"good, the mean of all classes would rise by {mean_gain} points. `{line}` asks for labels "
+        f"of photographs {finds}."
     )
     return Advice(
         topic="classes",
@@ -118,6 +123,7 @@ def _lacking(task: str, rows: Sequence[ClassRow], shown: ShownClasses, folder: P
         unit="%",
         now=row.iou,
         value=reached,
+        command=line,
     )
 
 

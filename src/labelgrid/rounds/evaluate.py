@@ -1,5 +1,6 @@
 """Evaluates a project's network on a split, or on a folder of labels."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from labelgrid.rounds.evaluate_files import evaluate_files, results_json
 from labelgrid.rounds.model_record import measure, measure_heldout
 from labelgrid.rounds.models import model_of, restore
 from labelgrid.rounds.outside_score import evaluate_recorded
+from labelgrid.rounds.protocol import WHOLE, Protocol
 from labelgrid.train.evaluate import Evaluation, evaluate
 
 
@@ -36,6 +38,7 @@ def evaluate_project(
     labels: Path | None,
     split: Split | None,
     predictions: Path | None,
+    protocol: Protocol = WHOLE,
 ) -> dict[str, Any]:
     """Evaluate the newest model, or a folder of prediction files.
 
@@ -45,9 +48,11 @@ def evaluate_project(
         labels: a folder of labels to evaluate on; None: those of a split.
         split: the split, held out by default.
         predictions: the folder of prediction files; None: the newest model predicts.
+        protocol: which pixels count.
 
     Raises:
-        UsageError: a folder of labels is given beside a split or predictions.
+        UsageError: a folder of labels is given beside a split or predictions, or the protocol does
+            not fit the tasks.
         LabelgridError: as each of them.
     """
     if labels is not None and (split is not None or predictions is not None):
@@ -55,44 +60,68 @@ def evaluate_project(
             "--split and --predictions use the project's own labels, but LABELS were given too.",
             next_step="Leave LABELS or the options out.",
         )
+    protocol.check(project.tasks())
     if labels is not None:
-        return evaluate_folder(project, labels, progress)
-    if predictions is not None:
-        return evaluate_predictions(project, predictions, split or "heldout", progress)
-    return evaluate_split(project, split or "heldout", progress)
+        values = evaluate_folder(project, labels, progress, protocol)
+    elif predictions is not None:
+        values = evaluate_predictions(
+            project, predictions, split or "heldout", progress, protocol=protocol
+        )
+    else:
+        values = evaluate_split(project, split or "heldout", progress, protocol)
+    return values if protocol.is_whole else {**values, "protocol": protocol.as_json()}
 
 
-def evaluate_split(project: ProjectFolder, split: Split, progress: Progress) -> dict[str, Any]:
+def evaluate_split(
+    project: ProjectFolder, split: Split, progress: Progress, protocol: Protocol = WHOLE
+) -> dict[str, Any]:
     """Evaluate the newest model on a split of the project.
 
-    Held-out results are also written for the report.
+    Held-out results on whole images are also written for the report.
 
     Raises:
         ProjectError: there is no model, or the split has no label.
     """
     fit = model_of(project)
     if fit.predictions:
-        result = evaluate_recorded(project, fit, split, progress)
+        result = evaluate_recorded(project, fit, split, progress, protocol=protocol)
     else:
-        result = _evaluate_network(project, fit, split, progress)
+        result = _evaluate_network(project, fit, split, progress, protocol=protocol)
     if result is None:
         raise ProjectError(
             f"The {split} split has no label.", next_step="Import labels for it first."
         )
+    _refuse_nothing(result.labels, protocol)
     return {"labels": dict(result.labels), **evaluation_json(result)}
 
 
+def _refuse_nothing(labels: Mapping[str, int], protocol: Protocol) -> None:
+    """Refuse a measurement by a protocol that counts no pixel.
+
+    Raises:
+        ProjectError: it counts none.
+    """
+    if not protocol.is_whole and not any(labels.values()):
+        raise ProjectError(
+            "No pixel of the labels lies in the crop and in the range of depth.",
+            next_step="Name a larger part, or a wider range.",
+            unchanged="Nothing was written.",
+        )
+
+
 def _evaluate_network(
-    project: ProjectFolder, fit: Fit, split: Split, progress: Progress
+    project: ProjectFolder, fit: Fit, split: Split, progress: Progress, protocol: Protocol
 ) -> Evaluation | None:
     """Evaluate a trained network on a split; None if the split has no label."""
     context, model = restore(project, fit)
-    if split == "heldout":
+    if split == "heldout" and protocol.is_whole:
         return measure_heldout(project, context, model=model, fit=fit, progress=progress)
-    return measure(project, context, model=model, split=split, progress=progress)
+    return measure(project, context, model=model, split=split, progress=progress, protocol=protocol)
 
 
-def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) -> dict[str, Any]:
+def evaluate_folder(
+    project: ProjectFolder, labels: Path, progress: Progress, protocol: Protocol = WHOLE
+) -> dict[str, Any]:
     """Evaluate the newest model on a folder of labels.
 
     The images are those in its folder `images/` or, without such a folder, the project's.
@@ -128,20 +157,25 @@ def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) ->
     recipe = context.recipe
     result = evaluate(
         model,
-        context.tasks,
+        protocol.tasks(context.tasks, context.definitions),
         definitions=context.definitions,
-        source=source,
+        source=protocol.source(source, context.definitions),
         image_ids=image_ids,
         data=recipe.data,
         objective=recipe.objective,
         group=project.group_of,
         progress=progress,
     )
+    _refuse_nothing(result.labels, protocol)
     return {"labels": dict(result.labels), **evaluation_json(result)}
 
 
 def evaluate_predictions(
-    project: ProjectFolder, predictions: Path, split: Split, progress: Progress
+    project: ProjectFolder,
+    predictions: Path,
+    split: Split,
+    progress: Progress,
+    protocol: Protocol = WHOLE,
 ) -> dict[str, Any]:
     """Evaluate prediction files from any program on a split of the project; no model is needed.
 
@@ -160,4 +194,5 @@ def evaluate_predictions(
         image_ids=image_ids,
         folder=predictions,
         progress=progress,
+        protocol=protocol,
     )

@@ -27,6 +27,7 @@ from labelgrid.rounds.prediction_files import (
     known_tasks_text,
     soft_prediction,
 )
+from labelgrid.rounds.protocol import WHOLE, Protocol
 from labelgrid.tasks.task import Task, TaskDef, build_all
 from labelgrid.train.evaluate import strips
 from labelgrid.words import count_text, join_names
@@ -42,6 +43,7 @@ def evaluate_files(
     image_ids: Sequence[str],
     folder: Path,
     progress: Progress,
+    protocol: Protocol = WHOLE,
 ) -> dict[str, Any]:
     """Measure predictions of the given images' labels, for the tasks that have a folder of them.
 
@@ -69,7 +71,9 @@ def evaluate_files(
             f"Not measured, as no task has this name: {join_names(others)}. "
             f"{known_tasks_text(definitions)}"
         )
+    source = protocol.source(source, definitions)
     tasks = build_all({name: definitions[name] for name in files})
+    tasks = protocol.tasks(tasks, definitions)
     measures = {name: task.metric() for name, task in tasks.items()}
     labels = dict.fromkeys(tasks, 0)
     progress.start("Evaluating", sum(map(len, files.values())), "predictions")
@@ -84,7 +88,10 @@ def evaluate_files(
         for remark in gathered.remarks():
             progress.say(f"{name}: {remark}")
     if not any(labels.values()):
-        raise ProjectError("None of these images has a label of these tasks.", where=str(folder))
+        where = "" if protocol.is_whole else " that counts"
+        raise ProjectError(
+            f"None of these images has a label of these tasks{where}.", where=str(folder)
+        )
     results = {name: measure.compute() for name, measure in measures.items()}
     return {"labels": labels, "metrics": results_json(results)}
 

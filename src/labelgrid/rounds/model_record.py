@@ -18,6 +18,7 @@ from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext, labelled_images
 from labelgrid.rounds.heldout_examples import Outputs, save_examples
+from labelgrid.rounds.protocol import WHOLE, Protocol
 from labelgrid.train.evaluate import Evaluation, evaluate, predictions
 from labelgrid.train.model import TrainedModel
 
@@ -111,17 +112,21 @@ def measure(
     model: TrainedModel,
     split: Split,
     progress: Progress,
+    protocol: Protocol = WHOLE,
 ) -> Evaluation | None:
-    """Evaluate a network on the labels of a split; None if the split has no label."""
+    """Evaluate a network on the labels of a split; None if the split has no label.
+
+    `protocol` says which of their pixels count.
+    """
     image_ids = usable_images(project, labelled_images(project, split), progress)
     if not image_ids:
         return None
     recipe = context.recipe
     return evaluate(
         model,
-        context.tasks,
+        protocol.tasks(context.tasks, context.definitions),
         definitions=context.definitions,
-        source=context.source,
+        source=protocol.source(context.source, context.definitions),
         image_ids=image_ids,
         data=recipe.data,
         objective=recipe.objective,

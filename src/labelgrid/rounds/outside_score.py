@@ -23,6 +23,7 @@ from labelgrid.rounds.model_record import record_measurement, record_model
 from labelgrid.rounds.outside_arrays import FEATURES
 from labelgrid.rounds.outside_predictions import OutsidePredictions
 from labelgrid.rounds.pool_scorer import PoolScorer, ScoredImages, empty_table
+from labelgrid.rounds.protocol import WHOLE, Protocol
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.score.pool import Explaining, ScoringJob
 from labelgrid.score.statistic import PoolBatch
@@ -126,12 +127,15 @@ class OutsideScorer(PoolScorer):
         )
 
     def _explain(self, images: ScoredImages) -> Explaining:
-        """What is computed only to explain the picks: nothing without features."""
+        """What is computed only to explain the picks and to order images: what the files tell."""
         explaining = super()._explain(images)
+        statistics = dict(explaining.statistics)
         if FEATURES not in self.predictions.shapes:
+            statistics.pop(FEATURES, None)
+        if not statistics:
             return Explaining()
         known = [image_id for image_id in explaining.images if self.predictions.has(image_id)]
-        return Explaining(explaining.statistics, known, explaining.stamp)
+        return Explaining(statistics, known, explaining.stamp)
 
     def batches(self, context: RoundContext, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
         """As `PoolScorer.batches`; no label is fed in."""
@@ -215,7 +219,7 @@ def _heldout(
 
 
 def evaluate_recorded(
-    project: ProjectFolder, fit: Fit, split: Split, progress: Progress
+    project: ProjectFolder, fit: Fit, split: Split, progress: Progress, protocol: Protocol
 ) -> Evaluation | None:
     """Measure recorded predictions on a split, as `evaluate.evaluate_split` does a network.
 
@@ -229,17 +233,20 @@ def evaluate_recorded(
     result = None
     if image_ids:
         scorer.predictions.check(image_ids, progress)
-        result = measure_predictions(scorer.predictions, image_ids, progress)
-    if split == "heldout":
+        result = measure_predictions(scorer.predictions, image_ids, progress, protocol)
+    if split == "heldout" and protocol.is_whole:
         outputs = partial(scorer.predictions.outputs, progress=Silent())
         record_measurement(project, scorer.context, fit=fit, result=result, outputs=outputs)
     return result
 
 
 def measure_predictions(
-    predictions: OutsidePredictions, image_ids: Sequence[str], progress: Progress
+    predictions: OutsidePredictions,
+    image_ids: Sequence[str],
+    progress: Progress,
+    protocol: Protocol = WHOLE,
 ) -> Evaluation:
-    """Measure the predictions of images on their labels.
+    """Measure the predictions of images on their labels, of which `protocol` counts some pixels.
 
     Raises:
         LabelError: a file cannot be read.
@@ -248,9 +255,9 @@ def measure_predictions(
     progress.start("Evaluating", len(image_ids), "images")
     return evaluate_outputs(
         predictions.outputs(image_ids, progress),
-        context.tasks,
+        protocol.tasks(context.tasks, context.definitions),
         definitions=context.definitions,
-        source=context.source,
+        source=protocol.source(context.source, context.definitions),
         blocks=blocks_of(image_ids, context.project.group_of),
         objective=context.recipe.objective,
     )

@@ -7,10 +7,12 @@ write previews.
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from labelgrid.errors import (
     LabelgridError,
@@ -42,6 +44,7 @@ from labelgrid.project.unusable_images import (
 )
 from labelgrid.recipes.resolve import hash_of, resolved_options
 from labelgrid.relations.bound import BoundRelation
+from labelgrid.rounds.alike_picks import AlikePicks, say_alike
 from labelgrid.rounds.asked_tasks import check_asked_tasks
 from labelgrid.rounds.choose import (
     Choice,
@@ -51,6 +54,7 @@ from labelgrid.rounds.choose import (
     pool_statistics,
     used_up_text,
 )
+from labelgrid.rounds.kept_scores import kept_scores
 from labelgrid.rounds.proposal import (
     DrawnOfSupplier,
     Proposal,
@@ -58,6 +62,7 @@ from labelgrid.rounds.proposal import (
     write_proposal,
 )
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
+from labelgrid.rounds.searches import Search, find_search
 from labelgrid.rounds.training_history import training_history
 from labelgrid.score.table import Table
 from labelgrid.select.budget import check_budget, payable_amount, pool_size
@@ -97,6 +102,9 @@ class QueryResult:
         picks: best first.
         cost: the total cost of the picks.
         repeated: an earlier query requested these picks, and this one requested nothing.
+        class_name: the class that was searched for, as `TASK:CLASS`; empty: none.
+        like: the example that was searched by; empty: none.
+        alike: the picked images that look like others; None: they were not compared.
     """
 
     round: int
@@ -104,6 +112,9 @@ class QueryResult:
     picks: list[Pick]
     cost: float
     repeated: bool = False
+    class_name: str = ""
+    like: str = ""
+    alike: AlikePicks | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The result as JSON values; a cell is `{"image": ID, "task": NAME}`."""
@@ -118,6 +129,9 @@ class QueryResult:
             "picks": picks,
             "cost": self.cost,
             "repeated": self.repeated,
+            "class": self.class_name,
+            "like": self.like,
+            "alike": self.alike.as_json() if self.alike else None,
         }
 
 
@@ -136,6 +150,8 @@ def query(
     prelabels: bool = True,
     pictures: bool | None = None,
     save: Path | None = None,
+    class_name: str = "",
+    like: str = "",
 ) -> QueryResult:
     """Pick missing cells worth at most the budget, request them and close the round.
 
@@ -162,18 +178,24 @@ def query(
         prelabels: write the model's prediction of each pick as a label file.
         pictures: write pictures of the first picks; None: as `prelabels`.
         save: keep the picks in this file, for `request_kept`; not those that are requested already.
+        class_name: pick images of which the model predicts most as this class, or `TASK:CLASS`;
+            empty: none. Without `tasks`, labels of the class's task are asked for.
+        like: pick images that are most like this one, an image's id or a path; empty: none.
 
     Raises:
         LabelgridError: the budget buys nothing, or the scores are stale.
     """
     _refuse_unfinished_training(project)
     draws = _random_draws(project, pairs, audit, control)
+    search = find_search(project, class_name, like, strategy=strategy, draws=draws)
+    tasks = tuple(tasks or search.tasks)
     if tasks:
         check_asked_tasks(project, tasks, draws)
     if budget is None:
         draws = replace(draws, alone=True)
         budget = _budget_of_draws(project, draws)
-    job = replace(_prepare(project, strategy, draws=draws, progress=progress), tasks=tuple(tasks))
+    job = _prepare(project, strategy, draws=draws, progress=progress, search=search)
+    job = replace(job, tasks=tasks)
     previews = job.previews(prelabels, prelabels if pictures is None else pictures)
     if not dry_run:
         _complete_earlier_previews(project, progress)
@@ -190,6 +212,7 @@ def query(
         choice = _choose_readable(job, pool, budget)
         _say_calibrated_anew(job, choice)
         _say_used_up(job, pool, choice)
+        search.say_without(choice.picks, progress)
         choice = _explain(job, pool, choice)
         proposal = _proposal(job, pool, choice, budget)
         if save:
@@ -203,6 +226,8 @@ def query(
             picks=list(choice.picks),
             cost=choice.cost,
         )
+    result = replace(result, class_name=search.class_name, like=search.like)
+    result = _compare_picks(job, result, requested=not dry_run)
     if not dry_run:
         _write_previews(job, result.round, previews)
     return result
@@ -275,6 +300,7 @@ class _Query:
         draws: what is drawn at random beside.
         progress: receives the progress.
         tasks: whose cells may be picked; empty: all.
+        search: what is searched for.
     """
 
     project: ProjectFolder
@@ -285,6 +311,7 @@ class _Query:
     draws: RandomDraws
     progress: Progress
     tasks: Sequence[str] = ()
+    search: Search = field(default_factory=Search)
 
     @cached_property
     def scorer(self) -> "PoolScorer":
@@ -309,7 +336,7 @@ class _Query:
     def asked_note(self) -> str:
         """The ledger's note of what the query asks for beside a budget."""
         draws = self.draws
-        key = self.key
+        key = self.key + self.search.note
         if self.tasks:
             key += f"/tasks {sorted({*self.tasks})}"
         if draws == RandomDraws():
@@ -328,13 +355,19 @@ class _Query:
 
 
 def _prepare(
-    project: ProjectFolder, strategy: str, *, draws: RandomDraws, progress: Progress
+    project: ProjectFolder,
+    strategy: str,
+    *,
+    draws: RandomDraws,
+    progress: Progress,
+    search: Search | None = None,
 ) -> _Query:
     """Find the strategy that picks, and the scores of the model for it."""
-    asked, chosen = strategy_of(project, strategy)
+    search = search or Search()
+    asked, chosen = search.strategy or strategy_of(project, strategy)
     name = asked
     model = scoring_model(project, chosen)
-    scores = RoundScores(project, model, chosen) if model else None
+    scores = RoundScores(project, model, chosen, search.folder) if model else None
     if chosen.needs and not scores:
         name, chosen = strategy_of(project, COLD)
     return _Query(
@@ -345,6 +378,7 @@ def _prepare(
         scores=scores,
         draws=draws,
         progress=progress,
+        search=search,
     )
 
 
@@ -439,6 +473,7 @@ class _Pool:
         grid: the cells, with what they cost in this round.
         table: the scores; None if the strategy needs none.
         unscored: the images that have none, though the strategy needs them.
+        example: the features of the image that the picks are to be like; None: of none.
     """
 
     number: int
@@ -446,6 +481,7 @@ class _Pool:
     grid: Grid
     table: Table | None
     unscored: frozenset[str]
+    example: NDArray[Any] | None = None
 
 
 def _pool(job: _Query, budget: Budget) -> _Pool:
@@ -482,8 +518,9 @@ def _pool(job: _Query, budget: Budget) -> _Pool:
     earlier = None
     table = None
     if job.scores and job.strategy.needs:
-        earlier = job.scores.fresh(number)
-        table = earlier or job.scorer.scored(number, grid)
+        scores = job.scores
+        earlier = kept_scores(scores, number) if job.search.choice else scores.fresh(number)
+        table = earlier or job.scorer.scored(number, replace(grid, asked=None))
     unscored = images_without_scores(table, grid)
     if unscored and earlier:  # else scoring has just warned of them
         images = count_text(len(unscored), "image has", "images have")
@@ -491,7 +528,13 @@ def _pool(job: _Query, budget: Budget) -> _Pool:
             f"{images} no scores: files could not be read then. They are not picked. If the files "
             "are back, `labelgrid score` scores them."
         )
-    return _Pool(number=number, stamp=stamp, grid=grid, table=table, unscored=unscored)
+    example = None
+    if table:
+        job.search.check(project, table, grid)
+        example = job.search.features(table, lambda: job.scorer)
+    return _Pool(
+        number=number, stamp=stamp, grid=grid, table=table, unscored=unscored, example=example
+    )
 
 
 def _warn_of_open_requests(project: ProjectFolder, progress: Progress) -> None:
@@ -670,6 +713,7 @@ def _view(job: _Query, pool: _Pool, grid: Grid) -> PoolView:
         calibration=project.store.get(job.key, {}),
         read_history=partial(training_history, project.folder),
         brings=brings_of(job.relations) if job.relations else {},
+        example=pool.example,
     )
 
 
@@ -771,13 +815,27 @@ def request_kept(
     _complete_earlier_previews(project, progress)
     announce_previews(project.round_folder(proposal.round), previews)
     request_proposal(project, proposal, advice)
-    _write_previews(job, proposal.round, previews)
-    return QueryResult(
+    result = QueryResult(
         round=proposal.round,
         strategy=proposal.strategy,
         picks=list(proposal.picks),
         cost=proposal.cost,
     )
+    result = _compare_picks(job, result, requested=True)
+    _write_previews(job, proposal.round, previews)
+    return result
+
+
+def _compare_picks(job: _Query, result: QueryResult, *, requested: bool) -> QueryResult:
+    """The result with the picks that look like others, which are said."""
+    alike = say_alike(
+        job.project,
+        result.picks,
+        job.progress,
+        picker=None if job.search.choice else (job.name, job.strategy),
+        requested=requested,
+    )
+    return replace(result, alike=alike)
 
 
 def _write_previews(job: _Query, number: int, previews: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """Finds the scores of a round, and refuses stale ones. Loads no torch."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.rounds.outside_files import predictions_changed
 from labelgrid.rounds.supplied import BoundSupplier, bind_suppliers, supplied_identity
 from labelgrid.score.table import EXPLAINING, FILE, Table, read_stamp, read_table, weights_stamp
+from labelgrid.select.classes import CLASSES
 from labelgrid.select.strategy import Strategy
 
 #: The statistic by which the nearest labelled image is found.
@@ -229,11 +230,14 @@ class RoundScores:
         project: the project.
         fit: the record of the training whose model scores.
         strategy: the strategy that needs the scores.
+        apart: the folder of a search below that of the round's scores, which it leaves as they are;
+            empty: these are the round's scores.
     """
 
     project: ProjectFolder
     fit: Fit
     strategy: Strategy
+    apart: str = ""
 
     @cached_property
     def tables(self) -> Mapping[str, Any]:
@@ -309,18 +313,23 @@ class RoundScores:
 
     @cached_property
     def explaining(self) -> frozenset[str]:
-        """The statistics that are computed only to explain the picks.
+        """The statistics that are computed only to explain the picks and to order images.
 
         None if the strategy itself needs no scores.
         """
-        wanted = self.project.settings.explains and self.strategy.needs
-        return frozenset({FEATURES} if wanted else ()) - self.strategy.needs
+        if not self.project.settings.explains or not self.strategy.needs:
+            return frozenset()
+        has_classes = any(task.class_names for task in self.project.tasks().values())
+        return frozenset({FEATURES, *([CLASSES] if has_classes else [])}) - self.strategy.needs
 
     @property
     def explaining_stamp(self) -> dict[str, str]:
         """The entry of the stamp for what explains the picks; none without."""
-        options = resolved_options("statistics", self.explaining, self.options)
-        return {"explaining": hash_of(options)} if self.explaining else {}
+        return self._stamp_of(self.explaining)
+
+    def _stamp_of(self, explaining: Collection[str]) -> dict[str, str]:
+        options = resolved_options("statistics", explaining, self.options)
+        return {"explaining": hash_of(options)} if explaining else {}
 
     def features(self, number: int, table: Table) -> Table | None:
         """The table with the pooled features of the round's images; None without.
@@ -334,13 +343,24 @@ class RoundScores:
         Raises:
             ProjectError: the file is damaged.
         """
-        if FEATURES in table.statistics:
+        return self.holding({FEATURES}, number, table)
+
+    def holding(self, names: Set[str], number: int, table: Table) -> Table | None:
+        """The table of a round that holds some statistics, the scores' or what explains picks.
+
+        Args:
+            names: of the statistics.
+            number: of the round.
+            table: its fresh scores.
+        """
+        if names <= table.statistics.keys():
             return table
         path = self.folder(number) / EXPLAINING
-        if not path.exists() or read_stamp(path) != {**table.stamp, **self.explaining_stamp}:
+        stamps = [self.explaining_stamp, self._stamp_of({FEATURES})]  # once, features alone
+        if not path.exists() or read_stamp(path) not in [{**table.stamp, **own} for own in stamps]:
             return None
         explaining = read_table(path)
-        return explaining if FEATURES in explaining.statistics else None
+        return explaining if names <= explaining.statistics.keys() else None
 
     def members_stamp(self) -> dict[str, str]:
         """The entry of the stamp for the model's members; none without members."""
@@ -351,7 +371,7 @@ class RoundScores:
 
     def folder(self, number: int) -> Path:
         """The folder of a round's scores."""
-        return scores_folder(self.project, number)
+        return scores_folder(self.project, number) / self.apart
 
     def fresh(self, number: int) -> Table | None:
         """The round's scores; None if there are none.

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -209,7 +210,7 @@ def read_table(path: Path) -> Table:
         ProjectError: the file is not a score table.
     """
     with (
-        _reading(path),
+        reading(path),
         open_regular(path) as source,
         pq.ParquetFile(source, page_checksum_verification=True) as file,
     ):
@@ -217,7 +218,7 @@ def read_table(path: Path) -> Table:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     """Turn every error of a damaged or foreign file into a `ProjectError`."""
     try:
         yield
@@ -317,7 +318,7 @@ def statistic_names(path: Path) -> list[str]:
     Raises:
         ProjectError: the file is not a score table.
     """
-    with _reading(path), open_regular(path) as source:
+    with reading(path), open_regular(path) as source:
         metadata = json.loads(pq.read_schema(source).metadata[b"labelgrid"])
         entries = metadata["statistics"].items()
         count = len(metadata["tasks"])
@@ -330,7 +331,7 @@ def read_statistic(path: Path, name: str) -> Table:
     Raises:
         ProjectError: the file is not a score table, or lacks the statistic.
     """
-    with _reading(path), open_regular(path) as source, pq.ParquetFile(source) as file:
+    with reading(path), open_regular(path) as source, pq.ParquetFile(source) as file:
         metadata = json.loads(file.schema_arrow.metadata[b"labelgrid"])
         tasks = tuple(metadata["tasks"])
         axis, _ = _shape(metadata["statistics"][name], len(tasks))
@@ -346,6 +347,42 @@ def read_statistic(path: Path, name: str) -> Table:
         )
 
 
+def holds_statistic(path: Path, name: str) -> bool:
+    """Whether a score table holds a statistic, by its head alone.
+
+    Raises:
+        ProjectError: the file is not a score table.
+    """
+    with reading(path), open_regular(path) as source:
+        return name in json.loads(pq.read_schema(source).metadata[b"labelgrid"])["statistics"]
+
+
+def read_component(path: Path, name: str, task: str, number: int) -> dict[str, float]:
+    """One number of each image, by its id, of a statistic with equally many for each task.
+
+    Args:
+        path: of the table.
+        name: of the statistic, whose axis is "feature".
+        task: the task; one that the table lacks has no numbers.
+        number: the place of the number among those of the task; others are not kept in memory.
+
+    Raises:
+        ProjectError: the file is not a score table, or lacks the statistic.
+    """
+    found: dict[str, float] = {}
+    with reading(path), open_regular(path) as source, pq.ParquetFile(source) as file:
+        metadata = json.loads(file.schema_arrow.metadata[b"labelgrid"])
+        tasks = metadata["tasks"]
+        width = metadata["statistics"][name]["width"] // len(tasks)
+        if task not in tasks or number >= width:
+            return {}
+        place = tasks.index(task) * width + number
+        for batch in file.iter_batches(max(1, VALUES_AT_ONCE // width), columns=["image", name]):
+            values = pc.list_element(batch[name], place).to_pylist()
+            found.update(zip(batch["image"].to_pylist(), values, strict=True))
+    return found
+
+
 def read_cell(path: Path, cell: Cell) -> dict[str, float]:
     """The statistics of a cell and of its image in a score table; other rows are not kept.
 
@@ -355,7 +392,7 @@ def read_cell(path: Path, cell: Cell) -> dict[str, float]:
         ProjectError: the file is not a score table.
     """
     names = statistic_names(path)
-    with _reading(path), open_regular(path) as source:
+    with reading(path), open_regular(path) as source:
         present = pq.read_schema(source).names
         columns = {}
         for name in names:
@@ -375,7 +412,7 @@ def read_stamp(path: Path) -> Mapping[str, str]:
     Raises:
         ProjectError: the file is not a score table.
     """
-    with _reading(path), open_regular(path) as source:
+    with reading(path), open_regular(path) as source:
         metadata = pq.read_schema(source).metadata or {}
         values = json.loads(metadata.get(b"labelgrid", b"{}"))
         stamp: Mapping[str, str] = dict(values.get("stamp", {}))

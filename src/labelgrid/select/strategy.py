@@ -69,6 +69,7 @@ class PoolView:
         brings: what a label brings along: for each task, the share of the label of another task of
             the same image that follows from its label, from 0 to 1. Empty: nothing. With
             `{"depth": {"normals": 0.9}}`, a label of depth gives nine tenths of one of normals.
+        example: the pooled features [d] of an image that a user gave as an example; None: none.
 
     Raises:
         ValueError: `brings` names an unknown task, lets a task bring itself, or has a share outside
@@ -81,6 +82,7 @@ class PoolView:
     calibration: Mapping[str, Any] = field(default_factory=dict)
     read_history: Callable[[], Sequence[TrainedRound]] = tuple
     brings: Brings = field(default_factory=dict)
+    example: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         for task, shares in self.brings.items():

@@ -64,6 +64,10 @@ def _no_meaning(options: Any) -> str:
     return ""
 
 
+def _never(options: Any) -> bool:
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spec:
     """A kind of task: plain data, and functions on NumPy arrays. Loads no torch.
@@ -100,6 +104,8 @@ class Spec:
             follows from the first. Default: none, so that it cannot be measured.
         meaning: what the channels of a prediction are, with their unit, for programs that read
             them; the label files' options -> a text. Default: "".
+        in_metres: whether labels are depths in metres, of which a published protocol may count a
+            range; the label files' options -> yes or no. Default: no.
     """
 
     kind: str
@@ -121,6 +127,7 @@ class Spec:
     scaled: bool = False
     agreement: Agreement = no_agreement
     meaning: Callable[[Any], str] = _no_meaning
+    in_metres: Callable[[Any], bool] = _never
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from labelgrid.api.project import Project
 from labelgrid.errors import UsageError
 from labelgrid.ledger.grid import STATE_NAMES, Cell
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
-from labelgrid.project.image_order import LOSS
+from labelgrid.project.image_order import LOSS, SHARE
 from labelgrid.project.label_filter import LabelFilter
 from labelgrid.rounds.audit import TABLE
 from labelgrid.web.pages import page_count
@@ -37,7 +37,10 @@ class GridQuery(BaseModel):
     shows: str = Field("", description="A class that the labels show, as TASK:CLASS; empty: any.")
     suspect: bool = Field(False, description="Only labels that an audit doubts.")
     name: str = Field("", description="A part of the images' ids.")
-    order: str = Field("", description="changed, loss/TASK, or a scored statistic; empty: by id.")
+    order: str = Field(
+        "",
+        description="changed, loss/TASK, share/TASK:CLASS, or a scored statistic; empty: by id.",
+    )
     page: int = Field(1, ge=1, le=MOST_PAGES, description="The number of the page.")
 
     def address(self, **changes: object) -> str:
@@ -55,8 +58,9 @@ class GridQuery(BaseModel):
 
     def tasks(self) -> list[str]:
         """The tasks that it names: of the cells, of a class, and of an order, if it does."""
-        loss = self.order.removeprefix(LOSS) if self.order.startswith(LOSS) else ""
-        named = (self.task, self.shows.partition(":")[0], loss)
+        kind, _, ordered = self.order.partition("/")
+        by = ordered.partition(":")[0] if f"{kind}/" in (LOSS, SHARE) else ""
+        named = (self.task, self.shows.partition(":")[0], by)
         return [task for task in named if task]
 
     def filter(self) -> ImageFilter:

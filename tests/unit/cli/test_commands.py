@@ -443,6 +443,9 @@ def test_a_dry_query_shows_the_picks_and_changes_nothing(flat: Path) -> None:
         "strategy": "random_cells",
         "cost": 1.0,
         "repeated": False,
+        "class": "",
+        "like": "",
+        "alike": {"compared": 0, "groups": [], "labelled": []},
         "dry_run": True,
     }
     assert values | {"picks": []} == expected | {"picks": []}

@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 
+from labelgrid.errors import UsageError
 from labelgrid.ledger.image_pages import ImageFilter
+from labelgrid.project.cell_table import each_cell
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_order import image_orders, ordered_images
 from labelgrid.project.score_files import newest_scores, scores_file
 from labelgrid.score.table import Table, write_table
 from tests.support import Made
 
-COVERS = ["labelgrid.project.score_files"]
+COVERS = ["labelgrid.project.class_shares", "labelgrid.project.score_files"]
 
 
 @pytest.fixture
@@ -57,3 +59,59 @@ def test_the_newest_scores_are_those_that_scoring_wrote(scored: ProjectFolder) -
 
 def test_features_are_no_order(scored: ProjectFolder) -> None:
     assert image_orders(scored) == ["changed", "doubt", "novelty"]
+
+
+# The predicted share of a class
+
+
+def with_shares(project: ProjectFolder, data: Made, path: str, shares: list[float]) -> None:
+    """Write scores that predict these shares of the second class of the first task."""
+    table = Table(
+        images=data.names,
+        statistics={
+            "classes": np.array([[1 - share, share, 0, 0] for share in shares], np.float32)
+        },
+        tasks=("semseg", "depth"),
+        stamp={},
+        axes={"classes": "feature"},
+    )
+    file = project.folder / "rounds" / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_table(table, file)
+
+
+@pytest.mark.parametrize("file", ["scores.parquet", "explaining.parquet", "like/scores.parquet"])
+def test_the_largest_predicted_share_of_a_class_is_first_from_any_newest_scores(
+    scored: ProjectFolder, data: Made, file: str
+) -> None:
+    name = scored.tasks()["semseg"].class_names[1]
+    with_shares(scored, data, "0001/scores/explaining.parquet", [0.9, 0.8, 0.7])
+    with_shares(scored, data, f"0003/scores/{file}", [0.1, 0.5, 0.3])
+    assert f"share/semseg:{name}" in image_orders(scored)
+    expected = [data.names[place] for place in (1, 2, 0)]
+    assert ordered_images(scored, ImageFilter(), f"share/semseg:{name}").names == expected
+    rows = [row["image"] for row in each_cell(scored, order=f"share/semseg:{name}")]
+    assert list(dict.fromkeys(rows)) == expected and len(rows) == 3 * len(scored.tasks())
+
+
+def test_a_class_that_scores_do_not_hold_keeps_the_order_of_names(
+    scored: ProjectFolder, data: Made
+) -> None:
+    last = scored.tasks()["semseg"].class_names[-1]
+    with_shares(scored, data, "0002/scores/explaining.parquet", [0.1, 0.5, 0.3])
+    names = ordered_images(scored, ImageFilter(), f"share/semseg:{last}").names
+    assert list(names) == list(data.names)
+
+
+def test_without_scores_of_classes_their_orders_are_refused(scored: ProjectFolder) -> None:
+    name = scored.tasks()["semseg"].class_names[1]
+    with pytest.raises(UsageError, match="There is no order 'share/semseg"):
+        each_cell(scored, order=f"share/semseg:{name}")
+
+
+def test_cells_are_listed_in_an_order_of_images_with_their_filters(
+    scored: ProjectFolder, data: Made
+) -> None:
+    rows = list(each_cell(scored, task="depth", order="novelty"))
+    assert [row["image"] for row in rows] == [data.names[place] for place in (0, 1, 2)]
+    assert {row["task"] for row in rows} == {"depth"}

@@ -40,9 +40,10 @@ def test_the_class_is_named_that_more_labels_would_help_as_they_helped_smaller_o
     assert buy.text == (
         "parts: photographs that show bag may help most. Its IoU is 4 %, and it is in 10 of 60 labels; 4 classes that "
         "are no larger, but are in at least twice as many labels, have 35 % (the median). If it became as good, the "
-        "mean of all classes would rise by 5.17 points. Queries do not search for a class: "
-        "`labelgrid request room IMAGE:parts` asks for labels of photographs that you choose."
+        "mean of all classes would rise by 5.17 points. `labelgrid query room --class parts:bag --budget N` asks for "
+        "labels of photographs in which the model predicts most of it."
     )
+    assert buy.command == "labelgrid query room --class parts:bag --budget N"
     assert (buy.task, buy.class_name, buy.now, buy.value) == ("parts", "bag", 4.0, 35.0)
     assert buy.answered
 
@@ -51,6 +52,8 @@ def test_a_class_without_a_label_that_shows_it_may_be_the_one() -> None:
     rows, shown = classes(bag=(0.0, 9.0, 0))
     _, buy = class_advice("parts", rows, shown, folder=Path("room"))
     assert buy.class_name == "bag" and "it is in 0 of 60 labels" in buy.text
+    assert buy.command == "labelgrid query room --like IMAGE --task parts --budget N"
+    assert "are like one which you name" in buy.text
 
 
 def test_it_is_too_early_while_classes_with_more_labels_are_no_better() -> None:

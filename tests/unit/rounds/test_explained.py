@@ -14,8 +14,9 @@ from labelgrid.progress import Silent
 from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_picks
+from labelgrid.recipes.resolve import hash_of, resolved_options
 from labelgrid.rounds import fit, models, query, score
-from labelgrid.score.table import EXPLAINING, read_table
+from labelgrid.score.table import EXPLAINING, read_table, write_table
 from labelgrid.select.strategy import Budget
 from tests.projects import Said
 from tests.rounds import copied, labelled
@@ -132,3 +133,20 @@ def test_a_strategy_that_needs_no_scores_is_not_scored_for_and_one_that_reads_fe
         assert not (drawn.round_folder(2) / "scores").exists()
     found = asked(project, explain=False, strategy="core_set")
     assert all(pick.explanation.nearest for pick in found) and not explaining(project).exists()
+
+
+def test_features_that_an_earlier_version_kept_without_classes_still_explain(
+    tmp_path: Path,
+) -> None:
+    """Earlier versions kept features alone, under a stamp of their options alone."""
+    project, _ = labelled(tmp_path, images=3, n=8, tasks=("semseg", "depth"))
+    with project:
+        fit.fit(project, Silent())
+        table = score.score(project, Silent())
+        path = explaining(project)
+        kept = read_table(path)
+        assert set(kept.statistics) == {"features", "classes"}
+        earlier = {"explaining": hash_of(resolved_options("statistics", {"features"}, {}))}
+        write_table(kept.only({"features"}, {**table.stamp, **earlier}), path)
+        found = asked(project)
+    assert all(pick.explanation.nearest for pick in found)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from labelgrid import plugins
-from labelgrid.errors import LabelError, ModelError, ProjectError
+from labelgrid.errors import LabelError, ModelError, NothingToBuyError, ProjectError
 from labelgrid.progress import Silent
 from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.records import newest_fit, read_measurement, read_picks
@@ -116,6 +116,35 @@ def test_a_round_needs_no_training(made, tmp_path):
     assert len(written) == 4
     assert len(list((folder / "pictures").glob("*-uncertainty.jpg"))) == 4
     assert read_picks(folder)[0].explanation.nearest  # by the features of the files
+
+
+def test_a_class_is_searched_by_files_without_features_and_an_example_is_not(made, tmp_path):
+    project, _ = made
+    change_all(tmp_path / "predictions", without("features"))
+    run(project, tmp_path)
+    names = project.tasks()["semseg"].class_names
+    picks = []
+    for name in names:
+        try:
+            found = query.query(project, Budget(2), Silent(), class_name=name, dry_run=True)
+        except NothingToBuyError:  # predicted nowhere
+            continue
+        picks += found.picks
+    assert picks and all(pick.cell.task == "semseg" for pick in picks)
+    image = pool_image(project, 0)
+    with pytest.raises(ModelError, match="'features' needs 'features' in the files"):
+        query.query(project, Budget(2), Silent(), like=image, dry_run=True)
+
+
+def test_an_example_beside_files_of_predictions_is_an_image_that_has_one(made, tmp_path):
+    project, images = made
+    run(project, tmp_path)
+    image = pool_image(project, 0)
+    found = query.query(project, Budget(3), Silent(), like=image, dry_run=True)
+    assert found.picks[0].cell.image_id == image
+    file = shutil.copy(images.images / image, tmp_path / f"another-{Path(image).name}")
+    with pytest.raises(ProjectError, match="has no features: those of the newest model come from"):
+        query.query(project, Budget(3), Silent(), like=str(file), dry_run=True)
 
 
 @pytest.mark.parametrize(

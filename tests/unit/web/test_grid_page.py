@@ -1,11 +1,13 @@
 """The query of the grid's address."""
 
+import numpy as np
 import pytest
 
 from labelgrid import Project
 from labelgrid.errors import UsageError
 from labelgrid.ledger.grid import State
 from labelgrid.ledger.image_pages import ListedImage
+from labelgrid.score.table import Table, write_table
 from labelgrid.web.grid_page import GridQuery, grid_page, shown_task
 from tests.pages import client_of, labelled_project
 
@@ -57,6 +59,7 @@ def test_the_grid_and_the_neighbours_have_the_chosen_order(tmp_path):
         ({"state": "labelled"}, "semseg"),
         ({"shows": "depth:near"}, "depth"),
         ({"order": "loss/depth"}, "depth"),
+        ({"order": "share/depth:near"}, "depth"),
         ({"task": "dropped"}, ""),
     ],
 )
@@ -113,3 +116,30 @@ def test_pages_follow_one_another(tmp_path, monkeypatch):
         ids = [image.image_id for page in pages[:3] for image in page.found.images]
         assert ids == sorted({row["image"] for row in project.cells()})
     assert [page.query.page for page in pages] == [1, 2, 3, 3] and pages[0].pages == 3
+
+
+def test_the_form_offers_the_classes_whose_shares_were_scored(tmp_path):
+    folder = labelled_project(tmp_path)
+    with Project.open(folder) as project:
+        names = project.tasks["semseg"].class_names
+        images = [image.image_id for image in grid_page(project, GridQuery()).found.images]
+        shares = np.random.default_rng(0).random((len(images), 3 * len(names))).astype(np.float32)
+        table = Table(
+            images=images,
+            statistics={"classes": shares},
+            tasks=tuple(project.tasks),
+            stamp={},
+            axes={"classes": "feature"},
+        )
+        (folder / "rounds/0001/scores").mkdir(parents=True, exist_ok=True)
+        write_table(table, folder / "rounds/0001/scores/explaining.parquet")
+        order = f"share/semseg:{names[1]}"
+        page = grid_page(project, GridQuery(order=order))
+        column = list(project.tasks).index("semseg") * len(names) + 1
+        ranked = [images[place] for place in np.argsort(-shares[:, column])]
+        assert [image.image_id for image in page.found.images] == ranked
+    with client_of(folder) as client:
+        text = client.get("/grid", params={"order": order}).text
+    assert f'<option value="{order}" selected>semseg:{names[1]}</option>' in text
+    assert text.count('value="share/semseg:') == len(names)
+    assert text.count('<optgroup label="most predicted as">') == 1

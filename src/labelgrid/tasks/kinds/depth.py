@@ -236,6 +236,11 @@ def meaning(options: files.Options) -> str:
     return "the depth along the camera's axis, in metres"
 
 
+def in_metres(options: files.Options) -> bool:
+    """Whether labels are depths, not disparities."""
+    return not options.disparity
+
+
 SPEC = Spec(
     kind="depth",
     codec="depth",
@@ -254,6 +259,7 @@ SPEC = Spec(
     agreement=distance_agreement,
     other_figures={"absErr": "RMSE"},
     scaled=True,
+    in_metres=in_metres,
 )
 
 

@@ -1,0 +1,197 @@
+"""Says which picked images look like each other, or like labelled ones, as frames of a video do.
+
+Loads no torch.
+"""
+
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from labelgrid.errors import LabelgridError, command
+from labelgrid.images.thumbnails import LEAST, Thumbnail
+from labelgrid.ledger.grid import Grid, ImageRow, Pick
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.image_files import size_of
+from labelgrid.project.near_duplicates import (
+    alike_groups,
+    as_block,
+    near_duplicates,
+    nearest_pairs,
+    read_thumbnails,
+)
+from labelgrid.project.records import newest_fit
+from labelgrid.select.strategy import Strategy
+from labelgrid.words import count_text, join_names
+
+#: So many picked images are compared, the best ones.
+MOST = 200
+#: The images that are read between two signs of progress.
+AT_ONCE = 16
+#: So many labelled images are compared before a picked one in the order of names, and after it.
+NEIGHBOURS = 1
+#: The strategies that spread their picks, with a model and without one.
+SPREADS = "core_set"
+SPREADS_COLD = "typiclust"
+#: The examples that a remark names.
+SHOWN = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlikeLabelled:
+    """A picked image that looks like one with a label or a request.
+
+    Args:
+        image: its id.
+        labelled: the id of the other image.
+        likeness: their correlation.
+    """
+
+    image: str
+    labelled: str
+    likeness: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlikePicks:
+    """The picked images that look like others.
+
+    Args:
+        compared: the number of picked images that were compared.
+        groups: those that look like each other, the largest group first.
+        labelled: those that look like an image with a label or a request.
+    """
+
+    compared: int = 0
+    groups: Sequence[Sequence[str]] = ()
+    labelled: Sequence[AlikeLabelled] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """The images as JSON values."""
+        return asdict(self)
+
+    def text(self, advice: str) -> str:
+        """A remark on them, with advice on what to do; empty without any."""
+        parts = []
+        of = f"of {count_text(self.compared, 'picked image')}"
+        if self.groups:
+            alike = sum(map(len, self.groups))
+            shown = [join_names(group, SHOWN) for group in self.groups]
+            parts.append(f"{alike} {of} look like another one: {join_names(shown, SHOWN, '; ')}.")
+        if self.labelled:
+            shown = [f"{pair.image} and {pair.labelled}" for pair in self.labelled]
+            verb = "looks" if len(self.labelled) == 1 else "look"
+            parts.append(
+                f"{len(self.labelled)} {of} {verb} like one that is labelled or asked for: "
+                f"{join_names(shown, SHOWN, '; ')}."
+            )
+        if not parts:
+            return ""
+        parts.append("Labels of near-copies, such as frames of one video, teach less.")
+        return " ".join([*parts, advice]).rstrip()
+
+
+def say_alike(
+    project: ProjectFolder,
+    picks: Sequence[Pick],
+    progress: Progress,
+    *,
+    picker: tuple[str, Strategy] | None,
+    requested: bool,
+) -> AlikePicks | None:
+    """Say which picked images look alike; None in a simulation, which nobody watches.
+
+    Args:
+        project: the project.
+        picks: best first.
+        progress: is told.
+        picker: the name and the strategy that picked; None: a search, whose picks are to be alike.
+        requested: whether the picks were requested.
+    """
+    if project.settings.oracle:
+        return None
+    alike = alike_picks(project, picks, progress)
+    text = alike.text(_spreading(project, picker, requested=requested) if picker else "")
+    if text:
+        progress.say(text)
+    return alike
+
+
+def alike_picks(project: ProjectFolder, picks: Sequence[Pick], progress: Progress) -> AlikePicks:
+    """Compare picked images with each other, and with labelled ones, by their thumbnails.
+
+    Of these, only the neighbours in the order of names are compared, and the nearest by features
+    where a pick is explained by it: a picture of each is read. Small images and those that cannot
+    be read are left out.
+
+    Args:
+        project: the project.
+        picks: best first.
+        progress: receives the progress.
+    """
+    picked = list(dict.fromkeys(pick.cell.image_id for pick in picks))[:MOST]
+    others = _beside(picked, project.store.grid())
+    nearest = {pick.explanation.nearest for pick in picks if pick.cell.image_id in set(picked)}
+    others |= nearest - {""} - set(picked)
+    rows = [row for row in project.store.images(names=[*picked, *others]) if _may_be_large(row)]
+    if not rows:
+        return AlikePicks()
+    progress.start("Comparing the picks", len(rows), "images")
+    thumbnails: dict[str, Thumbnail] = {}
+    for start in range(0, len(rows), AT_ONCE):
+        part = rows[start : start + AT_ONCE]
+        read_thumbnails(map(_with_size, part), thumbnails)
+        progress.advance(len(part))
+    own = {name: thumbnails[name] for name in picked if name in thumbnails}
+    if not own:
+        return AlikePicks()
+    pairs = near_duplicates([as_block(thumbnails)], set(own)) if len(thumbnails) > len(own) else []
+    labelled = [
+        AlikeLabelled(image=pair.measured, labelled=pair.training, likeness=pair.likeness)
+        for pair in nearest_pairs(pairs)
+    ]
+    return AlikePicks(compared=len(own), groups=alike_groups(as_block(own)), labelled=labelled)
+
+
+def _may_be_large(row: ImageRow) -> bool:
+    """Whether an image is large enough to be compared, as far as its size is known."""
+    return not row.height or max(row.height, row.width) >= LEAST
+
+
+def _with_size(row: ImageRow) -> ImageRow:
+    """An image whose size is known, though nobody checked its file; as it is if that is damaged."""
+    with suppress(LabelgridError, OSError):
+        height, width = size_of(row)
+        return replace(row, height=height, width=width)
+    return row
+
+
+def _spreading(project: ProjectFolder, picker: tuple[str, Strategy], *, requested: bool) -> str:
+    """What to do about picks that look alike: the strategy that spreads them, and its commands."""
+    name, strategy = picker
+    spreads = SPREADS if newest_fit(project.folder) else SPREADS_COLD
+    if name == spreads:
+        return ""
+    words = ["--strategy", spreads]
+    commands = [command("query", project.folder, *words, "--budget", "N")]
+    if strategy.needs:
+        commands.insert(0, command("score", project.folder, *words))
+    if requested:
+        commands.insert(0, command("undo", project.folder))
+    shown = ", then ".join(f"`{each}`" for each in commands)
+    return f"{shown} {'asks' if requested else 'would ask'} for images that are spread instead."
+
+
+def _beside(picked: Collection[str], grid: Grid) -> set[str]:
+    """The images with a label or a request that stand beside picked ones in the order of names."""
+    rows = np.flatnonzero(grid.bought.any(1)).tolist()
+    names = sorted({grid.images[row] for row in rows} - set(picked))
+    beside = set()
+    for image_id in picked:
+        place = bisect_left(names, image_id)
+        beside |= set(names[max(0, place - NEIGHBOURS) : place + NEIGHBOURS])
+    return beside

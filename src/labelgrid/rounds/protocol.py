@@ -1,0 +1,157 @@
+"""Limits a measurement to the pixels that a published protocol counts: a crop, a range of depth."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.camera import Camera
+from labelgrid.data.dataset import Source, camera_of, size_of
+from labelgrid.errors import UsageError
+from labelgrid.formats.codec import LabelArray
+from labelgrid.tasks.crops import Crop, read_crop
+from labelgrid.tasks.task import Task, TaskDef
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """Which pixels count.
+
+    Args:
+        crop: the part of each image that counts, for all tasks; empty: the whole image.
+        least: labels of at most so many metres do not count, and predictions are raised to it.
+        most: labels of at least so many metres do not count, and predictions are lowered to it.
+    """
+
+    crop: str = ""
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every pixel with a label counts."""
+        return self == WHOLE
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether depth has a range."""
+        return self.least is not None or self.most is not None
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The ends of the range of depth, in metres."""
+        least = 0.0 if self.least is None else self.least
+        return least, math.inf if self.most is None else self.most
+
+    def as_json(self) -> dict[str, Any]:
+        """What was limited, as JSON values."""
+        return {"crop": self.crop, "min_depth": self.least, "max_depth": self.most}
+
+    def check(self, definitions: Mapping[str, TaskDef]) -> None:
+        """Refuse a wrong crop or range, or a range of depth where no task has depths.
+
+        Raises:
+            UsageError: it is refused.
+        """
+        if self.crop:
+            read_crop(self.crop)
+        least, most = self.range
+        if not 0 <= least < most:
+            raise UsageError(
+                f"The range of depth must begin at 0 m or later and end after that. Found "
+                f"--min-depth {least:g}, --max-depth {most:g}.",
+                next_step="Give metres, such as --min-depth 0.001 --max-depth 10.",
+                unchanged="Nothing was written.",
+            )
+        if self.is_capped and not any(map(has_metres, definitions.values())):
+            raise UsageError(
+                "No task has depths in metres, to which --min-depth and --max-depth apply.",
+                next_step="Leave them out.",
+                unchanged="Nothing was written.",
+            )
+
+    def source(self, source: Source, definitions: Mapping[str, TaskDef]) -> Source:
+        """The images and labels, of which pixels that do not count are not valid."""
+        if self.is_whole:
+            return source
+        crop = read_crop(self.crop) if self.crop else None
+        capped = {name for name, task in definitions.items() if has_metres(task)}
+        range = self.range if self.is_capped else None
+        return CountedSource(source=source, crop=crop, range=range, capped=frozenset(capped))
+
+    def tasks(
+        self, tasks: Mapping[str, Task], definitions: Mapping[str, TaskDef]
+    ) -> dict[str, Task]:
+        """The tasks, of which predictions of depth are brought into the range."""
+        return {name: self._task(task, definitions[name]) for name, task in tasks.items()}
+
+    def _task(self, task: Task, definition: TaskDef) -> Task:
+        if not self.is_capped or not has_metres(definition):
+            return task
+        from labelgrid.pixel.capped_metric import CappedMetric
+
+        least, most = self.range
+        metrics = {}
+        for name, create in task.metrics.items():
+            metrics[name] = partial(CappedMetric, create, least, most)
+        return replace(task, metrics=metrics)
+
+
+#: Every pixel with a label counts.
+WHOLE = Protocol()
+
+
+def has_metres(task: TaskDef) -> bool:
+    """Whether the values of a task's labels are depths in metres."""
+    return task.spec.in_metres(task.options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountedSource:
+    """A `Source` whose labels are valid only where they count.
+
+    Args:
+        source: with the whole labels.
+        crop: the part of each image that counts; None: the whole.
+        range: of the depths that count, without its ends; None: all.
+        capped: the tasks whose labels are depths.
+    """
+
+    source: Source
+    crop: Crop | None
+    range: tuple[float, float] | None
+    capped: frozenset[str]
+
+    def images(self) -> Sequence[str]:
+        """As `Source.images`."""
+        return self.source.images()
+
+    def image(self, image_id: str) -> NDArray[np.uint8]:
+        """As `Source.image`."""
+        return self.source.image(image_id)
+
+    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+        """As `CameraSource.camera`."""
+        return camera_of(self.source, image_id, size)
+
+    def size(self, image_id: str) -> tuple[int, int]:
+        """As `SizedSource.size`."""
+        return size_of(self.source, image_id)
+
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
+        """As `Source.label`; None if no pixel of it counts."""
+        label = self.source.label(image_id, task)
+        if label is None:
+            return None
+        valid = label.valid
+        if self.crop:
+            valid = valid & self.crop.mask(label.size)
+        if self.range and task.name in self.capped:
+            least, most = self.range
+            depth = np.where(valid, label.value[..., 0], 0)  # others may be anything
+            valid = valid & (depth > least) & (depth < most)
+        return replace(label, valid=valid) if valid.any() else None

@@ -1,0 +1,72 @@
+"""Class share: picks images by how much of them is predicted as one class, the largest share first.
+
+It finds further labels of a class that lacks some, and measures nothing: images in which the model
+misses the class are not found. It needs the statistic `classes`. `labelgrid query --class` sets its
+options.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from labelgrid.select.classes import CLASSES, shares_of_class
+from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult
+from labelgrid.select.strategy import PoolView, check_task_names
+
+
+@dataclass(frozen=True)
+class Options:
+    """The class.
+
+    Args:
+        task: the name of its task; `""`: the first task that predicts classes.
+        number: of the class among the classes of its task, from 0.
+        name: of the class, for the reasons of picks.
+    """
+
+    task: str = ""
+    number: Annotated[int, Field(ge=0)] = 0
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class ClassShare:
+    """Scores all cells of an image by the share of its pixels that is predicted as a class."""
+
+    options: Options
+
+    def __call__(self, pool: PoolView) -> ScorerResult:
+        """As `Scorer`.
+
+        Raises:
+            PluginError: there is no such task.
+        """
+        tasks = list(pool.grid.tasks)
+        named = {self.options.task} - {""}
+        check_task_names("class_share", named, tasks)
+        statistic = pool.statistics[CLASSES]
+        column = tasks.index(self.options.task) if named else _first_with_classes(statistic, tasks)
+        shares = shares_of_class(statistic, len(tasks), column, self.options.number)
+        scores = np.repeat(shares[:, None], len(tasks), 1)
+        return ScorerResult(scores, {"share": shares}, shared=True)
+
+
+def _first_with_classes(statistic: NDArray[np.floating], tasks: list[str]) -> int:
+    """The number of the first task that predicts classes; 0 if none does."""
+    is_predicted = np.nan_to_num(statistic).any(0).reshape(len(tasks), -1)
+    return int(is_predicted.any(1).argmax())
+
+
+def build(options: Options) -> ComposedStrategy:
+    """Build the strategy: whole images, of which a query can be limited to some tasks."""
+    return ComposedStrategy(
+        needs=frozenset({CLASSES}),
+        scorer=ClassShare(options),
+        normaliser=AsIs(),
+        unit="images",
+        why=f"largest predicted share of {options.name or 'the class'}",
+        tasks=frozenset({options.task} - {""}),
+    )
