@@ -176,6 +176,7 @@ TINY = {
     ],
     "selection": ["--images", "500", "--budget", "20", "--repeats", "1"],
     "startup": ["--repeats", "1"],
+    "verdicts": ["--studies", "1", "--processes", "1"],
     "training_step": ["--images", "16", "--size", "24", "32", "--repeats", "1", "--workers", "0"],
 }
 

@@ -8,7 +8,7 @@ THREE = ("partal", "random_cells", "random_images")
 
 
 def first(found: object) -> CampaignMeasure:
-    return campaign_measures(found, HEADLINES, "random_cells")[0]
+    return campaign_measures(found, HEADLINES)[0]
 
 
 def said(effect: Effect, seeds: int, strategies: tuple[str, ...] = THREE) -> dict[str, str]:
