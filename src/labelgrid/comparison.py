@@ -333,13 +333,13 @@ def bootstrap_interval(differences: NDArray[np.float64], seed: int) -> tuple[flo
     n = len(differences)
     if n < MIN_PAIRS or np.ptp(differences) == 0:
         return float(differences.min()), float(differences.max())
-    tail = _tail(n)
+    tail = interval_tail(n)
     means = np.sort(differences[_draws(n, seed)].mean(-1))
     return _quantile(means, tail), _quantile(means, 1 - tail)
 
 
 @lru_cache
-def _tail(n: int) -> float:
+def interval_tail(n: int) -> float:
     """The share of the drawn means of n differences that lies below the interval."""
     from scipy.special import ndtr, stdtrit
 
