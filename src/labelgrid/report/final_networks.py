@@ -52,17 +52,6 @@ class Ending:
     rounds: Mapping[str, Mapping[int, tuple[float, float]]] = field(default_factory=dict)
     given: bool = False
 
-    def values(self, value_of: ValueGetter) -> dict[str, dict[int, float]]:
-        """The finite values of a metric or of the loss, by strategy and seed."""
-        values: dict[str, dict[int, float]] = {}
-        for strategy, networks in self.networks.items():
-            values[strategy] = {}
-            for seed, network in networks.items():
-                value = value_of(network)
-                if math.isfinite(value):
-                    values[strategy][seed] = value
-        return values
-
     def share_rounds(self, first: str, second: str) -> bool:
         """Whether the rounds around the place cost two strategies the same, in each seed.
 

@@ -1,7 +1,7 @@
 """Defines a measure of whole campaigns, and the values by which it compares two strategies."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
@@ -43,7 +43,7 @@ class CampaignMeasure:
         unit: of its values.
         better: whether higher or lower is better.
         values: by strategy and seed, as they are shown.
-        pair_values: the values by which two strategies are compared; None: those that are shown.
+        pair_values: the values by which two strategies are compared.
     """
 
     name: str
@@ -51,7 +51,7 @@ class CampaignMeasure:
     unit: str
     better: Better
     values: Values
-    pair_values: Callable[[str, str], PairValues] | None = field(default=None, compare=False)
+    pair_values: Callable[[str, str], PairValues]
 
     def summary(self, strategy: str) -> tuple[float, float, int]:
         """Mean, standard deviation and number of seeds."""
@@ -73,7 +73,7 @@ class CampaignMeasure:
 
     @cached_property
     def _pairs(self) -> dict[tuple[str, str], PairComparison]:
-        every = {pair: self._values_of(*pair) for pair in combinations(self.values, 2)}
+        every = {pair: self.pair_values(*pair) for pair in combinations(self.values, 2)}
         some = {pair: values for pair, values in every.items() if values.pair[0]}
         tested = {pair: values for pair, values in some.items() if not values.why_not}
         compared = compare(
@@ -85,11 +85,6 @@ class CampaignMeasure:
             if values.why_not:
                 compared[pair] = untested(values.pair, values.why_not)
         return {pair: compared[pair] for pair in some}
-
-    def _values_of(self, first: str, second: str) -> PairValues:
-        if self.pair_values:
-            return self.pair_values(first, second)
-        return PairValues(pair=of_same_seeds(self.values[first], self.values[second]))
 
 
 def deciding_measure(measures: Sequence[CampaignMeasure]) -> CampaignMeasure | None:

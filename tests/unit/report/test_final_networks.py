@@ -9,9 +9,22 @@ from labelgrid.comparison import READINGS_DISAGREE, PairComparison
 from labelgrid.report.blocks import DataTable
 from labelgrid.report.campaign_measures import campaign_measures
 from labelgrid.report.comparison_blocks import ending_table
-from labelgrid.report.final_networks import equal_cost_ending, last_round_ending, metrics_at_cost
-from labelgrid.report.means import label_cost, metric_getter, total_loss
+from labelgrid.report.final_networks import (
+    Ending,
+    equal_cost_ending,
+    last_round_ending,
+    metrics_at_cost,
+)
+from labelgrid.report.means import ValueGetter, label_cost, metric_getter, total_loss
 from tests.unit.report.made import HEADLINES, Effect, cheaper, planted, point_results
+
+
+def values(ending: Ending, value_of: ValueGetter) -> dict[str, dict[int, float]]:
+    """The values of the networks, by strategy and seed."""
+    return {
+        name: {seed: value_of(one) for seed, one in own.items()}
+        for name, own in ending.networks.items()
+    }
 
 
 def test_the_last_networks_are_those_of_seeds_with_equal_rounds() -> None:
@@ -29,9 +42,9 @@ def test_the_last_networks_are_those_of_seeds_with_equal_rounds() -> None:
 def test_at_equal_cost_every_run_is_read_where_the_cheapest_ends() -> None:
     # from 110 on, partal's three rounds cost 55 in all, and those of random_cells 55 each
     found = equal_cost_ending(cheaper(point_results(), "partal", 1 / 3))
-    for costs in found.values(label_cost).values():
+    for costs in values(found, label_cost).values():
         assert costs == pytest.approx(dict.fromkeys(range(3), 165.0))
-    losses, depth = found.values(total_loss), found.values(metric_getter("depth", "RMSE"))
+    losses, depth = values(found, total_loss), values(found, metric_getter("depth", "RMSE"))
     for seed in range(3):
         assert losses["partal"][seed] == pytest.approx(
             losses["random_cells"][seed] - 1
@@ -77,7 +90,7 @@ def test_runs_that_start_above_the_cheapest_end_or_bought_nothing_are_left_out_a
     found = equal_cost_ending(replace(results, runs=changed))
     seeds = {"partal": [0, 1, 2], "random_cells": [0, 1, 2], "late": [], "fixed": []}
     assert {name: sorted(own) for name, own in found.networks.items()} == seeds
-    assert found.values(label_cost)["partal"] == pytest.approx(dict.fromkeys(range(3), 165.0))
+    assert values(found, label_cost)["partal"] == pytest.approx(dict.fromkeys(range(3), 165.0))
 
 
 def test_an_arm_with_fewer_tasks_does_not_set_the_cost() -> None:
@@ -93,7 +106,7 @@ def test_an_arm_with_fewer_tasks_does_not_set_the_cost() -> None:
         else r
         for r in results.runs
     ]
-    costs = equal_cost_ending(replace(results, runs=changed)).values(label_cost)
+    costs = values(equal_cost_ending(replace(results, runs=changed)), label_cost)
     assert costs["partal"] == pytest.approx(dict.fromkeys(range(3), 192.5)) and not costs["depth"]
 
 
