@@ -1,7 +1,8 @@
-"""Claim: at equal cost EquAL's leads in the test on rooms do not depend on straight lines between rounds.
+"""Claim: EquAL's leads on straight lines in the test on rooms, at equal cost, are there on other curves.
 
 The comparisons of `strategies-test` at equal cost, with parabolas through each run's last three
-rounds in place of straight lines; and the mean loss over cost, with monotone cubics.
+rounds in place of straight lines; and the mean loss over cost, with monotone cubics. Reports give no
+verdict on these leads: it would have to hold for every curve that flattens.
 """
 
 from collections.abc import Callable, Mapping, Sequence

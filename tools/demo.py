@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labelgrid.drawings.wording import rough_number
+from labelgrid.drawings.wording import number, rough_number
 from labelgrid.report.campaign_measures import study_measures
+from labelgrid.report.measure import deciding_measure
 from labelgrid.report.study_data import study_report
 from labelgrid.report.verdicts import power_statement, verdict_rows
 from labelgrid.words import count_text
@@ -166,12 +167,15 @@ def simulate(seeds: int, clock: Clock) -> bool:
 
 def print_verdict() -> None:
     """Print whether the comparison sees a difference, and what its seeds can show."""
-    measure = study_measures(study_report(ROOT / COMPARISON))[0][0]
+    measures = study_measures(study_report(ROOT / COMPARISON))
+    measure = deciding_measure(measures[0])
+    if measure is None:
+        return
     for row in verdict_rows(measure, BASELINE):
         found = row.compared
         print(
-            f"{row.arm} against {row.baseline}: {found.verdict} ({measure.name} "
-            f"{rough_number(found.mean)}, {count_text(found.seeds, 'seed')}, p = {found.holm:.2g})."
+            f"{row.arm} against {row.baseline}: {found.words} ({measure.name} "
+            f"{rough_number(found.mean)}, {count_text(found.seeds, 'seed')}, p = {number(found.holm)})."
         )
     print(power_statement(measure.pairs()))
 

@@ -56,7 +56,7 @@ class About:
         published_as: the heading of `published`.
         published: the figures of a paper, by run.
         tables: of the runs after the last round.
-        goal: the strategy whose final loss the others shall reach.
+        curves: whether the measures of whole curves are shown, however few the seeds.
         p_with: other studies for whose runs the p-values are corrected, too.
         cost_without: strategies that a second comparison at equal cost leaves out.
         pairs: pairs of strategies whose comparison is shown whatever its p.
@@ -73,7 +73,7 @@ class About:
     published_as: str = ""
     published: Mapping[str, str] = field(default_factory=dict)
     tables: Sequence[RunsTable] = (RunsTable(),)
-    goal: str = ""
+    curves: bool = False
     p_with: Sequence[str] = ()
     cost_without: Sequence[str] = ()
     pairs: Sequence[tuple[str, str]] = ()

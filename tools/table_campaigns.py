@@ -1,23 +1,25 @@
 """Makes the tables of a study whose strategies bought labels: gains, labels by task, equal cost, compared pairs."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import mean
 
 from labelgrid.comparison import LEVEL, smallest_p
 from labelgrid.project.records import Measurement
-from labelgrid.report.campaign_measures import DELTA_MTL, CampaignMeasure, campaign_measures
-from labelgrid.report.final_networks import LAST, equal_cost_ending
+from labelgrid.report.campaign_measures import DELTA_MTL, campaign_measures
+from labelgrid.report.final_networks import EQUAL_COST, LAST, equal_cost_ending
 from labelgrid.report.means import delta_mtl_getter, label_count, label_count_getter, metric_getter
+from labelgrid.report.measure import CampaignMeasure
 from labelgrid.report.study_content import PointResults, StudyReport
 from labelgrid.results import LOSS
 from labelgrid.words import count_text
 from tools.table_about import About
 from tools.table_records import Records, unit, with_keys
-from tools.table_values import Columns, difference, digits_of, markdown, shown, spread
+from tools.table_values import NONE, Columns, difference, digits_of, markdown, shown, spread
 
-#: How the names of measures end that are taken at equal cost.
-EQUAL_COST = "at equal cost"
+#: The unit of measures that count labels.
+LABELS = "labels"
 #: The measures that chosen pairs are compared by.
 CHOSEN = tuple(f"{name} {where}" for name in (LOSS, DELTA_MTL) for where in (LAST, EQUAL_COST))
 
@@ -68,11 +70,11 @@ def _compared(
     results: PointResults, report: StudyReport, records: Records, about: About
 ) -> Iterator[str]:
     where = f": {results.point}" if results.point else ""
-    measures = campaign_measures(results, report.headlines, about.goal or report.reference)
+    measures = campaign_measures(results, report.headlines)
     least = smallest_p(seeds_of(results))
     if cost := equal_cost(results, report, records):
         yield f"## At equal cost{where}\n\n{cost}"
-    if about.goal or least <= LEVEL:
+    if about.curves or least <= LEVEL:
         yield f"## Over the curve{where}\n\n{curves(results, measures)}"
     if least <= LEVEL:
         yield f"## Compared pairs{where}\n\n{pairs(results, measures, about.pairs)}"
@@ -86,7 +88,7 @@ def _without(
     """The comparison at equal cost without strategies that end at a low cost."""
     names = [name for name in results.strategies if name not in about.cost_without]
     fewer = replace(results, strategies=names)
-    measures = campaign_measures(fewer, report.headlines, about.goal or report.reference)
+    measures = campaign_measures(fewer, report.headlines)
     alike = [one for one in measures if one.name.endswith(EQUAL_COST)]
     left_out = ", ".join(f"`{name}`" for name in about.cost_without)
     yield f"## At equal cost without {left_out}\n\n{equal_cost(fewer, report, records)}"
@@ -183,24 +185,21 @@ def curves(results: PointResults, measures: Sequence[CampaignMeasure]) -> str:
 
 
 def _curve_value(measure: CampaignMeasure, name: str) -> str:
-    values = list(measure.values[name].values())
-    if measure.reached is None:
-        return spread(values, 3)
-    return f"{spread(values, 0)} ({measure.reached[name]} of {len(values)} reach it)"
+    return spread(list(measure.values[name].values()), 0 if measure.unit else 3)
 
 
 def pairs(
     results: PointResults, measures: Sequence[CampaignMeasure], chosen: Sequence[Sequence[str]]
 ) -> str:
-    """The significant pairs of each measure, and those that are shown whatever their p."""
+    """The significant pairs of each measure, those without a test, and those shown whatever their p."""
     count = len(results.strategies) * (len(results.strategies) - 1) // 2
     seeds = seeds_of(results)
     note = (
-        f"Exact test of sign flips over {seeds} seeds, corrected (Holm) for {count_text(count, 'pair')} of a measure. "
+        f"Exact test of sign flips over {seeds} seeds, corrected (Holm) for the tested pairs of a measure, at most {count}. "
         f"Significant is p ≤ {LEVEL:g}; before the correction p is at least {smallest_p(seeds):.2g}. *a* > *b*: *a* is "
         "better."
     )
-    texts = {one.name: significant(one) for one in measures}
+    texts = {one.name: "; ".join([*significant(one), *doubts(one)]) for one in measures}
     rows = [[name, text] for name, text in texts.items() if text]
     none = [name for name, text in texts.items() if not text]
     if none:
@@ -213,18 +212,26 @@ def pairs(
     return "\n\n".join(parts)
 
 
-def significant(measure: CampaignMeasure) -> str:
-    """The significant pairs of a measure with their mean differences, the better one first; "" without any."""
+def significant(measure: CampaignMeasure) -> list[str]:
+    """The significant pairs of a measure with their mean differences, the better one first."""
     found: dict[str, list[str]] = {}
     for (first, second), pair in measure.pairs().items():
         if not pair.is_difference:
             continue
-        digits = 0 if measure.reached else 2
+        digits = 0 if measure.unit == LABELS else 2
         if pair.verdict == "better":
             found.setdefault(first, []).append(f"`{second}` ({shown(pair.mean, digits)})")
         else:
             found.setdefault(second, []).append(f"`{first}` ({shown(-pair.mean, digits)})")
-    return "; ".join(f"`{name}` > {', '.join(others)}" for name, others in found.items())
+    return [f"`{name}` > {', '.join(others)}" for name, others in found.items()]
+
+
+def doubts(measure: CampaignMeasure) -> list[str]:
+    """How many pairs of a measure have no verdict for which reason."""
+    pairs = measure.pairs().values()
+    counts = Counter(pair.why for pair in pairs if pair.why)
+    every = count_text(len(pairs), "pair")
+    return [f"{count} of {every}: no verdict, {why}" for why, count in counts.items()]
 
 
 def chosen_rows(measure: CampaignMeasure, chosen: Sequence[Sequence[str]]) -> Iterator[list[str]]:
@@ -242,6 +249,6 @@ def chosen_rows(measure: CampaignMeasure, chosen: Sequence[Sequence[str]]) -> It
             measure.name,
             f"`{first}` − `{second}`",
             difference(pair, 2),
-            f"{pair.p:.3f}",
-            f"{pair.holm:.3f}",
+            f"{pair.p:.3f}" if pair.is_tested else NONE,
+            f"{pair.holm:.3f}" if pair.is_tested else NONE,
         ]

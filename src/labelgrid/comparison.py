@@ -13,6 +13,8 @@ from labelgrid.results import Better, Verdict, verdict_on
 
 #: A curve: x (labels or cost), rising, and the value there.
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
+#: The values of a first and of a second strategy, of the same seeds in the same order.
+Pair = tuple[Sequence[float], Sequence[float]]
 Key = TypeVar("Key", bound=Hashable)
 #: A corrected p-value up to this level counts as a difference.
 LEVEL = 0.05
@@ -24,6 +26,8 @@ EXACT_PAIRS = 13
 #: How many times differences are drawn for an interval, and flipped if there are too many pairs for
 #: all flips.
 RESAMPLES = 9999
+#: Why nothing can be told where the readings of a pair's values disagree.
+READINGS_DISAGREE = "it depends on the curves between rounds"
 #: Means of flips that differ from the mean by less than this share of it are equal to it, but for
 #: rounding.
 EQUAL = 100 * float(np.finfo(np.float64).eps)
@@ -64,6 +68,21 @@ def first_crossing(curve: Curve, goal: float, better: Better) -> float:
     return float("inf")
 
 
+def shared_places(first: Curve, second: Curve) -> tuple[Curve, Curve]:
+    """Two curves at the x values that both have, but for rounding.
+
+    Example:
+        >>> first = (np.array([100.0, 200.0, 300.0]), np.array([6.0, 5.0, 4.5]))
+        >>> second = (np.array([100.0, 300.0]), np.array([6.0, 4.0]))
+        >>> shared_places(first, second)[0][1]
+        array([6. , 4.5])
+    """
+    places = np.round(first[0], 6)
+    other_places = np.round(second[0], 6)
+    _, mine, its = np.intersect1d(places, other_places, return_indices=True)
+    return (first[0][mine], first[1][mine]), (second[0][its], second[1][its])
+
+
 @dataclass(frozen=True, kw_only=True)
 class PairComparison:
     """One strategy compared with another over the same seeds.
@@ -72,10 +91,11 @@ class PairComparison:
         mean: of the paired differences, first minus second.
         low, high: its 95 % bootstrap interval, or the smallest and the largest difference with too
             few pairs.
-        p: of the exact paired permutation test, two-sided.
-        holm: `p`, corrected for all compared pairs.
+        p: of the exact paired permutation test, two-sided; NaN if the pair is not tested.
+        holm: `p`, corrected for all tested pairs.
         seeds: the number of pairs.
         verdict: the first strategy compared with the second.
+        why: why nothing can be told, unless it is the number of seeds; "" otherwise.
     """
 
     mean: float
@@ -85,6 +105,17 @@ class PairComparison:
     holm: float
     seeds: int
     verdict: Verdict
+    why: str = ""
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether there is a fair test of the pair."""
+        return not math.isnan(self.p)
+
+    @property
+    def words(self) -> str:
+        """The verdict, with the reason why nothing can be told."""
+        return f"{self.verdict}: {self.why}" if self.why else self.verdict
 
     @property
     def is_difference(self) -> bool:
@@ -98,9 +129,11 @@ class PairComparison:
 
 
 def compare(
-    pairs: Mapping[Key, tuple[Sequence[float], Sequence[float]]],
+    pairs: Mapping[Key, Pair],
     better: Better,
     seed: int = 0,
+    *,
+    further: Mapping[Key, Sequence[Pair]] | None = None,
 ) -> dict[Key, PairComparison]:
     """Compare every pair seed by seed, with p-values corrected for the number of pairs (Holm 1979).
 
@@ -109,6 +142,9 @@ def compare(
             order.
         better: whether higher or lower values are better.
         seed: of the bootstrap draws.
+        further: by name, other readings of a pair's values, where they are not known exactly. There
+            is a difference if there is one by each reading: p is the largest of all, or 1 if their
+            means have other signs, and the interval spans those of all.
 
     Raises:
         ValueError: a difference is not a finite number, so nothing can be said of it.
@@ -118,28 +154,72 @@ def compare(
         >>> comparison.mean, comparison.p, comparison.verdict
         (-1.0, 0.0078125, 'better')
     """
-    differences = {}
-    for name, (first, second) in pairs.items():
-        values = np.asarray(first, float) - np.asarray(second, float)
-        if not np.isfinite(values).all():
-            raise ValueError(f"a difference of {name} is not a finite number")
-        differences[name] = values
-    p = {name: sign_flip_p(values) for name, values in differences.items()}
-    corrected = dict(zip(p, holm_correction(list(p.values())), strict=True))
+    readings = {}
+    for name, pair in pairs.items():
+        others = (further or {}).get(name, ())
+        readings[name] = [_differences(name, reading) for reading in (pair, *others)]
+    smallest = {}
+    largest = {}
+    for name, own in readings.items():
+        p = [sign_flip_p(values) for values in own]
+        agree = len({np.sign(values.mean()) for values in own}) == 1
+        smallest[name] = min(p)
+        largest[name] = max(p) if agree else 1.0
+    corrected = dict(zip(largest, holm_correction(list(largest.values())), strict=True))
     comparisons = {}
-    for name, values in differences.items():
-        low, high = bootstrap_interval(values, seed)
-        mean = float(values.mean())
+    for name, own in readings.items():
+        low, high = _span(own, seed)
+        mean = float(own[0].mean())
+        seeds = len(own[0])
+        seen = is_seen(corrected[name], seeds, len(pairs))
+        disagree = seen is False and len(own) > 1 and smallest[name] <= LEVEL
         comparisons[name] = PairComparison(
             mean=mean,
             low=low,
             high=high,
-            p=p[name],
+            p=largest[name],
             holm=corrected[name],
-            seeds=len(values),
-            verdict=verdict_on(mean, better, is_seen(corrected[name], len(values), len(pairs))),
+            seeds=seeds,
+            verdict=verdict_on(mean, better, None if disagree else seen),
+            why=READINGS_DISAGREE if disagree else "",
         )
     return comparisons
+
+
+def untested(pair: Pair, why: str) -> PairComparison:
+    """The difference of a pair for which there is no fair test.
+
+    Example:
+        >>> compared = untested(([1.0, 2.0], [2.0, 4.0]), "they share no rounds")
+        >>> compared.mean, compared.p, compared.words
+        (-1.5, nan, 'cannot tell: they share no rounds')
+    """
+    values = _differences("a pair", pair)
+    low, high = bootstrap_interval(values, 0)
+    return PairComparison(
+        mean=float(values.mean()),
+        low=low,
+        high=high,
+        p=math.nan,
+        holm=math.nan,
+        seeds=len(values),
+        verdict="cannot tell",
+        why=why,
+    )
+
+
+def _differences(name: object, pair: Pair) -> NDArray[np.float64]:
+    """The first values minus the second ones."""
+    values = np.asarray(pair[0], float) - np.asarray(pair[1], float)
+    if not np.isfinite(values).all():
+        raise ValueError(f"a difference of {name} is not a finite number")
+    return values
+
+
+def _span(readings: Sequence[NDArray[np.float64]], seed: int) -> tuple[float, float]:
+    """The interval that spans those of all readings."""
+    intervals = [bootstrap_interval(values, seed) for values in readings]
+    return min(low for low, _ in intervals), max(high for _, high in intervals)
 
 
 def is_seen(p: float, seeds: int, pairs: int) -> bool | None:
@@ -253,13 +333,13 @@ def bootstrap_interval(differences: NDArray[np.float64], seed: int) -> tuple[flo
     n = len(differences)
     if n < MIN_PAIRS or np.ptp(differences) == 0:
         return float(differences.min()), float(differences.max())
-    tail = _tail(n)
+    tail = interval_tail(n)
     means = np.sort(differences[_draws(n, seed)].mean(-1))
     return _quantile(means, tail), _quantile(means, 1 - tail)
 
 
 @lru_cache
-def _tail(n: int) -> float:
+def interval_tail(n: int) -> float:
     """The share of the drawn means of n differences that lies below the interval."""
     from scipy.special import ndtr, stdtrit
 

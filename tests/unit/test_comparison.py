@@ -15,8 +15,10 @@ from labelgrid.comparison import (
     holm_correction,
     mean_over,
     seeds_needed,
+    shared_places,
     sign_flip_p,
     smallest_p,
+    untested,
 )
 
 Values = NDArray[np.float64]
@@ -203,3 +205,44 @@ def test_a_comparison_has_the_mean_and_the_interval_of_its_seed() -> None:
     assert (found.low, found.high) == bootstrap_interval(pairs["a"][0] - base, 3)
     assert found == compare(pairs, "higher", seed=3)["a"] != compare(pairs, "higher")["a"]
     assert compare(pairs, "higher") == compare(pairs, "higher", seed=0)
+
+
+def test_curves_share_the_places_that_both_have_but_for_rounding() -> None:
+    first = np.array([0.1 + 0.2, 1.0, 2.0]), np.array([9.0, 8.0, 7.0])
+    second = np.array([0.3, 0.7, 2.0]), np.array([6.0, 5.0, 4.0])
+    mine, its = shared_places(first, second)
+    assert mine[1].tolist() == [9.0, 7.0] and its[1].tolist() == [6.0, 4.0]
+    assert [len(one[0]) for one in shared_places(first, (second[0][1:2], second[1][1:2]))] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("further", "verdict", "p"),
+    [
+        ((), "better", 2 / 2**8),
+        ((0.5, 3.0), "better", 2 / 2**8),
+        ((-0.5,), "cannot tell", 1.0),
+        ((0.0,), "cannot tell", 1.0),
+    ],
+)
+def test_a_difference_is_one_by_each_reading_of_its_values(
+    further: tuple[float, ...], verdict: str, p: float
+) -> None:
+    base = np.arange(8.0)
+    readings = [(base, base + ahead) for ahead in further]
+    found = compare({"a": (base, base + 1.0)}, "lower", further={"a": readings})["a"]
+    assert (found.verdict, found.p) == (verdict, p) and bool(found.why) == (p == 1.0)
+    spanned = [-1.0, *(-ahead for ahead in further)]
+    assert (found.mean, found.low, found.high) == (-1.0, min(spanned), max(spanned))
+
+
+def test_readings_of_noise_alone_are_noise() -> None:
+    noise = np.array([1.0, -1.0, 0.5, -0.5, 0.2, -0.2, 0.1, -0.1])
+    found = compare({"a": (noise, 0 * noise)}, "lower", further={"a": [(0 * noise, noise)]})["a"]
+    assert (found.verdict, found.why) == ("within noise", "")
+
+
+def test_a_pair_without_a_test_has_its_difference_and_the_reason_alone() -> None:
+    found = untested(([1.0] * 8, [2.0] * 8), "no shared rounds")
+    assert found.mean == -1.0 and np.isnan([found.p, found.holm]).all()
+    assert not found.is_tested and not found.is_difference
+    assert found.words == "cannot tell: no shared rounds"

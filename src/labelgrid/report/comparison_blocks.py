@@ -18,7 +18,6 @@ from labelgrid.report.blocks import (
     Value,
     number_columns,
 )
-from labelgrid.report.campaign_measures import CampaignMeasure
 from labelgrid.report.differences import difference_blocks, differences_method
 from labelgrid.report.final_networks import Ending
 from labelgrid.report.hindsight import hindsight_lines
@@ -35,6 +34,7 @@ from labelgrid.report.means import (
     same_for_all_seeds,
     total_loss,
 )
+from labelgrid.report.measure import CampaignMeasure
 from labelgrid.report.study_content import PointResults
 from labelgrid.results import Result, mean_and_deviation
 
@@ -276,16 +276,7 @@ def _summary(measure: CampaignMeasure, strategy: str) -> Value:
     mean, deviation, seeds = measure.summary(strategy)
     if not seeds:
         return None
-    text = spread(mean, deviation)
-    reached = _count_reached(measure, strategy)
-    return f"{text} (reached by {reached})" if reached else text
-
-
-def _count_reached(measure: CampaignMeasure, strategy: str) -> str:
-    """How many of a strategy's seeds reached the goal, such as "0 of 3"; "" if all did."""
-    _, _, seeds = measure.summary(strategy)
-    count = (measure.reached or {}).get(strategy, seeds)
-    return f"{count} of {seeds}" if count < seeds else ""
+    return spread(mean, deviation)
 
 
 def ending_table(
@@ -364,7 +355,7 @@ def pair_blocks(measure: CampaignMeasure, name: str) -> list[Block]:
     ]
     rows: list[list[Value]] = []
     for (first, second), compared in pairs.items():
-        verdict: str = compared.verdict
+        verdict = compared.words
         if compared.is_difference:
             verdict = f"{first} is {verdict}"
         rows.append(
@@ -396,10 +387,9 @@ def _dots_text(measure: CampaignMeasure) -> str:
     """Explains the drawing of a measure by strategy."""
     seeds = {frozenset(values) for values in measure.values.values() if values}
     differ = " They are not of the same seeds for all strategies." if len(seeds) > 1 else ""
-    reached = " (n of m): only n of m seeds reached it." if measure.reached else ""
     return (
         "Points are means over seeds, lines one standard deviation to either side."
-        f"{differ}{reached} The pairs are compared seed by seed."
+        f"{differ} The pairs are compared seed by seed."
     )
 
 
@@ -412,7 +402,5 @@ def _dots(measure: CampaignMeasure, name: str) -> Dots:
     marks = {}
     for strategy in strategies:
         mean, deviation, _ = measure.summary(strategy)
-        reached = _count_reached(measure, strategy)
-        label = f"{strategy} ({reached})" if reached else strategy
-        marks[label] = (mean, deviation)
+        marks[strategy] = (mean, deviation)
     return Dots(name, add_unit(measure.name, measure.unit), {"": marks})

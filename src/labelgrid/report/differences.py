@@ -25,7 +25,7 @@ class MeanDifference:
         at: the labels or the cost at which both are read, mean over seeds.
         mean: of the paired differences, strategy minus reference.
         low, high: its 95 % bootstrap interval, or the smallest and the largest difference with too
-            few pairs.
+            few pairs. Between rounds it spans that with the value after the next round, too.
     """
 
     rounds_bought: int
@@ -46,8 +46,9 @@ def differences_method(reference: str) -> str:
         "nothing is shown there. Rounds that not all seeds have are left out, too. The intervals "
         f"of the mean are 95 % bootstrap intervals (with fewer than {MIN_PAIRS} seeds: the "
         f"smallest to the largest difference), drawn as bands if there are at most {MAX_BANDS} "
-        "lines. They are not corrected for the number of comparisons; the tests are in the section "
-        "Differences."
+        "lines. Between rounds they also span the difference to the value after the next round, "
+        "which a curve that flattens does not pass before. They are not corrected for the number "
+        "of comparisons; the tests are in the section Differences."
     )
 
 
@@ -77,16 +78,16 @@ def mean_differences(
     common = set.intersection(*(set(in_seed) for in_seed in by_seed))
     means = []
     for bought in sorted(common):
-        at, differences = np.array([in_seed[bought] for in_seed in by_seed]).T
-        low, high = bootstrap_interval(differences, 0)
+        at, differences, with_next = np.array([in_seed[bought] for in_seed in by_seed]).T
+        intervals = [bootstrap_interval(values, 0) for values in (differences, with_next)]
         means.append(
             MeanDifference(
                 rounds_bought=bought,
                 seeds=len(by_seed),
                 at=float(at.mean()),
                 mean=float(differences.mean()),
-                low=low,
-                high=high,
+                low=min(low for low, _ in intervals),
+                high=max(high for _, high in intervals),
             )
         )
     return means
@@ -94,11 +95,14 @@ def mean_differences(
 
 def _seed_differences(
     run: RunResult, reference_run: RunResult, value_of: SeedValueGetter, x_of: ValueGetter
-) -> dict[int, tuple[float, float]]:
-    """Place and difference of one seed by round; places outside one of the curves are left out."""
+) -> dict[int, tuple[float, float, float]]:
+    """Place and difference of one seed by round, and the difference at the rounds not before it.
+
+    Places outside one of the curves are left out.
+    """
     rounds, curve = finite_points(run, value_of, x_of)
     _, reference = finite_points(reference_run, value_of, x_of)
-    differences: dict[int, tuple[float, float]] = {}
+    differences: dict[int, tuple[float, float, float]] = {}
     if not len(reference[0]):
         return differences
     end = float(reference[0][-1])
@@ -108,7 +112,8 @@ def _seed_differences(
         value = _value_at(curve, at)
         reference_value = _value_at(reference, at)
         if at > before and math.isfinite(value) and math.isfinite(reference_value):
-            differences[bought] = (at, value - reference_value)
+            with_next = _next_value(curve, at) - _next_value(reference, at)
+            differences[bought] = (at, value - reference_value, with_next)
         before = at
     return differences
 
@@ -119,13 +124,26 @@ def _value_at(curve: Curve, at: float) -> float:
     NaN outside it, and between its first two points.
     """
     x, y = curve
-    # The rule of `np.isclose`, which itself would take most of the time of a report.
-    exact = np.flatnonzero(np.abs(x - at) <= 1e-8 + 1e-9 * abs(at))
+    exact = np.flatnonzero(np.abs(x - at) <= _rounding(at))
     if len(exact):
         return float(y[exact[0]])
     if 1 < np.searchsorted(x, at) < len(x):
         return float(np.interp(at, x, y))
     return math.nan
+
+
+def _next_value(curve: Curve, at: float) -> float:
+    """The value of a curve at its first point that does not lie before a place."""
+    x, y = curve
+    return float(y[np.argmax(x >= at - _rounding(at))])
+
+
+def _rounding(at: float) -> float:
+    """How far places may differ that are equal: the rule of `np.isclose`.
+
+    That itself would take most of the time of a report.
+    """
+    return 1e-8 + 1e-9 * abs(at)
 
 
 def difference_blocks(

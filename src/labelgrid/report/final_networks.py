@@ -2,20 +2,36 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from labelgrid.project.records import Measurement
-from labelgrid.report.means import ValueGetter, label_count_getter, metric_getter, total_loss
+from labelgrid.report.means import (
+    ValueGetter,
+    label_cost,
+    label_count,
+    label_count_getter,
+    metric_getter,
+    total_loss,
+)
 from labelgrid.report.study_content import PointResults
 from labelgrid.results import Result
 
 #: The name of the ending of whole runs.
 LAST = "after the last round"
+#: The name of the ending where the cheapest run of a seed ends.
+EQUAL_COST = "at equal cost"
 
 
-@dataclass(frozen=True)
+#: Networks by strategy and seed.
+Networks = Mapping[str, Mapping[int, Measurement]]
+#: Means of labels, or of cost, that differ by at most this share of the larger one are alike: a
+#: round in cost may leave less than the price of a label.
+ALIKE = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ending:
     """The metrics by which finished runs are compared at one place of their curves.
 
@@ -23,38 +39,66 @@ class Ending:
         name: of the place, such as "after the last round".
         method: how the values are read there, as a sentence.
         networks: their metrics by strategy and seed.
+        next_networks: where the place lies between rounds, those of the rounds that follow it. A
+            curve that flattens lies between the two.
+        rounds: the costs of the rounds around the place, by strategy and seed.
+        given: whether no run bought labels: what each has was given to it.
     """
 
     name: str
     method: str
-    networks: Mapping[str, Mapping[int, Measurement]]
+    networks: Networks
+    next_networks: Networks = field(default_factory=dict)
+    rounds: Mapping[str, Mapping[int, tuple[float, float]]] = field(default_factory=dict)
+    given: bool = False
 
-    def values(self, value_of: ValueGetter) -> dict[str, dict[int, float]]:
-        """The finite values of a metric or of the loss, by strategy and seed."""
-        values: dict[str, dict[int, float]] = {}
-        for strategy, networks in self.networks.items():
-            values[strategy] = {}
-            for seed, network in networks.items():
-                value = value_of(network)
-                if math.isfinite(value):
-                    values[strategy][seed] = value
-        return values
+    def share_rounds(self, first: str, second: str) -> bool:
+        """Whether the rounds around the place cost two strategies the same, in each seed.
+
+        Straight lines then favour neither.
+        """
+        mine = self.rounds[first]
+        its = self.rounds[second]
+        return all(mine[seed] == its[seed] for seed in mine.keys() & its.keys())
+
+    def why_unlike(self, first: str, second: str) -> str:
+        """Why two strategies are not tested here: they bought other amounts; "" if they are."""
+        alike = self._are_alike(first, second, label_count)
+        if self.given or alike or self._are_alike(first, second, label_cost):
+            return ""
+        return "they end with other numbers of labels, and at other costs"
+
+    def _are_alike(self, first: str, second: str, amount_of: ValueGetter) -> bool:
+        mine = self.networks[first]
+        its = self.networks[second]
+        seeds = mine.keys() & its.keys()
+        bought = sum(amount_of(mine[seed]) for seed in seeds)
+        other = sum(amount_of(its[seed]) for seed in seeds)
+        return abs(bought - other) <= ALIKE * max(bought, other)
 
 
 def last_round_ending(results: PointResults) -> Ending:
-    """The last networks of seeds whose finished runs all bought the same number of rounds.
+    """The last networks of seeds whose finished runs all bought as many rounds, or as many labels.
 
     Runs that bought none are left out, unless all are such runs.
     """
     networks: dict[str, dict[int, Measurement]] = {name: {} for name in results.strategies}
+    given = True
     for seed, finished in results.finished_by_seed.items():
-        runs = {name: run for name, run in finished.items() if len(run.measured) > 1} or finished
+        runs = {name: run for name, run in finished.items() if len(run.measured) > 1}
+        given &= not runs
+        runs = runs or finished
         lengths = {len(run.measured) for run in runs.values()}
-        if len(lengths) == 1:
+        labels = {label_count(run.measured[-1]) for run in runs.values()}
+        if len(lengths) == 1 or len(labels) == 1:
             for name, run in runs.items():
                 networks[name][seed] = run.measured[-1]
-    method = "At the end of each run, for seeds whose runs all bought the same number of rounds."
-    return Ending(LAST, method, networks)
+    method = (
+        "At the end of each run, for seeds whose runs all bought the same number of rounds, or end "
+        "with the same number of labels. Pairs are tested if they end with as many labels, or at "
+        f"the same cost (up to {100 * ALIKE:g} %)."
+    )
+    return Ending(name=LAST, method=method, networks=networks, given=given)
 
 
 def equal_cost_ending(results: PointResults) -> Ending:
@@ -65,6 +109,8 @@ def equal_cost_ending(results: PointResults) -> Ending:
     cost: then they are those after the last round.
     """
     networks: dict[str, dict[int, Measurement]] = {name: {} for name in results.strategies}
+    next_networks: dict[str, dict[int, Measurement]] = {name: {} for name in results.strategies}
+    rounds: dict[str, dict[int, tuple[float, float]]] = {name: {} for name in results.strategies}
     differ = False
     for seed, runs in results.finished_by_seed.items():
         curves = {}
@@ -77,11 +123,24 @@ def equal_cost_ending(results: PointResults) -> Ending:
         for name, measured in curves.items():
             if measured[0].spent <= cost:
                 networks[name][seed] = metrics_at_cost(measured, cost)
+                after = next(index for index, one in enumerate(measured) if one.spent >= cost)
+                next_networks[name][seed] = measured[after]
+                rounds[name][seed] = (measured[max(after - 1, 0)].spent, measured[after].spent)
     method = (
         "At the largest cost that all runs of a seed reach, on straight lines between rounds. Runs "
-        "that start above it are left out."
+        "that start above it are left out. A curve that flattens lies between this line and the "
+        "value after the next round. So a pair whose rounds cost otherwise differs if it does with "
+        "either of the two on its line and the other at its next round; the interval spans both."
     )
-    return Ending("at equal cost", method, networks if differ else {})
+    if not differ:
+        return Ending(name=EQUAL_COST, method=method, networks={})
+    return Ending(
+        name=EQUAL_COST,
+        method=method,
+        networks=networks,
+        next_networks=next_networks,
+        rounds=rounds,
+    )
 
 
 def metrics_at_cost(measured: Sequence[Measurement], cost: float) -> Measurement:

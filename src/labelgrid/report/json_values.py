@@ -6,10 +6,11 @@ from dataclasses import asdict
 from typing import Any
 
 from labelgrid.drawings.wording import spread
-from labelgrid.report.campaign_measures import DELTA_MTL, CampaignMeasure
+from labelgrid.report.campaign_measures import DELTA_MTL
 from labelgrid.report.final_networks import LAST
 from labelgrid.report.hindsight import BestArm, best_by_round
 from labelgrid.report.means import metric_getter, total_loss
+from labelgrid.report.measure import CampaignMeasure
 from labelgrid.report.study_content import PointResults, StudyReport
 from labelgrid.results import replace_non_finite
 
@@ -72,7 +73,7 @@ def _measure(measure: CampaignMeasure) -> dict[str, Any]:
         }
     pairs = []
     for (first, second), compared in measure.pairs().items():
-        pairs.append({"first": first, "second": second, **asdict(compared)})
+        pairs.append({"first": first, "second": second, **replace_non_finite(asdict(compared))})
     return {
         "name": measure.name,
         "unit": measure.unit,

@@ -124,7 +124,7 @@ class StudyReport:
         about: settings and versions, one per line.
         headlines: by task, the metric of its curve.
         costs: by task, the cost of a label.
-        reference: the strategy whose final loss is the goal for the others.
+        reference: the strategy that the others are compared with.
         points: of the study's grid.
         hints: what each section lacks.
         notes: what limits the comparison of its runs.

@@ -44,7 +44,7 @@ from labelgrid.simulation.study import (
 from labelgrid.tasks.task import definitions
 from labelgrid.words import count_text
 
-#: The strategies whose final loss may be the goal for the others; the first that a study has is.
+#: The strategies that the others may be compared with; the first that a study has is.
 REFERENCES = ("random_cells", "random_images")
 #: The states of unfinished runs that the study's records or a run's job tell.
 RECORDED_STATES = ("running", "stopped", "failed")

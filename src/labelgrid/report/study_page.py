@@ -18,7 +18,6 @@ from labelgrid.report.blocks import (
     hint_blocks,
     number_columns,
 )
-from labelgrid.report.campaign_measures import CampaignMeasure
 from labelgrid.report.comparison_blocks import (
     band_text,
     curve_blocks,
@@ -30,6 +29,7 @@ from labelgrid.report.comparison_blocks import (
 from labelgrid.report.final_networks import equal_cost_ending, last_round_ending
 from labelgrid.report.hindsight import hindsight_blocks, hindsight_texts
 from labelgrid.report.means import total_loss
+from labelgrid.report.measure import CampaignMeasure, deciding_measure
 from labelgrid.report.shared_blocks import (
     LOSS_HELP,
     UNCERTAINTY_HELP,
@@ -51,7 +51,9 @@ METHOD = (
     f"93 %) if they are as skewed as an exponential. With fewer than {MIN_PAIRS} seeds the "
     "smallest and the largest difference are shown instead. p comes from the exact paired "
     "permutation test (two-sided) and is corrected for the number of pairs (Holm). A corrected p "
-    "of 5 % or less counts as a difference. Only finished runs are compared."
+    "of 5 % or less counts as a difference. Only finished runs are compared, and only where all is "
+    "equal but the strategy: a pair that shares no rounds, ends with other labels and cost, or has "
+    "other references has a difference but no p, and the verdict says why."
 )
 #: Asks about the lines of curves.
 BANDS = "What are the lines and bands?"
@@ -64,8 +66,9 @@ def study_page(report: StudyReport, measures_of: Sequence[list[CampaignMeasure]]
     rows: list[VerdictRow] = []
     sections: list[Section] = []
     for index, (results, measures) in enumerate(zip(report.points, measures_of, strict=True)):
-        if measures:
-            rows += verdict_rows(measures[0], report.reference, results.point)
+        measure = deciding_measure(measures)
+        if measure:
+            rows += verdict_rows(measure, report.reference, results.point)
         sections += _sections(report, results, measures, index)
     lead = [
         *study_summary(report, measures_of, rows),
@@ -110,10 +113,11 @@ def _verdicts(
     """The table of verdicts; an empty list if nothing can be compared."""
     if not rows:
         return []
-    measure = next(measures[0] for measures in measures_of if measures)
-    text = f"Arm minus baseline; {measure.better} is better."
+    deciding = [one for one in map(deciding_measure, measures_of) if one]
+    names = list(dict.fromkeys(one.name for one in deciding))
+    text = f"Arm minus baseline; {deciding[0].better} is better."
     return [
-        Heading(f"Verdicts by {measure.name}"),
+        Heading(f"Verdicts by {join_names(names)}"),
         Text(text, "small"),
         verdict_table(rows),
         Help("How are arms compared?", METHOD),
@@ -136,7 +140,8 @@ def _unfinished(report: StudyReport) -> list[Block]:
 def _power_text(results: PointResults, measures: list[CampaignMeasure]) -> str:
     if len(results.strategies) < 2:
         return "There is only one strategy, so there is nothing to compare."
-    return power_statement(measures[0].pairs() if measures else {})
+    measure = deciding_measure(measures)
+    return power_statement(measure.pairs() if measure else {})
 
 
 def _numbered(word: str, index: int) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from labelgrid.comparison import LEVEL, seeds_needed, smallest_p
 from labelgrid.drawings.wording import number
 from labelgrid.report.blocks import Block, Text
-from labelgrid.report.campaign_measures import CampaignMeasure
 from labelgrid.report.means import label_cost, label_count
+from labelgrid.report.measure import CampaignMeasure, deciding_measure
 from labelgrid.report.study_content import StudyReport
 from labelgrid.report.verdicts import VerdictRow
 from labelgrid.words import count_text, join_names
@@ -71,12 +71,13 @@ def _next(report: StudyReport, measures_of: Sequence[list[CampaignMeasure]]) -> 
 
 
 def _seeds_and_pairs(measures_of: Sequence[list[CampaignMeasure]]) -> tuple[int, int]:
-    """The most seeds and the most pairs that a comparison by the first measure has."""
+    """The most seeds and the most pairs that a comparison by the deciding measure has."""
     seeds = 0
     pairs = 0
     for measures in measures_of:
-        if measures:
-            by_pair = measures[0].pairs()
-            pairs = max(pairs, len(by_pair))
-            seeds = max([seeds, *(one.seeds for one in by_pair.values())])
+        measure = deciding_measure(measures)
+        if measure:
+            tested = [one.seeds for one in measure.pairs().values() if one.is_tested]
+            pairs = max(pairs, len(tested))
+            seeds = max([seeds, *tested])
     return seeds, pairs

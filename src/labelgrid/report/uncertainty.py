@@ -1,10 +1,13 @@
 """Computes the mean normalised uncertainty of the remaining pool, by task and round."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from labelgrid.select.parts import widths
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ def mean_normalised(
 ) -> dict[str, dict[int, float]]:
     """By task and round, the mean over the missing cells of (u - min) / (max - min).
 
-    A task's min and max are those of its first scored round and do not change, so the value can
-    fall (eq. 8).
+    A task's min and max are those of the first round in which its scores differ and do not change,
+    so the value can fall (eq. 8). Before that round it is 0.
 
     Source: PartAL eq. 1, A.3 and eq. 8.
 
@@ -40,16 +43,16 @@ def mean_normalised(
         {'depth': {1: 0.5, 2: 0.25}}
     """
     means: dict[str, dict[int, float]] = {task: {} for task in tasks}
-    bounds: dict[str, tuple[float, float]] = {}
+    bounds: dict[str, tuple[np.float64, np.float64]] = {}
     for scores in sorted(scored, key=lambda s: s.round):
         for column, task in enumerate(tasks):
             values = scores.values[scores.missing[:, column], column]
             values = values[np.isfinite(values)]
             if not len(values):
                 continue
-            low, high = bounds.setdefault(task, (float(values.min()), float(values.max())))
-            mean = 0.0
-            if high > low:
-                mean = float((values.mean() - low) / (high - low))
-            means[task][scores.round] = mean
+            low, high = bounds.get(task, (values.min(), values.max()))
+            width = float(widths(low, high))
+            if math.isfinite(width):
+                bounds[task] = (low, high)
+            means[task][scores.round] = float((values.mean() - low) / width)
     return {task: rounds for task, rounds in means.items() if rounds}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from labelgrid.comparison import LEVEL, PairComparison, seeds_needed, smallest_p
 from labelgrid.drawings.wording import number, rough_number, rough_range
 from labelgrid.report.blocks import Column, DataTable, Value, number_columns
-from labelgrid.report.campaign_measures import CampaignMeasure
+from labelgrid.report.measure import CampaignMeasure
 from labelgrid.results import Verdict
 from labelgrid.words import count_text
 
@@ -91,7 +91,7 @@ def verdict_table(rows: Sequence[VerdictRow]) -> DataTable:
                 rough_range(compared.low, compared.high),
                 compared.holm,
                 compared.seeds,
-                compared.verdict,
+                compared.words,
             ]
         )
     return DataTable(columns, cells)
@@ -104,8 +104,11 @@ def power_statement(pairs: Mapping[tuple[str, str], PairComparison]) -> str:
             "No two strategies have a finished run with the same seed. "
             "There is nothing to compare yet."
         )
-    seeds = max(compared.seeds for compared in pairs.values())
-    count = len(pairs)
+    tested = [compared.seeds for compared in pairs.values() if compared.is_tested]
+    if not tested:
+        return "No two strategies have a fair test: the verdicts say why."
+    seeds = max(tested)
+    count = len(tested)
     if seeds < 2:
         return "One seed cannot show a difference: the random variation between runs is unknown."
     least = smallest_p(seeds)

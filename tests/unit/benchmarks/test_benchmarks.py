@@ -77,6 +77,7 @@ TINY = {
     ],
     "decoding": ["--labels", "1", "--size", "24", "32", "--repeats", "1"],
     "onnx_runtime": ["--networks", "shared_heads", "--images", "2", "--repeats", "1", "--tiny"],
+    "label_ratio": ["--draws", "20", "--studies", "2"],
     "ledger": ["--images", "200", "--labelled", "20"],
     "memory": [
         "--passes",
@@ -176,6 +177,7 @@ TINY = {
     ],
     "selection": ["--images", "500", "--budget", "20", "--repeats", "1"],
     "startup": ["--repeats", "1"],
+    "verdicts": ["--studies", "1", "--processes", "1"],
     "training_step": ["--images", "16", "--size", "24", "32", "--repeats", "1", "--workers", "0"],
 }
 

@@ -1,6 +1,7 @@
 """Made outcomes of studies: runs whose losses fall as labels come in, with what a test plants in them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -90,6 +91,18 @@ def point_results(
 ) -> PointResults:
     """A study of one point."""
     return PointResults(point="", strategies=strategies, runs=runs(strategies, seeds, effect))
+
+
+def cheaper(results: PointResults, strategy: str, factor: float) -> PointResults:
+    """The same runs, where what a strategy buys after the first network costs less."""
+    found = []
+    for run in results.runs:
+        if run.strategy == strategy:
+            first = run.measured[0].spent
+            own = [replace(one, spent=first + factor * (one.spent - first)) for one in run.measured]
+            run = replace(run, measured=own)
+        found.append(run)
+    return replace(results, runs=found)
 
 
 def study(*points: PointResults) -> StudyReport:

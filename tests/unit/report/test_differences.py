@@ -402,3 +402,17 @@ def test_one_round_at_other_costs_has_no_drawing_against_cost() -> None:
         name="a",
     )
     assert [drawing.name for drawing in figure.drawings] == ["a-difference-labels"]
+
+
+def test_between_rounds_an_interval_spans_the_line_and_the_next_round() -> None:
+    results = scaled(point_results(nothing, seeds=8), "partal", 1.25)
+    found = mean_differences(
+        results,
+        "partal",
+        reference="random_cells",
+        value_of=same_for_all_seeds(total_loss),
+        x_of=label_cost,
+    )
+    second = next(one for one in found if one.rounds_bought == 2)
+    # Its second round, at 2.5 rounds of the reference, is half a round behind, or a whole one.
+    assert (second.mean, second.low, second.high) == pytest.approx((0.25, 0.25, 0.5))

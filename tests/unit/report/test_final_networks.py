@@ -5,25 +5,26 @@ from dataclasses import replace
 
 import pytest
 
+from labelgrid.comparison import READINGS_DISAGREE, PairComparison
 from labelgrid.report.blocks import DataTable
 from labelgrid.report.campaign_measures import campaign_measures
 from labelgrid.report.comparison_blocks import ending_table
-from labelgrid.report.final_networks import equal_cost_ending, last_round_ending, metrics_at_cost
-from labelgrid.report.means import label_cost, metric_getter, total_loss
-from labelgrid.report.study_content import PointResults
-from tests.unit.report.made import HEADLINES, planted, point_results
+from labelgrid.report.final_networks import (
+    Ending,
+    equal_cost_ending,
+    last_round_ending,
+    metrics_at_cost,
+)
+from labelgrid.report.means import ValueGetter, label_cost, metric_getter, total_loss
+from tests.unit.report.made import HEADLINES, Effect, cheaper, planted, point_results
 
 
-def cheaper(results: PointResults, strategy: str, factor: float) -> PointResults:
-    """The same runs, where what a strategy buys after the first network costs less."""
-    found = []
-    for run in results.runs:
-        if run.strategy == strategy:
-            first = run.measured[0].spent
-            own = [replace(one, spent=first + factor * (one.spent - first)) for one in run.measured]
-            run = replace(run, measured=own)
-        found.append(run)
-    return replace(results, runs=found)
+def values(ending: Ending, value_of: ValueGetter) -> dict[str, dict[int, float]]:
+    """The values of the networks, by strategy and seed."""
+    return {
+        name: {seed: value_of(one) for seed, one in own.items()}
+        for name, own in ending.networks.items()
+    }
 
 
 def test_the_last_networks_are_those_of_seeds_with_equal_rounds() -> None:
@@ -41,9 +42,9 @@ def test_the_last_networks_are_those_of_seeds_with_equal_rounds() -> None:
 def test_at_equal_cost_every_run_is_read_where_the_cheapest_ends() -> None:
     # from 110 on, partal's three rounds cost 55 in all, and those of random_cells 55 each
     found = equal_cost_ending(cheaper(point_results(), "partal", 1 / 3))
-    for costs in found.values(label_cost).values():
+    for costs in values(found, label_cost).values():
         assert costs == pytest.approx(dict.fromkeys(range(3), 165.0))
-    losses, depth = found.values(total_loss), found.values(metric_getter("depth", "RMSE"))
+    losses, depth = values(found, total_loss), values(found, metric_getter("depth", "RMSE"))
     for seed in range(3):
         assert losses["partal"][seed] == pytest.approx(
             losses["random_cells"][seed] - 1
@@ -70,9 +71,7 @@ def test_a_metric_that_was_not_measured_at_first_is_nan_before_it_was_and_known_
 
 def test_equal_costs_are_not_shown_twice() -> None:
     assert not any(equal_cost_ending(point_results()).networks.values())
-    names = [
-        measure.name for measure in campaign_measures(point_results(), HEADLINES, "random_cells")
-    ]
+    names = [measure.name for measure in campaign_measures(point_results(), HEADLINES)]
     assert "loss_mtl after the last round" in names and not [
         name for name in names if "equal cost" in name
     ]
@@ -91,7 +90,7 @@ def test_runs_that_start_above_the_cheapest_end_or_bought_nothing_are_left_out_a
     found = equal_cost_ending(replace(results, runs=changed))
     seeds = {"partal": [0, 1, 2], "random_cells": [0, 1, 2], "late": [], "fixed": []}
     assert {name: sorted(own) for name, own in found.networks.items()} == seeds
-    assert found.values(label_cost)["partal"] == pytest.approx(dict.fromkeys(range(3), 165.0))
+    assert values(found, label_cost)["partal"] == pytest.approx(dict.fromkeys(range(3), 165.0))
 
 
 def test_an_arm_with_fewer_tasks_does_not_set_the_cost() -> None:
@@ -107,7 +106,7 @@ def test_an_arm_with_fewer_tasks_does_not_set_the_cost() -> None:
         else r
         for r in results.runs
     ]
-    costs = equal_cost_ending(replace(results, runs=changed)).values(label_cost)
+    costs = values(equal_cost_ending(replace(results, runs=changed)), label_cost)
     assert costs["partal"] == pytest.approx(dict.fromkeys(range(3), 192.5)) and not costs["depth"]
 
 
@@ -153,19 +152,81 @@ def test_the_table_has_each_task_that_any_arm_measured_and_full_of_the_same_seed
     ]
 
 
-def test_the_verdict_at_equal_cost_may_be_the_other_way_round() -> None:
-    results = cheaper(point_results(planted("random_cells", 0.2), 8), "partal", 0.5)
-    measures = {
-        measure.name: measure for measure in campaign_measures(results, HEADLINES, "random_cells")
-    }
-    last, alike = (
-        measures[f"loss_mtl {place}"] for place in ("after the last round", "at equal cost")
-    )
-    assert [
-        last.pairs()["partal", "random_cells"].verdict,
-        alike.pairs()["partal", "random_cells"].verdict,
-    ] == [
-        "worse",
-        "better",
+def at_equal_cost(effect: Effect, factor: float) -> PairComparison:
+    """Partal, whose rounds cost so many times as much, compared with random cells in loss."""
+    results = cheaper(point_results(effect, 8), "partal", factor)
+    (measure,) = [
+        one for one in campaign_measures(results, HEADLINES) if one.name == "loss_mtl at equal cost"
     ]
-    assert measures["delta_mtl at equal cost"].pairs()["partal", "random_cells"].verdict == "better"
+    return measure.pairs()["partal", "random_cells"]
+
+
+def test_the_verdict_at_equal_cost_may_be_the_other_way_round() -> None:
+    # Partal's third round ends where the second of random_cells does.
+    effect = planted("random_cells", 0.2)
+    results = cheaper(point_results(effect, 8), "partal", 2 / 3)
+    last = next(
+        one
+        for one in campaign_measures(results, HEADLINES)
+        if one.name == "loss_mtl after the last round"
+    )
+    assert last.pairs()["partal", "random_cells"].verdict == "worse"
+    found = at_equal_cost(effect, 2 / 3)
+    assert (found.verdict, found.why) == ("better", "") and found.high < 0
+
+
+def test_a_lead_that_depends_on_the_line_between_rounds_is_no_verdict() -> None:
+    # Partal ends in the middle of the last round of random_cells, which may be as good by then.
+    found = at_equal_cost(planted("random_cells", 0.0), 2.5 / 3)
+    assert found.mean < -0.2 and found.low < 0 < found.high
+    assert (found.verdict, found.why) == ("cannot tell", READINGS_DISAGREE)
+    clear = at_equal_cost(planted("partal", 0.5), 2.5 / 3)
+    assert clear.verdict == "better" and clear.high < 0
+
+
+def test_strategies_whose_rounds_cost_the_same_are_compared_on_their_lines() -> None:
+    three = ("partal", "random_cells", "random_images")
+    results = cheaper(point_results(planted("random_images", 0.2), 8, three), "partal", 2.5 / 3)
+    measures = {one.name: one for one in campaign_measures(results, HEADLINES)}
+    pairs = measures["loss_mtl at equal cost"].pairs()
+    assert pairs["random_cells", "random_images"].verdict == "worse"
+    assert pairs["partal", "random_cells"].verdict == "cannot tell"
+
+
+def test_networks_with_other_labels_at_another_cost_have_no_test_unless_they_were_given() -> None:
+    whole = point_results(planted("partal", 0.2), 8)
+    changed = []
+    for run in whole.runs:
+        if run.strategy == "partal":
+            more = [
+                replace(
+                    one, labels={task: 2 * n for task, n in one.labels.items()}, spent=2 * one.spent
+                )
+                for one in run.measured
+            ]
+            run = replace(run, measured=more)
+        changed.append(run)
+    other = replace(whole, runs=changed)
+    given = replace(other, runs=[replace(run, measured=run.measured[-1:]) for run in changed])
+    for results, verdict, why in [
+        (whole, "better", ""),
+        (other, "cannot tell", "they end with other numbers of labels, and at other costs"),
+        (given, "better", ""),
+    ]:
+        for measure in campaign_measures(results, HEADLINES):
+            if measure.name.endswith("after the last round") or measure.name.startswith("δ"):
+                (found,) = measure.pairs().values()
+                assert (found.verdict, found.why) == (verdict, why)
+
+
+def test_runs_of_other_rounds_that_end_with_as_many_labels_have_last_networks() -> None:
+    whole = point_results(seeds=3)
+    rare = [
+        replace(r, measured=[r.measured[0], r.measured[3]]) if r.strategy == "partal" else r
+        for r in whole.runs
+    ]
+    found = last_round_ending(replace(whole, runs=rare)).networks
+    assert {name: sorted(own) for name, own in found.items()} == {
+        "partal": [0, 1, 2],
+        "random_cells": [0, 1, 2],
+    }

@@ -7,12 +7,19 @@ from typing import Any
 import pytest
 
 from labelgrid.comparison import compare
-from labelgrid.report import campaign_measures
+from labelgrid.report import measure
 from labelgrid.report.campaign_measures import study_measures
 from labelgrid.report.json_values import delta_mtl_rows, study_values
 from labelgrid.report.study_content import StudyReport
 from labelgrid.report.study_page import study_page
-from tests.unit.report.made import network, planted, point_results, study
+from tests.unit.report.made import (
+    cheaper,
+    network,
+    nothing,
+    planted,
+    point_results,
+    study,
+)
 
 
 def values_of(report: StudyReport) -> dict[str, Any]:
@@ -22,11 +29,11 @@ def values_of(report: StudyReport) -> dict[str, Any]:
 def test_page_and_values_compare_each_measure_once(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[str] = []
 
-    def count(values: Any, better: Any) -> Any:
+    def count(values: Any, better: Any, **further: Any) -> Any:
         compared.append(better)
-        return compare(values, better)
+        return compare(values, better, **further)
 
-    monkeypatch.setattr(campaign_measures, "compare", count)
+    monkeypatch.setattr(measure, "compare", count)
     report = study(point_results())
     measures = study_measures(report)
     study_page(report, measures)
@@ -53,6 +60,15 @@ def test_every_comparison_and_distance_is_there_with_its_seeds() -> None:
     )
     partal = point["measures"][0]["strategies"]["partal"]
     assert partal["mean"] == pytest.approx(sum(partal["seeds"].values()) / 8)
+
+
+def test_a_pair_without_a_test_has_no_p_and_says_why() -> None:
+    values = values_of(study(cheaper(point_results(nothing, 8), "partal", 0.9)))
+    text = json.dumps(values, allow_nan=False)
+    (measures,) = [point["measures"] for point in json.loads(text)["points"]]
+    (pair,) = next(one for one in measures if one["name"].endswith("over cost"))["pairs"]
+    assert (pair["p"], pair["holm"], pair["verdict"]) == (None, None, "cannot tell")
+    assert pair["why"] == "they share no two rounds with the same cost" and pair["mean"] != 0
 
 
 def test_one_seed_has_no_deviation_and_unfinished_runs_are_named() -> None:

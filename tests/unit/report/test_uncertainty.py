@@ -37,3 +37,14 @@ def test_a_task_whose_numbers_are_all_one_or_that_has_none_is_no_fault() -> None
     nothing = ScoredRound(1, np.full((4, 2), [2.0, np.nan]), ALL)
     assert mean_normalised([nothing], ["a", "b"]) == {"a": {1: 0.0}}
     assert mean_normalised([], ["a"]) == {}
+
+
+def test_bounds_are_those_of_the_first_round_whose_numbers_differ() -> None:
+    rounds = [
+        scored(1, [2.0, 2.0, 2.0, 2.0]),
+        scored(2, [2.0, 2.0, 2.0, 2.0 + 1e-9]),  # rounding
+        scored(3, [1.0, 2.0, 3.0, 5.0]),
+        scored(4, [0.0, 0.5, 1.0, 2.5]),
+    ]
+    found = mean_normalised(rounds, ["a", "b"])["a"]
+    assert found == {1: 0.0, 2: 0.0, 3: pytest.approx(7 / 16), 4: pytest.approx(0.0)}

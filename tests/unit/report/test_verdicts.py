@@ -1,6 +1,9 @@
 """Laws of verdicts on made outcomes: nothing is found in nothing, what is planted is, and few seeds tell nothing."""
 
-from labelgrid.report.campaign_measures import CampaignMeasure, campaign_measures
+from dataclasses import replace
+
+from labelgrid.report.campaign_measures import campaign_measures
+from labelgrid.report.measure import CampaignMeasure, deciding_measure
 from labelgrid.report.verdicts import power_statement, verdict_rows, verdict_table
 from tests.unit.report.made import HEADLINES, Effect, noise, nothing, planted, point_results
 
@@ -8,7 +11,7 @@ THREE = ("partal", "random_cells", "random_images")
 
 
 def first(found: object) -> CampaignMeasure:
-    return campaign_measures(found, HEADLINES, "random_cells")[0]
+    return campaign_measures(found, HEADLINES)[0]
 
 
 def said(effect: Effect, seeds: int, strategies: tuple[str, ...] = THREE) -> dict[str, str]:
@@ -88,3 +91,32 @@ def test_a_few_seeds_show_no_difference_and_it_is_said_how_many_would() -> None:
         first(point_results(nothing, 1)).pairs()
     )
     assert "nothing to compare" in power_statement({})
+
+
+def test_the_verdict_is_on_the_first_measure_with_a_test_and_a_pair_without_one_says_why() -> None:
+    whole = point_results(planted("partal", 0.2), 8, THREE)
+    found = []
+    for run in whole.runs:
+        if run.strategy == "partal":
+            more = [
+                replace(one, labels={"depth": sum(one.labels.values()) + 1}) for one in run.measured
+            ]
+            run = replace(run, measured=more)
+        found.append(run)
+    measures = campaign_measures(replace(whole, runs=found), HEADLINES)
+    table = verdict_table(verdict_rows(measures[0], "random_cells"))
+    why = "cannot tell: they share no two rounds with the same labels"
+    assert [(row[0], row[-1]) for row in table.rows] == [
+        ("partal", why),
+        ("random_images", "within noise"),
+    ]
+    assert table.rows[0][4] != table.rows[0][4], "p is no number, and shown as a dash"
+    two = campaign_measures(replace(whole, runs=found, strategies=THREE[:2]), HEADLINES)
+    deciding = deciding_measure(two)
+    assert deciding and deciding.name == "Mean loss_mtl over cost"
+    (row,) = verdict_rows(deciding, "random_cells")
+    assert row.compared.words == "better"
+    assert power_statement(two[0].pairs()) == (
+        "No two strategies have a fair test: the verdicts say why."
+    )
+    assert deciding_measure([]) is None and deciding_measure(two[:1]) == two[0]
