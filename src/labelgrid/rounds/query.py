@@ -492,23 +492,8 @@ def _pool(job: _Query, budget: Budget) -> _Pool:
     """
     project = job.project
     stamp = project.store.pool_hash()
-    grid = project.store.grid()
+    grid = _offered(job, project.store.grid())
     number = project.round_number
-    if project.settings.costs == "times":
-        grid = apply_learned_costs(project, grid, job.progress)
-    if job.relations:
-        grid = leave_out_following(
-            grid,
-            job.relations,
-            project.settings.seed,
-            mostly=skips_following(job.strategy),
-            asked=job.tasks,
-        )
-        told = left_out_text(grid, job.relations, project.settings.seed)
-        if told:
-            job.progress.say(told)
-    if job.tasks:
-        grid = replace(grid, asked=frozenset(job.tasks))
     check_budget(budget, grid)
     if job.name != job.asked:
         job.progress.say(
@@ -535,6 +520,26 @@ def _pool(job: _Query, budget: Budget) -> _Pool:
     return _Pool(
         number=number, stamp=stamp, grid=grid, table=table, unscored=unscored, example=example
     )
+
+
+def _offered(job: _Query, grid: Grid) -> Grid:
+    """The cells that may be picked, with what they cost in this round.
+
+    Says which cells are left out because their labels follow from others.
+    """
+    project = job.project
+    if project.settings.costs == "times":
+        grid = apply_learned_costs(project, grid, job.progress)
+    if job.relations:
+        seed = project.settings.seed
+        mostly = skips_following(job.strategy)
+        grid = leave_out_following(grid, job.relations, seed, mostly=mostly, asked=job.tasks)
+        told = left_out_text(grid, job.relations, seed)
+        if told:
+            job.progress.say(told)
+    if job.tasks:
+        grid = replace(grid, asked=frozenset(job.tasks))
+    return grid
 
 
 def _warn_of_open_requests(project: ProjectFolder, progress: Progress) -> None:
