@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"(\d+)")
 def keep_one(answers: Answers, keep: Keep) -> Answers:
     """The answers with only the first, or the last, of each cell, and a note that says which.
 
-    Their order is that of the times, if all answers of the cell have one, else that of the names of
+    A skip counts only where there is no label: who drew could see what to draw. Their order is that of the times, if all answers of the cell have one, else that of the names of
     their files and lines, in which numbers count as numbers: a time beside none counts for nothing.
 
     Example:
@@ -34,9 +34,9 @@ def keep_one(answers: Answers, keep: Keep) -> Answers:
     kept: list[Answer | Skip] = []
     most = 0
     for group in _repeated(answers):
-        others = group[1:] if keep == "first" else group[:-1]
-        left_out.update(map(id, others))
-        kept.append(group[0 if keep == "first" else -1])
+        drawn = [one for one in group if isinstance(one, Answer)] or group
+        kept.append(drawn[0 if keep == "first" else -1])
+        left_out.update(id(one) for one in group if one is not kept[-1])
         most = max(most, len(group))
     return replace(
         answers,
