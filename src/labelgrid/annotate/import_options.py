@@ -24,6 +24,7 @@ class ImportOptions:
         known: the same of earlier imports; `names` come before them.
         rest: the class of the pixels that no region covers; empty: they are not labelled.
         keep: which of several answers of a tool for one image counts; None: they are refused.
+        leave_out: go on without entries and files that are wrong; they are named.
     """
 
     task: str = ""
@@ -31,6 +32,7 @@ class ImportOptions:
     known: Mapping[str, str] = field(default_factory=dict)
     rest: str = ""
     keep: Keep | None = None
+    leave_out: bool = False
 
     @property
     def meanings(self) -> dict[str, str]:

@@ -152,7 +152,7 @@ def answers_of(exports: Mapping[str, Iterable[object]], index: ProjectIndex) -> 
     """
     faults: list[Fault] = []
     annotations: list[_Annotation] = []
-    for where, task in _places(exports):
+    for where, task in _places(exports, faults):
         try:
             if not isinstance(task, Mapping):
                 raise LabelError("It is no task of Label Studio.")
@@ -167,12 +167,25 @@ def answers_of(exports: Mapping[str, Iterable[object]], index: ProjectIndex) -> 
     return answers
 
 
-def _places(exports: Mapping[str, Iterable[object]]) -> Iterator[tuple[str, object]]:
-    """The tasks of all exports, each with its place for messages."""
+def _places(
+    exports: Mapping[str, Iterable[object]], faults: list[Fault]
+) -> Iterator[tuple[str, object]]:
+    """The tasks of all exports, each with its place for messages.
+
+    Of several exports, one that is damaged is a fault.
+
+    Raises:
+        LabelError: the only export is damaged.
+    """
     for name, tasks in exports.items():
-        for number, task in enumerate(tasks, 1):
-            key = task.get("id", number) if isinstance(task, Mapping) else number
-            yield f"{name} task {key!s:.40}".lstrip(), task
+        try:
+            for number, task in enumerate(tasks, 1):
+                key = task.get("id", number) if isinstance(task, Mapping) else number
+                yield f"{name} task {key!s:.40}".lstrip(), task
+        except LabelError as error:
+            if len(exports) == 1:
+                raise
+            faults.append(Fault(name, error.what, error.next_step))
 
 
 def _annotation(task: Mapping[str, Any], where: str, keep: Keep | None) -> _Annotation | None:

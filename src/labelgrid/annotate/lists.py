@@ -164,7 +164,8 @@ def _files(rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]) -> dict[
             faults.append(Fault(where, what, next_step, entry.cell))
         elif listed.setdefault(path.as_posix(), entry).cell != entry.cell:
             what = f"Two cells have the path '{path}'."
-            faults.append(Fault(where, what, next_step, entry.cell))
+            cells = (listed[path.as_posix()].cell, entry.cell)
+            faults += [Fault(where, what, next_step, cell) for cell in cells]
     return listed
 
 

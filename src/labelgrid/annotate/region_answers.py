@@ -42,6 +42,7 @@ class DrawnImage:
         annotator: as in `Answer`.
         made: as in `Answer`.
         uploaded: whether the name is that of an upload, as `ImageNames.find_uploaded` reads it.
+        incomplete: whether an entry of it is wrong, which is a fault of its file: it is no label.
     """
 
     image: str
@@ -53,6 +54,7 @@ class DrawnImage:
     annotator: str = ""
     made: str = ""
     uploaded: bool = False
+    incomplete: bool = False
 
     def find(self, names: ImageNames) -> list[str]:
         """The images that its name can mean."""
@@ -64,12 +66,14 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
 
     An image that is not the project's is counted as foreign. One without a shape is labelled only
     if it answers a request; others are counted as empty. The shapes of a request are of its task.
+    An incomplete image has no label: what is missing may cover any of its pixels.
 
     Raises:
         LabelError: no task, or more than one, knows the names of the shapes.
     """
     classes = index.class_names()
     finder = index.image_names()
+    images = [image for image in images if not image.incomplete]
     found = [[] if image.cell else image.find(finder) for image in images]
     ours = [image for image, ids in zip(images, found, strict=True) if ids]
     common = classes.targets(_names(ours, False), optional=_names(ours, True))

@@ -271,6 +271,7 @@ class Project(ProjectContents):
         token_file: Place | None = None,
         supplier: str = "",
         cost: float | None = None,
+        leave_out: bool = False,
     ) -> "Imported":
         """Import labels: all of them, or none and a list of faults.
 
@@ -299,6 +300,8 @@ class Project(ProjectContents):
                 are not true. They label no cell; a training uses them as far as the recipe trusts
                 them.
             cost: of one label of the supplier; None: as it is declared, otherwise 0.
+            leave_out: go on without entries and files that are wrong; the result's `left_out` lists
+                them. A cell whose entries are wrong in part gets no label.
 
         Raises:
             LabelgridError: a label cannot be imported; lists every such label.
@@ -321,7 +324,14 @@ class Project(ProjectContents):
                 next_step="Name a file or folder, or --from label-studio with --url.",
             )
         known = {} if supplier else self._project.settings.names
-        options = ImportOptions(task=task, names=map or {}, known=known, rest=rest, keep=keep)
+        options = ImportOptions(
+            task=task,
+            names=map or {},
+            known=known,
+            rest=rest,
+            keep=keep,
+            leave_out=leave_out,
+        )
         if supplier:
             if split or replace:
                 raise UsageError(

@@ -126,6 +126,12 @@ def import_(
     cost: Annotated[
         float | None, typer.Option(help="What a label of the supplier costs; 0 by default.")
     ] = None,
+    leave_out: Annotated[
+        bool,
+        typer.Option(
+            "--leave-out", help="Go on without entries and files that are wrong; they are named."
+        ),
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Import labels: all of them, or none and a list of faults.
@@ -154,6 +160,7 @@ def import_(
             token_file=token_file,
             supplier=supplier,
             cost=cost,
+            leave_out=leave_out,
         )
         offers = project.offered_relations(labelled=True)
     print_import_result(done, json)
@@ -175,6 +182,7 @@ def import_(
             "--accept": accept,
             "--supplier": supplier or None,
             "--cost": cost,
+            "--leave-out": leave_out,
         }
         again = command("import", folder, *(labels or ()), *_as_words(given))
         screen.say(f"Nothing was imported. Next: {again}")

@@ -48,6 +48,8 @@ WANTED = "Put labels where its manifest says, or at TASK/IMAGE.png."
 FEW = 5
 #: The file that lists the faults of a refused import, in its `import_place`.
 FAULTS = "import-faults.txt"
+#: The file there that lists what was left out.
+LEFT_OUT = "import-left-out.txt"
 #: The files there that show labels of the last import, and of the last dry run.
 PICTURE = "import.png"
 DRY_PICTURE = "import-dry-run.png"
@@ -157,7 +159,7 @@ class LabelImport:
         outdated: the files in `place` that an earlier import left, and this one makes outdated.
     """
 
-    outdated: ClassVar[tuple[str, ...]] = (FAULTS, SHEET, DRY_PICTURE)
+    outdated: ClassVar[tuple[str, ...]] = (FAULTS, LEFT_OUT, SHEET, DRY_PICTURE)
 
     project: ProjectFolder
     place: Path
@@ -193,8 +195,8 @@ class LabelImport:
         answers = self._receive()
         validated = self._validate(answers)
         if validated.faults:
-            listed = _list_faults(self.place, validated.faults)
-            raise ImportRefused(validated.faults, self.where, listed)
+            listed = _list_faults(self.place / FAULTS, validated.faults)
+            raise self._refused_faults(validated, listed)
         self._refuse_nothing(answers, validated)
         for name in self.outdated:
             (self.place / name).unlink(missing_ok=True)
@@ -202,10 +204,12 @@ class LabelImport:
         self.numbers.look_back()
         paths = copy_labels(project, validated.labels, self.progress, folder=self.folder)
         result = self._draw(self._result(answers, validated), validated, PICTURE)
+        listed = _list_faults(self.place / LEFT_OUT, validated.left_out)
+        result = dataclasses.replace(result, left_out_list=str(listed or ""))
         try:
             self._keep(validated, paths)
         except LabelgridError:
-            for path in (self.place / PICTURE, project.folder / OCCURRED):
+            for path in (self.place / PICTURE, self.place / LEFT_OUT, project.folder / OCCURRED):
                 path.unlink(missing_ok=True)
             raise
         return result
@@ -233,12 +237,20 @@ class LabelImport:
         """Why the import would be refused."""
         try:
             if validated.faults:
-                raise ImportRefused(validated.faults, self.where)
+                raise self._refused_faults(validated)
             self._refuse_nothing(answers, validated)
             self._check_plausible(validated, draw=False)
         except LabelError as error:
             return error
         return None
+
+    def _refused_faults(
+        self, validated: ValidatedLabels, listed: Path | None = None
+    ) -> ImportRefused:
+        """The error that lists the faults, and that they can be left out, if others are sound."""
+        has_others = bool(validated.labels or validated.skips)
+        can_leave_out = has_others and not (self.split or self.index.options.leave_out)
+        return ImportRefused(validated.faults, self.where, listed, leaves_others=can_leave_out)
 
     def _refused(self, result: Imported, error: LabelError) -> Imported:
         """The result of a dry run whose import would end with an error."""
@@ -272,6 +284,7 @@ class LabelImport:
             replace=self.replace,
             progress=self.progress,
             seen=self._see,
+            leave_out=self.index.options.leave_out,
         )
 
     def _see(self, cell: Cell, label: LabelArray) -> None:
@@ -331,6 +344,7 @@ class LabelImport:
             numbers=self.numbers.numbers(),
             remarks=(*self.numbers.remarks(), *self._remarks_on_odd_labels()),
             requested=self._still_requested(validated),
+            left_out=tuple(sorted(validated.left_out, key=lambda fault: fault.where)),
         )
 
     def _remarks_on_odd_labels(self) -> list[str]:
@@ -366,12 +380,11 @@ class LabelImport:
         return dataclasses.replace(result, picture=str(path))
 
 
-def _list_faults(place: Path, faults: Sequence[Fault]) -> Path | None:
-    """Write all faults to a file in a folder, one a line.
+def _list_faults(path: Path, faults: Sequence[Fault]) -> Path | None:
+    """Write all faults to a file, one a line.
 
     None if the message shows them all or the disk is full.
     """
-    path = place / FAULTS
     if len(faults) <= SHOWN:
         return None
     lines = sorted(" ".join(str(fault).splitlines()) for fault in faults)

@@ -20,7 +20,8 @@ from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.import_sources import Source
-from tests.annotators import coco, cvat, folder, label_studio
+from tests.annotators import coco, cvat, label_studio
+from tests.annotators import folder as plain_folder
 from tests.campaigns import ask, cells_of, make_project, states
 from tests.support import Made, make_dataset
 
@@ -83,7 +84,9 @@ def test_a_skip_counts_only_where_nobody_drew(keep: Keep, places: tuple[str, str
     assert chosen.notes == [f"1 cell had two answers; kept {places[0]}: a.jpg:depth."]
 
 
-@pytest.mark.parametrize("tool", [folder, label_studio, coco, cvat], ids=lambda tool: tool.CONNECTOR)
+@pytest.mark.parametrize(
+    "tool", [plain_folder, label_studio, coco, cvat], ids=lambda tool: tool.CONNECTOR
+)
 @pytest.mark.parametrize("keep", ["first", "last"])
 @pytest.mark.parametrize("skipping", [0, 1])
 def test_of_a_label_and_a_skip_in_two_deliveries_the_label_is_kept(

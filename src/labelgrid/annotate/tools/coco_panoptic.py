@@ -125,7 +125,8 @@ class _PanopticFile:
                 image=image.name,
                 where=f"{self.tables.name}: {image.name}",
                 size=image.size,
-                shapes=list(self._shapes(segments)) if segments else [],
+                shapes=list(self._shapes(key, segments)) if segments else [],
+                incomplete=self.tables.is_incomplete(key),
             )
         for segments in self._segments.values():
             self._add_fault(segments, "Its image_id is in no entry of images.")
@@ -133,21 +134,23 @@ class _PanopticFile:
     def _add_fault(self, segments: _Segments, what: str, next_step: str = "") -> None:
         self.tables.faults.add(f"annotations[{segments.number}]", what, next_step)
 
-    def _shapes(self, segments: _Segments) -> Iterator[Shape]:
+    def _shapes(self, key: Id, segments: _Segments) -> Iterator[Shape]:
         """A shape for each class: segments do not overlap."""
         path = self._png(segments)
         if path is None:
+            self.tables.incomplete.add(key)
             return
         names = self.tables.categories
         of_class: dict[str, list[int]] = defaultdict(list)
-        for key, category in segments.categories.items():
+        for segment, category in segments.categories.items():
             if category not in names:
                 self._add_fault(segments, "A category_id of it is in no entry of categories.")
+                self.tables.incomplete.add(key)
                 return
-            of_class[names[category]].append(key)
+            of_class[names[category]].append(segment)
         known = tuple(segments.categories)
-        for name, keys in of_class.items():
-            yield Shape(name, partial(_paint, partial(self._read, path, known), keys))
+        for name, found in of_class.items():
+            yield Shape(name, partial(_paint, partial(self._read, path, known), found))
 
     def _png(self, segments: _Segments) -> Path | None:
         """The annotation's PNG; None, and a fault, if there is none in the answer."""

@@ -91,6 +91,7 @@ class _LabelMeFile:
     def __init__(self, name: str) -> None:
         self.faults = GroupedFaults(name)
         self.is_labelme = False
+        self._is_incomplete = False
         self._name = name
         self._shapes: list[Shape] = []
         self._image: dict[str, Any] = {}
@@ -104,6 +105,7 @@ class _LabelMeFile:
                 elif key == "shapes":
                     self._add(number, value)
         except LabelError as error:
+            self._is_incomplete = True
             self.faults.add("", error.what, error.next_step)
 
     def _add(self, number: int | None, value: object) -> None:
@@ -116,6 +118,7 @@ class _LabelMeFile:
                 raise EntryError("It is no JSON object.")
             self._shapes.append(_shape(value, where))
         except EntryError as error:
+            self._is_incomplete |= not error.empty
             self.faults.add(where, str(error))
 
     def drawn_image(self, names: ImageNames) -> list[DrawnImage]:
@@ -130,7 +133,14 @@ class _LabelMeFile:
         image = posixpath.normpath(image)
         if not names.find(image):
             image = self._name  # LabelMe names its file as the image, whose folder may have moved
-        return [DrawnImage(image=image, where=self._name, size=size, shapes=self._shapes)]
+        drawn = DrawnImage(
+            image=image,
+            where=self._name,
+            size=size,
+            shapes=self._shapes,
+            incomplete=self._is_incomplete,
+        )
+        return [drawn]
 
 
 @dataclass(frozen=True)
@@ -194,6 +204,8 @@ def _shape(shape: dict[str, Any], where: str) -> Shape:
     Raises:
         EntryError: it is wrong, or covers no area.
     """
+    if shape.get("points") == []:
+        raise EntryError("It is empty: it has no points, and covers no pixels.", empty=True)
     name = text_of(shape, "label")
     kind = shape.get("shape_type")
     if kind is None:  # as older versions wrote polygons
