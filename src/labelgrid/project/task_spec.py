@@ -161,6 +161,8 @@ def _row(name: str, values: Mapping[str, Any], folder: Path) -> TaskRow:
     cost = options.pop("cost", spec_of(kind).cost)
     if isinstance(options.get("classes"), str):
         options["classes"] = _classes(folder / options["classes"], name)
+    if isinstance(options.get("ignore"), int | float):
+        options["ignore"] = [options["ignore"]]
     if isinstance(options.get("colours"), str):
         options["colours"] = read_colour_map(folder / options["colours"])
     if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0 <= cost <= 1e15:
