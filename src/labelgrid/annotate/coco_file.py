@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labelgrid.annotate.json_files import GroupedFaults, Member, read_members
+from labelgrid.annotate.json_files import Decoder, GroupedFaults, Member, plain_text, read_members
 from labelgrid.errors import LabelError
 
 #: The key of an image with the ids of its requests.
@@ -62,10 +62,10 @@ class CocoFile:
         self._add_annotation = add_annotation
         self.faults = GroupedFaults(name)
 
-    def read(self, path: Path) -> None:
-        """Read the file."""
+    def read(self, path: Path, decoder: Decoder = plain_text) -> None:
+        """Read the file; `decoder` makes a text of its bytes."""
         try:
-            for member in read_members(path):
+            for member in read_members(path, decoder):
                 self._add(member)
         except LabelError as error:
             self.damaged = True

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from labelgrid.errors import UsageError
-from labelgrid.files import read_text
+from labelgrid.files import read_foreign_text
 
 #: The class of a map of names that stands for "not labelled".
 IGNORE = "ignore"
@@ -72,12 +72,12 @@ def read_names(text: str) -> dict[str, str]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        lines = read_text(path, "utf-8-sig").splitlines()
+        lines = read_foreign_text(path).splitlines()
     except (OSError, ValueError) as error:
         raise UsageError(
             f"The map of names cannot be read: {error}.",
             where=str(path),
-            next_step="Write --map 'car=vehicle,person=ignore', or name a file with such a pair a "
-            "line.",
+            next_step=getattr(error, "advice", "")
+            or "Write --map 'car=vehicle,person=ignore', or name a file with such a pair a line.",
         ) from error
     return [line for line in lines if line.strip() and not line.startswith("#")]

@@ -40,7 +40,7 @@ from labelgrid.project.validate_labels import (
 )
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import join_names
+from labelgrid.words import count_text, join_names
 
 #: Where a folder has its labels.
 WANTED = "Put labels where its manifest says, or at TASK/IMAGE.png."
@@ -340,12 +340,20 @@ class LabelImport:
             stray=tuple(answers.stray),
             removed=tuple(answers.removed),
             closed=tuple(answers.closed),
-            notes=(*answers.notes, *names_note(self.index.options, self.index.heard)),
+            notes=(*answers.notes, *self._notes()),
             numbers=self.numbers.numbers(),
             remarks=(*self.numbers.remarks(), *self._remarks_on_odd_labels()),
             requested=self._still_requested(validated),
             left_out=tuple(sorted(validated.left_out, key=lambda fault: fault.where)),
         )
+
+    def _notes(self) -> list[str]:
+        """What was taken from earlier imports, and texts that are no UTF-8."""
+        notes = names_note(self.index.options, self.index.heard)
+        for encoding, count in self.index.encodings.items():
+            files_were = count_text(count, "file was", "files were")
+            notes.append(f"{files_were} read as {encoding}: no UTF-8.")
+        return notes
 
     def _remarks_on_odd_labels(self) -> list[str]:
         """Which labels are unlike the others of the import; none if all are accepted."""

@@ -12,7 +12,7 @@ from typing import Any
 from labelgrid import plugins
 from labelgrid.config import read_toml
 from labelgrid.errors import LabelError, PluginError, ProjectError
-from labelgrid.files import read_text
+from labelgrid.files import read_foreign_text
 from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.project.colour_map import read_colour_map
@@ -211,7 +211,7 @@ def _check_classes(name: str, kind: str, options: Mapping[str, Any]) -> None:
 
 def _classes(path: Path, name: str) -> list[str]:
     try:
-        lines = [line.strip() for line in read_text(path, "utf-8-sig").splitlines()]
+        lines = [line.strip() for line in read_foreign_text(path).splitlines()]
     except (OSError, ValueError) as error:
         fault: str | None = "it is not UTF-8 text"
         if isinstance(error, OSError):
@@ -219,6 +219,6 @@ def _classes(path: Path, name: str) -> list[str]:
         raise ProjectError(
             f"The class names of '{name}' cannot be read: {fault}.",
             where=str(path),
-            next_step="Give a text file with one class name per line.",
+            next_step=getattr(error, "advice", "Give a text file with one class name per line."),
         ) from error
     return [line for line in lines if line]

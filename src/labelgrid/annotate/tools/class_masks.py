@@ -69,7 +69,7 @@ class ClassMasksConnector:
                 no task knows a class.
         """
         names = list(png_names(answer))
-        listed = lists.read_lists(answer)
+        listed = lists.read_lists(answer, index.decode)
         masks, faults = _listed_masks(names, listed.files, index)
         faults += listed.faults
         masks = _of_sound_images(masks, faults, index.image_names())

@@ -30,7 +30,7 @@ from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.drawing_requests import box_of, predicted_regions, refuse_undrawn
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
 from labelgrid.annotate.image_copies import copy_images
-from labelgrid.annotate.json_files import answer_files, holds_keys
+from labelgrid.annotate.json_files import Decoder, answer_files, holds_keys
 from labelgrid.annotate.lists import SKIPS, skip_lines
 from labelgrid.annotate.matching import add_skips, cell_of, is_inside
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
@@ -110,8 +110,8 @@ class CocoConnector:
         """
         faults: list[Fault] = []
         stray: list[str] = []
-        found = list(_files(answer, faults, stray))
-        skips = skip_lines(answer, faults) if answer.is_dir() else []
+        found = list(_files(answer, faults, stray, index.decode))
+        skips = skip_lines(answer, faults, index.decode) if answer.is_dir() else []
         request_ids = {request_id for _, request_id, _ in skips}
         for file in found:
             request_ids.update(*(image.request_ids for image in file.tables.images.values()))
@@ -313,14 +313,16 @@ class _InstancesFile:
                 yield Shape(name, partial(_paint, region))
 
 
-def _files(answer: Path, faults: list[Fault], stray: list[str]) -> Iterator[_InstancesFile]:
+def _files(
+    answer: Path, faults: list[Fault], stray: list[str], decoder: Decoder
+) -> Iterator[_InstancesFile]:
     """The files of annotations in an answer, but for the request itself."""
     for path, name in answer_files(answer, faults):
         if path != answer and path.name.startswith(_OTHERS):
             stray.append(name)
             continue
         file = _InstancesFile(name)
-        file.tables.read(path)
+        file.tables.read(path, decoder)
         if path != answer and file.is_request:
             continue
         if not file.tables.has_annotations and not any(file.tables.faults):

@@ -50,7 +50,7 @@ class CocoPanopticConnector:
         folder = answer if answer.is_dir() else answer.parent
         for path, name in answer_files(answer, faults):
             file = _PanopticFile(name, path, folder)
-            file.tables.read(path)
+            file.tables.read(path, index.decode)
             if file.is_panoptic or any(file.tables.faults):
                 images += file.drawn_images()
                 faults += file.tables.faults

@@ -21,7 +21,13 @@ from labelgrid.annotate.answers import Answers, Fault
 from labelgrid.annotate.coco_file import EntryError, size_of, text_of
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
-from labelgrid.annotate.json_files import GroupedFaults, answer_files, holds_keys, read_members
+from labelgrid.annotate.json_files import (
+    Decoder,
+    GroupedFaults,
+    answer_files,
+    holds_keys,
+    read_members,
+)
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.errors import LabelError
 from labelgrid.formats.arrays import file_errors, png_samples, shape_text
@@ -57,7 +63,7 @@ class LabelMeConnector:
         names = index.image_names()
         for path, name in answer_files(answer, faults):
             file = _LabelMeFile(name)
-            file.read(path)
+            file.read(path, index.decode)
             if file.is_labelme:
                 images += file.drawn_image(names)
             elif not any(file.faults):
@@ -96,10 +102,10 @@ class _LabelMeFile:
         self._shapes: list[Shape] = []
         self._image: dict[str, Any] = {}
 
-    def read(self, path: Path) -> None:
+    def read(self, path: Path, decoder: Decoder) -> None:
         """Read the file; the image's pixels in it are not kept."""
         try:
-            for key, number, value in read_members(path):
+            for key, number, value in read_members(path, decoder):
                 if key in _IMAGE:
                     self._image[key] = value
                 elif key == "shapes":
