@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from labelgrid import files
 from labelgrid.annotate.json_files import Decoder, plain_text
 from labelgrid.errors import LabelError
+from labelgrid.formats.channels import shown_colours
 from labelgrid.formats.colours import colour_codes
 from labelgrid.images.reading import read_image
 
@@ -128,8 +129,10 @@ def read_colours(path: Path) -> NDArray[np.int64]:
 
     Raises:
         ImageError: the picture cannot be read.
+        LabelError: so, or it has transparent pixels.
     """
-    return colour_codes(read_image(path))
+    shown = shown_colours(path, "A mask")
+    return colour_codes(read_image(path) if shown is None else shown)
 
 
 def count_colours(colours: NDArray[np.int64]) -> dict[int, int]:

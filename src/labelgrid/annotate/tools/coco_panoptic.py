@@ -22,6 +22,7 @@ from labelgrid.annotate.matching import LINK, is_inside, leads_outside
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.errors import LabelError
 from labelgrid.formats.arrays import samples, shape_text
+from labelgrid.formats.channels import shown_colours
 from labelgrid.formats.regions import Canvas
 from labelgrid.recognition import Recognition
 from labelgrid.words import join_names
@@ -179,13 +180,15 @@ def _read_ids(path: Path, known: tuple[int, ...]) -> NDArray[np.int32]:
     """The segments' ids [h, w] in a PNG.
 
     Raises:
-        LabelError: it is no PNG of 8-bit RGB, or holds an id that is not known.
+        LabelError: it is no PNG of 8-bit colours, has transparent pixels, or holds an id that is
+            not known.
     """
-    colours = samples(path)
-    if colours.ndim != 3 or colours.shape[-1] != 3 or colours.dtype != np.uint8:
+    colours = shown_colours(path, "A PNG of segments")
+    if colours is None:
         raise LabelError(
-            f"A PNG of segments has 8-bit colours; this one is {shape_text(colours)}.",
+            f"A PNG of segments has 8-bit colours; this one is {shape_text(samples(path))}.",
             where=str(path),
+            next_step="Save it as RGB of 8 bits.",
         )
     channels = colours.astype(np.int32)
     ids = channels[..., 0] | channels[..., 1] << 8 | channels[..., 2] << 16

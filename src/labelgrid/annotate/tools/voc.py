@@ -132,7 +132,7 @@ class _Masks:
             return None
         try:
             colours = self._colours(path)
-        except ImageError as error:
+        except (ImageError, LabelError) as error:
             self.faults.append(Fault(where, error.what, error.next_step))
             return None
         counts = count_colours(colours)

@@ -19,6 +19,7 @@ from labelgrid.formats.arrays import (
     save_png,
     shape_text,
 )
+from labelgrid.formats.channels import equal_channels, shown_grey, without_alpha
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.containers import Container, stored_numbers
 from labelgrid.formats.containers import stored_size as stored_size
@@ -101,7 +102,7 @@ def read(path: Path, options: Options) -> LabelArray:
         LabelError: 8-bit numbers without a declared scale, several channels, no valid pixel, a
             value above the declared maximum, or a damaged file.
     """
-    numbers = stored_numbers(path, options, read_depth)
+    numbers = _one_grey(stored_numbers(path, options, read_depth), path)
     stored = one_channel(_without_channel(numbers), path, "A depth map")
     scale = _scale(stored.dtype, options)
     if scale is None:
@@ -126,6 +127,19 @@ def read(path: Path, options: Options) -> LabelArray:
         _refuse_unmeasured(stored[valid], scale, options, path)
         _refuse_larger(largest, scale, options.maximum, path)
     return LabelArray(value[..., None], valid)
+
+
+def _one_grey(numbers: Array, path: Path) -> Array:
+    """The numbers of a picture that holds them in another way: by a palette, or three times.
+
+    Raises:
+        LabelError: pixels are transparent.
+    """
+    if path.suffix.lower() != ".png":
+        return numbers
+    opaque = without_alpha(shown_grey(numbers, path), path, "A depth map")
+    grey = equal_channels(opaque)
+    return opaque if grey is None else grey
 
 
 def _without_channel(stored: Array) -> Array:
