@@ -12,6 +12,7 @@ from labelgrid.annotate.class_names import ClassNames
 from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.request import Request
+from labelgrid.annotate.uncovered import Uncovered
 from labelgrid.encodings import decode, words_in
 from labelgrid.formats.naming import stem
 from labelgrid.images.places import image_file
@@ -49,6 +50,7 @@ class ProjectIndex:
     Attributes:
         heard: the names of regions that a connector asked for, and whether a task knows them.
         encodings: how many texts of each encoding other than UTF-8 were read.
+        uncovered: what became of pixels that no region covers.
     """
 
     def __init__(
@@ -61,14 +63,26 @@ class ProjectIndex:
         self.options = options
         self.heard: dict[str, bool] = {}
         self.encodings = Counter[str]()
+        self.uncovered = Uncovered()
         self._store = store
         self._images: list[str] = []  # read once, also for the indexes of `of_task`, which share it
 
     def of_task(self, task: str) -> "ProjectIndex":
         """The same project for labels of one task, as `--task` says it."""
-        index = ProjectIndex(self._store, self.tasks, replace(self.options, task=task))
+        return self._with(replace(self.options, task=task))
+
+    def of_format(self, format: str) -> "ProjectIndex":
+        """The same project for an answer that a connector reads."""
+        index = self._with(replace(self.options, format=format))
+        index.heard = self.heard
+        return index
+
+    def _with(self, options: ImportOptions) -> "ProjectIndex":
+        """The same project with other options; what is noted is noted here, too."""
+        index = ProjectIndex(self._store, self.tasks, options)
         index._images = self._images
         index.encodings = self.encodings
+        index.uncovered = self.uncovered
         return index
 
     def decode(self, data: bytes) -> str:

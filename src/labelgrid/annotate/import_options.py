@@ -10,6 +10,8 @@ from labelgrid.files import read_foreign_text
 
 #: The class of a map of names that stands for "not labelled".
 IGNORE = "ignore"
+#: In place of a class for what no region covers: what earlier imports said ends.
+NONE = "none"
 #: Which of several answers counts, in the order of time.
 Keep = Literal["first", "last"]
 
@@ -22,7 +24,10 @@ class ImportOptions:
         task: the task of the labels; empty: the one that their names or requests say.
         names: the name of a class in the answer -> the task's class, or "ignore": not labelled.
         known: the same of earlier imports; `names` come before them.
-        rest: the class of the pixels that no region covers; empty: they are not labelled.
+        rest: the class of the pixels that no region covers; empty: that of `kept_rest`.
+        kept_rest: by task and connector, that of earlier imports; without one such pixels are not
+            labelled.
+        format: the connector that reads the answer.
         keep: which of several answers of a tool for one image counts; None: they are refused.
         leave_out: go on without entries and files that are wrong; they are named.
     """
@@ -31,6 +36,8 @@ class ImportOptions:
     names: Mapping[str, str] = field(default_factory=dict)
     known: Mapping[str, str] = field(default_factory=dict)
     rest: str = ""
+    kept_rest: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    format: str = ""
     keep: Keep | None = None
     leave_out: bool = False
 
@@ -38,6 +45,10 @@ class ImportOptions:
     def meanings(self) -> dict[str, str]:
         """What names mean, by this import and earlier ones."""
         return {**self.known, **self.names}
+
+    def rest_of(self, task: str) -> str:
+        """The class of the pixels of a task that no region covers; empty if none was said."""
+        return self.rest or self.kept_rest.get(task, {}).get(self.format, "")
 
 
 def read_names(text: str) -> dict[str, str]:

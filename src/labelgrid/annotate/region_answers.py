@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from labelgrid.annotate.answers import Answer, Answers, Fault
 from labelgrid.annotate.class_names import ClassNames, NameTarget
@@ -93,7 +94,13 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
         answers.foreign += cells is None
         answers.empty += cells == []
         for cell in cells or []:
-            drawing = _Drawing(image, index.tasks[cell.task], targets, classes.rest(cell.task))
+            drawing = _Drawing(
+                image=image,
+                task=index.tasks[cell.task],
+                targets=targets,
+                rest=classes.rest(cell.task),
+                note=partial(_note, index, cell, classes.rest_name(cell.task)),
+            )
             answers.labels.append(
                 Answer(
                     cell=cell,
@@ -105,6 +112,11 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
                 )
             )
     return answers
+
+
+def _note(index: ProjectIndex, cell: Cell, rest: str, share: float) -> None:
+    """Note which share of a label no region covers and nothing else labels."""
+    index.uncovered.add((cell.task, index.options.format), cell, share, rest)
 
 
 def _names(images: Iterable[DrawnImage], optional: bool) -> set[str]:
@@ -143,14 +155,18 @@ def _cells(
     return [Cell(found[0], task) for task in sorted(tasks)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Drawing:
-    """The label of one task that an image's shapes draw, painted when it is asked for."""
+    """The label of one task that an image's shapes draw, painted when it is asked for.
+
+    `note` is told which share of its pixels no region covers, and nothing else labels.
+    """
 
     image: DrawnImage
     task: TaskDef
     targets: Mapping[str, NameTarget]
     rest: int | None
+    note: Callable[[float], None]
 
     def label(self) -> LabelArray:
         """Paint the shapes.
@@ -167,9 +183,11 @@ class _Drawing:
             target = self.targets[shape.name]
             if target.task == self.task.name:
                 shape.paint(canvas, target.number)
+        uncovered = canvas.regions == UNCOVERED
         if self.rest is not None:
-            canvas.regions[canvas.regions == UNCOVERED] = self.rest
+            canvas.regions[uncovered] = self.rest
         label = self.task.from_regions(canvas.regions)
+        self.note(float((uncovered & ~label.valid).mean()))
         if not label.valid.any():
             raise EmptyLabelError(
                 "No region covers a pixel, and what none covers is not labelled.",

@@ -290,7 +290,9 @@ class Project(ProjectContents):
             task: the task of a tool's labels; empty: the one that knows their classes.
             map: a tool's name of a class -> the task's, or "ignore": not labelled. It is kept for
                 later imports, in `[names]` of the settings.
-            rest: the class of pixels that no region of a tool covers; empty: not labelled.
+            rest: the class of pixels that no region of a tool covers, or "ignore": they are not
+                labelled. It is kept for later imports of the task by this tool, in `[rest]` of the
+                settings; "none" ends that. Empty: what is kept, else they are not labelled.
             dry_run: import nothing; return what would be imported, and why it would be refused.
             keep: which of a tool's answers for one image counts, if there are several; None: they
                 are refused.
@@ -329,6 +331,7 @@ class Project(ProjectContents):
             names=map or {},
             known=known,
             rest=rest,
+            kept_rest={} if supplier else self._project.settings.rest,
             keep=keep,
             leave_out=leave_out,
         )

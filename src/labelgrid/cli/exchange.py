@@ -104,7 +104,8 @@ def import_(
         str,
         typer.Option(
             metavar="CLASS",
-            help="The class of pixels that no region covers; by default they are not labelled.",
+            help="The class of pixels that no region covers, or 'ignore': not labelled, as by "
+            "default. Kept for the task and the tool; 'none' ends that.",
         ),
     ] = "",
     dry_run: Annotated[

@@ -56,8 +56,8 @@ def equal_channels(array: Array) -> Array | None:
 def shown_colours(path: Path, what: str) -> NDArray[np.uint8] | None:
     """The colours [h, w, 3] of 8 bits that a file shows, whatever type it has.
 
-    It may have a palette, or an alpha channel of which all pixels are opaque. None if it is grey, or
-    has other numbers.
+    It may have a palette, or an alpha channel of which all pixels are opaque. None if it is grey,
+    or has other numbers.
 
     Raises:
         LabelError: the file is damaged, or pixels are transparent.

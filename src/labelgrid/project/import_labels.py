@@ -12,14 +12,22 @@ import numpy as np
 
 from labelgrid import files
 from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, ImportRefused
-from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.annotate.import_options import ImportOptions
+from labelgrid.annotate.connector import ProjectIndex, ToolServer
+from labelgrid.annotate.import_options import IGNORE, ImportOptions
 from labelgrid.annotate.repeated_answers import keep_one
-from labelgrid.errors import LabelError, LabelgridError, LedgerError, ProjectError, UsageError
+from labelgrid.annotate.uncovered import background_of
+from labelgrid.errors import (
+    LabelError,
+    LabelgridError,
+    LedgerError,
+    ProjectError,
+    UsageError,
+    command,
+)
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, Move, Split, State
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.class_meanings import keep_names, names_note
+from labelgrid.project.class_meanings import keep_names, keep_rest, names_note
 from labelgrid.project.copy_labels import LABELS, copy_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_numbers import OCCURRED, ImportNumbers
@@ -218,6 +226,7 @@ class LabelImport:
         """Make the labels, whose files are on the disk, those of their cells."""
         _record(self.project, validated, paths, split=self.split, numbers=self.numbers)
         keep_names(self.project, self.index.options.names)
+        keep_rest(self.project, self.index.options.rest, self.index.uncovered.drawn)
 
     def try_out(self) -> Imported:
         """Do all of an import that changes nothing, and a picture."""
@@ -353,7 +362,28 @@ class LabelImport:
         for encoding, count in self.index.encodings.items():
             files_were = count_text(count, "file was", "files were")
             notes.append(f"{files_were} read as {encoding}: no UTF-8.")
+        notes += self.index.uncovered.notes(self.index.options.rest)
+        for task, what in self.index.uncovered.bare():
+            notes.append(f"{what} {self._rest_advice(task)}")
         return notes
+
+    def _rest_advice(self, task: str) -> str:
+        """The command that gives a class to what no region covers."""
+        background = background_of(self.project.tasks()[task].region_names)
+        options = self.index.options
+        words: list[object] = ["--format", self.format] if self.format else []
+        words += ["--task", options.task] if options.task else []
+        words += ["--keep", options.keep] if options.keep else []
+        words += ["--leave-out"] if options.leave_out else []
+        words += ["--rest", background or "CLASS", "--replace"]
+        places: list[object] = []
+        for given, _ in self.sources:
+            places += ["--url", given.url] if isinstance(given, ToolServer) else [given]
+        again = command("import", self.project.folder, *places, *words)
+        return (
+            f"If they are {background or 'of one class'}: `{again}`, kept for later imports. If "
+            f"not: `--rest {IGNORE}`."
+        )
 
     def _remarks_on_odd_labels(self) -> list[str]:
         """Which labels are unlike the others of the import; none if all are accepted."""

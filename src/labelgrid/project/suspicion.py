@@ -31,6 +31,7 @@ from labelgrid.project.class_order import (
 from labelgrid.project.edge_agreement import Edges, on_grid
 from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.missing_rest import missing_rest
 from labelgrid.project.odd_labels import OddLabels
 from labelgrid.project.plausibility import Doubt, Pair, Summary
 from labelgrid.project.relation_evidence import RelationEvidence, drawn_images, tasks_of
@@ -192,6 +193,10 @@ class _Evidence:
             doubts = plausibility.compare_with_earlier(task, figures, earlier_figures)
         self.odd.compare_with(task, earlier_figures)
         doubts += [] if doubts else self.odd.doubts(task)
+        if not doubts:
+            names = self.tasks[task].class_names
+            before = _class_maps(summary for _, summary in earlier)
+            doubts += missing_rest(task, _class_maps(summaries.values()), before, names)
         known = [summary for _, summary in earlier]
         doubts += plausibility.compare_emptiness(task, list(summaries.values()), known)
         doubts += plausibility.compare_with_predictions(task, pairs, earlier_pairs)

@@ -124,3 +124,11 @@ def test_a_file_that_was_sent_is_checked(project, tmp_path):
     for name in ("labels.py", "zip", ""):
         with pytest.raises(LabelgridError, match=r"ends in \.zip"):
             ImportFile(name, io.BytesIO(b"")).words(project, tmp_path)
+
+
+def test_an_import_is_told_the_rest_and_what_to_leave_out(project, tmp_path):
+    (project.folder / "rounds/0003/request").mkdir(parents=True)
+    values = {"command": "import", "round": 3, "rest": "-x y", "leave_out": True}
+    assert order_of(values).words(project, tmp_path)[1:] == ["--rest=-x y", "--leave-out"]
+    order = ImportFile("a.json", io.BytesIO(b"{}"), rest="background", leave_out=True)
+    assert order.words(project, tmp_path)[1:] == ["--rest=background", "--leave-out"]
