@@ -274,7 +274,7 @@ def _decoded_rows(
 ) -> list[tuple[str, dict[str, Any]]]:
     """The rows of a table that is no UTF-8; in UTF-16, tabs separate the columns, too."""
     text = decoder(files.read_bytes(path, _LARGEST))
-    return _rows(path.name, io.StringIO(text, newline=""), columns, faults, ",;\t")
+    return _rows(path.name, io.StringIO(text, newline=""), columns, faults, separators=",;\t")
 
 
 def _rows(
@@ -282,6 +282,7 @@ def _rows(
     file: TextIO,
     columns: tuple[str, ...],
     faults: list[Fault],
+    *,
     separators: str = ",;",
 ) -> list[tuple[str, dict[str, Any]]]:
     """The rows of a table with their places; none, and a fault, if a column is missing.

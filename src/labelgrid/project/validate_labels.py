@@ -58,7 +58,7 @@ class AcceptedLabel:
     taken_back: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ValidatedLabels:
     """The changes that an import would make.
 
@@ -126,7 +126,13 @@ def validate_labels(
     if leave_out and (labels or skips):
         left_out = faults
         faults = []
-    return ValidatedLabels(labels, skips, moving, [*faults, *move_faults], left_out)
+    return ValidatedLabels(
+        labels=labels,
+        skips=skips,
+        moved=moving,
+        faults=[*faults, *move_faults],
+        left_out=left_out,
+    )
 
 
 class LabelValidator:

@@ -46,7 +46,7 @@ def router(opened: Callable[[], Project]) -> APIRouter:
     ) -> Response:
         request.state.back = "/jobs"
         name = file.filename or ""
-        order = ImportFile(name, file.file, format=format, rest=rest, leave_out=leave_out)
+        order = ImportFile(name=name, file=file.file, format=format, rest=rest, leave_out=leave_out)
         with opened() as project:
             return _watch(jobs.start(project, order))
 

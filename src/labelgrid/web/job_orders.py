@@ -176,7 +176,7 @@ Order = Annotated[
 _ORDERS: TypeAdapter[Any] = TypeAdapter(Order)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImportFile:
     """Import a file that was sent.
 

@@ -50,7 +50,9 @@ def router(opened: Callable[[], Project]) -> APIRouter:
         """
         with opened() as project:
             name = file.filename or ""
-            order = ImportFile(name, file.file, format=format, rest=rest, leave_out=leave_out)
+            order = ImportFile(
+                name=name, file=file.file, format=format, rest=rest, leave_out=leave_out
+            )
             return asdict(jobs.shown(project, jobs.start(project, order)))
 
     @routes.post("/jobs/{number}/request", status_code=201)

@@ -58,7 +58,7 @@ def labelme(path: Path, number: int) -> Path:
 def test_the_remedy_is_a_command_that_makes_the_labels_right(folder: Path, tmp_path: Path) -> None:
     file = coco(tmp_path / "a.json", 1, 2, 3)
     said = done("import", folder, file, "--accept").out
-    assert "no region covers 6" in said and "--rest ignore" in said
+    assert "no region covers 58 %" in said and "--rest ignore" in said
     (command,) = re.findall(r"`(labelgrid import [^`]*)`", said)
     again = done(*shlex.split(command)[1:])
     assert "parts: 3 replaced" in again.out
@@ -101,7 +101,7 @@ def test_that_it_is_not_labelled_is_kept_too_and_ends_the_advice(
             file = coco(tmp_path / f"{name}.json", *images)
             done = project.import_labels(file, rest=rest, accept=True)
             assert "what no region covers is not labelled" in str(done)
-            assert "no region covers 6" not in str(done)
+            assert "no region covers" not in str(done).replace("what no region covers is", "")
 
 
 def test_a_dry_run_keeps_nothing_and_a_wrong_class_is_refused(folder: Path, tmp_path: Path) -> None:
