@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from labelgrid.annotate.answers import Answer, Answers, Fault
 from labelgrid.annotate.class_names import ClassNames, NameTarget
 from labelgrid.annotate.connector import ProjectIndex
@@ -14,7 +17,7 @@ from labelgrid.formats.regions import IGNORED, UNCOVERED, Canvas
 from labelgrid.images.opening import WrongFileError, refuse_giant
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import join_names
+from labelgrid.words import count_text, join_names
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,7 @@ class _Drawing:
             if target.task == self.task.name:
                 shape.paint(canvas, target.number)
         uncovered = canvas.regions == UNCOVERED
+        self._refuse_outside(uncovered)
         if self.rest is not None:
             canvas.regions[uncovered] = self.rest
         label = self.task.from_regions(canvas.regions)
@@ -194,3 +198,23 @@ class _Drawing:
                 next_step="Say what class it is, such as --rest background; or skip the request.",
             )
         return label
+
+    def _refuse_outside(self, uncovered: NDArray[np.bool_]) -> None:
+        """Refuse classes that were drawn and are nowhere: what is there instead is not known.
+
+        Raises:
+            EmptyLabelError: there are such, and no others.
+        """
+        has_classes = len(self.task.region_names) > 1
+        mine = [each for each in self.image.shapes if self._is_mine(each)]
+        if has_classes and mine and uncovered.all():
+            raise EmptyLabelError(
+                f"{count_text(len(mine), 'region covers', 'regions cover')} no pixel: such lie "
+                "outside the image, or are empty.",
+                next_step="Draw them again, or remove them; or leave the image out: --leave-out.",
+            )
+
+    def _is_mine(self, shape: Shape) -> bool:
+        """Whether a shape is of the task, and of a class."""
+        target = self.targets[shape.name]
+        return target.task == self.task.name and target.number != IGNORED

@@ -257,7 +257,8 @@ class LabelImport:
         self, validated: ValidatedLabels, listed: Path | None = None
     ) -> ImportRefused:
         """The error that lists the faults, and that they can be left out, if others are sound."""
-        has_others = bool(validated.labels or validated.skips)
+        others = [label for label in validated.labels if label.status != "unchanged"]
+        has_others = bool(others or validated.skips)
         can_leave_out = has_others and not (self.split or self.index.options.leave_out)
         return ImportRefused(validated.faults, self.where, listed, leaves_others=can_leave_out)
 

@@ -279,11 +279,18 @@ class _Evidence:
         earlier = ((row.cell, row.digest) for row in self._others(task))
         groups = []
         for group in repeated_cells(fresh, earlier):
+            if len(group) < repeated_labels.LEAST_DRAWN and self._is_drawn(group):
+                continue
             label = self.label(next(cell for cell in group if cell in fresh))
             shows = label and shows_something(self.tasks[task], label)
             if shows and self._images_differ(group):
                 groups.append(group)
         return groups
+
+    def _is_drawn(self, cells: Sequence[Cell]) -> bool:
+        """Whether the import has the labels of these cells as regions, each of its own image."""
+        fresh = [self.fresh[cell].answer for cell in cells if cell in self.fresh]
+        return len(fresh) == len(cells) and not any(isinstance(one.label, Path) for one in fresh)
 
     def _fits(self, cells: Sequence[Cell]) -> dict[str, float]:
         """How well the one label of some cells follows the edges of each of their first images."""

@@ -147,3 +147,20 @@ def test_after_labels_without_it_nothing_is_doubted(folder: Path, tmp_path: Path
 
 def test_a_background_goes_by_many_names() -> None:
     assert background_of(("a", "Other")) == "Other" and not background_of(("a", "b"))
+
+
+@pytest.mark.parametrize("images", [(1, 2), (1, 2, 3)])
+def test_two_images_may_have_the_same_regions_and_three_are_doubted(
+    folder: Path, tmp_path: Path, images: tuple[int, ...]
+) -> None:
+    file = coco(tmp_path / "a.json", *images)
+    data = json.loads(file.read_text())
+    for annotation in data["annotations"]:
+        annotation["segmentation"] = data["annotations"][0]["segmentation"]
+    file.write_text(json.dumps(data))
+    with Project.open(folder) as project:
+        if len(images) == 2:
+            assert project.import_labels(file, rest="background").tasks["parts"].new == 2
+        else:
+            with pytest.raises(SuspiciousImport, match="used for 3 images"):
+                project.import_labels(file, rest="background")
