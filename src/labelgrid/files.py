@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
+from labelgrid.encodings import decode
 from labelgrid.errors import ProjectError
 
 #: The names of files and folders that are being written.
@@ -73,6 +74,17 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
         UnicodeDecodeError: the file is not text of this encoding.
     """
     return read_bytes(path).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_foreign_text(path: Path) -> str:
+    """Read a text file of another program, with all line ends as newlines: UTF-8 or UTF-16.
+
+    Raises:
+        OSError: as `open_regular`.
+        UnicodeDecodeError: it is of no, or of an unknown encoding.
+    """
+    text = decode(read_bytes(path)).text
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def walk(

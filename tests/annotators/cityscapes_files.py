@@ -46,3 +46,9 @@ def escape(sent: Path, request_id: str, outside: Path) -> Path:
     ]
     (out / f"{stem(row['image'])}_gtFine_labelIds.png").symlink_to(outside)
     return out
+
+
+def spoil(answer: Path, image: str, request_id: str) -> None:
+    """Cut the map of an image in its middle."""
+    for path in answer.glob(f"{stem(image)}_*.png"):
+        path.write_bytes(path.read_bytes()[:40])

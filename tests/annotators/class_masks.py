@@ -62,3 +62,9 @@ def escape(sent: Path, request_id: str, outside: Path) -> Path:
         f"image,task,path,class\n{row['image']},{row['task']},a.png,wall\n"
     )
     return out
+
+
+def spoil(answer: Path, image: str, request_id: str) -> None:
+    """Remove the last mask of an image."""
+    rows = list(csv.DictReader((answer / "labels.csv").read_text().splitlines()))
+    (answer / [row["path"] for row in rows if row["image"] == image][-1]).unlink()

@@ -78,3 +78,13 @@ def uncompressed(mask: NDArray[np.bool_]) -> list[int]:
             now = pixel
         runs[-1] += 1
     return runs
+
+
+def spoil(answer: Path, image: str, request_id: str) -> None:
+    """Give the last annotation of an image run lengths that are no numbers."""
+    path = answer / "annotations" / "instances_answers.json"
+    data = json.loads(path.read_text())
+    (number,) = [one["id"] for one in data["images"] if one["file_name"] == image]
+    last = [one for one in data["annotations"] if one["image_id"] == number][-1]
+    last["segmentation"]["counts"] = [1, "x"]
+    path.write_text(json.dumps(data))

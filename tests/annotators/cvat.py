@@ -84,3 +84,13 @@ def escape(sent: Path, request_id: str, outside: Path) -> Path:
     (sent / "answers").mkdir()
     (sent / "answers" / "annotations.xml").symlink_to(outside)
     return sent
+
+
+def spoil(answer: Path, image: str, request_id: str) -> None:
+    """Give the last mask of an image a place that is none."""
+    for path in answer.glob("answers/*/annotations.xml"):
+        tree = ElementTree.parse(path)
+        for found in tree.iter("image"):
+            if found.get("name") == image:
+                found.findall("mask")[-1].set("left", "x")
+        tree.write(path, "utf-8", xml_declaration=True)

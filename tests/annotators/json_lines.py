@@ -32,3 +32,10 @@ def escape(sent: Path, request_id: str, outside: Path) -> Path:
 def _written(sent: Path, lines: list[dict[str, str]]) -> Path:
     (sent / "answers.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     return sent
+
+
+def spoil(answer: Path, image: str, request_id: str) -> None:
+    """Name a file that is not there."""
+    lines = [json.loads(line) for line in (answer / "answers.jsonl").read_text().splitlines()]
+    wrong = [{"request_id": request_id, "path": "lost.png"}]
+    _written(answer, [line for line in lines if line["request_id"] != request_id] + wrong)

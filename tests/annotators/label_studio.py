@@ -83,3 +83,11 @@ def _regions(path: Path, task: str) -> Iterator[dict[str, Any]]:
 def _reason(text: str) -> dict[str, Any]:
     value = {"text": [text]}
     return {"type": "textarea", "from_name": "reason", "to_name": "image", "value": value}
+
+
+def spoil(answer: Path, image: str, request_id: str) -> None:
+    """Give the last region of a task a size that is none."""
+    tasks = json.loads((answer / "answers.json").read_text())
+    (task,) = [one for one in tasks if one["data"]["request_id"] == request_id]
+    task["annotations"][0]["result"][-1]["original_width"] = "wide"
+    (answer / "answers.json").write_text(json.dumps(tasks))

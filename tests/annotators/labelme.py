@@ -68,3 +68,11 @@ def mask_shape(name: str, mask: NDArray[np.bool_]) -> dict[str, Any]:
 def escape(sent: Path, request_id: str, outside: Path) -> Path:
     """It answers no request, and cannot lead out of one."""
     raise NotImplementedError
+
+
+def spoil(answer: Path, image: str, request_id: str) -> None:
+    """Give the last shape of an image a point that is none."""
+    path = answer / Path(image).with_suffix(".json")
+    data = json.loads(path.read_text())
+    data["shapes"][-1]["points"] = [[1, "x"]]
+    path.write_text(json.dumps(data))

@@ -1,7 +1,7 @@
 """The laws of every connector, and for each law a wrong connector that breaks it.
 
 How a tool answers is in `tests/annotators`, one file a connector: `CONNECTOR` is what it is called
-by, `answer` and `escape` fill in what was sent. Where a tool cannot draw depth, `TASKS` names tasks
+by, `answer` and `escape` fill in what was sent, and `spoil` makes one entry of an answer wrong. Where a tool cannot draw depth, `TASKS` names tasks
 of images that it can; where it needs to be told something, `OPTIONS` does. A connector that only receives is answered from a plain folder's request.
 With `COVERS = ["labelgrid.annotate.tools.NAME"]` it is the connector's test, too.
 """
@@ -10,7 +10,7 @@ import importlib
 import itertools
 import shutil
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
@@ -26,6 +26,7 @@ from labelgrid import plugins
 from labelgrid.annotate.answers import ImportRefused
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
+from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.errors import LabelgridError
 from labelgrid.formats.regions import UNCOVERED
 from labelgrid.images.opening import format_of
@@ -34,6 +35,7 @@ from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Silent
 from labelgrid.project.export import export
 from labelgrid.project.import_labels import import_labels
+from labelgrid.project.imported import Imported
 from labelgrid.project.validate_labels import validate_labels
 from labelgrid.recognition import Recognition, recognitions
 from tests.campaigns import ask, cells_of, make_project, snapshot, states
@@ -58,6 +60,8 @@ class Annotator(Protocol):
     def answer(self, sent: Path, labels: Mapping[str, Path], skips: Mapping[str, str]) -> Path: ...
 
     def escape(self, sent: Path, request_id: str, outside: Path) -> Path: ...
+
+    def spoil(self, answer: Path, image: str, request_id: str) -> None: ...
 
 
 class Place:
@@ -88,9 +92,12 @@ class Place:
         labels = {self.ids[cell]: self.label(cell) for cell in self.ids if cell not in skipped}
         return self.annotator.answer(sent, labels, {self.ids[cell]: "too dark" for cell in skipped})
 
-    def receive(self, answer: Path, accept: bool = False) -> None:
-        options = getattr(self.annotator, "OPTIONS", None)
-        import_labels(self.project, answer, format=self.connector, options=options, accept=accept)
+    def receive(self, answer: Path, accept: bool = False, leave_out: bool = False) -> Imported:
+        options = getattr(self.annotator, "OPTIONS", ImportOptions())
+        options = replace(options, leave_out=leave_out)
+        return import_labels(
+            self.project, answer, format=self.connector, options=options, accept=accept
+        )
 
     def refused(self, answer: Path) -> LabelgridError:
         before = snapshot(self.project)
@@ -133,9 +140,15 @@ def what_is_answered_is_what_is_labelled(place: Place) -> None:
 
 
 def all_labels_are_as_given(place: Place) -> None:
-    tasks = place.project.tasks()
     assert set(states(place.project).values()) == {"labelled"}
+    labels_are_as_given(place, states(place.project))
+
+
+def labels_are_as_given(place: Place, cells: Collection[Cell]) -> None:
+    tasks = place.project.tasks()
     for row in place.project.store.cells():
+        if row.cell not in cells:
+            continue
         kept, given = (
             tasks[row.cell.task].read(place.project.inside(row.path)),
             place.label(row.cell),
@@ -400,6 +413,24 @@ GARBAGE = (
 )
 
 
+def a_wrong_entry_is_named_and_can_be_left_out(place: Place) -> None:
+    cell = min(place.ids)
+    answer = place.answer(place.send())
+    place.annotator.spoil(answer, cell.image_id, place.ids[cell])
+    fault = place.refused(answer)
+    assert isinstance(fault, ImportRefused) and "--leave-out" in str(fault), fault
+    done = place.receive(answer, accept=True, leave_out=True)
+    assert {row.where for row in done.left_out} == {row.where for row in fault.rows}, (
+        f"What is left out must be named as it is without the option; it was {done.left_out}."
+    )
+    found = states(place.project)
+    others = {other for other in place.ids if other.image_id != cell.image_id}
+    labelled = {other for other, state in found.items() if state == "labelled"}
+    assert others <= labelled, f"Answers that are right must come in; the cells became {found}."
+    assert cell not in labelled, f"The label of {cell} lacks an entry, and must not come in."
+    labels_are_as_given(place, labelled)
+
+
 def garbage_is_a_fault_or_no_answer_and_never_another_error(place: Place) -> None:
     answer = place.answer(place.send())
     texts = sorted(listing(answer).keys() - sent_images(answer))
@@ -498,6 +529,7 @@ LAWS: tuple[Callable[[Place], None], ...] = (
     a_foreign_folder_is_refused_and_left_as_it_is,
     a_refused_answer_leaves_the_ledger_as_it_was,
     a_path_out_of_the_folder_is_refused,
+    a_wrong_entry_is_named_and_can_be_left_out,
     garbage_is_a_fault_or_no_answer_and_never_another_error,
     an_answer_to_no_request_is_refused_with_all_others,
     what_it_sent_it_recognises_before_all_others,

@@ -6,6 +6,8 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from labelgrid.annotate.answers import Answer, Answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.request import Request
@@ -160,6 +162,25 @@ class Claims(FolderConnector):
         return None
 
 
+class KeepsSpoiled(FolderConnector):
+    """Reads what is wrong as a map of one number."""
+
+    def receive(self, answer: Path, index: ProjectIndex) -> Answers:
+        found = super().receive(answer, index)
+        found.labels = [
+            dataclasses.replace(one, label=partial(read_anyhow, one, index)) for one in found.labels
+        ]
+        return found
+
+
+def read_anyhow(answer: Answer, index: ProjectIndex) -> LabelArray:
+    try:
+        return index.tasks[answer.cell.task].read(Path(str(answer.label)))
+    except LabelError:
+        value = np.ones((8, 12, 1), np.int64)
+        return LabelArray(value, value[..., 0] > 0)
+
+
 BREAKS: dict[str, type[FolderConnector]] = {
     "what_is_answered_is_what_is_labelled": Swaps,
     "any_mask_comes_back_pixel_by_pixel": Smooths,
@@ -172,6 +193,7 @@ BREAKS: dict[str, type[FolderConnector]] = {
     "a_foreign_folder_is_refused_and_left_as_it_is": Clears,
     "a_refused_answer_leaves_the_ledger_as_it_was": Writes,
     "a_path_out_of_the_folder_is_refused": TrustsPaths,
+    "a_wrong_entry_is_named_and_can_be_left_out": KeepsSpoiled,
     "garbage_is_a_fault_or_no_answer_and_never_another_error": Trusts,
     "an_answer_to_no_request_is_refused_with_all_others": HidesFaults,
     "what_it_sent_it_recognises_before_all_others": KnowsNothing,

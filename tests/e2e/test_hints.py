@@ -1,7 +1,8 @@
 """The law of hints: each ready command or option that is printed for wrong labels is applied as it is printed, and cures.
 
-If a message names several, one of them must give the labels that were meant, pixel by pixel, and none may end with an
-error of its own.
+If a message names several, one of them must give the labels that were meant, pixel by pixel, none may end with an
+error of its own, and none may let in other labels than those that were meant: they must be right, or still be refused.
+What is declared is not advised again.
 """
 
 import json
@@ -33,7 +34,8 @@ Pixels = NDArray[Any]
 class Case:
     """Labels that are not what their task declares, and the values that are meant.
 
-    `hints` are the ready commands and options that cure the case, as they are printed; one of them must be.
+    `hints` are the ready commands and options that cure the case, as they are printed; one of them must be. The same
+    file may have two meanings: then a hint of one lets in what the other does not mean.
     """
 
     task: str
@@ -42,6 +44,7 @@ class Case:
     hints: tuple[str, ...]
     accept: bool = False
     file: str = "{task}/{name}.png"
+    two_meanings: bool = False
 
 
 def classes(number: int) -> Pixels:
@@ -57,6 +60,13 @@ def classes(number: int) -> Pixels:
 def depth(index: Pixels) -> Pixels:
     """Metres."""
     return 1.5 + index + np.linspace(0, 1, SIZE[0])[:, None]
+
+
+def with_sky(metres: Pixels, number: float) -> Pixels:
+    """Depths with a number in place of those of the first rows."""
+    metres = metres.copy()
+    metres[:12] = number
+    return metres
 
 
 def facing(index: Pixels) -> Pixels:
@@ -88,6 +98,7 @@ CASES = {
         stored=table(0, 2, 3, 4),
         meant=table(VOID, 1, 2, 3),
         hints=("first=1",),
+        two_meanings=True,
     ),
     "a number for not labelled": Case(
         task="semseg",
@@ -106,12 +117,14 @@ CASES = {
         stored=table(0, 0, 255, 255),
         meant=table(0, 0, 1, 1),
         hints=('ids={"0": "back", "255": "thing"}',),
+        two_meanings=True,
     ),
     "0 and 255, 255 not labelled": Case(
         task="two",
         stored=table(0, 0, 255, 255),
         meant=table(0, 0, VOID, VOID),
         hints=("ignore=[255]",),
+        two_meanings=True,
     ),
     "another size": Case(
         task="semseg",
@@ -150,6 +163,7 @@ CASES = {
         meant=depth,
         hints=("scale=0.001",),
         accept=True,
+        two_meanings=True,
         file="{task}/{name}.npy",
     ),
     "KITTI's steps as floats": Case(
@@ -158,6 +172,43 @@ CASES = {
         meant=depth,
         hints=('scale="1/256"',),
         accept=True,
+        two_meanings=True,
+        file="{task}/{name}.npy",
+    ),
+    "the largest number of 16 bits for not measured": Case(
+        task="depth",
+        stored=lambda index: with_sky(1000 * depth(index), 65535).astype(np.uint16),
+        meant=lambda index: with_sky(np.trunc(1000 * depth(index)) / 1000, VOID),
+        hints=("ignore=[65535]",),
+        accept=True,
+    ),
+    "the largest half for not measured": Case(
+        task="depth",
+        stored=lambda index: with_sky(depth(index), 65504).astype(np.float16),
+        meant=lambda index: with_sky(depth(index).astype(np.float16).astype(float), VOID),
+        hints=("ignore=[65504]",),
+        accept=True,
+        file="{task}/{name}.npy",
+    ),
+    "the largest half beyond a maximum": Case(
+        task="near",
+        stored=lambda index: with_sky(depth(index), 65504).astype(np.float16),
+        meant=lambda index: with_sky(depth(index).astype(np.float16).astype(float), VOID),
+        hints=("ignore=[65504]",),
+        file="{task}/{name}.npy",
+    ),
+    "a number of many pixels beyond a maximum": Case(
+        task="near",
+        stored=lambda index: with_sky(depth(index), 1000.5).astype(np.float32),
+        meant=lambda index: with_sky(depth(index), VOID),
+        hints=("ignore=[1000.5]",),
+        file="{task}/{name}.npy",
+    ),
+    "millimetres beyond a maximum": Case(
+        task="near",
+        stored=lambda index: (1000 * depth(index)).astype(np.float32),
+        meant=depth,
+        hints=("scale=0.001",),
         file="{task}/{name}.npy",
     ),
     "a camera's axes": Case(
@@ -188,7 +239,7 @@ def empty(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tmp_path = tmp_path_factory.mktemp("empty")
     tasks = (
         f"[semseg]\nclasses = {json.dumps(CLASSES)}\n[two]\nkind = 'semseg'\nclasses = ['back', 'thing']\n"
-        "[depth]\n[normals]\n[saliency]\n"
+        "[depth]\n[normals]\n[saliency]\n[near]\nkind = 'depth'\nmaximum = 20\n"
     )
     (tmp_path / "tasks.toml").write_text(tasks)
     folder = tmp_path / "project"
@@ -267,6 +318,9 @@ def test_what_is_printed_cures_if_it_is_applied_as_it_is_printed(
             cured.append(command[-1])
         else:
             assert len(commands) > 1, (command, result.err)
+            is_template = "NAME" in command  # a word to be replaced by the person
+            assert result.code == 1 or case.two_meanings or is_template, (command, result.out)
+            assert command[2:] not in [each[2:] for each in printed(result.err, copy, case.task)]
     assert cured == list(case.hints), (commands, wrong.err)
 
 

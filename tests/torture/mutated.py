@@ -106,11 +106,23 @@ def in_parts(data: bytes, count: int = 3) -> bytes:
     return b"".join([*others[:-1], *pixels, others[-1]])
 
 
+def without_colours(data: bytes, draw: random.Random) -> bytes:
+    """The same PNG with fewer colours in its palette, and right sums; other files as they are."""
+    whole = chunks(data) if data.startswith(b"\x89PNG") else []
+    for number, chunk in enumerate(whole):
+        if chunk[4:8] == b"PLTE" and len(chunk) > 15:
+            body = chunk[4 : 8 + 3 * draw.randrange(1, (len(chunk) - 12) // 3)]
+            sums = struct.pack(">I", zlib.crc32(body))
+            whole[number] = struct.pack(">I", len(body) - 4) + body + sums
+    return b"".join(whole) or data
+
+
 MUTATIONS: dict[str, Callable[[bytes, random.Random], bytes]] = {
     "flipped bits": flipped,
     "zeroed bytes": zeroed,
     "cut": cut,
     "spliced": spliced,
+    "fewer colours": without_colours,
 }
 WAYS = (*MUTATIONS, "another suffix")
 
@@ -136,6 +148,9 @@ def sound_files(folder: Path, name: str) -> Iterator[Sound]:
         data = (folder / "made/labels" / task / name).with_suffix(".png").read_bytes()
         yield Sound(task, ".png", data)
         yield Sound(task, ".png", in_parts(data))
+    yield Sound(
+        "semseg", ".png", with_palette(folder / f"made/labels/semseg/{Path(name).stem}.png")
+    )
     depth = cv2.imread(
         str(folder / f"made/labels/depth/{Path(name).stem}.png"), cv2.IMREAD_UNCHANGED
     )
@@ -159,6 +174,16 @@ def sound_files(folder: Path, name: str) -> Iterator[Sound]:
         path = exr(folder / "sound.exr", {"Y": metres})
         yield Sound("depth", ".exr", path.read_bytes())
     yield from sound_images(read_image(folder / "made/images" / name))
+
+
+def with_palette(path: Path) -> bytes:
+    """A class map as indices into a palette of no more colours than it has."""
+    image = Image.open(path)
+    count = int(np.asarray(image).max()) + 1
+    image.putpalette([channel for grey in range(count) for channel in (grey, 2 * grey % 256, 7)])
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def wide_tiff(metres: np.ndarray) -> bytes:

@@ -89,11 +89,11 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
             where=str(folder),
             next_step="Unpack an archive and name the folder, or name another tool's --format.",
         )
-    lists = read_lists(folder)
+    lists = read_lists(folder, index.decode)
     answers = Answers(faults=lists.faults)
     found = _walk(folder, set(index.tasks))
     names = [name for name in found if name in lists.files or not _is_shown(name, index.tasks)]
-    skips = skip_lines(folder, answers.faults)
+    skips = skip_lines(folder, answers.faults, index.decode)
     skipped_ids = {request_id for _, request_id, _ in skips}
     above = _above(folder, names, index)
     tables = _look_up(index, names, lists.files, skipped_ids, above=above)

@@ -139,6 +139,8 @@ class Answers:
 class ImportRefused(LabelError):
     """An import that was refused as a whole; `rows` lists the faults, and the file `listed` too.
 
+    `leaves_others` says that others could be imported without them.
+
     Example:
         >>> fault = Fault("depth/a.png", "The file is empty.", "Export it again.")
         >>> print(ImportRefused([fault], "answers"))
@@ -147,11 +149,20 @@ class ImportRefused(LabelError):
           Fix it and run the same command again. Nothing was imported.
     """
 
-    def __init__(self, rows: Iterable[Fault], where: str, listed: Path | None = None) -> None:
+    def __init__(
+        self,
+        rows: Iterable[Fault],
+        where: str,
+        listed: Path | None = None,
+        *,
+        leaves_others: bool = False,
+    ) -> None:
         self.rows = tuple(sorted(rows, key=lambda row: row.where))
         lines = fault_lines(self.rows, listed)
         them = "it" if len(self.rows) == 1 else "them"
         lines.append(f"Fix {them} and run the same command again.")
+        if leaves_others:
+            lines.append(f"Or import all others without {them}: add --leave-out.")
         super().__init__(
             f"The import has {count_text(len(self.rows), 'fault')}.",
             where=where,

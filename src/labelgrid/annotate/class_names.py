@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from labelgrid.annotate.answers import plain_spelling, spelling_hint
-from labelgrid.annotate.import_options import IGNORE, ImportOptions
+from labelgrid.annotate.import_options import IGNORE, NONE, ImportOptions
 from labelgrid.errors import LabelError
 from labelgrid.formats.regions import IGNORED
 from labelgrid.tasks.task import TaskDef
@@ -51,7 +51,8 @@ class ClassNames:
             }
             self._numbers[name] = plain
         known = set[str]().union(*self._numbers.values())
-        for target in [*options.names.values(), *filter(None, [options.rest])]:
+        rest = [options.rest] if options.rest not in ("", NONE) else []
+        for target in [*options.names.values(), *rest]:
             if plain_spelling(target) not in known and target != IGNORE:
                 raise LabelError(
                     f"'{target}' is no class of {join_names(list(self._tasks))}.",
@@ -100,7 +101,12 @@ class ClassNames:
 
     def rest(self, task: str) -> int | None:
         """The number of what no region covers; None: it is not labelled."""
-        return self._numbers[task].get(plain_spelling(self._options.rest))
+        return self._numbers[task].get(plain_spelling(self._options.rest_of(task)))
+
+    def rest_name(self, task: str) -> str:
+        """What no region covers, in words: a class, "ignore", or empty if nobody said it."""
+        name = self._options.rest_of(task)
+        return name if name == IGNORE or self.rest(task) is not None else ""
 
     def _tasks_knowing(self, name: str) -> set[str]:
         target = self._renamed(name)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labelgrid.annotate.json_files import GroupedFaults, Member, read_members
+from labelgrid.annotate.json_files import Decoder, GroupedFaults, Member, plain_text, read_members
 from labelgrid.errors import LabelError
 
 #: The key of an image with the ids of its requests.
@@ -20,7 +20,14 @@ _Reader = Callable[[dict[str, Any], int], None]
 
 
 class EntryError(ValueError):
-    """What is wrong in an entry of a file, one sentence."""
+    """What is wrong in an entry of a file, one sentence.
+
+    An `empty` entry says nothing: its image is the same without it.
+    """
+
+    def __init__(self, what: str, *, empty: bool = False) -> None:
+        super().__init__(what)
+        self.empty = empty
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,10 @@ class CocoFile:
     Args:
         name: of the file, for messages.
         add_annotation: gets each annotation and its number, and raises `EntryError`.
+
+    Attributes:
+        incomplete: the ids of images with a wrong annotation.
+        damaged: whether the file could not be read to its end, or a category has two names.
     """
 
     def __init__(self, name: str, add_annotation: _Reader) -> None:
@@ -46,16 +57,23 @@ class CocoFile:
         self.categories: dict[Id, str] = {}
         self.info: object = None
         self.has_annotations = False
+        self.incomplete: set[object] = set()
+        self.damaged = False
         self._add_annotation = add_annotation
         self.faults = GroupedFaults(name)
 
-    def read(self, path: Path) -> None:
-        """Read the file."""
+    def read(self, path: Path, decoder: Decoder = plain_text) -> None:
+        """Read the file; `decoder` makes a text of its bytes."""
         try:
-            for member in read_members(path):
+            for member in read_members(path, decoder):
                 self._add(member)
         except LabelError as error:
+            self.damaged = True
             self.faults.add("", error.what, error.next_step)
+
+    def is_incomplete(self, key: Id) -> bool:
+        """Whether annotations of the image with this id are wrong, or may be missing."""
+        return self.damaged or key in self.incomplete
 
     def _add(self, member: Member) -> None:
         readers = {
@@ -81,6 +99,13 @@ class CocoFile:
             reader(member.value, number)
         except EntryError as error:
             self.faults.add(f"{member.key}[{number}]", str(error))
+            if isinstance(member.value, dict) and not error.empty:
+                self._note_incomplete(member.value.get("image_id"))
+
+    def _note_incomplete(self, key: object) -> None:
+        """Remember that an annotation of the image with this id is wrong."""
+        if isinstance(key, Id):
+            self.incomplete.add(key)
 
     def _add_image(self, image: dict[str, Any], _number: int) -> None:
         key = entry_id(image, "id")
@@ -89,12 +114,14 @@ class CocoFile:
             raise EntryError(f"Its {REQUEST_IDS} are no list of texts.")
         read = CocoImage(text_of(image, "file_name"), size_of(image), tuple(request_ids))
         if self.images.setdefault(key, read) is not read:
+            self.incomplete.add(key)
             raise EntryError("Another image has the same id.")
 
     def _add_category(self, category: dict[str, Any], _number: int) -> None:
         key = entry_id(category, "id")
         name = text_of(category, "name")
         if self.categories.setdefault(key, name) != name:
+            self.damaged = True
             raise EntryError("Another category has the same id.")
 
 

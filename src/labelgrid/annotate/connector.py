@@ -1,8 +1,9 @@
 """Defines the connector protocol: send a request to a labelling tool, receive its answer."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,8 @@ from labelgrid.annotate.class_names import ClassNames
 from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.request import Request
+from labelgrid.annotate.uncovered import Uncovered
+from labelgrid.encodings import decode, words_in
 from labelgrid.formats.naming import stem
 from labelgrid.images.places import image_file
 from labelgrid.images.reading import image_size
@@ -46,6 +49,8 @@ class ProjectIndex:
 
     Attributes:
         heard: the names of regions that a connector asked for, and whether a task knows them.
+        encodings: how many texts of each encoding other than UTF-8 were read.
+        uncovered: what became of pixels that no region covers.
     """
 
     def __init__(
@@ -57,14 +62,47 @@ class ProjectIndex:
         self.tasks = tasks
         self.options = options
         self.heard: dict[str, bool] = {}
+        self.encodings = Counter[str]()
+        self.uncovered = Uncovered()
         self._store = store
         self._images: list[str] = []  # read once, also for the indexes of `of_task`, which share it
 
     def of_task(self, task: str) -> "ProjectIndex":
         """The same project for labels of one task, as `--task` says it."""
-        index = ProjectIndex(self._store, self.tasks, replace(self.options, task=task))
-        index._images = self._images
+        return self._with(replace(self.options, task=task))
+
+    def of_format(self, format: str) -> "ProjectIndex":
+        """The same project for an answer that a connector reads."""
+        index = self._with(replace(self.options, format=format))
+        index.heard = self.heard
         return index
+
+    def _with(self, options: ImportOptions) -> "ProjectIndex":
+        """The same project with other options; what is noted is noted here, too."""
+        index = ProjectIndex(self._store, self.tasks, options)
+        index._images = self._images
+        index.encodings = self.encodings
+        index.uncovered = self.uncovered
+        return index
+
+    def decode(self, data: bytes) -> str:
+        """A tool's text; one of no Unicode by the names of classes and images that it holds.
+
+        Raises:
+            UnicodeDecodeError: its encoding is not known.
+        """
+        text, encoding = decode(data, self._words)
+        if encoding:
+            self.encodings[encoding] += 1
+        return text
+
+    @cached_property
+    def _words(self) -> frozenset[str]:
+        """The words in names that are not ASCII."""
+        names = [*self.options.meanings, *self.images()]
+        for task in self.tasks.values():
+            names += task.region_names
+        return words_in(names)
 
     def class_names(self) -> ClassNames:
         """The names of regions that the tasks know."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.annotate.answers import Fault
+from labelgrid.annotate.json_files import Decoder, plain_text
 from labelgrid.annotate.region_answers import Shape
 from labelgrid.annotate.safe_xml import Handler, read_xml
 from labelgrid.errors import LabelError
@@ -70,19 +71,25 @@ class CvatImage:
         )
 
 
-def read_images(path: Path, where: str, ignored: frozenset[str] = frozenset()) -> list[CvatImage]:
+def read_images(
+    path: Path,
+    where: str,
+    ignored: frozenset[str] = frozenset(),
+    decoder: Decoder = plain_text,
+) -> list[CvatImage]:
     """Read all images of a file.
 
     Args:
         path: the XML file.
         where: its name, for messages.
         ignored: labels whose elements may cover no pixels.
+        decoder: makes a text of bytes that are no UTF-8.
 
     Raises:
         LabelError: it is no XML of CVAT, or holds a video.
     """
     reader = _Reader(where, ignored)
-    read_xml(path, reader)
+    read_xml(path, reader, decoder)
     return reader.images
 
 

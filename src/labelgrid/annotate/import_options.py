@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 from labelgrid.errors import UsageError
-from labelgrid.files import read_text
+from labelgrid.files import read_foreign_text
 
 #: The class of a map of names that stands for "not labelled".
 IGNORE = "ignore"
+#: In place of a class for what no region covers: what earlier imports said ends.
+NONE = "none"
 #: Which of several answers counts, in the order of time.
 Keep = Literal["first", "last"]
 
@@ -22,20 +24,31 @@ class ImportOptions:
         task: the task of the labels; empty: the one that their names or requests say.
         names: the name of a class in the answer -> the task's class, or "ignore": not labelled.
         known: the same of earlier imports; `names` come before them.
-        rest: the class of the pixels that no region covers; empty: they are not labelled.
+        rest: the class of the pixels that no region covers; empty: that of `kept_rest`.
+        kept_rest: by task and connector, that of earlier imports; without one such pixels are not
+            labelled.
+        format: the connector that reads the answer.
         keep: which of several answers of a tool for one image counts; None: they are refused.
+        leave_out: go on without entries and files that are wrong; they are named.
     """
 
     task: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
     known: Mapping[str, str] = field(default_factory=dict)
     rest: str = ""
+    kept_rest: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    format: str = ""
     keep: Keep | None = None
+    leave_out: bool = False
 
     @property
     def meanings(self) -> dict[str, str]:
         """What names mean, by this import and earlier ones."""
         return {**self.known, **self.names}
+
+    def rest_of(self, task: str) -> str:
+        """The class of the pixels of a task that no region covers; empty if none was said."""
+        return self.rest or self.kept_rest.get(task, {}).get(self.format, "")
 
 
 def read_names(text: str) -> dict[str, str]:
@@ -70,12 +83,12 @@ def read_names(text: str) -> dict[str, str]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        lines = read_text(path, "utf-8-sig").splitlines()
+        lines = read_foreign_text(path).splitlines()
     except (OSError, ValueError) as error:
         raise UsageError(
             f"The map of names cannot be read: {error}.",
             where=str(path),
-            next_step="Write --map 'car=vehicle,person=ignore', or name a file with such a pair a "
-            "line.",
+            next_step=getattr(error, "advice", "")
+            or "Write --map 'car=vehicle,person=ignore', or name a file with such a pair a line.",
         ) from error
     return [line for line in lines if line.strip() and not line.startswith("#")]

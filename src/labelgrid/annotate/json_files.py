@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 from labelgrid import files
 from labelgrid.annotate.answers import Fault
 from labelgrid.annotate.matching import LINK, is_inside
+from labelgrid.encodings import begin, decode
 from labelgrid.errors import LabelError
 
 #: Bytes of a file, at most: twice those of COCO's own largest.
@@ -19,7 +20,17 @@ LARGEST = 2**30
 _ENDS = 2**16
 #: How many files of a folder are read to recognise it.
 _FIRST = 20
+_AGAIN = "Export it again."
 _BLANK = re.compile(r"[ \t\n\r]*")
+
+
+#: Makes a text of the bytes of a file; it may raise a `UnicodeDecodeError`.
+Decoder = Callable[[bytes], str]
+
+
+def plain_text(data: bytes) -> str:
+    """A text whose encoding its bytes alone say."""
+    return decode(data).text
 
 
 class Member(NamedTuple):
@@ -34,10 +45,14 @@ class Member(NamedTuple):
     value: Any
 
 
-def read_members(path: Path) -> Iterator[Member]:
+def read_members(path: Path, decoder: Decoder = plain_text) -> Iterator[Member]:
     """Read the object in a JSON file; of its lists, one entry after the other.
 
     So a file of a million regions never becomes a million objects at once.
+
+    Args:
+        path: the file.
+        decoder: makes a text of its bytes.
 
     Raises:
         LabelError: the file cannot be read, is too large, is nested too deeply, or is no JSON
@@ -48,12 +63,13 @@ def read_members(path: Path) -> Iterator[Member]:
             start = file.read(_ENDS)
             if not _begins_an_object(start):
                 raise ValueError("it does not begin with '{'")
-            text = (start + file.read()).decode("utf-8-sig")
+            text = decoder(start + file.read())
         yield from _Reader(text).members()
     except RecursionError as error:
         raise _unreadable("it is nested too deeply") from error
     except (OSError, ValueError) as error:
-        raise _unreadable(getattr(error, "strerror", None) or str(error)) from error
+        advice = getattr(error, "advice", _AGAIN)
+        raise _unreadable(getattr(error, "strerror", None) or str(error), advice) from error
 
 
 def read_entries(text: str) -> Iterator[Any]:
@@ -70,8 +86,8 @@ def read_entries(text: str) -> Iterator[Any]:
     yield from _Reader(text).entries()
 
 
-def _unreadable(why: str) -> LabelError:
-    return LabelError(f"The file cannot be read as JSON: {why}.", next_step="Export it again.")
+def _unreadable(why: str, advice: str = _AGAIN) -> LabelError:
+    return LabelError(f"The file cannot be read as JSON: {why}.", next_step=advice)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -194,7 +210,7 @@ def _holds(path: Path, keys: Collection[str], without: str) -> bool:
         text = file.read(_ENDS)
         if os.fstat(file.fileno()).st_size > 2 * _ENDS:
             file.seek(-_ENDS, os.SEEK_END)
-        text += file.read(_ENDS)
+        text = begin(text + file.read(_ENDS))
     if not _begins_an_object(text):
         return False
     if without and f'"{without}"'.encode() in text:
@@ -203,7 +219,7 @@ def _holds(path: Path, keys: Collection[str], without: str) -> bool:
 
 
 def _begins_an_object(text: bytes) -> bool:
-    return text.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
+    return begin(text).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
 
 
 class GroupedFaults:

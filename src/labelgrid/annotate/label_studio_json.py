@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 from xml.sax.saxutils import quoteattr
@@ -11,6 +12,7 @@ from labelgrid.annotate.answer_folder import IMAGES
 from labelgrid.annotate.answers import Answers, Fault, Skip
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.drawing_requests import predicted_regions, refuse_undrawn
+from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.import_options import Keep
 from labelgrid.annotate.label_studio_regions import (
     IMAGE,
@@ -26,12 +28,15 @@ from labelgrid.annotate.repeated_answers import CHOOSE
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import LabelError
 from labelgrid.images.listing import EXTENSIONS
-from labelgrid.ledger.grid import Cell, is_annotator, is_time
+from labelgrid.ledger.grid import Cell, State, is_annotator, is_time
 from labelgrid.tasks.pictures import palette
 from labelgrid.tasks.task import TaskDef
+from labelgrid.words import count_text, join_names
 
 TOOL = "Label Studio"
 LOCAL_FILES = "/data/local-files/?d="
+#: So many tasks are named in a note.
+_FEW = 3
 #: What Label Studio puts before the name of a file that was uploaded.
 _UPLOAD = re.compile(r".*/data/upload/\d+/(?:[0-9a-f]{8}-)?")
 
@@ -112,7 +117,10 @@ def _control(task: TaskDef) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Annotation:
-    """What somebody submitted for a task; `reason` is None but for a skip."""
+    """What somebody submitted for a task; `reason` is None but for a skip.
+
+    `chosen` says which it is of several annotations, and is empty if there is only one.
+    """
 
     where: str
     image: str
@@ -124,13 +132,16 @@ class _Annotation:
     annotator: str = ""
     made: str = ""
     uploaded: bool = False
+    chosen: str = ""
 
 
 def answers_of(exports: Mapping[str, Iterable[object]], index: ProjectIndex) -> Answers:
     """The labels and skips of tasks with their annotations.
 
     A task without an annotation is none: predictions and drafts are no answers. A task with several
-    is a fault, if `index.options.keep` does not choose.
+    is a fault, if `index.options.keep` does not choose; one that was cancelled, which is a skip,
+    counts only where nobody drew. A skip without the id of a request is that of the image's only
+    open request, or is noted.
 
     Args:
         exports: the file of an export, empty if there is one -> its tasks, which are read once.
@@ -141,7 +152,7 @@ def answers_of(exports: Mapping[str, Iterable[object]], index: ProjectIndex) -> 
     """
     faults: list[Fault] = []
     annotations: list[_Annotation] = []
-    for where, task in _places(exports):
+    for where, task in _places(exports, faults):
         try:
             if not isinstance(task, Mapping):
                 raise LabelError("It is no task of Label Studio.")
@@ -156,12 +167,25 @@ def answers_of(exports: Mapping[str, Iterable[object]], index: ProjectIndex) -> 
     return answers
 
 
-def _places(exports: Mapping[str, Iterable[object]]) -> Iterator[tuple[str, object]]:
-    """The tasks of all exports, each with its place for messages."""
+def _places(
+    exports: Mapping[str, Iterable[object]], faults: list[Fault]
+) -> Iterator[tuple[str, object]]:
+    """The tasks of all exports, each with its place for messages.
+
+    Of several exports, one that is damaged is a fault.
+
+    Raises:
+        LabelError: the only export is damaged.
+    """
     for name, tasks in exports.items():
-        for number, task in enumerate(tasks, 1):
-            key = task.get("id", number) if isinstance(task, Mapping) else number
-            yield f"{name} task {key!s:.40}".lstrip(), task
+        try:
+            for number, task in enumerate(tasks, 1):
+                key = task.get("id", number) if isinstance(task, Mapping) else number
+                yield f"{name} task {key!s:.40}".lstrip(), task
+        except LabelError as error:
+            if len(exports) == 1:
+                raise
+            faults.append(Fault(name, error.what, error.next_step))
 
 
 def _annotation(task: Mapping[str, Any], where: str, keep: Keep | None) -> _Annotation | None:
@@ -181,12 +205,12 @@ def _annotation(task: Mapping[str, Any], where: str, keep: Keep | None) -> _Anno
         return None
     if not all(isinstance(each, Mapping) for each in submitted) or not isinstance(data, Mapping):
         raise LabelError("Its `data` or one of its annotations is damaged.")
+    drawn = [each for each in submitted if not each.get("was_cancelled")]
     if len(submitted) > 1 and keep is None:
-        raise LabelError(
-            f"It has {len(submitted)} annotations.",
-            next_step=CHOOSE,
-        )
-    by_time = sorted(submitted, key=_made)
+        skipped = len(submitted) - len(drawn)
+        skips = f", {skipped} of which skip it" if skipped else ""
+        raise LabelError(f"It has {len(submitted)} annotations{skips}.", next_step=CHOOSE)
+    by_time = sorted(drawn or submitted, key=_made)
     chosen = by_time[0 if keep == "first" else -1]
     request_id = data.get("request_id", "")
     if not isinstance(request_id, str):
@@ -198,6 +222,7 @@ def _annotation(task: Mapping[str, Any], where: str, keep: Keep | None) -> _Anno
         "uploaded": bool(_UPLOAD.match(address)),
         "request_id": request_id,
         "made": _made(chosen),
+        "chosen": _chosen_text(chosen, where) if len(submitted) > 1 else "",
     }
     results = chosen.get("result")
     if chosen.get("was_cancelled"):
@@ -212,6 +237,18 @@ def _annotation(task: Mapping[str, Any], where: str, keep: Keep | None) -> _Anno
         seconds=_seconds(chosen.get("lead_time")),
         annotator=_annotator(chosen.get("completed_by")),
     )
+
+
+def _chosen_text(annotation: Mapping[str, Any], where: str) -> str:
+    """Which of a task's annotations it is, in words.
+
+    Example:
+        >>> _chosen_text({"id": 22, "completed_by": 5}, "task 2")
+        'task 2: annotation 22 by 5'
+    """
+    name = _annotator(annotation.get("completed_by"))
+    by = f" by {name}" if name else ""
+    return f"{where}: annotation {annotation.get('id', '?')!s:.40}{by}"
 
 
 def _made(annotation: Mapping[str, Any]) -> str:
@@ -292,13 +329,14 @@ class _Matching:
         unknown = ids - self._requests.keys()
         self._removed = index.removed().requests if unknown else frozenset[str]()
         self._closed = index.closed(unknown)
+        self._unrequested: list[str] = []
 
     def answers(self) -> Answers:
         """The labels and skips of the annotations."""
         answers = Answers()
         drawn: list[DrawnImage] = []
         for each in self._annotations:
-            cell = self._cell(each)
+            cell = self._cell(each) or self._skipped_cell(each)
             if isinstance(cell, Fault):
                 answers.faults.append(cell)
             elif each.request_id in self._removed:
@@ -309,6 +347,9 @@ class _Matching:
                 answers.skips.append(Skip(cell, each.where, each.reason, each.made))
             elif each.request_id:
                 answers.closed.append(each.where)
+            else:
+                self._unrequested.append(f"{each.where} ({each.image})")
+        answers.notes += self._notes()
         if drawn:
             labelled = region_answers(drawn, self._index)
             answers.labels = labelled.labels
@@ -316,6 +357,45 @@ class _Matching:
             answers.foreign = labelled.foreign
             answers.empty = labelled.empty
         return answers
+
+    def _notes(self) -> list[str]:
+        """Which annotations were kept, and which skips are of no request."""
+        kept = [each.chosen for each in self._annotations if each.chosen]
+        notes = []
+        if kept:
+            tasks = count_text(len(kept), "task")
+            notes.append(f"{tasks} had several annotations; kept {join_names(kept, _FEW)}.")
+        if self._unrequested:
+            tasks = count_text(len(self._unrequested), "skipped task is", "skipped tasks are")
+            names = join_names(self._unrequested, _FEW)
+            notes.append(f"{tasks} of no single open request, and changed nothing: {names}.")
+        return notes
+
+    def _skipped_cell(self, annotation: _Annotation) -> Cell | None:
+        """The cell of a skip without a request's id: the only one that its image's name can mean.
+
+        Of the image and the tasks that can be drawn, one alone is requested.
+        """
+        if annotation.request_id or annotation.reason is None:
+            return None
+        find = self._names.find_uploaded if annotation.uploaded else self._names.find
+        found = find(annotation.image)
+        cells = [cell for cell in self._requested if cell.image_id in found]
+        return cells[0] if len(cells) == 1 else None
+
+    @cached_property
+    def _names(self) -> ImageNames:
+        return self._index.image_names()
+
+    @cached_property
+    def _requested(self) -> list[Cell]:
+        """The cells with an open request of a label that can be drawn."""
+        cells = []
+        for name, task in self._index.tasks.items():
+            if task.region_names and self._index.options.task in ("", name):
+                images = self._index.images_by_state(name).get(State.REQUESTED, ())
+                cells += [Cell(image_id, name) for image_id in images]
+        return cells
 
     def _cell(self, annotation: _Annotation) -> Cell | Fault | None:
         """The cell of a request; None without one, and of a request that is not open any more."""

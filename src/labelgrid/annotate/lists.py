@@ -1,7 +1,9 @@
 """Reads the lists of an answered folder: its manifest, its labels with their times, its skips."""
 
 import csv
+import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -10,7 +12,9 @@ from typing import Any, TextIO
 
 from labelgrid import files
 from labelgrid.annotate.answers import Fault, wrong_annotator, wrong_time
+from labelgrid.annotate.json_files import Decoder, plain_text
 from labelgrid.annotate.matching import is_inside, leads_outside
+from labelgrid.encodings import begin, wide_encoding
 from labelgrid.ledger.grid import Cell, is_annotator, is_time
 from labelgrid.spreadsheets import unescape_formula
 
@@ -45,11 +49,11 @@ class ListedLabel:
     region: str = ""
 
 
-def manifest_rows(path: Path) -> list[dict[str, Any]] | None:
+def manifest_rows(path: Path, decoder: Decoder = plain_text) -> list[dict[str, Any]] | None:
     """The rows of a manifest, or None if the file is not a manifest."""
     try:
         with files.open_regular(path, _LARGEST) as file:
-            rows = json.loads(file.read().decode("utf-8-sig"))
+            rows = json.loads(decoder(file.read()))
     except (OSError, ValueError, RecursionError):
         return None
     if isinstance(rows, list) and all(map(_is_manifest_row, rows)):
@@ -77,7 +81,7 @@ def has_table(folder: Path) -> bool:
 def table_columns(folder: Path, name: str) -> set[str]:
     """The columns of a table in a folder, by its first line; none without such a table."""
     header = _beginning(folder, name).partition("\n")[0].strip()
-    return {*header.replace(";", ",").split(",")}
+    return {*re.split("[,;\t]", header)}
 
 
 def _beginning(folder: Path, name: str) -> str:
@@ -89,7 +93,7 @@ def _beginning(folder: Path, name: str) -> str:
         if not is_inside(folder, name):
             return ""
         with files.open_regular(folder / name) as file:
-            return file.read(_START).decode("utf-8-sig", errors="replace")
+            return begin(file.read(_START)).decode("utf-8", errors="replace")
     except (OSError, ValueError):
         return ""
 
@@ -118,35 +122,37 @@ class FolderLists:
     faults: list[Fault]
 
 
-def read_lists(folder: Path) -> FolderLists:
+def read_lists(folder: Path, decoder: Decoder = plain_text) -> FolderLists:
     """Read the manifest and the list of labels, where there are any.
 
-    `manifest.csv` is only read for its times and annotators.
+    `manifest.csv` is only read for its times and annotators. `decoder` makes texts of bytes.
     """
     faults: list[Fault] = []
     rows: list[tuple[str, dict[str, Any]]] = []
     if (folder / MANIFEST).is_file():
-        manifest = manifest_rows(folder / MANIFEST)
+        manifest = manifest_rows(folder / MANIFEST, decoder)
         if manifest is None:
             what = "The file is not a request's manifest."
             faults.append(Fault(MANIFEST, what, "Restore the exported one."))
         rows += [(MANIFEST, row) for row in manifest or []]
     if (folder / LABEL_LIST).is_file():
-        rows += _table(folder / LABEL_LIST, _COLUMNS[LABEL_LIST], faults)
+        rows += _table(folder / LABEL_LIST, _COLUMNS[LABEL_LIST], faults, decoder)
     files = _files(rows, faults)
     if _is_filled_in(folder / MANIFEST_TABLE):
-        rows += _table(folder / MANIFEST_TABLE, ("image", "task"), faults)
+        rows += _table(folder / MANIFEST_TABLE, ("image", "task"), faults, decoder)
     seconds = _seconds(rows, faults)
     annotators = _annotators(rows, faults)
     return FolderLists(files, seconds, annotators, faults)
 
 
-def skip_lines(folder: Path, faults: list[Fault]) -> list[tuple[str, str, str]]:
-    """The line, request id and reason of each skip."""
+def skip_lines(
+    folder: Path, faults: list[Fault], decoder: Decoder = plain_text
+) -> list[tuple[str, str, str]]:
+    """The line, request id and reason of each skip; `decoder` makes a text of the file's bytes."""
     if not (folder / SKIPS).is_file():
         return []
     lines = []
-    for where, row in _table(folder / SKIPS, _COLUMNS[SKIPS], faults):
+    for where, row in _table(folder / SKIPS, _COLUMNS[SKIPS], faults, decoder):
         lines.append((where, row["request_id"].strip(), row["reason"].strip()))
     return lines
 
@@ -164,14 +170,15 @@ def _files(rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]) -> dict[
             faults.append(Fault(where, what, next_step, entry.cell))
         elif listed.setdefault(path.as_posix(), entry).cell != entry.cell:
             what = f"Two cells have the path '{path}'."
-            faults.append(Fault(where, what, next_step, entry.cell))
+            cells = (listed[path.as_posix()].cell, entry.cell)
+            faults += [Fault(where, what, next_step, cell) for cell in cells]
     return listed
 
 
 def _is_filled_in(path: Path) -> bool:
     """Whether a line of column names says that a table holds times or annotators.
 
-    Also in UTF-16, which is refused then.
+    Also in UTF-16.
     """
     if not path.is_file():
         return False
@@ -238,34 +245,66 @@ def _time(entry: Any) -> float | None:
 
 
 def _table(
-    path: Path, columns: tuple[str, ...], faults: list[Fault]
+    path: Path, columns: tuple[str, ...], faults: list[Fault], decoder: Decoder
 ) -> list[tuple[str, dict[str, Any]]]:
     """The rows of a CSV file with their places; a file that lacks a column is a fault.
 
     The columns are separated by commas or, as spreadsheets of some countries write them, by
-    semicolons.
+    semicolons, or by tabs, as they write UTF-16.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            separator = "," if "," in file.readline(_LONGEST_LINE) else ";"
-            file.seek(0)
-            reader = csv.DictReader(_lines(file), restval="", delimiter=separator)
-            if reader.fieldnames is None:
-                return []
-            for column in columns:
-                if column not in reader.fieldnames:
-                    what = f"The first line has no column '{column}'."
-                    faults.append(Fault(path.name, what, f"Make it {','.join(columns)}."))
-                    return []
-            return [
-                (f"{path.name} line {reader.line_num}", _plain_values(row))
-                for row in reader
-                if any(row.values())
-            ]
+        with files.open_regular(path) as opened:
+            is_wide = wide_encoding(opened.read(_START)).startswith("utf-16")
+        if is_wide:
+            return _decoded_rows(path, columns, faults, decoder)
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                return _rows(path.name, file, columns, faults)
+        except UnicodeDecodeError:
+            return _decoded_rows(path, columns, faults, decoder)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         what = f"The file cannot be read: {error}."
-        faults.append(Fault(path.name, what, "Write it as CSV in UTF-8."))
+        advice = getattr(error, "advice", "Write it as CSV in UTF-8.")
+        faults.append(Fault(path.name, what, advice))
         return []
+
+
+def _decoded_rows(
+    path: Path, columns: tuple[str, ...], faults: list[Fault], decoder: Decoder
+) -> list[tuple[str, dict[str, Any]]]:
+    """The rows of a table that is no UTF-8; in UTF-16, tabs separate the columns, too."""
+    text = decoder(files.read_bytes(path, _LARGEST))
+    return _rows(path.name, io.StringIO(text, newline=""), columns, faults, separators=",;\t")
+
+
+def _rows(
+    name: str,
+    file: TextIO,
+    columns: tuple[str, ...],
+    faults: list[Fault],
+    *,
+    separators: str = ",;",
+) -> list[tuple[str, dict[str, Any]]]:
+    """The rows of a table with their places; none, and a fault, if a column is missing.
+
+    The first of the separators that is in the first line, else the last, separates the columns.
+    """
+    first = file.readline(_LONGEST_LINE)
+    file.seek(0)
+    separator = next((mark for mark in separators if mark in first), separators[-1])
+    reader = csv.DictReader(_lines(file), restval="", delimiter=separator)
+    if reader.fieldnames is None:
+        return []
+    for column in columns:
+        if column not in reader.fieldnames:
+            what = f"The first line has no column '{column}'."
+            faults.append(Fault(name, what, f"Make it {','.join(columns)}."))
+            return []
+    return [
+        (f"{name} line {reader.line_num}", _plain_values(row))
+        for row in reader
+        if any(row.values())
+    ]
 
 
 def _lines(file: TextIO) -> Iterator[str]:

@@ -14,7 +14,7 @@ from labelgrid.annotate.matching import LINK, is_inside
 from labelgrid.errors import LabelError
 from labelgrid.files import walk
 from labelgrid.formats.arrays import samples, stored_size
-from labelgrid.formats.channels import equal_channels, without_alpha
+from labelgrid.formats.channels import equal_channels, shown_grey, without_alpha
 from labelgrid.formats.heads import Head, head_of
 from labelgrid.formats.regions import Canvas
 
@@ -88,7 +88,7 @@ class Masks:
             path = self.folder / name
             numbers = without_alpha(samples(path), path, "A mask")
             flat = equal_channels(numbers)
-            numbers = numbers if flat is None else flat
+            numbers = numbers if flat is None else shown_grey(flat, path)
             self._last = (name, numbers)
         return numbers
 

@@ -2,6 +2,10 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
 
 from labelgrid.annotate.answers import Answer, Answers, Fault
 from labelgrid.annotate.class_names import ClassNames, NameTarget
@@ -13,7 +17,7 @@ from labelgrid.formats.regions import IGNORED, UNCOVERED, Canvas
 from labelgrid.images.opening import WrongFileError, refuse_giant
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import join_names
+from labelgrid.words import count_text, join_names
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class DrawnImage:
         annotator: as in `Answer`.
         made: as in `Answer`.
         uploaded: whether the name is that of an upload, as `ImageNames.find_uploaded` reads it.
+        incomplete: whether an entry of it is wrong, which is a fault of its file: it is no label.
     """
 
     image: str
@@ -53,6 +58,7 @@ class DrawnImage:
     annotator: str = ""
     made: str = ""
     uploaded: bool = False
+    incomplete: bool = False
 
     def find(self, names: ImageNames) -> list[str]:
         """The images that its name can mean."""
@@ -64,12 +70,14 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
 
     An image that is not the project's is counted as foreign. One without a shape is labelled only
     if it answers a request; others are counted as empty. The shapes of a request are of its task.
+    An incomplete image has no label: what is missing may cover any of its pixels.
 
     Raises:
         LabelError: no task, or more than one, knows the names of the shapes.
     """
     classes = index.class_names()
     finder = index.image_names()
+    images = [image for image in images if not image.incomplete]
     found = [[] if image.cell else image.find(finder) for image in images]
     ours = [image for image, ids in zip(images, found, strict=True) if ids]
     common = classes.targets(_names(ours, False), optional=_names(ours, True))
@@ -89,7 +97,13 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
         answers.foreign += cells is None
         answers.empty += cells == []
         for cell in cells or []:
-            drawing = _Drawing(image, index.tasks[cell.task], targets, classes.rest(cell.task))
+            drawing = _Drawing(
+                image=image,
+                task=index.tasks[cell.task],
+                targets=targets,
+                rest=classes.rest(cell.task),
+                note=partial(_note, index, cell, classes.rest_name(cell.task)),
+            )
             answers.labels.append(
                 Answer(
                     cell=cell,
@@ -101,6 +115,11 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
                 )
             )
     return answers
+
+
+def _note(index: ProjectIndex, cell: Cell, rest: str, share: float) -> None:
+    """Note which share of a label no region covers and nothing else labels."""
+    index.uncovered.add((cell.task, index.options.format), cell, share, rest)
 
 
 def _names(images: Iterable[DrawnImage], optional: bool) -> set[str]:
@@ -139,14 +158,18 @@ def _cells(
     return [Cell(found[0], task) for task in sorted(tasks)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Drawing:
-    """The label of one task that an image's shapes draw, painted when it is asked for."""
+    """The label of one task that an image's shapes draw, painted when it is asked for.
+
+    `note` is told which share of its pixels no region covers, and nothing else labels.
+    """
 
     image: DrawnImage
     task: TaskDef
     targets: Mapping[str, NameTarget]
     rest: int | None
+    note: Callable[[float], None]
 
     def label(self) -> LabelArray:
         """Paint the shapes.
@@ -163,12 +186,35 @@ class _Drawing:
             target = self.targets[shape.name]
             if target.task == self.task.name:
                 shape.paint(canvas, target.number)
+        uncovered = canvas.regions == UNCOVERED
+        self._refuse_outside(uncovered)
         if self.rest is not None:
-            canvas.regions[canvas.regions == UNCOVERED] = self.rest
+            canvas.regions[uncovered] = self.rest
         label = self.task.from_regions(canvas.regions)
+        self.note(float((uncovered & ~label.valid).mean()))
         if not label.valid.any():
             raise EmptyLabelError(
                 "No region covers a pixel, and what none covers is not labelled.",
                 next_step="Say what class it is, such as --rest background; or skip the request.",
             )
         return label
+
+    def _refuse_outside(self, uncovered: NDArray[np.bool_]) -> None:
+        """Refuse classes that were drawn and are nowhere: what is there instead is not known.
+
+        Raises:
+            EmptyLabelError: there are such, and no others.
+        """
+        has_classes = len(self.task.region_names) > 1
+        mine = [each for each in self.image.shapes if self._is_mine(each)]
+        if has_classes and mine and uncovered.all():
+            raise EmptyLabelError(
+                f"{count_text(len(mine), 'region covers', 'regions cover')} no pixel: such lie "
+                "outside the image, or are empty.",
+                next_step="Draw them again, or remove them; or leave the image out: --leave-out.",
+            )
+
+    def _is_mine(self, shape: Shape) -> bool:
+        """Whether a shape is of the task, and of a class."""
+        target = self.targets[shape.name]
+        return target.task == self.task.name and target.number != IGNORED

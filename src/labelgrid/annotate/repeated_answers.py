@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
@@ -20,8 +20,9 @@ _NUMBER = re.compile(r"(\d+)")
 def keep_one(answers: Answers, keep: Keep) -> Answers:
     """The answers with only the first, or the last, of each cell, and a note that says which.
 
-    Their order is that of the times, if all answers of the cell have one, else that of the names of
-    their files and lines, in which numbers count as numbers: a time beside none counts for nothing.
+    A skip counts only where there is no label. Their order is that of the times, if all answers of
+    the cell have one, else that of the names of their files and lines, in which numbers count as
+    numbers: a time beside none counts for nothing.
 
     Example:
         >>> cell = Cell("a.jpg", "depth")
@@ -34,9 +35,9 @@ def keep_one(answers: Answers, keep: Keep) -> Answers:
     kept: list[Answer | Skip] = []
     most = 0
     for group in _repeated(answers):
-        others = group[1:] if keep == "first" else group[:-1]
-        left_out.update(map(id, others))
-        kept.append(group[0 if keep == "first" else -1])
+        drawn = [one for one in group if isinstance(one, Answer)] or group
+        kept.append(drawn[0 if keep == "first" else -1])
+        left_out.update(id(one) for one in group if one is not kept[-1])
         most = max(most, len(group))
     return replace(
         answers,
@@ -62,6 +63,15 @@ def repeated_faults(answers: Answers) -> Iterator[Fault]:
         for other in group[1:]:
             what = f"{group[0].where} answers the same cell."
             yield Fault(other.where, what, CHOOSE, other.cell)
+
+
+def without_cells(answers: Answers, cells: Container[Cell | None]) -> Answers:
+    """The answers of other cells."""
+    return replace(
+        answers,
+        labels=[one for one in answers.labels if one.cell not in cells],
+        skips=[one for one in answers.skips if one.cell not in cells],
+    )
 
 
 def _repeated(answers: Answers) -> Iterator[list[Answer | Skip]]:

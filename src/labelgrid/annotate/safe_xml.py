@@ -1,13 +1,23 @@
 """Reads XML files piece by piece, and refuses what only attacks have: DTDs and entities."""
 
+import codecs
+import re
 from pathlib import Path
+from typing import BinaryIO
 from xml.parsers import expat
 
 from labelgrid import files
+from labelgrid.annotate.json_files import Decoder, plain_text
+from labelgrid.encodings import wide_encoding
 from labelgrid.errors import LabelError
 
 #: How many bytes of a file are read to see what it is.
 _START = 2**16
+#: How much of a file is looked at at once.
+_PIECE = 2**20
+#: The encodings that the parser knows itself.
+_KNOWN = frozenset({"utf-8", "utf-16", "iso-8859-1", "us-ascii"})
+_ENCODING = re.compile(rb"<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z][\w.-]{0,40})")
 #: How many pieces of one text are kept, each of at most 8 KiB.
 _PIECES = 100
 
@@ -22,8 +32,13 @@ class Handler:
         """An element ends; `text` is what stood directly before its end."""
 
 
-def read_xml(path: Path, handler: Handler) -> None:
-    """Read a file to its end; of its content only a piece is in memory.
+def read_xml(path: Path, handler: Handler, decoder: Decoder = plain_text) -> None:
+    """Read a file to its end; of its content only a piece is in memory, if it is UTF-8.
+
+    Args:
+        path: the file.
+        handler: is told what it holds.
+        decoder: makes a text of bytes whose encoding the file does not say.
 
     Raises:
         LabelError: it cannot be read, is no XML, is cut short, or declares a document type, which
@@ -31,7 +46,16 @@ def read_xml(path: Path, handler: Handler) -> None:
     """
     try:
         with files.open_regular(path) as file:
-            _parser(handler).ParseFile(file)
+            encoding = _declared(file.read(_START))
+            file.seek(0)
+            if encoding == "utf-8" and not _is_utf8(file):
+                file.seek(0)
+                _parser(handler, "utf-8").Parse(decoder(file.read()).encode(), True)
+            elif encoding in _KNOWN:
+                file.seek(0)
+                _parser(handler).ParseFile(file)
+            else:
+                _parser(handler, "utf-8").Parse(file.read().decode(encoding).encode(), True)
     except LabelError:
         raise
     # An encoding that the file names is looked up, which raises further types.
@@ -39,8 +63,28 @@ def read_xml(path: Path, handler: Handler) -> None:
         raise LabelError(
             f"The XML file cannot be read: {error}.",
             where=str(path),
-            next_step="Export it again.",
+            next_step=getattr(error, "advice", "Export it again."),
         ) from error
+
+
+def _declared(start: bytes) -> str:
+    """The encoding that a file says: "utf-16" by its bytes, or what it declares, or UTF-8."""
+    if wide_encoding(start).startswith("utf-16"):
+        return "utf-16"
+    found = _ENCODING.match(start.removeprefix(codecs.BOM_UTF8))
+    return found[1].decode().lower() if found else "utf-8"
+
+
+def _is_utf8(file: BinaryIO) -> bool:
+    """Whether a file is UTF-8 to its end."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        while piece := file.read(_PIECE):
+            decoder.decode(piece)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def root_of(path: Path) -> tuple[str, set[str]]:
@@ -52,7 +96,10 @@ def root_of(path: Path) -> tuple[str, set[str]]:
     handler = _Names(names)
     try:
         with files.open_regular(path) as file:
-            _parser(handler).Parse(file.read(_START), False)
+            start = file.read(_START)
+            # In Latin letters each byte is one, and the names of elements are ASCII.
+            encoding = None if _declared(start) == "utf-16" else "iso-8859-1"
+            _parser(handler, encoding).Parse(start.removeprefix(codecs.BOM_UTF8), False)
     except (OSError, LabelError, expat.ExpatError, LookupError, ValueError):
         pass  # what was read before is sound
     return names[0] if names else "", set(names)
@@ -66,8 +113,8 @@ class _Names(Handler):
         self._names.append(name)
 
 
-def _parser(handler: Handler) -> expat.XMLParserType:
-    parser = expat.ParserCreate()
+def _parser(handler: Handler, encoding: str | None = None) -> expat.XMLParserType:
+    parser = expat.ParserCreate(encoding)
     parser.buffer_text = True
     texts: list[str] = []
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from labelgrid.annotate.answers import spelling_hint
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.other_names import task_and_image
+from labelgrid.encodings import begin, decode
 from labelgrid.errors import LabelError
 from labelgrid.files import open_regular, walk
 from labelgrid.formats.naming import stem
@@ -123,7 +124,7 @@ def _kind(path: Path) -> tuple[str, str]:
 
 
 def _kind_of_text(path: Path, start: bytes) -> str:
-    text = start.decode("utf-8-sig", errors="replace").lstrip()
+    text = begin(start).decode("utf-8-sig", errors="replace").lstrip()
     if not text:
         return "an empty file"
     if text.startswith("<"):
@@ -137,7 +138,7 @@ def _kind_of_text(path: Path, start: bytes) -> str:
 def _kind_of_json(path: Path) -> str:
     try:
         with open_regular(path, _LARGEST) as file:
-            value = json.loads(file.read().decode("utf-8-sig"))
+            value = json.loads(decode(file.read()).text)
     except OSError:
         return "a large JSON file"
     except (ValueError, RecursionError) as error:

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid import files
+from labelgrid.annotate.json_files import Decoder, plain_text
 from labelgrid.errors import LabelError
+from labelgrid.formats.channels import shown_colours
 from labelgrid.formats.colours import colour_codes
 from labelgrid.images.reading import read_image
 
@@ -62,7 +64,7 @@ class _Line:
     colour: int | None
 
 
-def read_label_map(path: Path) -> dict[int, str]:
+def read_label_map(path: Path, decoder: Decoder = plain_text) -> dict[int, str]:
     """Read colour -> name from lines such as `car:0,128,255::`; # begins a remark.
 
     If no line has a colour, as datumaro writes `car:::`, the colours are VOC's, in this order.
@@ -70,7 +72,7 @@ def read_label_map(path: Path) -> dict[int, str]:
     Raises:
         LabelError: the file cannot be read, a line is none such, or a colour or a name comes twice.
     """
-    lines = list(_lines(path))
+    lines = list(_lines(path, decoder))
     if all(line.colour is None for line in lines):
         lines = [replace(line, colour=_standard_colour(at)) for at, line in enumerate(lines)]
     names: dict[int, str] = {}
@@ -90,11 +92,14 @@ def read_label_map(path: Path) -> dict[int, str]:
     return names
 
 
-def _lines(path: Path) -> Iterator[_Line]:
+def _lines(path: Path, decoder: Decoder) -> Iterator[_Line]:
     try:
-        texts = files.read_bytes(path, _LARGEST).decode("utf-8-sig").splitlines()
+        texts = decoder(files.read_bytes(path, _LARGEST)).splitlines()
     except (OSError, ValueError) as error:
-        raise LabelError(f"The label map cannot be read: {error}.", where=str(path)) from error
+        advice = getattr(error, "advice", "")
+        raise LabelError(
+            f"The label map cannot be read: {error}.", where=str(path), next_step=advice
+        ) from error
     for number, text in enumerate(texts, 1):
         if not text.strip() or text.lstrip().startswith("#"):
             continue
@@ -124,8 +129,10 @@ def read_colours(path: Path) -> NDArray[np.int64]:
 
     Raises:
         ImageError: the picture cannot be read.
+        LabelError: so, or it has transparent pixels.
     """
-    return colour_codes(read_image(path))
+    shown = shown_colours(path, "A mask")
+    return colour_codes(read_image(path) if shown is None else shown)
 
 
 def count_colours(colours: NDArray[np.int64]) -> dict[int, int]:

@@ -271,6 +271,7 @@ class Project(ProjectContents):
         token_file: Place | None = None,
         supplier: str = "",
         cost: float | None = None,
+        leave_out: bool = False,
     ) -> "Imported":
         """Import labels: all of them, or none and a list of faults.
 
@@ -289,7 +290,9 @@ class Project(ProjectContents):
             task: the task of a tool's labels; empty: the one that knows their classes.
             map: a tool's name of a class -> the task's, or "ignore": not labelled. It is kept for
                 later imports, in `[names]` of the settings.
-            rest: the class of pixels that no region of a tool covers; empty: not labelled.
+            rest: the class of pixels that no region of a tool covers, or "ignore": they are not
+                labelled. It is kept for later imports of the task by this tool, in `[rest]` of the
+                settings; "none" ends that. Empty: what is kept, else they are not labelled.
             dry_run: import nothing; return what would be imported, and why it would be refused.
             keep: which of a tool's answers for one image counts, if there are several; None: they
                 are refused.
@@ -299,6 +302,8 @@ class Project(ProjectContents):
                 are not true. They label no cell; a training uses them as far as the recipe trusts
                 them.
             cost: of one label of the supplier; None: as it is declared, otherwise 0.
+            leave_out: go on without entries and files that are wrong; the result's `left_out` lists
+                them. A cell whose entries are wrong in part gets no label.
 
         Raises:
             LabelgridError: a label cannot be imported; lists every such label.
@@ -321,7 +326,15 @@ class Project(ProjectContents):
                 next_step="Name a file or folder, or --from label-studio with --url.",
             )
         known = {} if supplier else self._project.settings.names
-        options = ImportOptions(task=task, names=map or {}, known=known, rest=rest, keep=keep)
+        options = ImportOptions(
+            task=task,
+            names=map or {},
+            known=known,
+            rest=rest,
+            kept_rest={} if supplier else self._project.settings.rest,
+            keep=keep,
+            leave_out=leave_out,
+        )
         if supplier:
             if split or replace:
                 raise UsageError(

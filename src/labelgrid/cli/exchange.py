@@ -104,7 +104,8 @@ def import_(
         str,
         typer.Option(
             metavar="CLASS",
-            help="The class of pixels that no region covers; by default they are not labelled.",
+            help="The class of pixels that no region covers, or 'ignore': not labelled, as by "
+            "default. Kept for the task and the tool; 'none' ends that.",
         ),
     ] = "",
     dry_run: Annotated[
@@ -126,6 +127,12 @@ def import_(
     cost: Annotated[
         float | None, typer.Option(help="What a label of the supplier costs; 0 by default.")
     ] = None,
+    leave_out: Annotated[
+        bool,
+        typer.Option(
+            "--leave-out", help="Go on without entries and files that are wrong; they are named."
+        ),
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Import labels: all of them, or none and a list of faults.
@@ -154,6 +161,7 @@ def import_(
             token_file=token_file,
             supplier=supplier,
             cost=cost,
+            leave_out=leave_out,
         )
         offers = project.offered_relations(labelled=True)
     print_import_result(done, json)
@@ -175,6 +183,7 @@ def import_(
             "--accept": accept,
             "--supplier": supplier or None,
             "--cost": cost,
+            "--leave-out": leave_out,
         }
         again = command("import", folder, *(labels or ()), *_as_words(given))
         screen.say(f"Nothing was imported. Next: {again}")

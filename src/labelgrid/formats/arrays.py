@@ -61,8 +61,10 @@ def samples_and_text(path: Path, key: str) -> tuple[Array, str | None]:
         return array, png.text_of(data, key)
 
 
-def palette_of(path: Path) -> Array | None:
-    """The colours [n, 3] of a file whose pixels are indices into a palette; None for others.
+def palette_of(path: Path, mode: str = "RGB") -> Array | None:
+    """The colours of a file whose pixels are indices into a palette; None for others.
+
+    They are [n, 3]; [n, 4], with how opaque each is, in the mode "RGBA".
 
     Raises:
         LabelError: the file cannot be read, or its header is damaged.
@@ -70,10 +72,11 @@ def palette_of(path: Path) -> Array | None:
     if path.suffix.lower() == ".npy":
         return None
     with file_errors(path), open_regular(path) as file, open_as_named(file, path) as image:
-        colours = image.getpalette("RGB") if image.mode == "P" else None
+        image.apply_transparency()
+        colours = image.getpalette(mode) if image.mode == "P" else None
     if colours is None:
         return None
-    return np.array(colours, np.uint8).reshape(-1, 3)
+    return np.array(colours, np.uint8).reshape(-1, len(mode))
 
 
 def _read(path: Path) -> tuple[bytes, Array]:
@@ -207,7 +210,25 @@ def _pillow(data: bytes, path: Path) -> Array:
             raise LabelError(
                 f"The label's pixel mode '{image.mode}' is not supported.", where=str(path)
             )
-        return _native(np.asarray(image))
+        array = _native(np.asarray(image))
+        if image.mode == "P":
+            _refuse_beyond_palette(array, len(image.getpalette("RGB") or ()) // 3, path)
+        return array
+
+
+def _refuse_beyond_palette(index: Array, colours: int, path: Path) -> None:
+    """Refuse indices that the palette of their file does not have, which only damaged files have.
+
+    Raises:
+        LabelError: there are such.
+    """
+    if index.size and index.max() >= colours:
+        raise LabelError(
+            f"It holds index {index.max()}, and its palette has {colours} colours: one of the two "
+            "is damaged.",
+            where=str(path),
+            next_step="Export it again, with a palette for all indices or as grey numbers.",
+        )
 
 
 def _refuse_pages(pages: int, path: Path) -> None:

@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
-from labelgrid.formats.arrays import Array
+from labelgrid.formats.arrays import Array, palette_of, samples
+
+#: The extensions of files that may have a palette.
+_WITH_PALETTES = (".png", ".bmp", ".tif", ".tiff")
 
 
 def without_alpha(array: Array, path: Path, what: str) -> Array:
@@ -47,3 +51,56 @@ def equal_channels(array: Array) -> Array | None:
     if array.ndim != 3 or array.shape[-1] not in (1, 3) or (array != array[..., :1]).any():
         return None
     return array[..., 0]
+
+
+def shown_colours(path: Path, what: str) -> NDArray[np.uint8] | None:
+    """The colours [h, w, 3] of 8 bits that a file shows, whatever type it has.
+
+    It may have a palette, or an alpha channel of which all pixels are opaque. None if it is grey,
+    or has other numbers.
+
+    Raises:
+        LabelError: the file is damaged, or pixels are transparent.
+    """
+    stored = shown_numbers(samples(path), path, what)
+    if stored.dtype != np.uint8 or stored.ndim != 3 or stored.shape[-1] != 3:
+        return None
+    return stored
+
+
+def shown_numbers(stored: Array, path: Path, what: str) -> Array:
+    """The numbers of a picture without alpha, and in place of indices into a palette its colours.
+
+    Args:
+        stored: the file's numbers.
+        path: the file.
+        what: it is, for messages.
+
+    Raises:
+        LabelError: pixels are transparent.
+    """
+    if path.suffix.lower() not in _WITH_PALETTES:
+        return stored
+    if stored.ndim == 2 and stored.dtype == np.uint8:
+        palette = palette_of(path, "RGBA")
+        stored = stored if palette is None else palette[stored]
+    return without_alpha(stored, path, what)
+
+
+def shown_grey(stored: Array, path: Path) -> Array:
+    """The numbers [h, w] of a file; in place of indices into greys, what these show.
+
+    A palette of black and white, or of greys, is how programs make files of numbers smaller; one of
+    colours only shows numbers.
+
+    Args:
+        stored: the file's numbers, which may be indices.
+        path: the file.
+    """
+    if stored.ndim != 2 or stored.dtype != np.uint8 or path.suffix.lower() not in _WITH_PALETTES:
+        return stored
+    palette = palette_of(path)
+    if palette is None:
+        return stored
+    used = palette[np.unique(stored)]
+    return palette[stored][..., 0] if (used == used[:, :1]).all() else stored

@@ -73,7 +73,8 @@ def unknown_indices(
     if options.counts_from_zero and present[0] >= 0 and present[-1] == len(classes):
         hints.append("if the classes count from 1, and 0 means 'not labelled': `first = 1`")
         declare["first"] = 1
-    if values[0] > last:
+    from_one = "first" in declare and present.tolist() == list(range(1, len(classes) + 1))
+    if values[0] > last and not from_one:
         missing = values[-1] - last
         them = "missing class" if missing == 1 else f"{missing} missing classes"
         if many:
@@ -85,7 +86,7 @@ def unknown_indices(
         ids = dict(zip(map(str, values), classes, strict=True))
         hints.append(f"say which number is which class, such as `ids = {inline_table(ids)}`")
         declare["ids"] = ids
-    if len(values) <= LISTED and len(present) > len(values):
+    if len(values) <= LISTED and len(present) > len(values) and not from_one:
         declare["ignore"] = [*ignore, *values]
         hints.append(
             f"declare the numbers that mean 'not labelled': `ignore = {declare['ignore']}`"

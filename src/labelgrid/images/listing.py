@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from labelgrid.errors import ImageError
-from labelgrid.files import read_text, walk
+from labelgrid.files import read_foreign_text, walk
 from labelgrid.images.opening import FORMATS
 
 #: The file extensions of images.
@@ -116,7 +116,7 @@ def read_list(path: Path) -> list[str]:
             image extension or appears twice.
     """
     try:
-        lines = read_text(path, "utf-8-sig").splitlines()
+        lines = read_foreign_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         fault: object = error
         if isinstance(error, OSError):
@@ -124,7 +124,7 @@ def read_list(path: Path) -> list[str]:
         raise ImageError(
             f"The list cannot be read: {fault}.",
             where=str(path),
-            next_step="Give a folder, or a text file of paths.",
+            next_step=getattr(error, "advice", "Give a folder, or a text file of paths."),
         ) from error
     line_of: dict[str, int] = {}
     for number, line in enumerate(lines, 1):

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from labelgrid.errors import ImageError, LabelgridError
-from labelgrid.files import read_text
+from labelgrid.files import read_foreign_text
 from labelgrid.images.listing import EXTENSIONS
 from labelgrid.progress import Silent
 from labelgrid.storage.addresses import Address, check_address, common_folder, is_address
@@ -211,12 +211,12 @@ def _entries(path: Path, where: str) -> Iterator[Entry]:
 
 
 def _text_entries(path: Path, where: str) -> Iterator[Entry]:
-    for number, line in enumerate(read_text(path, "utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(read_foreign_text(path).splitlines(), 1):
         yield Entry(f"line {number}", line)
 
 
 def _csv_entries(path: Path, where: str) -> Iterator[Entry]:
-    rows = csv.reader(io.StringIO(read_text(path, "utf-8-sig")))
+    rows = csv.reader(io.StringIO(read_foreign_text(path)))
     first = next(rows, [])
     names = [name.strip().lower() for name in first]
     titled = [name for name in COLUMNS if name in names]

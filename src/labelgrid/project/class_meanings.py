@@ -1,12 +1,16 @@
-"""Keeps what tools' names of classes mean in the settings, for later imports. Loads no torch."""
+"""Keeps what tools' names of classes, and pixels that they leave, mean for later imports.
+
+Loads no torch.
+"""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from labelgrid.annotate.import_options import ImportOptions
+from labelgrid.annotate.import_options import NONE, ImportOptions
+from labelgrid.annotate.uncovered import Drawn
 from labelgrid.files import disk_errors, read_text, write_text
 from labelgrid.project.folder import SETTINGS, ProjectFolder
-from labelgrid.project.settings import text_with_names
+from labelgrid.project.settings import text_with_names, text_with_rest
 
 
 def keep_names(project: ProjectFolder, names: Mapping[str, str]) -> None:
@@ -25,6 +29,32 @@ def keep_names(project: ProjectFolder, names: Mapping[str, str]) -> None:
     with disk_errors(file, "The labels were imported; the names were not kept."):
         write_text(file, text_with_names(read_text(file), names))
     project.settings = replace(project.settings, names={**project.settings.names, **names})
+
+
+def keep_rest(project: ProjectFolder, rest: str, drawn: Collection[Drawn]) -> None:
+    """Write the class of what no region covers to `[rest]` of `labelgrid.toml`.
+
+    Args:
+        project: the project; its settings have it from now on.
+        rest: the class, or "none": what earlier imports said ends; empty: nothing is changed.
+        drawn: the tasks that it is said of, and the connectors that read their labels.
+
+    Raises:
+        ProjectError: the file cannot be written. The labels are imported all the same.
+    """
+    kept = {task: dict(tools) for task, tools in project.settings.rest.items()}
+    for task, tool in drawn if rest else ():
+        names = project.tasks()[task].region_names
+        kept.setdefault(task, {}).pop(tool, None)
+        if rest != NONE or NONE in names:
+            kept[task][tool] = rest
+    kept = {task: tools for task, tools in kept.items() if tools}
+    if kept == project.settings.rest:
+        return
+    file = project.folder / SETTINGS
+    with disk_errors(file, "The labels were imported; --rest was not kept."):
+        write_text(file, text_with_rest(read_text(file), kept))
+    project.settings = replace(project.settings, rest=kept)
 
 
 def names_note(options: ImportOptions, asked: Collection[str]) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labelgrid.errors import ProjectError
-from labelgrid.files import read_text
+from labelgrid.files import read_foreign_text
 from labelgrid.formats.colours import colour_code, colour_text
 
 #: Between a class and its colour, and between the three numbers of a colour.
@@ -26,13 +26,17 @@ def read_colour_map(path: Path) -> dict[str, list[str]]:
         ProjectError: the file cannot be read, or a line is no class with a colour.
     """
     try:
-        lines = read_text(path, "utf-8-sig").splitlines()
+        lines = read_foreign_text(path).splitlines()
     except (OSError, ValueError) as error:
         fault = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ProjectError(
             f"The colour map cannot be read: {fault}.",
             where=str(path),
-            next_step=f"Name a text file with a class and its colour a line, such as {_EXAMPLE}.",
+            next_step=getattr(
+                error,
+                "advice",
+                f"Name a text file with a class and its colour a line, such as {_EXAMPLE}.",
+            ),
         ) from error
     colours: dict[str, list[str]] = {}
     for number, line in enumerate(lines, 1):

@@ -12,14 +12,22 @@ import numpy as np
 
 from labelgrid import files
 from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, ImportRefused
-from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.annotate.import_options import ImportOptions
+from labelgrid.annotate.connector import ProjectIndex, ToolServer
+from labelgrid.annotate.import_options import IGNORE, ImportOptions
 from labelgrid.annotate.repeated_answers import keep_one
-from labelgrid.errors import LabelError, LabelgridError, LedgerError, ProjectError, UsageError
+from labelgrid.annotate.uncovered import background_of
+from labelgrid.errors import (
+    LabelError,
+    LabelgridError,
+    LedgerError,
+    ProjectError,
+    UsageError,
+    command,
+)
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, Move, Split, State
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.class_meanings import keep_names, names_note
+from labelgrid.project.class_meanings import keep_names, keep_rest, names_note
 from labelgrid.project.copy_labels import LABELS, copy_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_numbers import OCCURRED, ImportNumbers
@@ -40,7 +48,7 @@ from labelgrid.project.validate_labels import (
 )
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import join_names
+from labelgrid.words import count_text, join_names
 
 #: Where a folder has its labels.
 WANTED = "Put labels where its manifest says, or at TASK/IMAGE.png."
@@ -48,6 +56,8 @@ WANTED = "Put labels where its manifest says, or at TASK/IMAGE.png."
 FEW = 5
 #: The file that lists the faults of a refused import, in its `import_place`.
 FAULTS = "import-faults.txt"
+#: The file there that lists what was left out.
+LEFT_OUT = "import-left-out.txt"
 #: The files there that show labels of the last import, and of the last dry run.
 PICTURE = "import.png"
 DRY_PICTURE = "import-dry-run.png"
@@ -157,7 +167,7 @@ class LabelImport:
         outdated: the files in `place` that an earlier import left, and this one makes outdated.
     """
 
-    outdated: ClassVar[tuple[str, ...]] = (FAULTS, SHEET, DRY_PICTURE)
+    outdated: ClassVar[tuple[str, ...]] = (FAULTS, LEFT_OUT, SHEET, DRY_PICTURE)
 
     project: ProjectFolder
     place: Path
@@ -193,8 +203,8 @@ class LabelImport:
         answers = self._receive()
         validated = self._validate(answers)
         if validated.faults:
-            listed = _list_faults(self.place, validated.faults)
-            raise ImportRefused(validated.faults, self.where, listed)
+            listed = _list_faults(self.place / FAULTS, validated.faults)
+            raise self._refused_faults(validated, listed)
         self._refuse_nothing(answers, validated)
         for name in self.outdated:
             (self.place / name).unlink(missing_ok=True)
@@ -202,10 +212,12 @@ class LabelImport:
         self.numbers.look_back()
         paths = copy_labels(project, validated.labels, self.progress, folder=self.folder)
         result = self._draw(self._result(answers, validated), validated, PICTURE)
+        listed = _list_faults(self.place / LEFT_OUT, validated.left_out)
+        result = dataclasses.replace(result, left_out_list=str(listed or ""))
         try:
             self._keep(validated, paths)
         except LabelgridError:
-            for path in (self.place / PICTURE, project.folder / OCCURRED):
+            for path in (self.place / PICTURE, self.place / LEFT_OUT, project.folder / OCCURRED):
                 path.unlink(missing_ok=True)
             raise
         return result
@@ -214,6 +226,7 @@ class LabelImport:
         """Make the labels, whose files are on the disk, those of their cells."""
         _record(self.project, validated, paths, split=self.split, numbers=self.numbers)
         keep_names(self.project, self.index.options.names)
+        keep_rest(self.project, self.index.options.rest, self.index.uncovered.drawn)
 
     def try_out(self) -> Imported:
         """Do all of an import that changes nothing, and a picture."""
@@ -233,12 +246,21 @@ class LabelImport:
         """Why the import would be refused."""
         try:
             if validated.faults:
-                raise ImportRefused(validated.faults, self.where)
+                raise self._refused_faults(validated)
             self._refuse_nothing(answers, validated)
             self._check_plausible(validated, draw=False)
         except LabelError as error:
             return error
         return None
+
+    def _refused_faults(
+        self, validated: ValidatedLabels, listed: Path | None = None
+    ) -> ImportRefused:
+        """The error that lists the faults, and that they can be left out, if others are sound."""
+        others = [label for label in validated.labels if label.status != "unchanged"]
+        has_others = bool(others or validated.skips)
+        can_leave_out = has_others and not (self.split or self.index.options.leave_out)
+        return ImportRefused(validated.faults, self.where, listed, leaves_others=can_leave_out)
 
     def _refused(self, result: Imported, error: LabelError) -> Imported:
         """The result of a dry run whose import would end with an error."""
@@ -272,6 +294,7 @@ class LabelImport:
             replace=self.replace,
             progress=self.progress,
             seen=self._see,
+            leave_out=self.index.options.leave_out,
         )
 
     def _see(self, cell: Cell, label: LabelArray) -> None:
@@ -327,10 +350,40 @@ class LabelImport:
             stray=tuple(answers.stray),
             removed=tuple(answers.removed),
             closed=tuple(answers.closed),
-            notes=(*answers.notes, *names_note(self.index.options, self.index.heard)),
+            notes=(*answers.notes, *self._notes()),
             numbers=self.numbers.numbers(),
             remarks=(*self.numbers.remarks(), *self._remarks_on_odd_labels()),
             requested=self._still_requested(validated),
+            left_out=tuple(sorted(validated.left_out, key=lambda fault: fault.where)),
+        )
+
+    def _notes(self) -> list[str]:
+        """What was taken from earlier imports, and texts that are no UTF-8."""
+        notes = names_note(self.index.options, self.index.heard)
+        for encoding, count in self.index.encodings.items():
+            files_were = count_text(count, "file was", "files were")
+            notes.append(f"{files_were} read as {encoding}: no UTF-8.")
+        notes += self.index.uncovered.notes(self.index.options.rest)
+        for task, what in self.index.uncovered.bare():
+            notes.append(f"{what} {self._rest_advice(task)}")
+        return notes
+
+    def _rest_advice(self, task: str) -> str:
+        """The command that gives a class to what no region covers."""
+        background = background_of(self.project.tasks()[task].region_names)
+        options = self.index.options
+        words: list[object] = ["--format", self.format] if self.format else []
+        words += ["--task", options.task] if options.task else []
+        words += ["--keep", options.keep] if options.keep else []
+        words += ["--leave-out"] if options.leave_out else []
+        words += ["--rest", background or "CLASS", "--replace"]
+        places: list[object] = []
+        for given, _ in self.sources:
+            places += ["--url", given.url] if isinstance(given, ToolServer) else [given]
+        again = command("import", self.project.folder, *places, *words)
+        return (
+            f"If they are {background or 'of one class'}: `{again}`, kept for later imports. If "
+            f"not: `--rest {IGNORE}`."
         )
 
     def _remarks_on_odd_labels(self) -> list[str]:
@@ -366,12 +419,11 @@ class LabelImport:
         return dataclasses.replace(result, picture=str(path))
 
 
-def _list_faults(place: Path, faults: Sequence[Fault]) -> Path | None:
-    """Write all faults to a file in a folder, one a line.
+def _list_faults(path: Path, faults: Sequence[Fault]) -> Path | None:
+    """Write all faults to a file, one a line.
 
     None if the message shows them all or the disk is full.
     """
-    path = place / FAULTS
     if len(faults) <= SHOWN:
         return None
     lines = sorted(" ".join(str(fault).splitlines()) for fault in faults)

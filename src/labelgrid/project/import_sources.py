@@ -166,7 +166,7 @@ class _ImportSource:
                 f"'{tool}' has no server: --url cannot be used.",
                 next_step="Name a file or folder, or use --from label-studio.",
             )
-        return connector.download(server, self.index, progress)
+        return connector.download(server, self.index.of_format(tool), progress)
 
     def _read(self, answer: Path) -> Answers:
         """The answers in a file or folder, or the labels of a data set."""
@@ -194,7 +194,7 @@ class _ImportSource:
             dataset = plugins.call("layouts", format, build, answer)
             return answers_of(dataset, self.project, self.split, str(answer))
         connector: Connector = plugins.call("tools", format, build)
-        return connector.receive(answer, self.index)
+        return connector.receive(answer, self.index.of_format(format))
 
     def _with_files_of_tools(self, answers: Answers, place: Path) -> Answers:
         """The answers, and those in files beside the labels that a labelling tool wrote."""
@@ -250,7 +250,7 @@ class _ImportSource:
             return Answers(stray=[name], notes=[f"{name} is a zip file. {advice}"])
         for tool, recognition in found.items():
             try:
-                answers = self.connectors[tool].receive(path, self.index)
+                answers = self.connectors[tool].receive(path, self.index.of_format(tool))
             except LabelError as error:
                 note = f"{name} looks like {recognition.what}, and is left out: {error.what}"
                 return Answers(stray=[name], notes=[f"{note} {advice}"])

@@ -197,6 +197,7 @@ class SuppliedImport(LabelImport):
             progress=self.progress,
             seen=self._see,
             rows={cell: self.known.row(cell) for cell in cells},
+            leave_out=self.index.options.leave_out,
         )
 
     def _check_plausible(self, validated: ValidatedLabels, draw: bool = True) -> None:

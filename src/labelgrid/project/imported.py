@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
-from labelgrid.annotate.answers import Fault
+from labelgrid.annotate.answers import Fault, fault_lines
 from labelgrid.words import count_text, join_names
 
 #: So many images whose label is still requested are named, of each task.
@@ -99,6 +100,8 @@ class Imported:
         found: of a dry run, what was found.
         refused: of a dry run, why the import would be refused; empty if it would not.
         faults: of a dry run, all faults and doubts.
+        left_out: what is wrong with the entries and files that were left out.
+        left_out_list: the file that lists them all; empty if the text does.
     """
 
     tasks: Mapping[str, Tally]
@@ -116,6 +119,8 @@ class Imported:
     found: Found | None = None
     refused: str = ""
     faults: tuple[Fault, ...] = ()
+    left_out: tuple[Fault, ...] = ()
+    left_out_list: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         lines = []
@@ -162,4 +167,12 @@ class Imported:
         for why, names in reasons.items():
             if names:
                 lines.append(f"Left out, since {why}: {join_names(names)}.")
-        return lines
+        return lines + self._left_out_lines()
+
+    def _left_out_lines(self) -> list[str]:
+        """Lines on what is wrong, and was left out."""
+        if not self.left_out:
+            return []
+        listed = Path(self.left_out_list) if self.left_out_list else None
+        wrong = fault_lines(self.left_out, listed)
+        return ["Left out, since it is wrong:", *(f"  {line}" for line in wrong)]

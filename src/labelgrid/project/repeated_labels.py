@@ -10,6 +10,8 @@ from labelgrid.project.plausibility import Doubt
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import count_text, join_names
 
+#: Fewer images in which a tool has the same regions may look alike; a file is used by mistake.
+LEAST_DRAWN = 3
 #: So many images of a file are named, and compared with it.
 NAMED = 5
 #: What to do about such labels.

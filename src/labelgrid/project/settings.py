@@ -43,6 +43,7 @@ class Settings:
             labels.
         explain: whether to compute features that only explain the picks; None: in a live campaign.
         names: what tools' names of classes mean in imports: a class of a task, or "ignore".
+        rest: the class of pixels that no region covers, by task and labelling tool.
         ledger: the URL of the ledger's database, without a password; empty: `labelgrid.db`.
     """
 
@@ -56,6 +57,7 @@ class Settings:
     costs: Literal["declared", "times"] = "declared"
     explain: bool | None = None
     names: Mapping[str, str] = field(default_factory=dict)
+    rest: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     ledger: str = ""
 
     @property
@@ -114,6 +116,17 @@ def text_with_changes(text: str, changes: Mapping[str, Any]) -> str:
 def text_with_names(text: str, names: Mapping[str, str]) -> str:
     """Settings with these values of `[names]`; all other values, comments and the order stay."""
     return _text_with_values(text, "names", names)
+
+
+def text_with_rest(text: str, rest: Mapping[str, Mapping[str, str]]) -> str:
+    """Settings with this `[rest]`; all other values, comments and the order stay."""
+    import tomlkit  # slow to load
+
+    document = tomlkit.parse(text)
+    _fill(_table(document, "rest"), rest)
+    if not rest:
+        del document["rest"]
+    return _as_wanted(tomlkit.dumps(document), replace(_parsed(tomllib.loads(text), ""), rest=rest))
 
 
 def _text_with_values(text: str, table: str, values: Mapping[str, Any]) -> str:
@@ -215,6 +228,8 @@ def settings_text(settings: Settings) -> str:
         lines.append(f"options = {as_toml(strategy.options)}")
     if settings.names:
         lines += ["", "# What tools' names of classes mean:", *table_lines("names", settings.names)]
+    if settings.rest:
+        lines += ["", "# What no region of a tool covers:", *table_lines("rest", settings.rest)]
     if oracle:
         lines += [
             "",

@@ -31,6 +31,7 @@ from labelgrid.project.class_order import (
 from labelgrid.project.edge_agreement import Edges, on_grid
 from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.missing_rest import missing_rest
 from labelgrid.project.odd_labels import OddLabels
 from labelgrid.project.plausibility import Doubt, Pair, Summary
 from labelgrid.project.relation_evidence import RelationEvidence, drawn_images, tasks_of
@@ -192,6 +193,10 @@ class _Evidence:
             doubts = plausibility.compare_with_earlier(task, figures, earlier_figures)
         self.odd.compare_with(task, earlier_figures)
         doubts += [] if doubts else self.odd.doubts(task)
+        if not doubts:
+            names = self.tasks[task].class_names
+            before = _class_maps(summary for _, summary in earlier)
+            doubts += missing_rest(task, _class_maps(summaries.values()), before, names)
         known = [summary for _, summary in earlier]
         doubts += plausibility.compare_emptiness(task, list(summaries.values()), known)
         doubts += plausibility.compare_with_predictions(task, pairs, earlier_pairs)
@@ -274,11 +279,18 @@ class _Evidence:
         earlier = ((row.cell, row.digest) for row in self._others(task))
         groups = []
         for group in repeated_cells(fresh, earlier):
+            if len(group) < repeated_labels.LEAST_DRAWN and self._is_drawn(group):
+                continue
             label = self.label(next(cell for cell in group if cell in fresh))
             shows = label and shows_something(self.tasks[task], label)
             if shows and self._images_differ(group):
                 groups.append(group)
         return groups
+
+    def _is_drawn(self, cells: Sequence[Cell]) -> bool:
+        """Whether the import has the labels of these cells as regions, each of its own image."""
+        fresh = [self.fresh[cell].answer for cell in cells if cell in self.fresh]
+        return len(fresh) == len(cells) and not any(isinstance(one.label, Path) for one in fresh)
 
     def _fits(self, cells: Sequence[Cell]) -> dict[str, float]:
         """How well the one label of some cells follows the edges of each of their first images."""

@@ -12,7 +12,7 @@ from typing import Any
 from labelgrid import plugins
 from labelgrid.config import read_toml
 from labelgrid.errors import LabelError, PluginError, ProjectError
-from labelgrid.files import read_text
+from labelgrid.files import read_foreign_text
 from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.project.colour_map import read_colour_map
@@ -161,6 +161,8 @@ def _row(name: str, values: Mapping[str, Any], folder: Path) -> TaskRow:
     cost = options.pop("cost", spec_of(kind).cost)
     if isinstance(options.get("classes"), str):
         options["classes"] = _classes(folder / options["classes"], name)
+    if isinstance(options.get("ignore"), int | float):
+        options["ignore"] = [options["ignore"]]
     if isinstance(options.get("colours"), str):
         options["colours"] = read_colour_map(folder / options["colours"])
     if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0 <= cost <= 1e15:
@@ -209,7 +211,7 @@ def _check_classes(name: str, kind: str, options: Mapping[str, Any]) -> None:
 
 def _classes(path: Path, name: str) -> list[str]:
     try:
-        lines = [line.strip() for line in read_text(path, "utf-8-sig").splitlines()]
+        lines = [line.strip() for line in read_foreign_text(path).splitlines()]
     except (OSError, ValueError) as error:
         fault: str | None = "it is not UTF-8 text"
         if isinstance(error, OSError):
@@ -217,6 +219,6 @@ def _classes(path: Path, name: str) -> list[str]:
         raise ProjectError(
             f"The class names of '{name}' cannot be read: {fault}.",
             where=str(path),
-            next_step="Give a text file with one class name per line.",
+            next_step=getattr(error, "advice", "Give a text file with one class name per line."),
         ) from error
     return [line for line in lines if line]

@@ -9,7 +9,7 @@ from typing import Literal
 
 from labelgrid import files
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip, wrong_annotator, wrong_time
-from labelgrid.annotate.repeated_answers import repeated_faults
+from labelgrid.annotate.repeated_answers import repeated_faults, without_cells
 from labelgrid.errors import ImageError, LabelError, LabelSizeError
 from labelgrid.files import digest
 from labelgrid.formats.codec import Form, LabelArray, codec, size_error
@@ -58,7 +58,7 @@ class AcceptedLabel:
     taken_back: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ValidatedLabels:
     """The changes that an import would make.
 
@@ -67,12 +67,14 @@ class ValidatedLabels:
         skips: the skips of requested cells, ordered by cell.
         moved: the images that change their split.
         faults: the reasons to refuse the import; empty if there are none.
+        left_out: the faults of entries and labels that are left out instead.
     """
 
     labels: Sequence[AcceptedLabel]
     skips: Sequence[Skip]
     moved: Sequence[ImageRow]
     faults: Sequence[Fault]
+    left_out: Sequence[Fault] = ()
 
 
 def validate_labels(
@@ -84,6 +86,7 @@ def validate_labels(
     progress: Progress,
     seen: Seen | None = None,
     rows: Mapping[Cell, CellRow] | None = None,
+    leave_out: bool = False,
 ) -> ValidatedLabels:
     """Read every label, check its size, and compare it with the ledger; collects all faults.
 
@@ -96,8 +99,12 @@ def validate_labels(
         seen: called with each label that was read and can be imported, so that nobody needs to read
             it again.
         rows: of the cells; None: the ledger's.
+        leave_out: of what is wrong, refuse nothing if anything is left without it. Of a cell with a
+            fault no answer is left.
     """
     faults = [*answers.faults, *repeated_faults(answers)]
+    if leave_out:
+        answers = without_cells(answers, {fault.cell for fault in faults})
     cells = [answer.cell for answer in answers.labels] + [skip.cell for skip in answers.skips]
     if rows is None:
         rows = project.store.find(cells)
@@ -115,7 +122,17 @@ def validate_labels(
     skips.sort(key=lambda skip: skip.cell)
     image_ids = {label.row.cell.image_id for label in labels}
     moving, move_faults = _find_moving_images(project, image_ids, split)
-    return ValidatedLabels(labels, skips, moving, [*faults, *move_faults])
+    left_out: list[Fault] = []
+    if leave_out and (labels or skips):
+        left_out = faults
+        faults = []
+    return ValidatedLabels(
+        labels=labels,
+        skips=skips,
+        moved=moving,
+        faults=[*faults, *move_faults],
+        left_out=left_out,
+    )
 
 
 class LabelValidator:

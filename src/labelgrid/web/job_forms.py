@@ -28,6 +28,8 @@ class JobForm(BaseModel):
     folds: str = ""
     to: str = ""
     task: str = ""
+    rest: str = ""
+    leave_out: str = ""
 
 
 def router(opened: Callable[[], Project]) -> APIRouter:
@@ -36,10 +38,15 @@ def router(opened: Callable[[], Project]) -> APIRouter:
 
     @routes.post("/import")
     def import_by_form(
-        request: Request, file: UploadFile, format: Annotated[str, Form()] = ""
+        request: Request,
+        file: UploadFile,
+        format: Annotated[str, Form()] = "",
+        rest: Annotated[str, Form(max_length=200)] = "",
+        leave_out: Annotated[bool, Form()] = False,
     ) -> Response:
         request.state.back = "/jobs"
-        order = ImportFile(file.filename or "", file.file, format)
+        name = file.filename or ""
+        order = ImportFile(name=name, file=file.file, format=format, rest=rest, leave_out=leave_out)
         with opened() as project:
             return _watch(jobs.start(project, order))
 

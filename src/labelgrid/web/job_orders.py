@@ -132,6 +132,8 @@ class ImportOrder(_Order):
 
     command: Literal["import"]
     round: int = Field(ge=0, le=9999)
+    rest: str = Field("", max_length=200, description="The class of what no region covers.")
+    leave_out: bool = Field(False, description="Go on without entries that are wrong.")
 
     def words(self, project: Project, folder: Path) -> list[str]:
         """As `_Order.words`.
@@ -147,7 +149,7 @@ class ImportOrder(_Order):
                 next_step="Export the requests first.",
                 unchanged="Nothing was started.",
             )
-        return [str(request)]
+        return [str(request), *_import_words(self.rest, self.leave_out)]
 
 
 class AuditOrder(_Order):
@@ -174,7 +176,7 @@ Order = Annotated[
 _ORDERS: TypeAdapter[Any] = TypeAdapter(Order)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImportFile:
     """Import a file that was sent.
 
@@ -182,11 +184,15 @@ class ImportFile:
         name: of the file; it is kept, without folders.
         file: its content.
         format: the name of the connector that reads it; empty: the one that recognises it.
+        rest: the class of what no region covers; empty: what is kept.
+        leave_out: go on without entries that are wrong.
     """
 
     name: str
     file: BinaryIO
     format: str = ""
+    rest: str = ""
+    leave_out: bool = False
     command: Literal["import"] = "import"
 
     def words(self, project: Project, folder: Path) -> list[str]:
@@ -213,7 +219,14 @@ class ImportFile:
         with atomic_write(target) as temporary, temporary.open("wb") as written:
             while block := self.file.read(_BLOCK):
                 written.write(block)
-        return [str(target), *(["--format", self.format] if self.format else [])]
+        format = ["--format", self.format] if self.format else []
+        return [str(target), *format, *_import_words(self.rest, self.leave_out)]
+
+
+def _import_words(rest: str, leave_out: bool) -> list[str]:
+    """The options of an import, in one word each."""
+    words = [f"--rest={rest}"] if rest else []
+    return [*words, "--leave-out"] if leave_out else words
 
 
 def file_name(name: str, end: str) -> str:

@@ -36,13 +36,23 @@ def router(opened: Callable[[], Project]) -> APIRouter:
             return asdict(jobs.shown(project, jobs.start(project, order)))
 
     @routes.post("/jobs/import", status_code=201)
-    def start_import(file: UploadFile, format: Annotated[str, Form()] = "") -> dict[str, Any]:
+    def start_import(
+        file: UploadFile,
+        format: Annotated[str, Form()] = "",
+        rest: Annotated[str, Form(max_length=200)] = "",
+        leave_out: Annotated[bool, Form()] = False,
+    ) -> dict[str, Any]:
         """Import labels that are sent: a .zip, .json or .xml file of a labelling tool.
 
-        `format` is one of `labelgrid list tools`; empty: the one that recognises the file.
+        `format` is one of `labelgrid list tools`; empty: the one that recognises the file. `rest`
+        is the class of pixels that no region covers; with `leave_out` an import goes on without
+        entries that are wrong, and names them.
         """
         with opened() as project:
-            order = ImportFile(file.filename or "", file.file, format)
+            name = file.filename or ""
+            order = ImportFile(
+                name=name, file=file.file, format=format, rest=rest, leave_out=leave_out
+            )
             return asdict(jobs.shown(project, jobs.start(project, order)))
 
     @routes.post("/jobs/{number}/request", status_code=201)

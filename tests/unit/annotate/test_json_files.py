@@ -77,7 +77,8 @@ def test_the_members_are_those_of_the_object(
         '{"a": ' + '{"b":' * 200_000,
         '{"a": ' + "9" * 5000 + "}",
         '{"a": "\t"}',
-        b"\xff\xfe{\x00}\x00",
+        b"\xff\xfe{\x00}",
+        b"\xff\xfe[\x00]\x00",
     ],
 )
 def test_what_is_no_object_of_json_is_refused(tmp_path: Path, text: str | bytes) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.annotate.import_options import ImportOptions
+from labelgrid.annotate.import_options import ImportOptions, Keep
 from labelgrid.annotate.label_studio_json import (
     answers_of,
     config_of,
@@ -138,6 +138,43 @@ def test_of_several_annotations_a_person_chooses_by_time(index: partial[ProjectI
         options = ImportOptions(keep=keep)  # type: ignore[arg-type]
         (answer,) = read(tasks, index(options)).labels
         assert answer.seconds == seconds
+
+
+@pytest.mark.parametrize("keep", ["first", "last"])
+@pytest.mark.parametrize("cancelled", [0, 1])
+def test_a_cancelled_annotation_counts_only_where_nobody_drew_and_what_was_kept_is_said(
+    index: partial[ProjectIndex], keep: Keep, cancelled: int
+) -> None:
+    both = [
+        annotation("wall", id=21 + n, was_cancelled=n == cancelled, created_at=f"2026-02-0{n + 1}")
+        for n in range(2)
+    ]
+    found = read([task("0000.jpg", *both)], index(ImportOptions(keep=keep)))
+    assert [label.cell for label in found.labels] == [CELL] and not found.faults
+    kept = 22 - cancelled
+    assert found.notes == [f"1 task had several annotations; kept task 7: annotation {kept}."]
+    (fault,) = read([task("0000.jpg", *both)], index()).faults
+    assert fault.what == "It has 2 annotations, 1 of which skip it."
+    skips = [each | {"was_cancelled": True} for each in both]
+    options = ImportOptions(keep=keep)
+    assert not read([task("0000.jpg", *skips)], index(options)).labels
+
+
+def test_a_skip_without_a_request_s_id_is_of_the_image_s_only_request_or_is_noted(
+    project: ProjectFolder, index: partial[ProjectIndex]
+) -> None:
+    skipped = task("/data/upload/1/0a1b2c3d-0000.jpg", annotation(was_cancelled=True))
+    found = read([skipped], index())
+    assert not found.skips
+    assert found.notes == [
+        "1 skipped task is of no single open request, and changed nothing: task 7 (0000.jpg)."
+    ]
+    requested(project, CELL)
+    assert [skip.cell for skip in read([skipped], index()).skips] == [CELL]
+    requested(project, Cell("0000.jpg", "saliency"))
+    assert not read([skipped], index()).skips
+    options = ImportOptions(task="semseg")
+    assert [skip.cell for skip in read([skipped], index(options)).skips] == [CELL]
 
 
 def test_a_request_that_is_not_open_any_more_is_known_by_its_image_or_listed(

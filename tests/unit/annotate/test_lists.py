@@ -64,12 +64,13 @@ def test_tables_with_semicolons_as_some_spreadsheets_write_them_are_read(tmp_pat
     assert not found and "[a.jpg, depth]: The label's time is '31,5'; it must be a number" in fault
 
 
-def test_times_in_another_encoding_are_refused_and_not_lost(tmp_path: Path) -> None:
-    (tmp_path / "manifest.csv").write_text(
-        COLUMNS + "r1-a,a.jpg,depth,a.png,31.5\n", encoding="utf-16"
-    )
+def test_times_in_another_encoding_are_read_or_refused_and_not_lost(tmp_path: Path) -> None:
+    text = COLUMNS + "r1-a,a.jpg,depth,a.png,31.5\n"
+    (tmp_path / "manifest.csv").write_text(text, encoding="utf-16")
+    assert read(tmp_path) == ({A: 31.5}, [])
+    (tmp_path / "manifest.csv").write_text(text + "r2-a,ü.jpg,depth,b.png,3\n", encoding="cp1252")
     found, (fault,) = read(tmp_path)
-    assert not found and "Write it as CSV in UTF-8." in fault
+    assert not found and "iconv -f cp1252 -t utf-8" in fault
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")

@@ -82,3 +82,19 @@ def test_an_image_beyond_the_limit_is_refused_before_it_is_painted(
     )
     with pytest.raises(LabelError, match="too large"):
         region_answers([huge], plain).labels[0].label()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("rest", ["", "wall"])
+def test_classes_that_were_drawn_outside_the_image_are_no_rest(
+    index: partial[ProjectIndex], rest: str
+) -> None:
+    outside = index(ImportOptions(rest=rest))
+    image = outside.images()[0]
+    classes = outside.tasks["semseg"].region_names
+    shape = Shape(classes[1], lambda canvas, number: None)
+    (answer,) = region_answers([drawn(image, shape)], outside).labels
+    with pytest.raises(LabelError, match="1 region covers no pixel") as error:
+        answer.label()  # type: ignore[operator]
+    assert "--rest" not in str(error.value) and "--leave-out" in str(error.value)
+    (answer,) = region_answers([drawn(image, shape, box(classes[0], 0, 0))], outside).labels
+    assert answer.label().valid.any()  # type: ignore[operator, union-attr]

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from labelgrid.annotate.answers import Answers, ImportRefused, Skip
+from labelgrid.annotate.answers import Answer, Answers, ImportRefused, Skip
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions, Keep
 from labelgrid.annotate.label_studio_json import answers_of
@@ -19,7 +19,9 @@ from labelgrid.ledger.grid import Cell
 from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
+from labelgrid.project.import_sources import Source
 from tests.annotators import coco, cvat, label_studio
+from tests.annotators import folder as plain_folder
 from tests.campaigns import ask, cells_of, make_project, states
 from tests.support import Made, make_dataset
 
@@ -69,6 +71,40 @@ def test_a_note_says_which_answers_were_kept() -> None:
     both.skips.append(Skip(cells[0], "b.json", "far"))
     assert keep_one(both, "last").notes[1].startswith("4 cells had several answers; kept z.json")
     assert keep_one(Answers(skips=[both.skips[0]]), "last").notes == []
+
+
+@pytest.mark.parametrize("keep", ["first", "last"])
+@pytest.mark.parametrize("places", [("a.json", "b.json"), ("b.json", "a.json")])
+def test_a_skip_counts_only_where_nobody_drew(keep: Keep, places: tuple[str, str]) -> None:
+    label = Answer(cell=CELL, where=places[0], label=Path("a.png"))
+    both = Answers(labels=[label], skips=[Skip(CELL, places[1], "dark")])
+    assert list(repeated_faults(both))
+    chosen = keep_one(both, keep)
+    assert (chosen.labels, chosen.skips) == ([label], [])
+    assert chosen.notes == [f"1 cell had two answers; kept {places[0]}: a.jpg:depth."]
+
+
+@pytest.mark.parametrize(
+    "tool", [plain_folder, label_studio, coco, cvat], ids=lambda tool: tool.CONNECTOR
+)
+@pytest.mark.parametrize("keep", ["first", "last"])
+@pytest.mark.parametrize("skipping", [0, 1])
+def test_of_a_label_and_a_skip_in_two_deliveries_the_label_is_kept(
+    project: ProjectFolder, made: Made, tmp_path: Path, *, tool: Any, keep: Keep, skipping: int
+) -> None:
+    cell = min(row.cell for row in project.store.cells())
+    request_id = project.store.find([cell])[cell].request_id
+    label = {request_id: made.label(cell.image_id, cell.task)}
+    sources: list[Source] = []
+    for number in range(2):
+        out = tmp_path / str(number)
+        export(project, out, tool=tool.CONNECTOR)
+        skips = {request_id: "too dark"} if number == skipping else {}
+        sources.append(tool.answer(out, {} if skips else label, skips))
+    done = import_labels(project, sources, options=ImportOptions(keep=keep))
+    assert states(project)[cell] == "labelled"
+    kept = str(sources[1 - skipping])
+    assert any("had two answers; kept" in note and kept in note for note in done.notes)
 
 
 @pytest.fixture

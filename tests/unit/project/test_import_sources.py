@@ -178,7 +178,9 @@ def test_the_file_of_a_tool_beside_labels_is_read_too(
     (answered / "labels/instances.json").write_text(json.dumps(COCO))
     done = import_labels(project, answered, accept=True)
     assert done.tasks == {"semseg": Tally(new=1), "depth": Tally(new=3)}
-    assert done.notes == ("labels/instances.json was read as COCO annotations.",)
+    read, uncovered = done.notes
+    assert read == "labels/instances.json was read as COCO annotations."
+    assert uncovered.startswith("semseg: no region covers 74 % of the pixels of 1 label")
     assert not done.stray
 
 

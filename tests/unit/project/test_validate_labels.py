@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from labelgrid.annotate import answer_folder
+from labelgrid.annotate.answers import ImportRefused
 from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.formats import arrays
 from labelgrid.images import png
 from labelgrid.ledger.grid import Cell, Move, State
@@ -166,7 +168,10 @@ def test_every_fault_is_listed_and_one_is_enough_to_refuse_all(
         in str(refused)
     )
     assert str(refused).startswith(f"The import has 6 faults ({answered}).")
-    assert str(refused).endswith("Fix them and run the same command again. Nothing was imported.")
+    assert str(refused).endswith(
+        "Fix them and run the same command again.\n"
+        "  Or import all others without them: add --leave-out. Nothing was imported."
+    )
 
 
 def test_a_label_and_a_skip_for_one_cell_are_refused(
@@ -337,3 +342,51 @@ def test_labels_are_decoded_once_but_for_those_that_are_drawn_and_no_image_is_as
         times = Counter(Counter(decoded).values())
         assert times == {1: 2 * 3, 2: SHOWN * 3}
         export_labels(project, tmp_path / "out")
+
+
+LEAVE_OUT = ImportOptions(leave_out=True)
+
+
+def test_what_is_wrong_is_left_out_and_named_and_no_cell_with_a_fault_is_labelled(
+    project: ProjectFolder, tmp_path: Path
+) -> None:
+    good = np.full((16, 24), 1500, np.uint16)
+    answers = tmp_path / "answers"
+    put(answers, Cell("0000.jpg", "depth"), good)
+    put(answers, Cell("0001.jpg", "depth"), np.zeros((16, 24), np.uint16))
+    put(answers, Cell("0002.jpg", "depth"), good)
+    (answers / "labels/depth/0002.png").parent.mkdir(parents=True)
+    shutil.copyfile(answers / "depth/0002.jpg.png", answers / "labels/depth/0002.png")
+    refused = refusal(project, answers)
+    assert "add --leave-out" in str(refused)
+    tried = import_labels(project, answers, options=LEAVE_OUT, accept=True, dry_run=True)
+    done = import_labels(project, answers, options=LEAVE_OUT, accept=True)
+    assert done.left_out == tried.left_out == refused.rows and done.tasks["depth"].new == 1
+    rows = project.store.cells(state=State.LABELLED)
+    assert [row.cell for row in rows] == [Cell("0000.jpg", "depth")]
+    assert "Left out, since it is wrong:" in str(done)
+    for fault in refused.rows:
+        assert fault.where in str(done)
+
+
+def test_where_nothing_is_right_nothing_is_left_out(project: ProjectFolder, tmp_path: Path) -> None:
+    put(tmp_path / "answers", Cell("0001.jpg", "depth"), np.zeros((16, 24), np.uint16))
+    assert "leave-out" not in str(refusal(project, tmp_path / "answers"))
+    with pytest.raises(ImportRefused):
+        import_labels(project, tmp_path / "answers", options=LEAVE_OUT)
+
+
+def test_more_than_are_shown_are_in_a_file_until_the_next_import(
+    project: ProjectFolder, tmp_path: Path
+) -> None:
+    put(tmp_path / "answers", Cell("0000.jpg", "depth"), np.full((16, 24), 1500, np.uint16))
+    for number in range(30):
+        put(tmp_path / "answers", Cell(f"other{number}.jpg", "depth"), np.ones((3, 4), np.uint16))
+    done = import_labels(project, tmp_path / "answers", options=LEAVE_OUT, accept=True)
+    listed = Path(done.left_out_list)
+    assert len(listed.read_text().splitlines()) == len(done.left_out) == 30
+    assert str(listed) in str(done)
+    shutil.rmtree(tmp_path / "answers")
+    put(tmp_path / "answers", Cell("0000.jpg", "depth"), np.full((16, 24), 1500, np.uint16))
+    import_labels(project, tmp_path / "answers", accept=True)
+    assert not listed.exists()

@@ -109,18 +109,26 @@ def test_requests_of_an_unknown_task_are_not_exported(project, tmp_path):
     ],
 )
 def test_a_file_that_was_sent_keeps_its_name_without_folders(project, tmp_path, name, kept):
-    order = ImportFile(name, io.BytesIO(b"content"))
+    order = ImportFile(name=name, file=io.BytesIO(b"content"))
     assert order.words(project, tmp_path) == [str(tmp_path / "sent" / kept)]
     assert (tmp_path / "sent" / kept).read_bytes() == b"content"
 
 
 def test_a_file_that_was_sent_is_checked(project, tmp_path):
-    order = ImportFile("command.json", io.BytesIO(b"{}"), "class_masks")
+    order = ImportFile(name="command.json", file=io.BytesIO(b"{}"), format="class_masks")
     sent = str(tmp_path / "sent/command.json")  # beside the job's own file of that name
     assert order.words(project, tmp_path) == [sent, "--format", "class_masks"]
     for format in ("nothing", "os:system", "--replace"):
         with pytest.raises(LabelgridError, match="There is no labelling tool"):
-            ImportFile("a.zip", io.BytesIO(b""), format).words(project, tmp_path)
+            ImportFile(name="a.zip", file=io.BytesIO(b""), format=format).words(project, tmp_path)
     for name in ("labels.py", "zip", ""):
         with pytest.raises(LabelgridError, match=r"ends in \.zip"):
-            ImportFile(name, io.BytesIO(b"")).words(project, tmp_path)
+            ImportFile(name=name, file=io.BytesIO(b"")).words(project, tmp_path)
+
+
+def test_an_import_is_told_the_rest_and_what_to_leave_out(project, tmp_path):
+    (project.folder / "rounds/0003/request").mkdir(parents=True)
+    values = {"command": "import", "round": 3, "rest": "-x y", "leave_out": True}
+    assert order_of(values).words(project, tmp_path)[1:] == ["--rest=-x y", "--leave-out"]
+    order = ImportFile(name="a.json", file=io.BytesIO(b"{}"), rest="background", leave_out=True)
+    assert order.words(project, tmp_path)[1:] == ["--rest=background", "--leave-out"]

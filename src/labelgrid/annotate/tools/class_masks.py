@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -69,9 +69,10 @@ class ClassMasksConnector:
                 no task knows a class.
         """
         names = list(png_names(answer))
-        listed = lists.read_lists(answer)
+        listed = lists.read_lists(answer, index.decode)
         masks, faults = _listed_masks(names, listed.files, index)
         faults += listed.faults
+        masks = _of_sound_images(masks, faults, index.image_names())
         masks += _named_masks([name for name in names if name not in listed.files], index, answer)
         if not (masks or faults):
             raise LabelError(
@@ -143,6 +144,20 @@ def _listed_masks(
             region = entry.region or _region_of(PurePosixPath(name).stem, knows[task])
             masks.append(_Mask(name, entry.cell.image_id, region, task))
     return masks, faults
+
+
+def _of_sound_images(
+    masks: list[_Mask], faults: Iterable[Fault], finder: ImageNames
+) -> list[_Mask]:
+    """The masks without those of images of which another mask is missing or wrong."""
+    named = {fault.cell.image_id for fault in faults if fault.cell}
+    wrong = {_images_of(name, finder) for name in named}
+    return [mask for mask in masks if _images_of(mask.image, finder) not in wrong]
+
+
+def _images_of(name: str, finder: ImageNames) -> tuple[str, ...]:
+    """The images that a name can mean; of a foreign image the name itself."""
+    return tuple(finder.find(name)) or (name,)
 
 
 def _named_masks(names: list[str], index: ProjectIndex, folder: Path) -> list[_Mask]:
@@ -233,7 +248,7 @@ def _drawn(
     """The images with their masks in the order of their names, and what cannot be drawn."""
     groups: dict[tuple[str, ...], list[_Mask]] = defaultdict(list)
     for mask in sorted(masks, key=lambda mask: mask.name):
-        groups[tuple(finder.find(mask.image)) or (mask.image,)].append(mask)
+        groups[_images_of(mask.image, finder)].append(mask)
     images: list[DrawnImage] = []
     faults: list[Fault] = []
     for group in groups.values():

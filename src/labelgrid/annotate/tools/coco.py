@@ -30,7 +30,7 @@ from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.drawing_requests import box_of, predicted_regions, refuse_undrawn
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
 from labelgrid.annotate.image_copies import copy_images
-from labelgrid.annotate.json_files import answer_files, holds_keys
+from labelgrid.annotate.json_files import Decoder, answer_files, holds_keys
 from labelgrid.annotate.lists import SKIPS, skip_lines
 from labelgrid.annotate.matching import add_skips, cell_of, is_inside
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
@@ -110,8 +110,8 @@ class CocoConnector:
         """
         faults: list[Fault] = []
         stray: list[str] = []
-        found = list(_files(answer, faults, stray))
-        skips = skip_lines(answer, faults) if answer.is_dir() else []
+        found = list(_files(answer, faults, stray, index.decode))
+        skips = skip_lines(answer, faults, index.decode) if answer.is_dir() else []
         request_ids = {request_id for _, request_id, _ in skips}
         for file in found:
             request_ids.update(*(image.request_ids for image in file.tables.images.values()))
@@ -208,7 +208,10 @@ def _region(annotation: Mapping[str, Any], number: int) -> _Region:
     """
     segmentation = annotation.get("segmentation")
     if segmentation in (None, [], [[]]):
-        raise EntryError("It is a box or a point without a segmentation, which labels no pixels.")
+        raise EntryError(
+            "It is empty: without a segmentation, as a box or a point, it labels no pixels.",
+            empty=_has_no_extent(annotation),
+        )
     if isinstance(segmentation, list):
         return _Polygons(number, [_ring(points) for points in segmentation])
     if not isinstance(segmentation, dict):
@@ -217,6 +220,12 @@ def _region(annotation: Mapping[str, Any], number: int) -> _Region:
     if not isinstance(size, list) or len(size) != 2 or not {int} >= set(map(type, size)):
         raise EntryError("Its run lengths have no size, [height, width].")
     return _Runs(number, (size[0], size[1]), _counts(segmentation.get("counts")))
+
+
+def _has_no_extent(annotation: Mapping[str, Any]) -> bool:
+    """Whether an annotation's area and box, where it has any, are of no size."""
+    box = annotation.get("bbox") or [0, 0, 0, 0]
+    return not annotation.get("area") and isinstance(box, list) and not any(box[2:])
 
 
 def _ring(points: object) -> NDArray[np.float64]:
@@ -259,12 +268,13 @@ class _InstancesFile:
     def drawn_images(self, requests: Mapping[str, Cell], closed: set[str]) -> Iterator[DrawnImage]:
         """The images with their shapes; what refers to no entry is added to the faults."""
         for key, image in self.tables.images.items():
-            shapes = list(self._shapes(self._regions.pop(key, [])))
+            shapes = list(self._shapes(key, self._regions.pop(key, [])))
             yield DrawnImage(
-                image=self._image_name(image, requests, closed),
+                image=self._image_name(key, image, requests, closed),
                 where=f"{self.tables.name}: {image.name}",
                 size=image.size,
                 shapes=shapes,
+                incomplete=self.tables.is_incomplete(key),
             )
         for regions in self._regions.values():
             for _, region in regions:
@@ -273,7 +283,9 @@ class _InstancesFile:
     def _add_fault(self, region: _Region, what: str) -> None:
         self.tables.faults.add(f"annotations[{region.number}]", what)
 
-    def _image_name(self, image: CocoImage, requests: Mapping[str, Cell], closed: set[str]) -> str:
+    def _image_name(
+        self, key: Id, image: CocoImage, requests: Mapping[str, Cell], closed: set[str]
+    ) -> str:
         """The name of an image: that of its requests, if it has any."""
         names: set[str] = set()
         for request_id in image.request_ids:
@@ -282,30 +294,35 @@ class _InstancesFile:
             cell = cell_of(request_id, image.name, requests)
             if isinstance(cell, Fault):
                 self.tables.faults.add(image.name, cell.what, cell.next_step)
+                self.tables.incomplete.add(key)
             else:
                 names.add(cell.image_id)
         if len(names) > 1:
             what = f"Its requests are for several images: {join_names(sorted(names), 3)}."
             self.tables.faults.add(image.name, what, "Restore the ids that were sent.")
+            self.tables.incomplete.add(key)
         return min(names, default=image.name)
 
-    def _shapes(self, regions: Sequence[tuple[Id, _Region]]) -> Iterator[Shape]:
+    def _shapes(self, key: Id, regions: Sequence[tuple[Id, _Region]]) -> Iterator[Shape]:
         for category, region in regions:
             name = self.tables.categories.get(category)
             if name is None:
                 self._add_fault(region, "Its category_id is in no entry of categories.")
+                self.tables.incomplete.add(key)
             else:
                 yield Shape(name, partial(_paint, region))
 
 
-def _files(answer: Path, faults: list[Fault], stray: list[str]) -> Iterator[_InstancesFile]:
+def _files(
+    answer: Path, faults: list[Fault], stray: list[str], decoder: Decoder
+) -> Iterator[_InstancesFile]:
     """The files of annotations in an answer, but for the request itself."""
     for path, name in answer_files(answer, faults):
         if path != answer and path.name.startswith(_OTHERS):
             stray.append(name)
             continue
         file = _InstancesFile(name)
-        file.tables.read(path)
+        file.tables.read(path, decoder)
         if path != answer and file.is_request:
             continue
         if not file.tables.has_annotations and not any(file.tables.faults):

@@ -22,6 +22,7 @@ from labelgrid.annotate.matching import LINK, is_inside, leads_outside
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.errors import LabelError
 from labelgrid.formats.arrays import samples, shape_text
+from labelgrid.formats.channels import shown_colours
 from labelgrid.formats.regions import Canvas
 from labelgrid.recognition import Recognition
 from labelgrid.words import join_names
@@ -50,7 +51,7 @@ class CocoPanopticConnector:
         folder = answer if answer.is_dir() else answer.parent
         for path, name in answer_files(answer, faults):
             file = _PanopticFile(name, path, folder)
-            file.tables.read(path)
+            file.tables.read(path, index.decode)
             if file.is_panoptic or any(file.tables.faults):
                 images += file.drawn_images()
                 faults += file.tables.faults
@@ -125,7 +126,8 @@ class _PanopticFile:
                 image=image.name,
                 where=f"{self.tables.name}: {image.name}",
                 size=image.size,
-                shapes=list(self._shapes(segments)) if segments else [],
+                shapes=list(self._shapes(key, segments)) if segments else [],
+                incomplete=self.tables.is_incomplete(key),
             )
         for segments in self._segments.values():
             self._add_fault(segments, "Its image_id is in no entry of images.")
@@ -133,21 +135,23 @@ class _PanopticFile:
     def _add_fault(self, segments: _Segments, what: str, next_step: str = "") -> None:
         self.tables.faults.add(f"annotations[{segments.number}]", what, next_step)
 
-    def _shapes(self, segments: _Segments) -> Iterator[Shape]:
+    def _shapes(self, key: Id, segments: _Segments) -> Iterator[Shape]:
         """A shape for each class: segments do not overlap."""
         path = self._png(segments)
         if path is None:
+            self.tables.incomplete.add(key)
             return
         names = self.tables.categories
         of_class: dict[str, list[int]] = defaultdict(list)
-        for key, category in segments.categories.items():
+        for segment, category in segments.categories.items():
             if category not in names:
                 self._add_fault(segments, "A category_id of it is in no entry of categories.")
+                self.tables.incomplete.add(key)
                 return
-            of_class[names[category]].append(key)
+            of_class[names[category]].append(segment)
         known = tuple(segments.categories)
-        for name, keys in of_class.items():
-            yield Shape(name, partial(_paint, partial(self._read, path, known), keys))
+        for name, found in of_class.items():
+            yield Shape(name, partial(_paint, partial(self._read, path, known), found))
 
     def _png(self, segments: _Segments) -> Path | None:
         """The annotation's PNG; None, and a fault, if there is none in the answer."""
@@ -176,13 +180,15 @@ def _read_ids(path: Path, known: tuple[int, ...]) -> NDArray[np.int32]:
     """The segments' ids [h, w] in a PNG.
 
     Raises:
-        LabelError: it is no PNG of 8-bit RGB, or holds an id that is not known.
+        LabelError: it is no PNG of 8-bit colours, has transparent pixels, or holds an id that is
+            not known.
     """
-    colours = samples(path)
-    if colours.ndim != 3 or colours.shape[-1] != 3 or colours.dtype != np.uint8:
+    colours = shown_colours(path, "A PNG of segments")
+    if colours is None:
         raise LabelError(
-            f"A PNG of segments has 8-bit colours; this one is {shape_text(colours)}.",
+            f"A PNG of segments has 8-bit colours; this one is {shape_text(samples(path))}.",
             where=str(path),
+            next_step="Save it as RGB of 8 bits.",
         )
     channels = colours.astype(np.int32)
     ids = channels[..., 0] | channels[..., 1] << 8 | channels[..., 2] << 16

@@ -138,7 +138,7 @@ class CvatConnector:
                     faults.append(Fault(where, LINK, "Copy the file itself into the folder."))
                     continue
             try:
-                images += read_images(path, where, ignored)
+                images += read_images(path, where, ignored, index.decode)
             except LabelError as error:
                 faults.append(Fault(where, error.what, error.next_step))
         answers = _Answering(index, images).answers()

@@ -12,11 +12,12 @@ from labelgrid.annotate.answers import Answers, Fault
 from labelgrid.annotate.connector import ProjectIndex, ToolServer
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
 from labelgrid.annotate.image_copies import copy_images
-from labelgrid.annotate.json_files import read_entries
+from labelgrid.annotate.json_files import Decoder, plain_text, read_entries
 from labelgrid.annotate.label_studio_exchange import download_answers, upload_request
 from labelgrid.annotate.label_studio_json import answers_of, config_of, image_name, tasks_of
 from labelgrid.annotate.matching import LINK, is_inside
 from labelgrid.annotate.request import Request
+from labelgrid.encodings import begin
 from labelgrid.errors import LabelError
 from labelgrid.progress import Progress
 from labelgrid.recognition import Recognition
@@ -97,7 +98,7 @@ class LabelStudioConnector:
             if not is_inside(answer, name):
                 advice = "Copy the file itself into the folder."
                 return Answers(faults=[Fault(name, LINK, advice)])
-            exports[name if len(paths) > 1 else ""] = _read_tasks(path)
+            exports[name if len(paths) > 1 else ""] = _read_tasks(path, index.decode)
         answers = answers_of(exports, index)
         if answers == Answers():
             raise LabelError(
@@ -131,7 +132,7 @@ class LabelStudioConnector:
             if file != path and not is_inside(path, file.relative_to(path).as_posix()):
                 return None
             with files.open_regular(file) as opened:
-                text = opened.read(_START).decode("utf-8-sig", errors="replace")
+                text = begin(opened.read(_START)).decode("utf-8", errors="replace")
         except (OSError, ValueError, LabelError):
             return None
         if not _LIST.match(text):
@@ -169,7 +170,7 @@ def _answer_files(answer: Path) -> list[Path]:
     return found
 
 
-def _read_tasks(path: Path) -> Iterator[object]:
+def _read_tasks(path: Path, decoder: Decoder = plain_text) -> Iterator[object]:
     """The tasks of a JSON file, decoded one by one.
 
     Raises:
@@ -177,14 +178,14 @@ def _read_tasks(path: Path) -> Iterator[object]:
     """
     try:
         with files.open_regular(path, _LARGEST) as file:
-            text = file.read().decode("utf-8-sig")
+            text = decoder(file.read())
         yield from read_entries(text)
     except (OSError, ValueError, RecursionError) as error:
         fault = error.strerror if isinstance(error, OSError) else error
         raise LabelError(
             f"The file is no JSON list of tasks: {fault or error}.",
             where=str(path),
-            next_step="Export as JSON from Label Studio again.",
+            next_step=getattr(error, "advice", "Export as JSON from Label Studio again."),
             unchanged="Nothing was imported.",
         ) from error
 

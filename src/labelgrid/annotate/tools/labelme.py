@@ -21,7 +21,13 @@ from labelgrid.annotate.answers import Answers, Fault
 from labelgrid.annotate.coco_file import EntryError, size_of, text_of
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
-from labelgrid.annotate.json_files import GroupedFaults, answer_files, holds_keys, read_members
+from labelgrid.annotate.json_files import (
+    Decoder,
+    GroupedFaults,
+    answer_files,
+    holds_keys,
+    read_members,
+)
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.errors import LabelError
 from labelgrid.formats.arrays import file_errors, png_samples, shape_text
@@ -57,7 +63,7 @@ class LabelMeConnector:
         names = index.image_names()
         for path, name in answer_files(answer, faults):
             file = _LabelMeFile(name)
-            file.read(path)
+            file.read(path, index.decode)
             if file.is_labelme:
                 images += file.drawn_image(names)
             elif not any(file.faults):
@@ -91,19 +97,21 @@ class _LabelMeFile:
     def __init__(self, name: str) -> None:
         self.faults = GroupedFaults(name)
         self.is_labelme = False
+        self._is_incomplete = False
         self._name = name
         self._shapes: list[Shape] = []
         self._image: dict[str, Any] = {}
 
-    def read(self, path: Path) -> None:
+    def read(self, path: Path, decoder: Decoder) -> None:
         """Read the file; the image's pixels in it are not kept."""
         try:
-            for key, number, value in read_members(path):
+            for key, number, value in read_members(path, decoder):
                 if key in _IMAGE:
                     self._image[key] = value
                 elif key == "shapes":
                     self._add(number, value)
         except LabelError as error:
+            self._is_incomplete = True
             self.faults.add("", error.what, error.next_step)
 
     def _add(self, number: int | None, value: object) -> None:
@@ -116,6 +124,7 @@ class _LabelMeFile:
                 raise EntryError("It is no JSON object.")
             self._shapes.append(_shape(value, where))
         except EntryError as error:
+            self._is_incomplete |= not error.empty
             self.faults.add(where, str(error))
 
     def drawn_image(self, names: ImageNames) -> list[DrawnImage]:
@@ -130,7 +139,14 @@ class _LabelMeFile:
         image = posixpath.normpath(image)
         if not names.find(image):
             image = self._name  # LabelMe names its file as the image, whose folder may have moved
-        return [DrawnImage(image=image, where=self._name, size=size, shapes=self._shapes)]
+        drawn = DrawnImage(
+            image=image,
+            where=self._name,
+            size=size,
+            shapes=self._shapes,
+            incomplete=self._is_incomplete,
+        )
+        return [drawn]
 
 
 @dataclass(frozen=True)
@@ -194,6 +210,8 @@ def _shape(shape: dict[str, Any], where: str) -> Shape:
     Raises:
         EntryError: it is wrong, or covers no area.
     """
+    if shape.get("points") == []:
+        raise EntryError("It is empty: it has no points, and covers no pixels.", empty=True)
     name = text_of(shape, "label")
     kind = shape.get("shape_type")
     if kind is None:  # as older versions wrote polygons

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from labelgrid import files
 from labelgrid.annotate.answers import Answers, Fault
-from labelgrid.annotate.class_names import ClassNames
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.matching import LINK, is_inside
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
@@ -66,8 +65,8 @@ class VocConnector:
         if label_map.exists():
             if not is_inside(answer, label_map.relative_to(answer).as_posix()):
                 raise LabelError(LINK, where=LABEL_MAP, next_step="Copy the file itself.")
-            names = read_label_map(label_map)
-        masks = _Masks(answer, root, names, index.class_names())
+            names = read_label_map(label_map, index.decode)
+        masks = _Masks(answer, root, names, index)
         images = list(masks.images())
         answers = region_answers(images, index)
         answers.faults += masks.faults
@@ -99,8 +98,10 @@ class _Masks:
     """Turns the masks below a folder into drawn images; what is wrong is added to the faults."""
 
     def __init__(
-        self, answer: Path, root: Path, names: Mapping[int, str], classes: ClassNames
+        self, answer: Path, root: Path, names: Mapping[int, str], index: ProjectIndex
     ) -> None:
+        classes = index.class_names()
+        self._decode = index.decode
         self.faults: list[Fault] = []
         self._answer = answer
         self._root = root
@@ -131,7 +132,7 @@ class _Masks:
             return None
         try:
             colours = self._colours(path)
-        except ImageError as error:
+        except (ImageError, LabelError) as error:
             self.faults.append(Fault(where, error.what, error.next_step))
             return None
         counts = count_colours(colours)
@@ -173,9 +174,10 @@ class _Masks:
                 self.faults.append(Fault(where, LINK, "Copy the list itself into the folder."))
                 continue
             try:
-                lines = files.read_bytes(path, _LARGEST_LIST).decode("utf-8-sig").splitlines()
+                lines = self._decode(files.read_bytes(path, _LARGEST_LIST)).splitlines()
             except (OSError, ValueError) as error:
-                self.faults.append(Fault(where, f"The list cannot be read: {error}."))
+                advice = getattr(error, "advice", "")
+                self.faults.append(Fault(where, f"The list cannot be read: {error}.", advice))
                 continue
             for number, line in enumerate(lines, 1):
                 if line.strip() and not line.startswith("#"):

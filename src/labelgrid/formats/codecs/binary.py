@@ -16,7 +16,7 @@ from labelgrid.formats.arrays import (
     shape_text,
     stored_size,  # noqa: F401 - of the codec
 )
-from labelgrid.formats.channels import equal_channels, without_alpha
+from labelgrid.formats.channels import equal_channels, shown_grey, without_alpha
 from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.formats.heads import head_of
 from labelgrid.formats.regions import UNCOVERED, RegionMap
@@ -62,7 +62,7 @@ def read(path: Path, options: Options) -> LabelArray:
         LabelError: without `threshold`, grey values between no and yes, 0 and 1 without
             `one_is_positive`, or numbers of another type than 8 bits; colours, or a damaged file.
     """
-    stored = without_alpha(samples(path), path, "A binary map")
+    stored = without_alpha(shown_grey(samples(path), path), path, "A binary map")
     grey = equal_channels(stored)
     if grey is None:
         grey = one_channel(stored, path, "A binary map")

@@ -224,12 +224,6 @@ def _colours(stored: Array, path: Path) -> Array:
     palette = palette_of(path)
     if palette is None:
         return np.broadcast_to(stored[..., None], (*stored.shape, 3))
-    if stored.max() >= len(palette):
-        raise LabelError(
-            f"It holds index {stored.max()} of a palette with {len(palette)} colours.",
-            where=str(path),
-            next_step="Export it again.",
-        )
     return palette[stored]
 
 

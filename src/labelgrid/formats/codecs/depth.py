@@ -1,11 +1,13 @@
 """Reads and writes depth or disparity: PNG of millimetres, or .npy, .npz, .tiff, .exr of metres."""
 
+import json
 import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
 from labelgrid.formats import containers
@@ -17,12 +19,15 @@ from labelgrid.formats.arrays import (
     save_png,
     shape_text,
 )
+from labelgrid.formats.channels import equal_channels, shown_grey, without_alpha
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.containers import Container, stored_numbers
 from labelgrid.formats.containers import stored_size as stored_size
 from labelgrid.formats.exr_channels import depth_names, names_in, read_depth
 from labelgrid.formats.heads import FEW, Head, head_of
+from labelgrid.formats.unmeasured import LARGEST, lone_largest, number_text
 from labelgrid.recognition import Recognition
+from labelgrid.words import join_names
 
 EXTENSIONS = containers.EXTENSIONS
 CHANNELS = 1
@@ -33,6 +38,8 @@ EXAMPLES = ((0.5,), (1.25,), (40.0,))
 FARTHEST = 9.9e9
 #: The scales that files usually have, as they are declared.
 SCALES = {"1": 1.0, "0.001": 0.001, '"1/256"': 1 / 256, "0.01": 0.01, '"1/5000"': 1 / 5000}
+#: So many pixels of one number are no single wrong measurements.
+MANY = 10
 #: Those of centimetres and millimetres: they explain a value above the maximum that they bring
 #: below it, but not below this share of it.
 METRIC = (0.01, 0.001)
@@ -49,14 +56,22 @@ class Options(Container):
             numbers; other integers are refused.
         disparity: the values grow toward the camera.
         maximum: a label with a larger valid value is refused, in metres (or the disparity's unit).
+        ignore: numbers in files, before the scale, that mean "not measured" besides those that
+            always do: 0 and below, NaN, infinite, 1e10. Such as 65504 or 65535, the largest number
+            of a type.
     """
 
     scale: float | str | None = None
     disparity: bool = False
     maximum: float | None = None
+    ignore: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not all(math.isfinite(number) and number > 0 for number in self.ignore):
+            raise ValueError(
+                f"ignore needs numbers above 0, as others are never measured; it is {self.ignore}"
+            )
         for name, value in (("scale", self.step), ("maximum", self.maximum)):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be larger than 0; it is {value}")
@@ -81,13 +96,13 @@ class Options(Container):
 def read(path: Path, options: Options) -> LabelArray:
     """Read metres (float32, c = 1) from a PNG, .npy, .npz, .tiff or .exr.
 
-    Numbers <= 0, NaN, infinite ones and Blender's background, 1e10, are not valid.
+    Numbers <= 0, NaN, infinite ones, Blender's background, 1e10, and declared ones are not valid.
 
     Raises:
         LabelError: 8-bit numbers without a declared scale, several channels, no valid pixel, a
             value above the declared maximum, or a damaged file.
     """
-    numbers = stored_numbers(path, options, read_depth)
+    numbers = _one_grey(stored_numbers(path, options, read_depth), path)
     stored = one_channel(_without_channel(numbers), path, "A depth map")
     scale = _scale(stored.dtype, options)
     if scale is None:
@@ -104,11 +119,27 @@ def read(path: Path, options: Options) -> LabelArray:
         valid &= value < np.inf
         if stored.dtype.kind == "f":
             valid &= stored < FARTHEST
-    check_any_valid(valid, path, "numbers <= 0, NaN and infinite are not")
+    valid &= ~_is_ignored(stored, options)
+    check_any_valid(valid, path, f"{_unmeasured_text(options)} are not")
     np.copyto(value, 0, where=~valid)
-    if options.maximum is not None:
-        _check_maximum(float(value.max()), scale, options.maximum, path)
+    largest = float(value.max())
+    if options.maximum is not None and largest > options.maximum:
+        _refuse_unmeasured(stored[valid], scale, options, path)
+        _refuse_larger(largest, scale, options.maximum, path)
     return LabelArray(value[..., None], valid)
+
+
+def _one_grey(numbers: Array, path: Path) -> Array:
+    """The numbers of a picture that holds them in another way: by a palette, or three times.
+
+    Raises:
+        LabelError: pixels are transparent.
+    """
+    if path.suffix.lower() != ".png":
+        return numbers
+    opaque = without_alpha(shown_grey(numbers, path), path, "A depth map")
+    grey = equal_channels(opaque)
+    return opaque if grey is None else grey
 
 
 def _without_channel(stored: Array) -> Array:
@@ -118,10 +149,49 @@ def _without_channel(stored: Array) -> Array:
     return stored
 
 
-def _check_maximum(largest: float, scale: float, maximum: float, path: Path) -> None:
-    if largest <= maximum:
+def _is_ignored(stored: Array, options: Options) -> NDArray[np.bool_]:
+    """Where numbers are those that are declared as not measured, rounded as the file's are."""
+    found = np.zeros(stored.shape, np.bool_)
+    with np.errstate(over="ignore"):
+        for number in options.ignore:
+            kept = np.float64(number).astype(stored.dtype) if stored.dtype.kind == "f" else number
+            found |= stored == kept
+    return found
+
+
+def _unmeasured_text(options: Options) -> str:
+    declared = [number_text(number) for number in options.ignore]
+    return join_names(["numbers <= 0", "NaN", "infinite", *declared])
+
+
+def _refuse_unmeasured(numbers: Array, scale: float, options: Options, path: Path) -> None:
+    """Refuse a number beyond the maximum that likely means "not measured".
+
+    It is a type's largest, or one that many pixels hold, far beyond all others.
+    """
+    lone = lone_largest(numbers)
+    if lone is None or lone.next * scale > (options.maximum or 0):
         return
-    advice = "Check the scale (metres or millimetres?), or declare a larger maximum: "
+    known = LARGEST.get(int(lone.number))
+    if known is None and lone.share * numbers.size < MANY:
+        return
+    number = number_text(lone.number)
+    raise LabelError(
+        f"{lone.share:.2%} of its pixels hold {number}{f', {known}' if known else ''}, above the "
+        f"declared maximum of {options.maximum:.6g}; the next number is {lone.next:.6g}. It likely "
+        "means 'not measured'.",
+        where=str(path),
+        next_step=f"Declare that, if it does: `ignore = [{number}]`. If it is a distance, declare "
+        "a larger maximum.",
+        declare={"ignore": [*options.ignore, json.loads(number)]},
+    )
+
+
+def _refuse_larger(largest: float, scale: float, maximum: float, path: Path) -> None:
+    advice = (
+        "Check the scale (metres or millimetres?), or declare a larger maximum: "
+        f"`maximum = {largest:.6g}`."
+    )
     declare = {"maximum": float(f"{largest:.6g}")}
     for other in METRIC:
         value = largest * other / scale
@@ -129,13 +199,13 @@ def _check_maximum(largest: float, scale: float, maximum: float, path: Path) -> 
             advice = (
                 f"With `scale = {other:g}` it is {value:.4g}: declare it if all the task's labels "
                 f"have this unit, else multiply the numbers of this file by {other / scale:g}. If "
-                "the value is right, declare a larger maximum: "
+                "the value is right, declare a larger maximum."
             )
             declare = {"scale": other}
     raise LabelError(
         f"The largest value is {largest:.6g}, above the declared maximum of {maximum:.6g}.",
         where=str(path),
-        next_step=f"{advice}`maximum = {largest:.6g}`.",
+        next_step=advice,
         declare=declare,
     )
 
@@ -155,17 +225,22 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     """Write by the path's extension: .png rounds to 16-bit steps, .npy and .tiff hold float32.
 
     Pixels that are not valid become 0. A valid value below half a step of a PNG becomes one step,
-    so that it stays valid.
+    so that it stays valid; so does the next number for one that is declared as not measured.
 
     Raises:
         LabelError: a value exceeds 65535 steps of a PNG, or the disk reports an error.
     """
     value = np.where(label.valid, label.value[..., 0], 0.0).astype(np.float64)
     if path.suffix.lower() != ".png":
-        save_array(path, (value / (options.step or 1.0)).astype(np.float32))
+        numbers = (value / (options.step or 1.0)).astype(np.float32)
+        while _is_ignored(numbers, options).any():
+            numbers = np.where(_is_ignored(numbers, options), np.nextafter(numbers, 0), numbers)
+        save_array(path, numbers)
         return
     scale = options.step or 0.001
     steps = np.where(label.valid, np.maximum(np.rint(value / scale), 1), 0)
+    while _is_ignored(steps, options).any():
+        steps += _is_ignored(steps, options)
     if steps.max() > np.iinfo(np.uint16).max:
         raise LabelError(
             f"The largest value, {value.max():.6g}, exceeds the range of a 16-bit PNG "
@@ -225,4 +300,5 @@ def describe(options: Options) -> str:
     limit = ""
     if options.maximum is not None:
         limit = f" The largest possible value is {options.maximum:g}{unit}."
-    return f"{scale}: {meaning}. Not measured: 0, NaN, infinite or 1e10.{limit}"
+    ignored = join_names(["0", "NaN", "infinite", *map(number_text, options.ignore)])
+    return f"{scale}: {meaning}. Not measured: {ignored} or 1e10.{limit}"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from labelgrid.errors import LabelError
 from labelgrid.formats import containers
 from labelgrid.formats.arrays import check_any_valid, save_array, save_png, shape_text
+from labelgrid.formats.channels import shown_numbers
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.containers import Container, stored_numbers
 from labelgrid.formats.containers import stored_size as stored_size
@@ -170,7 +171,8 @@ def _vectors(
     Raises:
         LabelError: there are not three channels of numbers, or there is no vector.
     """
-    stored = _channels_last(stored_numbers(path, options, read_normals))
+    numbers = stored_numbers(path, options, read_normals)
+    stored = _channels_last(shown_numbers(numbers, path, "A normal map"))
     _check_channels(stored, path)
     if stored.dtype not in (np.uint8, np.uint16) and stored.dtype.kind != "f":
         raise LabelError(

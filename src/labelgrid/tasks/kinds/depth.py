@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.codecs import depth as files
+from labelgrid.formats.unmeasured import LARGEST, lone_largest
 from labelgrid.tasks.agreement import distance_agreement
 from labelgrid.tasks.figures import LabelFigure, distance_slope
 from labelgrid.tasks.outlines import distance_outline
@@ -141,6 +142,7 @@ class DistanceOverview(Overview):
         self.constant: list[str] = []
         self.too_far: list[str] = []
         self.ends: dict[float, list[float]] = {}
+        self.unmeasured: dict[int, list[str]] = {}
 
     @property
     def unit(self) -> str:
@@ -163,8 +165,18 @@ class DistanceOverview(Overview):
             return
         if highest > FARTHEST and not self.options.disparity:
             self.too_far.append(image_id)
+        self._find_unmeasured(image_id, values)
         at_end = np.count_nonzero(values == values.max()) / values.size
         self.ends.setdefault(highest, []).append(at_end)
+
+    def _find_unmeasured(self, image_id: str, values: NDArray[Any]) -> None:
+        """Note the largest number of a type, if it is far beyond all others."""
+        lone = lone_largest(values)
+        if lone is None:
+            return
+        stored = lone.number / (self.options.step or _likely_step(values))
+        if round(stored) in LARGEST and np.isclose(stored, round(stored), rtol=1e-5):
+            self.unmeasured.setdefault(round(stored), []).append(image_id)
 
     def text(self) -> str:
         """As `Overview.text`."""
@@ -190,6 +202,8 @@ class DistanceOverview(Overview):
         if self.constant:
             yield f"{self._constant()}."
         end, shares = max(self.ends.items(), key=lambda item: len(item[1]), default=(0.0, []))
+        if self.unmeasured:  # doubted
+            return
         if len(shares) >= MANY and 2 * len(shares) > self.labels and median(shares) > AT_END:
             yield (
                 f"{len(shares):,} of {count_text(self.labels, 'new label')} end at "
@@ -207,6 +221,13 @@ class DistanceOverview(Overview):
                 f"{two_digits(FARTHEST)} m, up to {self.highest:.3g} m: "
                 f"{join_names(self.too_far, 3)}. Store such pixels as 0, which is not measured: "
                 "one of them can spoil a training. Or check the unit."
+            )
+
+        for number, images in self.unmeasured.items():
+            yield (
+                f"{len(images):,} of {count_text(self.labels, 'new label')} hold {number}, "
+                f"{LARGEST[number]}, and nothing from half of it on: {join_names(images, 3)}. It "
+                f"likely means 'not measured': declare `ignore = [{number}]`."
             )
 
     def _constant(self) -> str:

@@ -299,3 +299,64 @@ def test_another_data_set_is_never_overwritten(tmp_path: Path, made: Made) -> No
     with pytest.raises(ProjectError, match="neither empty nor an earlier request"):
         build().send(request_of(made), out, Silent())
     assert path.read_bytes() == before and list(out.iterdir()) == [path.parent]
+
+
+SQUARE = [[0, 0, 6, 0, 6, 6, 0, 6]]
+NO_BOX = {"bbox": [0, 0, 0, 0], "area": 0}
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        annotation([], **NO_BOX),
+        annotation([[]], **NO_BOX),
+        annotation(None, bbox=[3, 4, 0, 0]),
+        {"image_id": 1, "category_id": 10},
+        annotation([], area=0, bbox=[]),
+    ],
+)
+def test_an_empty_entry_is_named_and_its_image_is_the_same_without_it(
+    tmp_path: Path, index: Index, empty: dict[str, Any]
+) -> None:
+    answers = build().receive(file_of(tmp_path / "a", annotation(SQUARE), empty), index())
+    (fault,) = answers.faults
+    assert fault.where == "a.json annotations[1]" and "It is empty" in fault.what
+    assert (painted(answers) == 0).sum() == 36
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        annotation(None, bbox=[3, 4, 5, 6]),
+        annotation([], area=30, bbox=[0, 0, 0, 0]),
+        annotation([["x"]]),
+        annotation(SQUARE, category=999),
+        annotation(SQUARE, category=None),
+    ],
+)
+def test_the_image_of_a_wrong_entry_has_no_label_since_its_pixels_may_be_any(
+    tmp_path: Path, index: Index, wrong: dict[str, Any]
+) -> None:
+    images = [image(), image(2, "0001.jpg")]
+    entries = [annotation(SQUARE), wrong, annotation(SQUARE, image=2)]
+    answers = build().receive(file_of(tmp_path / "a", *entries, images=images), index())
+    assert len(answers.faults) == 1
+    assert [answer.cell for answer in answers.labels] == [Cell("0001.jpg", "semseg")]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text[:-30],
+        lambda text: text.replace('"id": 20, "name": "floor"', '"id": 10, "name": "floor"'),
+    ],
+)
+def test_of_a_file_that_is_cut_or_names_a_category_twice_no_image_has_a_label(
+    tmp_path: Path, index: Index, spoil: Callable[[str], str]
+) -> None:
+    path = file_of(tmp_path / "a", annotation(SQUARE))
+    before = path.read_text()
+    path.write_text(spoil(before))
+    assert path.read_text() != before
+    answers = build().receive(path, index())
+    assert answers.faults and not answers.labels

@@ -122,7 +122,7 @@ def test_what_has_no_area_is_refused_by_name(tmp_path: Path, index: Index, kind:
         (shape("polygon", [[1, 2], [3, 4], [5]]), "finite numbers"),
         (shape("polygon", [[1, 2], [3, 4], [5, True]]), "finite numbers"),
         (shape("polygon", [[1, 2], [3, 4], [5, 10**400]]), "finite numbers"),
-        (shape("polygon", []), "finite numbers"),
+        (shape("polygon", []), "It is empty"),
         (shape("mask", [[1, 2], [3, 4]]), "mask is no text"),
         (shape("mask", [[1, 2], [3, 4], [5, 6]], mask=""), "mask of 3 points"),
         (shape("mask", [[1, 2], [3, 4]], mask="?"), "base64"),

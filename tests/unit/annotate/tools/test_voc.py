@@ -162,7 +162,7 @@ def test_damaged_pictures_lists_and_links_that_lead_out_are_faults(tmp_path: Pat
     (root / "SegmentationClass/0001.png").write_bytes(whole[:-20])
     (root / "SegmentationClass/link.png").symlink_to(tmp_path / "out.png")
     (root / "ImageSets/Segmentation").mkdir(parents=True)
-    (root / "ImageSets/Segmentation/a.txt").write_bytes(b"\xff\xfe")
+    (root / "ImageSets/Segmentation/a.txt").write_bytes(b"\xff\xff")
     (root / "ImageSets/Segmentation/b.txt").symlink_to(tmp_path / "out.png")
     answers = receive(root, index())
     assert len(answers.labels) == 1
