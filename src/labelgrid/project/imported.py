@@ -157,8 +157,8 @@ class Imported:
             other = count_text(self.foreign, "other labelled image is", "other labelled images are")
             lines.append(f"{other} not in the project.")
         if self.empty:
-            without = count_text(self.empty, "image has", "images have")
-            lines.append(f"{without} nothing that a person drew, and stay unlabelled.")
+            untouched = count_text(self.empty, "image stays", "images stay")
+            lines.append(f"{untouched} unlabelled: nobody drew anything there.")
         reasons = {
             "they are no labels": self.stray,
             "their image was removed or their task dropped": self.removed,
