@@ -28,6 +28,25 @@ class RunsTable:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RatiosTable:
+    """A table of the labels by which arms reach the values of a run, by metric.
+
+    Args:
+        title: above it.
+        goal: the run.
+        runs: the arms, by what they pay.
+        unused_labels: labels that each arm pays for and is not trained on.
+        unused_cost: what these cost.
+    """
+
+    title: str
+    goal: str
+    runs: Sequence[str]
+    unused_labels: int = 0
+    unused_cost: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Printed:
     """A table of figures whose data are not in the repository: a CSV file, with its first row as the headings."""
 
@@ -56,6 +75,7 @@ class About:
         published_as: the heading of `published`.
         published: the figures of a paper, by run.
         tables: of the runs after the last round.
+        ratios: of the labels by which arms reach the values of a run.
         goal: the strategy whose final loss the others shall reach.
         p_with: other studies for whose runs the p-values are corrected, too.
         cost_without: strategies that a second comparison at equal cost leaves out.
@@ -73,6 +93,7 @@ class About:
     published_as: str = ""
     published: Mapping[str, str] = field(default_factory=dict)
     tables: Sequence[RunsTable] = (RunsTable(),)
+    ratios: Sequence[RatiosTable] = ()
     goal: str = ""
     p_with: Sequence[str] = ()
     cost_without: Sequence[str] = ()
@@ -83,7 +104,12 @@ class About:
 
 
 #: The keys that hold tables of TOML, and what each is read as.
-PARTS: Mapping[str, type] = {"tables": RunsTable, "printed": Printed, "pictures": Picture}
+PARTS: Mapping[str, type] = {
+    "tables": RunsTable,
+    "ratios": RatiosTable,
+    "printed": Printed,
+    "pictures": Picture,
+}
 
 
 def read_about(folder: Path) -> About:
