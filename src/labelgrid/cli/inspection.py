@@ -339,7 +339,7 @@ def _relation_rows(row: "RelationRow") -> Sequence[tuple[str, ...]]:
     rows = [(name, row.sample, *_figures(row.measured), now, _options_text(row.options))]
     if row.as_declared:
         declared = _options_text(row.declared_options)
-        rows.append(("as declared", row.sample, *_figures(row.as_declared), now, declared))
+        rows.append(("as declared", "", *_figures(row.as_declared), now, declared))
     return rows
 
 
