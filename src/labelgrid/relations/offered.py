@@ -49,9 +49,10 @@ def _among(plugin: str, tasks: Mapping[str, TaskDef]) -> dict[str, RelationChoic
     """
     relation = relation_of(plugin, RelationChoice())
     kinds = (*relation.reads, relation.gives)
+    of_kind = [_of_kind(kind, tasks) for kind in kinds]
     choices = [
         RelationChoice(plugin=plugin, reads=ends[:-1], gives=ends[-1])
-        for ends in product(*(_of_kind(kind, tasks) for kind in kinds))
+        for ends in product(*of_kind)
         if len(set(ends)) == len(ends)
     ]
     fitting = [choice for choice in choices if _is_possible(bind, choice, tasks)]
