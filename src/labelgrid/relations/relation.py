@@ -25,7 +25,7 @@ DerivePredicted = Callable[["Sequence[Tensor]", "Tensor | None"], "Target"]
 Tried = Mapping[str, Any]
 
 
-class Example(NamedTuple):
+class TrueExample(NamedTuple):
     """The labels of an image that a relation reads, the true one that it gives, and the camera."""
 
     labels: Sequence[LabelArray]
@@ -45,7 +45,7 @@ class OptionFinder:
     """
 
     finds: tuple[str, ...]
-    read: Callable[[Example], Any]
+    read: Callable[[TrueExample], Any]
     propose: Callable[[Sequence[Any]], Sequence[Tried]]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.agreement import TruePair, chance_error, coverage_of, error_of
 from labelgrid.relations.bound import BoundRelation
-from labelgrid.relations.relation import Example
+from labelgrid.relations.relation import TrueExample
 from labelgrid.tasks.task import TaskDef
 
 #: The fields of view in degrees that are tried first; the ends are only there to be refused.
@@ -123,7 +123,7 @@ class OptionSearch:
         for place in self.choosers:
             pair = self.pairs[place]
             labels = [pair.labels[name] for name in self.relation.reads]
-            readings.append(finder.read(Example(labels, pair.truth, pair.camera)))
+            readings.append(finder.read(TrueExample(labels, pair.truth, pair.camera)))
         return readings
 
     @cached_property

@@ -28,9 +28,9 @@ from labelgrid.relations.class_tables import (
 from labelgrid.relations.relation import (
     Derive,
     DerivePredicted,
-    Example,
     OptionFinder,
     Relation,
+    TrueExample,
 )
 from labelgrid.tasks.task import TaskDef
 
@@ -112,7 +112,7 @@ def _finder(reads: Sequence[TaskDef], _gives: TaskDef) -> OptionFinder:
     (semseg,) = reads
     names = semseg.class_names
 
-    def read(example: Example) -> NDArray[np.int64]:
+    def read(example: TrueExample) -> NDArray[np.int64]:
         salient = example.truth.value[..., 0] >= 0.5
         size = (len(names), 2)
         return count_classes(example.labels[0], salient.astype(np.int64), example.truth, size)

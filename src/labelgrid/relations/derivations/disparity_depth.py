@@ -15,7 +15,7 @@ from labelgrid.config import check_ranges
 from labelgrid.errors import RecipeError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.camera_check import known_camera
-from labelgrid.relations.relation import Derive, Example, OptionFinder, Relation
+from labelgrid.relations.relation import Derive, OptionFinder, Relation, TrueExample
 from labelgrid.tasks.task import TaskDef
 
 
@@ -65,7 +65,7 @@ def _finder(reads: Sequence[TaskDef], gives: TaskDef) -> OptionFinder:
     return OptionFinder(finds=("baseline",), read=_baseline, propose=_proposed)
 
 
-def _baseline(example: Example) -> float:
+def _baseline(example: TrueExample) -> float:
     """The median over pixels; NaN if it is not known."""
     (disparity,) = example.labels
     both = disparity.valid & example.truth.valid & (disparity.value[..., 0] > 0)

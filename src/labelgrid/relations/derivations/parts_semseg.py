@@ -20,7 +20,7 @@ from labelgrid.relations.class_tables import (
     look_up_classes,
     sum_counts,
 )
-from labelgrid.relations.relation import Derive, Example, OptionFinder, Relation
+from labelgrid.relations.relation import Derive, OptionFinder, Relation, TrueExample
 from labelgrid.tasks.task import TaskDef
 
 #: A part is tried as one of a class if at least this share of its pixels is.
@@ -62,7 +62,7 @@ def _finder(reads: Sequence[TaskDef], gives: TaskDef) -> OptionFinder:
     """Finds the owner of each part: the class that most of its pixels have."""
     (parts,) = reads
 
-    def read(example: Example) -> NDArray[np.int64]:
+    def read(example: TrueExample) -> NDArray[np.int64]:
         size = (len(parts.class_names), len(gives.class_names))
         return count_classes(example.labels[0], example.truth.value[..., 0], example.truth, size)
 

@@ -20,7 +20,7 @@ from labelgrid.relations.class_tables import (
     look_up_classes,
     sum_counts,
 )
-from labelgrid.relations.relation import Derive, Example, OptionFinder, Relation
+from labelgrid.relations.relation import Derive, OptionFinder, Relation, TrueExample
 from labelgrid.tasks.task import TaskDef
 
 #: A class is tried as one without parts if at least this share of its pixels has none.
@@ -67,7 +67,7 @@ def _finder(reads: Sequence[TaskDef], gives: TaskDef) -> OptionFinder:
     """Finds the class of most pixels, the background, and the classes that are nothing else."""
     (semseg,) = reads
 
-    def read(example: Example) -> NDArray[np.int64]:
+    def read(example: TrueExample) -> NDArray[np.int64]:
         size = (len(semseg.class_names), len(gives.class_names))
         return count_classes(example.labels[0], example.truth.value[..., 0], example.truth, size)
 
