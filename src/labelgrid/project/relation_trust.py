@@ -217,7 +217,7 @@ class _Measuring:
             return replace(row, remark=self._without_camera(relation))
         options = search.best()
         if options is None:
-            return replace(row, remark=f"These images say nothing of {relation.gives}.")
+            return replace(row, remark=self._unsettled(len(pairs)))
         return self._measured(replace(row, options=options), search, pairs)
 
     def _measured(
@@ -282,6 +282,13 @@ class _Measuring:
         return (
             f"{images} labels of {tasks} from random draws or imports: trust needs at least "
             f"{FEWEST}, and {ENOUGH} are better. {step}"
+        )
+
+    def _unsettled(self, count: int) -> str:
+        query = command("query", self.sampler.project.folder, "--pairs", str(ENOUGH))
+        return (
+            f"The labels of {count_text(count, 'image')} settle no options of the relation, so it "
+            f"is not trusted. More may: `{query}` requests them."
         )
 
     def _without_camera(self, relation: BoundRelation) -> str:

@@ -191,3 +191,16 @@ def test_what_may_follow_with_options_that_are_to_be_found_is_offered_by_the_kin
     assert all(f"{offer.gives} from" in said or f"{offer.gives} may" in said for offer in offers)
     assert {(*offer.reads, offer.gives) for offer in offers} == ends
     assert len(offers) == len(ends)
+
+
+def test_labels_that_settle_no_options_are_said_with_the_next_step(tmp_path: Path) -> None:
+    """Nothing is salient in any image, so no class is."""
+    rows = [kind_row("semseg", "semseg", **CLOTHES), kind_row("saliency", "saliency")]
+
+    def labels(number: int) -> dict[str, np.ndarray]:
+        return {"semseg": blocks(number), "saliency": np.zeros(SIZE)}
+
+    with project_of(tmp_path, rows, labels) as project:
+        row = rows_of(project)["classes_saliency"]
+    assert row.trust is None
+    assert "settle no options" in row.remark and "--pairs 10` requests them" in row.remark

@@ -137,7 +137,7 @@ def _proposed(counts: NDArray[np.int64], names: Sequence[str]) -> list[Mapping[s
     best = share[order[np.argmax(hits / np.maximum(union, 1))]]
     found: list[Mapping[str, Any]] = []
     for least in (best, *SHARES):
-        chosen = (total > 0) & (share >= least)
+        chosen = (share > 0) & (share >= least)
         salient = [name for name, is_it in zip(names, chosen, strict=True) if is_it]
         rest = (total > 0) & ~chosen
         others = [name for name, is_it in zip(names, rest, strict=True) if is_it]
