@@ -185,9 +185,10 @@ def sides_of(
     draws = SimpleNamespace(
         generator=lambda *names: torch.Generator().manual_seed(seed_of(0, *names))
     )
-    return Sides(
-        term, SimpleNamespace(batch=made, output=output, views={}, tasks=tasks, draws=draws)
+    step = SimpleNamespace(
+        batch=made, output=output, views={}, tasks=tasks, draws=draws, progress=1.0
     )
+    return Sides(term, step)
 
 
 def main() -> int:

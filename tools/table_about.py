@@ -28,6 +28,25 @@ class RunsTable:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RatiosTable:
+    """A table of the labels by which arms reach the values of a run, by metric.
+
+    Args:
+        title: above it.
+        goal: the run.
+        runs: the arms, by what they pay.
+        unused_labels: labels that each arm pays for and is not trained on.
+        unused_cost: what these cost.
+    """
+
+    title: str
+    goal: str
+    runs: Sequence[str]
+    unused_labels: int = 0
+    unused_cost: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Printed:
     """A table of figures whose data are not in the repository: a CSV file, with its first row as the headings."""
 
@@ -57,6 +76,7 @@ class About:
         published: the figures of a paper, by run.
         tables: of the runs after the last round.
         curves: whether the measures of whole curves are shown, however few the seeds.
+        ratios: of the labels by which arms reach the values of a run.
         p_with: other studies for whose runs the p-values are corrected, too.
         cost_without: strategies that a second comparison at equal cost leaves out.
         pairs: pairs of strategies whose comparison is shown whatever its p.
@@ -74,6 +94,7 @@ class About:
     published: Mapping[str, str] = field(default_factory=dict)
     tables: Sequence[RunsTable] = (RunsTable(),)
     curves: bool = False
+    ratios: Sequence[RatiosTable] = ()
     p_with: Sequence[str] = ()
     cost_without: Sequence[str] = ()
     pairs: Sequence[tuple[str, str]] = ()
@@ -83,7 +104,12 @@ class About:
 
 
 #: The keys that hold tables of TOML, and what each is read as.
-PARTS: Mapping[str, type] = {"tables": RunsTable, "printed": Printed, "pictures": Picture}
+PARTS: Mapping[str, type] = {
+    "tables": RunsTable,
+    "ratios": RatiosTable,
+    "printed": Printed,
+    "pictures": Picture,
+}
 
 
 def read_about(folder: Path) -> About:

@@ -18,6 +18,7 @@ from labelgrid.simulation.results import TABLE, read_outcomes
 from tools.source import ROOT, report
 from tools.table_about import ABOUT, About, read_about
 from tools.table_campaigns import bought, columns, sections
+from tools.table_ratios import RatioRows
 from tools.table_records import Records, TableError
 from tools.table_values import Pair, RunsRows, markdown
 
@@ -72,6 +73,9 @@ def recorded(folder: Path, about: About) -> Iterator[str]:
         gains = columns(study) if campaign else {}
         rows = RunsRows(records=records, about=about, spec=spec, metrics=metrics, columns=gains)
         yield rows.markdown(further)
+    for ratios in about.ratios:
+        yield f"### {ratios.title}"
+        yield RatioRows(records=records, spec=ratios, metrics=metrics).markdown()
     if campaign:
         yield from sections(study, records, about)
 

@@ -1,7 +1,8 @@
 """The laws of every relation, each with a wrong relation that breaks it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,12 @@ from labelgrid.data.transforms import place_label
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.ledger.grid import TaskRow
+from labelgrid.relations.agreement import Measured, TruePair, measure_relation
 from labelgrid.relations.bands import rows_of
+from labelgrid.relations.bound import BoundRelation, connect
+from labelgrid.relations.choice import RelationChoice
 from labelgrid.relations.relation import Relation
+from labelgrid.relations.search import OptionSearch
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import TaskDef, spec_of
 from tests.contracts import own, wrong_relations
@@ -269,6 +274,34 @@ def a_guess_is_a_number(name: str) -> None:
     )
 
 
+def every_option_is_tried_that_labels_can_settle(name: str) -> None:
+    bound = Bound(name)
+    relation = bound.relation
+    defaults = plugins.options_class("relations", name)()
+    options = {field.name for field in fields(defaults)}
+    values = defaultdict(list)
+    for tried in relation.tries:
+        for option, value in tried.items():
+            values[option].append(value)
+    found = relation.finder(bound.reads, bound.gives).finds if relation.finder else ()
+    for option in (*values, *found, *relation.unsettled):
+        expect(option in options, f"{name} names `{option}`, which is no option of it.")
+    for option in options - {*found, *relation.unsettled}:
+        expect(
+            option in values,
+            f"`{option}` of {name} is neither tried nor found by labels: add it to `tries`, to "
+            "`finder`, or to `unsettled` with the reason.",
+        )
+        expect(
+            any(value != getattr(defaults, option) for value in values[option]),
+            f"`tries` of {name} must give `{option}` two values at least, with the default.",
+        )
+    expect(
+        all(relation.unsettled.values()),
+        f"`unsettled` of {name} must say why labels do not settle each option.",
+    )
+
+
 def it_does_not_import_torch(name: str) -> None:
     run = run_alone(ALONE, name)
     expect(
@@ -289,6 +322,7 @@ LAWS: tuple[Callable[[str], None], ...] = (
     a_camera_that_it_needs_is_demanded,
     rows_beyond_its_margin_change_nothing,
     a_guess_is_a_number,
+    every_option_is_tried_that_labels_can_settle,
     it_does_not_import_torch,
 )
 LAW_OF_NAME = {law.__name__: law for law in LAWS}
@@ -312,3 +346,85 @@ def test_a_wrong_relation_is_told_what_the_law_expects(
 ) -> None:
     with pytest.raises(AssertionError, match=words):
         LAW_OF_NAME[law](f"{wrong_relations.__name__}:{wrong.__name__}")
+
+
+def part_of(label: LabelArray, step: int) -> LabelArray:
+    """Half of a label's columns, from another one on in each step."""
+    start = step * label.size[1] // 8
+    part = (slice(None), slice(start, start + label.size[1] // 2))
+    return LabelArray(label.value[part].copy(), label.valid[part].copy())
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Some images whose labels a relation made with options that are to be found."""
+
+    bound: Bound
+    options: Mapping[str, Any]
+
+    def choice(self, options: Mapping[str, Any]) -> RelationChoice:
+        """The relation between the made tasks."""
+        reads = tuple(task.name for task in self.bound.reads)
+        return RelationChoice(reads=reads, gives=self.bound.gives.name, options=options)
+
+    def connected(self, options: Mapping[str, Any]) -> BoundRelation:
+        tasks = {task.name: task for task in (*self.bound.reads, self.bound.gives)}
+        return connect(self.bound.name, self.choice(options), tasks)
+
+    def pairs(self, *, whole: bool) -> list[TruePair]:
+        """Parts of the made world; `whole`: where nothing follows, the label is that of the world."""
+        relation = self.connected(self.options)
+        pairs = []
+        for step in range(4):
+            labels = {task.name: part_of(truth(task.kind), step) for task in self.bound.reads}
+            world = part_of(truth(self.bound.gives.kind), step)
+            pair = TruePair(labels, world, camera_of(list(labels.values())))
+            label = pair.derive(relation)
+            if whole:
+                value = np.where(label.valid[..., None], label.value, world.value)
+                label = LabelArray(value, world.valid)
+            pairs.append(replace(pair, truth=label))
+        return pairs
+
+    def found(self, pairs: Sequence[TruePair]) -> Mapping[str, Any] | None:
+        search = OptionSearch(
+            relation=self.connected({}),
+            start={},
+            bind=self.connected,
+            pairs=pairs,
+            task=self.bound.gives,
+        )
+        return search.best()
+
+    def measured(self, options: Mapping[str, Any], pairs: Sequence[TruePair]) -> Measured | None:
+        relation = self.connected(options)
+        if relation.is_open:
+            return None
+        return measure_relation(relation, pairs, self.bound.gives)
+
+
+def planted_of(name: str) -> list[Mapping[str, Any]]:
+    """What is planted: what the test module declares, and the last try of each option."""
+    last = {}
+    for tried in relation_of(name).tries:
+        last.update(dict.fromkeys(tried, tried))
+    unlike = [options for options in last.values() if options not in ({}, None)]
+    return [*unlike, *(own.declared("relations", name, "PLANTED") or ())]
+
+
+@pytest.mark.parametrize("name", plugins.names("relations"))
+def test_the_options_that_made_the_labels_are_found(name: str) -> None:
+    options = planted_of(name)
+    assert options, f"Declare PLANTED in {own.place_of_test('relations', name)}."
+    for each in options:
+        planted = Planted(Bound(name), each)
+        pairs = planted.pairs(whole=False)
+        made = planted.measured(each, pairs)
+        if not made or not made.chance:  # one value alone follows
+            pairs = planted.pairs(whole=True)
+            made = planted.measured(each, pairs)
+        found = planted.found(pairs)
+        assert found is not None and made is not None, f"{name} finds no options as {each}."
+        best = planted.measured(found, pairs)
+        assert best is not None and made.trust == 1, f"{name}: {each} says nothing here."
+        assert best.use >= made.use - 0.01, f"{name} finds {found} where {each} made the labels."

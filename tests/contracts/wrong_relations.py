@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """No options."""
+    """One that changes nothing."""
+
+    unused: int = 0
 
 
 def twice(labels: Sequence[LabelArray], camera: Camera | None) -> LabelArray:
@@ -52,6 +54,7 @@ def by(derive: Derive, predicted: DerivePredicted = predicted_twice) -> Relation
         between=lambda _reads, _gives: derive,
         needs_camera=True,
         on_predictions=lambda _reads, _gives: predicted,
+        unsettled={"unused": "nothing depends on it"},
     )
 
 
@@ -165,6 +168,22 @@ def guesses_nothing(_options: object) -> Relation:
     return replace(by(derive), guesses=True)
 
 
+def leaves_an_option_to_chance(_options: object) -> Relation:
+    return replace(RIGHT, unsettled={})
+
+
+def gives_no_reason(_options: object) -> Relation:
+    return replace(RIGHT, unsettled={"unused": ""})
+
+
+def tries_what_is_no_option(_options: object) -> Relation:
+    return replace(RIGHT, tries=({"radius": 1},))
+
+
+def tries_one_value(_options: object) -> Relation:
+    return replace(RIGHT, tries=({"unused": 0},), unsettled={})
+
+
 def loads_torch(_options: object) -> Relation:
     import torch
 
@@ -231,6 +250,7 @@ def divides_by_what_is_not_finite(_options: object) -> Relation:
     return by(twice, derive)
 
 
+LAW_OF_OPTIONS = "every_option_is_tried_that_labels_can_settle"
 #: A law, a relation that breaks it, and words of the message to the relation's author.
 BREAKS = (
     ("it_declares_kinds", reads_no_kind, "`reads` .* must be one or more kinds"),
@@ -247,6 +267,10 @@ BREAKS = (
     ("a_camera_that_it_needs_is_demanded", assumes_a_camera, "with a LabelError"),
     ("rows_beyond_its_margin_change_nothing", looks_too_far, "further than `margin`, 2"),
     ("a_guess_is_a_number", guesses_nothing, "finite values"),
+    (LAW_OF_OPTIONS, leaves_an_option_to_chance, "`unused` .* neither tried nor found"),
+    (LAW_OF_OPTIONS, gives_no_reason, "must say why"),
+    (LAW_OF_OPTIONS, tries_what_is_no_option, "`radius`, which is no option"),
+    (LAW_OF_OPTIONS, tries_one_value, "`unused` two values"),
     ("it_does_not_import_torch", loads_torch, "without importing torch"),
 )
 

@@ -1,6 +1,7 @@
 """A project of rooms that measures a relation, writes its trust and its camera, and trains by it."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -55,3 +56,9 @@ def test_relate_finds_the_camera_of_rooms_and_a_fit_uses_what_it_wrote(
     done("fit", flat)
     fit = json.loads((flat / "rounds" / "0001" / "fit.json").read_text())
     assert fit["recipe"]["relations"]["depth_normals"]["trust"] == row["trust"]
+    settings = flat / "labelgrid.toml"
+    other = "options = { radius = 11, residual = 45.0 }"
+    settings.write_text(re.sub(r"options = \{ .radius.*", other, settings.read_text()))
+    said = done("relate", flat).out
+    assert "as declared" in said and "radius = 11, residual = 45.0" in said
+    assert other in settings.read_text()

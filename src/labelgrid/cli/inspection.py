@@ -1,7 +1,8 @@
 """Commands that show what was found: report, verify, audit, time, advise, relate, list."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -316,9 +317,11 @@ def relate(
 def _show_related(related: "Related") -> None:
     """Print what was measured, then why some could not be."""
     figures = ["images", "agreement", "coverage", "trust", "now"]
-    relations = [_relation_row(row) for row in related.relations]
+    relations: list[tuple[str, ...]] = []
+    for row in related.relations:
+        relations += _relation_rows(row)
     if relations:
-        screen.print_table("", ["relation", *figures], relations)
+        screen.print_table("", ["relation", *figures, "options"], relations)
     suppliers = [_supplier_row(row) for row in related.suppliers]
     if suppliers:
         screen.print_table("", ["supplier", "task", *figures], suppliers)
@@ -329,11 +332,23 @@ def _show_related(related: "Related") -> None:
             screen.say(f"{name}: {remark}")
 
 
-def _relation_row(row: "RelationRow") -> tuple[str, ...]:
-    """The cells of a relation in the table."""
+def _relation_rows(row: "RelationRow") -> Sequence[tuple[str, ...]]:
+    """The cells of a relation in the table; a second row if its recipe declares other options."""
     name = f"{row.name}: {join_names(row.reads)} → {row.gives}"
     now = f"{row.now:g}" if row.declared else "not declared"
-    return (name, row.sample, *_figures(row.measured), now)
+    rows = [(name, row.sample, *_figures(row.measured), now, _options_text(row.options))]
+    if row.as_declared:
+        declared = _options_text(row.declared_options)
+        rows.append(("as declared", "", *_figures(row.as_declared), now, declared))
+    return rows
+
+
+def _options_text(options: Mapping[str, Any]) -> str:
+    """Options as a recipe has them."""
+    import json
+
+    texts = [f"{name} = {json.dumps(value)}" for name, value in options.items()]
+    return ", ".join(texts) or "defaults"
 
 
 def _supplier_row(row: "SupplierRow") -> tuple[str, ...]:

@@ -8,8 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from labelgrid.errors import LedgerError, RecipeError
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.relations.bound import related_tasks, undeclared_relations
+from labelgrid.relations.bound import related_tasks
 from labelgrid.relations.choice import RelationChoice
+from labelgrid.relations.offered import offered_tasks
 
 #: The ledger's key of the drawn images with their tasks, the first drawn first.
 DRAWN_IMAGES = "drawn pairs"
@@ -88,7 +89,7 @@ def paired_tasks(project: ProjectFolder) -> list[str]:
     """The tasks of which an image that is drawn as a pair gets all labels.
 
     These are the `connected_tasks`, or, if the recipe declares no relation, the tasks that the
-    shipped relations connect which fit without options.
+    shipped relations connect that may hold between them.
 
     Raises:
         RecipeError: no relation is declared and none fits, or the recipe declares a wrong one.
@@ -96,11 +97,11 @@ def paired_tasks(project: ProjectFolder) -> list[str]:
     """
     tasks = project.tasks()
     declared = _declared(project)
-    connected = related_tasks(declared or undeclared_relations(declared, tasks), tasks)
+    connected = related_tasks(declared, tasks) if declared else offered_tasks(tasks)
     if not connected:
         raise RecipeError(
-            "No relation between tasks is declared, and none fits the project's tasks without "
-            "options, so no labels make a pair.",
+            "No relation between tasks is declared, and none fits the project's tasks, so no "
+            "labels make a pair.",
             where=str(project.folder / SETTINGS),
             next_step="Add a table [changes.relations.NAME]; `labelgrid list relations` shows all.",
             unchanged="Nothing was requested.",

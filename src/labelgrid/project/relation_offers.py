@@ -1,7 +1,7 @@
 """Offers relations that fit a project's tasks and that nobody declared. Loads no torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from labelgrid.errors import command
@@ -10,7 +10,9 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.random_labels import ENOUGH
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.relations.agreement import FEWEST
-from labelgrid.relations.bound import BoundRelation, bind, undeclared_relations
+from labelgrid.relations.bound import BoundRelation, connect
+from labelgrid.relations.choice import RelationChoice
+from labelgrid.relations.offered import offered_relations
 from labelgrid.words import join_names
 
 
@@ -24,6 +26,7 @@ class RelationOffer:
         gives: the task whose labels it derives, of which some are missing.
         labelled: whether each of these tasks has labels of training images.
         paired: whether `query --pairs` asks for labels of all these tasks, see `paired_tasks`.
+        choice: the table by which it would be declared.
     """
 
     name: str
@@ -31,10 +34,13 @@ class RelationOffer:
     gives: str
     labelled: bool
     paired: bool
+    choice: RelationChoice = field(default_factory=RelationChoice)
 
 
 def relation_offers(project: ProjectFolder) -> list[RelationOffer]:
     """The shipped relations that may save labels of a project, and that nobody declared.
+
+    Those too whose options are to be found: they may turn out not to hold.
 
     Raises:
         RecipeError: the recipe is wrong.
@@ -44,8 +50,8 @@ def relation_offers(project: ProjectFolder) -> list[RelationOffer]:
     tasks = project.tasks()
     counts = project.store.counts(("train",))
     offers = []
-    for name, choice in undeclared_relations(declared, tasks).items():
-        relation = bind(name, choice, tasks)
+    for name, choice in offered_relations(declared, tasks).items():
+        relation = connect(name, choice, tasks)
         if counts[relation.gives].missing:
             offer = RelationOffer(
                 name=name,
@@ -53,6 +59,7 @@ def relation_offers(project: ProjectFolder) -> list[RelationOffer]:
                 gives=relation.gives,
                 labelled=_are_labelled(relation, counts),
                 paired=not declared,
+                choice=choice,
             )
             offers.append(offer)
     return offers

@@ -1,9 +1,10 @@
 """Measures the relations between a project's tasks on its training images. Loads no torch.
 
-They are measured on a random sample of these alone, see `RandomLabels`.
+They are measured on a random sample of these alone, see `RandomLabels`. Trust is that of options
+which other images chose: each image that chooses is left out once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,11 +15,19 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.known_cameras import camera_step
 from labelgrid.project.random_labels import ENOUGH, MOST, MOST_PIXELS, RandomLabels
 from labelgrid.project.sources import source_of
-from labelgrid.relations.agreement import FEWEST, Measured, TruePair, measure_relation
+from labelgrid.relations.agreement import (
+    FEWEST,
+    LabelPair,
+    Measured,
+    TruePair,
+    measure_labels,
+    measure_relation,
+)
 from labelgrid.relations.bands import thin_pair
-from labelgrid.relations.bound import BoundRelation, bind, undeclared_relations
+from labelgrid.relations.bound import BoundRelation, bind, connect
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.relations.search import Setting, find_setting
+from labelgrid.relations.offered import offered_relations
+from labelgrid.relations.search import OptionSearch
 from labelgrid.words import count_text, join_names
 
 
@@ -35,7 +44,9 @@ class RelationRow:
         sample: the images that it was measured on, in words.
         trust: what it can be trusted; None: that could not be measured.
         measured: the figures; None: there are none.
-        options: of its plug-in, as far as they are not the defaults.
+        options: those of its plug-in that were found, as far as they are not the defaults.
+        declared_options: those of the recipe, which hold until others are written.
+        as_declared: the figures with these, if others were found; None: there are none.
         field_of_view: of the unknown cameras, in degrees; None: it was not needed.
         remark: why trust could not be measured, and the next step.
     """
@@ -49,6 +60,8 @@ class RelationRow:
     trust: float | None = None
     measured: Measured | None = None
     options: Mapping[str, Any]
+    declared_options: Mapping[str, Any]
+    as_declared: Measured | None = None
     field_of_view: float | None = None
     remark: str = ""
 
@@ -73,7 +86,7 @@ class UnmeasuredRelation:
 def unmeasured_relations(
     project: ProjectFolder, declared: Mapping[str, RelationChoice]
 ) -> list[UnmeasuredRelation]:
-    """The relations of a recipe, and the shipped ones that fit the tasks.
+    """The relations of a recipe, and the shipped ones that may hold between the tasks.
 
     Args:
         project: the project.
@@ -85,7 +98,7 @@ def unmeasured_relations(
     tasks = project.tasks()
     for name, choice in declared.items():
         bind(name, choice, tasks)
-    choices = {**declared, **undeclared_relations(declared, tasks)}
+    choices = {**declared, **offered_relations(declared, tasks)}
     relations = []
     for name, choice in choices.items():
         relation = UnmeasuredRelation(
@@ -177,7 +190,8 @@ class _Measuring:
 
     def row(self) -> RelationRow:
         """Measure the relation."""
-        relation = self.bound(self.relation.choice.options)
+        choice = self.relation.choice
+        relation = connect(self.relation.name, choice, self.sampler.tasks)
         ids, which = self.sampler.random.images([*relation.reads, relation.gives])
         pairs = self.sampler.pairs(relation, ids)
         row = RelationRow(
@@ -185,29 +199,43 @@ class _Measuring:
             reads=relation.reads,
             gives=relation.gives,
             declared=self.relation.declared,
-            now=self.relation.choice.trust,
+            now=choice.trust,
             sample=f"{count_text(len(pairs), 'image')} {which}",
-            options=self.relation.choice.options,
+            options=choice.options,
+            declared_options=choice.options if self.relation.declared else {},
         )
         if len(pairs) < FEWEST:
             return replace(row, remark=self._lacking(relation, len(pairs)))
-        task = self.sampler.tasks[relation.gives]
-        tries = self._tries(relation)
-        setting = find_setting(self.bound, tries, self._thinned(pairs, tries), task)
-        if setting is None:
+        search = OptionSearch(
+            relation=relation,
+            start=choice.options,
+            bind=self.bound,
+            pairs=self._thinned(pairs, relation),
+            task=self.sampler.tasks[relation.gives],
+        )
+        if search.needs_view and search.view is None:
             return replace(row, remark=self._without_camera(relation))
-        return self._measured(row, setting, pairs)
+        options = search.best()
+        if options is None:
+            return replace(row, remark=self._unsettled(len(pairs)))
+        return self._measured(replace(row, options=options), search, pairs)
 
     def _measured(
-        self, row: RelationRow, setting: Setting, pairs: Sequence[TruePair]
+        self, row: RelationRow, search: OptionSearch, pairs: Sequence[TruePair]
     ) -> RelationRow:
-        measured = measure_relation(
-            self.bound(setting.options),
-            pairs,
-            self.sampler.tasks[row.gives],
-            view=setting.view,
-            seed=self.sampler.project.settings.seed,
-        )
+        """The row with the options that were found, or with the first ones if these are better."""
+        seed = self.sampler.project.settings.seed
+        labels = self._left_out(row.options, search, pairs)
+        measured = measure_labels(labels, search.task, seed=seed)
+        before = None
+        if row.options != search.start and not search.relation.is_open:
+            before = measure_relation(
+                search.relation, pairs, search.task, view=search.view, seed=seed
+            )
+        if before and (measured is None or before.use >= measured.use):
+            row = replace(row, options=search.start)
+            measured = before
+            before = None
         remark = ""
         if measured is None:
             remark = "Derived and true labels have no pixel in common."
@@ -215,25 +243,28 @@ class _Measuring:
             row,
             trust=measured.trust if measured else None,
             measured=measured,
-            options=setting.options,
-            field_of_view=setting.view,
+            as_declared=before if row.declared else None,
+            field_of_view=search.view,
             remark=remark,
         )
 
-    def _tries(self, relation: BoundRelation) -> list[Mapping[str, Any]]:
-        """The options to try: those of the recipe stay."""
-        tries: list[Mapping[str, Any]] = [self.relation.choice.options]
-        for options in relation.tries:
-            merged = {**options, **self.relation.choice.options}
-            if merged not in tries:
-                tries.append(merged)
-        return tries
+    def _left_out(
+        self, options: Mapping[str, Any], search: OptionSearch, pairs: Sequence[TruePair]
+    ) -> Iterator[LabelPair]:
+        """The derived and true labels of images, by options that others than the image chose."""
+        for place, pair in enumerate(pairs):
+            chosen: Mapping[str, Any] | None = options
+            if place in search.choosers:
+                chosen = search.best(without=place)
+            if chosen is not None:
+                yield LabelPair(pair.derive(self.bound(chosen), search.view), pair.truth)
 
-    def _thinned(
-        self, pairs: Sequence[TruePair], tries: Sequence[Mapping[str, Any]]
-    ) -> Sequence[TruePair]:
+    def _thinned(self, pairs: Sequence[TruePair], relation: BoundRelation) -> Sequence[TruePair]:
         """The pairs for a search, which derives labels hundreds of times: bands of large images."""
-        margins = [self.bound(options).margin for options in tries]
+        if relation.finder:  # what it reads is counted in whole images
+            return pairs
+        options = self.relation.choice.options
+        margins = [self.bound({**options, **tried}).margin for tried in ({}, *relation.tries)]
         known = [margin for margin in margins if margin is not None]
         if len(known) < len(margins):  # it needs whole images
             return pairs
@@ -253,6 +284,13 @@ class _Measuring:
             f"{FEWEST}, and {ENOUGH} are better. {step}"
         )
 
+    def _unsettled(self, count: int) -> str:
+        query = command("query", self.sampler.project.folder, "--pairs", str(ENOUGH))
+        return (
+            f"The labels of {count_text(count, 'image')} settle no options of the relation, so it "
+            f"is not trusted. More may: `{query}` requests them."
+        )
+
     def _without_camera(self, relation: BoundRelation) -> str:
         return (
             f"No field of view explains {relation.gives} by {join_names(relation.reads)} better "
@@ -261,21 +299,23 @@ class _Measuring:
 
 
 def relation_tables(
-    rows: Iterable[RelationRow], declared: Mapping[str, RelationChoice]
+    rows: Iterable[RelationRow], relations: Sequence[UnmeasuredRelation]
 ) -> dict[str, dict[str, Any]]:
-    """The tables that are proposed for relations, by name; `declared` are those of the recipe."""
+    """The tables that are proposed for relations, by name; `relations` were measured."""
+    choices = {relation.name: relation.choice for relation in relations}
+    are_declared = any(relation.declared for relation in relations)
     tables = {}
     for row in rows:
-        choice = declared.get(row.name)
+        table = _table_of_tasks(choices[row.name])
         if row.measured:
-            tables[row.name] = _measured_table(row, row.measured, choice or RelationChoice())
-        elif declared and not choice:
-            tables[row.name] = {"trust": 0.0}  # so that pairs are drawn for it, too
+            tables[row.name] = table | _measured_table(row, row.measured, choices[row.name])
+        elif are_declared and not row.declared:
+            tables[row.name] = table | {"trust": 0.0}  # so that pairs are drawn for it, too
     return tables
 
 
-def _measured_table(row: RelationRow, measured: Measured, choice: RelationChoice) -> dict[str, Any]:
-    """The table that is proposed for a measured relation; trust 0 turns it off."""
+def _table_of_tasks(choice: RelationChoice) -> dict[str, Any]:
+    """The entries that say which plug-in connects which tasks."""
     table: dict[str, Any] = {}
     if choice.plugin:
         table["plugin"] = choice.plugin
@@ -283,8 +323,15 @@ def _measured_table(row: RelationRow, measured: Measured, choice: RelationChoice
         table["reads"] = list(choice.reads)
     if choice.gives:
         table["gives"] = choice.gives
-    table["trust"] = measured.trust
-    table["coverage"] = round(measured.coverage, 2)
+    return table
+
+
+def _measured_table(row: RelationRow, measured: Measured, choice: RelationChoice) -> dict[str, Any]:
+    """What is proposed for a measured relation; trust 0 turns it off."""
+    table: dict[str, Any] = {
+        "trust": measured.trust,
+        "coverage": round(measured.coverage, 2),
+    }
     if choice.exact and measured.trust:
         table["exact"] = True
     if row.options:

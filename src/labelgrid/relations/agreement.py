@@ -97,6 +97,11 @@ class Measured:
     chance: float
     trust: float
 
+    @property
+    def use(self) -> float:
+        """Trust times coverage: what derived labels teach, as a share of what true ones do."""
+        return self.trust * self.coverage
+
 
 def trust_of(error: float, chance: float) -> float:
     """The trust in labels with an error, where another image's label has the error `chance`.

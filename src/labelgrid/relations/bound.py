@@ -4,17 +4,17 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from labelgrid import plugins
 from labelgrid.camera import Camera
 from labelgrid.config import parse
-from labelgrid.errors import RecipeError
+from labelgrid.errors import LabelError, RecipeError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.relations.relation import Derive, DerivePredicted, Relation
+from labelgrid.relations.relation import Derive, DerivePredicted, OptionFinder, Relation
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import join_names
 
@@ -36,6 +36,8 @@ class BoundRelation:
         margin: see `Relation`.
         guesses: see `Relation`.
         tries: see `Relation`.
+        finder: see `Relation`, for these tasks.
+        is_open: its options do not fit the tasks, and are to be found: it derives nothing yet.
     """
 
     name: str
@@ -50,6 +52,8 @@ class BoundRelation:
     margin: int | None = None
     guesses: bool = False
     tries: Sequence[Mapping[str, Any]] = ()
+    finder: OptionFinder | None = None
+    is_open: bool = False
 
     def follows(self, labelled: Iterable[str]) -> bool:
         """Whether the label follows where an image has labels of these tasks."""
@@ -134,7 +138,7 @@ def undeclared_relations(
 
 def _has_tasks(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> bool:
     """Whether there is a task for each kind that a relation connects."""
-    relation = _relation(name, choice)
+    relation = relation_of(name, choice)
     needed = Counter([*relation.reads, relation.gives])
     return needed <= Counter(task.kind for task in tasks.values())
 
@@ -158,13 +162,18 @@ def relations_with_camera(choices: Mapping[str, RelationChoice]) -> list[str]:
     """
     names = []
     for name, choice in choices.items():
-        if choice.trust and _relation(name, choice).needs_camera:
+        if choice.trust and relation_of(name, choice).needs_camera:
             names.append(name)
     return names
 
 
-def _relation(name: str, choice: RelationChoice) -> Relation:
-    """The relation of a choice, with its options."""
+def relation_of(name: str, choice: RelationChoice) -> Relation:
+    """The relation of a choice, with its options, between whatever tasks.
+
+    Raises:
+        PluginError: there is no such plug-in.
+        RecipeError: an option is wrong.
+    """
     plugin = choice.plugin or name
     where = f"relations.{name}.options"
     options = parse(plugins.options_class("relations", plugin), choice.options, where)
@@ -178,14 +187,73 @@ def bind(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> Bou
         return _bind(name, choice, tasks)
 
 
-def _bind(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> BoundRelation:
-    plugin = choice.plugin or name
+def connect(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> BoundRelation:
+    """One relation that may hold between tasks, as `bind`; its options may be open.
+
+    Raises:
+        RecipeError: it holds with no options.
+    """
+    try:
+        return bind(name, choice, tasks)
+    except RecipeError:
+        if relation_of(name, choice).finder is None:
+            raise
+    with _placed(f"relations.{name}"):
+        return _bind(name, choice, tasks, is_open=True)
+
+
+def _bind(
+    name: str,
+    choice: RelationChoice,
+    tasks: Mapping[str, TaskDef],
+    *,
+    is_open: bool = False,
+) -> BoundRelation:
+    relation = relation_of(name, choice)
+    reads, gives = _ends(name, choice, relation, tasks)
+    between = ([tasks[task] for task in reads], tasks[gives])
+    finder = relation.finder(*between) if relation.finder else None
+    derive: Derive = _derive_nothing
+    derive_predicted = None
+    if not is_open:
+        derive = relation.between(*between)
+        if relation.on_predictions:
+            derive_predicted = relation.on_predictions(*between)
+    return BoundRelation(
+        name=name,
+        reads=reads,
+        gives=gives,
+        trust=choice.trust,
+        exact=choice.exact,
+        coverage=choice.coverage,
+        needs_camera=relation.needs_camera,
+        derive=derive,
+        derive_predicted=derive_predicted,
+        margin=relation.margin,
+        guesses=relation.guesses,
+        tries=relation.tries,
+        finder=finder,
+        is_open=is_open,
+    )
+
+
+def _derive_nothing(_labels: Sequence[LabelArray], _camera: Camera | None) -> NoReturn:
+    """Refuse to derive with options that are open."""
+    raise LabelError(
+        "The options of the relation are not known.",
+        next_step="`labelgrid relate DIR` finds them.",
+    )
+
+
+def _ends(
+    name: str, choice: RelationChoice, relation: Relation, tasks: Mapping[str, TaskDef]
+) -> tuple[tuple[str, ...], str]:
+    """The tasks that a relation reads, and the one that it gives."""
     where = f"relations.{name}"
-    relation = _relation(name, choice)
     if choice.reads and len(choice.reads) != len(relation.reads):
         raise RecipeError(
-            f"reads has {len(choice.reads)} tasks; '{plugin}' reads one of each kind: "
-            f"{join_names(relation.reads)}.",
+            f"reads has {len(choice.reads)} tasks; '{choice.plugin or name}' reads one of each "
+            f"kind: {join_names(relation.reads)}.",
             where=where,
         )
     given = choice.reads or ("",) * len(relation.reads)
@@ -199,25 +267,7 @@ def _bind(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> Bo
             where=where,
             next_step="Name the tasks: `reads = [...]` and `gives = ...`.",
         )
-    between = ([tasks[task] for task in reads], tasks[gives])
-    derive = relation.between(*between)
-    derive_predicted = None
-    if relation.on_predictions:
-        derive_predicted = relation.on_predictions(*between)
-    return BoundRelation(
-        name=name,
-        reads=tuple(reads),
-        gives=gives,
-        trust=choice.trust,
-        exact=choice.exact,
-        coverage=choice.coverage,
-        needs_camera=relation.needs_camera,
-        derive=derive,
-        derive_predicted=derive_predicted,
-        margin=relation.margin,
-        guesses=relation.guesses,
-        tries=relation.tries,
-    )
+    return tuple(reads), gives
 
 
 def _task_of(

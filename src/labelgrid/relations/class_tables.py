@@ -1,6 +1,7 @@
-"""Finds classes by their names, and replaces those of a label by what a table says of them."""
+"""Finds classes by names, counts their pixels, and replaces them by what a table says of them."""
 
 import difflib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,3 +63,35 @@ def look_up_classes(label: LabelArray, table: NDArray[np.int64]) -> LabelArray:
         for other in np.unique(table[~label.annotated]):
             valid &= said == other
     return LabelArray(np.where(valid, said, 0)[..., None], valid)
+
+
+def count_classes(
+    label: LabelArray, values: NDArray[np.integer], truth: LabelArray, size: tuple[int, int]
+) -> NDArray[np.int64]:
+    """Counts the pixels of each class that have each value: int64 `size`, [classes, values].
+
+    Args:
+        label: the classes.
+        values: [h, w] of whole numbers, of the true label.
+        truth: that label; pixels count that are valid in both.
+        size: the number of classes, and that of values.
+
+    Returns:
+        The counts; of labels with classes that were not annotated, zeros.
+
+    Example:
+        >>> label = LabelArray(np.array([[[0], [1], [1]]]), np.ones((1, 3), np.bool_))
+        >>> count_classes(label, np.array([[1, 0, 1]]), label, (2, 2)).tolist()
+        [[0, 1], [1, 1]]
+    """
+    both = label.valid & truth.valid
+    for each in (label, truth):
+        if each.annotated is not None and not each.annotated.all():
+            both = np.zeros_like(both)
+    places = label.value[..., 0][both].astype(np.int64) * size[1] + values[both]
+    return np.bincount(places, minlength=size[0] * size[1]).reshape(size)
+
+
+def sum_counts(readings: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """The sum of counts of several images; one at least."""
+    return np.sum(readings, axis=0, dtype=np.int64)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labelgrid.camera import Camera
 from labelgrid.formats.codec import LabelArray
@@ -21,6 +21,32 @@ Derive = Callable[[Sequence[LabelArray], Camera | None], LabelArray]
 #: their images [b, 4] as in `labelgrid.data.batch`, in their pixels and all known, or None -> what
 #: follows, as labels.
 DerivePredicted = Callable[["Sequence[Tensor]", "Tensor | None"], "Target"]
+#: Options that are tried, as a table [options] has them.
+Tried = Mapping[str, Any]
+
+
+class TrueExample(NamedTuple):
+    """The labels of an image that a relation reads, the true one that it gives, and the camera."""
+
+    labels: Sequence[LabelArray]
+    truth: LabelArray
+    camera: Camera | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionFinder:
+    """Proposes options by true labels of images, where these are too many to be listed.
+
+    Args:
+        finds: the options that are proposed.
+        read: what an image says of them, such as counts of pixels.
+        propose: from what some images say: tables [options] to be tried, the preferred first; none
+            if nothing follows.
+    """
+
+    finds: tuple[str, ...]
+    read: Callable[[TrueExample], Any]
+    propose: Callable[[Sequence[Any]], Sequence[Tried]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +76,12 @@ class Relation:
         guesses: whether its values are its best guess also where it is not sure, if it is sure of
             what it reads: `predict` writes them, as a prediction is one everywhere.
         tries: options that `relate` tries beside the defaults, those of a table [options] each.
+            Tables of the same options are compared with one another; then those that follow them
+            are tried together with the best one.
+        finder: for the tasks as in `between`: proposes further options by labels, before `tries`.
+            It raises `RecipeError` if the relation holds between these tasks with no options at
+            all. So a relation is offered, too, whose defaults do not fit the tasks.
+        unsettled: option -> why labels do not settle it; all others are in `tries` or are found.
     """
 
     reads: tuple[str, ...]
@@ -59,4 +91,6 @@ class Relation:
     on_predictions: Callable[[Sequence[TaskDef], TaskDef], DerivePredicted] | None = None
     margin: int | None = None
     guesses: bool = False
-    tries: Sequence[Mapping[str, Any]] = ()
+    tries: Sequence[Tried] = ()
+    finder: Callable[[Sequence[TaskDef], TaskDef], OptionFinder] | None = None
+    unsettled: Mapping[str, str] = field(default_factory=dict)

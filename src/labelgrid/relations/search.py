@@ -1,16 +1,21 @@
 """Finds a relation's options, and the field of view of unknown cameras, on true labels.
 
-Loads no torch.
+Options are those by which derived labels teach the most: trust times coverage. Loads no torch.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
+from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.agreement import TruePair, chance_error, coverage_of, error_of
 from labelgrid.relations.bound import BoundRelation
+from labelgrid.relations.relation import TrueExample
 from labelgrid.tasks.task import TaskDef
 
 #: The fields of view in degrees that are tried first; the ends are only there to be refused.
@@ -19,56 +24,143 @@ VIEWS = (16.0, 26.0, 40.0, 58.0, 80.0, 104.0, 130.0)
 NARROWEST = 20.0
 WIDEST = 120.0
 FINE = 0.1
-#: Options are tried on so many images, and a field of view is searched on so many.
+#: A field of view is first searched on so many images; options, and finely a view, on so many.
 PILOT = 3
 MOST = 10
+Options = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What a relation is best measured with.
-
-    Args:
-        options: of its plug-in.
-        view: the field of view of unknown cameras, in degrees; None: it is not needed.
-    """
-
-    options: Mapping[str, Any]
-    view: float | None = None
-
-
-def find_setting(
-    bind: Callable[[Mapping[str, Any]], BoundRelation],
-    tries: Sequence[Mapping[str, Any]],
-    pairs: Sequence[TruePair],
-    task: TaskDef,
-) -> Setting | None:
-    """The options by which derived labels teach the most, trust times coverage, and the camera.
+@dataclass(frozen=True, kw_only=True)
+class OptionSearch:
+    """A search for the options of a relation between tasks of a project.
 
     Args:
+        relation: with the options to begin with; they stay where none is better.
+        start: those options.
         bind: the relation with some options.
-        tries: the options to try, the preferred first.
-        pairs: the images, a random sample.
+        pairs: the images, a random sample in random order; the first `MOST` choose.
         task: of the derived labels.
-
-    Returns:
-        The setting; None if the relation needs cameras, all are unknown, and no field of view
-        between 20 and 120 degrees explains the labels better than both its neighbours.
     """
-    trials = [_Trial(bind(options), pairs[:PILOT], task) for options in tries]
-    view = None
-    if trials[0].relation.needs_camera and all(pair.camera is None for pair in pairs):
-        view = _find_view(trials, pairs[:MOST])
-        if view is None:
+
+    relation: BoundRelation
+    start: Options
+    bind: Callable[[Options], BoundRelation]
+    pairs: Sequence[TruePair]
+    task: TaskDef
+
+    @property
+    def choosers(self) -> range:
+        """The places of the images that choose options."""
+        return range(min(len(self.pairs), MOST))
+
+    @property
+    def needs_view(self) -> bool:
+        """Whether the relation needs cameras, and all are unknown."""
+        return self.relation.needs_camera and all(pair.camera is None for pair in self.pairs)
+
+    @cached_property
+    def view(self) -> float | None:
+        """The field of view of unknown cameras, in degrees.
+
+        None: it is not needed, or none between 20 and 120 degrees explains the labels better than
+        both its neighbours.
+        """
+        if not self.needs_view:
             return None
-    if len(tries) == 1:
-        return Setting(tries[0], view)
-    chance = chance_error([pair.truth for pair in pairs], task)
-    values = []
-    for trial in trials:
-        error, coverage = trial.outcome(view)
-        values.append(coverage * (chance - 2 * error) if coverage else -np.inf)
-    return Setting(tries[int(np.argmax(values))], view)
+        first = next(iter(self._stages), [])
+        pilot = self.pairs[:PILOT]
+        tried = self._candidates(self._first(self.choosers), first)
+        trials = [_Trial(self.bind(options), pilot, self.task) for options in tried]
+        return _find_view(trials, self.pairs[:MOST])
+
+    def best(self, without: int | None = None) -> Options | None:
+        """The options that the images choose, but for one of them.
+
+        Args:
+            without: the place of an image that does not choose.
+
+        Returns:
+            The options; None if the first ones do not fit the tasks and the images propose none.
+        """
+        places = [place for place in self.choosers if place != without]
+        best = self._best_of(self._first(places), places)
+        if best is None:
+            return None
+        for stage in self._stages:
+            best = self._best_of(self._candidates([best], stage), places) or best
+        return best
+
+    @cached_property
+    def _stages(self) -> list[list[Options]]:
+        """The options to try, those of the same names together."""
+        groups = groupby(self.relation.tries, key=lambda options: sorted(options))
+        return [list(group) for _, group in groups]
+
+    def _first(self, places: Collection[int]) -> list[Options]:
+        """The options to begin with, and those that images propose."""
+        found = [] if self.relation.is_open else [self.start]
+        finder = self.relation.finder
+        if finder:
+            rest = {name: each for name, each in self.start.items() if name not in finder.finds}
+            readings = [self._readings[place] for place in places]
+            found += [{**rest, **options} for options in finder.propose(readings)]
+        return found
+
+    def _candidates(self, begun: Sequence[Options], stage: Sequence[Options]) -> list[Options]:
+        """Some options, then these with each of a stage, each once."""
+        found = list(begun)
+        for options in begun:
+            merged = ({**options, **more} for more in stage)
+            found += [each for each in merged if each not in found]
+        return found
+
+    @cached_property
+    def _readings(self) -> list[Any]:
+        """What each image that chooses says of the options."""
+        finder = self.relation.finder
+        assert finder  # else nothing is read
+        readings = []
+        for place in self.choosers:
+            pair = self.pairs[place]
+            labels = [pair.labels[name] for name in self.relation.reads]
+            readings.append(finder.read(TrueExample(labels, pair.truth, pair.camera)))
+        return readings
+
+    @cached_property
+    def _chance(self) -> float:
+        return chance_error([self.pairs[place].truth for place in self.choosers], self.task)
+
+    @cached_property
+    def _known(self) -> dict[tuple[str, int], tuple[float, float]]:
+        """The outcomes so far, by options and image."""
+        return {}
+
+    def _best_of(self, candidates: Sequence[Options], places: Sequence[int]) -> Options | None:
+        """The first of the options with the most trust times coverage; None of none."""
+        values = [self._value(options, places) for options in candidates]
+        return candidates[int(np.argmax(values))] if values else None
+
+    def _value(self, options: Options, places: Sequence[int]) -> float:
+        """Trust times coverage on some images, times the error of chance."""
+        error, coverage = _joined([self._outcome(options, place) for place in places])
+        return coverage * (self._chance - 2 * error) if coverage else -np.inf
+
+    def _outcome(self, options: Options, place: int) -> tuple[float, float]:
+        """The error of an image's derived label, and its coverage."""
+        key = (json.dumps(options, sort_keys=True), place)
+        if key not in self._known:
+            trial = _Trial(self.bind(options), [self.pairs[place]], self.task)
+            self._known[key] = trial.outcome(self.view)
+        return self._known[key]
+
+
+def _joined(outcomes: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The error over the pixels that the labels of images reach (inf: none), and their share."""
+    reached = [(error, coverage) for error, coverage in outcomes if coverage]
+    if not reached:
+        return np.inf, 0.0
+    errors, coverages = zip(*reached, strict=True)
+    return float(np.average(errors, weights=coverages)), sum(coverages) / len(outcomes)
 
 
 def _find_view(trials: Sequence["_Trial"], pairs: Sequence[TruePair]) -> float | None:
@@ -79,17 +171,16 @@ def _find_view(trials: Sequence["_Trial"], pairs: Sequence[TruePair]) -> float |
     only the steps of depths.
     """
     found = []
+    most = 0.0
     for trial in trials:
-        outcomes = [trial.outcome(view) for view in VIEWS]
-        errors = [error for error, _ in outcomes]
+        errors, coverage = trial.outcomes(VIEWS)
         place = int(np.argmin(errors))
+        most = max(most, coverage)
         if 0 < place < len(VIEWS) - 1:
-            error, coverage = outcomes[place]
-            found.append((error, coverage, place, trial))
-    if not found:
+            found.append((errors[place], coverage, place, trial))
+    wide = [row for row in found if row[1] >= most / 2]
+    if not wide:
         return None
-    enough = max(coverage for _, coverage, _, _ in found) / 2
-    wide = [row for row in found if row[1] >= enough]
     _, _, place, trial = min(wide, key=lambda row: row[0])
     ends = (VIEWS[place - 1], VIEWS[place + 1])
     view = replace(trial, pairs=pairs).refine(ends)
@@ -106,18 +197,31 @@ class _Trial:
 
     def outcome(self, view: float | None) -> tuple[float, float]:
         """The error over the pixels that derived labels reach (inf: none), and their share."""
-        errors = []
-        coverages = []
+        outcomes = []
         for pair in self.pairs:
             label = pair.derive(self.relation, view)
-            results = self.task.agreement(label, pair.truth)
-            if results:
-                errors.append(error_of(results[0]))
-                coverages.append(coverage_of(label, pair.truth))
-        if not sum(coverages):
+            outcomes.append(self._compared(label, pair.truth))
+        return _joined(outcomes)
+
+    def outcomes(self, views: Sequence[float]) -> tuple[list[float], float]:
+        """The errors with some fields of view, over the pixels that are reached with all of them.
+
+        Others would come and go: those that are left seem the better for it.
+        """
+        by_pair = []
+        for pair in self.pairs:
+            labels = [pair.derive(self.relation, view) for view in views]
+            same = np.logical_and.reduce([label.valid for label in labels])
+            both = [replace(label, valid=same) for label in labels]
+            by_pair.append([self._compared(label, pair.truth) for label in both])
+        joined = [_joined(column) for column in zip(*by_pair, strict=True)]
+        return [error for error, _ in joined], joined[0][1]
+
+    def _compared(self, label: LabelArray, truth: LabelArray) -> tuple[float, float]:
+        results = self.task.agreement(label, truth)
+        if not results:
             return np.inf, 0.0
-        error = float(np.average(errors, weights=coverages))
-        return error, sum(coverages) / len(self.pairs)
+        return error_of(results[0]), coverage_of(label, truth)
 
     def refine(self, ends: tuple[float, float]) -> float:
         """The field of view between two others with the smallest error.

@@ -75,8 +75,7 @@ def relate(
         words = ("FOLDER", "--supplier", "NAME")
         imports = command("import", project.folder, *words)
         raise RecipeError(
-            "No relation is declared, none fits the project's tasks without options, and no "
-            "supplier gave labels.",
+            "No relation is declared, none fits the project's tasks, and no supplier gave labels.",
             where=str(project.folder / SETTINGS),
             next_step="`labelgrid list relations` shows all relations; declare one as a table "
             f"[changes.relations.NAME]. Or `{imports}` brings a supplier's labels.",
@@ -85,7 +84,7 @@ def relate(
     if rows is None:
         return Related(relations=[], suppliers=[], files={}, written=False)
     tables = {
-        "relations": relation_tables(rows.relations, recipe.relations),
+        "relations": relation_tables(rows.relations, unmeasured.relations),
         "suppliers": supplier_tables(rows.suppliers, settings.changes.get("suppliers", {})),
     }
     camera = proposed_camera(rows.relations)

@@ -10,8 +10,7 @@ from labelgrid.project.random_labels import ENOUGH, RandomLabels
 from labelgrid.project.relation_offers import labels_of_all, relation_offers
 from labelgrid.recipes.schema import Recipe
 from labelgrid.relations.agreement import FEWEST
-from labelgrid.relations.bound import BoundRelation, bind, declared_relations
-from labelgrid.relations.choice import RelationChoice
+from labelgrid.relations.bound import BoundRelation, connect, declared_relations
 from labelgrid.rounds.advised import Advice
 from labelgrid.select.following import known_labels
 from labelgrid.words import count_text, join_names
@@ -36,7 +35,7 @@ def relation_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
             step = _step(random, relation, paired=True)
             rows.append(_may_follow(grid, relation, "is off", step))
     for offer in offers:
-        relation = bind(offer.name, RelationChoice(), tasks)
+        relation = connect(offer.name, offer.choice, tasks)
         step = _step(random, relation, paired=offer.paired)
         rows.append(_may_follow(grid, relation, "is not declared", step))
     return rows

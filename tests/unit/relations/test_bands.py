@@ -12,9 +12,9 @@ from labelgrid.relations.agreement import TruePair, measure_relation
 from labelgrid.relations.bands import BANDS, BandedPair, thin_pair
 from labelgrid.relations.bound import BoundRelation, bind
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.relations.search import find_setting
 from labelgrid.scenes.rooms import FOV
 from labelgrid.tasks.task import definitions
+from tests.option_search import search_of
 from tests.rooms import room_labels
 from tests.support import task_rows
 
@@ -70,16 +70,15 @@ def test_the_search_finds_in_bands_what_it_finds_in_whole_images(small: int) -> 
     tries = [{"radius": radius, "residual": 45.0} for radius in (1, 4)]
     found = []
     for made in (pairs, [thin_pair(pair, 4) for pair in pairs]):
-        setting = find_setting(bound, tries, made, TASKS["normals"])
-        assert setting is not None and setting.view is not None
-        measured = measure_relation(
-            bound(dict(setting.options)), pairs, TASKS["normals"], view=setting.view
-        )
+        search = search_of(bound, tries, made, TASKS["normals"])
+        options = search.best()
+        assert options is not None and search.view is not None
+        measured = measure_relation(bound(dict(options)), pairs, TASKS["normals"], view=search.view)
         assert measured is not None
-        found.append((setting, measured))
-    (setting, measured), (in_bands, with_bands) = found
-    assert in_bands.options == setting.options
-    assert in_bands.view == pytest.approx(setting.view, rel=0.02)
+        found.append((options, search.view, measured))
+    (options, view, measured), (in_bands, view_in_bands, with_bands) = found
+    assert in_bands == options
+    assert view_in_bands == pytest.approx(view, rel=0.02)
     angle = measured.figures["mean angle"]
     assert angle.low <= with_bands.figures["mean angle"].value <= angle.high
     assert with_bands.trust == pytest.approx(measured.trust, abs=0.01)

@@ -10,10 +10,11 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.agreement import TruePair, measure_relation
 from labelgrid.relations.bound import BoundRelation, bind
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.relations.derivations.depth_normals import TRIES
-from labelgrid.relations.search import find_setting
+from labelgrid.relations.derivations.depth_normals import ROUGHLY, TRIES
+from labelgrid.relations.search import OptionSearch
 from labelgrid.scenes.rooms import FOV
 from labelgrid.tasks.task import definitions
+from tests.option_search import search_of
 from tests.rooms import room_labels
 from tests.support import task_rows
 
@@ -21,7 +22,7 @@ SIZE = (96, 128)
 TASKS = definitions(list(task_rows(("depth", "normals"))))
 NORMALS = TASKS["normals"]
 #: Fewer than all, for the time.
-SOME = [options for options in TRIES if options["radius"] in (1, 2, 7)]
+SOME = [options for options in ROUGHLY if options["radius"] in (1, 2, 6)]
 
 
 def bound(options: dict[str, object]) -> BoundRelation:
@@ -46,9 +47,12 @@ def changed(made: list[TruePair], change: Callable[[np.ndarray], np.ndarray]) ->
     ]
 
 
+def searched(made: list[TruePair]) -> OptionSearch:
+    return search_of(bound, SOME, made, NORMALS)
+
+
 def test_the_field_of_view_of_rooms_is_found() -> None:
-    setting = find_setting(bound, SOME, pairs(), NORMALS)
-    assert setting is not None and setting.view == pytest.approx(FOV, rel=0.02)
+    assert searched(pairs()).view == pytest.approx(FOV, rel=0.02)
 
 
 @pytest.mark.parametrize("share", [0.55, 0.75])
@@ -65,30 +69,30 @@ def test_another_planted_field_of_view_is_found(share: float) -> None:
         cut.append(TruePair(labels, LabelArray(pair.truth.value[part], pair.truth.valid[part])))
     whole = np.tan(np.radians(FOV) / 2)
     planted = 2 * np.degrees(np.arctan(whole * width / 160))
-    setting = find_setting(bound, SOME, cut, NORMALS)
-    assert setting is not None and setting.view == pytest.approx(planted, rel=0.02)
+    assert searched(cut).view == pytest.approx(planted, rel=0.02)
 
 
 def test_coarse_steps_of_depth_get_a_wide_window_and_the_camera_is_found_all_the_same() -> None:
-    made = pairs(step=0.039, size=(192, 256))
-    fine = find_setting(bound, SOME, pairs(), NORMALS)
-    coarse = find_setting(bound, SOME, made, NORMALS)
-    assert fine is not None and coarse is not None
-    assert fine.options["radius"] < coarse.options["radius"]
+    coarse = searched(pairs(step=0.039, size=(192, 256)))
+    fine = searched(pairs()).best()
+    wide = coarse.best()
+    assert fine is not None and wide is not None
+    assert fine["radius"] < wide["radius"]
     assert coarse.view == pytest.approx(FOV, rel=0.05)
 
 
 def test_a_minimum_at_the_rim_of_the_search_is_refused() -> None:
     """All normals face ahead: the narrower the view, the better."""
     flat = changed(pairs(), lambda value: np.broadcast_to(np.float32([0, 0, 1]), value.shape))
-    assert find_setting(bound, SOME, flat, NORMALS) is None
+    search = searched(flat)
+    assert search.needs_view and search.view is None
 
 
 def test_permuted_axes_are_not_trusted_whatever_camera_is_found() -> None:
     permuted = changed(pairs(), lambda value: value[..., [1, 2, 0]])
-    setting = find_setting(bound, SOME, permuted, NORMALS)
-    if setting is not None:
-        found = measure_relation(bound(setting.options), permuted, NORMALS, view=setting.view)
+    search = searched(permuted)
+    if search.view is not None:
+        found = measure_relation(bound(search.best()), permuted, NORMALS, view=search.view)
         assert found is None or found.trust == 0
 
 
@@ -96,12 +100,45 @@ def test_known_cameras_are_used_and_no_field_of_view_is_searched() -> None:
     known = [
         TruePair(pair.labels, pair.truth, Camera.of_view(FOV, SIZE)) for pair in pairs(count=3)
     ]
-    setting = find_setting(bound, SOME, known, NORMALS)
-    assert setting is not None and setting.view is None
-    found = measure_relation(bound(setting.options), known, NORMALS)
+    search = searched(known)
+    assert search.view is None and not search.needs_view
+    found = measure_relation(bound(search.best()), known, NORMALS)
     assert found is not None and found.trust > 0.9
 
 
 def test_without_a_choice_the_options_stay() -> None:
-    setting = find_setting(bound, [{"radius": 3}], pairs(), NORMALS)
-    assert setting is not None and setting.options == {"radius": 3}
+    assert search_of(bound, [{"radius": 3}], pairs(), NORMALS).best() == {"radius": 3}
+
+
+def with_normals_of(options: dict[str, object], count: int = 4) -> list[TruePair]:
+    """Rooms with known cameras, and the normals that follow with these options."""
+    made = []
+    for pair in pairs(count, step=0.039):
+        known = TruePair(pair.labels, pair.truth, Camera.of_view(FOV, SIZE))
+        made.append(TruePair(pair.labels, known.derive(bound(options)), known.camera))
+    return made
+
+
+def test_normals_of_a_wide_window_over_all_edges_are_found_as_such() -> None:
+    """So are those of NYUv2 made."""
+    made = with_normals_of({"radius": 6, "residual": 89.0})
+    options = search_of(bound, [{}, *TRIES], made, NORMALS).best()
+    assert options is not None
+    found = measure_relation(bound(options), made, NORMALS)
+    assert options["radius"] == 6
+    assert found is not None and found.trust == 1 and found.coverage == 1
+
+
+def test_options_of_other_names_are_tried_with_the_best_of_those_before() -> None:
+    tries = [{}, {"radius": 3}, {"radius": 6}, {"residual": 89.0}]
+    made = with_normals_of({"radius": 6, "residual": 89.0})
+    assert search_of(bound, tries, made, NORMALS).best() == {"radius": 6, "residual": 89.0}
+
+
+def test_an_image_that_is_left_out_chooses_nothing() -> None:
+    narrow = with_normals_of({"radius": 1, "residual": 89.0})
+    wide = with_normals_of({"radius": 7, "residual": 89.0})
+    tries = [{"radius": radius, "residual": 89.0} for radius in (1, 7)]
+    search = search_of(bound, tries, [narrow[0], wide[1]], NORMALS)
+    assert search.best(without=0) == tries[1]
+    assert search.best(without=1) == tries[0]

@@ -162,13 +162,34 @@ def test_a_wrong_relation_of_the_recipe_is_turned_off(made) -> None:
     assert "trust = 0.0" in related.files[SETTINGS] and "exact" not in related.files[SETTINGS]
 
 
-def test_options_of_the_recipe_stay(made) -> None:
+def test_options_of_the_recipe_stay_until_others_are_written(made) -> None:
     project, data = made
     label(project, data, training(project)[:4])
-    declare(project, f'{TABLE}gives = "normals"\noptions = {{ radius = 3 }}\n')
+    text = f'{TABLE}gives = "normals"\noptions = {{ radius = 7, residual = 30.0 }}\n'
+    declare(project, text)
+    before = (project.folder / SETTINGS).read_text()
     related = relate(project, Silent())
-    assert row(related).options["radius"] == 3
+    found = row(related)
+    assert (project.folder / SETTINGS).read_text() == before
+    assert found.declared_options == {"radius": 7, "residual": 30.0}
+    assert found.options["radius"] < 7
+    assert found.measured is not None and found.as_declared is not None
+    assert found.measured.use > found.as_declared.use
     assert 'gives = "normals"' in related.files[SETTINGS]
+    relate(project, Silent(), write=True)
+    (relation,) = context_of(project.open(project.folder)).relations
+    assert relation.margin == found.options["radius"]
+    again = row(relate(project.open(project.folder), Silent()))
+    assert again.options == again.declared_options and again.as_declared is None
+
+
+def test_what_labels_cannot_better_stays_as_it_is_declared(made) -> None:
+    project, data = made
+    label(project, data, training(project)[:4])
+    related = relate(project, Silent(), write=True)
+    options = row(related).options
+    again = relate(project.open(project.folder), Silent())
+    assert row(again).options == row(again).declared_options == options
 
 
 def test_a_camera_that_another_file_may_know_is_not_overwritten(made) -> None:

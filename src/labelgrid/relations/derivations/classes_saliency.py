@@ -1,5 +1,7 @@
 """Derives the salient object from classes: the pixels of some classes, such as people, are it.
 
+Which classes these are, `relate` finds on true labels of both.
+
 In an image without these, something else may be salient: nothing is valid. Of predicted
 probabilities, it is the sum of those of the classes; an image is without them if it is below 0.5
 everywhere.
@@ -7,24 +9,38 @@ everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.camera import Camera
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.class_tables import class_index, look_up_classes
-from labelgrid.relations.relation import Derive, DerivePredicted, Relation
+from labelgrid.relations.class_tables import (
+    class_index,
+    count_classes,
+    look_up_classes,
+    sum_counts,
+)
+from labelgrid.relations.relation import (
+    Derive,
+    DerivePredicted,
+    OptionFinder,
+    Relation,
+    TrueExample,
+)
 from labelgrid.tasks.task import TaskDef
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from labelgrid.pixel.target import Target
+
+#: A class is tried as salient if at least this share of its pixels is.
+SHARES = (0.5, 0.25, 0.1, 0.75, 0.9)
 
 
 @dataclass(frozen=True)
@@ -34,9 +50,12 @@ class Options:
     Args:
         classes: the classes whose pixels are salient; where there are some, those of all others are
             not.
+        others: the classes whose pixels are not salient, such as a background; if there are any,
+            those of all other classes are salient, and `classes` says nothing.
     """
 
     classes: tuple[str, ...] = ("person",)
+    others: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.classes:
@@ -84,7 +103,48 @@ def build(options: Options) -> Relation:
         between=between,
         on_predictions=on_predictions,
         guesses=True,
+        finder=_finder,
     )
+
+
+def _finder(reads: Sequence[TaskDef], _gives: TaskDef) -> OptionFinder:
+    """Finds the salient classes by the share of their pixels that is."""
+    (semseg,) = reads
+    names = semseg.class_names
+
+    def read(example: TrueExample) -> NDArray[np.int64]:
+        salient = example.truth.value[..., 0] >= 0.5
+        size = (len(names), 2)
+        return count_classes(example.labels[0], salient.astype(np.int64), example.truth, size)
+
+    def propose(readings: Sequence[NDArray[np.int64]]) -> list[Mapping[str, Any]]:
+        return _proposed(sum_counts(readings), names)
+
+    return OptionFinder(finds=("classes", "others"), read=read, propose=propose)
+
+
+def _proposed(counts: NDArray[np.int64], names: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Options by counts [classes, 2] of pixels that are not salient, and that are.
+
+    The first has the largest IoU over all pixels: a class adds to that if the share of its pixels
+    that is salient is larger than the IoU without it. The shorter list of classes is taken.
+    """
+    total = counts.sum(1)
+    share = counts[:, 1] / np.maximum(total, 1)
+    order = np.argsort(-share, kind="stable")
+    hits = np.cumsum(counts[order, 1])
+    union = counts[:, 1].sum() + np.cumsum(counts[order, 0])
+    best = share[order[np.argmax(hits / np.maximum(union, 1))]]
+    found: list[Mapping[str, Any]] = []
+    for least in (best, *SHARES):
+        chosen = (share > 0) & (share >= least)
+        salient = [name for name, is_it in zip(names, chosen, strict=True) if is_it]
+        rest = (total > 0) & ~chosen
+        others = [name for name, is_it in zip(names, rest, strict=True) if is_it]
+        options = {"others": others} if 0 < len(others) < len(salient) else {"classes": salient}
+        if salient and options not in found:
+            found.append(options)
+    return found
 
 
 def _salient_classes(options: Options, reads: Sequence[TaskDef]) -> NDArray[np.int64]:
@@ -94,7 +154,8 @@ def _salient_classes(options: Options, reads: Sequence[TaskDef]) -> NDArray[np.i
         RecipeError: the options name a class that the task does not have.
     """
     (semseg,) = reads
-    salient = np.zeros(len(semseg.class_names), np.int64)
-    for name in options.classes:
-        salient[class_index(semseg, name, "classes")] = 1
+    option = "others" if options.others else "classes"
+    salient = np.full(len(semseg.class_names), int(bool(options.others)), np.int64)
+    for name in getattr(options, option):
+        salient[class_index(semseg, name, option)] = int(not options.others)
     return salient

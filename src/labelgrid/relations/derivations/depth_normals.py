@@ -22,7 +22,7 @@ from labelgrid.errors import LabelError, RecipeError
 from labelgrid.formats.arrays import shape_text
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.camera_check import known_camera
-from labelgrid.relations.relation import Derive, DerivePredicted, Relation
+from labelgrid.relations.relation import Derive, DerivePredicted, Relation, Tried
 from labelgrid.tasks.task import TaskDef
 
 if TYPE_CHECKING:
@@ -36,12 +36,19 @@ Floats = NDArray[np.float64]
 STEP = 2.0**-20
 #: Planes are fitted to so many columns at a time: their arrays stay in the processor's cache.
 BAND = 64
-#: What `relate` tries: coarse steps of depth need a wide window, and leave large residuals.
-TRIES = tuple(
+#: What `relate` tries: coarse steps of depth need a wide window, and leave large residuals. Both
+#: roughly at first, together, then finely in turn.
+ROUGHLY: Sequence[Tried] = tuple(
     {"radius": radius, "residual": residual}
-    for residual in (5.0, 15.0, 45.0)
-    for radius in (2, 1, 4, 7, 11)
+    for residual in (15.0, 45.0, 89.0)
+    for radius in (2, 1, 4, 6, 11)
 )
+RADII: Sequence[Tried] = tuple({"radius": radius} for radius in (2, 1, 3, 4, 5, 6, 7, 9, 11))
+RESIDUALS: Sequence[Tried] = tuple(
+    {"residual": residual} for residual in (5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 89.0)
+)
+SHARES: Sequence[Tried] = tuple({"least": least} for least in (0.1, 0.6))
+TRIES = (*ROUGHLY, *RESIDUALS, *RADII, *RESIDUALS, *SHARES)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """Derives depth from the disparity of two cameras: focal length times baseline over disparity.
 
-Disparities are in pixels of the image, depths in metres.
+Disparities are in pixels of the image, depths in metres. `relate` finds the baseline on true labels
+of both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from labelgrid.config import check_ranges
 from labelgrid.errors import RecipeError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.camera_check import known_camera
-from labelgrid.relations.relation import Derive, Relation
+from labelgrid.relations.relation import Derive, OptionFinder, Relation, TrueExample
 from labelgrid.tasks.task import TaskDef
 
 
@@ -22,7 +24,7 @@ class Options:
     """The pair of cameras.
 
     Args:
-        baseline: the distance between the two cameras in metres; it must be given.
+        baseline: the distance between the two cameras in metres; it must be given, or found.
     """
 
     baseline: float = 0.0
@@ -51,7 +53,31 @@ def build(options: Options) -> Relation:
 
         return derive
 
-    return Relation(reads=("depth",), gives="depth", between=between, needs_camera=True)
+    return Relation(
+        reads=("depth",), gives="depth", between=between, needs_camera=True, finder=_finder
+    )
+
+
+def _finder(reads: Sequence[TaskDef], gives: TaskDef) -> OptionFinder:
+    """Finds the baseline: the median over images."""
+    (disparity,) = reads
+    _check_tasks(disparity, gives)
+    return OptionFinder(finds=("baseline",), read=_baseline, propose=_proposed)
+
+
+def _baseline(example: TrueExample) -> float:
+    """The median over pixels; NaN if it is not known."""
+    (disparity,) = example.labels
+    both = disparity.valid & example.truth.valid & (disparity.value[..., 0] > 0)
+    if example.camera is None or not both.any():
+        return float("nan")
+    products = disparity.value[..., 0][both] * example.truth.value[..., 0][both]
+    return float(np.median(products.astype(np.float64))) / example.camera.fx
+
+
+def _proposed(readings: Sequence[float]) -> list[Mapping[str, Any]]:
+    known = [baseline for baseline in readings if baseline > 0]
+    return [{"baseline": round(float(np.median(known)), 6)}] if known else []
 
 
 def _check_tasks(disparity: TaskDef, depth: TaskDef) -> None:

@@ -1,19 +1,30 @@
 """Derives classes from parts, such as those of people: a pixel of a part is its owner's.
 
-Of the other pixels nothing is known: they are not valid.
+Of the other pixels nothing is known: they are not valid. Any classes may take the place of parts:
+`relate` finds on true labels of both which class each lies in.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.camera import Camera
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.class_tables import NOTHING, class_index, look_up_classes
-from labelgrid.relations.relation import Derive, Relation
+from labelgrid.relations.class_tables import (
+    NOTHING,
+    class_index,
+    count_classes,
+    look_up_classes,
+    sum_counts,
+)
+from labelgrid.relations.relation import Derive, OptionFinder, Relation, TrueExample
 from labelgrid.tasks.task import TaskDef
+
+#: A part is tried as one of a class if at least this share of its pixels is.
+SHARES = (0.9, 0.5, 0.99)
 
 
 @dataclass(frozen=True)
@@ -21,8 +32,8 @@ class Options:
     """Which class the parts belong to.
 
     Args:
-        person: the class, of the derived label, that parts belong to.
-        background: the class, of parts, of the pixels without parts.
+        person: the class, of the derived label, that parts belong to; "": only `owners` says it.
+        background: the class, of parts, of the pixels without parts; "": there is none.
         owners: part -> the class that it belongs to, of those that are not a person's.
     """
 
@@ -44,14 +55,40 @@ def build(options: Options) -> Relation:
 
         return derive
 
-    return Relation(reads=("semseg",), gives="semseg", between=between)
+    return Relation(reads=("semseg",), gives="semseg", between=between, finder=_finder)
+
+
+def _finder(reads: Sequence[TaskDef], gives: TaskDef) -> OptionFinder:
+    """Finds the owner of each part: the class that most of its pixels have."""
+    (parts,) = reads
+
+    def read(example: TrueExample) -> NDArray[np.int64]:
+        size = (len(parts.class_names), len(gives.class_names))
+        return count_classes(example.labels[0], example.truth.value[..., 0], example.truth, size)
+
+    def propose(readings: Sequence[NDArray[np.int64]]) -> list[Mapping[str, Any]]:
+        counts = sum_counts(readings)
+        owner = counts.argmax(1)
+        share = counts.max(1) / np.maximum(counts.sum(1), 1)
+        found: list[Mapping[str, Any]] = []
+        for least in SHARES:
+            owners = {}
+            for part in np.flatnonzero(share >= least):
+                owners[parts.class_names[part]] = gives.class_names[owner[part]]
+            options = {"person": "", "background": "", "owners": owners}
+            if owners and options not in found:
+                found.append(options)
+        return found
+
+    return OptionFinder(finds=("person", "background", "owners"), read=read, propose=propose)
 
 
 def _owners(options: Options, parts: TaskDef, semseg: TaskDef) -> NDArray[np.int64]:
     """Int64 [parts]: the class that each belongs to."""
-    person = class_index(semseg, options.person, "person")
+    person = class_index(semseg, options.person, "person") if options.person else NOTHING
     owner = np.full(len(parts.class_names), person, np.int64)
     for part, name in options.owners.items():
         owner[class_index(parts, part, "owners")] = class_index(semseg, name, "owners")
-    owner[class_index(parts, options.background, "background")] = NOTHING
+    if options.background:
+        owner[class_index(parts, options.background, "background")] = NOTHING
     return owner

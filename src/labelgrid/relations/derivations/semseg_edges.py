@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from labelgrid.camera import Camera
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.relation import Derive, DerivePredicted, Relation
+from labelgrid.relations.relation import Derive, DerivePredicted, Relation, Tried
 from labelgrid.tasks.task import TaskDef
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 #: A class that no pixel has: there is none.
 NO_CLASS = 65535
+#: What `relate` tries.
+SIDES: Sequence[Tried] = tuple({"side": side} for side in ("either", "both", "first", "second"))
+REACHES: Sequence[Tried] = tuple({"reach": reach} for reach in (4, 0, 1, 2, 8))
 Classes = NDArray[np.uint16]
 Mask = NDArray[np.bool_]
 
@@ -130,4 +133,5 @@ def build(options: Options) -> Relation:
         between=between,
         on_predictions=on_predictions,
         guesses=True,
+        tries=(*SIDES, *REACHES),
     )

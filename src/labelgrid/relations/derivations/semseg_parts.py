@@ -1,18 +1,30 @@
 """Derives parts from classes: what is no person has no parts of one.
 
-Where there is none, this is the whole label. Pixels of a person are not valid.
+Where there is none, this is the whole label. Pixels of a person are not valid. `relate` finds on
+true labels of both which classes have parts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelgrid.camera import Camera
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.class_tables import NOTHING, class_index, look_up_classes
-from labelgrid.relations.relation import Derive, Relation
+from labelgrid.relations.class_tables import (
+    NOTHING,
+    class_index,
+    count_classes,
+    look_up_classes,
+    sum_counts,
+)
+from labelgrid.relations.relation import Derive, OptionFinder, Relation, TrueExample
 from labelgrid.tasks.task import TaskDef
+
+#: A class is tried as one without parts if at least this share of its pixels has none.
+SHARES = (0.99, 0.9, 0.5)
 
 
 @dataclass(frozen=True)
@@ -48,4 +60,27 @@ def build(options: Options) -> Relation:
 
         return derive
 
-    return Relation(reads=("semseg",), gives="semseg", between=between)
+    return Relation(reads=("semseg",), gives="semseg", between=between, finder=_finder)
+
+
+def _finder(reads: Sequence[TaskDef], gives: TaskDef) -> OptionFinder:
+    """Finds the class of most pixels, the background, and the classes that are nothing else."""
+    (semseg,) = reads
+
+    def read(example: TrueExample) -> NDArray[np.int64]:
+        size = (len(semseg.class_names), len(gives.class_names))
+        return count_classes(example.labels[0], example.truth.value[..., 0], example.truth, size)
+
+    def propose(readings: Sequence[NDArray[np.int64]]) -> list[Mapping[str, Any]]:
+        counts = sum_counts(readings)
+        background = int(counts.sum(0).argmax())
+        share = counts[:, background] / np.maximum(counts.sum(1), 1)
+        found: list[Mapping[str, Any]] = []
+        for least in SHARES:
+            classes = [semseg.class_names[index] for index in np.flatnonzero(share < least)]
+            options = {"classes": classes, "background": gives.class_names[background]}
+            if 0 < len(classes) < len(semseg.class_names) and options not in found:
+                found.append(options)
+        return found
+
+    return OptionFinder(finds=("classes", "background"), read=read, propose=propose)

@@ -14,6 +14,8 @@ from tests.rooms import room_labels
 ROOM_TASKS = definitions(TASKS)
 SALIENCY = ROOM_TASKS["saliency"]
 SEMSEG = ROOM_TASKS["semseg"]
+#: For the laws of relations: options that are to be found on labels.
+PLANTED = ({"others": ["background"]}, {"classes": ["person", "floor"]})
 
 
 def test_pixels_of_the_classes_are_salient_and_all_others_are_not() -> None:

@@ -14,6 +14,7 @@ from tests.rooms import room_labels
 #: For the laws of relations: options of the relation, and of the task that it reads.
 OPTIONS = {"baseline": 0.2}
 READS = ({"disparity": True},)
+PLANTED = ({"baseline": 0.2},)
 
 TASKS = definitions(
     [TaskRow("stereo", "depth", 1.0, {"disparity": True}), TaskRow("depth", "depth", 1.0)]

@@ -16,6 +16,8 @@ from labelgrid.tasks.task import definitions
 from tests.rooms import room_labels
 
 ROOM_TASKS = definitions(TASKS)
+#: For the laws of relations: options that are to be found on labels.
+PLANTED = ({"person": "", "background": "", "owners": {"wall": "person", "floor": "wall"}},)
 WITH_ANIMALS = definitions(
     [
         TaskRow("parts", "semseg", 1.0, {"classes": ["background", "head", "torso", "tail"]}),

@@ -14,6 +14,8 @@ from labelgrid.tasks.task import definitions
 from tests.rooms import room_labels
 
 ROOM_TASKS = definitions(TASKS)
+#: For the laws of relations: options that are to be found on labels.
+PLANTED = ({"classes": ["wall", "floor"], "background": "background"},)
 PERSON = CLASSES.index("person")
 
 
