@@ -177,6 +177,7 @@ TINY = {
     "selection": ["--images", "500", "--budget", "20", "--repeats", "1"],
     "startup": ["--repeats", "1"],
     "training_step": ["--images", "16", "--size", "24", "32", "--repeats", "1", "--workers", "0"],
+    "wrong_kinds": ["--scenes", "0", "--nyuv2", "nowhere", "--sound", "0"],
 }
 
 
