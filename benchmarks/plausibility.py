@@ -110,6 +110,11 @@ def nyuv2(root: Path) -> Frames:
 
 def scenes(folder: Path, count: int) -> Frames:
     command(labelgrid("scenes", str(folder), "--count", count, "--jobs", 2))
+    return rendered(folder)
+
+
+def rendered(folder: Path) -> Frames:
+    """Rooms that were rendered into a folder."""
     rows = [
         row
         for row in task_rows(folder / "tasks.toml")

@@ -55,7 +55,7 @@ def lines(index: Index) -> Index:
 
 def depth(index: Index) -> npt.NDArray[np.uint16]:
     """A depth map in millimetres: the floor comes nearer, and things stand before the wall."""
-    rows = np.broadcast_to(np.linspace(5, 1, len(index))[:, None], index.shape)
+    rows = np.broadcast_to(1 / np.linspace(1 / 5, 1, len(index))[:, None], index.shape)
     return (1000 * (rows + 0.05 * index)).astype(np.uint16)
 
 

@@ -158,13 +158,15 @@ def test_depths_with_another_scale_are_stopped_beside_earlier_ones(
         assert "imported before" in stopped(project, new)
 
 
-def test_depths_that_are_cut_off_are_remarked_on(project: Path, tmp_path: Path) -> None:
-    printed = accepted(
-        project,
-        labels(
-            tmp_path / "new", "depth", FIRST, lambda index: np.minimum(claims.depth(index), 2550)
-        ),
+def test_depths_that_are_cut_off_are_stopped_and_remarked_on_if_they_are_accepted(
+    project: Path, tmp_path: Path
+) -> None:
+    cut = labels(
+        tmp_path / "depth", "depth", FIRST, lambda index: np.minimum(claims.depth(index), 2550)
     )
+    message = stopped(project, cut)
+    assert "depth: the distances look cut off at 2.55: 12 of 12 labels end there" in message
+    printed = done("import", project, cut, "--accept").out
     assert "depth: 12 of 12 new labels end at 2.55 m" in printed and "cut off" in printed
 
 
@@ -178,9 +180,15 @@ def test_wider_lines_than_before_are_stopped(project: Path, tmp_path: Path) -> N
     assert "the width of the lines is 3" in message and "imported before" in message
 
 
-def test_first_labels_that_show_nothing_are_remarked_on(project: Path, tmp_path: Path) -> None:
-    one = labels(tmp_path / "one", "semseg", FIRST, lambda index: np.full_like(index, 3))
-    empty = labels(tmp_path / "empty", "edges", FIRST, np.zeros_like)
+def test_first_labels_that_show_nothing_are_stopped_and_few_are_remarked_on(
+    project: Path, tmp_path: Path
+) -> None:
+    for task in ("semseg", "edges"):
+        all_of_them = labels(tmp_path / task, task, FIRST, np.zeros_like)
+        assert f"{task}: 12 labels show nothing" in stopped(project, all_of_them)
+    few = FIRST[:7]
+    one = labels(tmp_path / "one", "semseg", few, lambda index: np.full_like(index, 3))
+    empty = labels(tmp_path / "empty", "edges", few, np.zeros_like)
     printed = accepted(project, one)
     assert "semseg: all labelled pixels of the new labels are of one class, 'picture'." in printed
     assert "edges: all pixels of the new labels are no." in accepted(project, empty)

@@ -22,7 +22,12 @@ from labelgrid.errors import EmptyLabelError, ImageError, LabelError, ProjectErr
 from labelgrid.formats.codec import RESIZED, codec, size_error
 from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Progress
-from labelgrid.project.dataset_remarks import LabelFacts, label_facts, task_remarks
+from labelgrid.project.dataset_remarks import (
+    LabelFacts,
+    check_remarks,
+    label_facts,
+    task_remarks,
+)
 from labelgrid.project.task_spec import name_task_file, task_rows, task_rows_of
 from labelgrid.tasks.task import TaskDef, definitions
 from labelgrid.words import count_text, join_names
@@ -153,8 +158,9 @@ def read_contents(
     sizes = Counter(image.size for image in images if image.size)
     by_task = {name: _contents(task, images) for name, task in tasks.items()}
     remarks: list[str] = []
-    for name in tasks:
-        remarks += task_remarks(name, _labels(name, images))
+    for name, task in tasks.items():
+        labels = _labels(name, images)
+        remarks += [*task_remarks(name, labels), *check_remarks(task, labels.values())]
     return Contents(
         images=len(dataset.images()),
         read=len(images),

@@ -1,8 +1,9 @@
 """Remarks on the labels of a data set that may be right, but are unusual."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ class LabelFacts:
         counts: valid pixels by class; None of a label without classes.
         some: whether only some of the classes were annotated in it.
         figures: those that have a usual range, by name.
+        measured: what each of the kind's checks measures.
     """
 
     pixels: int = 0
@@ -33,6 +35,7 @@ class LabelFacts:
     counts: NDArray[np.int64] | None = None
     some: bool = False
     figures: Mapping[str, LabelFigure] = field(default_factory=dict)
+    measured: tuple[Any, ...] = ()
 
 
 def label_facts(label: LabelArray, task: TaskDef) -> LabelFacts:
@@ -55,7 +58,17 @@ def label_facts(label: LabelArray, task: TaskDef) -> LabelFacts:
         counts=counts,
         some=label.annotated is not None,
         figures=figures,
+        measured=task.measured(label),
     )
+
+
+def check_remarks(task: TaskDef, facts: Iterable[LabelFacts]) -> Iterator[str]:
+    """Remarks on a task: what the checks of its kind say of all its labels."""
+    measured = [label.measured for label in facts if label.valid]
+    for place, check in enumerate(task.spec.checks if measured else ()):
+        what = check.judge([found[place] for found in measured], task.options)
+        if what:
+            yield f"{task.name}: {what}"
 
 
 def task_remarks(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
@@ -82,7 +95,7 @@ def task_remarks(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
         yield (
             f"{task}: {name} is {figure.value:.4g}{figure.unit} in '{first}'; {low:g} to "
             f"{high:g}{figure.unit} is usual. So in {len(odd):,} of {labels}. "
-            "Check the unit of the files."
+            f"{figure.cause or 'Check the unit of the files.'}"
         )
 
 

@@ -31,6 +31,30 @@ WAYS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     "mirrored top to bottom": lambda grid: grid[::-1],
 }
 
+#: Of how many of its sides, down and right, a picture of another shape covers an image: 9:16, 2:3,
+#: 3:4 and 17:20. And how many times too large a part of a label can be.
+SMALLER = (0.5625, 2 / 3, 0.75, 0.85)
+LARGER = (1.2, 1.5, 1.75)
+
+
+def _scales() -> dict[str, tuple[float, float]]:
+    """As `SCALES`."""
+    found = {}
+    for share in SMALLER:
+        border = f"{(1 - share) / 2:.0%}"
+        found[f"lie between borders of {border} at the left and right"] = (1.0, share)
+        found[f"lie between borders of {border} at the top and bottom"] = (share, 1.0)
+        found[f"lie between borders of {border} on all sides"] = (share, share)
+    for factor in LARGER:
+        found[f"show only the middle {1 / factor:.0%} of the sides"] = (factor, factor)
+    return found
+
+
+#: How a label can be scaled around the middle of its image, in words, and the factors down and
+#: right. Right labels agree less so: none of 515 sound batches of NYUv2, rendered rooms and
+#: photographs is doubted. Labels between borders agree better, by 1.2 in 8 and 1.9 in 16 at least.
+SCALES = _scales()
+
 
 def image_edges(image: NDArray[np.uint8]) -> Edges:
     """The edges of an image [h, w, 3]."""
@@ -78,6 +102,24 @@ def agreement(label: Edges, own: Edges, others: Sequence[Edges]) -> float:
 def turned(label: Edges, way: str) -> Edges:
     """The outlines of a label that lies on its image in one of `WAYS`, put right."""
     return np.ascontiguousarray(WAYS[way](label.reshape(GRID))).ravel()
+
+
+def rescaled(label: Edges, down: float, right: float) -> Edges:
+    """The outlines of a label that was scaled around the middle by these factors, put right."""
+    import cv2
+
+    grid = label.reshape(GRID)
+    rows, columns = GRID
+    back = np.array(
+        [
+            [1 / right, 0, (columns - 1) / 2 * (1 - 1 / right)],
+            [0, 1 / down, (rows - 1) / 2 * (1 - 1 / down)],
+        ]
+    )
+    moved = cv2.warpAffine(
+        grid, back, GRID[::-1], flags=cv2.INTER_LINEAR, borderValue=float(grid.min())
+    )
+    return ((moved - moved.mean()) / (moved.std() + 1e-6)).astype(np.float32).ravel()
 
 
 def shifted(label: Edges, down: float, right: float) -> Edges:

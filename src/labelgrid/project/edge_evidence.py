@@ -18,12 +18,15 @@ from labelgrid.images.places import image_file
 from labelgrid.images.reading import read_image
 from labelgrid.ledger.grid import SPLITS
 from labelgrid.project import edge_agreement
+from labelgrid.project.common_shift import common_shift, is_same_shift, is_slanting
 from labelgrid.project.edge_agreement import (
+    SCALES,
     WAYS,
     Edges,
     agreement,
     best_shift,
     image_edges,
+    rescaled,
     shifted,
     turned,
 )
@@ -91,6 +94,17 @@ def _notes_of(others: Mapping[str, str]) -> dict[str, str]:
         notes[one] = f"its label fits {other}"
         notes.setdefault(other, f"the label of {one} fits this image")
     return notes
+
+
+def _doubt(task: str, what: str, cause: _Cause, orientation: int) -> Doubt:
+    """The doubt about labels, and what would make them agree, if that is known."""
+    text = cause.text
+    if text and orientation > 1:
+        text += (
+            f" Their photographs declare EXIF orientation {orientation}: the labels may lie in the "
+            "stored orientation; make them upright."
+        )
+    return Doubt(task, f"{what} {text or NO_CAUSE}", cause.notes)
 
 
 def limit(labels: int) -> float:
@@ -184,36 +198,121 @@ class EdgeEvidence:
         for image_id in looked_at:
             orientation = orientation_or_upright(*self._places[image_id])
             groups[orientation][image_id] = outlines[image_id]
-        doubts = []
+        found = []
         for orientation, group in sorted(groups.items()):
             values = list(self.agreements(group).values())
-            if len(values) >= LEAST and np.mean(values) < limit(len(values)):
-                mean = float(np.mean(values))
+            if len(values) < LEAST:
+                continue
+            mean = float(np.mean(values))
+            if mean < limit(len(values)):
                 what = (
                     f"the outlines of {count_text(len(values), 'label')} do not follow the edges "
                     f"of their images: agreement {mean:.1f} (right labels: above "
                     f"{limit(len(values)):g}; in photographs of rooms, usually 4 to 11)."
                 )
                 cause = self._cause(group, sorted(images), mean)
-                text = cause.text
-                if text and orientation > 1:
-                    text += (
-                        f" Their photographs declare EXIF orientation {orientation}: the labels "
-                        "may lie in the stored orientation; make them upright."
-                    )
-                doubts.append(Doubt(task, f"{what} {text or NO_CAUSE}", cause.notes))
-        return doubts
+                found.append(_doubt(task, what, cause, orientation))
+                continue
+            what = (
+                f"the outlines of {count_text(len(values), 'label')} follow the edges of their "
+                f"images less (agreement {mean:.1f}) than they would if the labels lay elsewhere."
+            )
+            cause = self._place(group, mean)
+            if cause.text:
+                found.append(_doubt(task, what, cause, orientation))
+        return found
 
-    def _cause(self, group: Outlines, images: Sequence[str], mean: float) -> _Cause:
-        """What would make the labels agree; without a text if nothing tried does."""
+    def usually_off(self, outlines: Outlines) -> bool:
+        """Whether many earlier labels do not follow the edges of their images, or lie elsewhere."""
+        values = list(self.agreements(outlines).values())
+        if len(values) < MANY:
+            return False
+        mean = float(np.mean(values))
+        return mean < LIMIT or bool(self._place(outlines, mean).text)
+
+    def shift_doubts(self, task: str, outlines: Outlines, earlier: Outlines) -> list[Doubt]:
+        """Doubt labels that all lie a little beside their images, unless earlier ones do so, too.
+
+        Args:
+            task: the task.
+            outlines: image -> the outlines of its label on the grid; the first are compared.
+            earlier: those of earlier labels.
+        """
+        found = self._common_shift(outlines)
+        if found is None or is_same_shift(found, self._common_shift(earlier)):
+            return []
+        count = count_text(min(len(outlines), LABELS), "label")
+        what = (
+            f"the outlines of {count} fit the edges of their images best if the labels are moved: "
+            f"they lie {_shift_words(*found)}, as shares of the image's sides. Check whether the "
+            "labels were cut, padded or resized as the images were."
+        )
+        return [Doubt(task, what)]
+
+    def _common_shift(self, outlines: Outlines) -> tuple[float, float] | None:
+        """How far labels all lie beside their images; None if they do not, or are few."""
+        group = dict(list(outlines.items())[:LABELS])
+        self._find(group)
+        images = {image_id: self._edges_of(image_id) for image_id in group}
+        pairs = [(group[name], own) for name, own in images.items() if own is not None]
+        found = common_shift(pairs) if len(pairs) >= MANY else None
+        if found is None:
+            return None
+        down, right = found
+        others = [(down, right)]
+        if is_slanting(found):
+            others += [(-down, right), (down, -right)]
+        # Outlines drawn loosely agree as well if they are moved other ways.
+        back = self._moved(group, -down, -right)
+        further = max(self._moved(group, *other) for other in others)
+        return found if back > further + BETTER else None
+
+    def _moved(self, group: Outlines, down: float, right: float) -> float:
+        """How well labels agree if they are moved."""
+        return self._mean({name: shifted(outline, down, right) for name, outline in group.items()})
+
+    def _commonly_shifted(self, group: Outlines) -> list[_Cause]:
+        """How well labels agree without the small shift that all share, if they do."""
+        found = self._common_shift(group)
+        if found is None:
+            return []
+        value = self._moved(group, -found[0], -found[1])
+        text = f"They agree ({value:.1f}) as labels that lie {_shift_words(*found)}."
+        return [_Cause(text, value)]
+
+    def _place(self, group: Outlines, mean: float) -> _Cause:
+        """Where labels that follow edges somewhat would lie better.
+
+        Without a text if nowhere, or if they only are a little shifted.
+        """
+        best = max(self._elsewhere(group), key=lambda cause: cause.agreement)
+        gain = BETTER if len(group) >= MANY else 2 * BETTER
+        shifted_back = [cause.agreement for cause in self._commonly_shifted(group)]
+        if best.agreement > max(mean + gain, *shifted_back, 0):
+            return best
+        return _Cause("", mean)
+
+    def _elsewhere(self, group: Outlines) -> list[_Cause]:
+        """How well labels agree as ones that lie in `WAYS`, or in `SCALES`."""
         tried = []
         for way in WAYS:
             changed = {image_id: turned(outline, way) for image_id, outline in group.items()}
             value = self._mean(changed)
             tried.append(_Cause(f"They agree ({value:.1f}) as labels that lie {way}.", value))
+        for how, factors in SCALES.items():
+            changed = {image_id: rescaled(outline, *factors) for image_id, outline in group.items()}
+            value = self._mean(changed)
+            if value > limit(len(group)) + BETTER:  # loosely drawn ones fit other sizes somewhat
+                tried.append(_Cause(f"They agree ({value:.1f}) as labels that {how}.", value))
+        return tried
+
+    def _cause(self, group: Outlines, images: Sequence[str], mean: float) -> _Cause:
+        """What would make the labels agree; without a text if nothing tried does."""
+        tried = self._elsewhere(group)
         tried += self._of_neighbours(group, images)
         tried += self._exchanged(group)
         tried += self._shifted(group)
+        tried += self._commonly_shifted(group)
         best = max(tried, key=lambda cause: cause.agreement)
         return best if best.agreement > mean + BETTER else _Cause("", mean)
 

@@ -59,13 +59,15 @@ class Summary:
 
     `slope` is None if its kind has no slopes, `outline` if it has no outlines; `classes`, its
     classes at fewer pixels, if it has none, or only some were annotated. `other_slopes` are
-    `sparse` ones with other options, by these.
+    `sparse` ones with other options, by these. `measured` is what each of the kind's checks
+    measures.
     """
 
     figures: Mapping[str, LabelFigure] = field(default_factory=dict)
     slope: NDArray[np.int8] | None = None
     outline: Edges | None = None
     classes: ClassMap | None = None
+    measured: tuple[Any, ...] = ()
     other_slopes: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
 
 

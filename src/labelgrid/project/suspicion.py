@@ -198,13 +198,30 @@ class _Evidence:
             before = _class_maps(summary for _, summary in earlier)
             doubts += missing_rest(task, _class_maps(summaries.values()), before, names)
         known = [summary for _, summary in earlier]
-        doubts += plausibility.compare_emptiness(task, list(summaries.values()), known)
         doubts += plausibility.compare_with_predictions(task, pairs, earlier_pairs)
-        doubts += self._compare_edges(task)
+        checked = self._check(task, list(summaries.values()), known)
+        doubts += checked or plausibility.compare_emptiness(task, list(summaries.values()), known)
         repeated = self._repeated(task)
+        follows = self._compare_edges(task)
+        doubts += follows or self._compare_shift(task, {} if repeated else summaries, earlier)
         doubts += [repeated_doubt(task, repeated, self._fits(repeated[0]))] if repeated else []
         doubts += self._compare_other_tasks(task, summaries)
         return doubts + ([] if doubts else self._compare_relations(task))
+
+    def _check(
+        self, task: str, labels: Sequence[Summary], earlier: Sequence[Summary]
+    ) -> list[Doubt]:
+        """What the checks of the task's kind say, unless they say it of earlier labels, too."""
+        definition = self.tasks[task]
+        doubts = []
+        for place, check in enumerate(definition.spec.checks):
+            now = [label.measured[place] for label in labels]
+            before = [label.measured[place] for label in earlier]
+            what = check.judge(now, definition.options) if now else ""
+            usual = len(before) >= plausibility.FEW and check.judge(before, definition.options)
+            if what and not usual:
+                doubts.append(Doubt(task, what))
+        return doubts
 
     def _summaries_of(self, task: str) -> dict[Cell, Summary]:
         """The summaries of the labels of a task that are compared."""
@@ -224,8 +241,8 @@ class _Evidence:
     def _find_edge_doubts(self, task: str) -> list[Doubt]:
         """Compare the labels' outlines with the edges of their images.
 
-        Where those of earlier labels do not follow edges either, they say nothing; nor do files
-        that are used for several images, which are doubted for that.
+        Where earlier labels do not follow edges, or lie elsewhere, too, they say nothing; nor do
+        files that are used for several images, which are doubted for that.
         """
         images = [cell.image_id for cell in self.fresh if cell.task == task]
         repeated = {cell for group in self._repeated(task) for cell in group}
@@ -238,10 +255,19 @@ class _Evidence:
                 summary = self._summary_of(row)
                 if summary:
                     earlier[row.cell] = summary
-            before = list(self.edges.agreements(_outlines(earlier)).values())
-            if len(before) >= plausibility.FEW and np.mean(before) < edge_evidence.LIMIT:
+            if self.edges.usually_off(_outlines(earlier)):
                 return []
         return doubts
+
+    def _compare_shift(
+        self,
+        task: str,
+        summaries: Mapping[Cell, Summary],
+        earlier: Iterable[tuple[CellRow, Summary]],
+    ) -> list[Doubt]:
+        """Find out whether all labels lie a little beside their images, unlike earlier ones."""
+        before = {row.cell: summary for row, summary in earlier}
+        return self.edges.shift_doubts(task, _outlines(summaries), _outlines(before))
 
     def _compare_order(
         self,
@@ -466,6 +492,7 @@ def label_summary(task: TaskDef, read: Callable[[], LabelArray | None]) -> Summa
                 outline=edges,
                 classes=_class_map(task, thin),
                 other_slopes=others,
+                measured=task.measured(label),
             )
     return None
 

@@ -24,6 +24,14 @@ SMALL = 64
 RIM_SHARE = 0.3
 RIM_WIDTH = 64
 THIN = 0.2
+#: Lines are at most so many pixels wide, or this share of a label's longer side.
+WIDEST = 6.0
+WIDE_SHARE = 0.02
+#: Why lines may be wider.
+WIDENED = (
+    "Likely cause: the lines were made wider, or the labels are areas; edges are lines of 1 to 3 "
+    "pixels."
+)
 #: Words in the names of classes of what belongs to no other.
 REST = ("label", "void", "ignore", "unknown", "background", "other", "none", "undefined", "border")
 #: Why classes may be rims between others.
@@ -195,9 +203,16 @@ def line_width(
     if not borders:
         return {}
     width = 2 * np.count_nonzero(lines) / borders
+    widest = max(WIDEST, WIDE_SHARE * max(valid.shape))
     return {
         "the width of the lines": LabelFigure(
-            value=width, tolerance=1.6, ratio=True, unit=" pixels"
+            value=width,
+            tolerance=1.6,
+            ratio=True,
+            range=(0, widest),
+            unit=" pixels",
+            cause=WIDENED,
+            least=8,
         )
     }
 

@@ -21,6 +21,7 @@ from labelgrid.formats.regions import RegionMap
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.results import Result
 from labelgrid.tasks.agreement import Agreement, no_agreement
+from labelgrid.tasks.checks import LabelCheck
 from labelgrid.tasks.figures import LabelFigure, no_figures, no_other_slopes, no_slope
 from labelgrid.tasks.outlines import no_outline
 from labelgrid.tasks.overview import Overview
@@ -95,6 +96,7 @@ class Spec:
             a file of tasks has it. Default: none.
         outline: where a label changes; an import compares it with the edges of the image. Default:
             None, which says nothing.
+        checks: what an import measures of each label, and judges over many. Default: nothing.
         overview: gathers numbers of the labels of an import, and the legend of their pictures; the
             label files' options -> an `Overview`. Default: an import shows counts alone.
         other_figures: further figures that can be a headline -> the metric that computes them.
@@ -122,6 +124,7 @@ class Spec:
     slope: Slope = no_slope
     other_slopes: OtherSlopes = no_other_slopes
     outline: Outline = no_outline
+    checks: tuple[LabelCheck, ...] = ()
     overview: Callable[[Any], Overview] = Overview
     other_figures: Mapping[str, str] = field(default_factory=dict)
     scaled: bool = False
@@ -241,6 +244,11 @@ class TaskDef:
     def fine_figures(self, label: LabelArray) -> Mapping[str, LabelFigure]:
         """The figures by name that need all pixels of a label."""
         return self.spec.fine_figures(label.value, label.valid, self.options)
+
+    def measured(self, label: LabelArray) -> tuple[Any, ...]:
+        """What each of the kind's checks measures of a label."""
+        checks = self.spec.checks
+        return tuple(check.measure(label.value, label.valid, self.options) for check in checks)
 
     def agreement(self, label: LabelArray, truth: LabelArray) -> Sequence[Result]:
         """How well a label agrees with the true one of its size.

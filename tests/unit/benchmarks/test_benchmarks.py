@@ -179,6 +179,7 @@ TINY = {
     "startup": ["--repeats", "1"],
     "verdicts": ["--studies", "1", "--processes", "1"],
     "training_step": ["--images", "16", "--size", "24", "32", "--repeats", "1", "--workers", "0"],
+    "wrong_kinds": ["--scenes", "0", "--nyuv2", "nowhere", "--sound", "0"],
 }
 
 

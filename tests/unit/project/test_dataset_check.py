@@ -291,3 +291,15 @@ def test_normals_in_other_axes_are_remarked_on(made: Made) -> None:
     assert not any(
         "Check the axes" in text for text in check(made).remarks
     )  # half of them is not the median
+
+
+def test_what_shows_over_many_labels_is_remarked_on(tmp_path: Path) -> None:
+    made = make_dataset(tmp_path / "data", n=8, size=(32, 40), tasks=())
+    (made.root / "tasks.toml").write_text(TABLES)
+    rows, columns = np.indices((32, 40))
+    for largest, said in ((9000, 0), (1500, 1)):
+        for number in range(8):
+            ramp = 900 + 13 * number + 7 * rows + 17 * columns
+            write(made, number, "depth", np.minimum(ramp, largest).astype(np.uint16))
+        found = [text for text in check(made).remarks if "look cut off at 1.5" in text]
+        assert len(found) == said

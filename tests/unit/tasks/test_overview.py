@@ -51,6 +51,8 @@ def test_depth_tells_median_range_and_what_was_measured_over_all_labels() -> Non
     far = label(np.linspace(2, 3, 10, dtype=np.float32).reshape(2, 5))
     found = fill(overview("depth"), near, far)
     assert found.text() == "median 2.2 m (5–95 %: 1–3), 75 % of pixels measured"
+    whole = fill(overview("depth"), label(np.array([[0.251, 0.25, 0.249, 0.25]], np.float32)))
+    assert ", read as millimetres (centimetres: 2.5 m, 1/256 m: 0.98 m), 100 %" in whole.text()
     values = found.values()
     assert (values["lowest"], values["highest"], values["measured"]) == (1.0, 3.0, 0.75)
     assert values["unit"] == "m" and values["median"] == pytest.approx(2.22, rel=0.004)
@@ -101,8 +103,11 @@ def test_normals_tell_the_mean_direction_and_the_share_without() -> None:
     front = [0.0, 0.0, 1.0]
     found = fill(overview("normals"), label([[up, front, front, front]], [[True] * 3 + [False]]))
     assert found.text() == (
-        "mean direction: right 0.00, up 0.33, toward the camera 0.67; 25 % of pixels without"
+        "mean direction: right 0.00 (left half 0.00, right half 0.00), up 0.33, toward the camera "
+        "0.67; 25 % of pixels without"
     )
+    inward = label([[[1.0, 0.0, 0.0], front, front, [-1.0, 0.0, 0.0]]])
+    assert "(left half 0.50, right half -0.50)" in fill(overview("normals"), inward).text()
     assert found.values()["up"] == pytest.approx(1 / 3) and list(found.remarks()) == []
     flat = fill(overview("normals"), label([[front, front]]), label([[front]]))
     assert list(flat.remarks()) == ["all pixels of the new labels have one direction."]

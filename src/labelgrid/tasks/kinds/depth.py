@@ -24,7 +24,9 @@ from labelgrid.tasks.outlines import distance_outline
 from labelgrid.tasks.overview import Legend, LogHistogram, Overview, percent, two_digits
 from labelgrid.tasks.pictures import RGB, distance_scale, render_distances
 from labelgrid.tasks.placement import Labels, Placement
+from labelgrid.tasks.planes import PLANES_CHECK
 from labelgrid.tasks.scale import Scale, divide_by_maximum, zoom_disparities, zoom_distances
+from labelgrid.tasks.stored_distances import CUT_OFF, STORED_NUMBERS
 from labelgrid.tasks.task import Range, Spec, Task, TaskDef
 from labelgrid.words import count_text, join_names
 
@@ -40,8 +42,12 @@ FACTOR_DISPARITY = 3.0
 #: to 20 frames in a row of NYUv2 (by medians alone in 61 to 98 %), and no right batch of 2,400.
 NEAR = 0.05
 FACTOR_NEAR = 2.5
+#: The scale, in metres, of whole numbers without a declared one.
+MILLIMETRE = 0.001
 #: No view of a camera reaches so many metres.
 FARTHEST = 1e5
+#: The unit of the numbers of a label is looked for in about so many of them.
+SOME = 4096
 #: Fewer labels that are constant, or end at one value, may be right.
 MANY = 8
 #: A largest value that this share of a label's pixels has may be where depths were cut off: it is
@@ -117,7 +123,7 @@ def _likely_step(metres: NDArray[Any]) -> float:
     """The scale that a file without a declared one was read with: a PNG has whole millimetres."""
     steps = metres.astype(np.float64) * 1000
     if steps.max() < 65536 and np.abs(steps - np.rint(steps)).max() < 0.01:
-        return 0.001
+        return MILLIMETRE
     return 1.0
 
 
@@ -139,6 +145,7 @@ class DistanceOverview(Overview):
         self.histogram = LogHistogram()
         self.lowest = np.inf
         self.highest = -np.inf
+        self.step = 0.0
         self.constant: list[str] = []
         self.too_far: list[str] = []
         self.ends: dict[float, list[float]] = {}
@@ -156,6 +163,7 @@ class DistanceOverview(Overview):
         if not values.size:
             return
         self.histogram.add(values)
+        self.step = max(self.step, _likely_step(values[:: 1 + values.size // SOME]))
         lowest = float(values.min())
         highest = float(values.max())
         self.lowest = min(self.lowest, lowest)
@@ -182,7 +190,21 @@ class DistanceOverview(Overview):
         """As `Overview.text`."""
         low, middle, high = map(two_digits, self.histogram.quantiles((0.05, 0.5, 0.95)))
         measured = percent(self.share_valid)
-        return f"median {middle}{self.unit} (5–95 %: {low}–{high}), {measured} of pixels measured"
+        return (
+            f"median {middle}{self.unit} (5–95 %: {low}–{high}){self._reading()}, {measured} of "
+            "pixels measured"
+        )
+
+    def _reading(self) -> str:
+        """In which unit numbers without a declared scale were read, and what others would give."""
+        if self.options.disparity or self.options.step or self.step != MILLIMETRE:
+            return ""
+        (middle,) = self.histogram.quantiles((0.5,))
+        others = {"centimetres": 0.01, "1/256 m": 1 / 256}
+        texts = [
+            f"{name}: {two_digits(middle * scale / MILLIMETRE)} m" for name, scale in others.items()
+        ]
+        return f", read as millimetres ({', '.join(texts)})"
 
     def values(self) -> dict[str, Any]:
         """As `Overview.values`."""
@@ -275,6 +297,7 @@ SPEC = Spec(
     render=render_depth,
     figures=depth_figures,
     outline=distance_outline,
+    checks=(STORED_NUMBERS, CUT_OFF, PLANES_CHECK),
     overview=DistanceOverview,
     slope=depth_slope,
     agreement=distance_agreement,

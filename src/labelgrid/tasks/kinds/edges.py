@@ -12,6 +12,7 @@ from typing import Any
 
 from labelgrid.config import check_ranges
 from labelgrid.tasks.agreement import line_agreement
+from labelgrid.tasks.checks import SHOWS_SOMETHING
 from labelgrid.tasks.figures import line_width, positive_share
 from labelgrid.tasks.outlines import line_outline
 from labelgrid.tasks.overview import BinaryOverview
@@ -66,6 +67,7 @@ SPEC = Spec(
     figures=positive_share,
     fine_figures=line_width,
     outline=line_outline,
+    checks=(SHOWS_SOMETHING,),
     overview=BinaryOverview,
     agreement=line_agreement,
     other_figures={"oisF": "odsF", "boundary AP": "odsF"},

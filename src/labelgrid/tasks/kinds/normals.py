@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.codecs.normals import other_axes, turn
 from labelgrid.tasks.agreement import angle_agreement
+from labelgrid.tasks.axes_check import AXES_CHECK
+from labelgrid.tasks.checks import SHOWS_SOMETHING
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.outlines import direction_outline
 from labelgrid.tasks.overview import Legend, Overview, percent
@@ -152,12 +154,17 @@ class DirectionOverview(Overview):
     def __init__(self, options: Any) -> None:
         super().__init__(options)
         self.total = np.zeros(3)
+        self.halves = np.zeros((2, 2))
         self.lowest = np.full(3, np.inf)
         self.highest = np.full(3, -np.inf)
 
     def add(self, image_id: str, label: LabelArray) -> None:
         """As `Overview.add`."""
         super().add(image_id, label)
+        middle = label.size[1] // 2
+        for half, columns in enumerate((slice(middle), slice(middle, None))):
+            values = label.value[:, columns, 0][label.valid[:, columns]]
+            self.halves[half] += (values.sum(dtype=np.float64), values.size)
         for channel in range(3):  # NumPy is slow along an axis of three
             values = label.value[..., channel][label.valid]
             if values.size:
@@ -173,8 +180,10 @@ class DirectionOverview(Overview):
     def text(self) -> str:
         """As `Overview.text`."""
         x, y, z = (f"{value:z.2f}" for value in self.mean)
+        left, right = (f"{total / max(count, 1):z.2f}" for total, count in self.halves)
         return (
-            f"mean direction: right {x}, up {y}, toward the camera {z}; "
+            f"mean direction: right {x} (left half {left}, right half {right}), up {y}, toward the "
+            f"camera {z}; "
             f"{percent(1 - self.share_valid)} of pixels without"
         )
 
@@ -229,6 +238,7 @@ SPEC = Spec(
     render=render_vectors,
     figures=direction_figures,
     outline=direction_outline,
+    checks=(SHOWS_SOMETHING, AXES_CHECK),
     overview=DirectionOverview,
     slope=normals_slope,
     other_slopes=other_normals_slopes,

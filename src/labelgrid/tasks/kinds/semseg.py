@@ -15,6 +15,7 @@ import numpy as np
 
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.agreement import class_agreement
+from labelgrid.tasks.checks import SHOWS_SOMETHING
 from labelgrid.tasks.figures import class_details, class_heights
 from labelgrid.tasks.outlines import border_outline
 from labelgrid.tasks.overview import Legend, Overview, percent, without_label
@@ -122,6 +123,7 @@ SPEC = Spec(
     figures=class_heights,
     fine_figures=class_details,
     outline=border_outline,
+    checks=(SHOWS_SOMETHING,),
     overview=ClassOverview,
     agreement=class_agreement,
     other_figures={"pixAcc": "mIoU"},

@@ -1,0 +1,61 @@
+"""Defines checks of what shows only over many labels of a task. Loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.words import count_text
+
+#: Fewer labels say nothing.
+MANY = 8
+
+#: Values [h, w, c], valid [h, w], the label files' options -> what is compared of one label; None
+#: if it says nothing.
+Measure = Callable[[NDArray[Any], NDArray[np.bool_], Any], Any]
+#: What was measured of some labels, the options -> a sentence if they look wrong; or "".
+Judge = Callable[[Sequence[Any], Any], str]
+
+
+@dataclass(frozen=True)
+class LabelCheck:
+    """What an import measures of each label of a sample, and judges over all of these.
+
+    Labels that look wrong raise no doubt if those imported before look so, too.
+    """
+
+    measure: Measure
+    judge: Judge
+
+
+def single_value(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) -> bytes:
+    """The value [c] that all valid pixels have, as bytes; empty if they differ."""
+    rows = value[valid]
+    if len(rows) and (rows == rows[0]).all():
+        return bytes(rows[0].tobytes())
+    return b""
+
+
+def judge_single_values(values: Sequence[bytes], _options: object) -> str:
+    """Doubt labels that show nothing: all hold one value everywhere, the same in all.
+
+    Example:
+        >>> judge_single_values([b"1"] * 8, None)[:57]
+        '8 labels show nothing: all pixels of all of them hold one'
+        >>> judge_single_values([b"1"] * 7 + [b""], None)
+        ''
+    """
+    if len(values) < MANY or not values[0] or len(set(values)) > 1:
+        return ""
+    return (
+        f"{count_text(len(values), 'label')} show nothing: all pixels of all of them hold one "
+        "value. Images that differ do not look so. Export them again."
+    )
+
+
+#: For kinds whose labels show something in every image.
+SHOWS_SOMETHING = LabelCheck(single_value, judge_single_values)
