@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class BoundRelation:
         margin: see `Relation`.
         guesses: see `Relation`.
         tries: see `Relation`.
+        unsure: see `Relation`.
     """
 
     name: str
@@ -50,6 +51,7 @@ class BoundRelation:
     margin: int | None = None
     guesses: bool = False
     tries: Sequence[Mapping[str, Any]] = ()
+    unsure: Mapping[str, Any] = field(default_factory=dict)
 
     def follows(self, labelled: Iterable[str]) -> bool:
         """Whether the label follows where an image has labels of these tasks."""
@@ -217,6 +219,7 @@ def _bind(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> Bo
         margin=relation.margin,
         guesses=relation.guesses,
         tries=relation.tries,
+        unsure=relation.unsure,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from labelgrid.camera import Camera
@@ -50,6 +50,8 @@ class Relation:
         guesses: whether its values are its best guess also where it is not sure, if it is sure of
             what it reads: `predict` writes them, as a prediction is one everywhere.
         tries: options that `relate` tries beside the defaults, those of a table [options] each.
+        unsure: options with which it derives where it is less sure, too: for labels whose parts are
+            compared where too little follows by default.
     """
 
     reads: tuple[str, ...]
@@ -60,3 +62,4 @@ class Relation:
     margin: int | None = None
     guesses: bool = False
     tries: Sequence[Mapping[str, Any]] = ()
+    unsure: Mapping[str, Any] = field(default_factory=dict)
