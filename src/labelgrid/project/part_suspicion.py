@@ -28,6 +28,9 @@ RELATION = 20.0
 LINES = 32.0
 #: Fewer labels with such a part are not doubted: two of 200 right rooms have one.
 SEVERAL = 3
+#: If more than this share has one, no part of a few labels is wrong: what is assumed, such as the
+#: camera, does not hold there.
+FEW = 1 / 3
 #: So many images are named.
 NAMED = 3
 NEXT_STEP = (
@@ -75,7 +78,7 @@ def part_doubts(
     """
     doubts = []
     for found in (*_by_relations(images, relations, task), *_by_lines(images, task)):
-        if len(found.parts) < SEVERAL:
+        if not SEVERAL <= len(found.parts) <= FEW * len(images):
             continue
         first = dict(list(found.parts.items())[:NAMED])
         such = join_names([f"{name} ({box})" for name, box in first.items()])
