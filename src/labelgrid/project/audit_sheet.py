@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -21,7 +22,8 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.images.places import image_file
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_picture import fitted_image
+from labelgrid.project.import_picture import fitted_image, framed
+from labelgrid.project.part_grid import Box
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.tasks.overview import Legend, Overview
 from labelgrid.tasks.pictures import thumbnail
@@ -40,6 +42,8 @@ def draw_audit(
     doubtful: Mapping[Cell, Sequence[str]],
     predictions: Mapping[Cell, Path],
     labels: int,
+    *,
+    parts: Mapping[Cell, Box] = MappingProxyType({}),
 ) -> bytes:
     """A PNG of the first doubtful labels.
 
@@ -48,6 +52,7 @@ def draw_audit(
         doubtful: labels and what speaks against them, the worst first; one at least.
         predictions: pictures of predictions.
         labels: the number of all labels.
+        parts: those of labels that look wrong, which are framed.
     """
     shown = dict(islice(doubtful.items(), SHOWN))
     columns = [name for name in COLUMNS if name != "prediction" or predictions]
@@ -58,7 +63,8 @@ def draw_audit(
     overviews = {name: tasks[name].overview() for name in names}
     for place, (cell, reasons) in enumerate(shown.items(), 1):
         photograph, label, outlines = _pictures(project, cell, overviews[cell.task], layout)
-        pictures: list[RGB | str] = [label, outlines]
+        part = parts.get(cell)
+        pictures = [framed(label, part), framed(outlines, part)]
         if predictions:
             pictures.append(_prediction(predictions.get(cell), layout))
         pictures.append(". ".join(reasons))

@@ -21,6 +21,7 @@ from labelgrid.images.places import ImagePaths
 from labelgrid.images.reading import read_image
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.imported import Numbers
+from labelgrid.project.part_grid import Box
 from labelgrid.project.validate_labels import AcceptedLabel, as_file
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.overview import Overview
@@ -29,6 +30,8 @@ from labelgrid.words import count_text
 
 #: The most photographs of a picture.
 SHOWN = 6
+#: The colour of the frame around a part.
+FRAME = (255, 40, 160)
 
 
 def draw_import(
@@ -72,6 +75,21 @@ def fitted_image(path: Path, layout: Layout, unread: str = "cannot be read") -> 
         pixels = read_image(path)
         return resize(pixels, layout.fit(Size(*pixels.shape[:2])))
     return unread
+
+
+def framed(picture: RGB | str, part: Box | None) -> RGB | str:
+    """A picture, or what is said in its place, with a frame around a part."""
+    import cv2  # imported late: without a picture nothing is drawn
+
+    if part is None or isinstance(picture, str):
+        return picture
+    height, width = picture.shape[:2]
+    first = (part.left * width // 100, part.top * height // 100)
+    last = (part.right * width // 100 - 1, part.bottom * height // 100 - 1)
+    drawn = np.ascontiguousarray(picture).copy()
+    cv2.rectangle(drawn, first, last, (0, 0, 0), 4)
+    cv2.rectangle(drawn, first, last, FRAME, 2)
+    return drawn
 
 
 def write_picture(path: Path, picture: bytes) -> None:

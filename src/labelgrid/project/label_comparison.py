@@ -5,7 +5,7 @@ What is found are plain values. Loads no torch.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -18,6 +18,8 @@ from labelgrid.project.class_order import LabelUse, label_use
 from labelgrid.project.edge_evidence import BETTER, EdgeEvidence, OutlineFit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_classes import classes_in
+from labelgrid.project.part_grid import Box
+from labelgrid.project.part_maps import PartMapping, PartMaps, part_relations
 from labelgrid.project.plausibility import Summary, slope_agreement
 from labelgrid.project.relation_evidence import RelationEvidence, drawn_images, stored_label
 from labelgrid.project.stored_labels import read_stored_label
@@ -39,11 +41,13 @@ class Evidence:
         value: how much it speaks against the label, in any unit; higher is worse.
         text: what was found, in words.
         others: the other labels that it speaks of; if one changes, it says nothing any more.
+        part: the part of the label that it speaks against; None: all of it.
     """
 
     value: float
     text: str
     others: Sequence[Cell] = ()
+    part: Box | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,7 @@ class ComparedImage:
         unread: the tasks of the others.
         shown: the bits of `classes_in` as hexadecimal digits, by task.
         agreements: of its labels, by relation.
+        parts: small maps of its labels, if it has several.
     """
 
     image: str
@@ -84,6 +89,7 @@ class ComparedImage:
     unread: Sequence[str]
     shown: Mapping[str, str]
     agreements: Mapping[str, float]
+    parts: PartMaps = field(default_factory=PartMaps)
 
 
 #: The labels of an image, by task.
@@ -115,6 +121,7 @@ class Comparing:
             project, partial(stored_label, project), drawn_images(several)
         )
         self._edges = EdgeEvidence(project)
+        self._parts = PartMapping(self._tasks, part_relations(self._tasks), self._relations.source)
 
     def images(self, image_ids: Iterable[str], progress: Progress) -> Iterator[ComparedImage]:
         """What is found about the labels of images, one after the other."""
@@ -161,6 +168,7 @@ class Comparing:
                 task: classes_in(self._tasks[task], label).hex() for task, label in read.items()
             },
             agreements=self._relations.of_image(image_id, read),
+            parts=self._parts.of_labels(image_id, summaries) if len(summaries) > 1 else PartMaps(),
         )
 
     def _fit(self, summary: Summary, image_id: str) -> Evidence | None:

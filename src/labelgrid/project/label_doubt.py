@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.label_comparison import EDGES, Evidence
 from labelgrid.project.label_evidence import OfLabels
+from labelgrid.project.part_grid import Box
 
 #: By sort, the value above which evidence speaks against a label. The limits of figures and models
 #: depend on the task: so many interquartile ranges above the third quartile of its labels, but
@@ -25,6 +26,9 @@ LIMITS = {
     "other labels": -0.15,
     "relations": -4.0,
     "class order": 4.0,
+    "parts by relation": 8.0,
+    "parts by lines": 4.0,
+    "parts by context": 4.0,
 }
 FENCE = 2.0
 LEAST = {"figures": 2.0}
@@ -35,12 +39,14 @@ WORST = 0.07
 #: With d interquartile ranges past the third quartile of the task's labels, evidence counts
 #: (d + 1) / (d + 2); figures count d / (d + 8), since right labels may be unusual, too.
 HALF = (1.0, 2.0)
-HALVES = {"figures": (0.0, 8.0)}
+HALVES = {"figures": (0.0, 8.0), "parts by context": (0.0, 8.0)}
+#: No range between quartiles is taken for smaller: most labels are odd in no part.
+WIDTHS = {"parts by relation": 20.0, "parts by lines": 4.0, "parts by context": 1.0}
 #: With fewer labels of a task, a fence says nothing.
 FEW = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LabelDoubt:
     """How much speaks against a label.
 
@@ -49,12 +55,14 @@ class LabelDoubt:
         score: 0 if nothing does, else up to the number of sorts of evidence.
         reasons: what does, in words, the strongest first.
         others: reason -> the other labels that it speaks of, if it does.
+        part: the part that the strongest of those reasons that speak of one names.
     """
 
     cell: Cell
     score: float
     reasons: Sequence[str]
     others: Mapping[str, Sequence[Cell]] = field(default_factory=dict)
+    part: Box | None = None
 
 
 def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[LabelDoubt]:
@@ -84,7 +92,7 @@ def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[
         against = known & (values > _limit(name, values[known]))
         worst = max(WORST, 2 / max(len(cells), 1))
         against &= better >= 1 - worst - _tied(values) - 1e-9
-        strengths = _strengths(values, *HALVES.get(name, HALF))
+        strengths = _strengths(values, *HALVES.get(name, HALF), least=WIDTHS.get(name, 0.0))
         total += np.where(against, strengths, 0)
         for index in np.flatnonzero(against).tolist():
             reasons[index].append((float(strengths[index]), found[cells[index]]))
@@ -95,7 +103,15 @@ def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[
         strongest = [each for _, each in sorted(reasons[index], key=lambda item: -item[0])]
         texts = [each.text for each in strongest]
         others = {each.text: each.others for each in strongest if each.others}
-        doubts.append(LabelDoubt(cells[index], float(total[index]), texts, others))
+        part = next((each.part for each in strongest if each.part), None)
+        doubt = LabelDoubt(
+            cell=cells[index],
+            score=float(total[index]),
+            reasons=texts,
+            others=others,
+            part=part,
+        )
+        doubts.append(doubt)
     return doubts
 
 
@@ -108,7 +124,9 @@ def _limit(name: str, known: NDArray[np.float64]) -> float:
     return max(float(third + FENCE * (third - first)), LEAST.get(name, -np.inf))
 
 
-def _strengths(values: NDArray[np.float64], near: float, far: float) -> NDArray[np.float64]:
+def _strengths(
+    values: NDArray[np.float64], near: float, far: float, *, least: float
+) -> NDArray[np.float64]:
     """How much each value says, (d + near) / (d + far) at d interquartile ranges past the quartile.
 
     1 where the other values are all equal; 0 where the value is not known.
@@ -117,7 +135,7 @@ def _strengths(values: NDArray[np.float64], near: float, far: float) -> NDArray[
     if not len(known):
         return np.zeros(len(values))
     first, third = np.quantile(known, (0.25, 0.75))
-    width = float(third - first)
+    width = max(float(third - first), least)
     if width <= 0:
         return np.where(np.isnan(values), 0.0, 1.0)
     ranges = np.maximum(np.nan_to_num(values, nan=third) - third, 0.0) / width

@@ -32,6 +32,8 @@ from labelgrid.project.label_comparison import (
     labels_by_image,
 )
 from labelgrid.project.odd_labels import middle_and_spread
+from labelgrid.project.part_evidence import PartEvidence
+from labelgrid.project.part_maps import PartMaps, part_relations
 from labelgrid.project.relation_evidence import checked_relations, tasks_of, usually_holds
 from labelgrid.project.repeated_labels import repeated_cells
 from labelgrid.relations.bound import BoundRelation
@@ -103,6 +105,7 @@ class _Gathering:
         self.labels: dict[str, list[CellRow]] = defaultdict(list)
         self.unread: list[Cell] = []
         self.classes: dict[str, dict[str, bytes]] = defaultdict(dict)
+        self.parts: dict[str, PartMaps] = {}
 
     def add_image(self, image: ComparedImage, rows: Rows) -> None:
         """Add what was found about the labels of an image."""
@@ -113,6 +116,8 @@ class _Gathering:
             self.classes[task][rows[task].digest] = bytes.fromhex(digits)
         for name, value in image.agreements.items():
             self.agreements[name][image.image] = value
+        if image.parts.values:
+            self.parts[image.image] = image.parts
 
     def _add_label(self, label: ComparedLabel, row: CellRow) -> None:
         self.labels[label.task].append(row)
@@ -165,6 +170,7 @@ class _Gathering:
             "relations": self._contradictions(),
             "figures": figures,
             "class order": orders,
+            **PartEvidence(self.tasks, part_relations(self.tasks), self.parts).evidence(),
         }
         return LabelEvidence(sorts, dict(self.labels), self.unread)
 

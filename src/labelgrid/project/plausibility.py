@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from labelgrid.project.class_order import ClassMap
 from labelgrid.project.edge_agreement import Edges
+from labelgrid.project.label_grids import FineLabel
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.words import count_text, join_names
 
@@ -60,7 +61,8 @@ class Summary:
     `slope` is None if its kind has no slopes, `outline` if it has no outlines; `classes`, its
     classes at fewer pixels, if it has none, or only some were annotated. `other_slopes` are
     `sparse` ones with other options, by these. `measured` is what each of the kind's checks
-    measures.
+    measures. `lines` are drawn lines and borders, by `label_grids.drawn_lines`; `fine` is the label
+    at fewer pixels, by `label_grids.fine_label`.
     """
 
     figures: Mapping[str, LabelFigure] = field(default_factory=dict)
@@ -69,6 +71,8 @@ class Summary:
     classes: ClassMap | None = None
     measured: tuple[Any, ...] = ()
     other_slopes: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
+    lines: NDArray[np.bool_] | None = None
+    fine: FineLabel | None = None
 
 
 Pair = tuple[Summary, Summary]

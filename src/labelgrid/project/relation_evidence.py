@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from statistics import mean, median
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from labelgrid.ledger.grid import Cell, State
 from labelgrid.project import plausibility
 from labelgrid.project.edge_evidence import LEAST, OTHERS
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.label_grids import grid_means
 from labelgrid.project.plausibility import Doubt
 from labelgrid.project.sources import source_of
 from labelgrid.project.stored_labels import read_stored_label
@@ -37,11 +37,9 @@ from labelgrid.words import count_text, join_names
 #: other axes, and labels of other images, show anyway.
 VIEW = 66.0
 #: Labels are derived from ones with so many pixels along the longer side, and are compared on a
-#: grid of so many rows and columns. A square of it is known if this share of its pixels is valid;
-#: fewer known squares say nothing.
+#: grid of so many rows and columns; fewer known squares of it say nothing.
 SIDE = 64
 GRID = (24, 32)
-SHARE = 0.3
 SQUARES = 30
 #: No spread of agreements with other images is taken for smaller.
 SPREAD = 0.1
@@ -77,22 +75,7 @@ def coarse_label(label: LabelArray, classes: int) -> CoarseLabel:
     value = label.value
     if value.dtype.kind in "iu":
         value = value[..., 0][..., None] == np.arange(max(classes, 2))
-    return CoarseLabel(*_means(value, label.valid, GRID))
-
-
-def _means(
-    value: NDArray[Any], valid: NDArray[np.bool_], size: tuple[int, int]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The means over valid pixels, channel by channel, and where enough are valid."""
-    import cv2  # imported late: few commands compare labels
-
-    share = cv2.resize(valid.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
-    planes = []
-    for channel in range(value.shape[2]):
-        plane = np.where(valid, value[..., channel], 0).astype(np.float32)
-        total = cv2.resize(plane, size[::-1], interpolation=cv2.INTER_AREA)
-        planes.append(total / np.maximum(share, 1e-6))
-    return np.stack(planes, axis=-1).astype(np.float32), share > SHARE
+    return CoarseLabel(*grid_means(value, label.valid, GRID))
 
 
 def _small(label: LabelArray) -> LabelArray:
@@ -106,7 +89,7 @@ def _small(label: LabelArray) -> LabelArray:
     if label.value.dtype.kind == "f" and label.value.shape[2] == 1:
         height, width = label.size
         return LabelArray(
-            *_means(label.value, label.valid, (-(-height // step), -(-width // step)))
+            *grid_means(label.value, label.valid, (-(-height // step), -(-width // step)))
         )
     middles = (slice(step // 2, None, step),) * 2
     return LabelArray(label.value[middles], label.valid[middles], label.annotated)
@@ -187,7 +170,7 @@ class RelationEvidence:
         self._others: dict[str, dict[str, CoarseLabel]] = {}
 
     @cached_property
-    def _source(self) -> ImageSource:
+    def source(self) -> ImageSource:
         """Knows the cameras of the images."""
         return source_of(self._project)
 
@@ -289,7 +272,7 @@ class RelationEvidence:
         return None
 
     def _camera(self, image_id: str, size: tuple[int, int], small: tuple[int, int]) -> Camera:
-        known = camera_of(self._source, image_id, size)
+        known = camera_of(self.source, image_id, size)
         if known is None:
             return Camera.of_view(VIEW, small)
         return known.scale(small[1] / size[1], small[0] / size[0])

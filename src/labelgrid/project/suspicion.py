@@ -31,12 +31,17 @@ from labelgrid.project.class_order import (
 from labelgrid.project.edge_agreement import Edges, on_grid
 from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.label_grids import drawn_lines, fine_label
 from labelgrid.project.missing_rest import missing_rest
 from labelgrid.project.odd_labels import OddLabels
+from labelgrid.project.part_grid import Box
+from labelgrid.project.part_maps import PartMapping, PartMaps, part_relations
+from labelgrid.project.part_suspicion import part_doubts
 from labelgrid.project.plausibility import Doubt, Pair, Summary
 from labelgrid.project.relation_evidence import RelationEvidence, drawn_images, tasks_of
 from labelgrid.project.repeated_labels import repeated_cells, repeated_doubt, shows_something
 from labelgrid.project.requests import prelabel
+from labelgrid.project.sources import source_of
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, as_file
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
@@ -162,10 +167,18 @@ class _Evidence:
         self.odd = summaries.odd
         self.compared: set[frozenset[Cell]] = set()
         self.edges = EdgeEvidence(project)
+        self.parts: dict[Cell, Box] = {}
         self._rows: dict[str, list[CellRow]] = {}
         self._edge_doubts: dict[str, list[Doubt]] = {}
         self._repeats: dict[str, list[list[Cell]]] = {}
         self._related: set[str] = set()
+        self._parted: list[frozenset[str]] = []
+        self._maps: dict[str, PartMaps] = {}
+
+    @cached_property
+    def _parting(self) -> PartMapping:
+        """Makes small maps of labels, by which their parts are compared."""
+        return PartMapping(self.tasks, part_relations(self.tasks), source_of(self.project))
 
     @cached_property
     def relations(self) -> RelationEvidence:
@@ -206,7 +219,8 @@ class _Evidence:
         doubts += follows or self._compare_shift(task, {} if repeated else summaries, earlier)
         doubts += [repeated_doubt(task, repeated, self._fits(repeated[0]))] if repeated else []
         doubts += self._compare_other_tasks(task, summaries)
-        return doubts + ([] if doubts else self._compare_relations(task))
+        doubts += [] if doubts else self._compare_relations(task)
+        return doubts + ([] if doubts else self._compare_parts(task))
 
     def _check(
         self, task: str, labels: Sequence[Summary], earlier: Sequence[Summary]
@@ -397,6 +411,28 @@ class _Evidence:
             doubts += self.relations.doubts(task, relation, fresh[:few], known[:few])
         return doubts
 
+    def _compare_parts(self, task: str) -> list[Doubt]:
+        """Compare parts of labels with other labels of their images, once for each two tasks."""
+        sample = self.sample(task)
+        images = {cell.image_id: self._part_maps_of(cell.image_id) for cell in sample}
+        found = part_doubts(images, self._parting.relations, task)
+        fresh = [doubt for doubt in found if doubt.tasks not in self._parted]
+        self._parted += [doubt.tasks for doubt in fresh]
+        for doubt in fresh:
+            self.parts |= {Cell(image_id, task): box for image_id, box in doubt.parts.items()}
+        return [doubt.doubt for doubt in fresh]
+
+    def _part_maps_of(self, image_id: str) -> PartMaps:
+        """Small maps of an image's labels, new and earlier ones, made once."""
+        if image_id not in self._maps:
+            found = {name: self.summary(Cell(image_id, name)) for name in self.tasks}
+            labels = {name: label for name, label in found.items() if label is not None}
+            several = len(labels) > 1
+            self._maps[image_id] = (
+                self._parting.of_labels(image_id, labels) if several else PartMaps()
+            )
+        return self._maps[image_id]
+
     def sample(self, task: str) -> list[Cell]:
         """The cells of a task in the import that are compared.
 
@@ -493,6 +529,8 @@ def label_summary(task: TaskDef, read: Callable[[], LabelArray | None]) -> Summa
                 classes=_class_map(task, thin),
                 other_slopes=others,
                 measured=task.measured(label),
+                lines=drawn_lines(outline),
+                fine=fine_label(label),
             )
     return None
 
@@ -536,6 +574,7 @@ def _draw_sheet(evidence: _Evidence, doubts: Sequence[Doubt], path: Path) -> boo
         earlier=[row.cell.image_id for row in evidence.earlier(doubted[0])],
         imported=evidence.fresh.keys(),
         read=evidence.sound_label,
+        parts=evidence.parts,
     )
     with suppress(LabelgridError, OSError):
         write_picture(path, draw_suspicious(labels, doubts))

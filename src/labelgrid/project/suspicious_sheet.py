@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 from labelgrid.drawings.label_sheet import (
@@ -18,7 +18,8 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.images.places import ImagePaths
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_picture import fitted_image
+from labelgrid.project.import_picture import fitted_image, framed
+from labelgrid.project.part_grid import Box
 from labelgrid.project.plausibility import Doubt
 from labelgrid.tasks.pictures import thumbnail
 from labelgrid.tasks.task import TaskDef
@@ -42,6 +43,7 @@ class SuspiciousLabels:
         earlier: images with labels that were imported before.
         imported: the cells of the import.
         read: reads a label, of the import or else of the project; None if there is none.
+        parts: the parts of labels that look wrong, which are framed.
     """
 
     project: ProjectFolder
@@ -50,6 +52,7 @@ class SuspiciousLabels:
     earlier: Sequence[str]
     imported: Collection[Cell]
     read: Callable[[Cell], LabelArray | None]
+    parts: Mapping[Cell, Box] = field(default_factory=dict)
 
 
 def draw_suspicious(labels: SuspiciousLabels, doubts: Sequence[Doubt]) -> bytes:
@@ -148,4 +151,5 @@ class _Painter:
         shown = self.shown[cell.task]
         size = self.layout.fit(Size(*label.size))
         task = self.labels.tasks[cell.task]
-        return thumbnail(task, label, size, shown.limits(), lines=shown.lines)
+        picture = thumbnail(task, label, size, shown.limits(), lines=shown.lines)
+        return framed(picture, self.labels.parts.get(cell))

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -38,6 +38,7 @@ class BoundRelation:
         tries: see `Relation`.
         finder: see `Relation`, for these tasks.
         is_open: its options do not fit the tasks, and are to be found: it derives nothing yet.
+        unsure: see `Relation`.
     """
 
     name: str
@@ -54,6 +55,7 @@ class BoundRelation:
     tries: Sequence[Mapping[str, Any]] = ()
     finder: OptionFinder | None = None
     is_open: bool = False
+    unsure: Mapping[str, Any] = field(default_factory=dict)
 
     def follows(self, labelled: Iterable[str]) -> bool:
         """Whether the label follows where an image has labels of these tasks."""
@@ -232,6 +234,7 @@ def _bind(
         margin=relation.margin,
         guesses=relation.guesses,
         tries=relation.tries,
+        unsure=relation.unsure,
         finder=finder,
         is_open=is_open,
     )

@@ -82,6 +82,8 @@ class Relation:
             It raises `RecipeError` if the relation holds between these tasks with no options at
             all. So a relation is offered, too, whose defaults do not fit the tasks.
         unsettled: option -> why labels do not settle it; all others are in `tries` or are found.
+        unsure: options with which it derives where it is less sure, too: for labels whose parts are
+            compared where too little follows by default.
     """
 
     reads: tuple[str, ...]
@@ -94,3 +96,4 @@ class Relation:
     tries: Sequence[Tried] = ()
     finder: Callable[[Sequence[TaskDef], TaskDef], OptionFinder] | None = None
     unsettled: Mapping[str, str] = field(default_factory=dict)
+    unsure: Mapping[str, Any] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from labelgrid.project.import_picture import write_picture
 from labelgrid.project.label_doubt import rank_by_doubt
 from labelgrid.project.label_evidence import LabelEvidence, OfLabels, gather_evidence
 from labelgrid.project.label_losses import note_label_losses
+from labelgrid.project.part_grid import Box
 from labelgrid.rounds.label_shards import evidence_elsewhere
 from labelgrid.rounds.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.spreadsheets import csv_text
@@ -48,6 +49,7 @@ class AuditedLabel:
         path: of its file in the project.
         confirmed: whether somebody looked at it and found it right.
         others: reason -> the other labels that it speaks of, such as one that this contradicts.
+        part: the part that looks wrong, in percent of width and height; None: no part alone.
     """
 
     task: str
@@ -58,6 +60,7 @@ class AuditedLabel:
     path: str
     confirmed: bool = False
     others: Mapping[str, Sequence[SeenLabel]] = field(default_factory=dict)
+    part: Box | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +147,7 @@ def audit(
                 path=paths[doubt.cell],
                 confirmed=paths[doubt.cell] in confirmed,
                 others={text: _seen(each, paths) for text, each in doubt.others.items()},
+                part=doubt.part,
             )
             labels.append(label)
     labels.sort(key=lambda label: (-label.doubt, label.place, label.task))
@@ -156,7 +160,8 @@ def audit(
         return audited
     doubtful = {Cell(label.image, label.task): label.reasons for label in shown}
     sheet = project.folder / SHEET
-    write_picture(sheet, draw_audit(project, doubtful, pictures, len(labels)))
+    parts = {Cell(label.image, label.task): label.part for label in shown if label.part}
+    write_picture(sheet, draw_audit(project, doubtful, pictures, len(labels), parts=parts))
     return replace(audited, sheet=sheet)
 
 
@@ -213,13 +218,14 @@ def _seen(cells: Sequence[Cell], paths: Mapping[Cell, str]) -> list[SeenLabel]:
 
 
 def _table(labels: Sequence[AuditedLabel]) -> str:
-    columns = ("task", "image", "place", "doubt", "reasons", "path", "confirmed", "others")
+    columns = ("task", "image", "place", "doubt", "reasons", "path", "confirmed", "others", "part")
     rows = []
     for label in labels:
         reasons = "; ".join(label.reasons)
         confirmed = "yes" if label.confirmed else ""
         texts = {"reasons": reasons, "confirmed": confirmed, "others": _others_text(label)}
-        rows.append({**vars(label), **texts})
+        part = json.dumps(label.part) if label.part else ""
+        rows.append({**vars(label), **texts, "part": part})
     return csv_text(columns, rows)
 
 

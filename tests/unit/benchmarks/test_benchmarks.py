@@ -112,6 +112,7 @@ TINY = {
     "duplicates": ["--images", "300", "--measured", "20"],
     "nearest": ["--images", "40", "--width", "3", "--labelled", "9", "--repeats", "1"],
     "page": ["--images", "300", "--repeats", "1", "--load", "0.5"],
+    "parts": ["--scenes", "0", "--nyuv2", "nowhere"],
     "plausibility": ["--scenes", "0", "--nyuv2", "nowhere"],
     "prediction": ["--size", "48", "64", "--repeats", "1"],
     "recipe_step": [

@@ -294,4 +294,5 @@ def build(options: Options) -> Relation:
         on_predictions=on_predictions,
         margin=options.radius,
         tries=TRIES,
+        unsure={"residual": 89.0},
     )

@@ -1,0 +1,178 @@
+"""Finds the part of a map in which something is odd: a rectangle of a coarse grid.
+
+Loads no torch.
+"""
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: The rows and columns of the grid on which parts are looked for.
+GRID = (12, 16)
+CELLS = GRID[0] * GRID[1]
+#: A part has so large a share of the grid.
+SHARES = (0.05, 0.6)
+#: Parts are compared with the largest ones of other labels of about their size: shares that divide
+#: small from large ones.
+SIZES = (0.1, 0.16, 0.25, 0.36)
+#: The strongest parts are looked for in so many maps at a time.
+MAPS = 256
+
+#: What is not bad counts against the box around a part by so much: it is no larger than the part.
+CLEAN = 0.25
+
+Floats = NDArray[np.float32]
+
+
+class Box(NamedTuple):
+    """A part of an image, in percent of its width and height."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def __str__(self) -> str:
+        across = f"{self.left}–{self.right} % from the left"
+        return f"{across}, {self.top}–{self.bottom} % from the top"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rectangles:
+    """Rectangles of the grid as arrays: first and last row and column, share, and size group."""
+
+    top: NDArray[np.intp]
+    bottom: NDArray[np.intp]
+    left: NDArray[np.intp]
+    right: NDArray[np.intp]
+    share: Floats
+    size: NDArray[np.intp]
+
+    def box(self, index: int) -> Box:
+        """One of them."""
+        rows, columns = (100 / side for side in GRID)
+        return Box(
+            left=round(self.left[index] * columns),
+            top=round(self.top[index] * rows),
+            right=round(self.right[index] * columns),
+            bottom=round(self.bottom[index] * rows),
+        )
+
+    def mask(self, index: int) -> NDArray[np.bool_]:
+        """The cells of one of them."""
+        found = np.zeros(GRID, np.bool_)
+        rows = slice(self.top[index], self.bottom[index])
+        found[rows, self.left[index] : self.right[index]] = True
+        return found
+
+    def sums(self, maps: NDArray[Any]) -> Floats:
+        """The sums of maps [n, rows, columns] over each rectangle [n, rectangles]."""
+        total = np.zeros((len(maps), GRID[0] + 1, GRID[1] + 1), np.float32)
+        total[:, 1:, 1:] = maps.cumsum(1).cumsum(2)
+        below = total[:, self.bottom, self.right] - total[:, self.bottom, self.left]
+        above = total[:, self.top, self.right] - total[:, self.top, self.left]
+        return np.asarray(below - above, np.float32)
+
+
+@cache
+def rectangles() -> Rectangles:
+    """All rectangles that a part may be, two rows and columns at least."""
+    found = [(*rows, *columns) for rows in _spans(GRID[0]) for columns in _spans(GRID[1])]
+    top, bottom, left, right = np.array(found).T
+    share = ((bottom - top) * (right - left) / CELLS).astype(np.float32)
+    kept = (share >= SHARES[0]) & (share <= SHARES[1])
+    return Rectangles(
+        top=top[kept],
+        bottom=bottom[kept],
+        left=left[kept],
+        right=right[kept],
+        share=share[kept],
+        size=np.digitize(share[kept], SIZES),
+    )
+
+
+def _spans(length: int) -> Iterator[tuple[int, int]]:
+    for first in range(length - 1):
+        for last in range(first + 2, length + 1):
+            yield first, last
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The strongest part of each of some maps.
+
+    Args:
+        value: how strong it is; `odd_parts` says in which unit.
+        index: its rectangle.
+    """
+
+    value: NDArray[np.float64]
+    index: NDArray[np.intp]
+
+
+def strongest(values: Floats) -> tuple[Floats, NDArray[np.intp]]:
+    """The largest value [n, sizes] of each size of rectangle [n, rectangles], and which it is."""
+    sizes = rectangles().size
+    best = []
+    which = []
+    for size in range(len(SIZES) + 1):
+        own = np.flatnonzero(sizes == size)
+        place = values[:, own].argmax(1)
+        which.append(own[place])
+        best.append(values[np.arange(len(values)), which[-1]])
+    return np.stack(best, axis=1), np.stack(which, axis=1)
+
+
+def odd_parts(best: Floats, which: NDArray[np.intp], spread: float) -> Parts:
+    """The part of each map that is farthest from those of the other maps, by `strongest`.
+
+    Its value is in standard deviations of the maps' strongest parts of its size, robustly; none is
+    taken for smaller than `spread`.
+    """
+    middle = np.median(best, axis=0)
+    deviation = 1.4826 * np.median(np.abs(best - middle), axis=0)
+    distance = (best - middle) / np.maximum(deviation, spread)
+    size = distance.argmax(1)
+    rows = np.arange(len(best))
+    return Parts(distance[rows, size].astype(np.float64), which[rows, size])
+
+
+def excess(amount: Floats, bad: Floats, usual: float, clean: float = 0.0) -> Floats:
+    """By how much more is bad in each rectangle than in the rest of its map, and than usual.
+
+    Args:
+        amount: what could be bad, in each cell of maps [n, rows, columns].
+        bad: what is.
+        usual: the share of it that is in most maps.
+        clean: the least share that is expected.
+
+    Returns:
+        For each rectangle, [n, rectangles], in standard deviations of a count.
+    """
+    grid = rectangles()
+    inside = grid.sums(amount)
+    bad_inside = grid.sums(bad)
+    outside = amount.sum((1, 2))[:, None] - inside
+    bad_outside = bad.sum((1, 2))[:, None] - bad_inside
+    prior = 30.0  # pixels of the usual share that are added to what is known of a map
+    share = (bad_outside + prior * usual) / (outside + prior)
+    share = np.maximum(share, usual)
+    deviation = np.sqrt(4 * share * (1 - share) * inside + 25)  # neighbours are alike
+    expected = np.maximum(share, clean) * inside
+    return np.asarray((bad_inside - expected) / deviation, np.float32)
+
+
+def pack(array: NDArray[Any]) -> str:
+    """An array as text, for records of plain values."""
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+
+
+def unpack(text: str, kind: str) -> NDArray[Any]:
+    """The array [rows, columns, c] of `pack`, of the type `kind`."""
+    array = np.frombuffer(base64.b64decode(text), np.dtype(kind))
+    return array.reshape(*GRID, -1)

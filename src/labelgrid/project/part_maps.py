@@ -1,0 +1,227 @@
+"""Makes small maps of an image's labels, by which their parts are judged. Loads no torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.camera import Camera
+from labelgrid.data.dataset import ImageSource, camera_of
+from labelgrid.errors import LabelgridError
+from labelgrid.formats.codec import LabelArray
+from labelgrid.project.label_grids import FINE, FineLabel, Mask, grid_means
+from labelgrid.project.part_grid import GRID, pack
+from labelgrid.project.plausibility import Summary
+from labelgrid.project.relation_evidence import VIEW, tasks_of
+from labelgrid.relations.bound import BoundRelation, bind, undeclared_relations
+from labelgrid.relations.choice import RelationChoice
+from labelgrid.tasks.task import TaskDef
+
+#: Of a cell, the best quarter of the pixels counts: no relation holds at the borders of things.
+QUARTER = 0.25
+#: What follows is sure at so large a share of the pixels, or what is less sure is taken, too.
+ENOUGH = 0.5
+#: A cell in which fewer of the pixels are known, as a share, says nothing.
+KNOWN = 0.12
+#: Distances are kept in steps of this, up to 254 of them; 255 is unknown.
+STEP = 0.01
+UNKNOWN = 255
+#: Lines are near each other within so many pixels.
+REACH = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartMaps:
+    """Small maps of an image's labels, as plain values; each is text by `part_grid.pack`.
+
+    Args:
+        values: by task: int16, the commonest class of each cell, or float32, the means of the
+            channels, of what is known but for its scale those of the logarithm, less the image's
+            median; NaN and -1: unknown.
+        distances: by relation, uint8: how far the label is from the one that follows.
+        derived: by relation, float32: the means of what follows.
+        lines: by task, uint8: the pixels with a line in each cell, of labels that are lines or
+            borders.
+        alone: by task and other task, uint8: those of them that are not near a line of the other.
+    """
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    distances: Mapping[str, str] = field(default_factory=dict)
+    derived: Mapping[str, str] = field(default_factory=dict)
+    lines: Mapping[str, str] = field(default_factory=dict)
+    alone: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def part_relations(tasks: Mapping[str, TaskDef]) -> list[BoundRelation]:
+    """The shipped relations that fit tasks without options, and compare them pixel by pixel.
+
+    Options that a recipe declares are for whole labels, not for small maps of them.
+    """
+    bound = [bind(name, choice, tasks) for name, choice in undeclared_relations({}, tasks).items()]
+    return [relation for relation in bound if relation.margin is not None]
+
+
+class PartMapping:
+    """Makes the small maps of images.
+
+    Args:
+        tasks: the tasks.
+        relations: those by which labels are compared.
+        source: knows the cameras of the images.
+    """
+
+    def __init__(
+        self,
+        tasks: Mapping[str, TaskDef],
+        relations: Sequence[BoundRelation],
+        source: ImageSource,
+    ) -> None:
+        self._tasks = tasks
+        self.relations = relations
+        self._source = source
+        self._unsure: dict[str, BoundRelation] = {}
+        for relation in relations:
+            if relation.unsure:
+                choice = RelationChoice(options=relation.unsure)
+                self._unsure[relation.name] = bind(relation.name, choice, tasks)
+
+    def of_labels(self, image_id: str, labels: Mapping[str, Summary]) -> PartMaps:
+        """The maps of an image's labels, from their summaries by task."""
+        fine = {task: found.fine for task, found in labels.items() if found.fine is not None}
+        lines = {task: found.lines for task, found in labels.items() if found.lines is not None}
+        return self.of_image(image_id, fine, lines)
+
+    def of_image(
+        self, image_id: str, fine: Mapping[str, FineLabel], lines: Mapping[str, Mask]
+    ) -> PartMaps:
+        """The maps of an image's labels.
+
+        Args:
+            image_id: the image.
+            fine: the labels, by task.
+            lines: by task, as by `drawn_lines`.
+        """
+        distances = {}
+        derived = {}
+        for relation in self.relations:
+            if fine.keys() >= tasks_of(relation):
+                found = self._derive(relation, image_id, fine)
+                if found is not None:
+                    given = fine[relation.gives].label
+                    distances[relation.name] = pack(_distances(self._tasks, relation, given, found))
+                    derived[relation.name] = pack(self._values(relation.gives, found))
+        amounts, alone = _line_maps(lines)
+        values = {task: pack(self._values(task, each.label)) for task, each in fine.items()}
+        return PartMaps(
+            values=values, distances=distances, derived=derived, lines=amounts, alone=alone
+        )
+
+    def _derive(
+        self, relation: BoundRelation, image_id: str, fine: Mapping[str, FineLabel]
+    ) -> LabelArray | None:
+        """What follows from the fine labels, if that is little, unsurely; None if nothing does."""
+        camera = None
+        if relation.needs_camera:
+            size = fine[relation.reads[0]].size
+            known = camera_of(self._source, image_id, size)
+            camera = Camera.of_view(VIEW, FINE)
+            if known is not None:
+                camera = known.scale(FINE[1] / size[1], FINE[0] / size[0])
+        read = {task: fine[task].label for task in relation.reads}
+        try:
+            found = relation.label(read, camera)
+            if found.valid.mean() < ENOUGH and relation.name in self._unsure:
+                return self._unsure[relation.name].label(read, camera)
+        except LabelgridError:
+            return None
+        return found
+
+    def _values(self, task: str, label: LabelArray) -> NDArray[Any]:
+        """The map of a fine label's values."""
+        if label.value.dtype.kind in "iu":
+            return _commonest(label)
+        means, known = grid_means(_comparable(self._tasks[task], label), label.valid, GRID)
+        if self._tasks[task].spec.scaled and known.any():
+            means -= np.median(means[known], axis=0).astype(np.float32)
+        return np.where(known[..., None], means, np.nan).astype(np.float32)
+
+
+def _comparable(task: TaskDef, label: LabelArray) -> NDArray[Any]:
+    """Values whose differences compare: the logarithm of what is known but for its scale."""
+    if task.spec.scaled:
+        return np.log(np.maximum(label.value, 1e-6))
+    return label.value
+
+
+def _distances(
+    tasks: Mapping[str, TaskDef], relation: BoundRelation, given: LabelArray, found: LabelArray
+) -> NDArray[np.uint8]:
+    """How far a label is from what follows, of the best quarter of each cell's pixels."""
+    task = tasks[relation.gives]
+    if given.value.dtype.kind in "iu":
+        difference = (given.value != found.value).astype(np.float32)
+    else:
+        difference = _comparable(task, given) - _comparable(task, found)
+    both = given.valid & found.valid
+    apart = np.where(both, np.linalg.norm(difference, axis=2), np.inf).astype(np.float32)
+    rows, columns = (fine // coarse for fine, coarse in zip(FINE, GRID, strict=True))
+    blocks = apart.reshape(GRID[0], rows, GRID[1], columns).transpose(0, 2, 1, 3)
+    ordered = np.sort(blocks.reshape(*GRID, -1), axis=2)
+    known = np.isfinite(ordered).sum(2)
+    place = (known * QUARTER).astype(int)
+    best = np.take_along_axis(ordered, place[..., None], 2)[..., 0]
+    steps = np.minimum(np.nan_to_num(best, posinf=0.0) / STEP, UNKNOWN - 1)
+    enough = known >= KNOWN * rows * columns
+    return np.where(enough, np.rint(steps), UNKNOWN).astype(np.uint8)
+
+
+def _commonest(label: LabelArray) -> NDArray[np.int16]:
+    """The class that most of each cell's labelled pixels have; -1 if few are labelled."""
+    import cv2
+
+    plain = np.where(label.valid, label.value[..., 0], -1)
+    best = np.full(GRID, 0.3, np.float32)
+    found = np.full(GRID, -1, np.int16)
+    for number in np.unique(plain[plain >= 0]).tolist():
+        share = cv2.resize(
+            (plain == number).astype(np.float32), GRID[::-1], interpolation=cv2.INTER_AREA
+        )
+        found[share > best] = number
+        best = np.maximum(best, share)
+    return found
+
+
+def _line_maps(
+    lines: Mapping[str, Mask],
+) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """The pixels with lines in each cell, and those of them that are not near another's lines."""
+    import cv2
+
+    amounts = {}
+    alone: dict[str, dict[str, str]] = {}
+    square = np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)
+    size = min((line.shape for line in lines.values()), default=(0, 0))
+    same = {}
+    for task, line in lines.items():
+        small = line.astype(np.uint8)
+        if line.shape != size:
+            small = cv2.resize(small, size[::-1], interpolation=cv2.INTER_NEAREST)
+        same[task] = small > 0
+    near = {task: cv2.dilate(line.astype(np.uint8), square) > 0 for task, line in same.items()}
+    for task, line in same.items():
+        amounts[task] = pack(_counts(line))
+        for other in same:
+            if other != task:
+                alone.setdefault(task, {})[other] = pack(_counts(line & ~near[other]))
+    return amounts, alone
+
+
+def _counts(line: Mask) -> NDArray[np.uint8]:
+    """The pixels of each cell that have a line."""
+    import cv2
+
+    pixels = line.size / (GRID[0] * GRID[1])
+    share = cv2.resize(line.astype(np.float32), GRID[::-1], interpolation=cv2.INTER_AREA)
+    return np.minimum(np.rint(share * pixels), 255).astype(np.uint8)

@@ -1,0 +1,212 @@
+"""Laws of the evidence about parts of labels: the wrong label is the first, and its part is named."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from labelgrid.camera import Camera
+from labelgrid.data.dataset import ImageSource
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import Cell, TaskRow
+from labelgrid.project.label_doubt import LIMITS, rank_by_doubt
+from labelgrid.project.label_grids import FINE, drawn_lines, fine_label
+from labelgrid.project.part_evidence import LEAST, SORTS, PartEvidence
+from labelgrid.project.part_grid import CLEAN, Box, excess, pack, rectangles, unpack
+from labelgrid.project.part_maps import PartMapping, PartMaps, part_relations
+from labelgrid.project.part_suspicion import part_doubts
+from labelgrid.tasks.task import TaskDef
+
+COVERS = [
+    "labelgrid.project.label_grids",
+    "labelgrid.project.part_context",
+    "labelgrid.project.part_excess",
+    "labelgrid.project.part_grid",
+    "labelgrid.project.part_maps",
+    "labelgrid.project.part_surprise",
+    "labelgrid.project.part_suspicion",
+]
+HEIGHT, WIDTH = FINE
+IMAGES = 18
+CLASSES = ("wall", "floor", "left side", "right side")
+#: Inverse depth grows by so much across and down the image, by class.
+SLOPES = ((0.0, 0.0), (0.0, 0.4), (-0.3, 0.0), (0.3, 0.0))
+TASKS = {
+    row.name: TaskDef.of(row)
+    for row in (
+        TaskRow("semseg", "semseg", 1.0, {"classes": list(CLASSES)}),
+        TaskRow("depth", "depth", 1.0),
+        TaskRow("normals", "normals", 1.0),
+        TaskRow("edges", "edges", 1.0),
+    )
+}
+#: The right 40 % of the image, which is wrong.
+PART = (slice(None), slice(round(0.6 * WIDTH), None))
+
+Labels = Mapping[str, LabelArray]
+
+
+def room(number: int) -> dict[str, LabelArray]:
+    """The labels of an image: a wall, a floor, and boxes whose sides face left or right."""
+    draw = np.random.default_rng(number)
+    classes = np.zeros((HEIGHT, WIDTH), np.int64)
+    classes[draw.integers(50, 80) :] = 1
+    for _ in range(5):
+        top, left = draw.integers(0, 60), draw.integers(0, 100)
+        classes[top : top + draw.integers(20, 36), left : left + draw.integers(20, 36)] = (
+            2 + draw.integers(2)
+        )
+    camera = Camera.of_view(66.0, (HEIGHT, WIDTH))
+    across, down = np.array(SLOPES)[classes].transpose(2, 0, 1)
+    columns = (np.arange(WIDTH) - camera.cx) / WIDTH
+    rows = (np.arange(HEIGHT) - camera.cy)[:, None] / HEIGHT
+    base = draw.uniform(0.4, 0.5) + 0.02 * classes
+    inverse = base + across * columns + down * rows
+    right = -across / WIDTH * camera.fx
+    up = down / HEIGHT * camera.fy
+    normals = np.stack([right, up, base], axis=2)
+    normals /= np.linalg.norm(normals, axis=2, keepdims=True)
+    valid = np.ones((HEIGHT, WIDTH), np.bool_)
+    edges = np.zeros((HEIGHT, WIDTH), np.float32)
+    edges[:, 1:] = classes[:, 1:] != classes[:, :-1]
+    edges[1:] = np.maximum(edges[1:], classes[1:] != classes[:-1])
+    values = {
+        "semseg": classes[..., None],
+        "depth": (1 / inverse)[..., None].astype(np.float32),
+        "normals": normals.astype(np.float32),
+        "edges": edges[..., None],
+    }
+    return {task: LabelArray(value, valid) for task, value in values.items()}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong in the part of a label, given it and the same label of another image."""
+
+    name: str
+    change: Callable[[NDArray[np.generic], NDArray[np.generic]], NDArray[np.generic]]
+
+
+MIRRORED = Fault("mirrored", lambda own, _: own[:, ::-1])
+NEGATED = Fault("negated", lambda own, _: -own)
+INVERTED = Fault("inverted", lambda own, _: 1 - own)
+REFLECTED = Fault("reflected", lambda own, _: own.min() + own.max() - own)
+EXCHANGED = Fault("classes exchanged", lambda own, _: (own + 1) % len(CLASSES))
+OTHERS = Fault("another image's", lambda _, other: other)
+
+
+def maps_of(labels: Labels) -> PartMaps:
+    fine = {task: fine_label(label) for task, label in labels.items()}
+    lines = {}
+    for task, label in labels.items():
+        line = drawn_lines(TASKS[task].outline(label))
+        if line is not None:
+            lines[task] = line
+    source: ImageSource = None  # type: ignore[assignment]  # it knows no camera
+    return PartMapping(TASKS, part_relations(TASKS), source).of_image("", fine, lines)
+
+
+@cache
+def right_maps(number: int) -> PartMaps:
+    return maps_of(room(number))
+
+
+def rooms(task: str = "", fault: Fault = MIRRORED, wrong: int = 1) -> dict[str, PartMaps]:
+    """The maps of images; a part of the task's label is wrong in the first ones."""
+    found = {f"{number:02}.png": right_maps(number) for number in range(IMAGES)}
+    for number in range(wrong if task else 0):
+        labels = room(number)
+        value = labels[task].value.copy()
+        value[PART] = fault.change(value[PART], room(number + 50)[task].value[PART])
+        labels[task] = LabelArray(value, labels[task].valid)
+        found[f"{number:02}.png"] = maps_of(labels)
+    return found
+
+
+def is_near(box: Box | None) -> bool:
+    """Whether the middle of a box is in the part that is wrong, or just beside its border."""
+    return box is not None and (box.left + box.right) / 2 >= 55
+
+
+@pytest.mark.parametrize(
+    ("task", "fault"),
+    [
+        *[("normals", fault) for fault in (MIRRORED, NEGATED, OTHERS)],
+        *[("depth", fault) for fault in (MIRRORED, REFLECTED, OTHERS)],
+        *[("edges", fault) for fault in (MIRRORED, INVERTED, OTHERS)],
+        *[("semseg", fault) for fault in (MIRRORED, OTHERS)],
+    ],
+    ids=lambda each: each if isinstance(each, str) else each.name,
+)
+def test_a_label_that_is_wrong_in_a_part_is_the_first_of_its_task_and_the_part_is_named(
+    task: str, fault: Fault
+) -> None:
+    images = rooms(task, fault)
+    sorts = PartEvidence(TASKS, part_relations(TASKS), images).evidence()
+    first = rank_by_doubt([Cell(name, task) for name in images], sorts)[0]
+    assert first.cell.image_id == "00.png" and first.score > 0
+    assert is_near(first.part), first
+    assert str(first.part) in first.reasons[0]
+
+
+def test_classes_that_are_exchanged_in_a_part_show_at_its_border() -> None:
+    images = rooms("semseg", EXCHANGED)
+    sorts = PartEvidence(TASKS, part_relations(TASKS), images).evidence()
+    first = rank_by_doubt([Cell(name, "semseg") for name in images], sorts)[0]
+    assert first.cell.image_id == "00.png" and first.score > 0
+    assert first.part is not None and first.part.left <= 60 <= first.part.right
+
+
+def test_labels_that_are_right_are_past_no_limit() -> None:
+    sorts = PartEvidence(TASKS, part_relations(TASKS), rooms()).evidence()
+    for name in SORTS[:2]:
+        assert sorts[name] and all(one.value < LIMITS[name] for one in sorts[name].values())
+
+
+def test_few_images_say_nothing() -> None:
+    images = dict(list(rooms("normals").items())[: LEAST - 1])
+    assert not any(PartEvidence(TASKS, part_relations(TASKS), images).evidence().values())
+
+
+@pytest.mark.parametrize(
+    ("task", "fault"), [("normals", NEGATED), ("depth", REFLECTED), ("edges", INVERTED)]
+)
+def test_several_labels_of_an_import_that_are_wrong_in_a_part_are_doubted_with_the_parts(
+    task: str, fault: Fault
+) -> None:
+    found = part_doubts(rooms(task, fault, wrong=3), part_relations(TASKS), task)
+    ((doubt, parts),) = [(one.doubt, one.parts) for one in found]
+    assert sorted(parts) == ["00.png", "01.png", "02.png"]
+    assert all(map(is_near, parts.values()))
+    for name, box in parts.items():
+        assert str(box) in doubt.notes[name] and f"{name} ({box})" in doubt.what
+    assert "in a part of 3 images of 18" in doubt.what and "--accept" in doubt.next_step
+
+
+@pytest.mark.parametrize("wrong", [0, 2])
+def test_right_labels_and_two_odd_ones_stop_no_import(wrong: int) -> None:
+    images = rooms("normals", NEGATED, wrong=wrong)
+    assert not any(part_doubts(images, part_relations(TASKS), task) for task in TASKS)
+
+
+def test_a_rectangle_with_more_than_the_rest_is_found() -> None:
+    amount = np.full((1, 12, 16), 40, np.float32)
+    bad = np.zeros_like(amount)
+    bad[0, 3:6, 8:12] = 40
+    grid = rectangles()
+    best = int(excess(amount, bad, 0.0, CLEAN)[0].argmax())
+    assert grid.box(best) == Box(left=50, top=25, right=75, bottom=50)
+    assert grid.mask(best).sum() == 12 and grid.sums(bad)[0, best] == 480
+
+
+def test_packed_arrays_come_back_and_lines_are_drawn_ones_alone() -> None:
+    array = np.arange(12 * 16 * 2, dtype=np.float32).reshape(12, 16, 2)
+    assert (unpack(pack(array), "float32") == array).all()
+    assert drawn_lines(array[..., 0]) is None and drawn_lines(None) is None
+    outline = np.zeros((480, 640), np.float32)
+    outline[100] = 1
+    lines = drawn_lines(outline)
+    assert lines is not None and lines.shape == (120, 160) and lines.any()
