@@ -76,6 +76,8 @@ class AlikePicks:
 
     def text(self, advice: str) -> str:
         """A remark on them, with advice on what to do; empty without any."""
+        if not self.groups and not self.labelled:
+            return ""
         parts = []
         of = f"of {count_text(self.compared, 'picked image')}"
         if self.groups:
@@ -89,8 +91,6 @@ class AlikePicks:
                 f"{len(self.labelled)} {of} {verb} like one that is labelled or asked for: "
                 f"{join_names(shown, SHOWN, '; ')}."
             )
-        if not parts:
-            return ""
         parts.append("Labels of near-copies, such as frames of one video, teach less.")
         return " ".join([*parts, advice]).rstrip()
 

@@ -22,6 +22,7 @@ from labelgrid.errors import (
     StateError,
     command,
 )
+from labelgrid.images.thumbnails import LEAST
 from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.audited_cells import DRAWN_CELLS, cells_to_audit, note_audits
@@ -42,7 +43,7 @@ from labelgrid.project.unusable_images import (
     images_without_files,
     unusable_objects,
 )
-from labelgrid.recipes.resolve import hash_of, resolved_options
+from labelgrid.recipes.resolve import build_plugin, hash_of, resolved_options
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.alike_picks import AlikePicks, say_alike
 from labelgrid.rounds.asked_tasks import check_asked_tasks
@@ -187,7 +188,7 @@ def query(
     """
     _refuse_unfinished_training(project)
     draws = _random_draws(project, pairs, audit, control)
-    search = find_search(project, class_name, like, strategy=strategy, draws=draws)
+    search = _search(project, class_name, like, strategy=strategy, draws=draws)
     tasks = tuple(tasks or search.tasks)
     if tasks:
         check_asked_tasks(project, tasks, draws)
@@ -208,13 +209,7 @@ def query(
             "requests further cells."
         )
     else:
-        pool = _pool(job, budget)
-        choice = _choose_readable(job, pool, budget)
-        _say_calibrated_anew(job, choice)
-        _say_used_up(job, pool, choice)
-        search.say_without(choice.picks, progress)
-        choice = _explain(job, pool, choice)
-        proposal = _proposal(job, pool, choice, budget)
+        choice, proposal = _pick(job, budget)
         if save:
             write_proposal(save, proposal)
         if not dry_run:
@@ -248,6 +243,15 @@ def _refuse_unfinished_training(project: ProjectFolder) -> None:
             "to discard it.",
             unchanged="Nothing was requested.",
         )
+
+
+def _search(
+    project: ProjectFolder, class_name: str, like: str, *, strategy: str, draws: RandomDraws
+) -> Search:
+    """What the query searches for; most search for nothing."""
+    if class_name or like:
+        return find_search(project, class_name, like, strategy=strategy, draws=draws)
+    return Search()
 
 
 def _random_draws(
@@ -364,7 +368,10 @@ def _prepare(
 ) -> _Query:
     """Find the strategy that picks, and the scores of the model for it."""
     search = search or Search()
-    asked, chosen = search.strategy or strategy_of(project, strategy)
+    asked, chosen = strategy_of(project, strategy)
+    if search.choice:
+        asked = search.choice.name
+        chosen = build_plugin("strategies", search.choice)
     name = asked
     model = scoring_model(project, chosen)
     scores = RoundScores(project, model, chosen, search.folder) if model else None
@@ -461,6 +468,22 @@ def _repeated_result(job: _Query, budget: Budget) -> QueryResult | None:
 
 
 # Choosing
+
+
+def _pick(job: _Query, budget: Budget) -> tuple[Choice, Proposal]:
+    """The cells that a query chooses, with the reasons, and what the ledger is to keep of them.
+
+    Raises:
+        LabelgridError: the budget buys nothing, or the scores are stale.
+    """
+    pool = _pool(job, budget)
+    choice = _choose_readable(job, pool, budget)
+    _say_calibrated_anew(job, choice)
+    _say_used_up(job, pool, choice)
+    if job.search.class_name:
+        job.search.say_without(choice.picks, job.progress)
+    choice = _explain(job, pool, choice)
+    return choice, _proposal(job, pool, choice, budget)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -832,7 +855,14 @@ def request_kept(
 
 
 def _compare_picks(job: _Query, result: QueryResult, *, requested: bool) -> QueryResult:
-    """The result with the picks that look like others, which are said."""
+    """The result with the picks that look like others, which are said.
+
+    Images that are known to be small are not compared.
+    """
+    picked = list(dict.fromkeys(pick.cell.image_id for pick in result.picks))
+    images = job.project.store.images(names=picked)
+    if all(0 < max(row.height, row.width) < LEAST for row in images):
+        return result
     alike = say_alike(
         job.project,
         result.picks,

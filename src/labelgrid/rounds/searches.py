@@ -10,13 +10,11 @@ from labelgrid.errors import UsageError
 from labelgrid.ledger.grid import Grid, Pick
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.class_search import find_class, full_name, refuse_unlearned, refuse_unseen
 from labelgrid.rounds.example import ExampleImage, example_features, find_example
 from labelgrid.score.table import Table
 from labelgrid.select.draws import RandomDraws
-from labelgrid.select.strategy import Strategy
 from labelgrid.words import count_text
 
 if TYPE_CHECKING:
@@ -33,6 +31,8 @@ class Search:
         like: the example as the user named it.
         example: the example.
         tasks: whose labels are asked for, unless the user names others; empty: all.
+        note: what the ledger keeps of it.
+        folder: of its own scores, below that of the round's.
     """
 
     choice: PluginChoice | None = None
@@ -40,25 +40,8 @@ class Search:
     like: str = ""
     example: ExampleImage | None = None
     tasks: Sequence[str] = ()
-
-    @property
-    def note(self) -> str:
-        """What the ledger keeps of it."""
-        if self.example:
-            return f"/like {self.example.name} {self.example.digest}".rstrip()
-        return f"/class {self.class_name}" if self.class_name else ""
-
-    @property
-    def strategy(self) -> tuple[str, Strategy] | None:
-        """The name and the strategy that picks; None: that of the query."""
-        if self.choice is None:
-            return None
-        return self.choice.name, build_plugin("strategies", self.choice)
-
-    @property
-    def folder(self) -> str:
-        """The folder of its own scores, below that of the round's."""
-        return self.choice.name if self.choice else ""
+    note: str = ""
+    folder: str = ""
 
     def check(self, project: ProjectFolder, table: Table, grid: Grid) -> None:
         """Refuse a class that the model predicts in no image of the pool.
@@ -71,10 +54,10 @@ class Search:
             refuse_unseen(project, table, grid, task=task, name=name)
 
     def say_without(self, picks: Sequence[Pick], progress: Progress) -> None:
-        """Say how many picked images are predicted to show nothing of a class."""
+        """Say how many picked images are predicted to show nothing of the class."""
         found = {pick.cell.image_id: pick.score for pick in picks if pick.score is not None}
         without = sum(share == 0 for share in found.values())
-        if self.class_name and without:
+        if without:
             progress.say(
                 f"The model predicts '{self.class_name}' in {len(found) - without} of "
                 f"{count_text(len(found), 'picked image')}, and nowhere in the others: a smaller "
@@ -94,7 +77,7 @@ class Search:
 def find_search(
     project: ProjectFolder, class_name: str, like: str, *, strategy: str, draws: RandomDraws
 ) -> Search:
-    """What a query searches for.
+    """What a query searches for, of which one is given.
 
     Args:
         project: the project.
@@ -108,8 +91,6 @@ def find_search(
         ProjectError: the model does not know the class.
         ImageError: there is no such image.
     """
-    if not class_name and not like:
-        return Search()
     if (class_name and like) or strategy or draws.pairs or draws.audit:
         raise UsageError(
             "--class and --like exclude each other, --strategy, --pairs and --audit.",
@@ -119,12 +100,17 @@ def find_search(
     if like:
         example = find_example(project, like)
         choice = PluginChoice("like", {"name": example.name})
-        return Search(choice=choice, like=like, example=example)
+        note = f"/like {example.name} {example.digest}".rstrip()
+        return Search(choice=choice, like=like, example=example, note=note, folder=choice.name)
     task, name = find_class(project.tasks(), class_name)
     refuse_unlearned(project, task, name)
     number = task.class_names.index(name)
+    choice = PluginChoice("class_share", {"task": task.name, "number": number, "name": name})
+    wanted = full_name(task, name)
     return Search(
-        choice=PluginChoice("class_share", {"task": task.name, "number": number, "name": name}),
-        class_name=full_name(task, name),
+        choice=choice,
+        class_name=wanted,
         tasks=(task.name,),
+        note=f"/class {wanted}",
+        folder=choice.name,
     )
