@@ -11,7 +11,6 @@ from labelgrid.ledger.grid import SPLITS, STATE_NAMES, Cell, ImageRow, Split, St
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.ledger.store import CellRow
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.image_order import ordered_images
 from labelgrid.spreadsheets import csv_lines
 
 StateName = Literal["missing", "requested", "labelled", "skipped"]
@@ -89,6 +88,8 @@ def each_cell(
     rows = _rows(project, wanted)
     if not order:
         return rows
+    from labelgrid.project.image_order import ordered_images  # with NumPy, slow to load
+
     names = ordered_images(project, ImageFilter(task=task or ""), order).names
     places = {image_id: place for place, image_id in enumerate(names)}
     return iter(sorted(rows, key=lambda row: places[row["image"]]))

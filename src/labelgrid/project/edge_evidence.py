@@ -283,12 +283,13 @@ class EdgeEvidence:
     def _place(self, group: Outlines, mean: float) -> _Cause:
         """Where labels that follow edges somewhat would lie better.
 
-        Without a text if nowhere, or if they only are a little shifted.
+        Without a text if nowhere, if they only are a little shifted, or if they are few.
         """
+        if len(group) < MANY:
+            return _Cause("", mean)
         best = max(self._elsewhere(group), key=lambda cause: cause.agreement)
-        gain = BETTER if len(group) >= MANY else 2 * BETTER
         shifted_back = [cause.agreement for cause in self._commonly_shifted(group)]
-        if best.agreement > max(mean + gain, *shifted_back, 0):
+        if best.agreement > max(mean + BETTER, *shifted_back, 0):
             return best
         return _Cause("", mean)
 
