@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -531,6 +532,18 @@ def test_a_purchase_says_what_it_gains_by_labels_that_follow() -> None:
     assert first.gain is not None and second.gain is not None and first.gain > second.gain
     assert (
         f" % better, {first.gain:.2g} % with what follows for normals), from 0.76 to" in first.text
+    )
+
+
+def test_a_task_that_loses_where_others_gain_is_said_to_be_worse() -> None:
+    worse = curve("depth", (0.76, 0.78, 0.8))
+    assert worse.curve is not None
+    down = replace(worse, curve=replace(worse.curve, slopes=-0.1 * abs(worse.curve.slopes)))
+    curves = [down, curve("normals", (30.0, 29.0, 28.2))]
+    offers = {"depth": Offer(missing=100, price=1.0), "normals": Offer(missing=0, price=1.0)}
+    first, *_ = buying_advice(curves, offers, {"depth": {"normals": 1.0}}, 30, folder=Path("room"))
+    assert re.search(
+        r" m \(0\.\d+ % worse, [\d.]+ % better with what follows for normals\)", first.text
     )
 
 
