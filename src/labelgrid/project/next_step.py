@@ -78,7 +78,7 @@ def next_step(project: ProjectFolder, counts: Mapping[str, TaskCount] | None = N
         )
     why = f"Choose which of the {count_text(sum(missing.values()), 'missing label')} to buy next."
     budget, unit = _usual_budget(project, missing)
-    typed = [command("query", folder, *_budget_options(budget, unit))]
+    typed = [command("query", folder, *budget_options(budget, unit))]
     return NextStep(command="query", typed=typed, why=why, budget=budget, unit=unit)
 
 
@@ -91,7 +91,7 @@ def first_query(project: ProjectFolder) -> str:
     missing = {task: count.missing for task, count in pool.items()}
     if not sum(missing.values()):
         return ""
-    options = _budget_options(*_usual_budget(project, missing))
+    options = budget_options(*_usual_budget(project, missing))
     return command("query", project.folder, *options, "--export", "FOLDER")
 
 
@@ -132,8 +132,13 @@ def _usual_budget(project: ProjectFolder, missing: Mapping[str, int]) -> tuple[f
     return (min(amount, left) or amount), unit
 
 
-def _budget_options(budget: float, unit: Unit) -> Sequence[str]:
-    """The options of a query with a budget."""
+def budget_options(budget: float, unit: Unit) -> Sequence[str]:
+    """The options of a query with a budget.
+
+    Example:
+        >>> budget_options(200.0, "cost")
+        ['--budget', '200', '--unit', 'cost']
+    """
     options = ["--budget", f"{budget:.12g}"]
     return options if unit == "labels" else [*options, "--unit", unit]
 

@@ -7,7 +7,7 @@ from labelgrid.errors import UsageError, command
 from labelgrid.project.changed_labels import changed_text
 from labelgrid.project.class_rows import class_rows
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.next_step import next_step
+from labelgrid.project.next_step import budget_options, next_step
 from labelgrid.project.records import Measurement, measured_rounds, newest_fit
 from labelgrid.project.shown_classes import shown_classes
 from labelgrid.recipes.resolve import has_own_encoder, load_recipe
@@ -93,8 +93,16 @@ def _on_classes(
     rows = []
     for name, classes in class_rows(measured).items():
         if name in tasks:
-            shown = shown_classes(project, tasks[name])
-            rows += class_advice(name, classes, shown, folder=project.folder, pretrained=pretrained)
+            step = next_step(project)
+            budget = budget_options(step.budget, step.unit) if step.budget else ["--budget", "N"]
+            rows += class_advice(
+                name,
+                classes,
+                shown_classes(project, tasks[name]),
+                folder=project.folder,
+                pretrained=pretrained,
+                budget=budget,
+            )
     return rows
 
 

@@ -225,10 +225,11 @@ def _comparison(purchases: Sequence[_Purchase]) -> str:
 def _gain_text(purchase: _Purchase) -> str:
     """The relative gain of a purchase, with that of what it brings along."""
     own, *_ = purchase.gains.values()
-    text = f"{100 * own:.2g} % better"
+    text = f"{100 * abs(own):.2g} % {'worse' if own < 0 else 'better'}"
     if len(purchase.gains) > 1:
         names = join_names(list(purchase.gains)[1:])
-        text += f", {100 * purchase.gain:.2g} % with what follows for {names}"
+        better = " better" if own < 0 else ""
+        text += f", {100 * purchase.gain:.2g} %{better} with what follows for {names}"
     return text
 
 

@@ -31,6 +31,7 @@ def class_advice(
     *,
     folder: Path,
     pretrained: bool = True,
+    budget: Sequence[str] = ("--budget", "N"),
 ) -> list[Advice]:
     """Advice on the classes of a task.
 
@@ -44,6 +45,7 @@ def class_advice(
         shown: the labels that show them.
         folder: of the project, for commands.
         pretrained: whether the network starts from pretrained weights, or cannot.
+        budget: the options of a query's budget, for commands.
     """
     known = [row for row in rows if math.isfinite(row.iou) and row.pixels]
     if len(known) < 2:
@@ -52,7 +54,7 @@ def class_advice(
     if 2 * unlearnt > len(known):
         count = f"{unlearnt} of its {len(known)} classes"
         return [_not_learnt(task, count, folder=folder, pretrained=pretrained)]
-    return [_worst(task, known, shown), _lacking(task, known, shown, folder)]
+    return [_worst(task, known, shown), _lacking(task, known, shown, folder=folder, budget=budget)]
 
 
 def _not_learnt(task: str, classes: str, *, folder: Path, pretrained: bool) -> Advice:
@@ -83,7 +85,14 @@ def _worst(task: str, rows: Sequence[ClassRow], shown: ShownClasses) -> Advice:
     return Advice(topic="classes", text=text, task=task, metric=METRIC, unit="%")
 
 
-def _lacking(task: str, rows: Sequence[ClassRow], shown: ShownClasses, folder: Path) -> Advice:
+def _lacking(
+    task: str,
+    rows: Sequence[ClassRow],
+    shown: ShownClasses,
+    *,
+    folder: Path,
+    budget: Sequence[str],
+) -> Advice:
     """The class that is furthest below those with more labels."""
     gaps = {}
     for row in rows:
@@ -105,7 +114,7 @@ def _lacking(task: str, rows: Sequence[ClassRow], shown: ShownClasses, folder: P
     if not shown.counts[row.name]:
         words = ["--like", "IMAGE", "--task", task]
         finds = "that are like one which you name"
-    line = command("query", folder, *words, "--budget", "N")
+    line = command("query", folder, *words, *budget)
     text = (
         f"{task}: photographs that show {row.name} may help most. Its {METRIC} is "
         f"{number(row.iou)} %, and it is in {shown.counts[row.name]:,} of "

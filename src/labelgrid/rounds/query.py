@@ -548,7 +548,7 @@ def _pool(job: _Query, budget: Budget) -> _Pool:
 def _offered(job: _Query, grid: Grid) -> Grid:
     """The cells that may be picked, with what they cost in this round.
 
-    Says which cells are left out because their labels follow from others.
+    Says which cells are left out because their labels follow from others, unless tasks are named.
     """
     project = job.project
     if project.settings.costs == "times":
@@ -558,7 +558,7 @@ def _offered(job: _Query, grid: Grid) -> Grid:
         mostly = skips_following(job.strategy)
         grid = leave_out_following(grid, job.relations, seed, mostly=mostly, asked=job.tasks)
         told = left_out_text(grid, job.relations, seed)
-        if told:
+        if told and not job.tasks:
             job.progress.say(told)
     if job.tasks:
         grid = replace(grid, asked=frozenset(job.tasks))

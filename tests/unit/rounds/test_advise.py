@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -20,7 +21,7 @@ from labelgrid.ledger.store import Store
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_supplied import import_supplied
-from labelgrid.project.next_step import next_step
+from labelgrid.project.next_step import NextStep, next_step
 from labelgrid.project.records import (
     EpochRecord,
     Fit,
@@ -248,6 +249,27 @@ def test_labels_that_will_follow_are_not_offered_and_are_named(tmp_path: Path) -
             "normals: 3 more labels will follow once their images have labels of depth (trust × "
             "coverage 1.00), and need not be bought: no purchase here counts them."
         )
+
+
+def test_advice_on_classes_has_the_budget_of_the_next_step(
+    project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = project.tasks()["semseg"].class_names
+    classes = {"semseg": dict.fromkeys(names, ClassScore(10.0, 5))}
+    write_round(project, *measured(1, 4, {"semseg": 20.0}, classes=classes))
+    asked = []
+
+    def noted(*_: Any, budget: list[str], **__: Any) -> list[Advice]:
+        asked.append(budget)
+        return []
+
+    told = sys.modules["labelgrid.rounds.advise"]
+    monkeypatch.setattr(told, "class_advice", noted)
+    step = NextStep(command="query", typed=["query"], why="", budget=200, unit="cost")
+    for found in (step, replace(step, budget=0)):
+        monkeypatch.setattr(told, "next_step", lambda _, found=found: found)
+        advise(project)
+    assert asked == [["--budget", "200", "--unit", "cost"], ["--budget", "N"]]
 
 
 def test_classes_are_told_by_the_labels_of_training_images(tmp_path: Path) -> None:
@@ -531,6 +553,18 @@ def test_a_purchase_says_what_it_gains_by_labels_that_follow() -> None:
     assert first.gain is not None and second.gain is not None and first.gain > second.gain
     assert (
         f" % better, {first.gain:.2g} % with what follows for normals), from 0.76 to" in first.text
+    )
+
+
+def test_a_task_that_loses_where_others_gain_is_said_to_be_worse() -> None:
+    worse = curve("depth", (0.76, 0.78, 0.8))
+    assert worse.curve is not None
+    down = replace(worse, curve=replace(worse.curve, slopes=-0.1 * abs(worse.curve.slopes)))
+    curves = [down, curve("normals", (30.0, 29.0, 28.2))]
+    offers = {"depth": Offer(missing=100, price=1.0), "normals": Offer(missing=0, price=1.0)}
+    first, *_ = buying_advice(curves, offers, {"depth": {"normals": 1.0}}, 30, folder=Path("room"))
+    assert re.search(
+        r" m \(0\.\d+ % worse, [\d.]+ % better with what follows for normals\)", first.text
     )
 
 

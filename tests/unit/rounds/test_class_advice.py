@@ -48,6 +48,15 @@ def test_the_class_is_named_that_more_labels_would_help_as_they_helped_smaller_o
     assert buy.answered
 
 
+def test_the_command_for_a_class_has_the_budget_that_the_project_usually_has() -> None:
+    for counts in ((4.0, 9.0, 10), (0.0, 9.0, 0)):
+        rows, shown = classes(bag=counts, sky=(0.0, 0.01, 1))
+        usual = ["--budget", "200", "--unit", "cost"]
+        _, buy = class_advice("parts", rows, shown, folder=Path("room"), budget=usual)
+        assert buy.command.endswith(" --budget 200 --unit cost")
+        assert f"`{buy.command}` asks for labels" in buy.text
+
+
 def test_a_class_without_a_label_that_shows_it_may_be_the_one() -> None:
     rows, shown = classes(bag=(0.0, 9.0, 0))
     _, buy = class_advice("parts", rows, shown, folder=Path("room"))

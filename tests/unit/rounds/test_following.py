@@ -110,7 +110,19 @@ def test_strategies_of_publications_are_offered_all_cells() -> None:
     for name in plugins.names("strategies"):
         if skips_following(build_plugin("strategies", PluginChoice(name))):
             skipping.add(name)
-    assert skipping == {*OWN, "stratified"}
+    assert skipping == {*OWN, "stratified", "like"}
+
+
+def test_a_search_by_an_example_buys_no_label_that_follows(
+    made: tuple[ProjectFolder, Made],
+) -> None:
+    project, _ = made
+    believe(project, "joint", trust=1.0)
+    image = next(iter(project.store.images())).image_id
+    found = picked(project, Budget(6), like=image)
+    assert Counter(pick.cell.task for pick in found) == {"depth": 6}
+    named = picked(project, Budget(6), like=image, tasks=["normals"])
+    assert Counter(pick.cell.task for pick in named) == {"normals": 6}
 
 
 def test_what_follows_can_be_asked_for_by_name_and_as_pairs(
@@ -120,6 +132,9 @@ def test_what_follows_can_be_asked_for_by_name_and_as_pairs(
     believe(project, "joint", trust=1.0)
     named = picked(project, Budget(9), tasks=["normals"])
     assert Counter(pick.cell.task for pick in named) == {"normals": 9}
+    said = Said()
+    assert len(picked(project, Budget(9), said, tasks=["depth"])) == 9
+    assert not any("are not asked for" in line for line in said.lines)  # nobody would expect them
     pairs = picked(project, None, pairs=4)
     assert Counter(pick.cell.task for pick in pairs) == {"depth": 4, "normals": 4}
 

@@ -72,6 +72,7 @@ class Like(ComposedStrategy):
     """Picks whole images by `likeness`, also by the features of a network that learnt nothing."""
 
     cold: bool = True
+    skips_following: bool = True
 
 
 def build(options: Options) -> Like:
