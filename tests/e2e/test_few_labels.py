@@ -93,7 +93,7 @@ def test_one_task_alone_goes_the_whole_way_until_nothing_is_left_to_ask(
     )
     assert status(flat)["next"] == f"labelgrid fit {flat}"
     assert (
-        f"Next: labelgrid report {flat}, every cell has an answer\n"
+        f"Next: labelgrid report {flat} (every cell has an answer)\n"
         in done("fit", flat, "--epochs", 1).out
     )
 

@@ -74,7 +74,7 @@ def next_step(project: ProjectFolder, counts: Mapping[str, TaskCount] | None = N
             command="report",
             typed=[command("report", folder)],
             why=f"{all_there.capitalize()}: see the report.",
-            after=f", {all_there}",
+            after=f" ({all_there})",
         )
     why = f"Choose which of the {count_text(sum(missing.values()), 'missing label')} to buy next."
     budget, unit = _usual_budget(project, missing)

@@ -58,7 +58,7 @@ def next_round_advice(
         found = curve.forecast(own.labels, everything)
         left = ", as far as labels are left" if own.lacking else ""
         text = (
-            f"{task_curve.task}: if the next round buys as the last one did{left}, "
+            f"{task_curve.task}: if the next round buys and trains as the last one did{left}, "
             f"{task_curve.metric} should be {value_text(found.value, task_curve)} "
             f"({interval_text(found)}), from {number(curve.now)}."
         )

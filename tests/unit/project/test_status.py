@@ -118,7 +118,7 @@ def test_the_next_command_follows_the_way_of_a_round(project: ProjectFolder, dat
     record.write_text(json.dumps(asdict(done)))
     assert status_of(project)["next"] == f"labelgrid query {folder} --budget 4"
     label(project, *cells[2:])
-    assert status_of(project)["next"] == f"labelgrid report {folder}, every cell has an answer"
+    assert status_of(project)["next"] == f"labelgrid report {folder} (every cell has an answer)"
     record.unlink()
     assert status_of(project)["next"] == f"labelgrid fit {folder}"
 
