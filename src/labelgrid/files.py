@@ -186,11 +186,8 @@ def atomic_write(
         within: a folder of the same disk for the hidden file; None: that of `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The name is short: `path` may be as long as the disk allows.
-    temporary = (within or path.parent) / _hidden_name()
-    handle = os.open(temporary, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    temporary, handle = _make_hidden(within or path.parent, _make_file)
     try:
-        _lock(handle)
         yield temporary
         if durable:
             _flush(temporary)
@@ -207,11 +204,9 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     If the process is killed, `folder` is missing or has its old or its new files, never a part of
     them. The hidden folder stays until `remove_abandoned`.
     """
-    building = folder.with_name(_hidden_name())
-    building.mkdir(parents=True)
-    handle = os.open(building, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building, handle = _make_hidden(folder.parent, _make_folder)
     try:
-        _lock(handle)
         yield building
         remove_folder(folder)
         building.rename(folder)
@@ -220,8 +215,40 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         os.close(handle)
 
 
-def _hidden_name() -> str:
-    return f".{secrets.token_hex(8)}.part"
+def _make_hidden(folder: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
+    """Make something hidden in a folder, and lock it; returns its path and its handle.
+
+    Until it is locked, `remove_abandoned` takes it for abandoned: then another one is made.
+    """
+    while True:
+        # The name is short: that of what it replaces may be as long as the disk allows.
+        path = folder / f".{secrets.token_hex(8)}.part"
+        handle = make(path)
+        if _is_kept(path, handle):
+            return path, handle
+        os.close(handle)
+
+
+def _make_file(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+
+
+def _make_folder(path: Path) -> int:
+    while True:
+        path.mkdir(exist_ok=True)
+        with suppress(FileNotFoundError):  # it was removed already
+            return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _is_kept(path: Path, handle: int) -> bool:
+    """Lock what was just made; whether nobody removes it, or has removed it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # the disk has no locks, so that nothing is removed
+        return True
+    return path.exists()
 
 
 def _lock(handle: int) -> bool:

@@ -1,10 +1,13 @@
 """Laws of files: only regular ones are opened, nothing else is waited for, and folders hold whole files."""
 
+import fcntl
 import multiprocessing
 import os
 import signal
 import socket
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -23,8 +26,11 @@ from labelgrid.files import (
     read_text,
     remove_abandoned,
     remove_files,
+    remove_folder,
     write_text,
 )
+
+Write = Callable[[Path], AbstractContextManager[Path]]
 
 
 def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
@@ -75,6 +81,34 @@ def test_what_a_killed_process_was_writing_is_removed_and_what_a_living_one_writ
     remove_abandoned(tmp_path, deep=True)
     assert list(target.parent.iterdir()) == []
     assert all(path.exists() for path in users_own)
+
+
+@pytest.mark.parametrize("write", [atomic_write, atomic_folder])
+@pytest.mark.parametrize("ends", [True, False])
+def test_what_another_process_takes_for_abandoned_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Write, ends: bool
+) -> None:
+    """At the first lock, the other process has removed what is written, or has it locked."""
+    flock = fcntl.flock
+    others: list[int] = []
+
+    def late(handle: int, how: int) -> None:
+        if not others:
+            [hidden] = tmp_path.iterdir()
+            others.append(os.open(hidden, os.O_RDONLY))
+            flock(others[0], how)
+            if ends:
+                remove_folder(hidden) if hidden.is_dir() else hidden.unlink()
+                flock(others[0], fcntl.LOCK_UN)
+        flock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with write(tmp_path / "a") as temporary:
+        assert temporary.exists()
+    os.close(others[0])
+    assert (tmp_path / "a").exists()
+    remove_abandoned(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_copy_that_is_there_is_not_made_again_and_one_that_differs_is(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from labelgrid.relations.bound import (
     BoundRelation,
     bind,
     connect,
+    declared_relations,
     relation_of,
     undeclared_relations,
 )
@@ -23,12 +24,13 @@ def offered_relations(
     """The shipped relations that a recipe does not declare and that may hold between the tasks.
 
     Beside the `undeclared_relations` these are those of which several tasks are of a kind, and,
-    where none fits by default, those whose options are to be found: see `connect`.
+    where none fits by default, those whose options are to be found: see `connect`. Of these, none
+    joins tasks as another one does, offered or declared.
     """
     used = {choice.plugin or name for name, choice in choices.items()}
     fitting = undeclared_relations(choices, tasks)
     found: dict[str, RelationChoice] = {}
-    joined = set[tuple[tuple[str, ...], str]]()
+    joined = {(relation.reads, relation.gives) for relation in declared_relations(choices, tasks)}
     for plugin in plugins.names("relations"):
         if plugin in used:
             continue

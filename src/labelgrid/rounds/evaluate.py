@@ -1,6 +1,5 @@
 """Evaluates a project's network on a split, or on a folder of labels."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,22 +90,8 @@ def evaluate_split(
         raise ProjectError(
             f"The {split} split has no label.", next_step="Import labels for it first."
         )
-    _refuse_nothing(result.labels, protocol)
+    protocol.check_counted(result.labels, project.tasks())
     return {"labels": dict(result.labels), **evaluation_json(result)}
-
-
-def _refuse_nothing(labels: Mapping[str, int], protocol: Protocol) -> None:
-    """Refuse a measurement by a protocol that counts no pixel.
-
-    Raises:
-        ProjectError: it counts none.
-    """
-    if not protocol.is_whole and not any(labels.values()):
-        raise ProjectError(
-            "No pixel of the labels lies in the crop and in the range of depth.",
-            next_step="Name a larger part, or a wider range.",
-            unchanged="Nothing was written.",
-        )
 
 
 def _evaluate_network(
@@ -166,7 +151,7 @@ def evaluate_folder(
         group=project.group_of,
         progress=progress,
     )
-    _refuse_nothing(result.labels, protocol)
+    protocol.check_counted(result.labels, context.definitions)
     return {"labels": dict(result.labels), **evaluation_json(result)}
 
 

@@ -87,11 +87,9 @@ def evaluate_files(
             progress.advance()
         for remark in gathered.remarks():
             progress.say(f"{name}: {remark}")
+    protocol.check_counted(labels, definitions)
     if not any(labels.values()):
-        where = "" if protocol.is_whole else " that counts"
-        raise ProjectError(
-            f"None of these images has a label of these tasks{where}.", where=str(folder)
-        )
+        raise ProjectError("None of these images has a label of these tasks.", where=str(folder))
     results = {name: measure.compute() for name, measure in measures.items()}
     return {"labels": labels, "metrics": results_json(results)}
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from labelgrid.camera import Camera
 from labelgrid.data.dataset import Source, camera_of, size_of
-from labelgrid.errors import UsageError
+from labelgrid.errors import ProjectError, UsageError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.crops import Crop, read_crop
 from labelgrid.tasks.task import Task, TaskDef
@@ -73,6 +73,26 @@ class Protocol:
                 next_step="Leave them out.",
                 unchanged="Nothing was written.",
             )
+
+    def check_counted(self, labels: Mapping[str, int], definitions: Mapping[str, TaskDef]) -> None:
+        """Refuse a measurement in which no pixel counts, or no depth with a range of depth.
+
+        Args:
+            labels: the number of labels of each measured task of which a pixel counts.
+            definitions: the tasks.
+
+        Raises:
+            ProjectError: it is refused.
+        """
+        depths = [count for name, count in labels.items() if has_metres(definitions[name])]
+        if self.is_whole or any(depths if self.is_capped and depths else labels.values()):
+            return
+        raise ProjectError(
+            f"No pixel of the labels{' of depth' if any(labels.values()) else ''} lies in the crop "
+            "and in the range of depth.",
+            next_step="Name a larger part, or a wider range, in metres.",
+            unchanged="Nothing was written.",
+        )
 
     def source(self, source: Source, definitions: Mapping[str, TaskDef]) -> Source:
         """The images and labels, of which pixels that do not count are not valid."""

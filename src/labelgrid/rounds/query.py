@@ -740,7 +740,7 @@ def _view(job: _Query, pool: _Pool, grid: Grid) -> PoolView:
         seed=seed_of(project.settings.seed, "select", pool.number),
         calibration=project.store.get(job.key, {}),
         read_history=partial(training_history, project.folder),
-        brings=brings_of(job.relations) if job.relations else {},
+        brings=brings_of(job.relations) if job.relations and not job.search.choice else {},
         example=pool.example,
     )
 

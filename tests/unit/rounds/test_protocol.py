@@ -170,6 +170,13 @@ def test_a_range_without_a_pixel_is_refused(tmp_path: Path) -> None:
             evaluate_split(project, "heldout", Silent(), Protocol(least=1e6))
 
 
+def test_a_range_in_which_no_depth_lies_is_refused_though_other_tasks_count(
+    project: Project,
+) -> None:
+    with pytest.raises(ProjectError, match="No pixel of the labels of depth lies in the crop"):
+        project.evaluate(min_depth=1e6)
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -193,6 +193,21 @@ def test_what_may_follow_with_options_that_are_to_be_found_is_offered_by_the_kin
     assert len(offers) == len(ends)
 
 
+def test_what_was_written_is_proposed_again_and_nothing_in_its_place(tmp_path: Path) -> None:
+    """Two plug-ins may join classes with parts; `relate` proposes one of them, also the next time."""
+    tasks = [kind_row(name, "semseg", **CLOTHES) for name in ("semseg", "parts")]
+
+    def labels(number: int) -> dict[str, np.ndarray]:
+        return {"semseg": blocks(number), "parts": blocks(number)}
+
+    with project_of(tmp_path, tasks, labels) as project:
+        first = rows_of(project)
+        relate(project, Silent(), write=True)
+    with ProjectFolder.open(project.folder) as opened:
+        again = rows_of(opened)
+    assert set(again) == set(first)
+
+
 def test_labels_that_settle_no_options_are_said_with_the_next_step(tmp_path: Path) -> None:
     """Nothing is salient in any image, so no class is."""
     rows = [kind_row("semseg", "semseg", **CLOTHES), kind_row("saliency", "saliency")]

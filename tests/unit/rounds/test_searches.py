@@ -12,17 +12,20 @@ from typer.testing import CliRunner
 
 from labelgrid.cli import app
 from labelgrid.errors import ImageError, LabelgridError, NothingToBuyError, ProjectError, UsageError
-from labelgrid.ledger.grid import State
+from labelgrid.ledger.grid import State, TaskRow
 from labelgrid.progress import Silent
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.task_change import TaskChange, change_task
 from labelgrid.project.undo import undo
+from labelgrid.relations.bound import bind
+from labelgrid.relations.choice import RelationChoice
 from labelgrid.rounds import fit, pool_scorer, query, score
 from labelgrid.rounds.class_search import find_class
 from labelgrid.rounds.query import QueryResult
 from labelgrid.score.table import EXPLAINING, FILE, read_table
 from labelgrid.select.strategy import Budget
+from labelgrid.tasks.task import definitions
 from tests.projects import Said, make_project
 from tests.rounds import Killed, labelled
 
@@ -301,6 +304,19 @@ def test_images_like_an_example_are_the_nearest_by_their_features(project: Proje
     expected = sorted((cosine[image] for image in missing), reverse=True)[:4]
     assert [pick.score for pick in found.picks] == pytest.approx(expected, abs=1e-6)
     assert {pick.why for pick in found.picks} == {f"most like {example}"}
+
+
+def test_what_follows_from_the_labels_changes_no_likeness(
+    project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    like = first_image(project)
+    alone = ask(project, 6, like=like, dry_run=True)
+    classes = TaskRow("semseg", "semseg", 1.0, {"classes": ["a", "b"]})
+    tasks = definitions([classes, TaskRow("edges", "edges", 1.0, {})])
+    edges = bind("semseg_edges", RelationChoice(trust=0.5), tasks)
+    monkeypatch.setattr(ProjectFolder, "relations", lambda _: [replace(edges, gives="depth")])
+    related = ask(project, 6, like=like, dry_run=True)
+    assert [pick.score for pick in related.picks] == [pick.score for pick in alone.picks]
 
 
 def test_a_file_of_the_same_content_picks_the_same_images(
