@@ -129,8 +129,8 @@ def plane_factors(found: Sequence[Sums | None]) -> tuple[float, float] | None:
         >>> rows, columns = np.indices((120, 160))
         >>> depth = (1 / (0.2 + columns / 400 + rows / 900))[..., None]
         >>> labels = [plane_sums(depth, np.ones((120, 160), bool), None)] * 8
-        >>> [round(factor + 0.0, 2) for factor in plane_factors(labels)]
-        [0.48, 0.02]
+        >>> [round(factor, 2) + 0.0 for factor in plane_factors(labels)]
+        [0.5, 0.0]
     """
     labels = np.array([sums for sums in found if sums is not None])
     if len(labels) < MANY or labels[:, -1].sum() < PLANES:
