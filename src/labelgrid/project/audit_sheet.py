@@ -23,7 +23,7 @@ from labelgrid.images.places import image_file
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_picture import fitted_image, framed
-from labelgrid.project.part_grid import Box
+from labelgrid.project.part_grid import PartBox
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.tasks.overview import Legend, Overview
 from labelgrid.tasks.pictures import thumbnail
@@ -43,7 +43,7 @@ def draw_audit(
     predictions: Mapping[Cell, Path],
     labels: int,
     *,
-    parts: Mapping[Cell, Box] = MappingProxyType({}),
+    parts: Mapping[Cell, PartBox] = MappingProxyType({}),
 ) -> bytes:
     """A PNG of the first doubtful labels.
 

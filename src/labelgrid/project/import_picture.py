@@ -21,7 +21,7 @@ from labelgrid.images.places import ImagePaths
 from labelgrid.images.reading import read_image
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.imported import Numbers
-from labelgrid.project.part_grid import Box
+from labelgrid.project.part_grid import PartBox
 from labelgrid.project.validate_labels import AcceptedLabel, as_file
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.overview import Overview
@@ -77,7 +77,7 @@ def fitted_image(path: Path, layout: Layout, unread: str = "cannot be read") -> 
     return unread
 
 
-def framed(picture: RGB | str, part: Box | None) -> RGB | str:
+def framed(picture: RGB | str, part: PartBox | None) -> RGB | str:
     """A picture, or what is said in its place, with a frame around a part."""
     import cv2  # imported late: without a picture nothing is drawn
 

@@ -18,7 +18,7 @@ from labelgrid.project.class_order import LabelUse, label_use
 from labelgrid.project.edge_evidence import BETTER, EdgeEvidence, OutlineFit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_classes import classes_in
-from labelgrid.project.part_grid import Box
+from labelgrid.project.part_grid import PartBox
 from labelgrid.project.part_maps import PartMapping, PartMaps, part_relations
 from labelgrid.project.plausibility import Summary, slope_agreement
 from labelgrid.project.relation_evidence import RelationEvidence, drawn_images, stored_label
@@ -47,7 +47,7 @@ class Evidence:
     value: float
     text: str
     others: Sequence[Cell] = ()
-    part: Box | None = None
+    part: PartBox | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.label_comparison import EDGES, Evidence
 from labelgrid.project.label_evidence import OfLabels
-from labelgrid.project.part_grid import Box
+from labelgrid.project.part_grid import PartBox
 
 #: By sort, the value above which evidence speaks against a label. The limits of figures and models
 #: depend on the task: so many interquartile ranges above the third quartile of its labels, but
@@ -62,7 +62,7 @@ class LabelDoubt:
     score: float
     reasons: Sequence[str]
     others: Mapping[str, Sequence[Cell]] = field(default_factory=dict)
-    part: Box | None = None
+    part: PartBox | None = None
 
 
 def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[LabelDoubt]:

@@ -30,7 +30,7 @@ from labelgrid.project.part_grid import (
     GRID,
     MAPS,
     Floats,
-    Parts,
+    OddParts,
     odd_parts,
     rectangles,
     strongest,
@@ -60,7 +60,7 @@ class _Odd:
     """The strongest parts of some images: their places among all, and what `odd_parts` found."""
 
     images: NDArray[np.intp]
-    parts: Parts
+    parts: OddParts
 
 
 class PartEvidence:
@@ -271,15 +271,15 @@ def _weighted(surprise: Floats) -> Callable[[slice], Floats]:
     return lambda some: np.asarray(grid.sums(surprise[some]) * weight, np.float32)
 
 
-def _odd_excesses(excesses: Excesses, count: int) -> Parts:
+def _odd_excesses(excesses: Excesses, count: int) -> OddParts:
     """The odd parts of maps by their excesses, with the tight boxes around them."""
     found = _odd(lambda some: excesses(some, 0.0), count)
     starts = range(0, count, MAPS)
     tight = [excesses(slice(start, min(start + MAPS, count)), CLEAN) for start in starts]
-    return Parts(found.value, np.concatenate([values.argmax(1) for values in tight]))
+    return OddParts(found.value, np.concatenate([values.argmax(1) for values in tight]))
 
 
-def _odd(values: Callable[[slice], Floats], count: int) -> Parts:
+def _odd(values: Callable[[slice], Floats], count: int) -> OddParts:
     """The odd parts of maps, from the values of their rectangles, some maps at a time."""
     starts = range(0, count, MAPS)
     found = [strongest(values(slice(start, min(start + MAPS, count)))) for start in starts]

@@ -29,7 +29,7 @@ CLEAN = 0.25
 Floats = NDArray[np.float32]
 
 
-class Box(NamedTuple):
+class PartBox(NamedTuple):
     """A part of an image, in percent of its width and height."""
 
     left: int
@@ -53,10 +53,10 @@ class Rectangles:
     share: Floats
     size: NDArray[np.intp]
 
-    def box(self, index: int) -> Box:
+    def box(self, index: int) -> PartBox:
         """One of them."""
         rows, columns = (100 / side for side in GRID)
-        return Box(
+        return PartBox(
             left=round(self.left[index] * columns),
             top=round(self.top[index] * rows),
             right=round(self.right[index] * columns),
@@ -103,7 +103,7 @@ def _spans(length: int) -> Iterator[tuple[int, int]]:
 
 
 @dataclass(frozen=True)
-class Parts:
+class OddParts:
     """The strongest part of each of some maps.
 
     Args:
@@ -128,7 +128,7 @@ def strongest(values: Floats) -> tuple[Floats, NDArray[np.intp]]:
     return np.stack(best, axis=1), np.stack(which, axis=1)
 
 
-def odd_parts(best: Floats, which: NDArray[np.intp], spread: float) -> Parts:
+def odd_parts(best: Floats, which: NDArray[np.intp], spread: float) -> OddParts:
     """The part of each map that is farthest from those of the other maps, by `strongest`.
 
     Its value is in standard deviations of the maps' strongest parts of its size, robustly; none is
@@ -139,7 +139,7 @@ def odd_parts(best: Floats, which: NDArray[np.intp], spread: float) -> Parts:
     distance = (best - middle) / np.maximum(deviation, spread)
     size = distance.argmax(1)
     rows = np.arange(len(best))
-    return Parts(distance[rows, size].astype(np.float64), which[rows, size])
+    return OddParts(distance[rows, size].astype(np.float64), which[rows, size])
 
 
 def excess(amount: Floats, bad: Floats, usual: float, clean: float = 0.0) -> Floats:

@@ -15,7 +15,7 @@ from labelgrid.project.part_excess import (
     excesses_of,
     line_excesses,
 )
-from labelgrid.project.part_grid import CLEAN, Box, rectangles
+from labelgrid.project.part_grid import CLEAN, PartBox, rectangles
 from labelgrid.project.part_maps import PartMaps
 from labelgrid.project.plausibility import Doubt
 from labelgrid.project.relation_evidence import tasks_of
@@ -51,7 +51,7 @@ class PartDoubt:
 
     tasks: frozenset[str]
     doubt: Doubt
-    parts: Mapping[str, Box]
+    parts: Mapping[str, PartBox]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class _Found:
 
     tasks: Sequence[str]
     text: str
-    parts: Mapping[str, Box]
+    parts: Mapping[str, PartBox]
 
 
 def part_doubts(
@@ -122,7 +122,7 @@ def _by_lines(images: Mapping[str, PartMaps], task: str) -> Iterator[_Found]:
             yield _Found([task, other], text, _past(excesses, names, LINES))
 
 
-def _past(excesses: Excesses, names: Sequence[str], limit: float) -> dict[str, Box]:
+def _past(excesses: Excesses, names: Sequence[str], limit: float) -> dict[str, PartBox]:
     """The odd part of each image in which it is past a limit, the worst first."""
     grid = rectangles()
     best = excesses(slice(None), 0.0).max(1)

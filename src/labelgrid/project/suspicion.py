@@ -34,7 +34,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_grids import drawn_lines, fine_label
 from labelgrid.project.missing_rest import missing_rest
 from labelgrid.project.odd_labels import OddLabels
-from labelgrid.project.part_grid import Box
+from labelgrid.project.part_grid import PartBox
 from labelgrid.project.part_maps import PartMapping, PartMaps, part_relations
 from labelgrid.project.part_suspicion import part_doubts
 from labelgrid.project.plausibility import Doubt, Pair, Summary
@@ -167,7 +167,7 @@ class _Evidence:
         self.odd = summaries.odd
         self.compared: set[frozenset[Cell]] = set()
         self.edges = EdgeEvidence(project)
-        self.parts: dict[Cell, Box] = {}
+        self.parts: dict[Cell, PartBox] = {}
         self._rows: dict[str, list[CellRow]] = {}
         self._edge_doubts: dict[str, list[Doubt]] = {}
         self._repeats: dict[str, list[list[Cell]]] = {}

@@ -19,7 +19,7 @@ from labelgrid.images.places import ImagePaths
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_picture import fitted_image, framed
-from labelgrid.project.part_grid import Box
+from labelgrid.project.part_grid import PartBox
 from labelgrid.project.plausibility import Doubt
 from labelgrid.tasks.pictures import thumbnail
 from labelgrid.tasks.task import TaskDef
@@ -52,7 +52,7 @@ class SuspiciousLabels:
     earlier: Sequence[str]
     imported: Collection[Cell]
     read: Callable[[Cell], LabelArray | None]
-    parts: Mapping[Cell, Box] = field(default_factory=dict)
+    parts: Mapping[Cell, PartBox] = field(default_factory=dict)
 
 
 def draw_suspicious(labels: SuspiciousLabels, doubts: Sequence[Doubt]) -> bytes:

@@ -17,7 +17,7 @@ from labelgrid.project.import_picture import write_picture
 from labelgrid.project.label_doubt import rank_by_doubt
 from labelgrid.project.label_evidence import LabelEvidence, OfLabels, gather_evidence
 from labelgrid.project.label_losses import note_label_losses
-from labelgrid.project.part_grid import Box
+from labelgrid.project.part_grid import PartBox
 from labelgrid.rounds.label_shards import evidence_elsewhere
 from labelgrid.rounds.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.spreadsheets import csv_text
@@ -60,7 +60,7 @@ class AuditedLabel:
     path: str
     confirmed: bool = False
     others: Mapping[str, Sequence[SeenLabel]] = field(default_factory=dict)
-    part: Box | None = None
+    part: PartBox | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from labelgrid.files import open_regular
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.confirmed_labels import confirmed_paths
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.part_grid import Box
+from labelgrid.project.part_grid import PartBox
 from labelgrid.rounds.audit import TABLE, AuditedLabel, SeenLabel
 from labelgrid.spreadsheets import unescape_formula
 
@@ -111,7 +111,7 @@ def _label(row: Mapping[str, str]) -> AuditedLabel:
         path=unescape_formula(row["path"]),
         confirmed=row.get("confirmed") == "yes",
         others=_others(row.get("others") or "{}"),
-        part=Box(*map(int, json.loads(row["part"]))) if row.get("part") else None,
+        part=PartBox(*map(int, json.loads(row["part"]))) if row.get("part") else None,
     )
 
 

@@ -15,7 +15,7 @@ from labelgrid.ledger.grid import Cell, TaskRow
 from labelgrid.project.label_doubt import LIMITS, rank_by_doubt
 from labelgrid.project.label_grids import FINE, drawn_lines, fine_label
 from labelgrid.project.part_evidence import LEAST, SORTS, PartEvidence
-from labelgrid.project.part_grid import CLEAN, Box, excess, pack, rectangles, unpack
+from labelgrid.project.part_grid import CLEAN, PartBox, excess, pack, rectangles, unpack
 from labelgrid.project.part_maps import PartMapping, PartMaps, part_relations
 from labelgrid.project.part_suspicion import part_doubts
 from labelgrid.tasks.task import TaskDef
@@ -126,7 +126,7 @@ def rooms(task: str = "", fault: Fault = MIRRORED, wrong: int = 1) -> dict[str, 
     return found
 
 
-def is_near(box: Box | None) -> bool:
+def is_near(box: PartBox | None) -> bool:
     """Whether the middle of a box is in the part that is wrong, or just beside its border."""
     return box is not None and (box.left + box.right) / 2 >= 55
 
@@ -198,7 +198,7 @@ def test_a_rectangle_with_more_than_the_rest_is_found() -> None:
     bad[0, 3:6, 8:12] = 40
     grid = rectangles()
     best = int(excess(amount, bad, 0.0, CLEAN)[0].argmax())
-    assert grid.box(best) == Box(left=50, top=25, right=75, bottom=50)
+    assert grid.box(best) == PartBox(left=50, top=25, right=75, bottom=50)
     assert grid.mask(best).sum() == 12 and grid.sums(bad)[0, best] == 480
 
 

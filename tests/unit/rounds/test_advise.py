@@ -407,8 +407,9 @@ def test_the_next_round_buys_no_more_than_is_left() -> None:
     whole = next_round_advice([depth, semseg])
     assert "as far as labels are left" not in whole[0].text
     less = next_round_advice([depth, semseg], {"depth": 50, "semseg": 60})
-    assert "if the next round buys and trains as the last one did, as far as labels are left, RMSE" in (
-        less[0].text
+    assert (
+        "if the next round buys and trains as the last one did, as far as labels are left, RMSE"
+        in (less[0].text)
     )
     assert "as far as" not in less[1].text
     values = [(one.value or 0.0, few.value or 0.0) for one, few in zip(whole, less, strict=True)]
