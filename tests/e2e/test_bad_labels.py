@@ -92,15 +92,19 @@ def write(path: Path, content: Any) -> None:
         assert cv2.imwrite(str(path), content)
 
 
-def faults(folder: Path, *lines: str) -> str:
-    """The whole error for a folder."""
+def faults(folder: Path, *lines: str, others: bool = True) -> str:
+    """The whole error for a folder, in which others are right or not."""
     count, them = (f"{len(lines)} faults", "them") if len(lines) > 1 else ("1 fault", "it")
-    return "\n  ".join(
-        [
-            f"The import has {count} ({folder}).",
-            *lines,
-            f"Fix {them} and run the same command again. Nothing was imported.",
-        ]
+    return (
+        "\n  ".join(
+            [
+                f"The import has {count} ({folder}).",
+                *lines,
+                f"Fix {them} and run the same command again.",
+                *([f"Or import all others without {them}: add --leave-out."] if others else []),
+            ]
+        )
+        + " Nothing was imported."
     )
 
 
@@ -123,7 +127,9 @@ def test_every_fault_of_a_folder_is_listed_at_once(project: Copied, tmp_path: Pa
     for name, content, _ in bad:
         write(labels / name, content)
     expected = faults(
-        labels, *sorted(f"{name} {fault.replace('FLAT', str(flat))}" for name, _, fault in bad)
+        labels,
+        *sorted(f"{name} {fault.replace('FLAT', str(flat))}" for name, _, fault in bad),
+        others=False,
     )
     assert refused(tmp_path, "import", flat, labels) == expected
 
@@ -150,6 +156,7 @@ def test_a_label_with_other_content_needs_replace_and_the_old_one_is_kept(
         labels,
         "depth/0000.png [0000.jpg, depth]: The cell has a label with other content, imported in round 0 "
         f"(labels/depth/{kept.name}). Use --replace to replace it; the old label is kept.",
+        others=False,
     )
     assert "depth: 1 replaced; " in done("import", flat, labels, "--replace").out
     assert kept.is_file() and len(list(kept.parent.iterdir())) == 2

@@ -160,8 +160,8 @@ def _is_ignored(stored: Array, options: Options) -> NDArray[np.bool_]:
 
 
 def _unmeasured_text(options: Options) -> str:
-    declared = [number_text(number) for number in options.ignore]
-    return join_names(["numbers <= 0", "NaN", "infinite", *declared])
+    names = ["numbers <= 0", "NaN", "infinite", *map(number_text, options.ignore)]
+    return f"{join_names(names[:-1])} and {names[-1]}"
 
 
 def _refuse_unmeasured(numbers: Array, scale: float, options: Options, path: Path) -> None:
