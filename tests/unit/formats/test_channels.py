@@ -87,21 +87,17 @@ def test_what_is_transparent_is_refused_with_the_cure(
         codec(name).read(tmp_path / "a.png", options_of(name, values, ""))
 
 
-@pytest.mark.parametrize("extension", [".png", ".bmp"])
 @pytest.mark.parametrize("name", ["classes", "binary", "depth"])
-def test_an_index_beyond_its_palette_is_damage(tmp_path: Path, name: str, extension: str) -> None:
+def test_an_index_beyond_its_palette_is_damage(tmp_path: Path, name: str) -> None:
     options = options_of(
         name, READERS[name][0] if name != "classes" else {"classes": list("abcdefgh")}, ""
     )
     pixels = np.arange(96, dtype=np.uint8).reshape(SIZE) % 8
     picture = Image.fromarray(pixels)
     picture.putpalette([channel for grey in range(5) for channel in (grey, 2 * grey, 3)])
-    picture.save(tmp_path / f"a{extension}")
-    if Image.open(tmp_path / f"a{extension}").getpalette() and extension == ".bmp":
-        pytest.skip("Pillow writes a whole palette")
-    if extension in codec(name).EXTENSIONS:
-        with pytest.raises(LabelError, match="index 7, and its palette has 5 colours"):
-            codec(name).read(tmp_path / f"a{extension}", options)
+    picture.save(tmp_path / "a.png")
+    with pytest.raises(LabelError, match="index 7, and its palette has 5 colours"):
+        codec(name).read(tmp_path / "a.png", options)
 
 
 def panoptic(out: Path, picture: Image.Image) -> None:
