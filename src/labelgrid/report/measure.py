@@ -1,7 +1,7 @@
 """Defines a measure of whole campaigns, and the values by which it compares two strategies."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 
@@ -51,7 +51,7 @@ class CampaignMeasure:
     unit: str
     better: Better
     values: Values
-    pair_values: Callable[[str, str], PairValues]
+    pair_values: Callable[[str, str], PairValues] = field(compare=False)
 
     def summary(self, strategy: str) -> tuple[float, float, int]:
         """Mean, standard deviation and number of seeds."""
