@@ -137,11 +137,15 @@ class Cache:
         with self.disk_errors():
             content = digest(file)
             path = self._path(content, suffix)
-            _LEASES.last.append(_Lease(file))
+            lease = _Lease(file)
             path.parent.mkdir(exist_ok=True)
             with self._total() as total:
-                total[0] += 0 if path.exists() else file.stat().st_size
-                file.replace(path)
+                if path.exists() and digest(path) == content:
+                    lease = _Lease(path)  # others may read it: their leases are of that file
+                else:
+                    total[0] += 0 if path.exists() else file.stat().st_size
+                    file.replace(path)
+                _LEASES.last.append(lease)
                 if total[0] > self.limit:
                     total[0] = self._shrink(int(KEPT * self.limit))
         return path, content

@@ -191,6 +191,12 @@ def test_processes_share_a_cache_that_is_much_too_small(small):
     assert not list(small.folder.glob("*.part"))
 
 
+def test_a_file_that_is_taken_again_stays_the_one_that_others_read(small):
+    path = put(small, content(1))
+    number = path.stat().st_ino
+    assert put(small, content(1)) == path and path.stat().st_ino == number
+
+
 def test_threads_share_a_cache_that_is_much_too_small(small):
     def work(seed: int) -> None:
         draw = random.Random(seed)
