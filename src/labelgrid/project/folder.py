@@ -179,7 +179,8 @@ class ProjectFolder:
         for entry in os.scandir(self.folder):
             if entry.is_dir(follow_symlinks=False):
                 remove_abandoned(Path(entry))
-        for number in (self.round_number - 1, self.round_number):
+        newest = self.round_number
+        for number in (newest - 1, newest):
             remove_abandoned(self.round_folder(number), deep=True)
 
     def close(self) -> None:
