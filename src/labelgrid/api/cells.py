@@ -69,7 +69,8 @@ class CellContents:
 
         Returns:
             `event` (its number), `at` (UTC), `command`, `before`, `after` (states), `round`, `why`,
-            `cost`, `seconds`, `annotator` and `path` (of the label's file, or "").
+            `cost`, `seconds`, `annotator`, `hint` (what was shown while the label was drawn, or
+            None) and `path` (of the label's file, or "").
 
         Raises:
             LedgerError: there is no such cell.
@@ -92,6 +93,7 @@ class CellContents:
                 "cost": move.cost,
                 "seconds": move.seconds,
                 "annotator": move.annotator,
+                "hint": move.hint,
                 "path": move.path,
             }
             events.append(values)

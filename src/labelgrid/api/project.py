@@ -13,7 +13,7 @@ from labelgrid.api.contents import ChangedCells, ProjectContents
 from labelgrid.api.places import Place, optional_path, path_or_address
 from labelgrid.errors import RecipeError, UsageError
 from labelgrid.executors.job import JobFolder, record_job
-from labelgrid.ledger.grid import Cell, Split, State, TaskRow, Unit
+from labelgrid.ledger.grid import Cell, Hint, Split, State, TaskRow, Unit
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import (
@@ -380,6 +380,7 @@ class Project(ProjectContents):
         *,
         seconds: float | None = None,
         annotator: str = "",
+        hint: Hint | None = None,
         accept: bool = False,
         confirm: Callable[[], object] = lambda: None,
     ) -> "Imported":
@@ -390,6 +391,7 @@ class Project(ProjectContents):
             label: the label's file, or a function that returns the label as arrays.
             seconds: how long the label took; None: not known.
             annotator: who made it; empty: not known.
+            hint: what was shown while it was drawn; None: not known.
             accept: import it even if it looks wrong beside other labels.
             confirm: called once the label is found right, while nobody else can change the cell;
                 its error stops the import.
@@ -407,6 +409,7 @@ class Project(ProjectContents):
             label=given,
             seconds=seconds,
             annotator=annotator,
+            hint=hint,
         )
         return import_one(self._project, answer, self._progress, accept=accept, confirm=confirm)
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 #: The newest file in `migrations/versions`; a test compares the tables below with the result of the
 #: migrations.
-REVISION = "0002"
+REVISION = "0003"
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: Not Alembic's default name, so that another program's database is never mistaken for a ledger.
 VERSION_TABLE = "ledger_version"
@@ -126,6 +126,7 @@ EVENTS = Table(
     Column("seconds", Float),
     Column("annotator", Text, nullable=False),
     _class_list(),
+    Column("hint", Text, CheckConstraint("hint IN ('nothing', 'model', 'supplier')", name="hint")),
     CheckConstraint("from_state BETWEEN 0 AND 3 AND to_state BETWEEN 0 AND 3", name="states"),
     Index("events_by_cell", "image_id", "task_id"),
 )
