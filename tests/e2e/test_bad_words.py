@@ -71,9 +71,9 @@ MISTYPED = {
     "query flat --budget 1 --unit pixels": "Invalid value for '--unit': ",
     "fit flat --epochs 0": "Invalid value for '--epochs': ",
     "import flat": "An import is of LABELS, or of a server.\n"
-    "  Name a file or folder, or --from label-studio with --url. Nothing was imported.",
+    "  Name a file or folder, or --format label-studio with --url. Nothing was imported.",
     "import flat labels --split heldout": "Invalid value for '--split': ",
-    "import flat labels --limit -1": "--limit must not be below 0. Found -1.\n  Nothing was imported.",
+    "import flat labels --limit -1": "--limit must be a whole number from 0 up. Found -1.\n  Nothing was changed.",
     "import flat labels --seed 1": "--seed is the seed of --limit, which was not given.\n  Add --limit N. "
     "Nothing was imported.",
     "export flat --labels --round 1": "--labels writes all labels: it cannot be combined with --round, --task, --link or --url.\n"

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labelgrid.api.door import check_methods
 from labelgrid.errors import LedgerError, UsageError, command
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.image_pages import ImageFilter
@@ -21,7 +22,11 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.other_labels import OtherLabel
     from labelgrid.tasks.task import TaskDef
 
+#: A cell as `IMAGE:TASK`, or as a pair of both.
+CellName = str | Cell | tuple[str, str]
 
+
+@check_methods
 class CellContents:
     """What a project holds of a cell; each value is read when it is asked for.
 
@@ -59,7 +64,7 @@ class CellContents:
         """
         return self._cell_row(name).cell
 
-    def history(self, cell: str | Cell) -> list[dict[str, Any]]:
+    def history(self, cell: CellName) -> list[dict[str, Any]]:
         """All that happened to a cell, the first event first.
 
         Also to one of a removed image or of a dropped task.
@@ -99,7 +104,7 @@ class CellContents:
             events.append(values)
         return events
 
-    def label(self, cell: str | Cell) -> "LabelArray":
+    def label(self, cell: CellName) -> "LabelArray":
         """The label of a cell, given as `IMAGE:TASK`, as arrays.
 
         Returns:
@@ -124,7 +129,7 @@ class CellContents:
             raise LedgerError("The data set has lost this label.", where=str(oracle.root))
         return found
 
-    def other_labels(self, cell: str | Cell) -> "list[OtherLabel]":
+    def other_labels(self, cell: CellName) -> "list[OtherLabel]":
         """What else is known of a cell's label: predicted, derived from others, or supplied.
 
         Args:
@@ -147,7 +152,7 @@ class CellContents:
                 found.add(cell)
         return found
 
-    def statistics(self, cell: str | Cell) -> dict[str, float]:
+    def statistics(self, cell: CellName) -> dict[str, float]:
         """The statistics of a cell and of its image that were scored last, by name.
 
         Raises:
@@ -157,7 +162,7 @@ class CellContents:
 
         return cell_statistics(self._project, self._cell_row(cell).cell)
 
-    def uncertainty_map(self, cell: str | Cell) -> Path | None:
+    def uncertainty_map(self, cell: CellName) -> Path | None:
         """The picture of the uncertainty that a round drew of a picked cell, if one did.
 
         Raises:
@@ -167,7 +172,7 @@ class CellContents:
 
         return uncertainty_map(self._project, self._cell_row(cell).cell)
 
-    def next_request(self, cell: str | Cell) -> Cell | None:
+    def next_request(self, cell: CellName) -> Cell | None:
         """The next requested cell of the same task, in the order of the images; None: no other.
 
         The first one follows the last one.
@@ -184,7 +189,7 @@ class CellContents:
             following = first[0].image_id if first else ""
         return Cell(following, here.task) if following not in ("", here.image_id) else None
 
-    def notes(self, cell: str | Cell) -> "list[CellNote]":
+    def notes(self, cell: CellName) -> "list[CellNote]":
         """The notes that people wrote on a cell, the first one first.
 
         Raises:
@@ -233,7 +238,7 @@ class CellContents:
 
         return size_of(self._project.store.image(image_id))
 
-    def _labelled_row(self, cell: str | Cell) -> CellRow:
+    def _labelled_row(self, cell: CellName) -> CellRow:
         """The row of a cell with a label."""
         row = self._cell_row(cell)
         cell = row.cell
@@ -245,7 +250,7 @@ class CellContents:
             )
         return row
 
-    def _cell_row(self, cell: str | Cell) -> CellRow:
+    def _cell_row(self, cell: CellName) -> CellRow:
         """The row of a cell, given as `IMAGE:TASK` or as a pair."""
         named = self._named_cell(cell)
         row = self._project.store.find([named]).get(named)
@@ -253,7 +258,7 @@ class CellContents:
             raise self._no_cell(f"{named.image_id}:{named.task}")
         return row
 
-    def _named_cell(self, cell: str | Cell, *, removed: bool = False) -> Cell:
+    def _named_cell(self, cell: CellName, *, removed: bool = False) -> Cell:
         """The cell that is given as `IMAGE:TASK` or as a pair; the project may not have it."""
         if isinstance(cell, Cell):
             return cell

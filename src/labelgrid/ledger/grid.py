@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # slow to load
 
 Split = Literal["train", "val", "test", "heldout"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test", "heldout")
+#: Before the name of an unknown split: a command of before put images into it, and none reads it.
+NO_SPLIT = "none: "
 Unit = Literal["labels", "images", "cost"]
 #: What was on screen while a label was drawn: no prediction, the model's, or a supplier's label.
 Hint = Literal["nothing", "model", "supplier"]

@@ -75,6 +75,11 @@ IMAGES = Table(
     Column("grp", Text, nullable=False),
     _removed(),
     Index("images_by_split", "removed", "split"),
+    # `none: NAME` is the split of images that a command of before put into the split NAME.
+    CheckConstraint(
+        "split IN ('train', 'val', 'test', 'heldout') OR split LIKE 'none: %'", name="split"
+    ),
+    CheckConstraint("height >= 0 AND width >= 0", name="size"),
 )
 
 TASKS = Table(
@@ -86,6 +91,7 @@ TASKS = Table(
     Column("cost", Float, nullable=False),
     Column("options", JSON, nullable=False),
     _removed(),
+    CheckConstraint("cost >= 0", name="cost"),
 )
 
 #: Each list of class names once, as JSON text.
@@ -192,6 +198,7 @@ ROUNDS = Table(
     Column("pool", Text, nullable=False),
     Column("note", Text, nullable=False),
     CheckConstraint("state IN ('open', 'closed')", name="state"),
+    CheckConstraint("unit IN ('labels', 'images', 'cost')", name="unit"),
 )
 
 NOTES = Table(
