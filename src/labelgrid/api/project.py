@@ -15,7 +15,7 @@ from labelgrid.api.door import Amount, Cost, Count, Positive, check_methods
 from labelgrid.api.places import Place, optional_path, path_or_address
 from labelgrid.errors import ModelError, RecipeError, UsageError
 from labelgrid.executors.job import JobFolder, record_job
-from labelgrid.ledger.grid import Cell, Hint, Split, State, TaskRow, Unit
+from labelgrid.ledger.grid import Cell, Hint, OpenSplit, Split, State, TaskRow, Unit
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import (
@@ -266,7 +266,7 @@ class Project(ProjectContents):
         labels: Places | None = None,
         *,
         format: str | None = None,
-        split: Split | None = None,
+        split: OpenSplit | None = None,
         replace: bool = False,
         accept: bool = False,
         limit: Count = 0,
@@ -474,6 +474,7 @@ class Project(ProjectContents):
         if recipe:
             recipe = resolve_recipe(recipe)
         weights_file = optional_path(weights)
+        self._say_splitless()
         if devices > 1:
             return self._fit_together(devices, recipe, overrides, weights=weights_file, keep=keep)
         from labelgrid.rounds.fit import fit, take_part
@@ -494,6 +495,14 @@ class Project(ProjectContents):
                     weights=weights_file,
                     group=group,
                 )
+
+    def _say_splitless(self) -> None:
+        """Say which images are in no training because they are in no split."""
+        from labelgrid.project.unknown_splits import splitless_sentence
+
+        text = splitless_sentence(self._project)
+        if text:
+            self._progress.say(text)
 
     def _fit_together(
         self,
@@ -1093,6 +1102,25 @@ class Project(ProjectContents):
         from labelgrid.project.by_hand import hold_out
 
         return hold_out(self._project, list(images), self._progress)
+
+    def set_split(
+        self, split: OpenSplit, images: Iterable[str] = (), *, was: str = ""
+    ) -> list[str]:
+        """Put images that are in no split into one; `status` names them.
+
+        A labelgrid of before let Python put images into splits that no command reads.
+
+        Args:
+            split: the split.
+            images: their ids; empty: all that are in none.
+            was: only those of this unknown split; empty: of any.
+
+        Returns:
+            the ids of the images.
+        """
+        from labelgrid.project.unknown_splits import set_split
+
+        return set_split(self._project, split, list(images), was)
 
     def remove(self, images: Iterable[str]) -> "Removed":
         """Take images out of the project; their files, labels and history are kept.

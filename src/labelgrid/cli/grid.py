@@ -319,6 +319,8 @@ def status(folder: Folder, json: AsJson = False) -> None:
             "images are set aside, with their cells",
         )
         screen.say(f"{images}; the first is '{name}': {reason}")
+    if values["unknown_splits"]:
+        screen.say(values["unknown_splits"])
     if values["camera"]:
         screen.say(values["camera"]["text"])
     if gone := values["removed"]["images"]:

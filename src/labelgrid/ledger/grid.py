@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # slow to load
 
 Split = Literal["train", "val", "test", "heldout"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test", "heldout")
+#: The splits that images can be put into; held-out images are drawn, or chosen, by other commands.
+OpenSplit = Literal["train", "val", "test"]
 #: Before the name of an unknown split: a command of before put images into it, and none reads it.
 NO_SPLIT = "none: "
 Unit = Literal["labels", "images", "cost"]
