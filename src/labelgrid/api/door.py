@@ -116,7 +116,7 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
         values += arguments[len(values) :]
         options = {name: admitted(name, value) for name, value in named.items()}
         try:
-            return function(*values, **options)  # type: ignore[arg-type]
+            return function(*values, **options)
         except LabelgridError as error:
             _say_in_python(error, parameters)
             raise

@@ -311,6 +311,23 @@ def status(folder: Folder, json: AsJson = False) -> None:
     screen.say(
         f"{folder}: {count_text(values['images'], 'image')} ({values['heldout_images']:,} held out)"
     )
+    _show_left_out(values)
+    _show_rows("task", values["tasks"], STATE_COLUMNS)
+    _show_derived(values["tasks"])
+    _show_times(values)
+    _show_suppliers(values["suppliers"])
+    if values["rounds"]:
+        columns = ["round", "strategy", "budget", "unit", "state"]
+        rows = []
+        for row in values["rounds"]:
+            shown = row if row["strategy"] else _not_asked(row)
+            rows.append([shown[name] for name in columns])
+        screen.print_table("", columns, rows)
+    _show_results(values)
+
+
+def _show_left_out(values: Mapping[str, Any]) -> None:
+    """Print which images and tasks have no part in what follows, and of how many no camera."""
     if aside := values["set_aside"]:
         name, reason = next(iter(aside.items()))
         images = count_text(
@@ -328,18 +345,6 @@ def status(folder: Folder, json: AsJson = False) -> None:
     if dropped := values["removed"]["tasks"]:
         spent = values["spent"] - sum(task["spent"] for task in values["tasks"].values())
         screen.say(f"Dropped tasks: {', '.join(dropped)}; {spent:g} was spent on them.")
-    _show_rows("task", values["tasks"], STATE_COLUMNS)
-    _show_derived(values["tasks"])
-    _show_times(values)
-    _show_suppliers(values["suppliers"])
-    if values["rounds"]:
-        columns = ["round", "strategy", "budget", "unit", "state"]
-        rows = []
-        for row in values["rounds"]:
-            shown = row if row["strategy"] else _not_asked(row)
-            rows.append([shown[name] for name in columns])
-        screen.print_table("", columns, rows)
-    _show_results(values)
 
 
 def _not_asked(row: Mapping[str, Any]) -> dict[str, Any]:

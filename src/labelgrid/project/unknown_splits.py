@@ -17,29 +17,23 @@ from labelgrid.words import count_text, join_names
 
 def splitless_sentence(project: ProjectFolder) -> str:
     """Which images are in no split, and the commands that put them into one; "" if none is."""
-    lines = []
-    for images in project.store.splitless_images():
-        lines.append(f"{_what(images)} {_next_step(project, images)}")
-    return " ".join(lines)
+    return " ".join(f"{fault.what} {fault.next_step}" for fault in splitless_faults(project))
 
 
 def splitless_faults(project: ProjectFolder) -> list[Fault]:
     """As `splitless_sentence`, as faults: one for each unknown split."""
-    found = []
-    for images in project.store.splitless_images():
-        found.append(Fault(images.names[0], _what(images), _next_step(project, images)))
-    return found
+    return [_fault(project, images) for images in project.store.splitless_images()]
 
 
-def _what(images: SplitlessImages) -> str:
-    names = join_names([*images.names, "others"] if images.count > 5 else images.names)
+def _fault(project: ProjectFolder, images: SplitlessImages) -> Fault:
+    names = [*images.names, "others"] if images.count > len(images.names) else images.names
     verb = count_text(images.count, "image is", "images are")
-    return f"{verb} in the unknown split '{images.split}', and in no training: {names}."
-
-
-def _next_step(project: ProjectFolder, images: SplitlessImages) -> str:
     train = command("split", project.folder, "train", "--was", images.split)
-    return f"`{train}` puts all of it into training; val and test are possible, too."
+    return Fault(
+        images.names[0],
+        f"{verb} in the unknown split '{images.split}', and in no training: {join_names(names)}.",
+        f"`{train}` puts all of it into training; val and test are possible, too.",
+    )
 
 
 @note_unchanged("Nothing was changed.")
