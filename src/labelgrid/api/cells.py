@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelgrid.api.door import check_methods
-from labelgrid.errors import LedgerError, UsageError, command
+from labelgrid.errors import LedgerError, command
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.ledger.store import CellRow
-from labelgrid.progress import Progress, Silent
+from labelgrid.progress import Progress
 from labelgrid.project.cell_names import named_cells
 from labelgrid.project.folder import ProjectFolder
 
@@ -28,23 +28,12 @@ CellName = str | Cell | tuple[str, str]
 
 @check_methods
 class CellContents:
-    """What a project holds of a cell; each value is read when it is asked for.
+    """What a project holds of a cell; each value is read when it is asked for."""
 
-    Args:
-        folder: an opened project folder.
-        progress: receives the progress of long work; None: silent.
-    """
-
-    def __init__(self, folder: ProjectFolder, progress: Progress | None = None) -> None:
-        if isinstance(folder, str | Path):
-            raise UsageError(
-                "A project is opened by a function of its own.",
-                next_step=f"Use Project.open({str(folder)!r}).",
-            )
-        #: What the last `create`, `add` or `predict` with `leave_out` could not read.
-        self.left_out: Sequence[Fault] = ()
-        self._project = folder
-        self._progress = progress or Silent()
+    #: What the last `create`, `add` or `predict` with `leave_out` could not read.
+    left_out: "Sequence[Fault]"
+    _project: ProjectFolder
+    _progress: Progress
 
     @property
     def folder(self) -> Path:

@@ -63,12 +63,7 @@ class ChangedCells:
 
 @check_methods
 class ProjectContents(CellContents):
-    """What a project holds; each value is read when it is asked for.
-
-    Args:
-        folder: an opened project folder.
-        progress: receives the progress of long work; None: silent.
-    """
+    """What a project holds; each value is read when it is asked for."""
 
     def __repr__(self) -> str:
         try:

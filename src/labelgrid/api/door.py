@@ -5,7 +5,6 @@ number out of its bounds, or a text that nothing could be named by, is refused i
 Whether there is such a task, image or file, the method says itself.
 """
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -127,7 +126,7 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
 def check_methods(cls: type[T]) -> type[T]:
     """The class, each of whose own public methods refuses arguments as `check_arguments` does."""
     for name, member in list(vars(cls).items()):
-        if name.startswith("_") and name != "__init__":
+        if name.startswith("_"):
             continue
         if isinstance(member, classmethod):
             setattr(cls, name, classmethod(check_arguments(member.__func__)))
@@ -341,13 +340,15 @@ def _shown(value: Any) -> str:
 
 def _advice(value: Any, kind: Any) -> str:
     """What helps with a value that does not fit."""
+    from difflib import get_close_matches  # for errors alone
+
     members = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     origins = [get_origin(member) for member in members]
     if isinstance(value, str):
         words = chain.from_iterable(
             get_args(kind) for kind in members if get_origin(kind) is Literal
         )
-        near = difflib.get_close_matches(value[:60], list(words), 1, 0.5)
+        near = get_close_matches(value[:60], list(words), 1, 0.5)
         if near:
             return f"Did you mean {near[0]!r}?"
         if Iterable in origins or Sequence in origins:

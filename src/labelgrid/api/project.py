@@ -86,6 +86,16 @@ class Project(ProjectContents):
         4.0 2
     """
 
+    def __init__(self, folder: ProjectFolder, progress: Progress | None = None) -> None:
+        if not isinstance(folder, ProjectFolder):
+            raise UsageError(
+                "A project is opened by a function of its own.",
+                next_step=f"Use Project.open({str(folder)!r:.80}).",
+            )
+        self.left_out = ()
+        self._project = folder
+        self._progress = progress or Silent()
+
     @classmethod
     def create(
         cls,

@@ -28,11 +28,11 @@ def splitless_faults(project: ProjectFolder) -> list[Fault]:
 def _fault(project: ProjectFolder, images: SplitlessImages) -> Fault:
     names = [*images.names, "others"] if images.count > len(images.names) else images.names
     verb = count_text(images.count, "image is", "images are")
-    train = command("split", project.folder, "train", "--was", images.split)
+    words = ("split", project.folder, "train", "--was", images.split)
     return Fault(
         images.names[0],
         f"{verb} in the unknown split '{images.split}', and in no training: {join_names(names)}.",
-        f"`{train}` puts all of it into training; val and test are possible, too.",
+        f"`{command(*words)}` puts all of it into training; val and test are possible, too.",
     )
 
 
