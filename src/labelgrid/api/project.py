@@ -797,8 +797,10 @@ class Project(ProjectContents):
         """
         from labelgrid.project.cancel import cancel
 
-        self._check_round(round)
-        changed = cancel(self._project, list(cells), round=round, requeue=requeue)
+        cells = list(cells)
+        if not cells:
+            self._check_round(round)
+        changed = cancel(self._project, cells, round=round, requeue=requeue)
         return self._changed(changed)
 
     def predict(

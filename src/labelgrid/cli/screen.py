@@ -295,6 +295,8 @@ def as_options(text: str) -> str:
         name = options.get(keyword[1], keyword[1]).replace("_", "-")
         return f"--no-{name}" if keyword[2] else f"--{name}"
 
+    # Nobody types None; what is not given is it.
+    text = re.sub(r"(must be [^\n]*?) or None\. Found", r"\1. Found", text)
     return re.sub(r"`(\w+)=(False)?`", option, text)
 
 
