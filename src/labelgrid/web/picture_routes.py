@@ -149,8 +149,9 @@ def _add_scale(routes: APIRouter, opened: Callable[[], Project], kept: KeptPictu
 
 def layer_key(picture: str, project: Project, cell: Cell, layer: OtherLabel) -> str:
     """The key of a picture of a layer."""
-    options = project.tasks[cell.task].options
-    return picture_key(picture, (cell, layer.key, layer.version), options)
+    task = project.tasks[cell.task]
+    colours = task.region_colours.tolist()
+    return picture_key(picture, (cell, layer.key, layer.version), task.options, colours)
 
 
 def packed(values: NDArray[Any], known: Sequence[str] | None = None) -> bytes:
