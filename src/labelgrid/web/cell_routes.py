@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
@@ -16,7 +16,7 @@ from labelgrid.api.project import Project
 from labelgrid.errors import UsageError
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.formats.naming import label_name
-from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.grid import Cell, Hint, State
 from labelgrid.web.changes import check_unchanged
 from labelgrid.web.drawings import drawn_label, knowing, known_names
 from labelgrid.web.guard import local_address
@@ -50,6 +50,7 @@ class LabelForm(BaseModel):
         "those that the label knew which it replaces.",
     )
     complete: bool = Field(False, description="A drawing knows all classes of the task.")
+    hint: Hint | Literal[""] = Field("", description="What was shown meanwhile; empty: not known.")
     accept: bool = Field(False, description="Take it even if it looks wrong beside other labels.")
     back: str = Field("", max_length=2000, description="Where a browser is led; empty: nowhere.")
 
@@ -99,6 +100,7 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
                 _label(project, cell, form, Path(folder)),
                 seconds=form.seconds,
                 annotator=form.annotator,
+                hint=form.hint or None,
                 accept=form.accept,
                 confirm=partial(_check_seen, project, form),
             )

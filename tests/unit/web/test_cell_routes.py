@@ -198,3 +198,14 @@ def test_a_drawing_keeps_the_classes_that_its_label_knows(folder):
         assert json.loads(answer.content.partition(b"\n")[0])["known"] is None
     with Project.open(folder) as project:
         assert project.label(cell).annotated is None
+
+
+@pytest.mark.parametrize(("sent", "kept"), [("model", "model"), ("nothing", "nothing"), ("", None)])
+def test_the_event_keeps_what_was_shown_while_a_label_was_drawn(folder, sent, kept):
+    cell = cell_in(folder, "missing", "semseg")
+    form = {"cell": cell, "accept": "true", "hint": sent}
+    with client_of(folder) as client:
+        wrong = client.post("/api/labels", data=form | {"hint": "x"}, files=drawing_of(folder, cell))
+        answer = client.post("/api/labels", data=form, files=drawing_of(folder, cell))
+    assert (wrong.status_code, answer.status_code) == (422, 200)
+    assert [event["hint"] for event in history_of(folder, cell)] == [kept]

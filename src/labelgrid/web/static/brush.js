@@ -17,6 +17,7 @@ const colours = new Map(palette.map((radio) => [Number(radio.value), pixelOf(rad
 const kept = `size ${cell.split(":").pop()}`; // the size of the brush, by task
 let seen = page.dataset.seen;
 let changed = false; // since it was saved
+let hint = "nothing"; // what was on screen, as the ledger names it; "": something else
 let known = null; // the names of the classes that the drawing knows; null: all
 
 const drawing = new Drawing(width, height, ([left, top, right, bottom]) => {
@@ -156,6 +157,8 @@ async function start() {
     const layer = value ? await fetchArray(value, Int16Array) : { numbers: null, known: null };
     drawing.replace(layer.numbers);
     known = layer.known;
+    const shown = tools.elements.start.selectedOptions[0].dataset.hint;
+    if (shown !== "nothing") hint = shown; // who saw it once has seen it
   } catch (error) {
     tell(`The drawing starts blank. ${error.message}`);
   }
@@ -190,7 +193,7 @@ async function save(values) {
   try {
     const seconds = Math.max(0.1, worked / 1000).toFixed(1);
     const annotator = tools.elements.annotator.value;
-    const answer = await send("/api/labels", { seconds, annotator, ...values });
+    const answer = await send("/api/labels", { seconds, annotator, hint, ...values });
     const said = await answer.json();
     if (answer.ok) saved(said);
     else refused(answer.status, [said.what, said.next_step, said.unchanged].filter(Boolean).join(" "));
