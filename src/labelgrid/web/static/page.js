@@ -70,3 +70,26 @@ if (chosen) {
   }));
   tell();
 }
+
+// Times as people read them, in their own zone; the whole moment is the title.
+const DAY = 86_400_000;
+const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const date = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric" });
+
+/** A moment beside now: "3 minutes ago", "today 16:31", "yesterday 9:05", "9 November 2026, 16:31". */
+function readable(moment, now) {
+  const minutes = Math.round((now - moment) / 60_000);
+  if (minutes < 1) return "just now";
+  if (minutes < 60) return `${minutes} minute${minutes === 1 ? "" : "s"} ago`;
+  const days = Math.round((new Date(now).setHours(0, 0, 0, 0) - new Date(moment).setHours(0, 0, 0, 0)) / DAY);
+  const day = ["today ", "yesterday "][days] ?? `${date.format(moment)}, `;
+  return day + clock.format(moment);
+}
+
+for (const time of document.querySelectorAll("time")) {
+  const moment = new Date(time.dateTime);
+  if (!Number.isNaN(moment.getTime())) {
+    time.textContent = readable(moment, new Date());
+    time.title = `${date.format(moment)}, ${clock.format(moment)}`;
+  }
+}
