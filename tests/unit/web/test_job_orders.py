@@ -149,6 +149,7 @@ def test_what_a_person_says_of_an_import_is_checked(wrong):
 
 def test_a_file_that_was_sent_is_imported_again_without_being_sent_again(project, tmp_path):
     folder = project.folder / "jobs/0007"
+    folder.mkdir(parents=True)
     ImportFile(name="kitchen.json", file=io.BytesIO(b"{}")).words(project, folder)
     order = order_of({"command": "import", "job": 7, "format": "coco", "accept": True})
     sent = str(folder.resolve() / "sent/kitchen.json")
