@@ -93,3 +93,24 @@ for (const time of document.querySelectorAll("time")) {
     time.title = `${date.format(moment)}, ${clock.format(moment)}`;
   }
 }
+
+// The grid: filters act at once, and its tiles have the size that was chosen last.
+const filters = document.getElementById("filters");
+if (filters) {
+  filters.querySelector("button").hidden = true;
+  filters.addEventListener("change", () => filters.requestSubmit());
+}
+
+const tileSize = document.getElementById("tile-size");
+if (tileSize) {
+  const pictures = document.querySelectorAll(".tiles img");
+  const show = () => {
+    document.body.style.setProperty("--tile", `${tileSize.value}px`);
+    pictures.forEach((picture) => { picture.sizes = `${tileSize.value}px`; });
+  };
+  document.querySelectorAll(".bar-of-grid [hidden]").forEach((each) => { each.hidden = false; });
+  tileSize.value = window.localStorage.getItem("tile") ?? tileSize.value;
+  tileSize.addEventListener("input", show);
+  tileSize.addEventListener("change", () => window.localStorage.setItem("tile", tileSize.value));
+  show();
+}
