@@ -1,7 +1,7 @@
 """Collects what the page of the grid shows: a page of images with the states of their cells."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from urllib.parse import urlencode
@@ -134,13 +134,22 @@ class GridPage:
     @property
     def shape(self) -> str:
         """The shape of the tiles, as of most of the images: "wide", "square" or "upright"."""
-        sizes = [image.size for image in self.found.images if all(image.size)]
-        ratio = median([width / height for height, width in sizes] or [1.5])
-        return "wide" if ratio > 1.2 else "square" if ratio > 0.87 else "upright"
+        return shape_of([image.size for image in self.found.images])
 
     def shown(self, image: ListedImage) -> str:
         """The task that the page of an image of this page shows first; "": any."""
         return shown_task(self.query, image, self.suspects.get(image.image_id, []))
+
+
+def shape_of(sizes: Iterable[tuple[int, int]]) -> str:
+    """The shape of most of these heights and widths; those that are not known are 0.
+
+    Example:
+        >>> shape_of([(480, 640), (640, 480), (640, 480)]), shape_of([(0, 0)])
+        ('upright', 'wide')
+    """
+    ratio = median([width / height for height, width in sizes if height and width] or [1.5])
+    return "wide" if ratio > 1.2 else "square" if ratio > 0.87 else "upright"
 
 
 def shown_task(query: GridQuery, image: ListedImage, suspects: Sequence[str]) -> str:

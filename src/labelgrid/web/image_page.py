@@ -13,7 +13,7 @@ from labelgrid.ledger.image_pages import ListedImage
 from labelgrid.project.cell_notes import CellNote
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.web.drawings import value_names
-from labelgrid.web.grid_page import GridQuery
+from labelgrid.web.grid_page import GridQuery, shape_of
 from labelgrid.web.layers import own_label, own_layers
 from labelgrid.web.predictions import Predictions, can_predict
 from labelgrid.web.scale_legend import ScaleLegend, scale_legend
@@ -88,6 +88,11 @@ class ImageView:
     predictable: bool
     purpose: str
     problem: str
+
+    @property
+    def shape(self) -> str:
+        """The shape of the image: "wide", "square" or "upright"."""
+        return shape_of([self.image.size])
 
     @property
     def cell(self) -> ShownCell:

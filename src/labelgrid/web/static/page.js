@@ -31,6 +31,18 @@ document.addEventListener("keydown", (event) => {
   KEYS[event.key]();
 });
 
+// A form that was sent says so, and is not sent twice.
+document.addEventListener("submit", (event) => {
+  const { target, submitter } = event;
+  if (target.method !== "post" || event.defaultPrevented) return;
+  if (target.dataset.sent) event.preventDefault();
+  target.dataset.sent = true;
+  if (submitter) submitter.textContent = `${submitter.textContent.trim()}…`;
+});
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted && document.querySelector("[data-sent]")) window.location.reload();
+});
+
 const opacity = document.getElementById("opacity");
 if (opacity) {
   const show = () => document.body.style.setProperty("--opacity", opacity.value / 100);
@@ -109,7 +121,8 @@ if (tileSize) {
     pictures.forEach((picture) => { picture.sizes = `${tileSize.value}px`; });
   };
   document.querySelectorAll(".bar-of-grid [hidden]").forEach((each) => { each.hidden = false; });
-  tileSize.value = window.localStorage.getItem("tile") ?? tileSize.value;
+  const small = window.innerWidth < 600 ? 150 : tileSize.value;
+  tileSize.value = window.localStorage.getItem("tile") ?? small;
   tileSize.addEventListener("input", show);
   tileSize.addEventListener("change", () => window.localStorage.setItem("tile", tileSize.value));
   show();
