@@ -210,6 +210,7 @@ async function save(values) {
   tools.elements.save.disabled = true;
   tools.elements.save.textContent = "Saving…";
   told.hidden = true;
+  document.querySelector("main > [role=status]")?.remove(); // it speaks of the label before
   try {
     const seconds = Math.max(0.1, worked / 1000).toFixed(1);
     const annotator = tools.elements.annotator.value;

@@ -111,6 +111,9 @@ const filters = document.getElementById("filters");
 if (filters) {
   filters.querySelector("button").hidden = true;
   filters.addEventListener("change", () => filters.requestSubmit());
+  filters.addEventListener("formdata", ({ formData }) => { // the address holds what was chosen alone
+    for (const [name, value] of [...formData]) if (!value) formData.delete(name);
+  });
 }
 
 const tileSize = document.getElementById("tile-size");
