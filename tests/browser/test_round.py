@@ -95,7 +95,9 @@ def test_labels_are_requested_drawn_hidden_locked_and_saved(browser, folder):
         press(page, "h")
         assert shown < page.evaluate(COUNTED) == HEIGHT * WIDTH
         page.get_by_role("button", name="Lock floor").click()
-        assert page.get_by_role("button", name="Lock floor").get_attribute("aria-pressed") == "false"
+        assert (
+            page.get_by_role("button", name="Lock floor").get_attribute("aria-pressed") == "false"
+        )
         save(page)  # leads to the next request
         while page.get_by_text("There is no further request").count() == 0:
             expect(page.locator(".board:not(.loading)")).to_be_visible()

@@ -24,9 +24,9 @@ from labelgrid.progress import Progress, Silent
 from labelgrid.project.derived_labels import brought_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import size_of
+from labelgrid.project.measuring_cells import MeasuringCells
 from labelgrid.project.next_step import next_step
 from labelgrid.project.records import read_picks
-from labelgrid.project.measuring_cells import MeasuringCells
 from labelgrid.project.requests import open_requests, prelabel
 from labelgrid.project.unusable_images import usable_images
 from labelgrid.spreadsheets import csv_text, unescape_formula

@@ -40,7 +40,7 @@ class MeasuringCells:
         return self.purpose_of(cell, store.image(cell.image_id).split, requests)
 
     def purpose_of(self, cell: Cell, split: str, requests: Iterable[str]) -> str:
-        """As `purpose`, where the image's split and the reasons of the cell's requests are known."""
+        """As `purpose`, of a cell whose split and reasons of requests are known."""
         if split != "train":
             return HELD_OUT
         drawn = [DRAWN[why] for why in requests if why in DRAWN]

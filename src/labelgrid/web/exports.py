@@ -12,7 +12,6 @@ from labelgrid.api.project import Project
 from labelgrid.web import jobs
 from labelgrid.web.job_orders import REQUEST, request_folder
 
-
 #: The file of a project's report.
 REPORT = "report.html"
 

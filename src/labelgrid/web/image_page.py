@@ -68,8 +68,8 @@ class ImageView:
         statistics: of the chosen cell, as they were scored last, by name.
         notes: what people wrote on the chosen cell.
         predictable: whether there is a model to predict the image.
-        purpose: what the chosen label measures, for which no prediction is shown before it is there;
-            empty: nothing is hidden.
+        purpose: what the chosen label measures, for which no prediction is shown before the label
+            is there; empty: nothing is hidden.
         problem: why layers or statistics are missing; empty if none are.
     """
 

@@ -45,6 +45,21 @@ def router(opened: Callable[[], Project]) -> APIRouter:
         with opened() as project:
             return asdict(jobs.shown(project, jobs.start(project, form.order())))
 
+    @routes.get("/advice")
+    def read_advice(
+        budget: Annotated[float | None, Query(gt=0, allow_inf_nan=False)] = None,
+    ) -> dict[str, Any]:
+        """What `labelgrid advise` says: which labels to buy next, and what they may gain."""
+        with opened() as project:
+            return replace_non_finite(asdict(project.advise(budget=budget)))
+
+    _add_existing(routes, opened)
+    return routes
+
+
+def _add_existing(routes: APIRouter, opened: Callable[[], Project]) -> None:
+    """Add what is done with a job that was started."""
+
     @routes.post("/jobs/{number}/again", status_code=201)
     def start_again(number: int) -> dict[str, Any]:
         """Start the command of a job again: one that was stopped goes on where it was."""
@@ -65,13 +80,3 @@ def router(opened: Callable[[], Project]) -> APIRouter:
         """Stop a job as Ctrl-C does; the same command resumes it."""
         with opened() as project:
             return asdict(jobs.stop(project, number))
-
-    @routes.get("/advice")
-    def read_advice(
-        budget: Annotated[float | None, Query(gt=0, allow_inf_nan=False)] = None,
-    ) -> dict[str, Any]:
-        """What `labelgrid advise` says: which labels to buy next, and what they may gain."""
-        with opened() as project:
-            return replace_non_finite(asdict(project.advise(budget=budget)))
-
-    return routes

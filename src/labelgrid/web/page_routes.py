@@ -44,9 +44,7 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
             view = grid_page(project, query)
             over = overlays(project, view, predictions)
             predictable = can_predict(project)
-        return render(
-            "grid.html.j2", view=view, over=over, predictable=predictable, done=done
-        )
+        return render("grid.html.j2", view=view, over=over, predictable=predictable, done=done)
 
     @routes.get("/classes", response_class=HTMLResponse)
     def show_classes() -> Response:

@@ -31,7 +31,9 @@ def project(tmp_path_factory):
 def requested(project, control):
     rows = Project(project).cells(state="requested", split="train")
     found = [Cell(row["image"], row["task"]) for row in rows]
-    return [cell for cell in found if ("control" in MeasuringCells(project).purpose(cell)) == control]
+    return [
+        cell for cell in found if ("control" in MeasuringCells(project).purpose(cell)) == control
+    ]
 
 
 def test_a_control_measures_and_a_pick_does_not(project):
@@ -52,7 +54,9 @@ def test_held_out_images_pairs_and_audits_measure(project):
     assert not [cell for cell in others if "pair" in measuring.purpose(cell)]
 
 
-def test_requests_that_measure_are_exported_without_the_prediction_that_others_have(project, tmp_path):
+def test_requests_that_measure_are_exported_without_the_prediction_that_others_have(
+    project, tmp_path
+):
     measuring = MeasuringCells(project)
     silent = {cell for cell in requested(project, control=True) if measuring.purpose(cell)}
     asked = {Cell(row["image"], row["task"]) for row in Project(project).cells(state="requested")}

@@ -51,7 +51,9 @@ def test_a_label_that_measures_starts_from_nothing_but_itself(tmp_path, monkeypa
         rows = project.cells(state="labelled", task="semseg")
         heldout = next(row["image"] for row in rows if row["split"] == "heldout")
         training = next(row["image"] for row in rows if row["split"] == "train")
-    guess = OtherLabel(key="prediction", name="newest", version="1", read=lambda: None, hint="model")
+    guess = OtherLabel(
+        key="prediction", name="newest", version="1", read=lambda: None, hint="model"
+    )
     monkeypatch.setattr(Predictions, "of", lambda *_: guess)
     assert [layer.hint for layer in view_of(folder, f"{training}:semseg").layers] == [None, "model"]
     view = view_of(folder, f"{heldout}:semseg")

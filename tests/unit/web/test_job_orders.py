@@ -140,7 +140,8 @@ def test_an_import_takes_what_a_person_says_of_it(project, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"map": "/etc/passwd"}, {"map": "x" * 10**5 + "=y"}, {"keep": "newest"}, {"rest": "\0"}]
+    "wrong",
+    [{"map": "/etc/passwd"}, {"map": "x" * 10**5 + "=y"}, {"keep": "newest"}, {"rest": "\0"}],
 )
 def test_what_a_person_says_of_an_import_is_checked(wrong):
     with pytest.raises(ValidationError):

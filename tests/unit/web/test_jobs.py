@@ -140,7 +140,9 @@ def test_a_job_of_another_machine_is_not_stopped(project):
 
 
 def test_a_stopped_job_is_started_again_as_it_was_ordered(project):
-    number = jobs.start(project, order_of({"command": "fit", "epochs": 3, "changes": {"train.lr": 0.1}}))
+    number = jobs.start(
+        project, order_of({"command": "fit", "epochs": 3, "changes": {"train.lr": 0.1}})
+    )
     jobs.stop(project, number)
     wait_until(lambda: jobs.active(project) is None)
     job = jobs.shown(project, number)

@@ -116,6 +116,8 @@ def test_classes_are_listed_with_the_worst_first(tmp_path):
             project.fit()
             rows = project.classes()["semseg"]
         page = read(client, "/classes")
-    links = [f'/grid?shows=semseg%3A{row.name}&amp;over=label%2Fsemseg">{row.name}</a>' for row in rows]
+    links = [
+        f'/grid?shows=semseg%3A{row.name}&amp;over=label%2Fsemseg">{row.name}</a>' for row in rows
+    ]
     places = [page.index(link) for link in links]
     assert places == sorted(places) and "semseg, the worst first" in page
