@@ -22,6 +22,8 @@ PR_SET_PDEATHSIG = 1
 #: The environment variable of processes that `labelgrid.executors.together` starts: the folder
 #: through which they connect, and leave their errors.
 TOGETHER = "LABELGRID_TOGETHER"
+#: The environment variable with the token of `labelgrid serve`; no other machine is told.
+PAGE_TOKEN = "LABELGRID_TOKEN"
 
 
 def end_with_parent() -> None:
