@@ -125,7 +125,7 @@ class ShownJob:
     @property
     def can_go_on(self) -> bool:
         """Whether it ended before its end, and can be started again."""
-        return bool(self.again) and self.state in ("stopped", "died", "failed")
+        return bool(self.again) and self.state in ("stopped", "died", "failed", "unknown")
 
     @property
     def took(self) -> str:
