@@ -308,6 +308,15 @@ class Store:
             return roster.count_images(connection, splits)
 
     @_read
+    def splitless_images(self, most: int = 5) -> list[roster.SplitlessImages]:
+        """The images in no split, by the unknown one of before, with the ids of `most` of each.
+
+        A ledger of an older labelgrid may have some: no training and no measurement reads them.
+        """
+        with self._database.reading() as connection:
+            return roster.splitless_images(connection, most)
+
+    @_read
     def image_roots(self) -> set[str]:
         """The folders and addresses that images are in; removed ones are left out."""
         with self._database.reading() as connection:

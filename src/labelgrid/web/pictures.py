@@ -14,8 +14,10 @@ from labelgrid.tasks.pictures import colour_map, picture_file
 from labelgrid.tasks.task import TaskDef
 from labelgrid.web.scale_legend import scale_ends
 
-#: The longer side of a picture in pixels: of a tile of the grid, and of a page of an image.
+#: The longer side of a picture in pixels: of a tile of the grid, of a large tile, and of a page of
+#: an image.
 TILE = 240
+MEDIUM = 640
 LARGE = 1280
 #: So that a picture keeps its size, whatever it is.
 WHOLE = 2**31
