@@ -131,6 +131,22 @@ class CellContents:
 
         return other_labels(self._project, self._cell_row(cell).cell, self.label)
 
+    def measures(self, cell: str | Cell) -> str:
+        """What the label of a cell measures, as half a sentence; empty: nothing.
+
+        Such a label is drawn without a prediction on screen: on a held-out image, as one of a pair,
+        to audit a supplier, or as a control.
+
+        Args:
+            cell: an image and a task as `IMAGE:TASK`.
+
+        Raises:
+            LedgerError: there is no such cell.
+        """
+        from labelgrid.project.measuring_cells import MeasuringCells
+
+        return MeasuringCells(self._project).purpose(self._cell_row(cell).cell)
+
     def predicted_requests(self, cells: "Iterable[Cell]") -> "set[Cell]":
         """Those of the cells whose request came with a prediction; unknown cells are left out."""
         from labelgrid.project.requests import prelabel

@@ -6,6 +6,7 @@ from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from labelgrid.ledger import (
+    class_lists,
     creation,
     database,
     image_pages,
@@ -335,6 +336,13 @@ class Store:
         """The tasks in the order they were added."""
         with self._database.reading() as connection:
             return tuple(roster.tasks(connection).values())
+
+    @_read
+    def class_lists(self) -> tuple[tuple[str, ...], ...]:
+        """The class lists that labels were made with, the oldest first."""
+        with self._database.reading() as connection:
+            lists = class_lists.all_lists(connection)
+        return tuple(lists[number] for number in sorted(lists))
 
     def update_task(self, row: TaskRow) -> None:
         """Replace the cost and the options of a task.
