@@ -131,7 +131,7 @@ class CellContents:
 
         return other_labels(self._project, self._cell_row(cell).cell, self.label)
 
-    def measures(self, cell: CellName) -> str:
+    def measures(self, cell: str | Cell) -> str:
         """What the label of a cell measures, as half a sentence; empty: nothing.
 
         Such a label is drawn without a prediction on screen: on a held-out image, as one of a pair,
