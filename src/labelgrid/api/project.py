@@ -616,7 +616,7 @@ class Project(ProjectContents):
 
     def query(
         self,
-        budget: Amount | None = None,
+        budget: float | None = None,
         unit: Unit = "labels",
         *,
         strategy: str = "",
