@@ -24,6 +24,8 @@ from labelgrid.web.predictions import Predictions
 
 #: The most bytes of a label that is handed in.
 MOST_BYTES = 50 * 2**20
+#: The most characters of the extension that its file keeps: those of no format are more.
+LONGEST_SUFFIX = 20
 Text = Annotated[str, Form()]
 #: Where a browser is led.
 Back = Annotated[str, Form(max_length=2000, description="Where a browser is led; empty: nowhere.")]
@@ -162,7 +164,8 @@ def _label(project: Project, cell: Cell, form: LabelForm, folder: Path) -> Any:
         label = _drawing(project, cell, form)
         return lambda: label
     assert form.file
-    path = folder / f"label{PurePosixPath(form.file.filename or '').suffix}"
+    suffix = PurePosixPath(form.file.filename or "").suffix[:LONGEST_SUFFIX]
+    path = folder / f"label{suffix}"
     with path.open("xb") as copy:
         shutil.copyfileobj(form.file.file, copy)
     return path
