@@ -69,7 +69,6 @@ NAMES = (
         "secret.txt\x00.jpg",
         "\ud800",
         "a" * 5000,
-        "a" * 60_000,
         "",
         ".",
         "..",
@@ -270,6 +269,11 @@ def test_names_reach_no_file_and_run_nothing(client):
         check(client.get("/grid", params={"task": text}), refused=bool(name))
         check(client.post("/api/form/unlabel", data={"cell": text, "back": text}))
         check(client.post("/api/images/hold-out", content=json.dumps({"images": [name]})))
+
+
+@pytest.mark.parametrize("key", ["name", "task", "by", "shows", "order"])
+def test_a_text_of_sixty_thousand_characters_is_no_fault_of_the_database(client, key):
+    check(client.get("/grid", params={key: "a" * 60_000}), refused=False)
 
 
 def test_what_is_handed_in_under_a_strange_name_reaches_no_file(client, folder):
