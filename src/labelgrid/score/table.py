@@ -309,10 +309,14 @@ def _texts(column: Any) -> list[Any]:
     values = column
     if pa.types.is_dictionary(column.type):
         values = column.dictionary
-    if (pc.max(pc.binary_length(values)).as_py() or 0) > LONGEST:
-        raise ValueError("a name is far too long")
+    _check_lengths(values)
     texts: list[Any] = column.to_pylist()
     return texts
+
+
+def _check_lengths(values: Any) -> None:
+    if (pc.max(pc.binary_length(values)).as_py() or 0) > LONGEST:
+        raise ValueError("a name is far too long")
 
 
 def _unpacked_bytes(file: pq.ParquetFile) -> int:
@@ -430,6 +434,8 @@ def read_cell(path: Path, cell: Cell) -> dict[str, float]:
             column = name if name in present else f"{name}/{cell.task}"
             if column in present:  # the task may be newer than the scores
                 columns[name] = column
+        for batch in file.iter_batches(columns=["image"]):
+            _check_lengths(batch["image"].dictionary)
         wanted = [("image", "=", cell.image_id)]
         rows = pq.read_table(
             source, columns=list(columns.values()), filters=wanted, read_dictionary=["image"]
