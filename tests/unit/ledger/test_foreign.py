@@ -47,6 +47,7 @@ COLUMNS = {
         "seconds",
         "annotator",
         "class_list_id",
+        "hint",
     ),
     "operations": ("command", "at"),
     "class_lists": ("names",),
