@@ -3,6 +3,7 @@
 Each says what, where, the next step, and what was left unchanged.
 """
 
+import errno
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -108,6 +109,9 @@ def shortage(error: BaseException) -> tuple[str, str] | None:
     if any(words in text for words in _NO_THREAD):
         step = "Close other programs or raise the limits (`ulimit -u -v`), and run it again."
         return "There are not enough threads, or not enough memory for one.", step
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        step = "Close other programs or raise the limit (`ulimit -n`), and run it again."
+        return "There are not enough file descriptors: too many files are open.", step
     return None
 
 

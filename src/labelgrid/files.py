@@ -18,8 +18,10 @@ from io import BufferedReader
 from pathlib import Path
 
 from labelgrid.encodings import decode
-from labelgrid.errors import ProjectError
+from labelgrid.errors import ProjectError, shortage
 
+#: What torchvision says on a torch of another build or release: its own functions are not there.
+_NO_MATCH = "torchvision::"
 #: The names of files and folders that are being written.
 _HIDDEN = re.compile(r"\.[0-9a-f]{16}\.part")
 #: Without O_NONBLOCK, opening a pipe waits for a writer.
@@ -167,6 +169,35 @@ def disk_errors(path: Path, unchanged: str = "") -> Iterator[None]:
             next_step=disk_advice(error),
             unchanged=unchanged,
         ) from error
+
+
+def of_system(error: BaseException) -> ProjectError | None:
+    """The error for a user, where the cause is this machine; None for an error of another cause.
+
+    It gave no memory, thread or file descriptor, its disk reports an error, or its libraries do not
+    match.
+
+    Example:
+        >>> print(of_system(OSError(28, "No space left on device", "a.png")))
+        The disk reports an error: No space left on device (a.png).
+          Free some space or fix the folder's permissions, and run the same command again.
+    """
+    short = shortage(error)
+    if short:
+        return ProjectError(short[0], next_step=short[1])
+    if isinstance(error, RuntimeError) and _NO_MATCH in str(error):
+        return ProjectError(
+            "The installed torch and torchvision do not match: they are of different builds or "
+            "releases.",
+            next_step="Install both from one index, and run the same command again.",
+        )
+    if not isinstance(error, OSError):
+        return None
+    return ProjectError(
+        f"The disk reports an error: {error.strerror or error}.",
+        where=f"{error.filename or ''!s:.255}",
+        next_step=disk_advice(error),
+    )
 
 
 def disk_advice(error: OSError) -> str:

@@ -26,6 +26,17 @@ def count_text(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {many or f'{one}s'}"
 
 
+def by_value(digits: str) -> tuple[int, str]:
+    """A key that orders numbers of any length by their values, without making them numbers.
+
+    Example:
+        >>> sorted(["10", "9", "0008"], key=by_value)
+        ['0008', '9', '10']
+    """
+    plain = digits.lstrip("0")
+    return len(plain), plain
+
+
 def join_names(names: Sequence[object], shown: int = SHOWN, between: str = ", ") -> str:
     """The first names, and how many more there are.
 

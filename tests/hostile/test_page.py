@@ -143,6 +143,7 @@ FILE_NAMES = (
     "a.svg",
     "a.php",
     "." * 300,
+    "a." + "p" * 255,
     "a.npz",
     "a.exr",
     "a.png",
@@ -268,6 +269,11 @@ def test_names_reach_no_file_and_run_nothing(client):
         check(client.get("/grid", params={"task": text}), refused=bool(name))
         check(client.post("/api/form/unlabel", data={"cell": text, "back": text}))
         check(client.post("/api/images/hold-out", content=json.dumps({"images": [name]})))
+
+
+@pytest.mark.parametrize("key", ["name", "task", "by", "shows", "order"])
+def test_a_text_of_sixty_thousand_characters_is_no_fault_of_the_database(client, key):
+    check(client.get("/grid", params={key: "a" * 60_000}), refused=False)
 
 
 def test_what_is_handed_in_under_a_strange_name_reaches_no_file(client, folder):

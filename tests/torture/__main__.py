@@ -19,10 +19,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from tests.torture import connections, hostile, kills, memory, neighbours, pool, together
 from tests.torture.bombs import Bombs
 from tests.torture.counting import Row, table
+from tests.torture.endless import Endless
+from tests.torture.heads import Heads
 from tests.torture.mutated import Mutated
 from tests.torture.projects import STEPS, Stages, make_stages
+from tests.torture.resources import Resources
 from tests.torture.special import Special
 from tests.torture.tools import Tools
+from tests.torture.views import Views
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/evidence.md"
 START, END = "<!-- table: ./dev torture --write -->\n", "<!-- end -->"
@@ -38,6 +42,9 @@ COUNTS = {
     hostile.Schemas: 30,
     hostile.Threads: 6,
 }
+#: The attacks on what must be bounded, all of whose trials are done at scale 1, and the seconds of a hang.
+BOUNDED = {Views: 60, Endless: 60, Resources: 1200}
+BOUNDED_STEP = 0.4
 #: Answers of labelling tools, of which seven in nine are JSON, XML or zip files.
 ANSWERS = 3000
 #: Commands that take long are killed less often.
@@ -52,6 +59,10 @@ def files(folder: Path, scale: float, seed: int) -> Iterator[Row]:
     tools = Tools(folder / "tools", seed)
     tools.make()
     yield from pool.run(tools, range(max(90, int(ANSWERS * scale))), seconds=120)
+    heads = Heads(folder / "heads", seed)
+    numbers = range(0, len(heads.trials), max(1, round(0.2 / scale)))
+    heads.make(numbers)
+    yield from pool.run(heads, numbers, seconds=60)
     bombs = Bombs(folder)
     yield from pool.run(bombs, range(0, len(bombs.files), max(1, round(1 / scale))))
 
@@ -67,6 +78,10 @@ def projects(stages: Stages, scale: float, seed: int) -> Iterator[Row]:
     yield from pool.run(
         little, range(0, len(little.trials), max(1, round(0.2 / scale))), seconds=60
     )
+    for kind, seconds in BOUNDED.items():
+        bounded = kind(stages.folder, seed)
+        numbers = range(0, len(bounded.trials), max(1, round(BOUNDED_STEP / scale)))
+        yield from pool.run(bounded, numbers, seconds=seconds)
     for attack in hostile.attacks(stages.folder, seed):
         count = COUNTS.get(type(attack), SETTINGS)
         yield from pool.run(attack, range(max(8, int(count * scale))), seconds=60)

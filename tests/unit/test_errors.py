@@ -61,6 +61,7 @@ def test_a_command_can_be_pasted_whatever_its_words_hold() -> None:
         (OSError(12, "Cannot allocate memory"), "memory"),
         (ImportError("x.so: failed to map segment from shared object"), "memory"),
         (RuntimeError("can't start new thread"), "threads"),
+        (OSError(24, "Too many open files"), "file descriptors"),
         (ValueError("its end is missing"), None),
     ],
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelgrid.words import count_text, join_names
+from labelgrid.words import by_value, count_text, join_names
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,7 @@ def test_a_list_shows_the_first_names_and_counts_the_others() -> None:
     assert join_names(names) == ", ".join(names[:20]) + ", and 2 more"
     assert join_names(names[:20]) == ", ".join(names[:20]) and join_names([]) == ""
     assert join_names(names[:4], 2, "\n") == "0\n1\nand 2 more"
+
+
+def test_numbers_of_any_length_have_an_order() -> None:
+    assert by_value("0" * 9000 + "7") == by_value("7") < by_value("1" * 9000)

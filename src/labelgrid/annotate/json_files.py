@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -16,6 +17,10 @@ from labelgrid.errors import LabelError
 
 #: Bytes of a file, at most: twice those of COCO's own largest.
 LARGEST = 2**30
+#: Lists and objects of a text that is read part by part, and the characters of the parts that are
+#: tried for a value.
+MANY = 1_000_000
+PARTS = (2**12, 2**16, 2**20, 2**22)
 #: How many bytes at a file's beginning and at its end are read to recognise it.
 _ENDS = 2**16
 #: How many files of a folder are read to recognise it.
@@ -95,13 +100,20 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 class _Reader:
-    """Reads the object in a text, from its beginning to its end."""
+    """Reads the object in a text, from its beginning to its end.
+
+    Of a text with very many lists and objects, a value is read from a part of it: so one that would
+    become far more in memory than it is in the file is refused, not read.
+    """
 
     _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
+        self._parts: tuple[int, ...] = ()
+        if text.count("[") + text.count("{") > MANY:
+            self._parts = PARTS
 
     def members(self) -> Iterator[Member]:
         keys: set[str] = set()
@@ -143,6 +155,18 @@ class _Reader:
 
     def _value(self) -> Any:
         self._next()
+        for size in self._parts:
+            part = self._text[self._at : self._at + size]
+            if len(part) < size:
+                break
+            with suppress(ValueError):
+                value, end = self._decoder.raw_decode(part)
+                if end < size:
+                    self._at += end
+                    return value
+        else:
+            if self._parts:
+                raise ValueError(f"an entry of it has more than {PARTS[-1] >> 20} MiB")
         value, self._at = self._decoder.raw_decode(self._text, self._at)
         return value
 

@@ -3,13 +3,16 @@
 import json
 import re
 import secrets
+import socket
+import ssl
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -19,11 +22,15 @@ from labelgrid.errors import ServerError, UsageError
 
 #: The oldest version of Label Studio that this was tried with.
 OLDEST = (1, 23)
-#: Seconds without a byte from the server, at most: an import of tasks is one request.
-_TIMEOUT = 300.0
+#: Seconds that the server has for an answer; and bytes a second at which it takes what is sent and
+#: sends the rest of its answer, at least.
+SECONDS = 60.0
+LEAST_RATE = 10_000
 #: Bytes of an answer, at most: twenty tasks with many regions of noise have less.
-_LARGEST = 2**29
+_LARGEST = 2**27
 _BLOCK = 2**20
+#: Lists and objects in an answer, at most: each takes some hundred bytes of memory.
+_MOST_PARTS = 2_000_000
 #: Bytes of a file with a token, at most.
 _LARGEST_TOKEN = 2**14
 #: Seconds for which an access token is used; the server takes it for 300 seconds.
@@ -34,6 +41,7 @@ _BUSY = frozenset({429, 502, 503, 504})
 _MOST_WORDS = 300
 _LEGACY_TOKEN = re.compile(r"[0-9a-f]{40}")
 _PERSONAL_TOKEN = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
+_NUMBER = re.compile(r"\d{1,9}")
 AGAIN = "Run the same command again: what is there already is not sent twice."
 
 
@@ -68,6 +76,52 @@ def connect(url: str, token_file: Path) -> "Client":
     return client
 
 
+class _Watched(HTTPConnection):
+    """A connection whose server has some seconds to begin its answer, however slow it is."""
+
+    def getresponse(self) -> HTTPResponse:
+        """As in `HTTPConnection`.
+
+        Raises:
+            TimeoutError: the server did not send the head of its answer in time.
+        """
+        assert self.sock
+        assert self.timeout
+        late = threading.Event()
+        watch = threading.Timer(self.timeout, _end, (self.sock, late))
+        watch.start()
+        try:
+            return super().getresponse()
+        except (OSError, HTTPException):
+            if late.is_set():
+                raise TimeoutError(f"it did not answer in {self.timeout:.0f} s") from None
+            raise
+        finally:
+            watch.cancel()
+
+
+class _WatchedSafely(_Watched, HTTPSConnection):
+    """The same over TLS."""
+
+
+def _end(connection: socket.socket, late: threading.Event) -> None:
+    late.set()
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Watching(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
+    """Opens the connections that are watched."""
+
+    def http_open(self, request: urllib.request.Request) -> HTTPResponse:
+        """As in `HTTPHandler`."""
+        return self.do_open(_Watched, request)
+
+    def https_open(self, request: urllib.request.Request) -> HTTPResponse:
+        """As in `HTTPSHandler`."""
+        return self.do_open(_WatchedSafely, request, context=ssl.create_default_context())
+
+
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """Follows no redirect: it would hand the token to whatever server it names."""
 
@@ -96,7 +150,7 @@ class Client:
         self._pauses = pauses
         self._access = ""
         self._access_since = 0.0
-        self._opener = urllib.request.build_opener(_NoRedirects)
+        self._opener = urllib.request.build_opener(_NoRedirects, _Watching)
 
     def version(self) -> str:
         """The version of the server's Label Studio. No token is sent.
@@ -114,9 +168,9 @@ class Client:
         version = package.get("version") if isinstance(package, dict) else None
         if not isinstance(version, str):
             raise self.wrong_answer()
-        if tuple(map(int, re.findall(r"\d+", version)[:2])) < OLDEST:
+        if tuple(map(int, _NUMBER.findall(version)[:2])) < OLDEST:
             raise ServerError(
-                f"The server is Label Studio {version}; labelgrid needs "
+                f"The server is Label Studio {version:.40}; labelgrid needs "
                 f"{'.'.join(map(str, OLDEST))} or newer.",
                 where=self.url,
                 next_step="Update it, or exchange files: leave out --url.",
@@ -169,6 +223,8 @@ class Client:
         content = self._repeated(call)
         if not content:
             return None
+        if content.count(b"[") + content.count(b"{") > _MOST_PARTS:
+            raise self.wrong_answer()
         try:
             return json.loads(content)
         except (ValueError, RecursionError):
@@ -195,13 +251,14 @@ class Client:
             raise self.wrong_answer() from error
 
     def _repeated(self, call: _Call) -> bytes:
-        """The content of an answer; what only reads is tried again."""
+        """The content of an answer; what only reads is tried again, for so many seconds."""
+        end = time.perf_counter() + SECONDS
         pauses = self._pauses if call.method == "GET" else ()
         for pause in pauses:
             try:
                 return self._authorized(call)
             except ServerError as error:
-                if error.status and error.status not in _BUSY:
+                if (error.status and error.status not in _BUSY) or time.perf_counter() > end:
                     raise
             time.sleep(pause)
         return self._authorized(call)
@@ -247,8 +304,9 @@ class Client:
         request = urllib.request.Request(
             self.url + call.path, data=call.body, headers=headers, method=call.method
         )
+        seconds = SECONDS + len(call.body or b"") / LEAST_RATE
         try:
-            with self._opener.open(request, timeout=_TIMEOUT) as response:
+            with self._opener.open(request, timeout=seconds) as response:
                 return self._bounded(response)
         except urllib.error.HTTPError as error:
             raise self._refusal(call, error) from None
@@ -261,13 +319,20 @@ class Client:
             ) from None
 
     def _bounded(self, response: HTTPResponse) -> bytes:
+        """Read an answer that is neither too large nor too slow."""
         blocks = []
         left = _LARGEST
-        while block := response.read(_BLOCK):
+        start = time.perf_counter()
+        while block := response.read1(_BLOCK):
             left -= len(block)
+            seconds = time.perf_counter() - start
+            if seconds > SECONDS and _LARGEST - left < seconds * LEAST_RATE:
+                raise TimeoutError(f"it sent {_LARGEST - left:,} bytes in {seconds:.0f} s")
             if left < 0:
                 raise ServerError(
-                    f"The server's answer has more than {_LARGEST >> 20} MiB.", where=self.url
+                    f"The server's answer has more than {_LARGEST >> 20} MiB.",
+                    where=self.url,
+                    next_step="Export the tasks in Label Studio, and import that file.",
                 )
             blocks.append(block)
         if response.length:
@@ -278,7 +343,7 @@ class Client:
         """The error of a status that is none of success, without the token in it."""
         with error:
             try:
-                said = _words(error.read(_BLOCK))
+                said = _words(error.read1(_BLOCK))
             except (OSError, HTTPException):
                 said = ""
         for secret in filter(None, (self._token, self._access)):

@@ -23,6 +23,11 @@ _BATCH = 20
 #: How pages of tasks are read; also twice as many tasks as sent are found in one.
 _PAGE = {"fields": "all", "resolve_uri": "false", "page_size": 2 * _BATCH}
 _PROJECTS = 100
+#: A server that lists more projects, or answered tasks of one, lists them for ever.
+_MOST_PROJECTS = 20_000
+_MOST_TASKS = 200_000
+#: So many pages in a row may bring nothing new.
+_STALE = 3
 _VIEW = "best first"
 Task = Mapping[str, Any]
 
@@ -131,10 +136,12 @@ class LabelStudioServer:
             ServerError: a page cannot be read, or tasks disappeared in the meantime.
         """
         fetched: set[int] = set()
+        stale = 0
         with self._client.understood():
             for page in count(1):
                 query = _PAGE | {"project": project, "query": _ANSWERED, "page": page}
                 answer = self._client.get("/api/tasks", query)
+                before = len(fetched)
                 for task in answer["tasks"]:
                     if task["id"] not in fetched:  # one answered meanwhile moves others on
                         yield task
@@ -143,14 +150,30 @@ class LabelStudioServer:
                     return
                 if not answer["tasks"]:
                     raise self._client.wrong_answer()
+                stale = stale + 1 if len(fetched) == before else 0
+                if stale > _STALE or len(fetched) > _MOST_TASKS:
+                    raise self._endless("tasks", len(fetched))
 
     def _all_projects(self) -> Iterator[Any]:
+        seen: set[int] = set()
         for page in count(1):
             query = {"page": page, "page_size": _PROJECTS, "ordering": "id"}
             answer = self._client.get("/api/projects/", query)
             yield from answer["results"]
             if not answer["next"]:
                 return
+            before = len(seen)
+            seen.update(project["id"] for project in answer["results"])
+            if len(seen) == before or len(seen) > _MOST_PROJECTS:
+                raise self._endless("projects", len(seen))
+
+    def _endless(self, what: str, count: int) -> ServerError:
+        return ServerError(
+            f"The server's list of {what} has no end: after {count:,} it says that there are more.",
+            where=self._client.url,
+            next_step="Check the URL: it is the one of Label Studio's first page. If so many are "
+            "there, export them in Label Studio, and import the file.",
+        )
 
     def _show_predictions_of(self, project: int, tasks: Iterable[Task]) -> None:
         """Begin annotations with the predictions: the server does for one version of a model."""

@@ -12,7 +12,7 @@ from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.lists import LABEL_LIST, LABELS
 from labelgrid.formats.naming import stem
 from labelgrid.ledger.grid import Cell
-from labelgrid.words import count_text
+from labelgrid.words import by_value, count_text
 
 UNKNOWN = "The label is of an unknown image or task."
 _NUMBER = re.compile(r"\d+", re.ASCII)
@@ -189,9 +189,9 @@ def _is_another_number(name: str, other: str) -> bool:
     return one == _NUMBER.sub("0", other) and _numbers(name) != _numbers(other)
 
 
-def _numbers(name: str) -> list[int]:
+def _numbers(name: str) -> list[tuple[int, str]]:
     """The values of the numbers in a name."""
-    return [int(digits) for digits in _NUMBER.findall(name)]
+    return [by_value(digits) for digits in _NUMBER.findall(name)]
 
 
 def _renaming(name: str, task: str, near: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
 from labelgrid.annotate.import_options import Keep
 from labelgrid.ledger.grid import Cell
-from labelgrid.words import count_text, join_names
+from labelgrid.words import by_value, count_text, join_names
 
 #: What to do about several answers.
 CHOOSE = "Remove all but one, or choose with --keep first or --keep last."
@@ -91,4 +91,4 @@ def _repeated(answers: Answers) -> Iterator[list[Answer | Skip]]:
 def _place(where: str) -> list[tuple[int, str]]:
     """A key by which the names of files and lines are sorted."""
     parts = _NUMBER.split(where)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    return [by_value(part) if part.isdecimal() else (-1, part) for part in parts]

@@ -1,22 +1,28 @@
 """Unpacks an answer of zip files, and refuses what no labelling tool packs."""
 
+import shutil
 import stat
+import subprocess
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import gettempdir, mkdtemp
 from typing import IO
 from zipfile import BadZipFile, LargeZipFile, ZipFile, ZipInfo, is_zipfile
 
 from labelgrid import files
-from labelgrid.errors import LabelError
+from labelgrid.errors import LabelError, ProjectError
+from labelgrid.progress import Progress, Silent
 
 #: A zip file may unpack to so many bytes, or to so many times its own, whichever is more.
-BYTES = 2**30
+BYTES = 2**28
 TIMES = 200
 #: The most files in a zip file.
 MEMBERS = 1_000_000
+#: More files are removed in the background.
+FEW = 5000
 #: The most folders that a file in it lies below.
 FOLDERS = 200
 _ENCRYPTED = 0x1
@@ -24,10 +30,11 @@ _BLOCK = 2**20
 
 
 @contextmanager
-def unpacked(path: Path) -> Iterator[Path]:
+def unpacked(path: Path, progress: Progress | None = None) -> Iterator[Path]:
     """Provide an answer as it is, or the folder that a zip file unpacks to, for a while.
 
-    A folder of nothing but zip files unpacks to a folder of a folder each.
+    A folder of nothing but zip files unpacks to a folder of a folder each. Files beyond `FEW` are
+    removed by a process that goes on when this one has ended: that takes longer than to write them.
 
     Raises:
         LabelError: a zip file is damaged, encrypted or too large, or a name in it leads out of
@@ -40,12 +47,12 @@ def unpacked(path: Path) -> Iterator[Path]:
         return
     with (
         files.disk_errors(Path(gettempdir()), "Nothing was imported."),
-        TemporaryDirectory(prefix="labelgrid-") as folder,
+        _temporary_folder() as folder,
     ):
         for each in packed:
-            target = Path(folder) if each == path else Path(folder, each.name)
+            target = folder if each == path else Path(folder, each.name)
             try:
-                _unpack(each, target)
+                _unpack(each, target, progress or Silent())
             except _REFUSED as error:
                 raise LabelError(
                     f"The zip file cannot be unpacked: {error}.",
@@ -53,7 +60,19 @@ def unpacked(path: Path) -> Iterator[Path]:
                     next_step="Export it again, or unpack it and import the folder.",
                     unchanged="Nothing was imported.",
                 ) from error
-        yield Path(folder)
+        yield folder
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    folder = Path(mkdtemp(prefix="labelgrid-"))
+    try:
+        yield folder
+    finally:
+        if sum(1 for _ in islice(folder.rglob("*"), FEW)) < FEW:
+            files.remove_folder(folder)
+        else:
+            subprocess.Popen(["rm", "-rf", "--", str(folder)], start_new_session=True)
 
 
 def _zip_files(path: Path) -> list[Path]:
@@ -77,18 +96,44 @@ class _WrongZipError(ValueError):
 _REFUSED = (ValueError, BadZipFile, LargeZipFile, NotImplementedError, EOFError, zlib.error)
 
 
-def _unpack(path: Path, folder: Path) -> None:
+def _unpack(path: Path, folder: Path, progress: Progress) -> None:
     if not is_zipfile(path):
         raise _WrongZipError("it is no zip file, or its end is missing")
     with ZipFile(path) as archive:
         members = [member for member in archive.infolist() if member.filename[-1:] != "/"]
         _check_members(members)
-        left = max(BYTES, TIMES * path.stat().st_size)
+        _check_room(sum(member.file_size for member in members), path, folder)
+        progress.start("Unpacking", len(members), "files")
+        made: set[str] = set()
         for member in members:
             target = folder / member.filename
-            target.parent.mkdir(parents=True, exist_ok=True)
+            parent = member.filename.rpartition("/")[0]
+            if parent not in made:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                made.add(parent)
             with archive.open(member) as source, target.open("xb") as out:
-                left -= _copy(source, out, left)
+                _copy(source, out, member.file_size)
+            progress.advance()
+
+
+def _check_room(stated: int, path: Path, folder: Path) -> None:
+    """Refuse what the zip file says that it unpacks to, before it is unpacked.
+
+    Raises:
+        _WrongZipError: it is far more than any answer holds.
+        ProjectError: the disk has no room for it.
+    """
+    if stated > max(BYTES, TIMES * path.stat().st_size):
+        raise _WrongZipError("it unpacks to far more than any answer holds")
+    free = shutil.disk_usage(folder.parent).free
+    if stated > free:
+        raise ProjectError(
+            f"The zip file unpacks to {stated / 1e6:,.0f} MB, and there are {free / 1e6:,.0f} MB "
+            "free.",
+            where=str(folder.parent),
+            next_step="Free some space there, or name another folder by the variable TMPDIR.",
+            unchanged="Nothing was imported.",
+        )
 
 
 def _check_members(members: list[ZipInfo]) -> None:
@@ -118,7 +163,7 @@ def _check_place(name: str, path: PurePosixPath) -> None:
 
 
 def _copy(source: IO[bytes], out: IO[bytes], left: int) -> int:
-    """Copy one file and return its bytes; refuse more than are left."""
+    """Copy one file and return its bytes; refuse more than its head states."""
     done = 0
     while block := source.read(_BLOCK):
         done += len(block)

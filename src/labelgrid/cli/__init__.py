@@ -27,8 +27,8 @@ from labelgrid.cli import (
     screen,
     study,
 )
-from labelgrid.errors import LabelgridError, ProjectError, shortage
-from labelgrid.files import disk_advice
+from labelgrid.errors import LabelgridError
+from labelgrid.files import of_system
 from labelgrid.processes import (
     TOGETHER,
     limit_spinning,
@@ -146,7 +146,7 @@ def main() -> None:
         _tell_end(None)
         sys.exit(STOPPED)
     except Exception as error:
-        if wrong := _of_system(error):
+        if wrong := of_system(error):
             screen.print_error(wrong)
             sys.exit(1)
         if not hasattr(error, "show"):
@@ -169,20 +169,6 @@ def _tell_end(error: LabelgridError | None) -> None:
         screen.note("Stopped. Finished work is kept. Run the same command to resume.")
     else:
         screen.print_error(error)
-
-
-def _of_system(error: Exception) -> ProjectError | None:
-    """The error for the user, where the system gave no memory or thread, or reports another."""
-    short = shortage(error)
-    if short:
-        return ProjectError(short[0], next_step=short[1])
-    if not isinstance(error, OSError):
-        return None
-    return ProjectError(
-        f"The disk reports an error: {error.strerror or error}.",
-        where=f"{error.filename or ''!s:.255}",
-        next_step=disk_advice(error),
-    )
 
 
 __all__ = ["app", "main"]

@@ -3,10 +3,13 @@
 Their order and augmentation depend only on the seed, the epoch and the image.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
+from multiprocessing.queues import Queue
 from typing import Any, NamedTuple
 
 import cv2
@@ -328,6 +331,8 @@ _DEAD_WORKER = (
     "shared memory",
     "unable to write to file",
     "No space left on device",
+    "ancdata",
+    "Too many open files",
 )
 
 
@@ -367,6 +372,18 @@ def _identity(part: Any) -> Any:
 
 
 def _init_worker(_: int) -> None:
-    """Limit a worker to one OpenCV thread, and end it with its parent process."""
+    """Limit a worker to one OpenCV thread, and end it with its parent process.
+
+    It also ends if it cannot hand over a batch, such as for want of shared memory: left alive, it
+    would be waited for without an end.
+    """
     cv2.setNumThreads(1)
     end_with_parent()
+    Queue._on_queue_feeder_error = staticmethod(_end_undelivered)  # type: ignore[attr-defined]
+
+
+def _end_undelivered(error: Exception, _: object) -> None:
+    """End this process, whose thread that sends batches has failed."""
+    with suppress(OSError):
+        os.write(2, f"A batch cannot be handed over: {error}\n".encode())
+    os._exit(1)

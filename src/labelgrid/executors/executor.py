@@ -1,5 +1,6 @@
 """Defines the executor protocol: functions run elsewhere, each in a job's folder."""
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -7,6 +8,7 @@ from typing import Any, Protocol
 from labelgrid.executors.job import JobEnd, record_job
 from labelgrid.executors.share import Share
 from labelgrid.progress import Silent
+from labelgrid.words import duration
 
 
 class Executor(Protocol):
@@ -50,6 +52,31 @@ class Executor(Protocol):
 
     def stop(self) -> None:
         """Stop all jobs that are left; returns when none runs any more."""
+
+
+class SaidWait:
+    """Says how long nothing has gone on, after half a minute and then at twice the time.
+
+    Args:
+        say: tells the user.
+    """
+
+    FIRST = 30.0
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._since = time.monotonic()
+        self._next = self.FIRST
+
+    def look(self, goes_on: bool, what: str) -> None:
+        """Note whether something goes on; if not, what is waited for."""
+        now = time.monotonic()
+        if goes_on:
+            self._since = now
+            self._next = self.FIRST
+        elif now - self._since >= self._next:
+            self._next = 2 * (now - self._since)
+            self._say(f"Waiting for {what} for {duration(now - self._since)}. Ctrl-C stops.")
 
 
 def carry_out(folder: Path, function: Callable[..., None], *arguments: Any) -> None:

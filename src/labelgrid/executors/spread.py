@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.errors import ProjectError
-from labelgrid.executors.executor import Executor
+from labelgrid.executors.executor import Executor, SaidWait
 from labelgrid.executors.job import JobEnd, JobFolder, JobReader, without_numbers
 from labelgrid.progress import Progress
 from labelgrid.words import count_text
@@ -87,8 +87,11 @@ class PieceList:
             KeyboardInterrupt: somebody asked to stop; what is finished stays.
         """
         waiting = self._waiting()
+        said = SaidWait(self.progress.say)
         try:
             while self._start(waiting) or self._running:
+                is_begun = any(JobFolder(path).owner for path in self._running)
+                said.look(is_begun, "a worker that begins")
                 ends = self.executor.wait(POLL)
                 for running in self._running.values():
                     self._follow(running)

@@ -22,6 +22,7 @@ from labelgrid.images.opening import (
     decoder_errors,
     max_bytes,
     open_as_named,
+    pages_of,
     refuse_giant,
     refuse_other_format,
 )
@@ -204,7 +205,7 @@ def _tiff(data: bytes, path: Path) -> Array:
 
 def _pillow(data: bytes, path: Path) -> Array:
     with open_as_named(io.BytesIO(data), path) as image:
-        _refuse_pages(getattr(image, "n_frames", 1), path)
+        _refuse_pages(pages_of(image), path)
         image.load()
         if image.mode not in SAMPLES:
             raise LabelError(

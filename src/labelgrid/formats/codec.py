@@ -185,12 +185,19 @@ class Codec(Protocol[O_contra]):
 
 
 def codec(name: str) -> Codec[Any]:
-    """The format module `name`, or your own object `"package.module:object"`."""
+    """The format module `name`, or your own object `"package.module:object"`.
+
+    Raises:
+        PluginError: there is no such format.
+    """
     if ":" in name:
         return cast(
             "Codec[Any]", plugins.check_plugin("formats", name, plugins.resolve("formats", name))
         )
-    return cast("Codec[Any]", importlib.import_module(f"labelgrid.formats.codecs.{name}"))
+    try:
+        return cast("Codec[Any]", importlib.import_module(f"labelgrid.formats.codecs.{name}"))
+    except ModuleNotFoundError:
+        return cast("Codec[Any]", plugins.module("formats", name))
 
 
 def options_of(name: str, values: Mapping[str, Any], where: str) -> Any:

@@ -20,7 +20,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.images.opening import WrongFileError, max_bytes, refuse_giant
+from labelgrid.images.opening import WrongFileError, max_content, refuse_giant
 
 Array = NDArray[Any]
 #: Bits of the version.
@@ -104,8 +104,9 @@ def _check_size(channels: Iterable[Channel]) -> None:
     total = 0
     for channel in channels:
         refuse_giant(*channel.display.size)
+        refuse_giant(*channel.window.size)
         total += math.prod(channel.window.size) * channel.dtype.itemsize
-    if total > max_bytes():
+    if total > max_content():
         raise ValueError(f"its channels need {total / 1e6:.0f} MB; save the wanted ones alone")
 
 

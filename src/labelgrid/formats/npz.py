@@ -1,18 +1,105 @@
-"""Reads an array from an .npz file: a zip file of .npy files. Nothing in it is run or trusted."""
+"""Reads arrays from .npz files: zip files of .npy files. Nothing in them is run or trusted.
+
+What an array would take is read from its head, and bounded, before it is unpacked.
+"""
 
 import io
+import math
+import os
+import struct
 from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
+import numpy as np
+
 from labelgrid.errors import LabelError
-from labelgrid.files import read_bytes
-from labelgrid.formats.arrays import Array, file_errors, npy_samples
-from labelgrid.images.opening import WrongFileError, max_bytes, refuse_other_format
+from labelgrid.files import open_regular
+from labelgrid.formats.arrays import Array, file_errors, npy_header, npy_samples
+from labelgrid.images.opening import (
+    CHANNELS,
+    WrongFileError,
+    max_bytes,
+    max_pixels,
+    refuse_giant,
+    refuse_other_format,
+)
 from labelgrid.words import join_names
 
 #: A file with more arrays is no label file.
 MOST = 1000
+#: The bytes of an array's file that are unpacked to read its head.
+HEAD = 2**16
+#: The bytes of the largest number.
+_NUMBER = 8
 _ENCRYPTED = 1
+#: The end of a zip file: its length without a comment, the longest comment, and how both begin.
+_END = 22
+_COMMENT = 2**16
+_END_SIGN = b"PK\x05\x06"
+#: What stands before the end of a zip file of more than 4 GB.
+_WIDE_SIGN = b"PK\x06\x07"
+#: The bytes of a list's entry, at most: its fields and a name.
+_ENTRY = 1024
+
+
+class StatedArray(NamedTuple):
+    """An array of a file as its head states it.
+
+    Attributes:
+        member: its place in the zip file.
+        shape: its shape.
+        dtype: the type of its numbers.
+        size: the bytes that it unpacks to.
+    """
+
+    member: ZipInfo
+    shape: tuple[int, ...]
+    dtype: "np.dtype[Any]"
+    size: int
+
+
+def open_arrays(file: BinaryIO) -> ZipFile:
+    """Open a zip file of arrays.
+
+    Raises:
+        WrongFileError: its list holds more than any such file has.
+        BadZipFile: it is none, or damaged.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _END - _COMMENT))
+    tail = file.read()
+    place = tail.rfind(_END_SIGN)
+    if place >= 0 and len(tail) >= place + _END:
+        count, listed = struct.unpack_from("<HI", tail, place + 10)
+        if count > MOST or listed > MOST * _ENTRY or _WIDE_SIGN in tail[max(0, place - 20) : place]:
+            raise WrongFileError(f"it holds more than {MOST} arrays", "Save the right one alone.")
+    file.seek(0)
+    return ZipFile(file)
+
+
+def stated_array(archive: ZipFile, member: ZipInfo) -> StatedArray:
+    """What an array would take, by its head; no more of it is unpacked.
+
+    Raises:
+        ValueError: it is encrypted or packed as NumPy does not, or holds no array of numbers.
+    """
+    if member.flag_bits & _ENCRYPTED or member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        raise ValueError("it is encrypted, or not packed as NumPy does")
+    with archive.open(member) as file:
+        head = io.BytesIO(file.read(HEAD))
+    shape, dtype = npy_header(head)
+    return StatedArray(member, shape, dtype, head.tell() + math.prod(shape) * dtype.itemsize)
+
+
+def unpack(archive: ZipFile, stated: StatedArray, path: Path) -> Array:
+    """Unpack an array; no more bytes than its head states.
+
+    Raises:
+        LabelError: it is damaged, or holds more or fewer bytes.
+    """
+    with archive.open(stated.member) as file:
+        return npy_samples(file.read(stated.size + 1), path)
 
 
 def read_npz(path: Path, key: str | None) -> Array:
@@ -21,17 +108,29 @@ def read_npz(path: Path, key: str | None) -> Array:
     Raises:
         LabelError: the file has no array or several, none of this name, or is damaged or too large.
     """
-    with file_errors(path):
-        data = read_bytes(path, max_bytes())
-        if not data:
+    with file_errors(path), open_regular(path, max_bytes()) as file:
+        start = file.read(HEAD)
+        if not start:
             raise ValueError("it is empty")
-        refuse_other_format(data, path)
-        if data.count(b"PK\x01\x02") > MOST:
-            raise WrongFileError(f"it holds more than {MOST} arrays", "Save the right one alone.")
-        with ZipFile(io.BytesIO(data)) as archive:
+        refuse_other_format(start, path)
+        with open_arrays(file) as archive:
             members = {member.filename: member for member in archive.infolist()}
-            member = _member(members, key, path)
-            return npy_samples(_content(archive, member), path)
+            stated = stated_array(archive, _member(members, key, path))
+            _check_size(stated)
+            return unpack(archive, stated, path)
+
+
+def _check_size(stated: StatedArray) -> None:
+    """Refuse an array that has far more numbers than a label, before it is unpacked."""
+    if len(stated.shape) > 1:
+        refuse_giant(*sorted(stated.shape)[-2:])
+    if stated.size > min(_NUMBER * CHANNELS * max_pixels() + HEAD, max_bytes()):
+        sides = "x".join(map(str, stated.shape))
+        raise WrongFileError(
+            f"its array of {sides} {stated.dtype} has {stated.size / 1e6:,.0f} MB, more than a "
+            "label of its image can have",
+            "Save the label alone, at its image's size.",
+        )
 
 
 def _member(members: dict[str, ZipInfo], key: str | None, path: Path) -> ZipInfo:
@@ -54,15 +153,3 @@ def _member(members: dict[str, ZipInfo], key: str | None, path: Path) -> ZipInfo
             declare={"key": names[0]},
         )
     return members[f"{key or names[0]}.npy"]
-
-
-def _content(archive: ZipFile, member: ZipInfo) -> bytes:
-    """Unpack a member; no more bytes than a label can have."""
-    if member.flag_bits & _ENCRYPTED or member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-        raise ValueError("it is encrypted, or not packed as NumPy does")
-    limit = max_bytes()
-    with archive.open(member) as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise ValueError("it unpacks to far more than a label can have")
-    return data

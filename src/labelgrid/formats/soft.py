@@ -15,12 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
+from labelgrid.files import open_regular
 from labelgrid.formats.arrays import save_bytes, shape_text
+from labelgrid.formats.npz import open_arrays, stated_array, unpack
+from labelgrid.images.opening import CONTENT, max_pixels
 
 EXTENSION = ".npz"
 #: A file whose arrays are larger is refused, in bytes.
 #: 40 classes of a 4K image in 16 bits have 0.7 · 10^9.
 LARGEST = 2**32
+_NAMES = ("steps.npy", "ends.npy")
 
 
 def write_soft(
@@ -69,11 +73,12 @@ def read_soft(path: Path) -> NDArray[np.float32]:
         LabelError: the file is missing, damaged, or holds something else.
     """
     try:
-        with ZipFile(path) as archive:
-            if sum(member.file_size for member in archive.infolist()) > LARGEST:
-                raise ValueError(f"its arrays have more than {LARGEST} bytes")
-            steps = _array(archive.read("steps.npy"))
-            ends = _array(archive.read("ends.npy"))
+        with open_regular(path) as file, open_arrays(file) as archive:
+            stated = [stated_array(archive, archive.getinfo(name)) for name in _NAMES]
+            most = min(CONTENT * max_pixels(), LARGEST)
+            if sum(array.size for array in stated) > most:
+                raise ValueError(f"its arrays have more than {most / 1e6:,.0f} MB")
+            steps, ends = (unpack(archive, array, path) for array in stated)
         if steps.dtype not in (np.uint8, np.uint16) or steps.ndim != 3:
             raise ValueError(f"its steps are {shape_text(steps)}")
         if ends.shape != (2,) or not np.isfinite(ends).all() or ends[0] > ends[1]:
@@ -96,8 +101,3 @@ def read_soft(path: Path) -> NDArray[np.float32]:
     low = float(ends[0])
     high = float(ends[1])
     return (low + steps * ((high - low) / np.iinfo(steps.dtype).max)).astype(np.float32)
-
-
-def _array(data: bytes) -> NDArray[Any]:
-    array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    return array

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from labelgrid.errors import ImageError, LabelgridError
 from labelgrid.files import read_foreign_text
@@ -20,6 +20,9 @@ from labelgrid.storage.systems import can_list
 
 #: The columns that name images, the surest first, of tables with more than one column of text.
 COLUMNS = ("url", "uri", "address", "image", "image_url", "path", "file", "filename", "name")
+#: The most rows of a list, and the most bytes of a path in it.
+MOST_IMAGES = 20_000_000
+LONGEST = 2**14
 #: The extensions of lists.
 LISTS = frozenset({".txt", ".csv", ".parquet", ".list"})
 
@@ -236,9 +239,16 @@ def _parquet_entries(path: Path, where: str) -> Iterator[Entry]:
     import pyarrow as pa  # slow to load, and most lists are text
     from pyarrow import parquet
 
-    with parquet.ParquetFile(path) as file:
-        schema = file.schema_arrow
-        texts = [field.name for field in schema if _is_text(pa, field.type)]
+    with parquet.ParquetFile(path) as heads:
+        schema = heads.schema_arrow
+    texts = [field.name for field in schema if _is_text(pa, field.type)]
+    with parquet.ParquetFile(path, read_dictionary=texts) as file:
+        if file.metadata.num_rows > MOST_IMAGES:
+            raise ImageError(
+                f"The list has {file.metadata.num_rows:,} rows, more than {MOST_IMAGES:,}.",
+                where=where,
+                next_step="List the images of one project.",
+            )
         by_name = {name.lower(): name for name in texts}
         titled = [by_name[name] for name in COLUMNS if name in by_name]
         if not titled and len(texts) != 1:
@@ -246,9 +256,28 @@ def _parquet_entries(path: Path, where: str) -> Iterator[Entry]:
         column = (titled or texts)[0]
         number = 0
         for batch in file.iter_batches(columns=[column]):
-            for text in batch.column(0).to_pylist():
+            for text in _texts(pa, batch.column(0), where):
                 number += 1
                 yield Entry(f"row {number}", text or "")
+
+
+def _texts(pa: Any, column: Any, where: str) -> list[str | None]:
+    """The texts of a column; a long one that comes often is in memory once.
+
+    Raises:
+        ImageError: one is too long for a path.
+    """
+    import pyarrow.compute as pc
+
+    values = column.dictionary if pa.types.is_dictionary(column.type) else column
+    if (pc.max(pc.binary_length(values)).as_py() or 0) > LONGEST:
+        raise ImageError(
+            f"A path in the list has more than {LONGEST:,} bytes.",
+            where=where,
+            next_step="List paths or addresses of images.",
+        )
+    texts: list[str | None] = column.to_pylist()
+    return texts
 
 
 def _is_text(pa: object, type: object) -> bool:

@@ -6,9 +6,11 @@ Both are checked before anything is decoded.
 import io
 import mmap
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -80,6 +82,8 @@ _PLUGINS: dict[str, Callable[[], None]] = {"HEIF": _register_heif}
 PLAIN = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "YCbCr"})
 #: The most channels of a TIFF: colours and alpha.
 CHANNELS = 4
+#: Bytes of all layers of a file, for each of the most pixels: 64 numbers.
+CONTENT = 256
 #: The variable that raises the limit of pixels.
 LIMIT = "LABELGRID_MAX_PIXELS"
 #: The most pixels of an image or label, if the variable is not set: more than any camera has.
@@ -94,12 +98,39 @@ class WrongFileError(ValueError):
         self.next_step = next_step
 
 
+#: The most pixels of the label that is read, by its image; None: its image's size is not known.
+_OF_LABEL: ContextVar[int | None] = ContextVar("_OF_LABEL", default=None)
+#: A label may have so many times the pixels of its image, and always this many.
+TIMES = 4
+FEWEST = 2**20
+
+
+@contextmanager
+def label_of(size: tuple[int, int], times: int = TIMES) -> Iterator[None]:
+    """Bound what a label may hold that is read inside, by the height and width of its image.
+
+    Args:
+        size: of the image.
+        times: so many times its pixels.
+    """
+    token = _OF_LABEL.set(max(FEWEST, times * size[0] * size[1]))
+    try:
+        yield
+    finally:
+        _OF_LABEL.reset(token)
+
+
 def max_pixels() -> int:
-    """The most pixels that an image or label may have.
+    """The most pixels that an image or label may have; inside `label_of`, that a label may have.
 
     Raises:
         UsageError: the variable that sets it does not hold a positive whole number.
     """
+    return min(_limit(), _OF_LABEL.get() or sys.maxsize)
+
+
+def _limit() -> int:
+    """The limit of the variable."""
     text = os.environ.get(LIMIT, str(MAX_PIXELS))
     if not (text.isascii() and text.isdigit() and len(text) < 16 and int(text)):
         raise UsageError(
@@ -114,7 +145,12 @@ def max_bytes() -> int:
 
     It has 8 bytes for each of the most pixels, and room for other content.
     """
-    return 8 * max_pixels() + 2**26
+    return 8 * _limit() + 2**26
+
+
+def max_content() -> int:
+    """The most bytes that a file of several pictures, layers or arrays may unpack to."""
+    return min(CONTENT * max_pixels(), max_bytes())
 
 
 def check_content(data: bytes, path: Path) -> bytes:
@@ -226,13 +262,19 @@ def refuse_giant(height: int, width: int) -> None:
 
 
 def refuse_channels(tags: Mapping[int, Any]) -> None:
-    """Refuse a TIFF of more channels than an image or a label has, by its tags.
+    """Refuse a TIFF of more channels than an image or a label has, or of giant tiles, by its tags.
 
     Raises:
-        WrongFileError: it has more.
+        WrongFileError: it has more, or a tile has far more pixels than the picture.
     """
     if tiff.shape_of(tags)[0] > CHANNELS:
         raise _unread(tags)
+    tile = tiff.tile_of(tags)
+    if tile > max(FEWEST, TIMES * tiff.pixels_of(tags)):
+        raise WrongFileError(
+            f"a tile of it has {tile / 1e6:,.0f} million pixels, far more than the whole",
+            "Save it without tiles.",
+        )
 
 
 def _unread(tags: Mapping[int, Any]) -> WrongFileError:
@@ -244,6 +286,9 @@ def _unread(tags: Mapping[int, Any]) -> WrongFileError:
 
 
 def _giant(size: str) -> WrongFileError:
+    if max_pixels() < _limit():
+        what = f"it has {size} pixels, more than a label of its image can have"
+        return WrongFileError(what, "Make it at the image's size, upright.")
     what = f"it has {size} pixels, more than the limit of {max_pixels() / 1e6:g} million"
     return WrongFileError(
         what, f"Make it smaller; or, if you trust it, set {LIMIT} to a larger number."
@@ -263,7 +308,7 @@ def _check_form(image: "Image.Image", path: Path) -> None:
             where=str(path),
             next_step="Convert it to 8-bit RGB.",
         )
-    frames = getattr(image, "n_frames", 1)
+    frames = pages_of(image)
     # phones add a second picture to these formats; the first is the photograph
     if frames > 1 and image.format not in ("MPO", "HEIF"):
         raise ImageError(
@@ -271,6 +316,18 @@ def _check_form(image: "Image.Image", path: Path) -> None:
             where=str(path),
             next_step="Save each as its own file.",
         )
+
+
+def pages_of(image: "Image.Image") -> int:
+    """The number of pictures in a file; those of a TIFF are counted without reading them."""
+    if image.format != "TIFF":
+        return int(getattr(image, "n_frames", 1))
+    file: BinaryIO = image.fp  # type: ignore[attr-defined]
+    place = file.tell()
+    try:
+        return tiff.page_count(file)
+    finally:
+        file.seek(place)
 
 
 def has_16_bits(image: "Image.Image") -> bool:

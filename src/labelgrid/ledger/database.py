@@ -9,7 +9,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from labelgrid.errors import DatabaseError, LabelgridError, LedgerError, LostConnectionError
-from labelgrid.ledger.dialect import FOREIGN, KEY, Dialect
+from labelgrid.ledger.dialect import FOREIGN, KEY, LONGEST, Dialect
 from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.schema import (
     APPEND_ONLY,
@@ -73,6 +73,8 @@ class Pending:
     id: int | None = None
 
 
+#: What holds rows and does nothing by itself.
+PLAIN = ("table", "index")
 #: The key of a write transaction's `Pending` in its connection's execution options.
 _PENDING = "operation"
 
@@ -223,7 +225,7 @@ class Database:
 
     def _check_revision(self, connection: Connection) -> None:
         """Refuse to write a ledger that another process has migrated, or copied, meanwhile."""
-        if revision_of(connection) != self._revision:
+        if connection.scalar(select(VERSION.c.version_num)) != self._revision:
             _is_current(connection, self.place)
             raise LedgerError(
                 "Another labelgrid has changed the ledger's tables meanwhile.",
@@ -382,12 +384,19 @@ def _check_schema(connection: Connection, place: LedgerPlace) -> None:
     """
     tables = [*METADATA.sorted_tables, VERSION]
     found, expected = dialect_of(connection).objects(connection, tables, APPEND_ONLY)
-    surplus = [f"it has the {kind} {name!r:.80}" for kind, name in sorted(found - expected)]
-    lacking = [f"it lacks the {kind} {name!r:.80}" for kind, name in sorted(expected - found)]
-    for fault in surplus + lacking:
-        error = foreign_row_error(fault)
+    try:
+        _refuse_difference(found, expected)
+        _refuse_difference(expected, found, "lacks")
+    except DatabaseError as error:
         error.where = str(place)
-        raise error
+        raise
+
+
+def _refuse_difference(
+    found: Set[tuple[str, str]], expected: Set[tuple[str, str]], verb: str = "has"
+) -> None:
+    for kind, name in sorted(found - expected):
+        raise foreign_row_error(f"it {verb} the {kind} {name!r:.80}")
 
 
 def check_values(row: Sequence[Any], kinds: Sequence[type], owner: str) -> None:
@@ -449,7 +458,11 @@ def _is_current(connection: Connection, place: LedgerPlace) -> bool:
         LedgerError: it is no ledger, newer than this program, of a development version, or was
             copied to another place.
     """
-    version = revision_of(connection)
+    try:
+        version = revision_of(connection)
+    except DatabaseError as error:
+        error.where = error.where or str(place)
+        raise
     if version is None:
         fault, next_step = FOREIGN
         raise DatabaseError(
@@ -469,8 +482,8 @@ def _is_current(connection: Connection, place: LedgerPlace) -> bool:
     revisions = sorted(file.name.partition("_")[0] for file in files)
     if version not in revisions:
         raise LedgerError(
-            f"The ledger was made by a newer labelgrid: its tables have revision {version}, this "
-            f"program knows {revisions[-1]}.",
+            f"The ledger was made by a newer labelgrid: its tables have revision {version:.40}, "
+            f"this program knows {revisions[-1]}.",
             where=str(place),
             next_step="Upgrade labelgrid.",
             unchanged=UNCHANGED,
@@ -495,9 +508,16 @@ def moved_error(place: LedgerPlace, target: str) -> LedgerError:
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The revision of a ledger; None if the database is none."""
-    if not inspect(connection).has_table(VERSION_TABLE):
+    """The revision of a ledger; None if the database is none.
+
+    Raises:
+        DatabaseError: reading a row would run what somebody else wrote, such as a view.
+    """
+    found, expected = dialect_of(connection).objects(connection, [VERSION], APPEND_ONLY)
+    if VERSION_TABLE not in {name for _, name in found}:
         return None
+    acting = {each for each in found if each[0] not in PLAIN}
+    _refuse_difference(acting, expected)
     version: str | None = connection.scalar(select(VERSION.c.version_num))
     return version
 
@@ -527,8 +547,7 @@ def as_json(value: Any) -> str:
         text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
         raise _value_error(value, "is no JSON, which has finite numbers alone") from error
-    if not is_unicode(text):
-        raise _text_error(text)
+    check_row([text])
     return text
 
 
@@ -543,8 +562,8 @@ def check_parameters(
     """Check the values of a statement: SQLAlchemy's event `before_cursor_execute`.
 
     Raises:
-        LedgerError: a text is not Unicode or has the character NUL, or a number is too large or not
-            finite.
+        LedgerError: a text is not Unicode, has the character NUL or is too long, or a number is too
+            large or not finite.
     """
     rows = parameters if executemany else [parameters]
     for row in rows or ():
@@ -560,8 +579,7 @@ def check_row(row: Iterable[Any]) -> None:
     for value in row:
         kind = type(value)
         if kind is str:
-            if "\0" in value or not (value.isascii() or is_unicode(value)):
-                raise _text_error(value)
+            _check_text(value)
         elif kind is int:
             if not -LARGEST_KEY <= value <= LARGEST_KEY:
                 raise _value_error(value, "is too large")
@@ -569,6 +587,13 @@ def check_row(row: Iterable[Any]) -> None:
             raise _value_error(value, "is not finite")
         elif kind is list:  # the values of a column of several rows
             check_row(value)
+
+
+def _check_text(text: str) -> None:
+    if len(text) > LONGEST:
+        raise _value_error(text, f"is longer than {LONGEST >> 20} MiB")
+    if "\0" in text or not (text.isascii() or is_unicode(text)):
+        raise _text_error(text)
 
 
 def is_unicode(text: str) -> bool:

@@ -14,6 +14,12 @@ FOREIGN: Meaning = (
     "it is not a labelgrid database",
     "Name the folder that `labelgrid init` created.",
 )
+#: The most bytes of a value or a row: a task of ten thousand classes has fewer by far.
+LONGEST = 2**23
+TOO_LONG: Meaning = (
+    f"a text in it is longer than {LONGEST >> 20} MiB, which labelgrid does not write",
+    "Restore the ledger from a copy, or use a project whose origin you know.",
+)
 #: The key of its dialect in a connection's `info`.
 KEY = "labelgrid.dialect"
 

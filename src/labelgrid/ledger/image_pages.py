@@ -17,6 +17,8 @@ from labelgrid.ledger import roster
 from labelgrid.ledger.grid import Split, State
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES
 
+#: No id of an image is longer; SQLite refuses patterns of some more characters.
+LONGEST_ID = 2**14
 #: The small letters of ASCII, which are those that names are compared with.
 _SMALL = {ord(letter): letter.lower() for letter in ascii_uppercase}
 _COLUMNS = (
@@ -164,6 +166,8 @@ def _named(statement: Select[Any], wanted: ImageFilter) -> Select[Any]:
         return statement
     # A database's own small letters depend on the language that it was made for.
     part = wanted.name.translate(_SMALL)
+    if len(part) > LONGEST_ID:
+        return statement.where(false())
     return statement.where(func.lower(IMAGES.c.name).contains(part, autoescape=True))
 
 

@@ -24,6 +24,8 @@ from labelgrid.ledger.schema import EVENTS, NOTES, OPERATIONS
 
 #: The command of an operation that undid another one, before the other's number.
 UNDO = "undo "
+#: The number of an operation has fewer digits: Python reads no number of thousands of them.
+DIGITS = 19
 #: The note of what an operation replaced beside cells.
 BEFORE = "before/{}"
 
@@ -51,7 +53,8 @@ class Operation:
             (7, None)
         """
         number = self.command.removeprefix(UNDO)
-        return int(number) if number != self.command and number.isdecimal() else None
+        is_number = number != self.command and number.isdecimal() and len(number) < DIGITS
+        return int(number) if is_number else None
 
     @property
     def undo_command(self) -> str:

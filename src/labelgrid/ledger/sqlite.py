@@ -16,6 +16,11 @@ STEPS = 1_000_000
 #: SQLite's name of the error of a statement that a signal has interrupted.
 INTERRUPTED = "SQLITE_INTERRUPT"
 
+#: The computed columns of plain tables: reading one runs what its text says.
+_COMPUTED = (
+    "SELECT m.name || '.' || c.name FROM sqlite_master m, pragma_table_xinfo(m.name) c "
+    "WHERE m.type = 'table' AND m.sql LIKE 'CREATE TABLE%' AND c.hidden > 1"
+)
 _READ_ONLY = (
     "it cannot be written",
     "Make its folder and its files writable for you and run again.",
@@ -49,6 +54,7 @@ class SQLite:
             "it is damaged",
             "Restore a copy; `sqlite3 FILE .recover` may save what is readable.",
         ),
+        "SQLITE_TOOBIG": dialect.TOO_LONG,
         "SQLITE_IOERR": (
             "the disk reports an error",
             "Check the disk (space, quota, network) and run again.",
@@ -83,6 +89,7 @@ class SQLite:
             # SQLite's own way of reading only leaves the files of its log behind.
             if self.read_only:
                 connection.execute("PRAGMA query_only=ON")
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, dialect.LONGEST)
             connection.set_progress_handler(_let_signals_through, STEPS)
 
         def begin(connection: Connection) -> None:
@@ -175,6 +182,8 @@ class SQLite:
             if kind == "table" and not str(text).startswith("CREATE TABLE"):
                 kind = "virtual table"
             found.add((kind, text if kind == "trigger" else name))
+        computed = connection.exec_driver_sql(_COMPUTED).scalars()
+        found.update(("computed column", name) for name in computed)
         return found, expected
 
     def meaning(self, cause: BaseException) -> Meaning | None:

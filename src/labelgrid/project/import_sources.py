@@ -57,7 +57,7 @@ def open_sources(
                 folder = stack.enter_context(TemporaryDirectory(prefix="labelgrid-"))
                 answer = download(source, Path(folder), progress or Silent())
             if isinstance(answer, Path):
-                answer = stack.enter_context(unpacked(answer))
+                answer = stack.enter_context(unpacked(answer, progress or Silent()))
             pairs.append((source, answer))
         yield pairs
 

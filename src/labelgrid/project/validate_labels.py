@@ -220,7 +220,7 @@ class LabelValidator:
         stored = task.stored_size(path) or size
         if stored != size:
             raise self._size_error(stored, row.cell, task.form)
-        label = task.read(path)
+        label = task.read(path, size)
         if label.size != size:
             raise self._size_error(label.size, row.cell, task.form)
         if row.state == State.LABELLED and not self.replace:
@@ -317,7 +317,7 @@ def _resampled(path: Path, task: TaskDef, size: tuple[int, int]) -> LabelArray |
     """The label in a file at its image's size; None if it is not resampled, or has it."""
     if not task.form.resample or task.stored_size(path) == size:
         return None
-    label = task.read(path)
+    label = task.read(path, size)
     resampled = task.form.at_size(label, size)
     if resampled is label:
         return None

@@ -16,6 +16,7 @@ from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.data.frame import target_of
 from labelgrid.errors import LabelError, ProjectError
 from labelgrid.formats.codec import LabelArray
+from labelgrid.images.opening import label_of
 from labelgrid.pixel.metrics import Metric
 from labelgrid.progress import Progress
 from labelgrid.project.plausibility import Pair, Summary, compare_with_labels
@@ -147,7 +148,8 @@ class _Gathered:
 
 def _add(measure: Metric, task: Task, path: Path, label: LabelArray, gathered: _Gathered) -> None:
     """Add one image to a metric, strip by strip, and what remarks need to `gathered`."""
-    soft = soft_prediction(task, gathered.task, path)
+    with label_of(label.size):
+        soft = soft_prediction(task, gathered.task, path)
     if soft is None:
         gathered.hard = True
         predicted = hard_prediction(task, gathered.task, path, label.size)

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile
 
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError, ProjectError
 from labelgrid.files import digest, open_regular
-from labelgrid.formats.arrays import npy_samples
+from labelgrid.formats.npz import open_arrays, stated_array, unpack
 
 EXTENSION = ".npz"
 #: A file whose arrays have more bytes is refused: 10 passes of 40 classes at 640x480 have 0.5e9.
@@ -74,20 +74,28 @@ def predictions_changed(folder: Path, recorded: str) -> bool:
     return folder.is_dir() and OutsideFiles.of(folder).digest() != recorded
 
 
-def read_predictions(path: Path) -> Arrays:
+def read_predictions(path: Path, most: int = LARGEST) -> Arrays:
     """Read the arrays of numbers in a file, by their names; nothing is unpickled.
+
+    Args:
+        path: the file.
+        most: the bytes that all arrays may have together; their heads are read before.
 
     Raises:
         LabelError: it is damaged or too large, or holds something else.
     """
     arrays: Arrays = {}
-    with _file_errors(path), open_regular(path) as file, ZipFile(file) as archive:
-        members = archive.infolist()
-        if sum(member.file_size for member in members) > LARGEST:
-            raise ValueError(f"its arrays have more than {LARGEST} bytes")
-        for member in members:
-            data = archive.read(member)
-            arrays[member.filename.removesuffix(".npy")] = npy_samples(data, path)
+    with _file_errors(path), open_regular(path) as file, open_arrays(file) as archive:
+        stated = [stated_array(archive, member) for member in archive.infolist()]
+        total = sum(array.size for array in stated)
+        if total > most:
+            raise ValueError(
+                f"its arrays have {total / 1e6:,.0f} MB, more than the {most / 1e6:,.0f} MB that "
+                "predictions of its image can have"
+            )
+        for array in stated:
+            name = array.member.filename.removesuffix(".npy")
+            arrays[name] = unpack(archive, array, path)
     return arrays
 
 

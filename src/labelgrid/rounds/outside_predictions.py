@@ -18,11 +18,18 @@ from labelgrid.data.frame import Frame
 from labelgrid.data.transforms import fit_placement
 from labelgrid.errors import LabelError, ModelError
 from labelgrid.formats.naming import label_name, whole_names
+from labelgrid.images.opening import CONTENT
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.progress import Progress
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.outside_arrays import FEATURES, array_faults, expected_arrays, shapes_of
-from labelgrid.rounds.outside_files import EXTENSION, Arrays, OutsideFiles, read_predictions
+from labelgrid.rounds.outside_files import (
+    EXTENSION,
+    LARGEST,
+    Arrays,
+    OutsideFiles,
+    read_predictions,
+)
 from labelgrid.score.maps import Outputs, Passes
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.streams import image_keys
@@ -30,6 +37,8 @@ from labelgrid.tasks.task import Task
 from labelgrid.train.model import TrainedModel
 from labelgrid.words import count_text, join_names
 
+#: The arrays of an image may always have so many bytes; larger ones as many as 64 passes.
+FEWEST_BYTES = 2**27
 #: Probabilities are not nearer to 0 and 1 than this: their logits are finite.
 LEAST = 1e-12
 
@@ -102,7 +111,7 @@ class OutsidePredictions:
                 f"folder, with {EXTENSION} as its extension.",
                 unchanged="Nothing was scored.",
             )
-        shapes = shapes_of(read_predictions(predictions.path(first)))
+        shapes = shapes_of(predictions._read(first))
         return replace(predictions, shapes=shapes, first=predictions._name(first))
 
     @property
@@ -125,6 +134,17 @@ class OutsidePredictions:
 
     def _name(self, image_id: str) -> str:
         return label_name(image_id, EXTENSION, image_id in self.whole)
+
+    def _read(self, image_id: str) -> Arrays:
+        """The arrays of an image's file, of which none has far more numbers than its predictions.
+
+        Raises:
+            LabelError: the file cannot be read, or would take more.
+        """
+        height, width = self._size(image_id)
+        channels = sum(task.channels for task in self.context.tasks.values())
+        most = max(FEWEST_BYTES, CONTENT * channels * height * width)
+        return read_predictions(self.path(image_id), min(most, LARGEST))
 
     # Checks
 
@@ -178,7 +198,7 @@ class OutsidePredictions:
         if not self.has(image_id):
             return ["There is no such file."], True
         try:
-            arrays = read_predictions(self.path(image_id))
+            arrays = self._read(image_id)
         except LabelError as error:
             return [f"{error.what} {error.next_step}"], True
         found = list(array_faults(arrays, self.context.tasks))
@@ -247,7 +267,7 @@ class OutsidePredictions:
         """
         model = TrainedModel(network=Network(), trained=frozenset(self.trained))
         for image_id in image_ids:
-            arrays = read_predictions(self.path(image_id))
+            arrays = self._read(image_id)
             features = torch.zeros(0)
             if FEATURES in arrays:
                 features = torch.from_numpy(arrays[FEATURES]).float()

@@ -116,16 +116,16 @@ def hard_prediction(
     """
     try:
         if not hasattr(definition.options, "index"):
-            return definition.read_prediction(path)
+            return definition.read_prediction(path, size)
         advice = f"Predictions count the classes of '{task.name}' from 0, in their order."
         is_plain = getattr(definition.options, "counts_from_zero", True)
         if path.suffix == ".npy":
             void = (-1, *definition.options.ignore) if is_plain else (-1,)
             return definition.form.upsample(read_classes(path, definition, void, advice))
         if not is_plain:  # as label files, in the task's own numbers or colours
-            return definition.read(path)
+            return definition.read(path, size)
         with replace_advice(advice):
-            return definition.read(path)
+            return definition.read(path, size)
     except EmptyLabelError as error:
         if task.probabilities:
             what = "The prediction has no class at any pixel."

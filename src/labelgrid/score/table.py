@@ -5,6 +5,7 @@ Loads no torch.
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -32,9 +33,14 @@ EXPLAINING = "explaining.parquet"
 Axis = Literal["cell", "image", "feature"]
 #: The number of values that are read at once; small, because Arrow buffers several such batches.
 VALUES_AT_ONCE = 2**18
-#: The largest number of values for each byte of a file; a file that claims more is refused before
-#: it is read.
-WIDEST = 1000
+#: The largest number of values for each byte of a file, and of any file; one that claims more is
+#: refused before it is read.
+WIDEST = 16
+FEWEST = 2**24
+#: The same of the bytes of a column as its pages unpack to.
+UNPACKED = 256
+#: The most bytes of a name or a fault.
+LONGEST = 2**16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,12 +215,26 @@ def read_table(path: Path) -> Table:
     Raises:
         ProjectError: the file is not a score table.
     """
-    with (
-        reading(path),
-        open_regular(path) as source,
-        pq.ParquetFile(source, page_checksum_verification=True) as file,
-    ):
-        return _read(file)
+    with reading(path), _opened(path) as (file, size):
+        return _read(file, size)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[pq.ParquetFile, int]]:
+    """Open a table, and say how many bytes it has.
+
+    Its names are read as a dictionary: a long one that comes often is in memory once.
+    """
+    with open_regular(path) as source:
+        texts = [name for name in ("image", FAULT) if name in pq.read_schema(source).names]
+        source.seek(0)
+        file = pq.ParquetFile(source, page_checksum_verification=True, read_dictionary=texts)
+        size = os.fstat(source.fileno()).st_size
+        is_long = file.metadata.num_rows > max(FEWEST, WIDEST * size)
+        if is_long or _unpacked_bytes(file) > max(8 * FEWEST, UNPACKED * size):
+            raise ValueError("it unpacks to far more than a table holds")
+        with file:
+            yield file, size
 
 
 @contextmanager
@@ -230,7 +250,7 @@ def reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _read(file: pq.ParquetFile) -> Table:
+def _read(file: pq.ParquetFile, size: int) -> Table:
     metadata = json.loads(file.schema_arrow.metadata[b"labelgrid"])
     count = file.metadata.num_rows
     tasks = tuple(metadata["tasks"])
@@ -241,7 +261,7 @@ def _read(file: pq.ParquetFile) -> Table:
         axes[name], widths[name] = _shape(entry, len(tasks))
         columns_of[name] = _columns_of(name, file.schema_arrow.names)
     row_width = sum(widths.values())
-    if count * row_width > WIDEST * max(_stored_bytes(file), 1):
+    if count * max(row_width, 1) > max(FEWEST, WIDEST * size):
         raise ValueError("the widths of the statistics are not those of the columns")
     values = {name: _empty(axes[name], count, width) for name, width in widths.items()}
     images: list[str] = []
@@ -254,7 +274,7 @@ def _read(file: pq.ParquetFile) -> Table:
             else:
                 arrays = [batch[column].to_numpy() for column in columns]
                 values[name][rows] = arrays[0] if axes[name] == "image" else np.stack(arrays, 1)
-        names = batch["image"].to_pylist()
+        names = _texts(batch["image"])
         images += names
         faults |= _faults(names, batch)
     are_names = all(type(image_id) is str for image_id in images)
@@ -274,7 +294,7 @@ def _faults(images: Sequence[str], batch: pa.RecordBatch) -> dict[str, str]:
     """Why some of these images could not be read, by id."""
     if FAULT not in batch.schema.names:
         return {}
-    reasons = zip(images, batch[FAULT].to_pylist(), strict=True)
+    reasons = zip(images, _texts(batch[FAULT]), strict=True)
     return {image_id: reason for image_id, reason in reasons if reason is not None}
 
 
@@ -284,8 +304,23 @@ def _columns_of(name: str, columns: Sequence[str]) -> list[str]:
     return [column for column in columns if column == name or column.startswith(prefix)]
 
 
-def _stored_bytes(file: pq.ParquetFile) -> int:
-    """The size of the file's content."""
+def _texts(column: Any) -> list[Any]:
+    """The texts of a column, none of them longer than a name or a fault is."""
+    values = column
+    if pa.types.is_dictionary(column.type):
+        values = column.dictionary
+    _check_lengths(values)
+    texts: list[Any] = column.to_pylist()
+    return texts
+
+
+def _check_lengths(values: Any) -> None:
+    if (pc.max(pc.binary_length(values)).as_py() or 0) > LONGEST:
+        raise ValueError("a name is far too long")
+
+
+def _unpacked_bytes(file: pq.ParquetFile) -> int:
+    """The size of the file's content, unpacked."""
     total = 0
     for index in range(file.metadata.num_row_groups):
         total += file.metadata.row_group(index).total_byte_size
@@ -331,7 +366,7 @@ def read_statistic(path: Path, name: str) -> Table:
     Raises:
         ProjectError: the file is not a score table, or lacks the statistic.
     """
-    with reading(path), open_regular(path) as source, pq.ParquetFile(source) as file:
+    with reading(path), _opened(path) as (file, _):
         metadata = json.loads(file.schema_arrow.metadata[b"labelgrid"])
         tasks = tuple(metadata["tasks"])
         axis, _ = _shape(metadata["statistics"][name], len(tasks))
@@ -339,7 +374,7 @@ def read_statistic(path: Path, name: str) -> Table:
         read = file.read(["image", *columns])
         arrays = [read[column].to_numpy() for column in columns]
         return Table(
-            images=read["image"].to_pylist(),
+            images=[name for chunk in read["image"].chunks for name in _texts(chunk)],
             statistics={name: arrays[0] if axis == "image" else np.stack(arrays, 1)},
             tasks=tasks,
             stamp=metadata["stamp"],
@@ -370,7 +405,7 @@ def read_component(path: Path, name: str, task: str, number: int) -> dict[str, f
         ProjectError: the file is not a score table, or lacks the statistic.
     """
     found: dict[str, float] = {}
-    with reading(path), open_regular(path) as source, pq.ParquetFile(source) as file:
+    with reading(path), _opened(path) as (file, _):
         metadata = json.loads(file.schema_arrow.metadata[b"labelgrid"])
         tasks = metadata["tasks"]
         width = metadata["statistics"][name]["width"] // len(tasks)
@@ -379,7 +414,7 @@ def read_component(path: Path, name: str, task: str, number: int) -> dict[str, f
         place = tasks.index(task) * width + number
         for batch in file.iter_batches(max(1, VALUES_AT_ONCE // width), columns=["image", name]):
             values = pc.list_element(batch[name], place).to_pylist()
-            found.update(zip(batch["image"].to_pylist(), values, strict=True))
+            found.update(zip(_texts(batch["image"]), values, strict=True))
     return found
 
 
@@ -392,15 +427,19 @@ def read_cell(path: Path, cell: Cell) -> dict[str, float]:
         ProjectError: the file is not a score table.
     """
     names = statistic_names(path)
-    with reading(path), open_regular(path) as source:
-        present = pq.read_schema(source).names
+    with reading(path), _opened(path) as (file, _), open_regular(path) as source:
+        present = file.schema_arrow.names
         columns = {}
         for name in names:
             column = name if name in present else f"{name}/{cell.task}"
             if column in present:  # the task may be newer than the scores
                 columns[name] = column
+        for batch in file.iter_batches(columns=["image"]):
+            _check_lengths(batch["image"].dictionary)
         wanted = [("image", "=", cell.image_id)]
-        rows = pq.read_table(source, columns=list(columns.values()), filters=wanted)
+        rows = pq.read_table(
+            source, columns=list(columns.values()), filters=wanted, read_dictionary=["image"]
+        )
     if not rows.num_rows:
         return {}
     return {name: rows[column][0].as_py() for name, column in columns.items()}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from labelgrid.executors.executor import Executor
+from labelgrid.executors.executor import Executor, SaidWait
 from labelgrid.executors.job import JobEnd, JobFolder, JobReader, JobStep, without_numbers
 from labelgrid.executors.placement import HERE, executor_at
 from labelgrid.files import write_text
@@ -21,6 +21,8 @@ from labelgrid.simulation.study_suppliers import take_labels
 PRELOADED = "labelgrid.simulation.campaign"
 #: Seconds between two looks at the jobs.
 POLL = 0.3
+#: What is waited for where no run goes on here, by whether some were given to workers.
+WAITING = {False: "runs of another share", True: "a worker that begins"}
 #: How many times a process that was killed, or that the machine failed (memory, disk), is
 #: restarted.
 RETRIES = 2
@@ -111,8 +113,11 @@ class Runner:
                 folder = JobFolder(job.record)
                 folder.clear()
                 self._readers[key] = JobReader(folder)
+        said = SaidWait(self.say)
         try:
             while self._start_ready():
+                is_begun = any(JobFolder(self.jobs[key].record).owner for key in self._running)
+                said.look(is_begun, WAITING[bool(self._running)])
                 ends = self.executor.wait(POLL)
                 for key in self._running:
                     self._follow(key)

@@ -3,8 +3,10 @@
 import errno
 import os
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -17,6 +19,10 @@ T = TypeVar("T")
 #: The first wait between two attempts and the longest one, in seconds.
 FIRST = 0.2
 LONGEST = 10.0
+#: The seconds that every attempt has, at least: a busy machine may need some.
+LEAST_TIME = 10.0
+#: A store that sends fewer bytes a second does not answer.
+LEAST_RATE = 1000
 #: Errors of this machine's disk.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE)
 #: What the store says of a request that it will never do.
@@ -43,7 +49,42 @@ CREDENTIALS = (
 _SECRET = ("SECRET", "TOKEN", "KEY", "PASSWORD", "CREDENTIAL", "CONNECTION_STRING", "SAS")
 
 
-def persist(address: Address, action: Callable[[], T]) -> T:
+def within(seconds: float, action: Callable[[], T], grown: Callable[[], int] | None = None) -> T:
+    """Do an action that must end, or show that it goes on, in some seconds.
+
+    One that does not is left alone, in a thread that ends with the program.
+
+    Args:
+        seconds: how long it may take, if it does not go on.
+        action: is done once.
+        grown: how many bytes it has fetched; it goes on while these are `LEAST_RATE` a second.
+
+    Raises:
+        TimeoutError: it did not.
+
+    Example:
+        >>> within(5.0, lambda: 3)
+        3
+    """
+    outcome: Future[T] = Future()
+
+    def act() -> None:
+        try:
+            outcome.set_result(action())
+        except BaseException as error:  # noqa: BLE001 it is raised again below
+            outcome.set_exception(error)
+
+    threading.Thread(target=act, daemon=True).start()
+    before = 0
+    while not wait([outcome], timeout=seconds).done:
+        now = grown() if grown else 0
+        if now - before < LEAST_RATE * seconds:
+            raise TimeoutError(f"it sent {now - before:,} bytes in {seconds:.0f} s")
+        before = now
+    return outcome.result()
+
+
+def persist(address: Address, action: Callable[[], T], grown: Callable[[], int] | None = None) -> T:
     """Do an action on a store, again and again while it fails for a reason that may pass.
 
     Waits get longer, and are drawn at random, so that many processes do not ask at once. They end
@@ -52,6 +93,7 @@ def persist(address: Address, action: Callable[[], T]) -> T:
     Args:
         address: what the action is on.
         action: is done at least once.
+        grown: as of `within`, which every attempt is done by.
 
     Raises:
         FileNotFoundError: there is no such object.
@@ -62,7 +104,7 @@ def persist(address: Address, action: Callable[[], T]) -> T:
     wait = FIRST
     while True:
         try:
-            return action()
+            return within(max(LEAST_TIME, end - time.monotonic()), action, grown)
         except Exception as error:  # each client has errors of its own
             fault = _fault_of(error)
             if _is_for_caller(fault):

@@ -157,7 +157,7 @@ def _copy(address: Address, target: Path) -> None:
     system = system_of(address)
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        persist(address, lambda: system.get_file(address, str(target)))
+        persist(address, lambda: system.get_file(address, str(target)), partial(_size, target))
 
 
 def _download(cache: Cache, address: Address, limit: int | None) -> tuple[Path, str]:
@@ -170,7 +170,8 @@ def _download(cache: Cache, address: Address, limit: int | None) -> tuple[Path, 
         try:
             with cache.new_file() as file:
                 with cache.disk_errors():
-                    persist(address, partial(system.get_file, address, str(file)))
+                    fetch_file = partial(system.get_file, address, str(file))
+                    persist(address, fetch_file, partial(_size, file))
                 size = file.stat().st_size
                 if limit is not None and size > limit:
                     raise _too_large(address, size, limit)
@@ -179,6 +180,11 @@ def _download(cache: Cache, address: Address, limit: int | None) -> tuple[Path, 
             number = getattr(error.__cause__, "errno", None)
             if number not in (errno.ENOSPC, errno.EDQUOT) or not cache.make_room():
                 raise
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file; 0 if there is none yet."""
+    return path.stat().st_size if path.exists() else 0
 
 
 def _too_large(address: Address, size: int, limit: int) -> OSError:

@@ -12,7 +12,7 @@ SIZE = "LABELGRID_CACHE_GB"
 PATIENCE = "LABELGRID_STORAGE_PATIENCE"
 #: What they are if they are not set.
 DEFAULT_GB = 20.0
-DEFAULT_PATIENCE = 60.0
+DEFAULT_PATIENCE = 30.0
 
 
 def cache_folder() -> Path:

@@ -7,9 +7,11 @@ from typing import Any
 
 from labelgrid.errors import StorageError, UsageError
 from labelgrid.storage.addresses import Address
-from labelgrid.storage.attempts import CREDENTIALS, reason_of, without_secrets
+from labelgrid.storage.attempts import CREDENTIALS, reason_of, within, without_secrets
 from labelgrid.storage.threads import THREADS
 
+#: Seconds in which a client must be made: one without credentials asks the machines of the cloud.
+OPENING = 30.0
 #: The packages that fsspec needs for a scheme; that for web servers comes with labelgrid.
 _PACKAGES = {
     **dict.fromkeys(("gs", "gcs"), "'labelgrid[gs]'"),
@@ -63,8 +65,11 @@ def _open(process: int, store: str, variables: frozenset[tuple[str, str]]) -> An
     for name in _PRINTING:
         logging.getLogger(name).addHandler(logging.NullHandler())
     try:
-        system, _ = url_to_fs(
-            f"{store}/", skip_instance_cache=True, use_listings_cache=False, **options
+        system, _ = within(
+            OPENING,
+            lambda: url_to_fs(
+                f"{store}/", skip_instance_cache=True, use_listings_cache=False, **options
+            ),
         )
     except ImportError as error:
         package = _PACKAGES.get(address.scheme, "fsspec")
@@ -72,6 +77,12 @@ def _open(process: int, store: str, variables: frozenset[tuple[str, str]]) -> An
             f"Addresses that begin with '{address.scheme}://' need a package that is not "
             f"installed: {error}.",
             next_step=f"Install it: pip install {package}.",
+        ) from error
+    except TimeoutError as error:
+        raise StorageError(
+            f"No credentials for the store were found in {OPENING:.0f} s.",
+            where=store,
+            next_step=CREDENTIALS,
         ) from error
     except ValueError as error:
         raise UsageError(

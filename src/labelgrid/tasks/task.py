@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from labelgrid.config import parse
 from labelgrid.errors import PluginError, RecipeError
 from labelgrid.formats.codec import Form, LabelArray, codec, options_of
 from labelgrid.formats.regions import RegionMap
+from labelgrid.images.opening import TIMES, label_of
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.results import Result
 from labelgrid.tasks.agreement import Agreement, no_agreement
@@ -28,6 +30,9 @@ from labelgrid.tasks.outlines import no_outline
 from labelgrid.tasks.overview import Overview
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.scale import Scale
+
+#: A label that is resampled may have so many times the pixels of its image.
+RESAMPLED = 64
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -299,9 +304,21 @@ class TaskDef:
         """Where a label changes, from 0 up, [h, w] of any size; None if the kind does not tell."""
         return self.spec.outline(label.value, label.valid, self.options)
 
-    def read(self, path: Path) -> LabelArray:
-        """Read and check the label in a file; returns it at its image's size."""
-        return self.form.upsample(codec(self.spec.codec).read(path, self.options))
+    def read(self, path: Path, size: tuple[int, int] | None = None) -> LabelArray:
+        """Read and check the label in a file; returns it at its image's size.
+
+        Args:
+            path: the file.
+            size: height and width of its image, if they are known: a file that would take far more
+                is refused before it is unpacked.
+        """
+        with self._bounded(size):
+            return self.form.upsample(codec(self.spec.codec).read(path, self.options))
+
+    def _bounded(self, size: tuple[int, int] | None) -> AbstractContextManager[None]:
+        if size is None:
+            return nullcontext()
+        return label_of(size, RESAMPLED if self.form.resample else TIMES)
 
     def limit_classes(self, label: LabelArray, known: int) -> LabelArray:
         """A label that was made when the task had only its first `known` classes.
@@ -319,17 +336,22 @@ class TaskDef:
 
         A label of another size is returned as it is if it is not resampled.
         """
-        return self.form.at_size(self.read(path), size)
+        return self.form.at_size(self.read(path, size), size)
 
-    def read_prediction(self, path: Path) -> LabelArray:
+    def read_prediction(self, path: Path, size: tuple[int, int] | None = None) -> LabelArray:
         """Read a prediction in a label file.
 
         It is checked like a label, except for what a poor prediction may hold and a label may not.
+
+        Args:
+            path: the file.
+            size: as of `read`.
         """
         label_codec = codec(self.spec.codec)
         read: Callable[[Path, Any], LabelArray] = label_codec.read
         read = getattr(label_codec, "read_prediction", read)
-        return self.form.upsample(read(path, self.options))
+        with self._bounded(size):
+            return self.form.upsample(read(path, self.options))
 
     def stored_size(self, path: Path) -> tuple[int, int] | None:
         """The size of the image that a label file is for, from the file's header.

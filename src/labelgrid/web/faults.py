@@ -5,7 +5,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from labelgrid.errors import DatabaseError, LabelError, LabelgridError, StateError, UsageError
+from labelgrid.errors import (
+    DatabaseError,
+    LabelError,
+    LabelgridError,
+    StateError,
+    UsageError,
+)
+from labelgrid.files import of_system
 from labelgrid.web.pages import as_unicode, render
 
 #: The status of an answer by the type of its error; of any other one: 404.
@@ -15,6 +22,8 @@ STATUS: dict[type[LabelgridError], int] = {
     LabelError: 422,
     DatabaseError: 503,
 }
+#: The types of errors that may be of this machine.
+OF_SYSTEM = (MemoryError, OSError, RuntimeError)
 #: The most faults of a request that are listed.
 MOST = 5
 
@@ -22,6 +31,8 @@ MOST = 5
 def add_handlers(app: FastAPI) -> None:
     """Let an application answer errors."""
     app.add_exception_handler(LabelgridError, _answer_error)
+    for kind in OF_SYSTEM:
+        app.add_exception_handler(kind, _answer_of_system)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
 
@@ -31,6 +42,14 @@ def _answer_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, LabelgridError)
     statuses = [status for kind, status in STATUS.items() if isinstance(error, kind)]
     return _answer(request, error, next(iter(statuses), 404))
+
+
+def _answer_of_system(request: Request, error: Exception) -> Response:
+    """What this machine did not give, such as space on its disk."""
+    problem = of_system(error)
+    if problem is None:
+        raise error
+    return _answer(request, problem, 507)
 
 
 def _answer_invalid(request: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ Errors arrive as they were raised.
 
 import os
 import pickle
+import resource
 import signal
 import time
 
@@ -302,6 +303,20 @@ class Dying:
 
     def label(self, image_id, task):
         return None
+
+
+class Mute(Dying):
+    """A source whose worker lives, and has no descriptor left to hand over what it has read."""
+
+    def image(self, image_id):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+        return np.zeros((32, 64, 3), np.uint8)
+
+
+@pytest.mark.timeout(60)
+def test_a_worker_that_lives_and_cannot_deliver_is_not_waited_for():
+    with pytest.raises(TrainingError, match=r"stopped: DataLoader worker"):
+        list(eval_batches(Mute(), {}, ["a", "b"], DataOptions(), batch=1, workers=1))
 
 
 def test_a_worker_that_dies_is_a_sentence_with_the_remedy():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import LabelError, ProjectError
+from labelgrid.executors.executor import SaidWait
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
 from labelgrid.executors.spread import ENOUGH, RETRIES, Piece, PieceList
@@ -163,3 +164,48 @@ def test_a_stop_ends_all_processes_and_keeps_what_is_done(tmp_path: Path) -> Non
             pieces=pieces, executor=executor, folder=tmp_path / "jobs", progress=Counted()
         ).run()
     assert done.exists() and not Processes.wait(executor, 0)
+
+
+def test_a_wait_is_said_with_how_long_and_less_and_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(SaidWait, "FIRST", 0.05)
+    told: list[str] = []
+    said = SaidWait(told.append)
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:
+        said.look(False, "a worker that begins")
+        time.sleep(0.01)
+    assert 2 <= len(told) <= 6
+    assert told[-1].startswith("Waiting for a worker that begins for ")
+    told.clear()
+    said.look(True, "")
+    said.look(False, "a worker that begins")
+    assert not told
+
+
+def test_pieces_that_no_worker_begins_are_said_to_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SaidWait, "FIRST", 0.2)
+    begun = time.monotonic() + 1.5
+
+    class Queued(Processes):
+        """Processes whose jobs wait in a queue of others first, as those of a busy cluster."""
+
+        def _start_waiting(self) -> None:
+            if time.monotonic() > begun:
+                super()._start_waiting()
+
+    progress = Counted()
+    piece = Piece(
+        name="a",
+        amount=10,
+        function=write,
+        arguments=lambda: (tmp_path / "a",),
+        is_done=(tmp_path / "a").exists,
+    )
+    executor = Queued(PRELOADED, 1)
+    PieceList(pieces=[piece], executor=executor, folder=tmp_path / "jobs", progress=progress).run()
+    assert any("Waiting for a worker that begins for" in text for text in progress.lines)
+    assert (tmp_path / "a").read_text() == "x"

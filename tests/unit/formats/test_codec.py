@@ -3,7 +3,7 @@
 import pytest
 
 from labelgrid import plugins
-from labelgrid.errors import RecipeError
+from labelgrid.errors import PluginError, RecipeError
 from labelgrid.formats.codec import codec, options_of
 
 
@@ -26,3 +26,9 @@ def test_a_label_is_not_resampled_and_repeated_at_once():
         options_of("depth", {"resample": "nearest", "stride": 2}, "task 'depth'")
     with pytest.raises(RecipeError, match="nearest"):
         options_of("depth", {"resample": "linear"}, "task 'depth'")
+
+
+def test_an_unknown_format_is_refused_with_those_there_are() -> None:
+    for name in ("nothing", "depth.more", ""):
+        with pytest.raises(PluginError, match=r"(?s)There is no label format .*classes"):
+            codec(name)

@@ -66,7 +66,7 @@ def test_objects_are_refused_and_never_run(tmp_path):
 def test_what_unpacks_to_more_than_a_label_has_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv(opening.LIMIT, "10")
     np.savez_compressed(tmp_path / "a.npz", np.zeros(10**7))
-    refused(depth.read, tmp_path / "a.npz", NONE, "far more than a label")
+    refused(depth.read, tmp_path / "a.npz", NONE, "more than a label of its image")
     np.savez_compressed(tmp_path / "b.npz", METRES)
     refused(depth.read, tmp_path / "b.npz", NONE, "6x7 pixels")
 

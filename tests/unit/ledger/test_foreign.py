@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tracemalloc
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -206,6 +207,84 @@ def test_a_view_in_place_of_a_table_is_refused_and_never_read(place: LedgerPlace
     )
     with pytest.raises(LedgerError, match="has the view 'notes'"):
         Store.open(place)
+
+
+#: What stands in the place of the table of the revision: read, it would have no end.
+ENDLESS = (
+    "CREATE VIEW ledger_version AS WITH RECURSIVE r(version_num) AS "
+    "(SELECT '0' UNION ALL SELECT version_num FROM r) SELECT max(version_num) AS version_num FROM r"
+)
+
+
+@pytest.mark.parametrize("revision", ["none", "0001"])
+def test_a_view_in_place_of_the_revision_is_refused_and_never_read(
+    place: LedgerPlace, revision: str
+) -> None:
+    Store.create(place).close()
+    change(place, "DROP TABLE ledger_version", ENDLESS)
+    if revision != "none":  # an older ledger, too, is looked at before anything is read
+        change(
+            place,
+            "DROP VIEW ledger_version",
+            "CREATE TABLE ledger_version (version_num varchar(32) NOT NULL)",
+            f"INSERT INTO ledger_version VALUES ('{revision}')",
+            ENDLESS.replace("ledger_version", "more"),
+        )
+    name = "ledger_version" if revision == "none" else "more"
+    with pytest.raises(LedgerError, match=f"has the view '{name}'"):
+        Store.open(place)
+
+
+def test_a_column_that_is_computed_is_refused_and_never_read(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    Store.create(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE ledger_version")
+        computed = "version_num GENERATED ALWAYS AS (hex(zeroblob(a)))"
+        connection.execute(f"CREATE TABLE ledger_version (a, {computed})")
+        connection.execute("INSERT INTO ledger_version (a) VALUES (400000000)")
+        connection.commit()
+    with pytest.raises(LedgerError, match=r"has the computed column 'ledger_version\.version_num'"):
+        Store.open(path)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE tasks SET options = json_object('note', printf('%.*c', 20000000, 'x'))",
+        "UPDATE images SET name = printf('%.*c', 500000000, 'x')",
+        "UPDATE cells SET annotator = printf('%.*c', 20000000, 'x')",
+    ],
+)
+def test_a_text_that_is_too_long_is_refused_and_never_read(
+    ledger: sqlite3.Connection, tmp_path: Path, statement: str
+) -> None:
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path)) as connection:
+        ledger.backup(connection)
+        restore_triggers(connection)
+        connection.execute("PRAGMA synchronous = 0")
+        connection.execute(statement)
+        connection.commit()
+    tracemalloc.start()
+    try:
+        with (
+            pytest.raises(LedgerError, match="a text in it is longer than"),
+            Store.open(path) as store,
+        ):
+            list(store.images())
+            definitions(store.tasks())
+            list(store.cells())
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_text_that_is_too_long_is_not_written(place: LedgerPlace) -> None:
+    with Store.create(place) as store:
+        with pytest.raises(LedgerError, match="longer than"):
+            store.put("note", "x" * 20_000_000)
+        assert store.get("note") is None
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])

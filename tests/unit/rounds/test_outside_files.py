@@ -69,11 +69,13 @@ def test_damage_at_any_byte_is_refused_or_changes_nothing(folder):
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(folder, monkeypatch):
-    monkeypatch.setattr(outside_files, "LARGEST", 1000)
     with zipfile.ZipFile(folder / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("depth.values.npy", b"\0" * 10**6)
-    with pytest.raises(LabelError, match="more than 1000 bytes"):
-        read_predictions(folder / "a.npz")
+        for name in ("depth", "normals"):
+            with archive.open(f"{name}.values.npy", "w") as file:
+                np.save(file, np.zeros(10**6, np.float32))
+    monkeypatch.setattr(outside_files, "unpack", None)
+    with pytest.raises(LabelError, match="have 8 MB, more than the 1 MB"):
+        read_predictions(folder / "a.npz", 10**6)
 
 
 def test_a_pipe_is_not_waited_for(folder):
