@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from labelgrid.api.cells import CellContents
+from labelgrid.api.cells import CellContents, steady
 from labelgrid.errors import LabelgridError, LedgerError
 from labelgrid.ledger.grid import Cell, Pick, Split, State
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
@@ -60,6 +60,7 @@ class ChangedCells:
     heldout: Sequence[Cell]
 
 
+@steady
 class ProjectContents(CellContents):
     """What a project holds; each value is read when it is asked for.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from labelgrid import plugins
+from labelgrid.api.cells import steady
 from labelgrid.api.contents import ChangedCells, ProjectContents
 from labelgrid.api.places import Place, optional_path, path_or_address
 from labelgrid.errors import RecipeError, UsageError
@@ -59,6 +60,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
 Places = Place | Iterable[Place]
 
 
+@steady
 class Project(ProjectContents):
     """A project in a folder: its images, tasks and labels, and its rounds.
 
@@ -164,13 +166,34 @@ class Project(ProjectContents):
         return created
 
     @classmethod
-    def open(cls, folder: Place, *, progress: Progress | None = None) -> "Project":
+    def open(
+        cls,
+        folder: Place,
+        *,
+        progress: Progress | None = None,
+        is_command: bool = False,
+        looking: bool = False,
+    ) -> "Project":
         """Open the project in a folder.
+
+        Args:
+            folder: the project's.
+            progress: receives the progress of long work; None: silent.
+            is_command: the tasks and images are those of now until it is closed, whatever others
+                change; otherwise they are those of the beginning of each call.
+            looking: open a project that cannot be written, too: its ledger is read in a copy in the
+                temporary folder, and every change is refused.
 
         Raises:
             LabelgridError: there is no project, or its settings or database are damaged.
         """
-        return cls(ProjectFolder.open(Path(folder)), progress)
+        project = ProjectFolder.open(Path(folder), looking=looking)
+        note = project.copy_note()
+        if note and progress:
+            progress.say(note)
+        if is_command:
+            project.store.know()
+        return cls(project, progress)
 
     def add(
         self,
