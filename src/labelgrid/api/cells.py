@@ -1,11 +1,9 @@
 """Provides what a project holds of a cell: its label, its history, and what else is known."""
 
-from functools import wraps
-from inspect import isfunction, isgeneratorfunction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from labelgrid.api.door import check_methods
+from labelgrid.api.door import check_methods, steady
 from labelgrid.errors import LedgerError, command
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.image_pages import ImageFilter
@@ -15,7 +13,7 @@ from labelgrid.project.cell_names import named_cells
 from labelgrid.project.folder import ProjectFolder
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
 
     from labelgrid.annotate.answers import Fault
@@ -26,32 +24,6 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
 
 #: A cell as `IMAGE:TASK`, or as a pair of both.
 CellName = str | Cell | tuple[str, str]
-P = ParamSpec("P")
-R = TypeVar("R")
-T = TypeVar("T")
-
-
-def steady(owner: type[T]) -> type[T]:
-    """A class of `CellContents` each of whose public methods knows the tasks of its beginning.
-
-    What others change meanwhile is seen by the next call. An iterator is one reading anyway.
-    """
-    for name, method in list(vars(owner).items()):
-        is_plain = isfunction(method) and not isgeneratorfunction(method)
-        if is_plain and not name.startswith("_") and name != "close":
-            setattr(owner, name, _steady_method(method))
-    return owner
-
-
-def _steady_method(
-    method: "Callable[Concatenate[Any, P], R]",
-) -> "Callable[Concatenate[Any, P], R]":
-    @wraps(method)
-    def steadily(self: Any, /, *arguments: P.args, **named: P.kwargs) -> R:
-        with self._project.store.steady():
-            return method(self, *arguments, **named)
-
-    return steadily
 
 
 @check_methods

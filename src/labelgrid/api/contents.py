@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from labelgrid.api.cells import CellContents, steady
-from labelgrid.api.door import Count, Positive, check_methods
+from labelgrid.api.cells import CellContents
+from labelgrid.api.door import Count, Positive, check_methods, steady
 from labelgrid.errors import LabelgridError, LedgerError
 from labelgrid.ledger.grid import Cell, Pick, Split, State
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from labelgrid import plugins
-from labelgrid.api.cells import CellName, steady
+from labelgrid.api.cells import CellName
 from labelgrid.api.contents import ChangedCells, ProjectContents
-from labelgrid.api.door import Amount, Cost, Count, Positive, check_methods
+from labelgrid.api.door import Amount, Cost, Count, Positive, check_methods, steady
 from labelgrid.api.places import Place, optional_path, path_or_address
 from labelgrid.errors import ModelError, RecipeError, UsageError
 from labelgrid.executors.job import JobFolder, record_job
