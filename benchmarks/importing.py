@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 import cv2
-from _made import ROWS, make_files
+from _made import ROWS, make_rooms
 from _measure import check_limit, machine
 
 from labelgrid.files import digest
@@ -62,7 +62,7 @@ def main(words: list[str] | None = None) -> int:
     print(machine())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_files(folder, options.labels, tuple(options.size), every=1)
+        make_rooms(folder, options.labels, tuple(options.size))
         of_decoding(folder)  # to warm up
         pairs = [(of_import(folder), of_decoding(folder)) for _ in range(options.repeats)]
     for ours, plain in pairs:

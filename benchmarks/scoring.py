@@ -3,9 +3,10 @@
 The reference is one plain forward pass (encoder and decoder) of the same batch. The naive baseline
 runs D whole forward passes with the network's own dropout, keeps all samples, then computes the
 entropies of PartAL A.1. The network is the small recipe's with random weights. The last parts
-compare one pass with all statistics with one pass each, and score files from disk, small ones with
-labels and large ones without, and compare this with a loop over the same files that only reads them
-and runs the network once.
+compare one pass with all statistics with one pass each, and score files from disk: a pool without
+labels, small and large files, and one with every second label, which is fed in. They compare this
+with a loop over the same files that only reads them, with the labels that the pool has, and runs
+the network once.
 """
 
 import argparse
@@ -236,14 +237,22 @@ def together(
 
 
 def of_files(
-    network: Network, tasks: dict[str, Task], source: FolderDataset, options: argparse.Namespace
+    network: Network,
+    tasks: dict[str, Task],
+    source: FolderDataset,
+    options: argparse.Namespace,
+    *,
+    known: bool = False,
 ) -> bool:
-    """Compare scoring of files with a loop that only reads them and runs the network once."""
+    """Compare scoring of files with a loop that only reads them and runs the network once.
+
+    `known`: the pool has labels, which both sides read and feed in.
+    """
     names = list(source.images())
     height, width = source.image(names[0]).shape[:2]
-    plain = f"read and forward, {height}x{width}"
+    plain = f"read and forward, {height}x{width}{', every second label' if known else ''}"
     sides = {
-        plain: lambda: predict_only(network, source, names, True),
+        plain: lambda: predict_only(network, source, names, known),
         "score by default": lambda: score(
             network, tasks, source=source, names=names, given=Options(passes=options.passes)
         ),
@@ -303,7 +312,9 @@ def main(words: list[str] | None = None) -> int:
                 source, task_definitions(), names, recipe().data, batch=options.batch, known=labels
             )
             kept &= of_a_batch(network, tasks, batch, options)
-        kept &= of_files(network, tasks, source, options)
+        bare = make_files(Path(folder, "bare"), len(source.images()), tuple(options.original), every=0)
+        kept &= of_files(network, tasks, bare, options)
+        kept &= of_files(network, tasks, source, options, known=True)
         together(network, tasks, source, options)
         large = make_files(Path(folder, "large"), 2, tuple(options.large), every=0)
         kept &= of_files(network, tasks, large, options)
