@@ -65,7 +65,11 @@ def competitors(count: int) -> Iterator[None]:
 
 
 #: What the sides say of waiting threads; what says nothing leaves the choice to the command line.
-SIDES = {"chosen": {}, "a tenth": {"GOMP_SPINCOUNT": "30000"}, "default": {"GOMP_SPINCOUNT": "300000"}}
+SIDES = {
+    "chosen": {},
+    "a tenth": {"GOMP_SPINCOUNT": "30000"},
+    "default": {"GOMP_SPINCOUNT": "300000"},
+}
 
 
 def steps_a_second(said: Mapping[str, str], seconds: float) -> float:

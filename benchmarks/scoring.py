@@ -293,6 +293,7 @@ def main(words: list[str] | None = None) -> int:
         "--large", type=int, nargs=2, default=(4000, 6000), help="of the two large files"
     )
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--only-files", action="store_true", help="only score files")
     parser.add_argument("--threads", type=int, default=0, help="0: torch's default")
     options = parser.parse_args(words)
     torch.set_num_threads(options.threads or torch.get_num_threads())
@@ -305,17 +306,20 @@ def main(words: list[str] | None = None) -> int:
             Path(folder), max(options.images, options.batch), tuple(options.original)
         )
         names = source.images()[: options.batch]
-        for known in (False, True):
+        for known in () if options.only_files else (False, True):
             labels = partial(labels_of, source, task_definitions()) if known else None
             print("every second label fed in" if known else "no label known")
             (batch,) = eval_batches(
                 source, task_definitions(), names, recipe().data, batch=options.batch, known=labels
             )
             kept &= of_a_batch(network, tasks, batch, options)
-        bare = make_files(Path(folder, "bare"), len(source.images()), tuple(options.original), every=0)
+        bare = make_files(
+            Path(folder, "bare"), len(source.images()), tuple(options.original), every=0
+        )
         kept &= of_files(network, tasks, bare, options)
         kept &= of_files(network, tasks, source, options, known=True)
-        together(network, tasks, source, options)
+        if not options.only_files:
+            together(network, tasks, source, options)
         large = make_files(Path(folder, "large"), 2, tuple(options.large), every=0)
         kept &= of_files(network, tasks, large, options)
     return 0 if kept else 1
