@@ -145,7 +145,9 @@ class Server:
         self._process = subprocess.Popen(
             labelgrid("serve", folder, "--port", 0), stdout=subprocess.PIPE, text=True
         )
-        self.address = self._process.stdout.readline().split()[0]
+        link = self._process.stdout.readline().split()[0]
+        self.address, _, token = link.partition("?token=")
+        self._headers = {"Authorization": f"Bearer {token}"}
 
     def __enter__(self) -> "Server":
         return self
@@ -156,13 +158,15 @@ class Server:
 
     def get(self, path: str) -> bytes:
         """The content of a page."""
-        with urlopen(self.address + path, timeout=600) as answer:
+        request = Request(self.address + path, headers=self._headers)
+        with urlopen(request, timeout=600) as answer:
             return answer.read()
 
     def post(self, path: str, body: object) -> int:
         """The status of the answer to a change."""
         data = json.dumps(body).encode()
-        request = Request(self.address + path, data, {"Content-Type": "application/json"})
+        headers = self._headers | {"Content-Type": "application/json"}
+        request = Request(self.address + path, data, headers)
         try:
             with urlopen(request, timeout=600) as answer:
                 return answer.status

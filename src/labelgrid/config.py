@@ -17,6 +17,17 @@ from labelgrid.files import read_text
 T = TypeVar("T")
 #: A dot between two parts of a key, which is in no quotes.
 _DOT = re.compile(r'\.(?=(?:[^"]*"[^"]*")*[^"]*$)')
+#: What pydantic's types of faults expect, in words of a file of settings.
+_EXPECTED = {
+    "bool_type": "true or false",
+    "dataclass_type": "a table",
+    "dict_type": "a table",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "list_type": "a list, such as [1, 2],",
+    "string_type": "text",
+    "tuple_type": "a list, such as [1, 2],",
+}
 #: The largest whole number in a file of settings: the largest that a database and TOML hold.
 LARGEST = 2**63 - 1
 
@@ -210,7 +221,12 @@ def _fault_text(kind: object, fault: Mapping[str, Any]) -> str:
 
 
 def _message(fault: Mapping[str, Any]) -> str:
-    """The validator's message; of a number out of range, with the number."""
+    """What was expected, with what was found; or the validator's message."""
+    expected = _EXPECTED.get(fault["type"])
+    if expected:
+        found = fault["input"]
+        shown = f"; it is {as_toml(found):.80}" if isinstance(found, str | int | float) else ""
+        return f"{expected} is expected{shown}"
     message = str(fault["msg"])
     if {"ge", "gt", "le", "lt"} & fault.get("ctx", {}).keys():
         message += f"; it is {fault['input']}"

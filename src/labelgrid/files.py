@@ -163,11 +163,17 @@ def disk_errors(path: Path, unchanged: str = "") -> Iterator[None]:
     except OSError as error:
         raise ProjectError(
             f"The disk reports an error: {error.strerror or error}.",
-            where=str(path),
-            next_step="Free some space or fix the folder's permissions, "
-            "and run the same command again.",
+            where=f"{path!s:.255}",
+            next_step=disk_advice(error),
             unchanged=unchanged,
         ) from error
+
+
+def disk_advice(error: OSError) -> str:
+    """What to do about an error of the disk."""
+    if error.errno == errno.ENAMETOOLONG:
+        return "Give a shorter name."
+    return "Free some space or fix the folder's permissions, and run the same command again."
 
 
 @contextmanager

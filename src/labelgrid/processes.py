@@ -28,6 +28,8 @@ SPINS = "GOMP_SPINCOUNT"
 LOAD = Path("/proc/loadavg")
 #: What `limit_spinning` set.
 _chosen: dict[str, str] = {}
+#: The environment variable with the token of `labelgrid serve`; no other machine is told.
+PAGE_TOKEN = "LABELGRID_TOKEN"
 
 
 def end_with_parent() -> None:

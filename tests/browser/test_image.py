@@ -61,7 +61,7 @@ def test_a_class_is_hidden_and_shown_again(browser, address, folder):
 def test_a_label_is_requested_noted_and_skipped_without_javascript(browser, address, folder):
     cell = cell_in(folder, "missing", "semseg")
     image, _, task = cell.rpartition(":")
-    page = browser.new_page(java_script_enabled=False)
+    page = opened(browser, java_script_enabled=False)
     page.goto(f"{address}image?image={image}&shown={task}")
     page.get_by_role("button", name="Request it").click()
     page.get_by_text("Notes").click()

@@ -27,7 +27,7 @@ def folder(tmp_path):
 
 @contextmanager
 def served_by_process(folder) -> Iterator[tuple[str, subprocess.Popen]]:
-    """The address of the project's page, and the process that serves it."""
+    """The address that the command prints, and its process."""
     words = [sys.executable, "-m", "labelgrid", "serve", str(folder), "--port", "0"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         yield process.stdout.readline().split()[0], process
@@ -55,9 +55,11 @@ def test_a_training_is_started_watched_through_a_reload_and_its_quality_is_shown
 
 
 def test_a_training_goes_on_without_page_and_server_until_it_is_stopped(browser, folder):
-    page = opened(browser)
-    with served_by_process(folder) as (address, server):
-        page.goto(f"{address}jobs")
+    page = browser.new_page()
+    with served_by_process(folder) as (link, server):
+        page.goto(link)
+        assert "token" not in page.url
+        page.goto(f"{page.url}jobs")
         page.get_by_label("epochs").fill("100000")
         page.get_by_role("button", name="Train and measure").click()
         expect(page.get_by_role("progressbar", name="Training")).to_be_visible()

@@ -112,7 +112,7 @@ def pages_of(folder):
 @pytest.mark.parametrize(("scheme", "rules"), AXE_RULES)
 def test_screen_readers_and_weak_eyes_find_no_serious_fault(browser, unchanged, scheme, rules):
     folder, address = unchanged
-    page = browser.new_page(color_scheme=scheme)
+    page = opened(browser, color_scheme=scheme)
     for path in [*pages_of(folder), "nothing"]:
         page.goto(address + path, timeout=PATIENCE)
         found = Axe().run(page, options=rules).response["violations"]

@@ -177,11 +177,11 @@ BAD_RECIPES = {
     ),
     "batch = 4": (
         "batch = '4'",
-        "train.batch: input should be a valid integer (recipe {path}).\n  Fix it and run again.",
+        'train.batch: a whole number is expected; it is "4" (recipe {path}).\n  Fix it and run again.',
     ),
     "epochs = 2": (
         "epochs = 2020-01-01",
-        "train.epochs: input should be a valid integer (recipe {path}).\n  Fix it and run again.",
+        "train.epochs: a whole number is expected (recipe {path}).\n  Fix it and run again.",
     ),
     "[data]": ("[data", "The file is not TOML: "),
     '"small"': ('"smal"', f"There is no recipe 'smal'.\n  Shipped: {SHIPPED}; "),
@@ -237,7 +237,7 @@ def test_weights_that_are_gone_or_none_are_refused(project: Copied, tmp_path: Pa
     [
         ("recipe = \n", "The file is not TOML: "),
         ("sead = 1\n", "sead: unknown key (did you mean 'seed'?) ("),
-        ("seed = 'one'\n", "seed: input should be a valid integer ("),
+        ("seed = 'one'\n", 'seed: a whole number is expected; it is "one" ('),
         ("[strategy]\nnam = 'x'\n", "strategy.nam: unknown key (did you mean 'name'?) ("),
     ],
 )
@@ -321,5 +321,5 @@ def test_an_unexpected_disk_error_has_a_clear_message(
     assert (found.code, said(found.err)) == (
         1,
         "The disk reports an error: No space left on device (/a/file).\n"
-        "  Free some space or fix the permissions, and run the same command again.",
+        "  Free some space or fix the folder's permissions, and run the same command again.",
     )

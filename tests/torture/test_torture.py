@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import LabelError
-from tests.torture import connections, kills, pool, together
+from tests.torture import connections, kills, neighbours, pool, together
 from tests.torture.__main__ import END, START, files, projects
 from tests.torture.counting import Row, table
 from tests.torture.projects import STEPS, Stages, make_stages
@@ -47,6 +47,17 @@ def test_special_files_and_hostile_projects(stages: Stages) -> None:
 
 def test_eight_processes_at_once(stages: Stages, tmp_path: Path) -> None:
     in_order(together.at_once(stages, tmp_path, 1, seed=1))
+
+
+def test_other_users_of_the_machine_open_no_page(stages: Stages) -> None:
+    row = neighbours.loopback_neighbours(stages, 60)
+    in_order(row)
+    assert row.counts["refused"] >= 60 and row.counts["right"] == 3 * len(neighbours.GIVEN)
+
+
+@pytest.mark.parametrize("status", [200, 201, 303, 304, 500])
+def test_a_page_that_lets_another_user_in_is_noticed(status: int) -> None:
+    assert neighbours.outcome_of(status, "")[0] == "wrong"
 
 
 def test_disks_that_are_almost_full(stages: Stages, tmp_path: Path) -> None:

@@ -42,8 +42,16 @@ def test_values_become_nested_frozen_dataclasses():
             {"name": "x", "inner": {"zzz": 1}},
             r"inner\.zzz: unknown key \(known: rate, mode, sizes, share\)",
         ),
-        ({"name": 3}, r"name: input should be a valid string"),
-        ({"name": "x", "inner": {"rate": "fast"}}, r"inner\.rate: input should be a valid number"),
+        (
+            {"name": "x", "inner": {"sizes": 4}},
+            r"inner\.sizes: a list, such as \[1, 2\], is expected; it is 4",
+        ),
+        ({"name": "x", "inner": []}, r"inner: a table is expected"),
+        ({"name": 3}, r"name: text is expected; it is 3"),
+        (
+            {"name": "x", "inner": {"rate": "fast"}},
+            r'inner\.rate: a number is expected; it is "fast"',
+        ),
         ({"name": "x", "inner": {"mode": "c"}}, r"inner\.mode: input should be 'a' or 'b'"),
         (
             {"name": "x", "inner": {"share": 1.0}},

@@ -158,6 +158,14 @@ def test_a_refusal_of_the_disk_is_a_sentence(tmp_path: Path) -> None:
     )
 
 
+def test_a_name_that_is_too_long_needs_no_space(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ProjectError, match=r"File name too long(.|\n)*Give a shorter name"),
+        disk_errors(tmp_path),
+    ):
+        write_text(tmp_path / ("x" * 300), "")
+
+
 def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
     with pytest.raises(ProjectError) as caught, disk_errors(tmp_path, "All is as it was."):
         copy_file(tmp_path / "gone.jpg", tmp_path / "copy.jpg")

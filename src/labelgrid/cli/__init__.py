@@ -28,6 +28,7 @@ from labelgrid.cli import (
     study,
 )
 from labelgrid.errors import LabelgridError, ProjectError, shortage
+from labelgrid.files import disk_advice
 from labelgrid.processes import (
     TOGETHER,
     limit_spinning,
@@ -179,8 +180,8 @@ def _of_system(error: Exception) -> ProjectError | None:
         return None
     return ProjectError(
         f"The disk reports an error: {error.strerror or error}.",
-        where=str(error.filename or ""),
-        next_step="Free some space or fix the permissions, and run the same command again.",
+        where=f"{error.filename or ''!s:.255}",
+        next_step=disk_advice(error),
     )
 
 

@@ -14,7 +14,12 @@ from typing import Any
 
 from labelgrid import __version__
 from labelgrid.executors.job import JobEnd, JobFolder, end_by, record_job
-from labelgrid.processes import die_with_parent, limit_spinning, look_rarely_for_garbage
+from labelgrid.processes import (
+    PAGE_TOKEN,
+    die_with_parent,
+    limit_spinning,
+    look_rarely_for_garbage,
+)
 from labelgrid.progress import Silent
 
 #: The number of OpenMP's threads; Ray sets it in its workers.
@@ -104,7 +109,10 @@ class RayWorker:
 
 
 def _own_variables() -> dict[str, str]:
-    return {name: text for name, text in os.environ.items() if name.startswith(OWN)}
+    """The variables of labelgrid, without the one that is a secret."""
+    own = {name: text for name, text in os.environ.items() if name.startswith(OWN)}
+    own.pop(PAGE_TOKEN, None)
+    return own
 
 
 def _unfit(call: RayCall) -> str:

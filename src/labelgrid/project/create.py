@@ -37,6 +37,8 @@ from labelgrid.project.near_duplicates import MOST
 from labelgrid.project.settings import Settings, check_pattern, read_settings, settings_text
 from labelgrid.project.strides import check_strides
 from labelgrid.recipes.resolve import check_options, check_recipe, load_recipe
+from labelgrid.relations.bound import declared_relations
+from labelgrid.tasks.task import definitions
 
 if TYPE_CHECKING:  # most projects have no images in stores of objects
     from labelgrid.storage.addresses import Address
@@ -67,12 +69,14 @@ def create(
     """
     check_new(folder)
     check_pattern(settings.group)
-    check_recipe(load_recipe(settings.recipe, settings.changes, beside=folder))
+    recipe = load_recipe(settings.recipe, settings.changes, beside=folder)
+    check_recipe(recipe)
     check_options("strategies", settings.strategy)
     if not tasks:
         raise ProjectError(
             "A project needs a task.", next_step="Add one, for example --task depth."
         )
+    declared_relations(recipe.relations, definitions(list(tasks)))
     folders = find_images(images, left_out)
     say_other_files(folders, progress)
     total = sum(len(folder.image_ids) for folder in folders)

@@ -85,8 +85,19 @@ def read_crop(text: str) -> Crop:
             "as 45:471,41:601, or in percent, such as 10%:90%,5%:95%.",
             unchanged="Nothing was written.",
         )
-    edges = [_edge(part) for part in parts if part]
-    return Crop((edges[0], edges[1], edges[2], edges[3]))
+    top, bottom, left, right = (_edge(part) for part in parts if part)
+    if _is_empty(top, bottom) or _is_empty(left, right):
+        raise UsageError(
+            f"The crop {text} holds no pixel of any image.",
+            next_step=f"Give edges as {SYNTAX}, each before the one after its colon.",
+            unchanged="Nothing was written.",
+        )
+    return Crop((top, bottom, left, right))
+
+
+def _is_empty(first: int | Fraction, last: int | Fraction) -> bool:
+    """Whether two edges of one unit have nothing between them, whatever the image's size."""
+    return isinstance(first, int) == isinstance(last, int) and first >= last
 
 
 def _edge(found: re.Match[str]) -> int | Fraction:

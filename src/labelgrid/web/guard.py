@@ -2,7 +2,8 @@
 
 A web page of somebody else can make a browser send requests here. It is kept out by the host that
 the browser was told (DNS rebinding), by the origin of requests that change something (CSRF), and by
-the headers of each answer (frames, scripts, pictures).
+the headers of each answer (frames, scripts, pictures). Other users of this machine reach its
+addresses as well as its own one does; they are kept out by the token alone.
 """
 
 import re
@@ -16,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-#: The cookie that keeps the token; a port of its own follows, since ports share their cookies.
+#: The cookie of a browser that showed the token; a port follows, since ports share their cookies.
 COOKIE = "labelgrid-token"
 #: A Host header: a name or an address, and a port.
 HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::[0-9]{1,5})?", re.IGNORECASE)
@@ -33,6 +34,11 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
+#: The answer to who shows no token.
+UNKNOWN = (
+    "Open the address that `labelgrid serve` printed last: it holds the token. "
+    "A program sends `Authorization: Bearer TOKEN`."
+)
 Answer = Callable[[Request], Awaitable[Response]]
 
 
@@ -42,7 +48,7 @@ class Access:
 
     Args:
         token: what a browser or program must show; empty: nothing, but then only names of this
-            machine are answered.
+            machine are answered, to all its users.
     """
 
     token: str = ""
@@ -59,6 +65,8 @@ class Guard:
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._token = access.token
+        #: What the cookie holds: it ends with this process, and tells nobody the token.
+        self._session = secrets.token_urlsafe(24)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as ASGI describes it."""
@@ -94,27 +102,30 @@ class Guard:
             return self._keep_token(request)
         if self._shows_token(request):
             return None
-        return _refuse("Open the address that `labelgrid serve` printed: it holds the token.", 401)
+        return _refuse(UNKNOWN, 401, {"WWW-Authenticate": "Bearer"})
 
     def _shows_token(self, request: Request) -> bool:
         """Whether the request holds the token, as a cookie or in its header."""
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self._is_token(bearer)
-        return self._is_token(request.cookies.get(_cookie(request), ""))
+        return _is_equal(request.cookies.get(_cookie(request), ""), self._session)
 
     def _is_token(self, given: str) -> bool:
-        return secrets.compare_digest(
-            given.encode("utf-8", "surrogateescape"), self._token.encode()
-        )
+        return _is_equal(given, self._token)
 
     def _keep_token(self, request: Request) -> Response:
-        """Send the browser to the same address without the token, which it keeps as a cookie."""
+        """Send the browser to the same address without the token, with a cookie in its place."""
         target = request.url.remove_query_params("token")
         place = target.path + (f"?{target.query}" if target.query else "")
         answer = RedirectResponse(local_address(place), status_code=303)
-        answer.set_cookie(_cookie(request), self._token, httponly=True, samesite="strict")
+        answer.set_cookie(_cookie(request), self._session, httponly=True, samesite="strict")
         return answer
+
+
+def _is_equal(given: str, secret: str) -> bool:
+    """Whether a text is the secret, in a time that tells nothing of it."""
+    return secrets.compare_digest(given.encode("utf-8", "surrogateescape"), secret.encode())
 
 
 def _is_own_origin(request: Request) -> bool:
@@ -171,5 +182,5 @@ def _limited(receive: Receive) -> Receive:
     return receive_part
 
 
-def _refuse(text: str, status: int) -> Response:
-    return PlainTextResponse(text + "\n", status_code=status)
+def _refuse(text: str, status: int, headers: dict[str, str] | None = None) -> Response:
+    return PlainTextResponse(text + "\n", status_code=status, headers=headers)

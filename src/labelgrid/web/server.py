@@ -1,19 +1,45 @@
-"""Serves the page of a project until it is stopped."""
+"""Serves the page of a project until it is stopped, to who knows its token."""
 
+import os
 import re
 import secrets
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
 
 from labelgrid.errors import UsageError
+from labelgrid.files import open_regular
+from labelgrid.processes import PAGE_TOKEN
 from labelgrid.web.app import build_app
 from labelgrid.web.guard import Access, Guard, is_loopback
 
 #: Seconds that open requests get when the server is stopped.
 PATIENCE = 3
+#: Bytes of a file with a token, at most.
+LARGEST_TOKEN = 1000
+#: What is said of a page without a token.
+OPEN = (
+    "Every user and program of this machine can see its images and labels, change them, and start "
+    "jobs as you: --no-token asks nobody for a token."
+)
+
+
+@dataclass(frozen=True)
+class PageToken:
+    """What lets a browser or program in, and what is said of it.
+
+    Args:
+        text: the token; empty: all users of this machine are let in.
+        query: what the address that is said holds of it; a token that the user knows is not shown.
+        words: where he finds it.
+    """
+
+    text: str = ""
+    query: str = ""
+    words: str = ""
 
 
 def serve(
@@ -21,29 +47,37 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
-    token: str = "",
+    token_file: Path | None = None,
+    no_token: bool = False,
     say: Callable[[str], None] = print,
 ) -> None:
     """Show a project in a browser, until Ctrl-C.
 
+    A browser or program must show a token: that of `token_file`, else of the environment's
+    `LABELGRID_TOKEN`, else a new one, which is part of the address that is said.
+
     Args:
         folder: the project's folder.
         host: the address to listen on. Other machines reach the page under any but this machine's
-            own, such as 0.0.0.0; then a browser must show a token.
+            own, such as 0.0.0.0.
         port: the port to listen on; 0: any free one.
-        token: the token; empty: a new one, if there must be one.
+        token_file: a file of the user's own with the token; where there is none, a new one is
+            written.
+        no_token: let all users of this machine in.
         say: receives the address to open.
 
     Raises:
-        UsageError: nothing can listen there.
+        UsageError: nothing can listen there, or the token is none that keeps others out.
         LabelgridError: there is no project.
     """
-    _check(host, token)
-    if not token and not is_loopback(host):
-        token = secrets.token_urlsafe(24)
-    app = build_app(folder, Access(token=token))
+    _check(host, token_file, no_token)
+    token = PageToken() if no_token else find_token(token_file)
+    app = build_app(folder, Access(token=token.text))
     with _listening(host, port) as listener:
-        say(f"{_address(host, listener.getsockname()[1], token)} shows {folder}. Ctrl-C stops.")
+        address = _address(host, listener.getsockname()[1])
+        say(f"{address}{token.query} shows {folder}{token.words}. Ctrl-C stops.")
+        if no_token:
+            say(OPEN)
         server_of(app).run(sockets=[listener])
 
 
@@ -64,14 +98,91 @@ def server_of(app: Guard, patience: int = PATIENCE) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def _check(host: str, token: str) -> None:
-    """Refuse what no browser could open."""
+def find_token(file: Path | None) -> PageToken:
+    """The token of a page: that of a file, of the environment, or a new one.
+
+    Raises:
+        UsageError: it is none that keeps others out.
+    """
+    if file is not None:
+        return PageToken(_token_in(file), "?token=TOKEN", f", where TOKEN is what {file} holds")
+    given = os.environ.get(PAGE_TOKEN)
+    if given is None:
+        new = secrets.token_urlsafe(24)
+        return PageToken(new, f"?token={new}")
+    _check_token(given, where=f"the environment's {PAGE_TOKEN}")
+    return PageToken(given, "?token=TOKEN", f", where TOKEN is that of {PAGE_TOKEN}")
+
+
+def _token_in(file: Path) -> str:
+    """The token in a file, which is written if it is not there."""
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return _read_token(file)
+    except OSError as error:
+        raise UsageError(
+            f"The token cannot be written: {error.strerror}.",
+            where=str(file),
+            next_step="Name a --token-file in a folder of your own.",
+        ) from error
+    text = secrets.token_urlsafe(24)
+    with os.fdopen(handle, "w") as new:
+        new.write(f"{text}\n")
+    return text
+
+
+def _read_token(file: Path) -> str:
+    """The token in a file that its user alone can read and write."""
+    try:
+        with open_regular(file, LARGEST_TOKEN) as opened:
+            status = os.fstat(opened.fileno())
+            text = opened.read().decode("ascii", "replace").strip()
+    except OSError as error:
+        raise UsageError(
+            f"The token cannot be read: {error.strerror}.",
+            where=str(file),
+            next_step="Name a --token-file that is not there yet, to get a new one.",
+        ) from error
+    if status.st_uid != os.geteuid():
+        raise UsageError(
+            "The token's file belongs to another user, who can read it.",
+            where=str(file),
+            next_step="Name a --token-file of your own.",
+        )
+    if status.st_mode & 0o077:
+        raise UsageError(
+            f"Others may read or write the token's file: its mode is {status.st_mode & 0o777:o}.",
+            where=str(file),
+            next_step="Remove it to get a new one, since they may know the token by now.",
+        )
+    _check_token(text, where=str(file))
+    return text
+
+
+def _check_token(text: str, where: str) -> None:
+    """Refuse a token that can be guessed, or that no address can hold; it is not shown."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{16,200}", text):
+        raise UsageError(
+            "The token is not 16 to 200 letters, digits, _ and -.",
+            where=where,
+            next_step="Name a --token-file that is not there yet, to get a new one.",
+        )
+
+
+def _check(host: str, token_file: Path | None, no_token: bool) -> None:
+    """Refuse what no browser could open, and what lets everybody in."""
     if not host:
         raise UsageError("The --host is empty.", next_step="0.0.0.0 listens on all networks.")
-    if not re.fullmatch(r"[A-Za-z0-9_-]*", token):
+    if no_token and token_file:
         raise UsageError(
-            "The --token has characters that an address cannot hold.",
-            next_step="Take letters, digits, _ and - alone, or leave it out to get a new one.",
+            "--no-token and --token-file contradict each other.", next_step="Take one of them."
+        )
+    if no_token and not is_loopback(host):
+        raise UsageError(
+            f"With --no-token and --host {host}, whoever reaches this machine could change the "
+            "project and start jobs as you.",
+            next_step="Leave --no-token out; the address that is printed then holds a token.",
         )
 
 
@@ -92,8 +203,8 @@ def _listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _address(host: str, port: int, token: str) -> str:
+def _address(host: str, port: int) -> str:
     """What to open in a browser."""
     name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
     shown = f"[{name}]" if ":" in name else name
-    return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
+    return f"http://{shown}:{port}/"

@@ -404,7 +404,7 @@ def test_init_keeps_recipe_keys_that_are_set(data: Made, tmp_path: Path) -> None
     words = ("init", tmp_path / "b", *words[2:])
     for wrong, said in (
         ("train.step=3", "train.step: unknown key (did you mean 'steps'?)"),
-        ("train.steps=many", "train.steps: input should be a valid integer"),
+        ("train.steps=many", "train.steps: a whole number is expected"),
     ):
         refused = typed(*words, "--set", wrong)
         assert refused.code == 1 and said in refused.err and "Nothing was made." in refused.err

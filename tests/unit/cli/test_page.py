@@ -3,7 +3,9 @@
 import re
 import subprocess
 import sys
-import urllib.request
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -16,11 +18,19 @@ def test_the_command_serves_until_it_is_stopped(tmp_path):
     folder = labelled_project(tmp_path, n=5)
     words = [sys.executable, "-m", "labelgrid", "serve", str(folder), "--port", "0"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        said = process.stdout.readline()
-        address = re.match(r"http://127\.0\.0\.1:\d+/", said).group()
-        with urllib.request.urlopen(address + "api/status") as answer:
-            assert b'"images":5' in answer.read()
-        process.terminate()
+        try:
+            said = process.stdout.readline()
+            link = re.match(r"(http://127\.0\.0\.1:\d+/)\?token=(\S+) ", said)
+            address, token = link.groups()
+            with pytest.raises(HTTPError, match="401"):
+                urlopen(address + "api/status")
+            request = Request(address + "api/status", headers={"Authorization": f"Bearer {token}"})
+            with urlopen(request) as answer:
+                assert b'"images":5' in answer.read()
+            command = Path(f"/proc/{process.pid}/cmdline").read_text()
+            assert str(folder) in command and token not in command
+        finally:
+            process.terminate()
     assert process.returncode == 130
 
 

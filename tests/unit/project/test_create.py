@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.annotate.answers import Fault
-from labelgrid.errors import ImageError, LedgerError, ProjectError
+from labelgrid.errors import ImageError, LedgerError, ProjectError, RecipeError
 from labelgrid.images.reading import check_image
 from labelgrid.ledger.grid import Cell, ImageRow, State
 from labelgrid.ledger.place import database_url
@@ -376,3 +376,17 @@ def test_a_ledger_in_a_database_is_there_if_and_only_if_the_project_is(
     with ProjectFolder.open(tmp_path / "flat") as project:
         assert len(held(project)) == 1
     assert not (tmp_path / "other").exists()
+
+
+def test_a_recipe_whose_relation_reads_another_task_is_refused_at_once(
+    photos: Made, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match=r"There is no task 'semseg' \(relations\.semseg_edges"):
+        create.create(
+            tmp_path / "flat",
+            [photos.images],
+            tasks=[DEPTH],
+            settings=Settings(recipe="demo"),
+            progress=Silent(),
+        )
+    assert not (tmp_path / "flat").exists()

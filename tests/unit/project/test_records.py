@@ -168,14 +168,14 @@ def test_figures_that_are_no_numbers_are_read_as_they_are(tmp_path: Path) -> Non
         (
             "fit.json",
             json.dumps(FIT | {"images": "three"}).encode(),
-            "images: input should be a valid integer",
+            "images: a whole number is expected",
         ),
         ("picks.json", b"{}", "a list was expected"),
         ("picks.json", b"[3]", "a table was expected"),
         (
             "picks.json",
             json.dumps([PICK | {"cost": None}]).encode(),
-            "cost: input should be a valid number",
+            "cost: a number is expected",
         ),
         (
             "heldout.json",

@@ -355,7 +355,7 @@ def test_a_misspelt_key_is_named_with_the_nearest_right_one(tmp_path):
     ("text", "fault"),
     [
         ('extends = "nowhere"\n', "There is no recipe 'nowhere'"),
-        ("[train]\nepochs = 'many'\n", r"train\.epochs: input should be a valid integer"),
+        ("[train]\nepochs = 'many'\n", r'train\.epochs: a whole number is expected; it is "many"'),
         ("[train\n", "The file is not TOML"),
         ("extends = 3\n", "extends must be the name or path of a recipe; it is 3"),
         ("simulate = 3\n", "simulate must be a table"),

@@ -220,3 +220,9 @@ def test_named_crops_are_those_of_published_evaluations() -> None:
         expected = np.zeros((height, width), bool)
         expected[top:bottom, left:right] = True
         np.testing.assert_array_equal(read_crop(name).mask((height, width)), expected)
+
+
+@pytest.mark.parametrize("crop", ["5:3,0:4", "0:4,7:7", "90%:10%,0:4"])
+def test_a_crop_of_no_image_is_refused_before_any_is_read(crop: str) -> None:
+    with pytest.raises(UsageError, match="holds no pixel of any image"):
+        read_crop(crop)

@@ -84,6 +84,26 @@ def test_a_token_lets_in_from_any_name_and_nothing_else_does(folder):
         assert again.status_code == 303 and again.headers["location"] == "/grid"
 
 
+def test_the_cookie_is_not_the_token_and_ends_with_its_server(folder):
+    access = Access(token=TOKEN)
+    with client_of(folder, access) as client:
+        client.get(f"/?token={TOKEN}")
+        kept = dict(client.cookies)
+        assert len(kept) == 1 and TOKEN not in kept.values()
+        session = next(iter(kept.values()))
+        assert client.get("/", headers={"Authorization": f"Bearer {session}"}).status_code == 401
+    with client_of(folder, access) as client:
+        client.cookies.update(kept)
+        assert client.get("/").status_code == 401
+
+
+def test_a_refusal_names_what_lets_in(folder):
+    with client_of(folder, Access(token=TOKEN)) as client:
+        refused = client.get("/")
+    assert refused.headers["www-authenticate"] == "Bearer"
+    assert "printed" in refused.text and "Authorization: Bearer" in refused.text
+
+
 def test_two_pages_on_two_ports_keep_their_tokens(folder):
     with client_of(folder, Access(token=TOKEN), "http://lab.example:8001") as client:
         client.get(f"/?token={TOKEN}")

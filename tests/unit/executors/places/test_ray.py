@@ -75,6 +75,16 @@ def test_a_worker_is_kept_and_has_folder_and_trust_of_the_moment(
     assert first["threads"] == os.environ.get("OMP_NUM_THREADS")
 
 
+def test_the_token_of_the_page_goes_to_no_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABELGRID_TOKEN", "a-token-that-is-long")
+    monkeypatch.setenv("LABELGRID_TRUST", "mine")
+    call = RayCall.of(tmp_path, say_who, [])
+    assert call.variables["LABELGRID_TRUST"] == "mine"
+    assert "LABELGRID_TOKEN" not in call.variables
+
+
 def test_what_a_job_needs_is_loaded_by_its_worker_alone(one_worker: Ray, tmp_path: Path) -> None:
     one_worker.start(tmp_path / "job", torch.nn.functional.relu, "no tensor")
     (end,) = until_ended(one_worker).values()
