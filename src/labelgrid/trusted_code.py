@@ -28,7 +28,14 @@ def trust(prefixes: Iterable[str]) -> None:
         UsageError: one is not the name of a module, or is of labelgrid or of Python's standard
             library.
     """
-    wanted = [prefix.strip() for text in prefixes for prefix in text.split(",")]
+    texts = list(prefixes) if isinstance(prefixes, Iterable) else [prefixes]
+    if isinstance(prefixes, str) or not all(isinstance(text, str) for text in texts):
+        raise UsageError(
+            f"trust(prefixes={prefixes!r:.60}): `prefixes` must be a list of names of modules.",
+            next_step="Such as trust(['mine']).",
+            unchanged="Nothing was done.",
+        )
+    wanted = [prefix.strip() for text in texts for prefix in text.split(",")]
     for prefix in wanted:
         if not PREFIX.fullmatch(prefix) or _is_of_python(prefix) or _is_of_labelgrid(prefix):
             raise UsageError(

@@ -1,6 +1,7 @@
 """Puts counts, durations and lists of names into words, for messages and reports."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 #: The number of names that a message lists.
 SHOWN = 20
@@ -41,6 +42,20 @@ def join_names(names: Sequence[object], shown: int = SHOWN, between: str = ", ")
     if len(names) > shown:
         texts.append(f"and {len(names) - shown:,} more")
     return between.join(texts)
+
+
+def moment(text: str) -> str:
+    """A moment in words, in UTC as the ledger writes them; a text that is none stays as it is.
+
+    Example:
+        >>> moment("2026-11-09T16:31:30+00:00"), moment("soon")
+        ('9 November 2026, 16:31 UTC', 'soon')
+    """
+    try:
+        at = datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return text
+    return f"{at.day} {at:%B %Y, %H:%M} UTC"
 
 
 def duration(seconds: float) -> str:

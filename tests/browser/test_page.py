@@ -1,5 +1,6 @@
 """The page in a real browser: a user looks for a label, takes it back, and leaves by keys alone."""
 
+import re
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -29,10 +30,9 @@ def test_a_label_is_found_looked_at_and_taken_back(browser, address, folder):
     page = opened(browser)
     page.goto(address)
     page.get_by_role("link", name="Grid", exact=True).click()
-    page.locator(".filters").get_by_label("task").select_option("depth")
-    page.get_by_label("state").select_option("labelled")
-    page.get_by_label("images").select_option("train")
-    page.get_by_role("button", name="Show").click()
+    for name, value in (("task", "depth"), ("state", "labelled"), ("images", "train")):
+        page.locator(".filters").get_by_label(name).select_option(value)
+        expect(page).to_have_url(re.compile(f"={value}"))  # at once
     assert page.locator(".tiles > li").count() == 2
     assert page.evaluate("[...document.images].every(image => image.complete || image.loading)")
     page.locator(".tiles > li").first.get_by_role("link", name="depth").click()

@@ -85,6 +85,7 @@ def make_project(folder: Path, made: Made) -> None:
     shutil.rmtree(request)
     done("fit", project)
     done("score", project, "--strategy", "margin")
+    (project / "import.png").unlink(missing_ok=True)
     for path in project.rglob("*.ckpt"):
         checkpoint.save(replace(checkpoint.load(path), optimiser={}), path)
 

@@ -1,4 +1,4 @@
-"""What labelgrid 0.1.0 wrote opens and gives the same answers."""
+"""What earlier labelgrids wrote opens and gives the same answers."""
 
 import json
 import math
@@ -12,24 +12,34 @@ from labelgrid.ledger.store import Store
 from tests.compat import make
 from tests.e2e.commands import done
 
-ARCHIVE = Path(__file__).with_name("0.1.0.zip")
+#: One of each version whose ledger has other tables.
+ARCHIVES = sorted(Path(__file__).parent.glob("*.zip"))
 #: How far measured numbers may differ on another processor.
 ROUNDING = 1e-4
 
 
+@pytest.fixture(scope="module", params=ARCHIVES, ids=lambda path: path.stem)
+def archive(request: pytest.FixtureRequest) -> Path:
+    """What an earlier labelgrid wrote."""
+    path: Path = request.param
+    return path
+
+
 @pytest.fixture(scope="module")
-def expected() -> dict[str, Any]:
+def expected(archive: Path) -> dict[str, Any]:
     """The archive's folder, and what the commands said there."""
-    with zipfile.ZipFile(ARCHIVE) as file:
+    with zipfile.ZipFile(archive) as file:
         values: dict[str, Any] = json.loads(file.read("expected.json"))
     return values
 
 
 @pytest.fixture(scope="module")
-def folder(expected: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(
+    archive: Path, expected: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The archive in a folder of this machine, which the settings and the study name; its images have moved there."""
     folder = tmp_path_factory.mktemp("before")
-    with zipfile.ZipFile(ARCHIVE) as file:
+    with zipfile.ZipFile(archive) as file:
         file.extractall(folder)
     for path in (*folder.rglob("labelgrid.toml"), *folder.rglob("study.json")):
         path.write_text(path.read_text().replace(f'"{expected["folder"]}/', f'"{folder}/'))

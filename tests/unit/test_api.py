@@ -221,6 +221,7 @@ CALLS = {
     "analyse": labelgrid.analyse,
     "report": report,
     "export-model": labelgrid.Project.export_model,
+    "split": labelgrid.Project.set_split,
     **{name: getattr(labelgrid.Project, name) for name in NAMESAKES},
 }
 #: Options of the command line alone: how it prints, and whose code it trusts; a path among the
@@ -354,7 +355,9 @@ def test_the_cells_are_a_table_of_images_and_tasks(flat):
         assert flat.cells(state=state, task="depth") == of_depth
     (labelled,) = flat.cells(state="labelled")
     assert Path(labelled["path"]).is_file() and labelled["cost"] == 1.0
-    with pytest.raises(labelgrid.LabelgridError, match="There is no state 'done'"):
+    with pytest.raises(
+        labelgrid.LabelgridError, match=r"`state=` must be 'missing', .*Found 'done'"
+    ):
         flat.cells(state="done")
     with pytest.raises(labelgrid.LabelgridError, match="Its tasks are: depth, normals"):
         flat.cells(task="dept")
@@ -469,7 +472,7 @@ def test_the_log_has_the_operations_the_last_one_first(flat):
     assert (imported["command"], imported["operation"]) == ("import", 2)
     assert (started["command"], started["rounds"]) == ("init", [0])
     assert flat.log(last=1) == [newest]
-    with pytest.raises(labelgrid.LabelgridError, match="at least 1"):
+    with pytest.raises(labelgrid.LabelgridError, match=r"from 1 up\. Found 0"):
         flat.log(last=0)
 
 

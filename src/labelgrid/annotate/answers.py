@@ -11,7 +11,7 @@ from typing import Any
 
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
-from labelgrid.ledger.grid import MOST_CHARACTERS, Cell
+from labelgrid.ledger.grid import MOST_CHARACTERS, Cell, Hint
 from labelgrid.words import count_text, join_names
 
 #: The most faults, or groups of the same fault, that an error message lists.
@@ -37,6 +37,7 @@ class Answer:
         annotator: who or what made the label: a person, a supplier, a program; empty if it is not
             known.
         made: when it was made, as the tool writes times; empty if it does not say.
+        hint: what was shown while it was drawn; None if it is not known.
     """
 
     cell: Cell
@@ -45,6 +46,7 @@ class Answer:
     seconds: float | None = None
     annotator: str = ""
     made: str = ""
+    hint: Hint | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from labelgrid.annotate.drawing_requests import box_of, predicted_regions
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import ProjectError
 from labelgrid.formats.cvat_runs import encode_runs
-from labelgrid.tasks.pictures import palette
 from labelgrid.tasks.task import TaskDef
 
 #: The label of the tag, and the names of its attributes.
@@ -90,7 +89,7 @@ def annotations_text(request: Request, task: TaskDef, items: Sequence[RequestIte
 def _colours(task: TaskDef) -> dict[str, str]:
     """The colour of each region's name, as in `#ff8000`."""
     names = task.region_names
-    colours = [f"#{bytes(colour).hex()}" for colour in palette(len(names)).tolist()]
+    colours = [f"#{bytes(colour).hex()}" for colour in task.region_colours.tolist()]
     return dict(zip(names, colours, strict=True))
 
 

@@ -29,7 +29,6 @@ from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import LabelError
 from labelgrid.images.listing import EXTENSIONS
 from labelgrid.ledger.grid import Cell, State, is_annotator, is_time
-from labelgrid.tasks.pictures import palette
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import count_text, join_names
 
@@ -108,8 +107,8 @@ def config_of(request: Request) -> str:
 def _control(task: TaskDef) -> Iterator[str]:
     yield f'  <Header value={quoteattr(task.name)} size="5"/>'
     yield f'  <BrushLabels name={quoteattr(control_name(task))} toName="{IMAGE}">'
-    colours = palette(len(task.region_names))
-    for name, (red, green, blue) in zip(task.region_names, colours.tolist(), strict=True):
+    colours = task.region_colours.tolist()
+    for name, (red, green, blue) in zip(task.region_names, colours, strict=True):
         background = f"#{red:02x}{green:02x}{blue:02x}"
         yield f'    <Label value={quoteattr(name)} background="{background}"/>'
     yield "  </BrushLabels>"

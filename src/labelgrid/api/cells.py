@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelgrid.errors import LedgerError, UsageError, command
+from labelgrid.api.door import check_methods
+from labelgrid.errors import LedgerError, command
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.ledger.store import CellRow
-from labelgrid.progress import Progress, Silent
+from labelgrid.progress import Progress
 from labelgrid.project.cell_names import named_cells
 from labelgrid.project.folder import ProjectFolder
 
@@ -21,25 +22,18 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.other_labels import OtherLabel
     from labelgrid.tasks.task import TaskDef
 
+#: A cell as `IMAGE:TASK`, or as a pair of both.
+CellName = str | Cell | tuple[str, str]
 
+
+@check_methods
 class CellContents:
-    """What a project holds of a cell; each value is read when it is asked for.
+    """What a project holds of a cell; each value is read when it is asked for."""
 
-    Args:
-        folder: an opened project folder.
-        progress: receives the progress of long work; None: silent.
-    """
-
-    def __init__(self, folder: ProjectFolder, progress: Progress | None = None) -> None:
-        if isinstance(folder, str | Path):
-            raise UsageError(
-                "A project is opened by a function of its own.",
-                next_step=f"Use Project.open({str(folder)!r}).",
-            )
-        #: What the last `create`, `add` or `predict` with `leave_out` could not read.
-        self.left_out: Sequence[Fault] = ()
-        self._project = folder
-        self._progress = progress or Silent()
+    #: What the last `create`, `add` or `predict` with `leave_out` could not read.
+    left_out: "Sequence[Fault]"
+    _project: ProjectFolder
+    _progress: Progress
 
     @property
     def folder(self) -> Path:
@@ -59,7 +53,7 @@ class CellContents:
         """
         return self._cell_row(name).cell
 
-    def history(self, cell: str | Cell) -> list[dict[str, Any]]:
+    def history(self, cell: CellName) -> list[dict[str, Any]]:
         """All that happened to a cell, the first event first.
 
         Also to one of a removed image or of a dropped task.
@@ -69,7 +63,8 @@ class CellContents:
 
         Returns:
             `event` (its number), `at` (UTC), `command`, `before`, `after` (states), `round`, `why`,
-            `cost`, `seconds`, `annotator` and `path` (of the label's file, or "").
+            `cost`, `seconds`, `annotator`, `hint` (what was shown while the label was drawn, or
+            None) and `path` (of the label's file, or "").
 
         Raises:
             LedgerError: there is no such cell.
@@ -92,12 +87,13 @@ class CellContents:
                 "cost": move.cost,
                 "seconds": move.seconds,
                 "annotator": move.annotator,
+                "hint": move.hint,
                 "path": move.path,
             }
             events.append(values)
         return events
 
-    def label(self, cell: str | Cell) -> "LabelArray":
+    def label(self, cell: CellName) -> "LabelArray":
         """The label of a cell, given as `IMAGE:TASK`, as arrays.
 
         Returns:
@@ -122,7 +118,7 @@ class CellContents:
             raise LedgerError("The data set has lost this label.", where=str(oracle.root))
         return found
 
-    def other_labels(self, cell: str | Cell) -> "list[OtherLabel]":
+    def other_labels(self, cell: CellName) -> "list[OtherLabel]":
         """What else is known of a cell's label: predicted, derived from others, or supplied.
 
         Args:
@@ -135,6 +131,22 @@ class CellContents:
 
         return other_labels(self._project, self._cell_row(cell).cell, self.label)
 
+    def measures(self, cell: str | Cell) -> str:
+        """What the label of a cell measures, as half a sentence; empty: nothing.
+
+        Such a label is drawn without a prediction on screen: on a held-out image, as one of a pair,
+        to audit a supplier, or as a control.
+
+        Args:
+            cell: an image and a task as `IMAGE:TASK`.
+
+        Raises:
+            LedgerError: there is no such cell.
+        """
+        from labelgrid.project.measuring_cells import MeasuringCells
+
+        return MeasuringCells(self._project).purpose(self._cell_row(cell).cell)
+
     def predicted_requests(self, cells: "Iterable[Cell]") -> "set[Cell]":
         """Those of the cells whose request came with a prediction; unknown cells are left out."""
         from labelgrid.project.requests import prelabel
@@ -145,7 +157,7 @@ class CellContents:
                 found.add(cell)
         return found
 
-    def statistics(self, cell: str | Cell) -> dict[str, float]:
+    def statistics(self, cell: CellName) -> dict[str, float]:
         """The statistics of a cell and of its image that were scored last, by name.
 
         Raises:
@@ -155,7 +167,7 @@ class CellContents:
 
         return cell_statistics(self._project, self._cell_row(cell).cell)
 
-    def uncertainty_map(self, cell: str | Cell) -> Path | None:
+    def uncertainty_map(self, cell: CellName) -> Path | None:
         """The picture of the uncertainty that a round drew of a picked cell, if one did.
 
         Raises:
@@ -165,7 +177,7 @@ class CellContents:
 
         return uncertainty_map(self._project, self._cell_row(cell).cell)
 
-    def next_request(self, cell: str | Cell) -> Cell | None:
+    def next_request(self, cell: CellName) -> Cell | None:
         """The next requested cell of the same task, in the order of the images; None: no other.
 
         The first one follows the last one.
@@ -182,7 +194,7 @@ class CellContents:
             following = first[0].image_id if first else ""
         return Cell(following, here.task) if following not in ("", here.image_id) else None
 
-    def notes(self, cell: str | Cell) -> "list[CellNote]":
+    def notes(self, cell: CellName) -> "list[CellNote]":
         """The notes that people wrote on a cell, the first one first.
 
         Raises:
@@ -231,7 +243,7 @@ class CellContents:
 
         return size_of(self._project.store.image(image_id))
 
-    def _labelled_row(self, cell: str | Cell) -> CellRow:
+    def _labelled_row(self, cell: CellName) -> CellRow:
         """The row of a cell with a label."""
         row = self._cell_row(cell)
         cell = row.cell
@@ -243,7 +255,7 @@ class CellContents:
             )
         return row
 
-    def _cell_row(self, cell: str | Cell) -> CellRow:
+    def _cell_row(self, cell: CellName) -> CellRow:
         """The row of a cell, given as `IMAGE:TASK` or as a pair."""
         named = self._named_cell(cell)
         row = self._project.store.find([named]).get(named)
@@ -251,7 +263,7 @@ class CellContents:
             raise self._no_cell(f"{named.image_id}:{named.task}")
         return row
 
-    def _named_cell(self, cell: str | Cell, *, removed: bool = False) -> Cell:
+    def _named_cell(self, cell: CellName, *, removed: bool = False) -> Cell:
         """The cell that is given as `IMAGE:TASK` or as a pair; the project may not have it."""
         if isinstance(cell, Cell):
             return cell

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labelgrid.api.cells import CellContents
+from labelgrid.api.door import Count, Positive, check_methods
 from labelgrid.errors import LabelgridError, LedgerError
 from labelgrid.ledger.grid import Cell, Pick, Split, State
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
@@ -60,13 +61,9 @@ class ChangedCells:
     heldout: Sequence[Cell]
 
 
+@check_methods
 class ProjectContents(CellContents):
-    """What a project holds; each value is read when it is asked for.
-
-    Args:
-        folder: an opened project folder.
-        progress: receives the progress of long work; None: silent.
-    """
+    """What a project holds; each value is read when it is asked for."""
 
     def __repr__(self) -> str:
         try:
@@ -151,7 +148,7 @@ class ProjectContents(CellContents):
         state: StateName | None = None,
         task: str | None = None,
         split: Split | None = None,
-        round: int | None = None,
+        round: Count | None = None,
         order: str = "",
     ) -> list[dict[str, Any]]:
         """The cells as a table: a dictionary for each, ordered by image, then task.
@@ -171,7 +168,8 @@ class ProjectContents(CellContents):
             the label took, or None) and `path` (of the label's file, or "").
 
         Raises:
-            LedgerError: there is no such state, task or split.
+            LedgerError: there is no such task or round.
+            UsageError: there is no such state or split.
         """
         found = self.each_cell(state=state, task=task, split=split, round=round, order=order)
         return list(found)
@@ -182,10 +180,11 @@ class ProjectContents(CellContents):
         state: StateName | None = None,
         task: str | None = None,
         split: Split | None = None,
-        round: int | None = None,
+        round: Count | None = None,
         order: str = "",
     ) -> Iterator[dict[str, Any]]:
         """The dictionaries of `cells`, read while they are consumed: for very many cells."""
+        self._check_round(round)
         return each_cell(
             self._project, state=state, task=task, split=split, round=round, order=order
         )
@@ -196,8 +195,8 @@ class ProjectContents(CellContents):
         *,
         order: str = "",
         labels: "LabelFilter | None" = None,
-        first: int = 0,
-        count: int = 60,
+        first: Count = 0,
+        count: Count = 60,
     ) -> ImagePage:
         """The images with a cell that matches, from number `first` on, with their cells' states.
 
@@ -292,7 +291,7 @@ class ProjectContents(CellContents):
 
         return class_rows(measured_rounds(self.folder, newest=2))
 
-    def log(self, cell: str = "", *, last: int = 20) -> list[dict[str, Any]]:
+    def log(self, cell: str = "", *, last: Positive = 20) -> list[dict[str, Any]]:
         """Show the newest operations of a project, or all that happened to a cell.
 
         An operation is a command that moved cells.
@@ -340,7 +339,7 @@ class ProjectContents(CellContents):
 
         return round_rows(self._project)
 
-    def picks(self, round: int) -> list[Pick]:
+    def picks(self, round: Count) -> list[Pick]:
         """The picks of a round, best first, with their scores, reasons and terms.
 
         `pandas.DataFrame(project.picks(1))` reads them.
@@ -351,11 +350,17 @@ class ProjectContents(CellContents):
         """
         from labelgrid.project.records import read_picks
 
-        numbers = self.rounds()
-        if round not in numbers:
-            raise LedgerError(
-                f"The project has no round {round}.",
-                where=str(self.folder),
-                next_step=f"Its rounds are: {', '.join(map(str, numbers)) or 'none yet'}.",
-            )
+        self._check_round(round, of_queries=True)
         return read_picks(self._project.round_folder(round))
+
+    def _check_round(self, round: int | None, *, of_queries: bool = False) -> None:
+        """Refuse a round that there is not; round 0, outside the rounds, has requests alone."""
+        numbers = self.rounds()
+        if round in numbers or (not of_queries and round in (None, 0)):
+            return
+        raise LedgerError(
+            f"The project has no round {round}.",
+            where=str(self.folder),
+            next_step=f"Its rounds are: {', '.join(map(str, numbers)) or 'none yet'}.",
+            unchanged="Nothing was changed.",
+        )

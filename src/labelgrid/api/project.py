@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from labelgrid import plugins
+from labelgrid.api.cells import CellName
 from labelgrid.api.contents import ChangedCells, ProjectContents
+from labelgrid.api.door import Amount, Cost, Count, Positive, check_methods
 from labelgrid.api.places import Place, optional_path, path_or_address
-from labelgrid.errors import RecipeError, UsageError
+from labelgrid.errors import ModelError, RecipeError, UsageError
 from labelgrid.executors.job import JobFolder, record_job
-from labelgrid.ledger.grid import Cell, Split, State, TaskRow, Unit
+from labelgrid.ledger.grid import Cell, Hint, OpenSplit, Split, State, TaskRow, Unit
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import (
@@ -59,6 +61,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
 Places = Place | Iterable[Place]
 
 
+@check_methods
 class Project(ProjectContents):
     """A project in a folder: its images, tasks and labels, and its rounds.
 
@@ -83,6 +86,16 @@ class Project(ProjectContents):
         4.0 2
     """
 
+    def __init__(self, folder: ProjectFolder, progress: Progress | None = None) -> None:
+        if not isinstance(folder, ProjectFolder):
+            raise UsageError(
+                "A project is opened by a function of its own.",
+                next_step=f"Use Project.open({str(folder)!r:.80}).",
+            )
+        self.left_out = ()
+        self._project = folder
+        self._progress = progress or Silent()
+
     @classmethod
     def create(
         cls,
@@ -90,7 +103,7 @@ class Project(ProjectContents):
         images: Places,
         tasks: Places,
         *,
-        holdout: int | str = 0,
+        holdout: Count | str = 0,
         group: str = "",
         recipe: str = RECIPE,
         changes: Mapping[str, Any] | None = None,
@@ -137,6 +150,12 @@ class Project(ProjectContents):
         from labelgrid.project.create import create
 
         file = optional_path(weights)
+        if file and not file.is_file():
+            raise ModelError(
+                "There is no such file of weights.",
+                where=str(file),
+                next_step="Give the path of a file, or leave `weights=` out.",
+            )
         rows = _rows(tasks)
         plugins.resolve("strategies", strategy)
         settings = Settings(
@@ -177,7 +196,7 @@ class Project(ProjectContents):
         images: Places = (),
         tasks: Places = (),
         *,
-        holdout: int | str = 0,
+        holdout: Count | str = 0,
         check: "Check" = "full",
         leave_out: bool = False,
     ) -> "Added":
@@ -257,10 +276,10 @@ class Project(ProjectContents):
         labels: Places | None = None,
         *,
         format: str | None = None,
-        split: Split | None = None,
+        split: OpenSplit | None = None,
         replace: bool = False,
         accept: bool = False,
-        limit: int = 0,
+        limit: Count = 0,
         seed: int | None = None,
         task: str = "",
         map: Mapping[str, str] | None = None,
@@ -270,7 +289,7 @@ class Project(ProjectContents):
         url: str = "",
         token_file: Place | None = None,
         supplier: str = "",
-        cost: float | None = None,
+        cost: Cost | None = None,
         leave_out: bool = False,
     ) -> "Imported":
         """Import labels: all of them, or none and a list of faults.
@@ -323,7 +342,7 @@ class Project(ProjectContents):
         if not source or (server and places):
             raise UsageError(
                 "An import is of LABELS, or of a server.",
-                next_step="Name a file or folder, or --from label-studio with --url.",
+                next_step="Name a file or folder, or --format label-studio with --url.",
             )
         known = {} if supplier else self._project.settings.names
         options = ImportOptions(
@@ -375,11 +394,12 @@ class Project(ProjectContents):
 
     def import_label(
         self,
-        cell: str | Cell,
+        cell: CellName,
         label: "Place | Callable[[], LabelArray]",
         *,
-        seconds: float | None = None,
+        seconds: Amount | None = None,
         annotator: str = "",
+        hint: Hint | None = None,
         accept: bool = False,
         confirm: Callable[[], object] = lambda: None,
     ) -> "Imported":
@@ -390,6 +410,7 @@ class Project(ProjectContents):
             label: the label's file, or a function that returns the label as arrays.
             seconds: how long the label took; None: not known.
             annotator: who made it; empty: not known.
+            hint: what was shown while it was drawn; None: not known.
             accept: import it even if it looks wrong beside other labels.
             confirm: called once the label is found right, while nobody else can change the cell;
                 its error stops the import.
@@ -407,10 +428,11 @@ class Project(ProjectContents):
             label=given,
             seconds=seconds,
             annotator=annotator,
+            hint=hint,
         )
         return import_one(self._project, answer, self._progress, accept=accept, confirm=confirm)
 
-    def note(self, cell: str | Cell, text: str) -> None:
+    def note(self, cell: CellName, text: str) -> None:
         """Write a note on a cell: one paragraph.
 
         Raises:
@@ -425,11 +447,11 @@ class Project(ProjectContents):
         self,
         *,
         recipe: str = "",
-        epochs: int | None = None,
+        epochs: Positive | None = None,
         weights: Place | None = None,
         changes: Mapping[str, Any] | None = None,
         keep: bool = False,
-        devices: int = 1,
+        devices: Positive = 1,
     ) -> "Fit":
         """Train on all labels or resume a stopped training, then measure on the held-out images.
 
@@ -462,6 +484,7 @@ class Project(ProjectContents):
         if recipe:
             recipe = resolve_recipe(recipe)
         weights_file = optional_path(weights)
+        self._say_splitless()
         if devices > 1:
             return self._fit_together(devices, recipe, overrides, weights=weights_file, keep=keep)
         from labelgrid.rounds.fit import fit, take_part
@@ -482,6 +505,14 @@ class Project(ProjectContents):
                     weights=weights_file,
                     group=group,
                 )
+
+    def _say_splitless(self) -> None:
+        """Say which images are in no training because they are in no split."""
+        from labelgrid.project.unknown_splits import splitless_sentence
+
+        text = splitless_sentence(self._project)
+        if text:
+            self._progress.say(text)
 
     def _fit_together(
         self,
@@ -523,8 +554,8 @@ class Project(ProjectContents):
         *,
         predictions: Place | None = None,
         on: str = "",
-        workers: int = 0,
-        shard: int = 0,
+        workers: Count = 0,
+        shard: Count = 0,
     ) -> "Table":
         """Score the pool with the newest model, or resume a stopped run.
 
@@ -585,16 +616,16 @@ class Project(ProjectContents):
 
     def query(
         self,
-        budget: float | None = None,
+        budget: Amount | None = None,
         unit: Unit = "labels",
         *,
         strategy: str = "",
         tasks: Sequence[str] = (),
         dry_run: bool = False,
         new: bool = False,
-        pairs: int = 0,
-        audit: int = 0,
-        control: str | float = 0.0,
+        pairs: Count = 0,
+        audit: Count = 0,
+        control: str | Cost = 0.0,
         prelabels: bool = True,
         save: Place | None = None,
         picks: Place | None = None,
@@ -699,7 +730,7 @@ class Project(ProjectContents):
         out: Place | None = None,
         *,
         to: str = "folder",
-        round: int | None = None,
+        round: Count | None = None,
         task: str | Iterable[str] = (),
         labels: bool = False,
         link: bool = False,
@@ -749,7 +780,7 @@ class Project(ProjectContents):
         return export_labels(self._project, folder, progress=self._progress)
 
     def cancel(
-        self, cells: Iterable[str] = (), *, round: int | None = None, requeue: bool = False
+        self, cells: Iterable[str] = (), *, round: Count | None = None, requeue: bool = False
     ) -> ChangedCells:
         """Cancel requests; without cells and round, all open ones except those of held-out images.
 
@@ -766,7 +797,10 @@ class Project(ProjectContents):
         """
         from labelgrid.project.cancel import cancel
 
-        changed = cancel(self._project, list(cells), round=round, requeue=requeue)
+        cells = list(cells)
+        if not cells:
+            self._check_round(round)
+        changed = cancel(self._project, cells, round=round, requeue=requeue)
         return self._changed(changed)
 
     def predict(
@@ -780,8 +814,8 @@ class Project(ProjectContents):
         relations: "Derived" = "missing",
         leave_out: bool = False,
         on: str = "",
-        workers: int = 0,
-        shard: int = 0,
+        workers: Count = 0,
+        shard: Count = 0,
     ) -> int:
         """Predict all tasks of images as label files, at the images' original size.
 
@@ -849,8 +883,8 @@ class Project(ProjectContents):
         split: Split | None = None,
         predictions: Place | None = None,
         crop: str = "",
-        min_depth: float | None = None,
-        max_depth: float | None = None,
+        min_depth: Cost | None = None,
+        max_depth: Amount | None = None,
     ) -> dict[str, Any]:
         """Measure the newest model, or prediction files, at the images' original size.
 
@@ -891,7 +925,7 @@ class Project(ProjectContents):
 
         return report(self.folder, out, plots=plots, pictures=pictures, progress=self._progress)
 
-    def sheet(self, out: Place | None = None, *, count: int = 12) -> "DrawnSheet":
+    def sheet(self, out: Place | None = None, *, count: Positive = 12) -> "DrawnSheet":
         """Draw images of a project beside their labels of all tasks, with names and legends.
 
         Args:
@@ -909,7 +943,7 @@ class Project(ProjectContents):
         return verify(self._project, self._progress)
 
     def duplicates(
-        self, *, on: str = "", workers: int = 0, shard: int = 0
+        self, *, on: str = "", workers: Count = 0, shard: Count = 0
     ) -> "FoundDuplicates | None":
         """Find held-out images that look like training images, such as frames of one video.
 
@@ -935,11 +969,11 @@ class Project(ProjectContents):
     def audit(
         self,
         *,
-        folds: int = 0,
+        folds: Count = 0,
         all: bool = False,
         on: str = "",
-        workers: int = 0,
-        shard: int = 0,
+        workers: Count = 0,
+        shard: Count = 0,
     ) -> "Audited":
         """Rank the labels of a project by how likely they are wrong, and show the worst.
 
@@ -968,7 +1002,7 @@ class Project(ProjectContents):
         with self._share_job(spreading.share) as progress:
             return audit(self._project, folds, progress, all=all, spreading=spreading)
 
-    def control(self, *, seeds: int = 6) -> "ControlComparison":
+    def control(self, *, seeds: Positive = 6) -> "ControlComparison":
         """Measure whether a strategy's picks pay: compare them with as many random labels.
 
         Networks are trained on all other labels and on as many of both as there are, and measured
@@ -994,7 +1028,7 @@ class Project(ProjectContents):
 
         return round_times(self._project, self._progress, own_recipe=own_recipe)
 
-    def advise(self, *, budget: float | None = None) -> "Advised":
+    def advise(self, *, budget: Amount | None = None) -> "Advised":
         """Say which labels to buy next, what they may gain, and what else would help.
 
         Foresees metrics from the measured rounds and from recorded campaigns, with 80 % intervals;
@@ -1007,7 +1041,7 @@ class Project(ProjectContents):
 
         return advise(self._project, budget)
 
-    def relate(self, *, write: bool = False, on: str = "", workers: int = 0) -> "Related":
+    def relate(self, *, write: bool = False, on: str = "", workers: Count = 0) -> "Related":
         """Measure relations and suppliers by true labels, and propose how far to trust them.
 
         Args:
@@ -1081,6 +1115,25 @@ class Project(ProjectContents):
 
         return hold_out(self._project, list(images), self._progress)
 
+    def set_split(
+        self, split: OpenSplit, images: Iterable[str] = (), *, was: str = ""
+    ) -> list[str]:
+        """Put images that are in no split into one; `status` names them.
+
+        A labelgrid of before let Python put images into splits that no command reads.
+
+        Args:
+            split: the split.
+            images: their ids; empty: all that are in none.
+            was: only those of this unknown split; empty: of any.
+
+        Returns:
+            the ids of the images.
+        """
+        from labelgrid.project.unknown_splits import set_split
+
+        return set_split(self._project, split, list(images), was)
+
     def remove(self, images: Iterable[str]) -> "Removed":
         """Take images out of the project; their files, labels and history are kept.
 
@@ -1099,7 +1152,7 @@ class Project(ProjectContents):
 
         return restore(self._project, list(images), self._progress)
 
-    def undo(self, *, dry_run: bool = False, operation: int | None = None) -> "Undone":
+    def undo(self, *, dry_run: bool = False, operation: Positive | None = None) -> "Undone":
         """Undo the last import, query, unlabel, cancel, request or skip, as a new operation.
 
         Nothing is deleted from the history. Called again, it undoes the operation before that.
@@ -1133,8 +1186,9 @@ class Project(ProjectContents):
 
         return foresee_undo(self._project)
 
-    def answers(self, round: int) -> dict[Cell, State]:
+    def answers(self, round: Count) -> dict[Cell, State]:
         """The states of the cells that a round requested; cancelled ones are left out."""
+        self._check_round(round)
         return {row.cell: row.state for row in self._project.store.cells(round=round)}
 
     def confirm(self, cells: Iterable[str]) -> ChangedCells:

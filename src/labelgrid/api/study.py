@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labelgrid.api.door import Count, check_arguments
 from labelgrid.api.places import Place, optional_path
 from labelgrid.progress import Silent
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from labelgrid.simulation.run_study import StudyProgress, StudyResult
 
 
+@check_arguments
 def simulate(
     recipe: str | None,
     data: Place,
@@ -24,7 +26,7 @@ def simulate(
     *,
     weights: Place | None = None,
     progress: "StudyProgress | None" = None,
-    jobs: int = 0,
+    jobs: Count = 0,
     force: bool = False,
     on: str = "processes",
     **study: Any,
@@ -69,13 +71,14 @@ def simulate(
         return run_study(request, progress)
 
 
+@check_arguments
 def estimate(
     recipe: str | None,
     data: Place,
     out: Place,
     *,
     weights: Place | None = None,
-    jobs: int = 0,
+    jobs: Count = 0,
     force: bool = False,
     **study: Any,
 ) -> "StudyPlan":
@@ -134,6 +137,7 @@ def _opened_request(
         )
 
 
+@check_arguments
 def analyse(
     folder: Place,
     name: str,
@@ -176,6 +180,7 @@ def analyse(
     )
 
 
+@check_arguments
 def report(
     folder: Place,
     out: Place | None = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labelgrid.cli import screen
-from labelgrid.cli.exchange import say_requested_again
+from labelgrid.cli.exchange import Split, say_requested_again
 from labelgrid.cli.grid import AsJson, Folder
 from labelgrid.cli.opening import open_project
 from labelgrid.errors import command, note_unchanged
@@ -219,7 +219,30 @@ def remove(
         screen.say(str(done))
 
 
+@note_unchanged("Nothing was changed.")
+def split(
+    folder: Folder,
+    split: Annotated[Split, typer.Argument(metavar="SPLIT", help="train, val or test.")],
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[IMAGES]...", help="Image ids; by default all in no split."),
+    ] = None,
+    was: Annotated[str, typer.Option(help="Only images of this unknown split.")] = "",
+    json: AsJson = False,
+) -> None:
+    """Put images that are in no split into one; `status` names them.
+
+    Example: [bold]labelgrid split flat train --was training-2[/]
+    """
+    with open_project(folder) as project:
+        names = project.set_split(split.value, images or (), was=was)
+    if json:
+        screen.print_json({"images": names, "split": split.value})
+    else:
+        screen.say(f"Put {count_text(len(names), 'image')} into the split '{split.value}'.")
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for each in (task, unlabel, request, skip, remove):
+    for each in (task, unlabel, request, skip, split, remove):
         app.command()(each)

@@ -311,21 +311,7 @@ def status(folder: Folder, json: AsJson = False) -> None:
     screen.say(
         f"{folder}: {count_text(values['images'], 'image')} ({values['heldout_images']:,} held out)"
     )
-    if aside := values["set_aside"]:
-        name, reason = next(iter(aside.items()))
-        images = count_text(
-            len(aside),
-            "image is set aside, with its cells",
-            "images are set aside, with their cells",
-        )
-        screen.say(f"{images}; the first is '{name}': {reason}")
-    if values["camera"]:
-        screen.say(values["camera"]["text"])
-    if gone := values["removed"]["images"]:
-        screen.say(f"Removed: {count_text(gone, 'image')}.")
-    if dropped := values["removed"]["tasks"]:
-        spent = values["spent"] - sum(task["spent"] for task in values["tasks"].values())
-        screen.say(f"Dropped tasks: {', '.join(dropped)}; {spent:g} was spent on them.")
+    _show_left_out(values)
     _show_rows("task", values["tasks"], STATE_COLUMNS)
     _show_derived(values["tasks"])
     _show_times(values)
@@ -338,6 +324,27 @@ def status(folder: Folder, json: AsJson = False) -> None:
             rows.append([shown[name] for name in columns])
         screen.print_table("", columns, rows)
     _show_results(values)
+
+
+def _show_left_out(values: Mapping[str, Any]) -> None:
+    """Print which images and tasks have no part in what follows, and of how many no camera."""
+    if aside := values["set_aside"]:
+        name, reason = next(iter(aside.items()))
+        images = count_text(
+            len(aside),
+            "image is set aside, with its cells",
+            "images are set aside, with their cells",
+        )
+        screen.say(f"{images}; the first is '{name}': {reason}")
+    if values["unknown_splits"]:
+        screen.say(values["unknown_splits"])
+    if values["camera"]:
+        screen.say(values["camera"]["text"])
+    if gone := values["removed"]["images"]:
+        screen.say(f"Removed: {count_text(gone, 'image')}.")
+    if dropped := values["removed"]["tasks"]:
+        spent = values["spent"] - sum(task["spent"] for task in values["tasks"].values())
+        screen.say(f"Dropped tasks: {', '.join(dropped)}; {spent:g} was spent on them.")
 
 
 def _not_asked(row: Mapping[str, Any]) -> dict[str, Any]:

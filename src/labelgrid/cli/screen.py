@@ -1,6 +1,7 @@
 """Prints progress, tables and errors. Results go to stdout, everything else to stderr."""
 
 import json
+import re
 import sys
 import time
 from collections import defaultdict
@@ -279,15 +280,35 @@ class StudyBar(Bar):
             self.table.__exit__(kind, error, trace)
 
 
+def as_options(text: str) -> str:
+    """A text of Python, in which a command's options take the place of keywords.
+
+    Example:
+        >>> as_options("Add `dry_run=`, or leave `prelabels=False` out.")
+        'Add --dry-run, or leave --no-prelabels out.'
+    """
+    from labelgrid.api.door import KEYWORDS  # few commands end with an error
+
+    options = {keyword: option for option, keyword in KEYWORDS.items()}
+
+    def option(keyword: re.Match[str]) -> str:
+        name = options.get(keyword[1], keyword[1]).replace("_", "-")
+        return f"--no-{name}" if keyword[2] else f"--{name}"
+
+    # Nobody types None; what is not given is it.
+    text = re.sub(r"(must be [^\n]*?) or None\. Found", r"\1. Found", text)
+    return re.sub(r"`(\w+)=(False)?`", option, text)
+
+
 def print_error(fault: LabelgridError) -> None:
     """Print an error, without colours if there is no memory for them."""
-    head, _, tail = str(fault).partition("\n")
+    head, _, tail = as_options(str(fault)).partition("\n")
     try:
         console.print(f"[red]Error:[/] {_shown(head)}", soft_wrap=True)
         if tail:
             console.print(_shown(tail), soft_wrap=True)
     except MemoryError:
-        sys.stderr.write(f"Error: {escape_control_characters(str(fault))}\n")
+        sys.stderr.write(f"Error: {escape_control_characters(as_options(str(fault)))}\n")
 
 
 def note(text: str) -> None:

@@ -1,10 +1,13 @@
 """Draws a photograph with a label or a prediction over it, and the legend of the colours below."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.drawings.label_sheet import RGB, Colour, SheetTask, Size, legends, resize
 from labelgrid.formats.codec import LabelArray
+from labelgrid.tasks.class_colours import is_background
 from labelgrid.tasks.overview import Legend, Overview
 from labelgrid.tasks.pictures import thicken_lines
 from labelgrid.tasks.task import TaskDef
@@ -22,7 +25,9 @@ GAP = 12
 
 
 def draw_overlay(photograph: RGB, task: TaskDef, label: LabelArray) -> RGB:
-    """A label over its photograph, with a legend; the photograph shows where it is not valid.
+    """A label over its photograph, with a legend.
+
+    The photograph shows where the label is not valid, and where it is background.
 
     Args:
         photograph: RGB, uint8 [h, w, 3].
@@ -76,7 +81,7 @@ def cover(photograph: RGB, task: TaskDef, label: LabelArray, overview: Overview)
 
     `overview` is of all labels that are drawn with one legend.
     """
-    shown = np.isfinite(label.value).all(2) & label.valid
+    shown = task.covers(label)
     value = np.where(shown[..., None], label.value, 0)
     if overview.yes_or_no:
         colours = np.array(MARK, np.float32)
@@ -93,4 +98,9 @@ def overlay_legend(overview: Overview) -> Legend:
     if overview.yes_or_no:
         yes: tuple[Colour, str] = (MARK, "yes")
         return Legend(swatches=[yes])
-    return overview.legend(overview.limits())
+    legend = overview.legend(overview.limits())
+    swatches = [
+        (colour, f"{name} (transparent)" if is_background(name) else name)
+        for colour, name in legend.swatches
+    ]
+    return replace(legend, swatches=swatches)

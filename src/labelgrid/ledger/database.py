@@ -152,20 +152,23 @@ class Database:
         yield from rows
 
     @contextmanager
-    def writing(self, command: str = "", *, creating: bool = False) -> Iterator[Connection]:
+    def writing(
+        self, command: str = "", *, creating: bool = False, migrating: bool = False
+    ) -> Iterator[Connection]:
         """Open a write transaction; inside another one, a savepoint.
 
         Args:
             command: the name of the operation that its moves belong to; inside another transaction,
                 they belong to that one's.
             creating: whether there may be no table yet.
+            migrating: whether tables that others refer to may be made anew, with the same rows.
         """
         outer = self._outer()
         if outer is not None:
             with self._translated_errors(), _savepoint(outer):
                 yield outer
             return
-        begin = partial(self._begin, command, creating=creating)
+        begin = partial(self._begin, command, creating=creating, migrating=migrating)
         with self._translated_errors(), closing(self.again(begin)) as connection:
             if self._revision:
                 self._check_revision(connection)
@@ -201,12 +204,17 @@ class Database:
         connection: Connection | None = getattr(self._local, "connection", None)
         return connection
 
-    def _begin(self, command: str, *, creating: bool) -> Connection:
+    def _begin(self, command: str, *, creating: bool, migrating: bool = False) -> Connection:
         """Begin a write transaction."""
         with self._translated_errors():
             connection = self._engine.connect()
             try:
-                options = {"writing": True, "creating": creating, _PENDING: Pending(command)}
+                options = {
+                    "writing": True,
+                    "creating": creating,
+                    "migrating": migrating,
+                    _PENDING: Pending(command),
+                }
                 connection.execution_options(**options).begin()
             except BaseException:
                 connection.close()
@@ -347,9 +355,10 @@ def open_database(place: LedgerPlace, *, read_only: bool = False) -> Database:
                 "The ledger is of an older labelgrid.", where=str(place), next_step=next_step
             )
         if not current:
-            with database.writing() as connection:
+            with database.writing(migrating=True) as connection:
                 migrate(connection)
                 _check_schema(connection, place)
+            database.close()  # the next connection checks references
     except BaseException:
         database.close()
         raise

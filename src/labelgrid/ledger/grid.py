@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from labelgrid.streams import seed_of
 
@@ -14,7 +14,14 @@ if TYPE_CHECKING:  # slow to load
 
 Split = Literal["train", "val", "test", "heldout"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test", "heldout")
+#: The splits that images can be put into; held-out images are drawn, or chosen, by other commands.
+OpenSplit = Literal["train", "val", "test"]
+#: Before the name of an unknown split: a command of before put images into it, and none reads it.
+NO_SPLIT = "none: "
 Unit = Literal["labels", "images", "cost"]
+#: What was on screen while a label was drawn: no prediction, the model's, or a supplier's label.
+Hint = Literal["nothing", "model", "supplier"]
+HINTS: tuple[Hint, ...] = get_args(Hint)
 #: The longest time of a label that is believed, in seconds: a day.
 MOST_SECONDS = 86_400.0
 #: The longest name of an annotator.
@@ -189,7 +196,7 @@ class Move:
     """The change of a cell to another state, with the values of its event.
 
     `seconds` is how long its label took, `annotator` who or what made it, `classes` the class list
-    that it was made with.
+    that it was made with, `hint` what was shown meanwhile; None: not known.
     """
 
     cell: Cell
@@ -205,6 +212,7 @@ class Move:
     seconds: float | None = None
     annotator: str = ""
     classes: tuple[str, ...] = ()
+    hint: Hint | None = None
 
 
 def request_id(round: int, cell: Cell) -> str:

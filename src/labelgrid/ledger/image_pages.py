@@ -19,7 +19,14 @@ from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES
 
 #: The small letters of ASCII, which are those that names are compared with.
 _SMALL = {ord(letter): letter.lower() for letter in ascii_uppercase}
-_COLUMNS = (IMAGES.c.id, IMAGES.c.name, IMAGES.c.split, IMAGES.c.digest)
+_COLUMNS = (
+    IMAGES.c.id,
+    IMAGES.c.name,
+    IMAGES.c.split,
+    IMAGES.c.digest,
+    IMAGES.c.height,
+    IMAGES.c.width,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +59,14 @@ class ListedImage:
         split: its split.
         digest: the content hash of its file.
         states: the state of each of its cells, by task.
+        size: its height and width, upright; 0 where they are not known.
     """
 
     image_id: str
     split: str
     digest: str
     states: dict[str, State]
+    size: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -225,7 +234,11 @@ def _listed(connection: Connection, statement: Select[Any]) -> list[ListedImage]
     listed = []
     for row in images:
         image = ListedImage(
-            image_id=row.name, split=row.split, digest=row.digest, states=states[row.id]
+            image_id=row.name,
+            split=row.split,
+            digest=row.digest,
+            states=states[row.id],
+            size=(row.height, row.width),
         )
         listed.append(image)
     return listed

@@ -20,7 +20,7 @@ from labelgrid.ledger.database import (
     foreign_value_errors,
     next_id,
 )
-from labelgrid.ledger.grid import LEGAL, Cell, Move, State, is_time
+from labelgrid.ledger.grid import HINTS, LEGAL, Cell, Move, State, is_time
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES
 
 
@@ -187,6 +187,7 @@ def _check(working: _Working, old: CellRow, step: Move) -> None:
             unchanged=UNCHANGED,
         )
     _check_numbers(step)
+    _check_hint(step)
 
 
 def _check_numbers(step: Move) -> None:
@@ -199,6 +200,15 @@ def _check_numbers(step: Move) -> None:
             f"and seconds {step.seconds}. All must be finite numbers, the cost not below 0, the "
             "seconds above 0 and at most a day.",
             next_step="Fix the wrong one.",
+            unchanged=UNCHANGED,
+        )
+
+
+def _check_hint(step: Move) -> None:
+    if step.hint is not None and step.hint not in HINTS:
+        raise LedgerError(
+            f"{_name(step.cell)} has the hint {step.hint!r:.40}.",
+            next_step=f"A hint is one of {', '.join(HINTS)}, or None where it is not known.",
             unchanged=UNCHANGED,
         )
 
@@ -263,6 +273,7 @@ def _events(
             "seconds": step.seconds,
             "annotator": step.annotator,
             "class_list_id": working.class_list_id(step.classes),
+            "hint": step.hint,
         }
 
 

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from labelgrid.errors import LedgerError
+from labelgrid.ledger import rounds
 from labelgrid.ledger.database import (
     UNCHANGED,
     check_name,
@@ -17,7 +19,7 @@ from labelgrid.ledger.database import (
     is_unicode,
     next_id,
 )
-from labelgrid.ledger.grid import ImageRow, Split, TaskRow
+from labelgrid.ledger.grid import NO_SPLIT, SPLITS, ImageRow, Split, TaskRow
 from labelgrid.ledger.schema import IMAGES, TASKS
 from labelgrid.streams import image_key
 
@@ -28,6 +30,8 @@ BATCH = 500
 #: Whether images are not removed, of a few or in the order of their names; `~removed` would let
 #: SQLite read all that are not.
 PRESENT = IMAGES.c.removed.is_distinct_from(True)
+#: The note of a migration that renamed unknown splits: each with its new name and its images.
+RENAMED = "renamed splits"
 #: What can be removed.
 Removable = Literal["images", "tasks"]
 _TABLES = {"images": IMAGES, "tasks": TASKS}
@@ -184,6 +188,39 @@ def count_images(connection: Connection, splits: Sequence[Split] | None) -> int:
     """The number of images in the splits."""
     count = select(func.count()).select_from(IMAGES)
     return connection.scalar(restrict_to_splits(count, splits)) or 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitlessImages:
+    """Images that are in no split: no training and no measurement reads them.
+
+    Args:
+        split: the unknown split that a command of before put them into.
+        count: their number.
+        names: the ids of the first ones.
+    """
+
+    split: str
+    count: int
+    names: Sequence[str]
+
+
+def splitless_images(connection: Connection, most: int) -> list[SplitlessImages]:
+    """The images in no split, at most so many of each; see `Store.splitless_images`."""
+    if not rounds.get(connection, RENAMED, {}):
+        return []
+    is_splitless = IMAGES.c.split.not_in(SPLITS)
+    counts = select(IMAGES.c.split, func.count()).where(is_splitless).group_by(IMAGES.c.split)
+    found = []
+    for split, count in sorted(connection.execute(restrict_to_splits(counts, None)).all()):
+        names = restrict_to_splits(select(IMAGES.c.name), (split,)).order_by(IMAGES.c.name)
+        images = SplitlessImages(
+            split=split.removeprefix(NO_SPLIT),
+            count=count,
+            names=list(connection.scalars(names.limit(most))),
+        )
+        found.append(images)
+    return found
 
 
 def image_roots(connection: Connection) -> set[str]:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 #: The newest file in `migrations/versions`; a test compares the tables below with the result of the
 #: migrations.
-REVISION = "0002"
+REVISION = "0003"
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: Not Alembic's default name, so that another program's database is never mistaken for a ledger.
 VERSION_TABLE = "ledger_version"
@@ -75,6 +75,11 @@ IMAGES = Table(
     Column("grp", Text, nullable=False),
     _removed(),
     Index("images_by_split", "removed", "split"),
+    # `none: NAME` is the split of images that a command of before put into the split NAME.
+    CheckConstraint(
+        "split IN ('train', 'val', 'test', 'heldout') OR split LIKE 'none: %'", name="split"
+    ),
+    CheckConstraint("height >= 0 AND width >= 0", name="size"),
 )
 
 TASKS = Table(
@@ -86,6 +91,7 @@ TASKS = Table(
     Column("cost", Float, nullable=False),
     Column("options", JSON, nullable=False),
     _removed(),
+    CheckConstraint("cost >= 0", name="cost"),
 )
 
 #: Each list of class names once, as JSON text.
@@ -126,6 +132,7 @@ EVENTS = Table(
     Column("seconds", Float),
     Column("annotator", Text, nullable=False),
     _class_list(),
+    Column("hint", Text, CheckConstraint("hint IN ('nothing', 'model', 'supplier')", name="hint")),
     CheckConstraint("from_state BETWEEN 0 AND 3 AND to_state BETWEEN 0 AND 3", name="states"),
     Index("events_by_cell", "image_id", "task_id"),
 )
@@ -191,6 +198,7 @@ ROUNDS = Table(
     Column("pool", Text, nullable=False),
     Column("note", Text, nullable=False),
     CheckConstraint("state IN ('open', 'closed')", name="state"),
+    CheckConstraint("unit IN ('labels', 'images', 'cost')", name="unit"),
 )
 
 NOTES = Table(

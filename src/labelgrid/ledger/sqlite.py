@@ -86,7 +86,10 @@ class SQLite:
             connection.set_progress_handler(_let_signals_through, STEPS)
 
         def begin(connection: Connection) -> None:
-            writing = connection.get_execution_options().get("writing", False)
+            options = connection.get_execution_options()
+            writing = options.get("writing", False)
+            if options.get("migrating"):  # else a table that is made anew takes all rows along
+                connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
             connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
         event.listen(engine, "connect", connect)

@@ -6,6 +6,7 @@ from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from labelgrid.ledger import (
+    class_lists,
     creation,
     database,
     image_pages,
@@ -307,6 +308,15 @@ class Store:
             return roster.count_images(connection, splits)
 
     @_read
+    def splitless_images(self, most: int = 5) -> list[roster.SplitlessImages]:
+        """The images in no split, by the unknown one of before, with the ids of `most` of each.
+
+        A ledger of an older labelgrid may have some: no training and no measurement reads them.
+        """
+        with self._database.reading() as connection:
+            return roster.splitless_images(connection, most)
+
+    @_read
     def image_roots(self) -> set[str]:
         """The folders and addresses that images are in; removed ones are left out."""
         with self._database.reading() as connection:
@@ -326,6 +336,13 @@ class Store:
         """The tasks in the order they were added."""
         with self._database.reading() as connection:
             return tuple(roster.tasks(connection).values())
+
+    @_read
+    def class_lists(self) -> tuple[tuple[str, ...], ...]:
+        """The class lists that labels were made with, the oldest first."""
+        with self._database.reading() as connection:
+            lists = class_lists.all_lists(connection)
+        return tuple(lists[number] for number in sorted(lists))
 
     def update_task(self, row: TaskRow) -> None:
         """Replace the cost and the options of a task.

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from labelgrid.ledger import class_lists, roster, rounds
 from labelgrid.ledger.database import check_optional, check_values, dialect_of, foreign_row_error
-from labelgrid.ledger.grid import Cell, Grid, Move, Split, State, is_time
+from labelgrid.ledger.grid import HINTS, Cell, Grid, Hint, Move, Split, State, is_time
 from labelgrid.ledger.moves import CellRow, cell_row
 from labelgrid.ledger.operations import Operation, operation_of, without_effect
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, IS_ANSWER, OPERATIONS, TASKS
@@ -358,4 +358,11 @@ def _move(row: Any, classes: tuple[str, ...]) -> Move:
         seconds=row.seconds,
         annotator=row.annotator,
         classes=classes,
+        hint=_hint(row.hint),
     )
+
+
+def _hint(value: Any) -> Hint | None:
+    if value is not None and value not in HINTS:
+        raise foreign_row_error(f"an event has the hint {value!r:.40}")
+    return cast("Hint | None", value)

@@ -24,7 +24,7 @@ def supplied_cells(project: ProjectFolder) -> list[SuppliedCells]:
         ProjectError: the list of a supplier's labels is damaged.
         LedgerError: the ledger's note is damaged.
     """
-    noted = _noted_cells(project)
+    noted = noted_audits(project)
     training = {row.image_id for row in project.store.images(("train",))}
     found = []
     for supplier in supplier_names(project):
@@ -61,7 +61,7 @@ def cells_to_audit(project: ProjectFolder) -> list[SuppliedCells]:
 
 def note_audits(project: ProjectFolder, audited: Sequence[SuppliedCells]) -> None:
     """Add cells to those that were drawn; call it in the transaction that requests them."""
-    noted = _noted_cells(project)
+    noted = noted_audits(project)
     for cells in audited:
         known = noted.setdefault(cells.supplier, {})
         known[cells.task] = list(dict.fromkeys([*known.get(cells.task, []), *cells.images]))
@@ -69,8 +69,8 @@ def note_audits(project: ProjectFolder, audited: Sequence[SuppliedCells]) -> Non
         project.store.put(DRAWN_CELLS, noted)
 
 
-def _noted_cells(project: ProjectFolder) -> dict[str, dict[str, list[str]]]:
-    """The ledger's note.
+def noted_audits(project: ProjectFolder) -> dict[str, dict[str, list[str]]]:
+    """The images that queries ever drew to audit suppliers, by supplier and task.
 
     Raises:
         LedgerError: it is not a list of names by supplier and task.

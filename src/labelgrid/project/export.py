@@ -24,6 +24,7 @@ from labelgrid.progress import Progress, Silent
 from labelgrid.project.derived_labels import brought_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import size_of
+from labelgrid.project.measuring_cells import MeasuringCells
 from labelgrid.project.next_step import next_step
 from labelgrid.project.records import read_picks
 from labelgrid.project.requests import open_requests, prelabel
@@ -242,6 +243,9 @@ def _request(
     image_ids = {cell.image_id for cell in moves}
     whole = whole_names(image_ids, project.store.grid(SPLITS).images)
     brought = brought_labels(project, moves)
+    rows = list(project.store.images(names=image_ids))
+    splits = {row.image_id: row.split for row in rows}
+    measuring = MeasuringCells(project)
     items = []
     prelabels = {}
     for cell, move in moves.items():
@@ -259,9 +263,8 @@ def _request(
         )
         items.append(item)
         prelabel_path = prelabel(project, move, task, is_whole)
-        if prelabel_path:
+        if prelabel_path and not measuring.purpose_of(cell, splits[cell.image_id], [move.why]):
             prelabels[cell] = prelabel_path
-    rows = list(project.store.images(names=image_ids))
     images = {row.image_id: _image_file(row, held) for row in rows}
     return Request(
         items=items,

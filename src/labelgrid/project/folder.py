@@ -81,7 +81,7 @@ class ProjectFolder:
         """The tasks by name, in the order they were added."""
         from labelgrid.tasks.task import definitions  # a new project's status needs none of it
 
-        return definitions(self.store.tasks())
+        return definitions(self.store.tasks(), self.store.class_lists())
 
     def relations(self) -> "list[BoundRelation]":
         """The relations of the recipe that are on, the most trusted first.

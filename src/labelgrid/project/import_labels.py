@@ -504,6 +504,7 @@ def _moves(label: AcceptedLabel, path: str, task: TaskDef, number: int) -> Itera
         seconds=label.answer.seconds,
         annotator=label.answer.annotator,
         classes=task.classes,
+        hint=label.answer.hint,
     )
 
 

@@ -11,7 +11,7 @@ from labelgrid.camera import Camera
 from labelgrid.data.cameras import read_cameras
 from labelgrid.formats.codec import LabelArray, check_digest
 from labelgrid.images.places import image_file
-from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.grid import Cell, Hint, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import size_of
@@ -33,12 +33,14 @@ class OtherLabel:
         name: what it is, for people.
         version: the label changes only with this text.
         read: reads it.
+        hint: what an annotator is shown who sees it; None: neither of the known ones.
     """
 
     key: str
     name: str
     version: str
     read: Callable[[], LabelArray]
+    hint: Hint | None = None
 
 
 def other_labels(
@@ -71,6 +73,7 @@ def _predicted(project: ProjectFolder, cell: Cell, task: TaskDef) -> Iterator[Ot
             name="prediction of the request",
             version=f"{path} {path.stat().st_mtime_ns}",
             read=partial(task.read_prediction, path),
+            hint="model",
         )
 
 
@@ -124,6 +127,7 @@ def _supplied(project: ProjectFolder, cell: Cell, task: TaskDef) -> Iterator[Oth
                 name=f"supplied by {name}",
                 version=row.digest,
                 read=partial(_read_supplied, project, row, task),
+                hint="supplier",
             )
 
 

@@ -27,7 +27,7 @@ def drawn_pairs(project: ProjectFolder, tasks: Collection[str]) -> list[str]:
         LedgerError: the ledger's note is damaged.
     """
     wanted = set(tasks)
-    noted = _noted_images(project)
+    noted = noted_pairs(project)
     drawn = [image_id for image_id, of in noted.items() if wanted <= {*of}]
     training = {row.image_id for row in project.store.images(("train",), drawn)}
     return [image_id for image_id in drawn if image_id in training]
@@ -40,14 +40,14 @@ def note_pairs(project: ProjectFolder, image_ids: Sequence[str], tasks: Sequence
     """
     if not image_ids:
         return
-    noted = _noted_images(project)
+    noted = noted_pairs(project)
     for image_id in image_ids:
         noted[image_id] = sorted({*noted.get(image_id, ()), *tasks})
     project.store.put(DRAWN_IMAGES, [list(pair) for pair in noted.items()])
 
 
-def _noted_images(project: ProjectFolder) -> dict[str, list[str]]:
-    """The images of the ledger's note, the first drawn first, each with its tasks.
+def noted_pairs(project: ProjectFolder) -> dict[str, list[str]]:
+    """The images that queries ever drew as pairs, the first drawn first, each with its tasks.
 
     Raises:
         LedgerError: it holds something else.

@@ -15,6 +15,7 @@ from labelgrid.project.known_cameras import camera_status
 from labelgrid.project.next_step import NextStep, next_step
 from labelgrid.project.prices import times_of
 from labelgrid.project.records import measured_rounds
+from labelgrid.project.unknown_splits import splitless_sentence
 from labelgrid.project.unusable_images import noted_unusable_images
 
 
@@ -36,7 +37,7 @@ def status_of(
     `suppliers` says of each how many labels it gave, what they cost, how far the recipe trusts
     them, and what trust was measured and written last, if no label came since.
     `camera` says of how many images the camera is known; None without a `camera.toml` or a relation
-    that needs one.
+    that needs one. `unknown_splits` names the images that are in no split; "" without one.
     """
     counts = project.store.counts() if counts is None else counts
     step = step or next_step(project, counts)
@@ -60,6 +61,7 @@ def status_of(
         "headlines": [headline.as_json() for headline in headlines(project)],
         "set_aside": noted_unusable_images(project),
         "camera": camera_status(project),
+        "unknown_splits": splitless_sentence(project),
         "spent": project.store.spent(),
         "suppliers": _suppliers(project),
         "removed": {

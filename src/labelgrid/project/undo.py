@@ -24,6 +24,8 @@ INSTEAD = {
     "add": "`labelgrid remove` takes images out, `labelgrid task --drop` a task.",
     "remove": "`labelgrid remove --restore` brings images back, `labelgrid remove` takes them out.",
     "task": "`labelgrid task --restore` brings a task back, `labelgrid task --drop` drops it.",
+    "rename splits": "It gave images of unknown splits a known one.",
+    "split": "`labelgrid import --split` moves images without labels into another split.",
     "hold out": "Held-out images stay held out: some of their labels may be known.",
 }
 UNCHANGED = "Nothing was undone."

@@ -21,6 +21,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.relation_evidence import relation_remarks
 from labelgrid.project.stored_labels import check_stored_label
 from labelgrid.project.suppliers import supplied_rows
+from labelgrid.project.unknown_splits import splitless_faults
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import count_text
 
@@ -84,6 +85,7 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
             faults += _collect_faults(threads.map(check_label, supplied), progress)
     place = project.settings.ledger or FILE
     faults += [_cell_fault(cell, place) for cell in project.store.differing_cells()]
+    faults += splitless_faults(project)
     return Verified(
         images=len(rows),
         labels=len(cells),

@@ -9,7 +9,6 @@ from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.formats.colours import LegendRow, colour_codes, colour_text
 from labelgrid.images.png import add_palette
 from labelgrid.spreadsheets import csv_text
-from labelgrid.tasks.pictures import palette
 from labelgrid.tasks.task import TaskDef
 
 #: What lies above the folders of predictions: their classes as a table and as a picture, and the
@@ -27,7 +26,7 @@ def legend_of(task: TaskDef) -> list[LegendRow]:
     legend = getattr(codec(task.spec.codec), "legend", None)
     if legend is None:
         return []
-    colours = colour_codes(palette(len(task.region_names))).tolist()
+    colours = colour_codes(task.region_colours).tolist()
     rows: list[LegendRow] = legend(task.options, colours)
     return rows
 

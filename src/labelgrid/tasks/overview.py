@@ -48,6 +48,8 @@ class Overview:
 
     #: Whether pictures keep lines of a pixel, as the edges of things are.
     lines: bool = False
+    #: The colours [k, 3] of the classes, which the task sets.
+    class_colours: NDArray[np.uint8] = np.empty((0, 3), np.uint8)
     #: Whether labels answer yes or no with 1 and 0; over a photograph only what is yes is shown.
     yes_or_no: bool = False
 

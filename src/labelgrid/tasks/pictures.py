@@ -1,13 +1,11 @@
 """Renders maps as RGB pictures: classes, distances, vectors and uncertainties. Loads no torch.
 
-The colours suit every kind of colour vision: class colours are well separated for red- and
-green-blind people too, distances and heat maps use a scale of rising lightness, and invalid pixels
-are hatched grey.
+The colours suit every kind of colour vision: distances and heat maps use a scale of rising
+lightness, and invalid pixels are hatched grey.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,33 +25,6 @@ WIDTH = 320
 #: The quality of a JPEG picture, as OpenCV takes it: 1 is its key.
 QUALITY = (1, 88)
 HATCH = np.array([[72, 72, 72], [104, 104, 104]], np.uint8)
-
-# From linear sRGB to what a green-blind and a red-blind person sees (Machado, Oliveira & Fernandes
-# 2009).
-_VISIONS = (
-    ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
-    (
-        (0.367322, 0.860646, -0.227968),
-        (0.280085, 0.672501, 0.047413),
-        (-0.011820, 0.042940, 0.968881),
-    ),
-    (
-        (0.152286, 1.052583, -0.204868),
-        (0.114503, 0.786281, 0.099216),
-        (-0.003882, -0.048116, 1.051998),
-    ),
-)
-# From linear sRGB to cone responses and from their cube roots to Oklab (Ottosson 2020).
-_CONES = (
-    (0.4122214708, 0.5363325363, 0.0514459929),
-    (0.2119034982, 0.6806995451, 0.1073969566),
-    (0.0883024619, 0.2817188376, 0.6299787005),
-)
-_OKLAB = (
-    (0.2104542553, 0.7936177850, -0.0040720468),
-    (1.9779984951, -2.4285922050, 0.4505937099),
-    (0.0259040371, 0.7827717662, -0.8086757660),
-)
 
 
 def colour_map(
@@ -141,35 +112,6 @@ def heat_map(value: NDArray[Any], limits: Range | None = None) -> RGB:
     return _hatch(_interpolate(INFERNO, safe, limits or _percentiles(safe, shown)), shown)
 
 
-@cache
-def palette(count: int) -> RGB:
-    """Colours [count, 3] of classes; a class keeps its colour when classes are added.
-
-    Each colour is the farthest from all earlier ones, by the Oklab distance in the worst of three
-    kinds of vision: normal (distances count half, since it separates more colours), green-blind and
-    red-blind. Colours near white, black or grey are excluded. There are about 1,600 colours; then
-    they repeat.
-    """
-    steps = np.linspace(0, 255, 13).round().astype(np.uint8)
-    candidates = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
-    lightness, green_red, blue_yellow = _to_oklab(candidates)[0].T
-    clear = (lightness > 0.35) & (lightness < 0.95) & (np.hypot(green_red, blue_yellow) > 0.1)
-    candidates = candidates[clear]
-    places = _to_oklab(candidates)
-    nearest = np.full(len(candidates), np.inf)
-    white = np.full((1, 3), 255, np.uint8)
-    for taken in _to_oklab(np.concatenate([HATCH, white])).swapaxes(0, 1):
-        nearest = np.minimum(nearest, _smallest_distances(places, taken))
-    picked: list[int] = []
-    while len(picked) < min(count, len(candidates)):
-        farthest = int(nearest.argmax())
-        picked.append(farthest)
-        nearest = np.minimum(nearest, _smallest_distances(places, places[:, farthest]))
-    colours = candidates[np.resize(np.array(picked, np.int64), count)]
-    colours.flags.writeable = False  # the cache returns the same array to all callers
-    return colours
-
-
 def jpeg(picture: np.ndarray, most: int = WIDTH) -> bytes:
     """Encode a picture [h, w, 3] as JPEG, at most so many pixels wide."""
     import cv2  # imported late: task kinds import this module for their plain data
@@ -195,25 +137,6 @@ def picture_file(picture: RGB, extension: str) -> bytes:
     options = QUALITY if extension == ".jpg" else ()
     _, encoded = cv2.imencode(extension, picture[..., blue_first], options)
     return bytes(encoded.tobytes())
-
-
-def _to_oklab(colours: RGB) -> NDArray[np.float64]:
-    """Convert colours [n, 3] to the Oklab coordinates [visions, n, 3] that people see."""
-    srgb = colours / 255
-    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-    visions = np.clip(np.einsum("vij,nj->vni", np.array(_VISIONS), linear), 0, 1)
-    oklab: NDArray[np.float64] = np.cbrt(visions @ np.array(_CONES).T) @ np.array(_OKLAB).T
-    return oklab
-
-
-def _smallest_distances(
-    places: NDArray[np.float64], colour: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The smallest distance [n] of n colours from another one, over the kinds of vision."""
-    distances = np.linalg.norm(places - colour[:, None], axis=2)
-    distances[0] /= 2
-    smallest: NDArray[np.float64] = distances.min(0)
-    return smallest
 
 
 def _hatch(picture: RGB, shown: NDArray[np.bool_]) -> RGB:
@@ -245,13 +168,6 @@ def _interpolate(
     colours = np.array(stops, np.float64)
     channels = [np.interp(share, positions, channel) for channel in colours.T]
     return np.stack(channels, -1).round().astype(np.uint8)
-
-
-def render_classes(
-    value: NDArray[Any], _valid: NDArray[np.bool_], _limits: Range | None, options: Any
-) -> RGB:
-    """The `render` of class indices [h, w, 1]: one colour per class."""
-    return palette(len(options.names))[value[..., 0].astype(np.int64)]
 
 
 def render_grey(

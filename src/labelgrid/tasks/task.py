@@ -22,6 +22,7 @@ from labelgrid.ledger.grid import TaskRow
 from labelgrid.results import Result
 from labelgrid.tasks.agreement import Agreement, no_agreement
 from labelgrid.tasks.checks import LabelCheck
+from labelgrid.tasks.class_colours import RGB, class_colours, is_background, name_order
 from labelgrid.tasks.figures import LabelFigure, no_figures, no_other_slopes, no_slope
 from labelgrid.tasks.outlines import no_outline
 from labelgrid.tasks.overview import Overview
@@ -85,7 +86,8 @@ class Spec:
             named after the first of its figures. By default a task measures only the metric that
             its headline belongs to.
         transform: moves label values to a view, and applies what a flip or a zoom does to them.
-        render: draws a map for people; nothing else depends on it.
+        render: draws a map for people; nothing else depends on it. None: values are the numbers of
+            classes, each of which has its colour.
         figures: numbers of a label that an import compares with those of other labels of the task;
             default: none.
         fine_figures: further figures, which need all pixels of a label; `figures` take a part of
@@ -118,7 +120,7 @@ class Spec:
     headline: str
     metrics: Mapping[str, type[Any]]
     transform: Transform
-    render: Render
+    render: Render | None
     figures: Figures = no_figures
     fine_figures: Figures = no_figures
     slope: Slope = no_slope
@@ -142,6 +144,8 @@ class TaskDef:
     Args:
         metrics: the options of the metrics that are measured, by name.
         headline: the figure by which delta_mtl compares the task.
+        class_order: the names of all classes of the project, in the order in which they came up;
+            their colours depend on it, and nothing else.
     """
 
     name: str
@@ -151,6 +155,7 @@ class TaskDef:
     spec: Spec = field(repr=False)
     metrics: Mapping[str, Any] = field(default_factory=dict, repr=False)
     headline: str = field(default="", repr=False)
+    class_order: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @classmethod
     def of(cls, row: TaskRow) -> TaskDef:
@@ -210,6 +215,19 @@ class TaskDef:
         names: tuple[str, ...] = name_regions(self.options)
         return names or (self.name,)
 
+    @property
+    def region_colours(self) -> RGB:
+        """The colours [k, 3] of `region_names`."""
+        return class_colours(self.region_names, self.class_order)
+
+    def covers(self, label: LabelArray) -> NDArray[np.bool_]:
+        """Where a label hides what is below its picture, [h, w]: not where it is background."""
+        shown = np.isfinite(label.value).all(2) & label.valid
+        if not self.class_names:
+            return shown
+        opaque = np.array([not is_background(name) for name in self.class_names])
+        return shown & opaque[np.where(shown, label.value[..., 0], 0).astype(np.int64)]
+
     def from_regions(self, regions: RegionMap) -> LabelArray:
         """The label of the regions that a tool drew, in the numbers of `region_names`."""
         label_codec: Any = codec(self.spec.codec)
@@ -235,6 +253,8 @@ class TaskDef:
 
         `limits` sets the scale's ends.
         """
+        if self.spec.render is None:
+            return self.region_colours[value[..., 0].astype(np.int64)]
         return self.spec.render(value, valid, limits, self.options)
 
     def figures(self, label: LabelArray) -> Mapping[str, LabelFigure]:
@@ -259,7 +279,10 @@ class TaskDef:
 
     def overview(self) -> Overview:
         """Start to gather numbers of many labels, none yet."""
-        return self.spec.overview(self.options)
+        overview = self.spec.overview(self.options)
+        if self.class_names:
+            overview.class_colours = self.region_colours
+        return overview
 
     def slope(self, label: LabelArray) -> NDArray[Any] | None:
         """How the surface of a label recedes to the right and upward, [h, w, 2].
@@ -459,9 +482,20 @@ def spec_of(kind: str) -> Spec:
     return plugins.module("kinds", kind).SPEC
 
 
-def definitions(rows: list[TaskRow] | tuple[TaskRow, ...]) -> dict[str, TaskDef]:
-    """The definitions by name, in the ledger's order."""
-    return {row.name: TaskDef.of(row) for row in rows}
+def definitions(
+    rows: list[TaskRow] | tuple[TaskRow, ...], class_lists: Sequence[tuple[str, ...]] = ()
+) -> dict[str, TaskDef]:
+    """The definitions by name, in the ledger's order.
+
+    Args:
+        rows: of the ledger.
+        class_lists: with which labels were made, the oldest first: they say in which order the
+            classes came up.
+    """
+    tasks = [TaskDef.of(row) for row in rows]
+    names = (name for task in tasks for name in task.class_names)
+    order = name_order(class_lists, names)
+    return {task.name: replace(task, class_order=order) for task in tasks}
 
 
 def build_all(

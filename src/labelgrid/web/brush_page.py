@@ -10,7 +10,7 @@ from labelgrid.api.project import Project
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.web.drawings import check_drawable, erased_name, regions_of
-from labelgrid.web.layers import layers_of
+from labelgrid.web.layers import shown_layers
 from labelgrid.web.page_routes import Done
 from labelgrid.web.pages import render
 from labelgrid.web.predictions import Predictions
@@ -29,6 +29,7 @@ class BrushView:
         regions: the names and colours ("#rrggbb") of what can be drawn.
         erased: what a pixel is that is not drawn on.
         layers: what a drawing can start from; the first one is taken.
+        purpose: what the label measures, for which others are not shown; empty: all are.
         seen: the number of the cell's last event; 0 without one.
         requested: whether the label is asked for.
         following: the next requested cell of the task; None: no other.
@@ -39,6 +40,7 @@ class BrushView:
     regions: list[tuple[str, str]]
     erased: str
     layers: list[OtherLabel]
+    purpose: str
     seen: int
     requested: bool
     following: Cell | None
@@ -78,12 +80,14 @@ def brush_view(project: Project, name: str, predictions: Predictions) -> BrushVi
     task = project.tasks[cell.task]
     check_drawable(task)
     history = project.history(cell)
+    layers, purpose = shown_layers(project, cell, predictions)
     return BrushView(
         cell=cell,
         size=project.image_size(cell.image_id),
         regions=regions_of(task),
         erased=erased_name(task),
-        layers=layers_of(project, cell, predictions),
+        layers=layers,
+        purpose=purpose,
         seen=history[-1]["event"] if history else 0,
         requested=bool(history) and history[-1]["after"] == "requested",
         following=project.next_request(cell),

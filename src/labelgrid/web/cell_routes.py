@@ -1,11 +1,12 @@
 """Takes what a user hands in for a cell: a label as a file or a drawing, a note, a wish."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
@@ -13,13 +14,14 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from labelgrid.api.project import Project
-from labelgrid.errors import UsageError
+from labelgrid.errors import LabelgridError, UsageError
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.formats.naming import label_name
-from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.grid import Cell, Hint, State
 from labelgrid.web.changes import check_unchanged
 from labelgrid.web.drawings import drawn_label, knowing, known_names
 from labelgrid.web.guard import local_address
+from labelgrid.web.job_orders import file_name
 from labelgrid.web.predictions import Predictions
 
 #: The most bytes of a label that is handed in.
@@ -50,6 +52,7 @@ class LabelForm(BaseModel):
         "those that the label knew which it replaces.",
     )
     complete: bool = Field(False, description="A drawing knows all classes of the task.")
+    hint: Hint | Literal[""] = Field("", description="What was shown meanwhile; empty: not known.")
     accept: bool = Field(False, description="Take it even if it looks wrong beside other labels.")
     back: str = Field("", max_length=2000, description="Where a browser is led; empty: nowhere.")
 
@@ -91,14 +94,15 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
         """
         _lead_back(request, form.back)
         form.check()
-        with opened() as project, TemporaryDirectory(prefix="labelgrid-") as folder:
+        with opened() as project, _sent_files() as folder:
             cell = project.cell(form.cell)
             _check_seen(project, form)
             project.import_label(
                 cell,
-                _label(project, cell, form, Path(folder)),
+                _label(project, cell, form, folder),
                 seconds=form.seconds,
                 annotator=form.annotator,
+                hint=form.hint or None,
                 accept=form.accept,
                 confirm=partial(_check_seen, project, form),
             )
@@ -143,6 +147,18 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
     return routes
 
 
+@contextmanager
+def _sent_files() -> Iterator[Path]:
+    """A folder for files that a user sends, which errors name as he did."""
+    with TemporaryDirectory(prefix="labelgrid-") as folder:
+        try:
+            yield Path(folder)
+        except LabelgridError as error:
+            for name in ("what", "where", "next_step"):
+                setattr(error, name, getattr(error, name).replace(f"{folder}/", ""))
+            raise
+
+
 def _lead_back(request: Request, back: str) -> None:
     """Say where an error leads."""
     if back:
@@ -162,7 +178,8 @@ def _label(project: Project, cell: Cell, form: LabelForm, folder: Path) -> Any:
         label = _drawing(project, cell, form)
         return lambda: label
     assert form.file
-    path = folder / f"label{PurePosixPath(form.file.filename or '').suffix}"
+    name = form.file.filename or ""
+    path = folder / file_name(name, PurePosixPath(name).suffix)
     with path.open("xb") as copy:
         shutil.copyfileobj(form.file.file, copy)
     return path

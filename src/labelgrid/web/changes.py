@@ -7,6 +7,7 @@ from typing import Literal
 from labelgrid.api.project import Project
 from labelgrid.errors import StateError, UsageError
 from labelgrid.project.cell_table import StateName
+from labelgrid.words import moment
 
 #: What a button does to cells.
 Action = Literal["unlabel", "cancel", "requeue", "request", "skip", "confirm"]
@@ -106,7 +107,7 @@ def check_unchanged(project: Project, cell: str, seen: int) -> None:
         last = newer[-1]
         raise ConflictError(
             f"'{cell}' was changed since you opened this page: it became {last['after']} "
-            f"({last['command'] or 'unknown command'}, {last['at']}).",
+            f"({last['command'] or 'unknown command'}, {moment(last['at'])}).",
             next_step="Load the page again and look at it.",
             unchanged="Nothing was changed.",
         )

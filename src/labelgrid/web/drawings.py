@@ -14,13 +14,15 @@ from labelgrid.formats.colours import colour_codes, colour_text
 from labelgrid.formats.regions import UNCOVERED
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.other_labels import OtherLabel
+from labelgrid.tasks.class_colours import is_background
 from labelgrid.tasks.overview import BLACK, WHITE
-from labelgrid.tasks.pictures import palette
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import join_names
 
 #: The numbers of a drawing, as they are sent.
 NUMBERS = np.dtype("<i2")
+#: What follows a colour that is transparent over a photograph.
+CLEAR = "00"
 
 
 def check_drawable(task: TaskDef) -> None:
@@ -38,25 +40,28 @@ def check_drawable(task: TaskDef) -> None:
 
 
 def regions_of(task: TaskDef) -> list[tuple[str, str]]:
-    """What a brush can draw: names with colours ("#rrggbb")."""
+    """What a brush can draw: names with colours ("#rrggbb", of the background "#rrggbb00")."""
     if task.class_names:
         return value_names(task)
     return list(zip(task.region_names, _as_text(np.array([MARK], np.uint8)), strict=True))
 
 
 def value_names(task: TaskDef) -> list[tuple[str, str]]:
-    """What the values of a label mean, in their order, with the colours ("#rrggbb") of pictures.
+    """What the values of a label mean, in their order, with the colours of pictures.
 
-    Empty if they are measured.
+    The colours are written as those of `regions_of`. Empty if the values are measured.
     """
     if not task.region_names:
         return []
     names = task.class_names
-    colours = palette(len(names))
     if not names:
-        names = ("no", "yes")
         colours = np.array([BLACK, WHITE], np.uint8)
-    return list(zip(names, _as_text(colours), strict=True))
+        return list(zip(("no", "yes"), _as_text(colours), strict=True))
+    texts = _as_text(task.region_colours)
+    return [
+        (name, text + CLEAR if is_background(name) else text)
+        for name, text in zip(names, texts, strict=True)
+    ]
 
 
 def _as_text(colours: NDArray[np.uint8]) -> list[str]:

@@ -12,6 +12,9 @@ from labelgrid.api.project import Project
 from labelgrid.web import jobs
 from labelgrid.web.job_orders import REQUEST, request_folder
 
+#: The file of a project's report.
+REPORT = "report.html"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedFolder:
@@ -110,9 +113,18 @@ def _is_export(job: jobs.ShownJob) -> bool:
     return job.command == "export" and job.state == "ended"
 
 
-def _exported(kind: str, number: int, folder: Path, name: str) -> ExportedFolder:
-    at = ""
+def reported_at(project: Project) -> str:
+    """When the project's report was written (UTC); empty: there is none."""
+    path = project.folder / REPORT
+    return _changed_at(path) if path.is_file() and not path.is_symlink() else ""
+
+
+def _changed_at(path: Path) -> str:
     with suppress(OSError):
-        changed = folder.stat().st_mtime
-        at = datetime.fromtimestamp(changed, UTC).isoformat(timespec="seconds")
-    return ExportedFolder(address=f"/download/{kind}/{number}", name=name, at=at)
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    return ""
+
+
+def _exported(kind: str, number: int, folder: Path, name: str) -> ExportedFolder:
+    address = f"/download/{kind}/{number}"
+    return ExportedFolder(address=address, name=name, at=_changed_at(folder))

@@ -1,20 +1,24 @@
 """Collects what the page of the grid shows: a page of images with the states of their cells."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from labelgrid.api.project import Project
 from labelgrid.errors import UsageError
-from labelgrid.ledger.grid import STATE_NAMES, Cell
+from labelgrid.ledger.grid import STATE_NAMES, Cell, State
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
 from labelgrid.project.image_order import LOSS, SHARE
 from labelgrid.project.label_filter import LabelFilter
+from labelgrid.project.other_labels import PRELABEL
 from labelgrid.rounds.audit import TABLE
+from labelgrid.web.layers import LABEL
 from labelgrid.web.pages import page_count
+from labelgrid.web.predictions import Predictions
 
 #: The images of a page.
 COUNT = 48
@@ -41,6 +45,9 @@ class GridQuery(BaseModel):
         "",
         description="changed, loss/TASK, share/TASK:CLASS, or a scored statistic; empty: by id.",
     )
+    over: str = Field(
+        "", description="What is shown over the images: label/TASK or prediction/TASK."
+    )
     page: int = Field(1, ge=1, le=MOST_PAGES, description="The number of the page.")
 
     def address(self, **changes: object) -> str:
@@ -60,7 +67,7 @@ class GridQuery(BaseModel):
         """The tasks that it names: of the cells, of a class, and of an order, if it does."""
         kind, _, ordered = self.order.partition("/")
         by = ordered.partition(":")[0] if f"{kind}/" in (LOSS, SHARE) else ""
-        named = (self.task, self.shows.partition(":")[0], by)
+        named = (self.task, self.over.partition("/")[2], self.shows.partition(":")[0], by)
         return [task for task in named if task]
 
     def filter(self) -> ImageFilter:
@@ -124,9 +131,25 @@ class GridPage:
     suspects: Mapping[str, Sequence[str]]
     seen: int
 
+    @property
+    def shape(self) -> str:
+        """The shape of the tiles, as of most of the images: "wide", "square" or "upright"."""
+        return shape_of([image.size for image in self.found.images])
+
     def shown(self, image: ListedImage) -> str:
         """The task that the page of an image of this page shows first; "": any."""
         return shown_task(self.query, image, self.suspects.get(image.image_id, []))
+
+
+def shape_of(sizes: Iterable[tuple[int, int]]) -> str:
+    """The shape of most of these heights and widths; those that are not known are 0.
+
+    Example:
+        >>> shape_of([(480, 640), (640, 480), (640, 480)]), shape_of([(0, 0)])
+        ('upright', 'wide')
+    """
+    ratio = median([width / height for height, width in sizes if height and width] or [1.5])
+    return "wide" if ratio > 1.2 else "square" if ratio > 0.87 else "upright"
 
 
 def shown_task(query: GridQuery, image: ListedImage, suspects: Sequence[str]) -> str:
@@ -167,6 +190,49 @@ def grid_page(project: Project, query: GridQuery) -> GridPage:
         suspects=_suspects_on(project, found, labels.among or {}),
         seen=seen,
     )
+
+
+def overlays(
+    project: Project, page: GridPage, predictions: Predictions
+) -> dict[str, tuple[str, str]]:
+    """Image id -> task and layer that are shown over an image of the page, as the query asks.
+
+    A prediction is not shown of a label that measures something, before it is there.
+
+    Raises:
+        UsageError: there is no such overlay.
+    """
+    kind, _, task = page.query.over.partition("/")
+    if not kind:
+        return {}
+    if kind not in OVERLAYS or task not in page.tasks:
+        names = [f"{kind}/{task}" for kind in OVERLAYS for task in page.tasks]
+        raise _unknown("overlay", page.query.over, names)
+    found = {}
+    for image in page.found.images:
+        layer = OVERLAYS[kind](project, image, task, predictions)
+        if layer:
+            found[image.image_id] = (task, layer)
+    return found
+
+
+def _label_over(project: Project, image: ListedImage, task: str, predictions: Predictions) -> str:
+    del project, predictions
+    return LABEL if image.states[task] == State.LABELLED else ""
+
+
+def _prediction_over(
+    project: Project, image: ListedImage, task: str, predictions: Predictions
+) -> str:
+    cell = Cell(image.image_id, task)
+    newest = predictions.of(project, cell)
+    layer = newest.key if newest else PRELABEL if project.predicted_requests([cell]) else ""
+    is_hidden = image.states[task] != State.LABELLED and layer and project.measures(cell)
+    return "" if is_hidden else layer
+
+
+#: What can be shown over images: kind -> the layer of a task that an image shows, or "".
+OVERLAYS = {"label": _label_over, "prediction": _prediction_over}
 
 
 def _suspects_on(

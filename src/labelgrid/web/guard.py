@@ -81,9 +81,10 @@ class Guard:
             if message["type"] == "http.response.start":
                 headers = message.setdefault("headers", [])
                 assert isinstance(headers, list)
-                headers += [
-                    (name.lower().encode(), text.encode()) for name, text in HEADERS.items()
-                ]
+                own = {name.lower() for name, _ in headers}
+                for name, text in HEADERS.items():
+                    if name.lower().encode() not in own:
+                        headers.append((name.lower().encode(), text.encode()))
             await send(message)
 
         answer: ASGIApp = self._refusal(request) or self._app

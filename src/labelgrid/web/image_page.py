@@ -13,8 +13,8 @@ from labelgrid.ledger.image_pages import ListedImage
 from labelgrid.project.cell_notes import CellNote
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.web.drawings import value_names
-from labelgrid.web.grid_page import GridQuery
-from labelgrid.web.layers import own_layers
+from labelgrid.web.grid_page import GridQuery, shape_of
+from labelgrid.web.layers import own_label, own_layers
 from labelgrid.web.predictions import Predictions, can_predict
 from labelgrid.web.scale_legend import ScaleLegend, scale_legend
 
@@ -68,6 +68,8 @@ class ImageView:
         statistics: of the chosen cell, as they were scored last, by name.
         notes: what people wrote on the chosen cell.
         predictable: whether there is a model to predict the image.
+        purpose: what the chosen label measures, for which no prediction is shown before the label
+            is there; empty: nothing is hidden.
         problem: why layers or statistics are missing; empty if none are.
     """
 
@@ -84,7 +86,13 @@ class ImageView:
     statistics: dict[str, float]
     notes: list[CellNote]
     predictable: bool
+    purpose: str
     problem: str
+
+    @property
+    def shape(self) -> str:
+        """The shape of the image: "wide", "square" or "upright"."""
+        return shape_of([self.image.size])
 
     @property
     def cell(self) -> ShownCell:
@@ -99,6 +107,7 @@ class Known:
     layers: list[OtherLabel] = field(default_factory=list)
     has_map: bool = False
     statistics: dict[str, float] = field(default_factory=dict)
+    purpose: str = ""
     problem: str = ""
 
 
@@ -135,7 +144,8 @@ def image_view(project: Project, query: ImageQuery, predictions: Predictions) ->
         has_map=known.has_map,
         statistics=known.statistics,
         notes=project.notes(cell),
-        predictable=can_predict(project),
+        predictable=can_predict(project) and not known.purpose,
+        purpose=known.purpose,
         problem=known.problem,
     )
 
@@ -151,7 +161,11 @@ def _legend(project: Project, task: str, layer: OtherLabel | None) -> ScaleLegen
 
 
 def _known(project: Project, cell: Cell, predictions: Predictions) -> Known:
-    known = Known(layers=own_layers(project, cell, predictions))
+    known = Known(layers=own_label(project, cell))
+    known.purpose = "" if known.layers else project.measures(cell)
+    if known.purpose:
+        return known
+    known.layers = own_layers(project, cell, predictions)
     try:
         known.layers += project.other_labels(cell)
         known.has_map = project.uncertainty_map(cell) is not None

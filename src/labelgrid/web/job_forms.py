@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request, UploadFile
+from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labelgrid.api.project import Project
 from labelgrid.web import jobs
-from labelgrid.web.job_orders import ImportFile, order_of
+from labelgrid.web.job_orders import ImportChoices, ImportFile, order_of
 from labelgrid.web.kept_picks import request_picks
 
 
@@ -28,8 +28,26 @@ class JobForm(BaseModel):
     folds: str = ""
     to: str = ""
     task: str = ""
+    job: str = ""
+    format: str = ""
     rest: str = ""
+    map: str = ""
+    keep: str = ""
+    replace: str = ""
+    accept: str = ""
     leave_out: str = ""
+
+
+class ImportForm(ImportChoices):
+    """A file to import, and what a person says of it."""
+
+    file: UploadFile
+    format: str = Field("", description="The labelling tool; empty: the one that recognises it.")
+
+    def order(self) -> ImportFile:
+        """The order to import it."""
+        said = {name: getattr(self, name) for name in self.model_fields_set - {"file"}}
+        return ImportFile(name=self.file.filename or "", file=self.file.file, **said)
 
 
 def router(opened: Callable[[], Project]) -> APIRouter:
@@ -37,18 +55,10 @@ def router(opened: Callable[[], Project]) -> APIRouter:
     routes = APIRouter(prefix="/api/job-form", include_in_schema=False)
 
     @routes.post("/import")
-    def import_by_form(
-        request: Request,
-        file: UploadFile,
-        format: Annotated[str, Form()] = "",
-        rest: Annotated[str, Form(max_length=200)] = "",
-        leave_out: Annotated[bool, Form()] = False,
-    ) -> Response:
+    def import_by_form(request: Request, form: Annotated[ImportForm, File()]) -> Response:
         request.state.back = "/jobs"
-        name = file.filename or ""
-        order = ImportFile(name=name, file=file.file, format=format, rest=rest, leave_out=leave_out)
         with opened() as project:
-            return _watch(jobs.start(project, order))
+            return _watch(jobs.start(project, form.order()))
 
     @routes.post("/start/{command}")
     def start_by_form(request: Request, command: str, form: Annotated[JobForm, Form()]) -> Response:
@@ -62,6 +72,12 @@ def router(opened: Callable[[], Project]) -> APIRouter:
         request.state.back = f"/jobs/{number}"
         with opened() as project:
             return _watch(request_picks(project, number))
+
+    @routes.post("/again/{number}")
+    def start_again_by_form(request: Request, number: int) -> Response:
+        request.state.back = f"/jobs/{number}"
+        with opened() as project:
+            return _watch(jobs.again(project, number))
 
     @routes.post("/stop/{number}")
     def stop_by_form(request: Request, number: int) -> Response:

@@ -2,16 +2,24 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SkipValidation,
+    TypeAdapter,
+    field_validator,
+    model_validator,
+)
 
 from labelgrid import plugins
 from labelgrid.api.project import Project
 from labelgrid.errors import UsageError
-from labelgrid.files import atomic_write
+from labelgrid.files import atomic_write, write_text
 from labelgrid.ledger.grid import Unit
 
 #: A key of a recipe.
@@ -25,10 +33,35 @@ REQUEST = "request"
 SENT = "sent"
 #: The most bytes of the name of a file, without its end.
 MOST_BYTES = 150
+#: The file of a job's folder with what names of classes mean.
+MAP = "names.txt"
 _BLOCK = 2**20
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[Number, Field(gt=0)]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("a name has printable characters alone")
+    return text
+
+
+def _names(text: str) -> str:
+    """A map of names as the lines of a file; a single line may hold pairs between commas."""
+    lines = text.splitlines()
+    if len(lines) == 1 and text.count("=") > 1:
+        lines = text.split(",")
+    pairs = [line.strip() for line in lines if line.strip()]
+    if not all("=" in pair for pair in pairs):
+        raise ValueError("what a name means is NAME=CLASS, a pair a line")
+    return "".join(f"{_printable(pair)}\n" for pair in pairs)
+
+
+def _tool(name: str) -> str:
+    if name and name not in plugins.names("tools"):  # never "package.module:build"
+        raise ValueError("there is no such labelling tool")
+    return name
 
 
 class _Order(BaseModel):
@@ -44,6 +77,11 @@ class _Order(BaseModel):
             folder: the job's folder, for its own files.
         """
         return []
+
+    def again(self, number: int) -> dict[str, Any]:
+        """The values of an order that does the same again; `number` is that of this one's job."""
+        del number
+        return self.model_dump(mode="json", exclude_unset=True)
 
 
 class FitOrder(_Order):
@@ -101,15 +139,8 @@ class ExportOrder(_Order):
     """Write the open requests: into the folders of their rounds, or for a tool into the job's."""
 
     command: Literal["export"]
-    to: str = Field("folder", description="The labelling tool.")
+    to: Annotated[str, AfterValidator(_tool)] = Field("folder", description="The labelling tool.")
     task: str = Field("", description="Its requests alone; empty: all.")
-
-    @field_validator("to")
-    @classmethod
-    def _check_tool(cls, to: str) -> str:
-        if to not in plugins.names("tools"):  # never "package.module:build"
-            raise ValueError("there is no such labelling tool")
-        return to
 
     def words(self, project: Project, folder: Path) -> list[str]:
         """As `_Order.words`.
@@ -127,21 +158,69 @@ class ExportOrder(_Order):
         return ["--to", self.to, "--out", str(folder.absolute() / REQUEST), *task]
 
 
-class ImportOrder(_Order):
-    """Import what lies in the folder to which a round's requests were exported."""
+class ImportChoices(BaseModel):
+    """What a person says of labels to import."""
+
+    rest: Annotated[str, AfterValidator(_printable)] = Field(
+        "", max_length=200, description="The class of what no region covers."
+    )
+    map: Annotated[str, AfterValidator(_names)] = Field(
+        "",
+        max_length=20_000,
+        description="What names of classes mean: 'car=vehicle,person=ignore', or a pair a line.",
+    )
+    keep: Literal["", "first", "last"] = Field(
+        "", description="Which of several answers for an image counts; empty: they are refused."
+    )
+    replace: bool = Field(False, description="Replace labels; the old versions are kept.")
+    accept: bool = Field(False, description="Import labels although they look wrong.")
+    leave_out: bool = Field(False, description="Go on without entries that are wrong.")
+
+    def options(self, folder: Path) -> list[str]:
+        """The options of the command, in one word each; the map is a file of a folder."""
+        words = [f"--rest={self.rest}"] if self.rest else []
+        if self.map:
+            path = folder.absolute() / MAP
+            write_text(path, self.map)
+            words.append(f"--map={path}")
+        if self.keep:
+            words.append(f"--keep={self.keep}")
+        ticked = {"--replace": self.replace, "--accept": self.accept, "--leave-out": self.leave_out}
+        return [*words, *(word for word, is_ticked in ticked.items() if is_ticked)]
+
+
+class ImportOrder(_Order, ImportChoices):
+    """Import what lies in the folder to which a round's requests were exported.
+
+    Or again the file that was sent to a job.
+    """
 
     command: Literal["import"]
-    round: int = Field(ge=0, le=9999)
-    rest: str = Field("", max_length=200, description="The class of what no region covers.")
-    leave_out: bool = Field(False, description="Go on without entries that are wrong.")
+    round: int | None = Field(None, ge=0, le=9999, description="Whose folder is imported.")
+    job: int | None = Field(None, ge=1, le=10**9, description="Whose file is imported again.")
+    format: Annotated[str, AfterValidator(_tool)] = Field(
+        "", description="The tool of the file; empty: the one that recognises it."
+    )
+
+    @model_validator(mode="after")
+    def _check_place(self) -> "ImportOrder":
+        if (self.round is None) == (self.job is None):
+            raise ValueError("an import is of a round or of a job")
+        return self
 
     def words(self, project: Project, folder: Path) -> list[str]:
         """As `_Order.words`.
 
         Raises:
-            UsageError: the round was not exported.
+            UsageError: the round was not exported, or no file was sent to the job.
             ProjectError: its folder leads out of the project.
         """
+        format = ["--format", self.format] if self.format else []
+        return [str(self._place(project)), *format, *self.options(folder)]
+
+    def _place(self, project: Project) -> Path:
+        if self.round is None:
+            return sent_file(project, self.job or 0)
         request = request_folder(project, self.round)
         if not request.is_dir():
             raise UsageError(
@@ -149,7 +228,7 @@ class ImportOrder(_Order):
                 next_step="Export the requests first.",
                 unchanged="Nothing was started.",
             )
-        return [str(request), *_import_words(self.rest, self.leave_out)]
+        return request
 
 
 class AuditOrder(_Order):
@@ -176,23 +255,14 @@ Order = Annotated[
 _ORDERS: TypeAdapter[Any] = TypeAdapter(Order)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImportFile:
-    """Import a file that was sent.
+class ImportFile(ImportChoices):
+    """Import a file that was sent; its name is kept, without folders."""
 
-    Args:
-        name: of the file; it is kept, without folders.
-        file: its content.
-        format: the name of the connector that reads it; empty: the one that recognises it.
-        rest: the class of what no region covers; empty: what is kept.
-        leave_out: go on without entries that are wrong.
-    """
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     name: str
-    file: BinaryIO
+    file: Annotated[BinaryIO, SkipValidation]
     format: str = ""
-    rest: str = ""
-    leave_out: bool = False
     command: Literal["import"] = "import"
 
     def words(self, project: Project, folder: Path) -> list[str]:
@@ -220,13 +290,31 @@ class ImportFile:
             while block := self.file.read(_BLOCK):
                 written.write(block)
         format = ["--format", self.format] if self.format else []
-        return [str(target), *format, *_import_words(self.rest, self.leave_out)]
+        return [str(target), *format, *self.options(folder)]
+
+    def again(self, number: int) -> dict[str, Any]:
+        """As `_Order.again`: the file is that of the job."""
+        said = self.model_dump(mode="json", exclude_unset=True, exclude={"name", "file"})
+        return {"command": self.command, "job": number, **said}
 
 
-def _import_words(rest: str, leave_out: bool) -> list[str]:
-    """The options of an import, in one word each."""
-    words = [f"--rest={rest}"] if rest else []
-    return [*words, "--leave-out"] if leave_out else words
+def sent_file(project: Project, number: int) -> Path:
+    """The file that was sent to a job.
+
+    Raises:
+        UsageError: none was.
+        ProjectError: its folder leads out of the project.
+    """
+    folder = project.inside(f"jobs/{number:04d}/{SENT}")
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    files = [path for path in found if path.is_file() and not path.is_symlink()]
+    if len(files) != 1:
+        raise UsageError(
+            f"Job {number} has no file to import.",
+            next_step="Send the file again.",
+            unchanged="Nothing was started.",
+        )
+    return files[0]
 
 
 def file_name(name: str, end: str) -> str:

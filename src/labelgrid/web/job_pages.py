@@ -14,6 +14,7 @@ from labelgrid.web.exports import (
     export_choice,
     exported_by,
     receiving_tools,
+    reported_at,
 )
 from labelgrid.web.import_pictures import picture_of
 from labelgrid.web.kept_picks import picks_view
@@ -37,6 +38,7 @@ def router(opened: Callable[[], Project]) -> APIRouter:
                 export_choice=export_choice(project),
                 exported=current_exports(project),
                 formats=receiving_tools(),
+                has_report=reported_at(project) != "",
             )
 
     @routes.get("/jobs/{number}", response_class=HTMLResponse)
@@ -50,6 +52,8 @@ def router(opened: Callable[[], Project]) -> APIRouter:
                 picks=picks,
                 exported=exported_by(project, job),
                 has_picture=picture_of(project, job) is not None,
+                has_report=reported_at(project) != "",
+                formats=receiving_tools(),
             )
 
     @routes.get("/jobs/{number}/now", response_class=HTMLResponse)

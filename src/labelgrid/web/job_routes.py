@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Query, UploadFile
+from fastapi import APIRouter, File, Query
 
 from labelgrid.api.project import Project
 from labelgrid.results import replace_non_finite
 from labelgrid.web import jobs
-from labelgrid.web.job_orders import ImportFile, Order
+from labelgrid.web.job_forms import ImportForm
+from labelgrid.web.job_orders import Order
 from labelgrid.web.kept_picks import request_picks
 
 
@@ -36,24 +37,34 @@ def router(opened: Callable[[], Project]) -> APIRouter:
             return asdict(jobs.shown(project, jobs.start(project, order)))
 
     @routes.post("/jobs/import", status_code=201)
-    def start_import(
-        file: UploadFile,
-        format: Annotated[str, Form()] = "",
-        rest: Annotated[str, Form(max_length=200)] = "",
-        leave_out: Annotated[bool, Form()] = False,
-    ) -> dict[str, Any]:
+    def start_import(form: Annotated[ImportForm, File()]) -> dict[str, Any]:
         """Import labels that are sent: a .zip, .json or .xml file of a labelling tool.
 
-        `format` is one of `labelgrid list tools`; empty: the one that recognises the file. `rest`
-        is the class of pixels that no region covers; with `leave_out` an import goes on without
-        entries that are wrong, and names them.
+        `format` is one of `labelgrid list tools`; the other fields are the options of the command.
         """
         with opened() as project:
-            name = file.filename or ""
-            order = ImportFile(
-                name=name, file=file.file, format=format, rest=rest, leave_out=leave_out
-            )
-            return asdict(jobs.shown(project, jobs.start(project, order)))
+            return asdict(jobs.shown(project, jobs.start(project, form.order())))
+
+    @routes.get("/advice")
+    def read_advice(
+        budget: Annotated[float | None, Query(gt=0, allow_inf_nan=False)] = None,
+    ) -> dict[str, Any]:
+        """What `labelgrid advise` says: which labels to buy next, and what they may gain."""
+        with opened() as project:
+            return replace_non_finite(asdict(project.advise(budget=budget)))
+
+    _add_existing(routes, opened)
+    return routes
+
+
+def _add_existing(routes: APIRouter, opened: Callable[[], Project]) -> None:
+    """Add what is done with a job that was started."""
+
+    @routes.post("/jobs/{number}/again", status_code=201)
+    def start_again(number: int) -> dict[str, Any]:
+        """Start the command of a job again: one that was stopped goes on where it was."""
+        with opened() as project:
+            return asdict(jobs.shown(project, jobs.again(project, number)))
 
     @routes.post("/jobs/{number}/request", status_code=201)
     def request_found(number: int) -> dict[str, Any]:
@@ -69,13 +80,3 @@ def router(opened: Callable[[], Project]) -> APIRouter:
         """Stop a job as Ctrl-C does; the same command resumes it."""
         with opened() as project:
             return asdict(jobs.stop(project, number))
-
-    @routes.get("/advice")
-    def read_advice(
-        budget: Annotated[float | None, Query(gt=0, allow_inf_nan=False)] = None,
-    ) -> dict[str, Any]:
-        """What `labelgrid advise` says: which labels to buy next, and what they may gain."""
-        with opened() as project:
-            return replace_non_finite(asdict(project.advise(budget=budget)))
-
-    return routes

@@ -6,13 +6,16 @@ Each is a folder of the project's folder `jobs`.
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+from pydantic import ValidationError
 
 from labelgrid.api.project import Project
 from labelgrid.config import parse
@@ -26,12 +29,22 @@ from labelgrid.executors.command_job import (
 )
 from labelgrid.executors.job import END, JobFolder, JobState, JobStep
 from labelgrid.files import disk_errors, open_regular, remove_folder, write_text
-from labelgrid.web.job_orders import request_folder
+from labelgrid.web.job_orders import SENT, order_of, request_folder
 from labelgrid.words import duration
 
 #: The project's folder of jobs, and the file of one with what was started.
 FOLDER = "jobs"
 STARTED = "command.json"
+#: What a command does, for people.
+TITLES = {
+    "fit": "Train",
+    "score": "Score the pool",
+    "query": "Request labels",
+    "export": "Export the requests",
+    "import": "Import",
+    "audit": "Look for wrong labels",
+    "report": "Write the report",
+}
 #: The bytes of a log that a page shows, at most, and those of `command.json`.
 SHOWN = 2**15
 LARGEST = 2**16
@@ -47,6 +60,9 @@ class Order(Protocol):
     def words(self, project: Project, folder: Path) -> list[str]:
         """Its arguments; `folder` is the job's, for its own files."""
 
+    def again(self, number: int) -> dict[str, Any]:
+        """The values of an order that does the same again, if job `number` was stopped."""
+
 
 @dataclass(frozen=True)
 class StartedCommand:
@@ -55,10 +71,12 @@ class StartedCommand:
     Args:
         words: the command and its arguments.
         at: when (UTC).
+        again: the values of an order that does the same again; empty: none does.
     """
 
     words: Sequence[str] = ()
     at: str = ""
+    again: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,6 +99,7 @@ class ShownJob:
     Args:
         number: of the job.
         command: the name of its command.
+        title: what it does, for people.
         line: what one would type.
         state: how it stands.
         started: when it was started (UTC).
@@ -88,10 +107,12 @@ class ShownJob:
         fault: why it did not end well.
         now: what it does now; None if it does not say so.
         log: the end of what it has printed.
+        again: the values of an order that does the same again; empty: none does.
     """
 
     number: int
     command: str
+    title: str
     line: str
     state: JobState
     started: str
@@ -99,6 +120,20 @@ class ShownJob:
     fault: str
     now: ShownStep | None
     log: str
+    again: Mapping[str, Any]
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it ended before its end, and can be started again."""
+        return bool(self.again) and self.state in ("stopped", "died", "failed", "unknown")
+
+    @property
+    def took(self) -> str:
+        """How long it took; empty while it goes on, or if nobody knows."""
+        with suppress(ValueError):
+            span = datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)
+            return duration(span.total_seconds())
+        return ""
 
     @property
     def is_active(self) -> bool:
@@ -133,7 +168,7 @@ def start(project: Project, order: Order) -> int:
             folder = root / f"{number:04d}"
             folder.mkdir()
             try:
-                _start_in(folder, project, order)
+                _start_in(folder, project, order, number)
             except BaseException:
                 remove_folder(folder)
                 raise
@@ -175,17 +210,41 @@ def shown(project: Project, number: int, *, size: int = SHOWN) -> ShownJob:
     begun = _started(folder)
     end = folder.end
     state = folder.state
+    name = next(iter(begun.words), "unknown")
     return ShownJob(
         number=number,
-        command=next(iter(begun.words), "unknown"),
+        command=name,
+        title=_title(project, name, begun),
         line=command(*begun.words),
         state=state,
         started=begun.at,
         ended=_ended(folder) if end else "",
-        fault=end.fault if end else _fault(state),
+        fault=_named_by_user(project, end.fault if end else _fault(state)),
         now=_now(project, folder) if state == "running" else None,
-        log=log_tail(folder, size),
+        log=_named_by_user(project, log_tail(folder, size)),
+        again=begun.again,
     )
+
+
+def again(project: Project, number: int) -> int:
+    """Start the command of a job again, and return the number of its new job.
+
+    The order is checked as any: what lies in the project's folder may be anybody's.
+
+    Raises:
+        LedgerError: there is no such job.
+        StateError: another job goes on, or nobody knows what this one was told.
+    """
+    begun = _started(_folder(project, number))
+    try:
+        order = order_of(begun.again)
+    except ValidationError as error:
+        raise StateError(
+            f"Job {number} cannot be started again from here.",
+            next_step="Start it anew, or type its command into a terminal.",
+            unchanged="Nothing was started.",
+        ) from error
+    return start(project, order)
 
 
 def time_span(project: Project, number: int) -> tuple[float, float] | None:
@@ -226,11 +285,27 @@ def _why_not_stopped(folder: JobFolder) -> str:
     return "has ended already."
 
 
-def _start_in(folder: Path, project: Project, order: Order) -> None:
+def _title(project: Project, name: str, begun: StartedCommand) -> str:
+    """What a job does, for people; an import names its file."""
+    title = TITLES.get(name, name)
+    with suppress(LabelgridError, OSError, IndexError):
+        place = Path(begun.words[2])
+        if place.parent.name == SENT and place.is_relative_to(project.inside(FOLDER)):
+            return f"{title} {place.name}"
+    return title
+
+
+def _named_by_user(project: Project, text: str) -> str:
+    """A text of a job in which files that users sent have the names that they gave them."""
+    sent = rf"{re.escape(str(project.folder.resolve() / FOLDER))}/\d+/{SENT}/"
+    return re.sub(sent, "", text)
+
+
+def _start_in(folder: Path, project: Project, order: Order, number: int) -> None:
     place = project.folder.absolute()
     words = [order.command, str(place), *order.words(project, folder)]
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    write_text(folder / STARTED, json.dumps(asdict(StartedCommand(words, at))))
+    write_text(folder / STARTED, json.dumps(asdict(StartedCommand(words, at, order.again(number)))))
     start_command(folder, words)
 
 

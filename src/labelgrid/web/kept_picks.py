@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from labelgrid.api.project import Project
 from labelgrid.errors import LedgerError, StateError
@@ -28,6 +28,11 @@ class RequestOrder:
         """The arguments of the command, without the project's folder."""
         del project, folder
         return ["--picks", str(self.path)]
+
+    def again(self, number: int) -> dict[str, Any]:
+        """Nothing: the page of the picks requests them again."""
+        del number
+        return {}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,22 @@ from labelgrid.web.predictions import Predictions
 LABEL = "label"
 
 
+def shown_layers(
+    project: Project, cell: Cell, predictions: Predictions
+) -> tuple[list[OtherLabel], str]:
+    """The layers on screen while a label is drawn, and why others are not; empty: all are.
+
+    Of a label that measures something, these are its own versions alone.
+
+    Raises:
+        LabelgridError: as `layers_of`.
+    """
+    purpose = project.measures(cell)
+    if purpose:
+        return own_label(project, cell), purpose
+    return layers_of(project, cell, predictions), ""
+
+
 def layers_of(project: Project, cell: Cell, predictions: Predictions) -> list[OtherLabel]:
     """The layers of a cell: its label first, if it has one.
 
@@ -28,20 +44,27 @@ def own_layers(project: Project, cell: Cell, predictions: Predictions) -> list[O
     Raises:
         LedgerError: there is no such cell.
     """
-    found = []
-    history = project.history(cell)
-    if history and history[-1]["after"] == "labelled":
-        label = OtherLabel(
-            key=LABEL,
-            name="label",
-            version=str(history[-1]["event"]),
-            read=partial(project.label, cell),
-        )
-        found.append(label)
     prediction = predictions.of(project, cell)
-    if prediction:
-        found.append(prediction)
-    return found
+    return [*own_label(project, cell), *([prediction] if prediction else [])]
+
+
+def own_label(project: Project, cell: Cell) -> list[OtherLabel]:
+    """The label of a cell, if it has one; its hint is the one that it was drawn with.
+
+    Raises:
+        LedgerError: there is no such cell.
+    """
+    last = next(reversed(project.history(cell)), None)
+    if last is None or last["after"] != "labelled":
+        return []
+    label = OtherLabel(
+        key=LABEL,
+        name="label",
+        version=str(last["event"]),
+        read=partial(project.label, cell),
+        hint=last["hint"],
+    )
+    return [label]
 
 
 def layer_of(project: Project, cell: Cell, key: str, predictions: Predictions) -> OtherLabel:

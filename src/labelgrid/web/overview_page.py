@@ -12,6 +12,7 @@ from labelgrid.web.exports import (
     ExportedFolder,
     current_exports,
     export_choice,
+    reported_at,
 )
 from labelgrid.web.proposed_budget import ProposedBudget, proposed_budget
 
@@ -52,6 +53,7 @@ class ProjectOverview:
         advice: the best purchase as a sentence; empty while it is too early to say.
         warnings: images that cannot be used, by id, with the reason.
         undoable: what can be undone; None: nothing.
+        report: when the report was written that can be opened; empty: there is none.
     """
 
     name: str
@@ -68,6 +70,7 @@ class ProjectOverview:
     advice: str
     warnings: dict[str, str]
     undoable: NamedOperation | None
+    report: str
 
 
 def overview(project: Project) -> ProjectOverview:
@@ -98,4 +101,5 @@ def overview(project: Project) -> ProjectOverview:
         advice=status["advice"],
         warnings=dict(status["set_aside"]),
         undoable=project.last_undoable(),
+        report=reported_at(project),
     )

@@ -8,11 +8,11 @@ from fastapi.responses import HTMLResponse, Response
 
 from labelgrid.api.project import Project
 from labelgrid.web import jobs
-from labelgrid.web.grid_page import GridQuery, grid_page
+from labelgrid.web.grid_page import GridQuery, grid_page, overlays
 from labelgrid.web.image_page import ImageQuery, image_view
 from labelgrid.web.overview_page import overview
 from labelgrid.web.pages import render
-from labelgrid.web.predictions import Predictions
+from labelgrid.web.predictions import Predictions, can_predict
 
 #: How much a form has changed, of which the page then tells.
 Done = Annotated[int | None, Query(ge=0)]
@@ -42,7 +42,9 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
     def show_grid(query: Annotated[GridQuery, Query()], done: Done = None) -> Response:
         with opened() as project:
             view = grid_page(project, query)
-        return render("grid.html.j2", view=view, done=done)
+            over = overlays(project, view, predictions)
+            predictable = can_predict(project)
+        return render("grid.html.j2", view=view, over=over, predictable=predictable, done=done)
 
     @routes.get("/classes", response_class=HTMLResponse)
     def show_classes() -> Response:

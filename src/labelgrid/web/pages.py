@@ -5,9 +5,11 @@ from typing import Any
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from labelgrid.drawings.wording import explanation_lines, number
 from labelgrid.report.code_words import with_commands
+from labelgrid.words import moment
 
 
 def render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -31,6 +33,11 @@ def as_unicode(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def _moment(text: str) -> Markup:
+    """A moment in words, which `page.js` puts into the reader's own time."""
+    return Markup('<time datetime="{}">{}</time>').format(text, moment(text))
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -43,5 +50,5 @@ def _environment() -> Environment:
     environment.filters["number"] = number
     environment.filters["with_commands"] = with_commands
     environment.filters["explained"] = lambda pick: explanation_lines(pick.terms, pick.explanation)
-    environment.filters["moment"] = lambda text: text[:16].replace("T", " ")
+    environment.filters["moment"] = _moment
     return environment

@@ -18,6 +18,7 @@ from labelgrid.web.drawings import check_drawable, known_names, layer_regions
 from labelgrid.web.layers import LABEL, layer_of
 from labelgrid.web.pictures import (
     LARGE,
+    MEDIUM,
     TILE,
     WHOLE,
     KeptPictures,
@@ -29,8 +30,8 @@ from labelgrid.web.pictures import (
 from labelgrid.web.predictions import Predictions
 from labelgrid.web.scale_legend import draw_scale
 
-Size = Literal["tile", "large", "whole"]
-SIZES: dict[Size, int] = {"tile": TILE, "large": LARGE, "whole": WHOLE}
+Size = Literal["tile", "medium", "large", "whole"]
+SIZES: dict[Size, int] = {"tile": TILE, "medium": MEDIUM, "large": LARGE, "whole": WHOLE}
 #: How compressed bytes begin.
 GZIP = b"\x1f\x8b"
 #: The type of an answer by its first bytes.
@@ -149,8 +150,9 @@ def _add_scale(routes: APIRouter, opened: Callable[[], Project], kept: KeptPictu
 
 def layer_key(picture: str, project: Project, cell: Cell, layer: OtherLabel) -> str:
     """The key of a picture of a layer."""
-    options = project.tasks[cell.task].options
-    return picture_key(picture, (cell, layer.key, layer.version), options)
+    task = project.tasks[cell.task]
+    colours = task.region_colours.tolist()
+    return picture_key(picture, (cell, layer.key, layer.version), task.options, colours)
 
 
 def packed(values: NDArray[Any], known: Sequence[str] | None = None) -> bytes:

@@ -14,8 +14,10 @@ from labelgrid.tasks.pictures import colour_map, picture_file
 from labelgrid.tasks.task import TaskDef
 from labelgrid.web.scale_legend import scale_ends
 
-#: The longer side of a picture in pixels: of a tile of the grid, and of a page of an image.
+#: The longer side of a picture in pixels: of a tile of the grid, of a large tile, and of a page of
+#: an image.
 TILE = 240
+MEDIUM = 640
 LARGE = 1280
 #: So that a picture keeps its size, whatever it is.
 WHOLE = 2**31
@@ -64,10 +66,12 @@ def draw_image(project: Project, image_id: str, longest: int) -> bytes:
 
 
 def draw_label(task: TaskDef, label: LabelArray, longest: int) -> bytes:
-    """A label as PNG in the colours of its task; what is not valid is transparent."""
+    """A label as PNG in the colours of its task.
+
+    Background and what is not valid is transparent.
+    """
     colours = colour_map(task, label.value, True, scale_ends(task, label))
-    shown = _shown(label)
-    alpha = np.where(shown, 255, 0).astype(np.uint8)
+    alpha = np.where(task.covers(label), 255, 0).astype(np.uint8)
     rgba = np.concatenate([colours, alpha[..., None]], axis=2)
     return picture_file(_fit(rgba, longest, smooth=False), ".png")
 

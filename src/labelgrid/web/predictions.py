@@ -77,6 +77,7 @@ class Predictions:
             name="newest prediction",
             version=key,
             read=partial(task.read_prediction, folder / task.name / name),
+            hint="model",
         )
 
 

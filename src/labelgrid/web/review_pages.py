@@ -11,6 +11,7 @@ from labelgrid.api.project import Project
 from labelgrid.errors import LedgerError
 from labelgrid.files import open_regular
 from labelgrid.web import jobs
+from labelgrid.web.exports import REPORT
 from labelgrid.web.grid_page import MOST_PAGES
 from labelgrid.web.import_pictures import picture_of, refused_picture
 from labelgrid.web.page_routes import Done
@@ -18,8 +19,13 @@ from labelgrid.web.pages import render
 from labelgrid.web.round_page import RoundQuery, round_view
 from labelgrid.web.suspects_page import suspects_view
 
-#: The most bytes of a picture.
+#: The most bytes of a picture or a report.
 LARGEST = 64 * 2**20
+#: What a report may do: it is one file, with its styles and pictures.
+REPORT_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; sandbox"
+)
 
 
 def router(opened: Callable[[], Project]) -> APIRouter:
@@ -52,6 +58,21 @@ def router(opened: Callable[[], Project]) -> APIRouter:
         with opened() as project:
             path = picture_of(project, jobs.shown(project, job))
         return _picture(path, f"Job {job} drew no labels, or a later import has replaced them.")
+
+    @routes.get("/report", response_class=HTMLResponse)
+    def show_report() -> Response:
+        """The report that was written last, which may run nothing and load nothing."""
+        with opened() as project:
+            path = project.folder / REPORT
+        try:
+            with open_regular(path, LARGEST, links=False) as file:
+                headers = {"Content-Security-Policy": REPORT_POLICY}
+                return HTMLResponse(file.read(), headers=headers)
+        except OSError as error:
+            raise LedgerError(
+                "There is no report, or it cannot be read.",
+                next_step="Write it anew on the page of the jobs.",
+            ) from error
 
     return routes
 

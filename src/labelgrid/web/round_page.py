@@ -114,6 +114,9 @@ def _photographs(
     """The photographs of a page, with the pictures that there are of their picks."""
     cells = [shown.pick.cell for _, picks in images for shown in picks]
     predicted = project.predicted_requests(cells)
+    for _, picks in images:
+        drawn = {shown.pick.cell for shown in picks if shown.answer != "labelled"}
+        predicted -= set(filter(project.measures, drawn & predicted))
     places = {name: place for place, name in enumerate(project.tasks)}
     lines = []
     for image_id, picks in images:

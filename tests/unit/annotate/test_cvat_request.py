@@ -14,7 +14,7 @@ from labelgrid.annotate.cvat_xml import read_images
 from labelgrid.errors import ProjectError
 from labelgrid.formats.regions import UNCOVERED, Canvas
 from labelgrid.ledger.grid import Cell
-from labelgrid.tasks.pictures import palette
+from labelgrid.tasks.class_colours import class_colours
 from tests.support import CLASSES, Made
 from tests.unit.annotate.tools.test_folder import request_of
 
@@ -25,7 +25,7 @@ def test_labels_have_the_colours_of_the_project_and_the_tag_comes_last(
     data = made(n=1, tasks=("semseg",))
     rows = json.loads(labels_text(request_of(data, data.names).tasks["semseg"]))
     assert [row["name"] for row in rows] == [*CLASSES, "labelgrid"]
-    for row, colour in zip(rows, palette(len(CLASSES)).tolist(), strict=False):
+    for row, colour in zip(rows, class_colours(tuple(CLASSES)).tolist(), strict=False):
         assert row["color"] == "#{:02x}{:02x}{:02x}".format(*colour) and row["type"] == "any"
     assert rows[-1]["type"] == "tag"
     assert [one["name"] for one in rows[-1]["attributes"]] == ["request_id", "done", "skip"]

@@ -21,7 +21,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import shipped_recipes
 from labelgrid.words import count_text
 from tests.campaigns import ask, cells_of, copy, make_project
-from tests.e2e.commands import done, typed
+from tests.e2e.commands import done, refused, typed
 from tests.support import Made, make_dataset
 
 COVERS = [
@@ -340,7 +340,7 @@ def test_cancel_names_the_command_that_requests_held_out_cells_again(flat: Path)
 
 @pytest.mark.parametrize(
     ("words", "count"),
-    [([], 2), (["--round", "1"], 2), (["--round", "7"], 0), (["0001.jpg:depth"], 1)],
+    [([], 2), (["--round", "1"], 2), (["0001.jpg:depth"], 1)],
 )
 def test_cancel_says_how_many_cells_are_missing_again(
     flat: Path, words: list[str], count: int
@@ -350,6 +350,11 @@ def test_cancel_says_how_many_cells_are_missing_again(
     assert "requests theirs again" not in said
     with ProjectFolder.open(flat) as project:
         assert len(list(project.store.cells())) == 2 - count
+
+
+def test_a_round_that_there_is_not_is_refused(flat: Path) -> None:
+    for command in ("cancel", "cells"):
+        assert "The project has no round 7 " in refused(flat, command, flat, "--round", "7")
 
 
 def test_add_says_what_is_new(flat: Path, data: Made, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from labelgrid.cli import app
+from labelgrid.cli.screen import as_options
 from labelgrid.errors import LabelgridError, UsageError
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
@@ -157,4 +158,4 @@ def test_an_init_says_what_will_be_missing(data: Made, tmp_path: Path) -> None:
     assert f"Next: labelgrid query {tmp_path / 'new'} --budget 3" in done.output
     with pytest.raises(LabelgridError) as caught:
         run(*words[:-4], "--task", "edge")
-    assert "Write --task edges, or --task edge:kind=edges." in str(caught.value)
+    assert "Write --task edges, or --task edge:kind=edges." in as_options(str(caught.value))

@@ -14,7 +14,7 @@ from labelgrid.drawings.overlay import (
 )
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.tasks.pictures import palette
+from labelgrid.tasks.class_colours import class_colours
 from labelgrid.tasks.task import TaskDef
 
 GREY = 100
@@ -39,13 +39,23 @@ def test_classes_cover_the_photograph_where_they_are_valid() -> None:
     valid = np.ones((480, 640), np.bool_)
     valid[:240] = False
     found = draw_overlay(photograph(480, 640), semseg, LabelArray(value, valid))
-    wall, floor, box = palette(3)
+    wall, floor, box = class_colours(("wall", "floor", "box"))
     assert (found[:240, :640] == GREY).all()
     assert np.abs(found[300, 10] - mixed(wall)).max() <= 1
     assert np.abs(found[300, 600] - mixed(floor)).max() <= 1
     legend = {tuple(pixel) for pixel in found[480:].reshape(-1, 3).tolist()}
     assert tuple(wall.tolist()) in legend and tuple(floor.tolist()) in legend
     assert tuple(box.tolist()) not in legend, "a class that does not occur"
+
+
+def test_the_photograph_shows_through_the_background() -> None:
+    clothes = task("semseg", classes=["background", "shirt"])
+    value = np.zeros((480, 640, 1), np.int64)
+    value[:, 320:] = 1
+    label = LabelArray(value, np.ones((480, 640), np.bool_))
+    found = draw_overlay(photograph(480, 640), clothes, label)
+    assert (found[:480, :320] == GREY).all()
+    assert np.abs(found[300, 600] - mixed(clothes.region_colours[1])).max() <= 1
 
 
 def test_of_yes_and_no_only_yes_is_shown_and_a_line_survives_a_smaller_picture() -> None:

@@ -46,6 +46,7 @@ COLUMNS = {
         "seconds",
         "annotator",
         "class_list_id",
+        "hint",
     ),
     "operations": ("command", "at"),
     "class_lists": ("names",),

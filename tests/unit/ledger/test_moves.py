@@ -105,6 +105,14 @@ def test_a_move_with_numbers_that_are_none_is_refused(
     )  # type: ignore[arg-type]
 
 
+def test_a_move_with_an_unknown_hint_is_refused(store: Store) -> None:
+    text = refusal(store, Move(cell=A, to=State.LABELLED, hint="all"))  # type: ignore[arg-type]
+    assert text == (
+        "The cell (a, depth) has the hint 'all'.\n  A hint is one of nothing, model, supplier, or None where "
+        "it is not known. Nothing was changed."
+    )
+
+
 def test_what_a_move_says_is_kept(store: Store) -> None:
     asked = Move(
         cell=A,
@@ -120,6 +128,7 @@ def test_what_a_move_says_is_kept(store: Store) -> None:
         seconds=12.5,
         annotator="Ada",
         classes=("near", "far"),
+        hint="model",
     )
     store.move([asked])
     assert store.find([A])[A] == CellRow(

@@ -16,6 +16,7 @@ COVERS = [
     "labelgrid.ledger.migrations.env",
     "labelgrid.ledger.migrations.versions.0001_ledger",
     "labelgrid.ledger.migrations.versions.0002_paid_in_effect",
+    "labelgrid.ledger.migrations.versions.0003_known_values",
 ]
 
 

@@ -181,3 +181,11 @@ def test_a_closed_store_leaves_one_file(tmp_path: Path) -> None:
     with Store.create(tmp_path / "ledger.db") as store:
         store.add_task(TaskRow("depth", "depth", 1.0))
     assert [file.name for file in tmp_path.iterdir()] == ["ledger.db"]
+
+
+def test_class_lists_come_in_the_order_in_which_labels_brought_them(store: Store) -> None:
+    lists = [("wall", "floor"), ("floor", "wall", "bed")]
+    for cell, classes in zip(CELLS[:2], lists, strict=True):
+        move = Move(cell=cell, to=State.LABELLED, path="a.png", digest="0", classes=classes)
+        store.move([move])
+    assert store.class_lists() == tuple(lists)

@@ -14,9 +14,9 @@ from labelgrid.project import grid_sheet
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.grid_sheet import draw_sheet, spread
 from labelgrid.project.import_labels import import_labels
-from labelgrid.tasks.pictures import palette
+from labelgrid.tasks.class_colours import class_colours
 from tests.projects import make_project
-from tests.support import Made
+from tests.support import CLASSES, Made
 
 TASKS = ("semseg", "depth")
 
@@ -46,7 +46,8 @@ def test_the_images_with_labels_are_shown_beside_them(tmp_path: Path) -> None:
     assert (drawn.shown, drawn.images, drawn.labelled) == (2, 2, True)
     sheet = read_image(drawn.path)
     classes = np.unique(label.value[label.valid])
-    assert len(classes) and all((sheet == palette(4)[index]).all(2).any() for index in classes)
+    colours = class_colours(CLASSES)
+    assert len(classes) and all((sheet == colours[index]).all(2).any() for index in classes)
     assert isinstance(first.photograph, np.ndarray) and isinstance(first.labels[0], np.ndarray)
     assert first.labels[1] == "no label"
     assert all(isinstance(picture, np.ndarray) for picture in second.labels)

@@ -16,7 +16,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import DRY_PICTURE, PICTURE, import_labels
 from labelgrid.project.import_numbers import OCCURRED
 from labelgrid.project.imported import Found
-from labelgrid.tasks.kinds import semseg
+from labelgrid.tasks.class_colours import class_colours
 from tests.campaigns import make_project, put, refusal, snapshot
 from tests.support import CLASSES, Made, make_dataset
 
@@ -143,7 +143,7 @@ def test_the_picture_is_replaced_and_shows_the_colours_of_the_classes(
     import_labels(project, data.labels)
     first = cv2.imread(str(project.folder / PICTURE))
     assert first.shape[1] == 1400
-    assert all((first[..., ::-1] == colour).all(2).any() for colour in semseg.palette(4))
+    assert all((first[..., ::-1] == colour).all(2).any() for colour in class_colours(CLASSES))
     text(project, classes(tmp_path / "one", data, 0, 3), replace=True)
     second = cv2.imread(str(project.folder / PICTURE))
     assert second.shape[0] < first.shape[0]

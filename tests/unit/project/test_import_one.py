@@ -27,10 +27,13 @@ def test_the_label_is_that_of_the_cell_with_its_seconds(folder, state):
     with Project.open(folder) as project:
         cell = cell_in(folder, state, "semseg")
         label = map_of(project, cell, 1)
-        done = project.import_label(cell, lambda: label, seconds=12.5, annotator="Ada", accept=True)
+        done = project.import_label(
+            cell, lambda: label, seconds=12.5, annotator="Ada", hint="nothing", accept=True
+        )
         last = project.history(cell)[-1]
         assert np.array_equal(project.label(cell).value, label.value)
     assert (last["after"], last["seconds"], last["annotator"]) == ("labelled", 12.5, "Ada")
+    assert last["hint"] == "nothing"
     assert done.tasks["semseg"].new + done.tasks["semseg"].replaced == 1
 
 

@@ -8,14 +8,13 @@ from PIL import Image
 
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.tasks import pictures
+from labelgrid.tasks.class_colours import to_oklab
 from labelgrid.tasks.pictures import (
     HATCH,
     RGB,
     VIRIDIS,
     colour_map,
     heat_map,
-    palette,
     picture_file,
     thumbnail,
 )
@@ -34,31 +33,12 @@ def row(*values: float) -> NDArray[np.float32]:
 
 
 def lightness(picture: RGB) -> NDArray[np.float64]:
-    return pictures._to_oklab(picture.reshape(-1, 3))[0, :, 0]
-
-
-def test_classes_are_told_apart_by_any_colour_vision() -> None:
-    for count, apart in ((7, 0.1), (13, 0.08), (21, 0.055), (40, 0.04)):
-        places = pictures._to_oklab(palette(count))
-        distance = np.linalg.norm(places[:, :, None] - places[:, None], axis=-1)
-        assert distance[:, *np.triu_indices(count, 1)].min() > apart
-
-
-def test_a_class_keeps_its_colour_when_classes_are_added() -> None:
-    assert np.array_equal(palette(40)[:7], palette(7))
-    assert len(np.unique(palette(256), axis=0)) == 256
-    assert palette(3000).shape == (3000, 3)
-    assert palette(0).shape == (0, 3)
-
-
-def test_no_class_looks_like_a_pixel_without_a_label() -> None:
-    places, hatch = pictures._to_oklab(palette(100)), pictures._to_oklab(HATCH)
-    assert np.linalg.norm(places[:, :, None] - hatch[:, None], axis=-1).min() > 0.02
+    return to_oklab(picture.reshape(-1, 3))[0, :, 0]
 
 
 def test_equal_classes_are_equal_colours() -> None:
     picture = colour_map(CLASSES, np.array([[[0], [2], [0]]]))
-    assert np.array_equal(picture[0], palette(3)[[0, 2, 0]])
+    assert np.array_equal(picture[0], CLASSES.region_colours[[0, 2, 0]])
 
 
 def test_near_is_brighter_than_far_for_depth_and_for_disparity() -> None:
@@ -150,13 +130,15 @@ def test_a_thumbnail_may_be_larger_than_the_label() -> None:
     two = np.array([[[0], [1]]], np.int64)
     large = thumbnail(CLASSES, dense(two), (10, 20))
     assert large.shape == (10, 20, 3)
-    assert (large[0, 0] == palette(3)[0]).all() and (large[-1, -1] == palette(3)[1]).all()
+    assert (large[0, 0] == CLASSES.region_colours[0]).all() and (
+        large[-1, -1] == CLASSES.region_colours[1]
+    ).all()
 
 
 def test_a_thumbnail_of_a_large_label_is_that_of_all_its_pixels_but_for_borders() -> None:
     index = np.repeat(np.arange(3), 200)[None, :, None].repeat(600, 0)
     small = thumbnail(CLASSES, dense(index), (6, 6))
-    assert (small[:, ::2] == palette(3)[[0, 1, 2]]).all()
+    assert (small[:, ::2] == CLASSES.region_colours[[0, 1, 2]]).all()
 
 
 def test_a_picture_is_kept_in_colour_and_size() -> None:

@@ -4,9 +4,11 @@ import pytest
 
 from labelgrid import Project
 from labelgrid.errors import LedgerError, UsageError
+from labelgrid.project.other_labels import OtherLabel
 from labelgrid.web.brush_page import brush_view
+from labelgrid.web.image_page import ImageQuery, image_view
 from labelgrid.web.predictions import Predictions
-from tests.pages import cell_in, client_of, labelled_project
+from tests.pages import cell_in, client_of, labelled_project, take_back
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +43,26 @@ def test_measured_labels_and_unknown_cells_have_no_brush(folder):
         view_of(folder, "nothing:semseg")
     with client_of(folder) as client:
         assert client.get("/brush", params={"cell": "nothing"}).status_code == 404
+
+
+def test_a_label_that_measures_starts_from_nothing_but_itself(tmp_path, monkeypatch):
+    folder = labelled_project(tmp_path)
+    with Project.open(folder) as project:
+        rows = project.cells(state="labelled", task="semseg")
+        heldout = next(row["image"] for row in rows if row["split"] == "heldout")
+        training = next(row["image"] for row in rows if row["split"] == "train")
+    guess = OtherLabel(
+        key="prediction", name="newest", version="1", read=lambda: None, hint="model"
+    )
+    monkeypatch.setattr(Predictions, "of", lambda *_: guess)
+    assert [layer.hint for layer in view_of(folder, f"{training}:semseg").layers] == [None, "model"]
+    view = view_of(folder, f"{heldout}:semseg")
+    assert [layer.key for layer in view.layers] == ["label"] and "held out" in view.purpose
+    take_back(folder, f"{heldout}:semseg")
+    assert view_of(folder, f"{heldout}:semseg").layers == []
+    with Project.open(folder) as project:
+        query = ImageQuery(image=heldout, shown="semseg")
+        seen = image_view(project, query, Predictions())
+        assert (seen.layers, seen.predictable) == ([], False) and "held out" in seen.purpose
+        labelled = image_view(project, query.model_copy(update={"shown": "normals"}), Predictions())
+        assert [layer.key for layer in labelled.layers] == ["label", "prediction"]

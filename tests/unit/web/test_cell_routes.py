@@ -198,3 +198,30 @@ def test_a_drawing_keeps_the_classes_that_its_label_knows(folder):
         assert json.loads(answer.content.partition(b"\n")[0])["known"] is None
     with Project.open(folder) as project:
         assert project.label(cell).annotated is None
+
+
+@pytest.mark.parametrize(("sent", "kept"), [("model", "model"), ("nothing", "nothing"), ("", None)])
+def test_the_event_keeps_what_was_shown_while_a_label_was_drawn(folder, sent, kept):
+    cell = cell_in(folder, "missing", "semseg")
+    form = {"cell": cell, "accept": "true", "hint": sent}
+    with client_of(folder) as client:
+        wrong = client.post(
+            "/api/labels", data=form | {"hint": "x"}, files=drawing_of(folder, cell)
+        )
+        answer = client.post("/api/labels", data=form, files=drawing_of(folder, cell))
+    assert (wrong.status_code, answer.status_code) == (422, 200)
+    assert [event["hint"] for event in history_of(folder, cell)] == [kept]
+
+
+@pytest.mark.parametrize("name", ["my label.png", "../../etc/ä <b>.png", "C:\\photos\\mine.PNG"])
+def test_a_wrong_file_is_named_as_its_user_named_it(folder, name):
+    cell = cell_in(folder, "missing", "semseg")
+    with client_of(folder) as client:
+        for content in (b"no picture", file_of(folder, cell, (7, 7))["file"][1]):
+            answer = client.post(
+                "/api/labels", data={"cell": cell}, files={"file": (name, content)}
+            )
+            assert answer.status_code == 422, answer.text
+            said = " ".join(answer.json().values())
+            assert name.replace("\\", "/").rpartition("/")[2].lower() in said.lower()
+            assert "/tmp" not in said and "labelgrid-" not in said

@@ -126,7 +126,7 @@ def test_a_body_that_is_too_long_is_cut_off(folder):
         ("erase", {"cells": ["x:depth"]}, 422),
         ("cancel", {"cells": ["../../etc/passwd:depth"]}, 404),
         ("cancel", {"cells": ["\ud800:depth"]}, 404),
-        ("cancel", {"cells": ["x\x00:depth"]}, 404),
+        ("cancel", {"cells": ["x\x00:depth"]}, 400),
     ],
 )
 def test_a_wrong_change_is_refused_and_nothing_changes(folder, action, body, status):

@@ -48,6 +48,15 @@ def test_a_drawing_of_another_size_is_refused(folder):
         drawn_label(project, project.cell(name), b"abc")
 
 
+def test_the_background_is_drawn_with_a_colour_that_is_transparent():
+    row = TaskRow("semseg", "semseg", 1.0, {"classes": ["background", "shirt"]})
+    clothes = TaskDef.of(row)
+    (background, clear), (shirt, colour) = regions_of(clothes)
+    assert (background, shirt) == ("background", "shirt")
+    assert len(clear) == 9 and clear.endswith("00") and len(colour) == 7
+    assert value_names(clothes) == regions_of(clothes)
+
+
 @pytest.mark.parametrize("task", ["depth", "normals"])
 def test_what_is_measured_is_not_drawn(folder, task):
     name = cell_in(folder, "labelled", task)

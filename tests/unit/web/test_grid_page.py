@@ -7,8 +7,10 @@ from labelgrid import Project
 from labelgrid.errors import UsageError
 from labelgrid.ledger.grid import State
 from labelgrid.ledger.image_pages import ListedImage
+from labelgrid.project.other_labels import OtherLabel
 from labelgrid.score.table import Table, write_table
-from labelgrid.web.grid_page import GridQuery, grid_page, shown_task
+from labelgrid.web.grid_page import GridQuery, grid_page, overlays, shown_task
+from labelgrid.web.predictions import Predictions
 from tests.pages import client_of, labelled_project
 
 
@@ -143,3 +145,34 @@ def test_the_form_offers_the_classes_whose_shares_were_scored(tmp_path):
     assert f'<option value="{order}" selected>semseg:{names[1]}</option>' in text
     assert text.count('value="share/semseg:') == len(names)
     assert text.count('<optgroup label="most predicted as">') == 1
+
+
+def test_a_label_or_a_prediction_is_shown_over_the_photographs_that_have_one(tmp_path, monkeypatch):
+    folder = labelled_project(tmp_path)
+    with Project.open(folder) as project:
+        page = grid_page(project, GridQuery(over="label/depth"))
+        labelled = {row["image"] for row in project.cells(state="labelled", task="depth")}
+        found = overlays(project, page, Predictions())
+        assert found == dict.fromkeys(sorted(labelled), ("depth", "label")) and labelled
+        page = grid_page(project, GridQuery(over="prediction/depth"))
+        assert overlays(project, page, Predictions()) == {}
+        guess = OtherLabel(key="prediction", name="newest", version="1", read=lambda: None)
+        monkeypatch.setattr(Predictions, "of", lambda *_: guess)
+        project.hold_out([next(iter(project.cells(state="missing", task="depth")))["image"]])
+        measuring = {
+            row["image"]
+            for row in project.cells(task="depth", split="heldout")
+            if row["state"] != "labelled"
+        }
+        page = grid_page(project, GridQuery(over="prediction/depth"))
+        everything = {image.image_id for image in page.found.images}
+        assert measuring and set(overlays(project, page, Predictions())) == everything - measuring
+        for wrong in ("depth", "label/", "label/nothing", "script/depth"):
+            page = grid_page(project, GridQuery(over=wrong))
+            with pytest.raises(UsageError, match="no overlay"):
+                overlays(project, page, Predictions())
+    with client_of(folder) as client:
+        text = client.get("/grid", params={"over": "label/depth"}).text
+        assert text.count("task=depth&amp;layer=label") == 3 * len(labelled)
+        assert '<option value="label/depth" selected>' in text and 'class="tiles ' in text
+        assert client.get("/grid?over=label/nothing").status_code == 400

@@ -126,6 +126,45 @@ def test_a_file_that_was_sent_is_checked(project, tmp_path):
             ImportFile(name=name, file=io.BytesIO(b"")).words(project, tmp_path)
 
 
+def test_an_import_takes_what_a_person_says_of_it(project, tmp_path):
+    (project.folder / "rounds/0004/request").mkdir(parents=True)
+    said = {"map": "car=vehicle, person=ignore", "keep": "last", "replace": "true", "accept": "on"}
+    names = tmp_path / "names.txt"
+    words = [f"--map={names}", "--keep=last", "--replace", "--accept"]
+    assert order_of({"command": "import", "round": 4, **said}).words(project, tmp_path)[1:] == words
+    assert names.read_text() == "car=vehicle\nperson=ignore\n"
+    lines = "bed, made=bed\r\n\r\ncar = vehicle\r\n"
+    order = ImportFile(name="a.json", file=io.BytesIO(b"{}"), map=lines)
+    assert order.words(project, tmp_path)[1:] == [f"--map={names}"]
+    assert names.read_text() == "bed, made=bed\ncar = vehicle\n"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"map": "/etc/passwd"}, {"map": "x" * 10**5 + "=y"}, {"keep": "newest"}, {"rest": "\0"}],
+)
+def test_what_a_person_says_of_an_import_is_checked(wrong):
+    with pytest.raises(ValidationError):
+        order_of({"command": "import", "round": 1, **wrong})
+
+
+def test_a_file_that_was_sent_is_imported_again_without_being_sent_again(project, tmp_path):
+    folder = project.folder / "jobs/0007"
+    folder.mkdir(parents=True)
+    ImportFile(name="kitchen.json", file=io.BytesIO(b"{}")).words(project, folder)
+    order = order_of({"command": "import", "job": 7, "format": "coco", "accept": True})
+    sent = str(folder.resolve() / "sent/kitchen.json")
+    assert order.words(project, tmp_path) == [sent, "--format", "coco", "--accept"]
+    (folder / "sent/kitchen.json").unlink()
+    (folder / "sent/passwd.json").symlink_to("/etc/passwd")
+    for wrong in (7, 8):
+        with pytest.raises(LabelgridError, match="has no file to import"):
+            order_of({"command": "import", "job": wrong}).words(project, tmp_path)
+    for wrong in ({}, {"job": 7, "round": 1}):
+        with pytest.raises(ValidationError):
+            order_of({"command": "import", **wrong})
+
+
 def test_an_import_is_told_the_rest_and_what_to_leave_out(project, tmp_path):
     (project.folder / "rounds/0003/request").mkdir(parents=True)
     values = {"command": "import", "round": 3, "rest": "-x y", "leave_out": True}

@@ -42,7 +42,12 @@ def test_a_job_is_shown_while_it_runs_and_after_its_end(folder):
         part = client.get(f"/jobs/{number}/now")
         assert part.headers["hx-refresh"] == "true" and "hx-get" not in part.text
         page = read(client, f"/jobs/{number}")
-    assert "stopped" in page and "resumes it" in page and "htmx" not in page
+        assert "stopped" in page and "resumes it" in page and "htmx" not in page
+        assert f'action="/api/job-form/again/{number}"' in page and ">Resume<" in page
+        again = client.post(f"/api/job-form/again/{number}")
+        assert again.headers["location"] == f"/jobs/{number + 1}"
+        jobs.stop(project, number + 1)
+        wait_until(lambda: jobs.active(project) is None)
 
 
 def test_what_a_command_prints_is_escaped(folder):

@@ -1,5 +1,7 @@
 """Jobs of a project: one at a time, and told as they are, whoever started them."""
 
+import io
+import json
 import os
 import signal
 import threading
@@ -10,7 +12,7 @@ from labelgrid import Project
 from labelgrid.errors import LabelgridError, StateError
 from labelgrid.executors.job import JobEnd, JobFolder, JobOwner
 from labelgrid.web import jobs
-from labelgrid.web.job_orders import order_of
+from labelgrid.web.job_orders import ImportFile, order_of
 from tests.jobs import stopped_afterwards, wait_until
 from tests.pages import labelled_project
 
@@ -135,3 +137,41 @@ def test_a_job_of_another_machine_is_not_stopped(project):
         jobs.stop(project, 1)
     JobFolder(path).write("pid", JobOwner(os.getpid(), "1", "elsewhere"))
     JobFolder(path).write("end.json", JobEnd("ended"))
+
+
+def test_a_stopped_job_is_started_again_as_it_was_ordered(project):
+    number = jobs.start(
+        project, order_of({"command": "fit", "epochs": 3, "changes": {"train.lr": 0.1}})
+    )
+    jobs.stop(project, number)
+    wait_until(lambda: jobs.active(project) is None)
+    job = jobs.shown(project, number)
+    assert job.again == {"command": "fit", "epochs": 3, "changes": {"train.lr": 0.1}}
+    assert job.title == "Train"
+    second = jobs.again(project, number)
+    jobs.stop(project, second)
+    wait_until(lambda: jobs.active(project) is None)
+    assert jobs.shown(project, second).line == job.line
+
+
+def test_a_damaged_or_foreign_record_starts_nothing(project):
+    path = project.folder / "jobs/0001"
+    path.mkdir(parents=True)
+    JobFolder(path).write("end.json", JobEnd("failed"))
+    for again in ({}, {"command": "serve"}, {"command": "fit", "changes": {"--trust": 1}}):
+        words = {"words": ["fit", "flat", "--trust", "evil"], "at": "", "again": again}
+        (path / "command.json").write_text(json.dumps(words))
+        with pytest.raises(StateError, match="cannot be started again"):
+            jobs.again(project, 1)
+    assert len(jobs.jobs(project)) == 1
+
+
+def test_a_refused_file_is_named_as_its_user_named_it(project):
+    order = ImportFile(name="my answers.json", file=io.BytesIO(b'{"a": 1}'))
+    number = jobs.start(project, order)
+    wait_until(lambda: jobs.active(project) is None)
+    job = jobs.shown(project, number)
+    assert job.state == "failed" and "(my answers.json)" in job.fault
+    assert str(project.folder) not in job.fault + job.printed
+    assert job.title == "Import my answers.json"
+    assert job.again == {"command": "import", "job": number}

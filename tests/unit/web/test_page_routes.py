@@ -36,7 +36,7 @@ def test_the_grid_shows_matching_images_and_keeps_the_filter(folder):
         everything = read(client, "/grid")
     assert page.count('loading="lazy"') == 2 and everything.count('loading="lazy"') == 8
     assert "2 images" in page and "<option selected>labelled</option>" in page
-    tiles = page.partition('class="tiles"')[2]
+    tiles = page.partition('class="tiles ')[2]
     assert "state=labelled" in tiles and tiles.count("&amp;shown=depth&amp;task=depth") == 4
 
 
@@ -116,5 +116,8 @@ def test_classes_are_listed_with_the_worst_first(tmp_path):
             project.fit()
             rows = project.classes()["semseg"]
         page = read(client, "/classes")
-    places = [page.index(f'<th scope="row">{row.name}</th>') for row in rows]
+    links = [
+        f'/grid?shows=semseg%3A{row.name}&amp;over=label%2Fsemseg">{row.name}</a>' for row in rows
+    ]
+    places = [page.index(link) for link in links]
     assert places == sorted(places) and "semseg, the worst first" in page

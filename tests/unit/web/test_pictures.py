@@ -1,6 +1,23 @@
-"""The kept pictures never take more than their share of the memory."""
+"""The kept pictures never take more than their share of the memory; what says nothing is transparent."""
 
-from labelgrid.web.pictures import KeptPictures, picture_key
+import io
+
+import numpy as np
+from PIL import Image
+
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import TaskRow
+from labelgrid.tasks.task import TaskDef
+from labelgrid.web.pictures import LARGE, KeptPictures, draw_label, picture_key
+
+
+def test_background_and_what_is_not_labelled_are_transparent():
+    row = TaskRow("semseg", "semseg", 1.0, {"classes": ["background", "shirt"]})
+    clothes = TaskDef.of(row)
+    label = LabelArray(np.array([[[0], [1], [1]]]), np.array([[True, True, False]]))
+    picture = np.asarray(Image.open(io.BytesIO(draw_label(clothes, label, LARGE))))
+    assert picture[0, :, 3].tolist() == [0, 255, 0]
+    assert np.array_equal(picture[0, 1, :3], clothes.region_colours[1])
 
 
 def test_the_pictures_that_were_not_asked_for_the_longest_are_dropped():

@@ -54,3 +54,22 @@ def test_a_refused_import_is_shown_by_its_picture(tmp_path, content):
         (folder / "import-suspicious.png").unlink()
         (folder / "import-suspicious.png").symlink_to("/etc/hostname")
         assert client.get("/picture/refused-import").status_code == 404
+
+
+def test_a_report_opens_here_and_may_run_and_load_nothing(tmp_path):
+    folder = labelled_project(tmp_path)
+    path = folder / "report.html"
+    with client_of(folder) as client:
+        assert client.get("/report").status_code == 404
+        assert 'href="/report"' not in read(client, "/jobs") + read(client, "/")
+        path.write_text("<h1>flat</h1><script>alert(1)</script>")
+        answer = client.get("/report")
+        assert answer.status_code == 200 and "<h1>flat" in answer.text
+        policy = answer.headers.get_list("content-security-policy")
+        assert len(policy) == 1 and "sandbox" in policy[0] and "script" not in policy[0]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert 'href="/report"' in read(client, "/jobs") and 'href="/report"' in read(client, "/")
+        path.unlink()
+        path.symlink_to("/etc/passwd")
+        assert client.get("/report").status_code == 404
+        assert 'href="/report"' not in read(client, "/jobs")

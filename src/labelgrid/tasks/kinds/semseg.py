@@ -16,10 +16,10 @@ import numpy as np
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.agreement import class_agreement
 from labelgrid.tasks.checks import SHOWS_SOMETHING
+from labelgrid.tasks.class_colours import class_colours
 from labelgrid.tasks.figures import class_details, class_heights
 from labelgrid.tasks.outlines import border_outline
 from labelgrid.tasks.overview import Legend, Overview, percent, without_label
-from labelgrid.tasks.pictures import palette, render_classes
 from labelgrid.tasks.placement import same_values
 from labelgrid.tasks.scale import Scale, probability_error, released_probability_error
 from labelgrid.tasks.task import Spec, Task, TaskDef
@@ -96,7 +96,9 @@ class ClassOverview(Overview):
     def legend(self, limits: tuple[float, float] | None) -> Legend:
         """As `Overview.legend`: the classes that occur, the largest first."""
         del limits
-        colours = dict(zip(self.options.names, palette(len(self.counts)).tolist(), strict=True))
+        names = self.options.names
+        known = self.class_colours if len(self.class_colours) else class_colours(names)
+        colours = dict(zip(names, known.tolist(), strict=True))
         swatches = []
         for name in self.shares():
             red, green, blue = colours[name]
@@ -119,7 +121,7 @@ SPEC = Spec(
     meaning=meaning,
     metrics={"mIoU": Overlap},
     transform=same_values,
-    render=render_classes,
+    render=None,
     figures=class_heights,
     fine_figures=class_details,
     outline=border_outline,

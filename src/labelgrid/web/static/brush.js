@@ -17,8 +17,10 @@ const colours = new Map(palette.map((radio) => [Number(radio.value), pixelOf(rad
 const kept = `size ${cell.split(":").pop()}`; // the size of the brush, by task
 let seen = page.dataset.seen;
 let changed = false; // since it was saved
+let hint = "nothing"; // what was on screen, as the ledger names it; "": something else
 let known = null; // the names of the classes that the drawing knows; null: all
 
+const hidden = new Set(); // the regions that are not shown, and so not drawn over either
 const drawing = new Drawing(width, height, ([left, top, right, bottom]) => {
   const part = new ImageData(right - left, bottom - top);
   const pixels = new Uint32Array(part.data.buffer);
@@ -26,7 +28,7 @@ const drawing = new Drawing(width, height, ([left, top, right, bottom]) => {
   for (let y = top; y < bottom; y += 1) {
     for (let x = left; x < right; x += 1) {
       const number = drawing.regions[y * width + x];
-      pixels[at++] = number === NOTHING ? 0 : colours.get(number);
+      pixels[at++] = number === NOTHING || hidden.has(number) ? 0 : colours.get(number);
     }
   }
   context.putImageData(part, left, top);
@@ -39,6 +41,24 @@ const view = new View(board, page.querySelector(".sheet"), [width, height], () =
 const tool = () => tools.elements.tool.value;
 const region = () => Number(tools.elements.region.value);
 const radius = () => Number(tools.elements.size.value) / 2;
+
+/** Hides or locks a region, or ends that. */
+function toggle(button) {
+  const pressed = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", pressed);
+  const pressedOf = (deed) => [...tools.querySelectorAll(`.toggle[data-deed=${deed}][aria-pressed=true]`)];
+  const numbers = (deed) => pressedOf(deed).map((each) => Number(each.value));
+  hidden.clear();
+  numbers("hide").forEach((number) => hidden.add(number));
+  drawing.locked = new Set([...hidden, ...numbers("lock")]);
+  if (button.dataset.deed === "hide") drawing.changed([0, 0, width, height]);
+}
+
+/** Hides or locks the region that is drawn. */
+function toggleDrawn(deed) {
+  const button = tools.querySelector(`.toggle[data-deed=${deed}][value="${region()}"]`);
+  if (button) toggle(button);
+}
 
 function choose(radio) {
   if (radio && !radio.disabled) radio.checked = true;
@@ -156,6 +176,8 @@ async function start() {
     const layer = value ? await fetchArray(value, Int16Array) : { numbers: null, known: null };
     drawing.replace(layer.numbers);
     known = layer.known;
+    const shown = tools.elements.start.selectedOptions[0].dataset.hint;
+    if (shown !== "nothing") hint = shown; // who saw it once has seen it
   } catch (error) {
     tell(`The drawing starts blank. ${error.message}`);
   }
@@ -186,11 +208,13 @@ function send(address, values) {
 async function save(values) {
   work();
   tools.elements.save.disabled = true;
+  tools.elements.save.textContent = "Saving…";
   told.hidden = true;
+  document.querySelector("main > [role=status]")?.remove(); // it speaks of the label before
   try {
     const seconds = Math.max(0.1, worked / 1000).toFixed(1);
     const annotator = tools.elements.annotator.value;
-    const answer = await send("/api/labels", { seconds, annotator, ...values });
+    const answer = await send("/api/labels", { seconds, annotator, hint, ...values });
     const said = await answer.json();
     if (answer.ok) saved(said);
     else refused(answer.status, [said.what, said.next_step, said.unchanged].filter(Boolean).join(" "));
@@ -198,6 +222,7 @@ async function save(values) {
     tell("The server cannot be reached. The drawing is still here.", ["Try again", () => save(values)]);
   } finally {
     tools.elements.save.disabled = false;
+    tools.elements.save.textContent = "Save";
   }
 }
 
@@ -245,6 +270,7 @@ const ACTIONS = {
   again: () => { start(); changed = true; },
 };
 for (const [name, act] of Object.entries(ACTIONS)) tools.elements[name].addEventListener("click", act);
+for (const button of tools.querySelectorAll(".toggle")) button.addEventListener("click", () => toggle(button));
 tools.addEventListener("submit", (event) => {
   event.preventDefault();
   save({ seen });
@@ -260,6 +286,7 @@ const KEYS = {
   d: () => { tools.elements.tool.value = "brush"; },
   a: () => { tools.elements.tool.value = "fill"; },
   m: () => { tools.elements.tool.value = "move"; },
+  h: () => toggleDrawn("hide"), l: () => toggleDrawn("lock"),
   e: () => choose(palette.at(-1)), s: () => save({ seen }),
 };
 const STEPS = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };

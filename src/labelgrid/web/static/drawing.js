@@ -13,6 +13,7 @@ export class Drawing {
     this.height = height;
     this.regions = new Int16Array(width * height).fill(NOTHING);
     this.changed = changed;
+    this.locked = new Set(); // the regions that nothing is drawn over
     this.before = this.regions.slice(); // before the stroke that is being drawn
     this.box = null; // what that stroke changed
     this.done = [];
@@ -31,7 +32,7 @@ export class Drawing {
       const share = ((x - fromX) * alongX + (y - fromY) * alongY) / length;
       const near = Math.min(1, Math.max(0, share));
       const distance = Math.hypot(x - fromX - near * alongX, y - fromY - near * alongY);
-      if (distance <= radius) this.regions[index] = number;
+      if (distance <= radius && !this.locked.has(this.regions[index])) this.regions[index] = number;
     });
     if (box[0] < box[2] && box[1] < box[3]) this.#touch(box);
   }
@@ -41,7 +42,7 @@ export class Drawing {
     const { regions, width } = this;
     const start = Math.floor(y) * width + Math.floor(x);
     const old = regions[start];
-    if (old === undefined || old === number) return;
+    if (old === undefined || old === number || this.locked.has(old)) return;
     const waiting = [start];
     const box = [width, this.height, 0, 0];
     while (waiting.length) {

@@ -31,6 +31,18 @@ document.addEventListener("keydown", (event) => {
   KEYS[event.key]();
 });
 
+// A form that was sent says so, and is not sent twice.
+document.addEventListener("submit", (event) => {
+  const { target, submitter } = event;
+  if (target.method !== "post" || event.defaultPrevented) return;
+  if (target.dataset.sent) event.preventDefault();
+  target.dataset.sent = true;
+  if (submitter) submitter.textContent = `${submitter.textContent.trim()}…`;
+});
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted && document.querySelector("[data-sent]")) window.location.reload();
+});
+
 const opacity = document.getElementById("opacity");
 if (opacity) {
   const show = () => document.body.style.setProperty("--opacity", opacity.value / 100);
@@ -69,4 +81,52 @@ if (chosen) {
     tell();
   }));
   tell();
+}
+
+// Times as people read them, in their own zone; the whole moment is the title.
+const DAY = 86_400_000;
+const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const date = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric" });
+
+/** A moment beside now: "3 minutes ago", "today 16:31", "yesterday 9:05", "9 November 2026, 16:31". */
+function readable(moment, now) {
+  const minutes = Math.round((now - moment) / 60_000);
+  if (minutes < 1) return "just now";
+  if (minutes < 60) return `${minutes} minute${minutes === 1 ? "" : "s"} ago`;
+  const days = Math.round((new Date(now).setHours(0, 0, 0, 0) - new Date(moment).setHours(0, 0, 0, 0)) / DAY);
+  const day = ["today ", "yesterday "][days] ?? `${date.format(moment)}, `;
+  return day + clock.format(moment);
+}
+
+for (const time of document.querySelectorAll("time")) {
+  const moment = new Date(time.dateTime);
+  if (!Number.isNaN(moment.getTime())) {
+    time.textContent = readable(moment, new Date());
+    time.title = `${date.format(moment)}, ${clock.format(moment)}`;
+  }
+}
+
+// The grid: filters act at once, and its tiles have the size that was chosen last.
+const filters = document.getElementById("filters");
+if (filters) {
+  filters.querySelector("button").hidden = true;
+  filters.addEventListener("change", () => filters.requestSubmit());
+  filters.addEventListener("formdata", ({ formData }) => { // the address holds what was chosen alone
+    for (const [name, value] of [...formData]) if (!value) formData.delete(name);
+  });
+}
+
+const tileSize = document.getElementById("tile-size");
+if (tileSize) {
+  const pictures = document.querySelectorAll(".tiles img");
+  const show = () => {
+    document.body.style.setProperty("--tile", `${tileSize.value}px`);
+    pictures.forEach((picture) => { picture.sizes = `${tileSize.value}px`; });
+  };
+  document.querySelectorAll(".bar-of-grid [hidden]").forEach((each) => { each.hidden = false; });
+  const small = window.innerWidth < 600 ? 150 : tileSize.value;
+  tileSize.value = window.localStorage.getItem("tile") ?? small;
+  tileSize.addEventListener("input", show);
+  tileSize.addEventListener("change", () => window.localStorage.setItem("tile", tileSize.value));
+  show();
 }

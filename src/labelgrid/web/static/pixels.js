@@ -10,8 +10,8 @@ export async function fetchArray(address, kind) {
   return { ...head, numbers: new kind(bytes.slice(end + 1)) };
 }
 
-/** A colour "#rrggbb" as a pixel of a canvas, whose bytes are red, green, blue and opacity. */
+/** A colour "#rrggbb" or "#rrggbbaa" as a pixel of a canvas, whose bytes are red, green, blue and opacity. */
 export function pixelOf(colour) {
-  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
-  return new Uint32Array(new Uint8Array([red, green, blue, 255]).buffer)[0];
+  const bytes = [1, 3, 5, 7].map((at) => parseInt(`${colour}ff`.slice(at, at + 2), 16));
+  return new Uint32Array(new Uint8Array(bytes).buffer)[0];
 }

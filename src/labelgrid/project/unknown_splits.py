@@ -1,0 +1,88 @@
+"""Finds images that are in no split, and puts them into one. Loads no torch.
+
+A labelgrid of before let Python put images into splits that no command reads.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from labelgrid.annotate.answers import Fault
+from labelgrid.errors import LedgerError, command, note_unchanged
+from labelgrid.ledger.grid import NO_SPLIT, SPLITS, OpenSplit
+from labelgrid.ledger.roster import SplitlessImages
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.remove import refuse_other_split
+from labelgrid.words import count_text, join_names
+
+
+def splitless_sentence(project: ProjectFolder) -> str:
+    """Which images are in no split, and the commands that put them into one; "" if none is."""
+    return " ".join(f"{fault.what} {fault.next_step}" for fault in splitless_faults(project))
+
+
+def splitless_faults(project: ProjectFolder) -> list[Fault]:
+    """As `splitless_sentence`, as faults: one for each unknown split."""
+    return [_fault(project, images) for images in project.store.splitless_images()]
+
+
+def _fault(project: ProjectFolder, images: SplitlessImages) -> Fault:
+    names = [*images.names, "others"] if images.count > len(images.names) else images.names
+    verb = count_text(images.count, "image is", "images are")
+    words = ("split", project.folder, "train", "--was", images.split)
+    return Fault(
+        images.names[0],
+        f"{verb} in the unknown split '{images.split}', and in no training: {join_names(names)}.",
+        f"`{command(*words)}` puts all of it into training; val and test are possible, too.",
+    )
+
+
+@note_unchanged("Nothing was changed.")
+def set_split(
+    project: ProjectFolder, split: OpenSplit, image_ids: Sequence[str] = (), was: str = ""
+) -> list[str]:
+    """Put images that are in no split into one, all or none.
+
+    Args:
+        project: the project.
+        split: the split.
+        image_ids: the images; empty: all.
+        was: only those of this unknown split; empty: of any.
+
+    Returns:
+        their ids, ordered.
+
+    Raises:
+        LedgerError: an image is unknown, or in a split; or others of its group, or with its
+            content, are in another one.
+    """
+    store = project.store
+    with store.transaction("split"):
+        for image_id in image_ids:
+            store.image(image_id)  # refuses unknown ones
+        rows = list(store.images())
+        chosen = set(image_ids) or {row.image_id for row in rows if row.split not in SPLITS}
+        moved = [row for row in rows if row.image_id in chosen]
+        if was:
+            moved = [row for row in moved if row.split == f"{NO_SPLIT}{was}"]
+        _refuse_known(project, [row.image_id for row in moved if row.split in SPLITS], bool(moved))
+        names = {row.image_id for row in moved}
+        store.keep()  # an operation, which moves no cell
+        store.update_images(replace(row, split=split) for row in moved)
+        refuse_other_split(list(store.images()), [replace(row, split=split) for row in moved])
+    return sorted(names)
+
+
+def _refuse_known(project: ProjectFolder, known: Sequence[str], is_any: bool) -> None:
+    """Refuse images that are in a split, and a choice of none."""
+    if known:
+        images = count_text(len(known), "image is", "images are")
+        what = f"{images} in a split already: {join_names(known, 5)}."
+    elif not is_any:
+        what = "The project has no such image that is in no split."
+    else:
+        return
+    raise LedgerError(
+        what,
+        where=str(project.folder),
+        next_step="`labelgrid status` names the images that are in none.",
+    )

@@ -1,0 +1,416 @@
+"""The law of doors: every public method refuses every value that does not fit, in Python's words, and writes nothing."""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+
+import labelgrid
+from labelgrid import LabelgridError, Project
+from labelgrid.api import door
+from labelgrid.api.door import check_arguments
+from labelgrid.errors import UsageError
+from labelgrid.ledger.grid import Cell
+from tests.projects import make_project
+
+#: What fits no parameter, whatever its annotation is; a plain text fits those of texts and paths.
+WRONG = (object(), b"bytes", float("nan"), "a\0b", [object()], 3 + 4j)
+FUNCTIONS = {
+    name: getattr(labelgrid, name) for name in ("simulate", "estimate", "analyse", "trust")
+}
+
+
+def methods() -> dict[str, Any]:
+    """The public methods of a project, those that make or open one among them."""
+    found = {}
+    for name, _ in inspect.getmembers(Project, callable):
+        if not name.startswith("_"):
+            found[name] = getattr(Project, name)
+    return found
+
+
+def parameters(function: Callable[..., Any]) -> list[str]:
+    named = inspect.signature(function).parameters.values()
+    kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return [each.name for each in named if each.kind not in kinds and each.name != "self"]
+
+
+PAIRS = [(name, each) for name, member in methods().items() for each in parameters(member)]
+FUNCTION_PAIRS = [(name, each) for name, member in FUNCTIONS.items() for each in parameters(member)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose held-out images wait for labels."""
+    project, _ = make_project(tmp_path_factory.mktemp("door"), n=6)
+    project.close()
+    return project.folder
+
+
+@pytest.fixture(scope="module")
+def project(folder: Path) -> Iterator[Project]:
+    with Project.open(folder) as project:
+        yield project
+
+
+def content(folder: Path) -> dict[str, str]:
+    """What a project's folder holds, but for the ledger's log beside it, and the lock's empty file."""
+    with Project.open(folder) as project:
+        ledger = (project.counts(), project.last_event(), project.log(last=99), project.cells())
+        splits = [(row.image_id, row.split, row.group) for row in project._project.store.images()]
+    found = {"ledger": repr((ledger, splits))}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and ".db" not in path.name and path.stat().st_size:
+            found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def call(project: Project, name: str, arguments: Mapping[str, Any]) -> object:
+    """Call a method, and do what it only does when it is gone through."""
+    result = getattr(project, name)(**arguments)
+    if hasattr(result, "__enter__"):
+        with result:
+            return None
+    return list(result) if inspect.isgenerator(result) else result
+
+
+@pytest.mark.parametrize(("method", "parameter"), PAIRS)
+def test_every_parameter_of_every_method_refuses_what_does_not_fit(
+    project: Project, method: str, parameter: str
+) -> None:
+    for value in WRONG:
+        with pytest.raises(LabelgridError) as caught:
+            call(project, method, {parameter: value})
+        assert f"`{parameter}=` must be " in str(caught.value)
+        assert "Nothing was changed." in str(caught.value)
+
+
+@pytest.mark.parametrize(("function", "parameter"), FUNCTION_PAIRS)
+def test_every_parameter_of_every_function_refuses_what_does_not_fit(
+    function: str, parameter: str
+) -> None:
+    for value in WRONG:
+        with pytest.raises(LabelgridError, match=f"{parameter}="):
+            FUNCTIONS[function](**{parameter: value})
+
+
+#: What has the right type and is wrong: words, numbers and names, by method.
+NO_CELL = ("0.png", "0.png:no", "no.png:depth", ":depth", "")
+CASES: dict[str, list[dict[str, Any]]] = {
+    "import_labels": [
+        {"labels": ".", "split": "training"},
+        {"labels": ".", "split": "heldout"},
+        {"labels": ".", "split": ""},
+        {"labels": ".", "keep": "newest"},
+        {"labels": ".", "task": "no"},
+        {"labels": ".", "format": "no"},
+        {"labels": ".", "limit": -1},
+        {"labels": ".", "limit": True},
+        {"labels": ".", "seed": 1.5},
+        {"labels": ".", "cost": -1.0, "supplier": "net"},
+        {"labels": ".", "replace": "no"},
+        {"labels": ".", "map": {"car": 3}},
+        {"labels": "no such folder"},
+        {"seed": 3},
+    ],
+    "query": [
+        {"budget": "ten"},
+        {"budget": 3, "unit": "label"},
+        {"budget": 0},
+        {"budget": -3},
+        {"budget": float("inf")},
+        {"budget": True},
+        {"budget": 3, "strategy": "no"},
+        {"budget": 3, "tasks": "depth"},
+        {"budget": 3, "tasks": ["no"]},
+        {"budget": 3, "pairs": -1},
+        {"budget": 3, "control": "many"},
+        {"budget": 3, "control": 7.0},
+        {"budget": 3, "class_name": "no"},
+        {"budget": 3, "like": "no.png"},
+        {"budget": 3, "dry_run": 1},
+        {"budget": 3, "save": "x.json"},
+        {"picks": "no.json"},
+    ],
+    "export_model": [{"to": value} for value in ("tflite", "ONNX", "", None, 3)]
+    + [{"known": "depth"}, {"known": ["no"]}],
+    "predict": [
+        {"images": ".", "out": "x", "relations": "all"},
+        {"images": ".", "out": "x", "relations": None},
+        {"images": ".", "out": "x", "workers": -1},
+        {"images": ".", "out": "x", "on": "no"},
+        {"images": "no such folder", "out": "x"},
+        {"images": "", "out": "x"},
+    ],
+    "add": [
+        {"check": "quick"},
+        {"check": "full", "holdout": "many"},
+        {"holdout": -1},
+        {"holdout": 1000},
+        {"holdout": 0.5},
+        {"images": "no such folder"},
+        {"tasks": "a:kind=no"},
+        {"tasks": "depth"},
+        {"tasks": "a b"},
+    ],
+    "request": [
+        {"cells": value} for value in ("0.png:depth", ["0.png"], ["0.png:no"], [3], 3, None)
+    ],
+    "skip": [{"cells": value} for value in ("0.png:depth", ["0.png"], ["0.png:no"], [3], 3, None)],
+    "unlabel": [
+        {"cells": value} for value in ("0.png:depth", ["0.png"], ["0.png:no"], [3], 3, None)
+    ],
+    "confirm": [
+        {"cells": value} for value in ("0.png:depth", ["0.png"], ["0.png:no"], [3], 3, None)
+    ],
+    "cancel": [{"cells": value} for value in ("0.png:depth", ["0.png"], ["0.png:no"], [3], 3, None)]
+    + [{"round": -1}, {"round": "0"}, {"round": 99}],
+    "hold_out": [{"images": value} for value in ("0.png", ["no"], [3], 3, None)],
+    "remove": [{"images": value} for value in ("0.png", ["no"], [3], 3, None)],
+    "restore": [{"images": value} for value in ("0.png", ["no"], [3], 3, None)],
+    "cells": [
+        {"state": "done"},
+        {"task": "no"},
+        {"split": "training"},
+        {"round": -1},
+        {"round": "1"},
+        {"round": 99},
+        {"order": "no"},
+    ],
+    "each_cell": [
+        {"state": "done"},
+        {"task": "no"},
+        {"split": "training"},
+        {"round": -1},
+        {"order": "no"},
+    ],
+    "task": [
+        {"name": "no"},
+        {"name": ""},
+        {"name": "depth", "values": {"no": 1}},
+        {"name": "depth", "values": {"cost": -1}},
+        {"name": "depth", "classes": "wall"},
+        {"name": "depth", "drop": "yes"},
+        {"name": "depth", "merge": {"a": 1}},
+    ],
+    "fit": [
+        {"epochs": 0},
+        {"epochs": -1},
+        {"epochs": "3"},
+        {"epochs": 2.0},
+        {"devices": 0},
+        {"recipe": "no"},
+        {"changes": {"no": 1}},
+        {"changes": [("train", 1)]},
+        {"weights": "no.pt"},
+        {"keep": True},
+    ],
+    "score": [
+        {"strategy": "no"},
+        {"workers": -1},
+        {"shard": 1.5},
+        {"on": "no"},
+        {"predictions": "no such folder"},
+        {},
+    ],
+    "evaluate": [
+        {"split": "training"},
+        {"crop": "no"},
+        {"min_depth": -1.0},
+        {"max_depth": 0},
+        {"labels": "no such folder"},
+        {},
+    ],
+    "log": [
+        {"last": 0},
+        {"last": -1},
+        {"last": "3"},
+        {"cell": "no"},
+        {"cell": "0.png:no"},
+        {"last": 1.0},
+    ],
+    "picks": [{"round": value} for value in (-1, 0, 99, "1", None, 1.0)],
+    "answers": [{"round": value} for value in (-1, "1", None, 1.0, True, 99)],
+    "set_split": [
+        {"split": "training"},
+        {"split": "heldout"},
+        {"split": "train", "images": "0.png"},
+        {"split": "train", "images": ["no"]},
+        {"split": "train", "was": "foo"},
+        {"split": "train"},
+    ],
+    "sheet": [{"count": value} for value in (0, -1, "3", None, 1.5)],
+    "audit": [{"folds": value} for value in (-1, 1, "3", None, 1.5)] + [{"on": "no"}],
+    "control": [{"seeds": value} for value in (0, 5, "6", None, 6.5)],
+    "advise": [{"budget": value} for value in (0, -1, "3", float("inf"), True)],
+    "undo": [{"operation": value} for value in (0, -1, "3", 99, True)],
+    "note": [{"cell": cell, "text": "x"} for cell in NO_CELL]
+    + [{"cell": "0.png:depth", "text": ""}],
+    "kept_picks": [{"path": value} for value in ("", "no.json", None, 3, ".")],
+    "inside": [{"relative": value} for value in ("..", "../x", "/etc", None, 3)],
+    "image": [{"image_id": value} for value in ("", "no", None, 3, "..")],
+    "image_file": [{"image_id": value} for value in ("", "no", None, 3, "..")],
+    "image_size": [{"image_id": value} for value in ("", "no", None, 3, "..")],
+    "held_image_file": [{"image_id": value} for value in ("", "no", None, 3, "..")],
+    "listed_image": [{"image_id": value} for value in ("", "no", None, 3, "..")],
+    **{
+        name: [{"cell": cell} for cell in (*NO_CELL, 3, None, ("0.png",))]
+        for name in (
+            *("history", "label", "notes", "other_labels", "next_request"),
+            *("statistics", "uncertainty_map"),
+        )
+    },
+    "cell": [{"name": cell} for cell in (*NO_CELL, 3, None)],
+    "import_label": [{"cell": cell, "label": "x.png"} for cell in NO_CELL]
+    + [
+        {"cell": "0.png:depth", "label": "no.png"},
+        {"cell": "0.png:depth", "label": "no.png", "hint": "all"},
+        {"cell": "0.png:depth", "label": "no.png", "seconds": 0},
+        {"cell": "0.png:depth", "label": "no.png", "confirm": 3},
+        {"cell": Cell("0.png", "no"), "label": "no.png"},
+    ],
+    "export": [
+        {"to": "no"},
+        {"to": ""},
+        {"round": -1},
+        {"round": 99},
+        {"task": "no"},
+        {"task": ["no"]},
+        {"labels": True, "round": 1},
+        {"labels": True, "link": True},
+        {"url": "no"},
+    ],
+    "report": [{"plots": 3}, {"pictures": "yes"}, {"out": 3}, {"out": "."}, {"pictures": None}],
+    "duplicates": [{"on": "no"}, {"on": None}, {"workers": -1}, {"shard": -1}, {"workers": "2"}],
+    "relate": [{"on": "no"}, {"on": None}, {"workers": -1}, {"write": 1}, {"workers": "2"}],
+    "time": [{"own_recipe": value} for value in ("yes", 1, None, 0.5, [])],
+    "offered_relations": [{"labelled": value} for value in ("yes", 1, None, 0.5, [])],
+    "transaction": [{"command": value} for value in (3, None, [], b"import", "a\0b")],
+}
+
+
+@pytest.mark.parametrize("method", sorted(CASES))
+def test_wrong_words_numbers_and_names_are_refused_and_nothing_is_written(
+    project: Project, folder: Path, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = content(folder)
+    assert len(CASES[method]) >= 5
+    for arguments in CASES[method]:
+        try:
+            result = call(project, method, arguments)
+        except LabelgridError as error:
+            commands = str(error).split("`")[1::2]
+            assert "--" not in "".join(set(str(error).split("`")) - set(commands)), error
+        except Exception as error:
+            raise AssertionError(f"{method}({arguments}) is a {error!r}") from error
+        else:
+            raise AssertionError(f"{method}({arguments}) gave {result!r}")
+    assert content(folder) == before
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_method_that_takes_something_has_wrong_values() -> None:
+    taking = {method for method, _ in PAIRS}
+    #: They take values of classes of their own, which the first law covers.
+    own = {
+        "image_page",
+        "neighbours",
+        "is_current",
+        "predicted_requests",
+        "suspect_cells",
+    }
+    made = {"create", "open"}
+    assert taking - own - made == set(CASES)
+
+
+CREATE = [
+    {"check": "quick"},
+    {"check": "none", "holdout": "ten"},
+    {"seed": "0"},
+    {"seed": 1.5},
+    {"strategy": "no"},
+    {"recipe": "no"},
+    {"group": "("},
+    {"changes": {"no": 1}},
+    {"options": {"no": 1}},
+    {"weights": "no.pt"},
+    {"ledger": "no://place"},
+    {"tasks": "depth:kind=no"},
+    {"tasks": ["depth", 3]},
+    {"tasks": {"depth": 1}},
+    {"images": "no such folder"},
+    {"leave_out": 1},
+]
+
+
+@pytest.mark.parametrize("wrong", CREATE)
+def test_a_project_is_not_made_of_wrong_values(
+    folder: Path, tmp_path: Path, wrong: Mapping[str, Any]
+) -> None:
+    with Project.open(folder) as project:
+        root = next(iter(project._project.store.image_roots()))
+    arguments = {"images": root, "tasks": "depth", **wrong}
+    with pytest.raises(LabelgridError):
+        Project.create(tmp_path / "new", **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("folder", ["flat", Path(), 3, None, b"flat"])
+def test_a_project_is_not_a_path(folder: Any) -> None:
+    with pytest.raises(LabelgridError, match="function of its own"):
+        Project(folder)
+
+
+@pytest.mark.parametrize("place", ["", "no such folder", 3, None, b"x"])
+def test_a_project_is_not_opened_by_wrong_values(place: Any) -> None:
+    with pytest.raises(LabelgridError):
+        Project.open(place)
+
+
+def test_names_of_annotations_are_found_where_they_are_defined() -> None:
+    for member in [*methods().values(), *FUNCTIONS.values()]:
+        for parameter in inspect.signature(member).parameters.values():
+            kind = parameter.annotation
+            if isinstance(kind, str) and member is not labelgrid.trust:
+                scope = inspect.unwrap(member).__globals__
+                assert get_origin(door._resolved(kind, scope)) or door._resolved(kind, scope)
+
+
+def test_the_error_says_what_was_given_what_is_possible_and_what_is_near() -> None:
+    @check_arguments
+    def take(
+        split: Literal["train", "val"] | None = None,
+        cells: list[str] | None = None,
+    ) -> None:
+        """Take."""
+
+    with pytest.raises(UsageError) as caught:
+        take(split="training")  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        "`split=` must be 'train', 'val' or None. Found 'training'.\n"
+        "  Did you mean 'train'? Nothing was changed."
+    )
+
+
+def test_a_text_in_place_of_a_list_is_not_taken_apart(project: Project) -> None:
+    with pytest.raises(UsageError) as caught:
+        project.request("0.png:depth")
+    assert str(caught.value) == (
+        "`cells=` must be a list, each of it a text. Found '0.png:depth'.\n"
+        "  Put it into a list: ['0.png:depth']. Nothing was changed."
+    )
+
+
+def test_what_can_be_gone_through_once_is_gone_through_once(project: Project) -> None:
+    with pytest.raises(LabelgridError, match=r"no\.png"):
+        project.request(name for name in ["no.png:depth"])
+    assert get_args(door.Count)[0] is int
+
+
+def test_python_itself_refuses_a_call_that_is_none(project: Project) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        project.query(3, no=1)  # type: ignore[call-arg]
