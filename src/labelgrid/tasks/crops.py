@@ -75,8 +75,8 @@ def read_crop(text: str) -> Crop:
         (45, 471, 41, 601)
     """
     if text in NAMED:
-        top, bottom, left, right = (Fraction(edge) for edge in NAMED[text])
-        return Crop((top, bottom, left, right))
+        shares = [Fraction(edge) for edge in NAMED[text]]
+        return Crop((shares[0], shares[1], shares[2], shares[3]))
     parts = [EDGE.fullmatch(part) for part in re.split("[:,]", text)]
     if not re.fullmatch("[^:,]+:[^:,]+,[^:,]+:[^:,]+", text) or not all(parts):
         raise UsageError(
