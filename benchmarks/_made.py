@@ -17,6 +17,9 @@ from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
 from labelgrid.recipes.resolve import build_plugin, load_recipe
 from labelgrid.recipes.schema import PluginChoice, Recipe
+from labelgrid.scenes.maps import scene_labels
+from labelgrid.scenes.ray_casting import cast
+from labelgrid.scenes.rooms import make_scene
 from labelgrid.tasks.task import Task, TaskDef, definitions
 
 #: The NYUv2 tasks of PartAL.
@@ -93,16 +96,43 @@ def make_files(
     for number in range(count):
         name = f"{number:06d}"
         pixels = smooth(rng, size, 3) * 255 + rng.normal(0, 4, (*size, 3))
-        (folder / "images").mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(
-            str(folder / "images" / f"{name}.jpg"), np.clip(pixels, 0, 255).astype(np.uint8)
-        )
+        _write_image(folder, name, pixels)
         for place, task in enumerate(tasks.values()):
             if every and (number + place) % every == 0:
-                path = folder / "labels" / task.name / f"{name}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                task.write(path, label(rng, task.kind, size))
+                _write_label(folder, name, task, label(rng, task.kind, size))
     return build(folder)
+
+
+def make_rooms(folder: Path, count: int, size: tuple[int, int], *, every: int = 1) -> FolderDataset:
+    """Rooms lit from the camera, and their exact labels: an import does not doubt these.
+
+    Labels as by `make_files`.
+    """
+    tasks = task_definitions()
+    for number in range(count):
+        name = f"{number:06d}"
+        scene = make_scene(0, number)
+        hits = cast(scene, size)
+        labels = scene_labels(scene, hits)
+        colours = np.array([solid.material.colour for solid in scene.solids])[hits.solid]
+        noise = np.random.default_rng(number).normal(0, 4, (*size, 3))
+        pixels = colours * np.abs(hits.normals[..., 2:]) * 255 + noise
+        _write_image(folder, name, pixels)
+        for place, task in enumerate(tasks.values()):
+            if (number + place) % every == 0:
+                _write_label(folder, name, task, labels[task.name])
+    return build(folder)
+
+
+def _write_image(folder: Path, name: str, pixels: np.ndarray) -> None:
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(folder / "images" / f"{name}.jpg"), np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def _write_label(folder: Path, name: str, task: TaskDef, value: LabelArray) -> None:
+    path = folder / "labels" / task.name / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    task.write(path, value)
 
 
 def smooth(rng: np.random.Generator, size: tuple[int, int], channels: int) -> np.ndarray:

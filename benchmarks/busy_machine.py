@@ -1,21 +1,24 @@
-"""Measures training steps beside programs that use all cores: waiting threads that sleep soon, or spin.
+"""Measures training steps of all cores' threads, alone and beside programs that use the cores, too.
 
-The command line lets OpenMP's threads sleep soon while they wait (`processes.limit_spinning`); by
-default they spin ten times as long. Each measurement is a process of its own, in turns, since OpenMP reads the choice
-when torch is loaded. On a machine that nothing else uses, that costs little.
+The command line chooses by the load of the machine how long OpenMP's threads spin while they wait
+(`processes.limit_spinning`). It is compared with always spinning a tenth as long as OpenMP does by
+default, and with the default. Each measurement is a process of its own, in turns, since OpenMP
+reads the choice when torch is loaded. All train the same network on the same number of threads.
 """
 
 import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from statistics import median
 
 from _measure import check_limit, machine
 
-#: Sleeping must be at least so many times as fast beside other programs, and may cost so much alone.
+from labelgrid.processes import given_environment
+
+#: Beside other programs the choice must be so many times as fast as the default; alone, as fast.
 BUSY = 1.2
 ALONE = 0.9
 #: How many other programs use a core each.
@@ -23,7 +26,11 @@ PROGRAMS = os.cpu_count() or 1
 #: The Python that takes the steps.
 PYTHON = sys.executable
 STEPS = """
-import sys, time, torch
+import sys, time
+from labelgrid.processes import limit_spinning
+
+limit_spinning()
+import torch
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.options import BackboneOptions
 
@@ -57,39 +64,51 @@ def competitors(count: int) -> Iterator[None]:
             program.wait()
 
 
-def steps_a_second(policy: str, seconds: float) -> float:
-    """The steps of a process whose waiting threads follow the policy; "" is the default."""
-    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
-    if policy:
-        environment["GOMP_SPINCOUNT"] = policy
+#: What the sides say of waiting threads; what says nothing leaves the choice to the command line.
+SIDES = {
+    "chosen": {},
+    "a tenth": {"GOMP_SPINCOUNT": "30000"},
+    "default": {"GOMP_SPINCOUNT": "300000"},
+}
+
+
+def steps_a_second(said: Mapping[str, str], seconds: float) -> float:
+    """The steps of a process whose waiting threads spin as it is said."""
     words = [PYTHON, "-c", STEPS, str(seconds)]
-    run = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
+    run = subprocess.run(
+        words, env={**given_environment(), **said}, check=True, capture_output=True, text=True
+    )
     return float(run.stdout)
 
 
-def gain(name: str, repeats: int, seconds: float) -> float:
-    """How many times as fast sleeping is; the median over pairs of runs."""
-    ratios = []
+def gains(name: str, repeats: int, seconds: float) -> dict[str, float]:
+    """How many times as fast the choice is as each other side; the medians over turns of all."""
+    ratios: dict[str, list[float]] = {side: [] for side in SIDES}
     for _ in range(repeats):
-        spin = steps_a_second("", seconds)
-        sleep = steps_a_second("30000", seconds)
-        print(f"{name}: {sleep:.2f} steps/s sleeping, {spin:.2f} spinning")
-        ratios.append(sleep / spin)
-    return median(ratios)
+        found = {side: steps_a_second(said, seconds) for side, said in SIDES.items()}
+        steps = ", ".join(f"{count:.2f} {side}" for side, count in found.items())
+        print(f"{name}, load {os.getloadavg()[0]:.1f}: steps/s {steps}", flush=True)
+        for side, count in found.items():
+            ratios[side].append(found["chosen"] / count)
+    return {side: median(each) for side, each in ratios.items()}
 
 
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
+    parser.add_argument("--programs", type=int, default=0, help="0: as many as cores")
     options = parser.parse_args(words)
     print(machine())
-    alone = gain("alone", options.repeats, options.seconds)
-    with competitors(PROGRAMS):
-        busy = gain("beside other programs", options.repeats, options.seconds)
+    alone = gains("alone", options.repeats, options.seconds)
+    with competitors(options.programs or PROGRAMS):
+        busy = gains("beside other programs", options.repeats, options.seconds)
+    for place, found in (("alone", alone), ("beside other programs", busy)):
+        print(f"chosen / a tenth, {place}: {found['a tenth']:.3g} x")
     held = [
-        check_limit("sleeping over spinning, beside other programs", busy, BUSY, least=True),
-        check_limit("sleeping over spinning, alone", alone, ALONE, least=True),
+        check_limit("chosen / default, beside other programs", busy["default"], BUSY, least=True),
+        check_limit("chosen / default, alone", alone["default"], ALONE, least=True),
+        check_limit("chosen / a tenth, alone", alone["a tenth"], ALONE, least=True),
     ]
     return 0 if all(held) else 1
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
-from _made import ROWS, make_files, task_definitions
+from _made import ROWS, make_rooms, task_definitions
 from _measure import check_limit, interleaved, machine, show
 
 from labelgrid.errors import LabelError
@@ -134,7 +134,7 @@ def main(words: list[str] | None = None) -> int:
     print(machine())
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        make_files(folder, options.images, tuple(options.size))
+        make_rooms(folder, options.images, tuple(options.size), every=2)
         checked = importing(folder / "images", folder / "labels", folder / "flat")
 
         def plain() -> None:

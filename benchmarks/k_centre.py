@@ -2,9 +2,9 @@
 
 All sides get the same features and labelled images, and must pick the same images in the same
 order. scikit-activeml is in the extra `peers` (`pip install -e .[peers]`); without it, its bar is
-not checked. Each side runs in a separate process, whose peak memory is measured. The time of the
-other two sides is proportional to the picks, so they may be measured at fewer picks
-(`--peer-picks`); the ratio is then that of the seconds per pick.
+not checked. Each side runs in a separate process, whose peak memory is measured. The other two
+sides may be measured at fewer picks (`--peer-picks`), and are then compared with ours at as many:
+what each does before its first pick would count more at fewer.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from _measure import check_limit, machine, peak_mib, run_isolated
@@ -95,6 +96,18 @@ def run_side(side: str, images: int, width: int, labelled: int, picks: int) -> N
     )
 
 
+def run_of(side: str, options: argparse.Namespace, picks: int) -> dict[str, Any]:
+    """Run a side in a process of its own, and print what it took."""
+    sizes = ("--images", options.images, "--width", options.width, "--labelled", options.labelled)
+    run: dict[str, Any] = run_isolated(__file__, *sizes, "--picks", picks, "--side", side)
+    print(
+        f"  {side:16} {picks} picks in {run['seconds']:8.2f} s "
+        f"(processor {run['processor']:8.2f} s, peak {run['peak']:5.0f} MiB)",
+        flush=True,
+    )
+    return run
+
+
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=100_000)
@@ -115,36 +128,20 @@ def main(words: list[str] | None = None) -> int:
     print(
         f"{sizes[0]:,} images x {sizes[1]}, {sizes[2]} labelled, {options.picks} picks, one thread"
     )
-    runs = {}
-    counts = dict.fromkeys(SIDES, options.peer_picks or options.picks) | {"ours": options.picks}
-    for side in SIDES:
-        if side == PEER and find_spec("skactiveml") is None:
-            print(f"  {side} is not installed: whether its bar holds is not checked.")
-            continue
-        line = (
-            "--images",
-            sizes[0],
-            "--width",
-            sizes[1],
-            "--labelled",
-            sizes[2],
-            "--picks",
-            counts[side],
-        )
-        run = runs[side] = run_isolated(__file__, *line, "--side", side)
-        print(
-            f"  {side:16} {counts[side]} picks in {run['seconds']:8.2f} s "
-            f"(processor {run['processor']:8.2f} s, peak {run['peak']:5.0f} MiB)",
-            flush=True,
-        )
-        assert runs["ours"]["picks"][: counts[side]] == run["picks"], f"{side} picks other images"
+    sides = [side for side in SIDES if side != PEER or find_spec("skactiveml")]
+    if PEER not in sides:
+        print(f"  {PEER} is not installed: whether its bar holds is not checked.")
+    picks = options.peer_picks or options.picks
+    all_picks = run_of("ours", options, options.picks)["picks"]
+    runs = {side: run_of(side, options, picks) for side in sides}
+    for side, run in runs.items():
+        assert all_picks[:picks] == run["picks"], f"{side} picks other images"
     kept = True
-    for side in [side for side in SIDES if side in runs and side != "ours"]:
-        wall, work = (
-            (runs[side][key] / counts[side]) / (runs["ours"][key] / counts["ours"])
-            for key in ("seconds", "processor")
+    for side in [side for side in sides if side != "ours"]:
+        wall, work = (runs[side][key] / runs["ours"][key] for key in ("seconds", "processor"))
+        print(
+            f"{side} / ours, {picks} picks: {wall:.3g} x by wall time, {work:.3g} x by processor time"
         )
-        print(f"{side} / ours: {wall:.3g} x by wall time, {work:.3g} x by processor time")
         if side == PEER:
             kept = check_limit(f"{side} / ours", work, BAR, least=True)
     return 0 if kept else 1

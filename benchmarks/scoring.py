@@ -3,9 +3,10 @@
 The reference is one plain forward pass (encoder and decoder) of the same batch. The naive baseline
 runs D whole forward passes with the network's own dropout, keeps all samples, then computes the
 entropies of PartAL A.1. The network is the small recipe's with random weights. The last parts
-compare one pass with all statistics with one pass each, and score files from disk, small ones with
-labels and large ones without, and compare this with a loop over the same files that only reads them
-and runs the network once.
+compare one pass with all statistics with one pass each, and score files from disk: a pool without
+labels, small and large files, and one with every second label, which is fed in. They compare this
+with a loop over the same files that only reads them, with the labels that the pool has, and runs
+the network once.
 """
 
 import argparse
@@ -236,14 +237,22 @@ def together(
 
 
 def of_files(
-    network: Network, tasks: dict[str, Task], source: FolderDataset, options: argparse.Namespace
+    network: Network,
+    tasks: dict[str, Task],
+    source: FolderDataset,
+    options: argparse.Namespace,
+    *,
+    known: bool = False,
 ) -> bool:
-    """Compare scoring of files with a loop that only reads them and runs the network once."""
+    """Compare scoring of files with a loop that only reads them and runs the network once.
+
+    `known`: the pool has labels, which both sides read and feed in.
+    """
     names = list(source.images())
     height, width = source.image(names[0]).shape[:2]
-    plain = f"read and forward, {height}x{width}"
+    plain = f"read and forward, {height}x{width}{', every second label' if known else ''}"
     sides = {
-        plain: lambda: predict_only(network, source, names, True),
+        plain: lambda: predict_only(network, source, names, known),
         "score by default": lambda: score(
             network, tasks, source=source, names=names, given=Options(passes=options.passes)
         ),
@@ -284,6 +293,7 @@ def main(words: list[str] | None = None) -> int:
         "--large", type=int, nargs=2, default=(4000, 6000), help="of the two large files"
     )
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--only-files", action="store_true", help="only score files")
     parser.add_argument("--threads", type=int, default=0, help="0: torch's default")
     options = parser.parse_args(words)
     torch.set_num_threads(options.threads or torch.get_num_threads())
@@ -296,15 +306,20 @@ def main(words: list[str] | None = None) -> int:
             Path(folder), max(options.images, options.batch), tuple(options.original)
         )
         names = source.images()[: options.batch]
-        for known in (False, True):
+        for known in () if options.only_files else (False, True):
             labels = partial(labels_of, source, task_definitions()) if known else None
             print("every second label fed in" if known else "no label known")
             (batch,) = eval_batches(
                 source, task_definitions(), names, recipe().data, batch=options.batch, known=labels
             )
             kept &= of_a_batch(network, tasks, batch, options)
-        kept &= of_files(network, tasks, source, options)
-        together(network, tasks, source, options)
+        bare = make_files(
+            Path(folder, "bare"), len(source.images()), tuple(options.original), every=0
+        )
+        kept &= of_files(network, tasks, bare, options)
+        kept &= of_files(network, tasks, source, options, known=True)
+        if not options.only_files:
+            together(network, tasks, source, options)
         large = make_files(Path(folder, "large"), 2, tuple(options.large), every=0)
         kept &= of_files(network, tasks, large, options)
     return 0 if kept else 1

@@ -3,7 +3,8 @@
 Runs `labelgrid --help`, and `labelgrid status` of a small project, in separate processes, in turns
 with a Python that does nothing (the minimum for any Python program), with one that loads what
 `status` cannot do without (the command line's parser, the database's library), and with one that
-loads torch (the cost of every command if torch were loaded at the start).
+loads torch (the cost of every command if torch were loaded at the start), and one that loads what
+commands with a network do.
 """
 
 import argparse
@@ -18,6 +19,9 @@ from PIL import Image
 
 #: Seconds: wall time of `--help`, processor time of `status`.
 BAR = 0.5
+#: Processor seconds of loading what commands with a network need.
+NETWORK_BAR = 2.5
+NETWORK = "import labelgrid.rounds.models, labelgrid.rounds.query, labelgrid.rounds.score"
 NEEDED = "import pydantic, rich.table, sqlalchemy.dialects.sqlite, typer"
 
 
@@ -52,6 +56,7 @@ def measure(project: str, repeats: int) -> int:
         "python -c 'import (needed)'": [sys.executable, "-c", NEEDED],
         "python -c pass": [sys.executable, "-c", "pass"],
         "python -c 'import torch'": [sys.executable, "-c", "import torch"],
+        "what score and query load": [sys.executable, "-c", NETWORK],
     }
     found: dict[str, list[Measurement]] = {name: [] for name in sides}
     for line in sides.values():
@@ -66,14 +71,22 @@ def measure(project: str, repeats: int) -> int:
         print(
             f"  {name:28} {wall:7.3f} s  (processor {processor:7.3f} s, peak {max(r.peak for r in runs):5.0f} MiB)"
         )
-    help_, _, _, nothing, torch = (median(run.seconds for run in runs) for runs in found.values())
-    status, needed = (median(run.processor for run in [*found.values()][place]) for place in (1, 2))
+    help_, _, _, nothing, torch, _ = (
+        median(run.seconds for run in runs) for runs in found.values()
+    )
+    status, needed, network = (
+        median(run.processor for run in [*found.values()][place]) for place in (1, 2, 5)
+    )
     print(
         f"labelgrid --help / nothing: {help_ / nothing:.3g} x; / import torch: {help_ / torch:.3g} x"
     )
     print(f"labelgrid status / loading what it needs: {status / needed:.3g} x of processor time")
-    kept = check_limit("labelgrid --help", help_, BAR, "s")
-    return 0 if check_limit("labelgrid status, processor", status, BAR, "s") and kept else 1
+    held = [
+        check_limit("labelgrid --help", help_, BAR, "s"),
+        check_limit("labelgrid status, processor", status, BAR, "s"),
+        check_limit("what score and query load, processor", network, NETWORK_BAR, "s"),
+    ]
+    return 0 if all(held) else 1
 
 
 if __name__ == "__main__":

@@ -201,7 +201,7 @@ def main(words: list[str] | None = None) -> int:
     print(machine())
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
-        source = make_files(Path(folder), options.images, tuple(options.size))
+        source = make_files(Path(folder), options.images, tuple(options.size), every=1)
         found = recipe()
         batches = list(
             train_batches(

@@ -22,6 +22,12 @@ PR_SET_PDEATHSIG = 1
 #: The environment variable of processes that `labelgrid.executors.together` starts: the folder
 #: through which they connect, and leave their errors.
 TOGETHER = "LABELGRID_TOGETHER"
+#: How often waiting threads of GNU's OpenMP look before they sleep.
+SPINS = "GOMP_SPINCOUNT"
+#: Linux's load of the machine: averages over 1, 5 and 15 minutes, then what runs now (proc(5)).
+LOAD = Path("/proc/loadavg")
+#: What `limit_spinning` set.
+_chosen: dict[str, str] = {}
 #: The environment variable with the token of `labelgrid serve`; no other machine is told.
 PAGE_TOKEN = "LABELGRID_TOKEN"
 
@@ -70,11 +76,32 @@ def limit_spinning() -> None:
 
     GNU's OpenMP, with which torch computes, reads this when torch is loaded. By default its threads
     spin ten times as long: where other programs use the cores, too, they take them from the thread
-    that is waited for. Threads that sleep at once would be slow to wake on a machine that nothing
-    else uses (benchmarks/busy_machine.py).
+    that is waited for. There they sleep at once. On a machine that nothing else uses they would be
+    slow to wake (benchmarks/busy_machine.py). Neither changes a result.
     """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+    if "OMP_WAIT_POLICY" in os.environ or SPINS in os.environ:
+        return
+    _chosen[SPINS] = "0" if _is_busy() else "30000"
+    os.environ.update(_chosen)
+
+
+def given_environment() -> dict[str, str]:
+    """The environment without what `limit_spinning` chose: later commands choose for themselves."""
+    return {name: text for name, text in os.environ.items() if _chosen.get(name) != text}
+
+
+def _is_busy() -> bool:
+    """Whether other programs leave too few cores for a thread on each.
+
+    The average of the last minute may be of the user's command before this one, which has ended, so
+    only more than a command alone makes count; what runs now, without this process, always does.
+    """
+    try:
+        average, _, _, now, *_ = LOAD.read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return False
+    others = int(now.partition("/")[0]) - 1
+    return float(average) > cores() or others >= cores() / 2
 
 
 def look_rarely_for_garbage() -> None:

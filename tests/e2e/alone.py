@@ -36,7 +36,8 @@ def main(folder: Path) -> None:
         if "left" in step:
             fill(folder, step["left"])
         result = typed(*step["words"])
-        (folder / FILLER).unlink(missing_ok=True)
+        if "left" in step:
+            (folder / FILLER).unlink()
         after = state(folder)
         events = [
             {name: base["events"] for name, base in side[1].items() if name in before[1]}

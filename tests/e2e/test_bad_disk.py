@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.commands import said
+from tests.e2e.commands import cells, said, state
 from tests.support import Made
+from tests.torture import read_only
 
 ROOT = Path(__file__).resolve().parents[2]
 AGAIN = "and run the same command again."
@@ -130,15 +131,14 @@ LEDGER = (
     "The ledger cannot be used: it cannot be written (FLAT/labelgrid.db).\n"
     "  Make its folder and its files writable for you and run again. Nothing was changed."
 )
-#: Commands on a read-only project: reading a ledger safely needs files beside it.
+#: Commands that would change a read-only project.
 LOCKED = [
     *(
-        "status FLAT",
         "import FLAT FLAT/rounds/0001/request",
         "add FLAT --task edges",
         "query FLAT --budget 3",
     ),
-    *("export FLAT", "cancel FLAT --round 1", "report FLAT"),
+    *("export FLAT", "cancel FLAT --round 1"),
 ]
 PERMISSIONS = f"Free some space or fix the folder's permissions, {AGAIN}"
 #: Commands on a project whose folders of labels and rounds are read-only -> the error.
@@ -220,6 +220,103 @@ def test_a_project_that_may_not_be_written_is_left_alone(
     found = of_locked[words]
     assert (found["code"], found["out"], said(found["said"])) == (1, "", LEDGER)
     assert found["ledger"] and found["files"]
+
+
+@pytest.fixture(scope="module")
+def of_looked(
+    stages: Path, data: Made, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
+    """What commands say that look at a project of this release that may not be written."""
+    folder = tmp_path_factory.mktemp("looked")
+    flat = Path(shutil.copytree(stages / "asked", folder / "flat"))
+    return locked(folder, [flat], commands_into(folder / "out"), data)
+
+
+@pytest.fixture(scope="module")
+def of_older(data: Made, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The same of a project of an older release."""
+    folder = tmp_path_factory.mktemp("older")
+    flat = read_only.older_project(folder).rename(folder / "flat")
+    return locked(folder, [flat], commands_into(folder / "out"), data)
+
+
+def commands_into(out: Path) -> list[str]:
+    """The commands that look at a project; what they write goes to a folder."""
+    out.mkdir()
+    return [command.replace("OUT", str(out)) for command in read_only.LOOKING]
+
+
+@pytest.mark.parametrize("release", ["of_looked", "of_older"])
+@pytest.mark.parametrize("words", range(len(read_only.LOOKING)))
+def test_a_project_that_may_not_be_written_can_be_looked_at(
+    request: pytest.FixtureRequest, release: str, words: int
+) -> None:
+    found = list(request.getfixturevalue(release).values())[words]
+    assert found["code"] == 0, found
+    assert re.match(
+        r"FLAT cannot be written: its ledger is read in an up-to-date copy \(.*labelgrid-ledger-",
+        found["said"],
+    )
+    assert found["ledger"]
+
+
+def test_a_report_is_not_written_into_a_project_that_may_not_be_written(
+    stages: Path, data: Made, tmp_path: Path
+) -> None:
+    flat = Path(shutil.copytree(stages / "asked", tmp_path / "flat"))
+    (found,) = locked(tmp_path, [flat], ["report FLAT"], data).values()
+    assert found["code"] == 1
+    assert "The disk reports an error: Permission denied (FLAT/report.html)." in found["said"]
+    assert found["ledger"] and found["files"]
+
+
+#: Looks at the pages of a project, and tries to cancel a request and to start a training.
+BROWSE = """
+import json, sys
+from pathlib import Path
+from tests.pages import client_of
+with client_of(Path(sys.argv[1])) as client:
+    answers = [client.get(page) for page in ("/", "/grid", "/api/status", "/undo", "/round?number=1")]
+    cell = next(row for row in client.get("/api/images").json()["images"])
+    answers.append(client.get("/image", params={"image": cell["image"]}))
+    answers.append(client.post("/api/cells/cancel", json={"cells": [sys.argv[2]]}))
+    answers.append(client.post("/api/jobs", json={"command": "fit"}))
+    print(json.dumps([(answer.status_code, answer.text[-2000:]) for answer in answers]))
+"""
+
+
+def test_the_page_of_a_project_on_a_read_only_disk_is_for_reading(
+    stages: Path, tmp_path: Path
+) -> None:
+    flat = Path(shutil.copytree(stages / "asked", tmp_path / "flat"))
+    image, task = min(cells(flat, "requested"))
+    shell = [*read_only.mounts(), "sh", "-c", read_only.READ_ONLY_DISK, "sh", str(flat)]
+    if not works(*shell, "true"):
+        pytest.skip("this system does not allow a test to mount a disk")
+    before = state(flat)
+    done = subprocess.run(
+        [*shell, sys.executable, "-c", BROWSE, str(flat), f"{image}:{task}"],
+        capture_output=True,
+        cwd=ROOT,
+        check=True,
+        text=True,
+    )
+    *pages, cancelled, started = json.loads(done.stdout)
+    assert [code for code, _ in pages] == [200] * len(pages), pages
+    assert cancelled[0] >= 400 and "it cannot be written" in cancelled[1], cancelled
+    assert started[0] >= 400 and "Read-only file system" in started[1], started
+    served = subprocess.Popen(
+        [*shell, sys.executable, "-m", "labelgrid", "serve", str(flat), "--port", "0"],
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        text=True,
+    )
+    assert served.stdout
+    said = [served.stdout.readline(), served.stdout.readline()]
+    served.terminate()
+    served.communicate()
+    assert "shows" in said[0] and f"{flat} cannot be written: its ledger is read" in said[1], said
+    assert state(flat) == before
 
 
 @pytest.mark.parametrize("words", SEALED)

@@ -16,7 +16,17 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from tests.torture import connections, hostile, kills, memory, neighbours, pool, together
+from tests.torture import (
+    connections,
+    hostile,
+    kills,
+    memory,
+    neighbours,
+    pool,
+    races,
+    read_only,
+    together,
+)
 from tests.torture.bombs import Bombs
 from tests.torture.counting import Row, table
 from tests.torture.endless import Endless
@@ -32,6 +42,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/evidence.md"
 START, END = "<!-- table: ./dev torture --write -->\n", "<!-- end -->"
 #: The trials of each class at scale 1.
 MUTATED, FILES, SETTINGS, KILLS, TOGETHER, DISKS = 12_000, 600, 200, 14, 4, 35
+#: With how many of the changes between the reads of a command it begins.
+RACES = 2
 #: The requests of another user of the machine: all that there are, at pages of three sorts.
 NEIGHBOURS = 2000
 #: The campaigns whose connections are killed.
@@ -101,6 +113,8 @@ def processes(
         lambda: together.at_once(stages, folder, max(1, int(TOGETHER * scale)), seed),
         lambda: together.inits(stages, folder, max(1, int(TOGETHER * scale))),
         lambda: together.small_disks(stages, folder, max(7, int(DISKS * scale)), seed),
+        lambda: read_only.read_only_disks(stages, folder / "disks"),
+        lambda: races.races(folder, min(len(races.CHANGES), max(1, int(RACES * scale))), seed),
         lambda: neighbours.loopback_neighbours(stages, max(30, int(NEIGHBOURS * scale))),
         lambda: connections.killed_connections(8, 200, kills=max(50, int(50 * scale)), seed=seed),
         lambda: connections.killed_commands(folder, max(2, int(COMMANDS * scale)), seed=seed),

@@ -1,6 +1,7 @@
 """Projects to copy and to attack: the stages of a tiny campaign, and the commands that it consists of."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,7 @@ class Stages:
     """The made data and the projects, as folders `data` and `stages/NAME/flat` of a folder."""
 
     folder: Path
+    tasks: Sequence[str] = TASKS
 
     @property
     def data(self) -> Path:
@@ -68,24 +70,24 @@ class Stages:
 
     def words(self, name: str, room: Path) -> list[str]:
         """The words of a command on the project in a folder."""
-        text = STEPS[name].words.replace("INIT", init_words(self.data))
+        text = STEPS[name].words.replace("INIT", init_words(self.data, self.tasks))
         if "LABELLED" in text:
             first = sorted((room / "flat/labels/depth").glob("*.png"))[0]
             text = text.replace("LABELLED", f"{first.name.split('.')[0]}.jpg:depth")
         return text.replace("ROOM", str(room)).replace("DATA", str(self.data)).split()
 
 
-def init_words(data: Path) -> str:
+def init_words(data: Path, tasks: Sequence[str] = TASKS) -> str:
     """The options of `init` on the made data."""
-    made = Made(data, (), task_rows(TASKS))
+    made = Made(data, (), task_rows(tasks))
     settings = ["--recipe", data / "tiny.toml", "--strategy", "partal"]
     return " ".join(map(str, ["--images", data / "images", *settings, *task_words(made)]))
 
 
-def make_stages(folder: Path) -> Stages:
+def make_stages(folder: Path, tasks: Sequence[str] = TASKS) -> Stages:
     """Make the data, and a project at each stage."""
-    stages = Stages(folder)
-    made = make_dataset(stages.data, n=8, size=(32, 64), tasks=TASKS)
+    stages = Stages(folder, tasks)
+    made = make_dataset(stages.data, n=8, size=(32, 64), tasks=tasks)
     make_dataset(stages.data / "more", n=2, size=(32, 64), tasks=("depth",), seed=9, group=2)
     (stages.data / "classes.txt").write_text("\n".join(CLASSES))
     (stages.data / "tiny.toml").write_text(TINY)

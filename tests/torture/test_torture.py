@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import LabelError
-from tests.torture import connections, kills, neighbours, pool, together
+from tests.torture import connections, kills, neighbours, pool, races, read_only, together
 from tests.torture.__main__ import END, START, files, projects
-from tests.torture.counting import Row, table
+from tests.torture.counting import FINE, Row, table
 from tests.torture.projects import STEPS, Stages, make_stages
 
 #: A cursor that was lost with its connection may be collected in a later test.
@@ -87,6 +87,30 @@ def test_commands_whose_connections_are_killed(tmp_path: Path) -> None:
         pytest.skip(row.not_run)
     in_order(row)
     assert row.counts["refused"]
+
+
+@pytest.fixture(scope="module")
+def raced(tmp_path_factory: pytest.TempPathFactory) -> Stages:
+    return races.make(tmp_path_factory.mktemp("raced"))
+
+
+@pytest.mark.parametrize("name", races.WORDS)
+def test_between_any_two_reads_of_a_command_tasks_images_and_settings_may_change(
+    raced: Stages, tmp_path: Path, name: str
+) -> None:
+    for phase in (0, 3):
+        outcome, note, others = races.disturbed(raced, name, tmp_path / f"{phase}", phase)
+        assert outcome in FINE, note
+        assert others.reads > 2, "the test tests nothing"
+        assert others.held <= races.HELD, "something long is done in a transaction"
+
+
+def test_projects_on_read_only_disks(stages: Stages, tmp_path: Path) -> None:
+    row = read_only.read_only_disks(stages, tmp_path / "disks")
+    if row.not_run:
+        pytest.skip(row.not_run)
+    in_order(row)
+    assert row.counts["right"] == 2 * len(read_only.LOOKING)
 
 
 @pytest.mark.parametrize("name", KILLED)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from multiprocessing.synchronize import Event
+from pathlib import Path
 
 import pytest
 
@@ -44,16 +45,30 @@ def test_a_sigterm_that_is_ignored_stays_so() -> None:
         signal.signal(signal.SIGTERM, previous)
 
 
+IDLE = "0.10 4.00 4.00 1/300 999"
+
+
 @pytest.mark.parametrize(
-    ("name", "own", "expected"),
+    ("name", "own", "load", "expected"),
     [
-        ("GOMP_SPINCOUNT", None, "30000"),
-        ("GOMP_SPINCOUNT", "5", "5"),
-        ("OMP_WAIT_POLICY", "ACTIVE", None),
+        ("GOMP_SPINCOUNT", None, IDLE, "30000"),
+        # The command before took all cores.
+        ("GOMP_SPINCOUNT", None, "4.00 4.00 4.00 1/300 999", "30000"),
+        ("GOMP_SPINCOUNT", None, "4.50 0.00 0.00 1/300 999", "0"),
+        # Other programs have just started.
+        ("GOMP_SPINCOUNT", None, "0.10 0.00 0.00 3/300 999", "0"),
+        ("GOMP_SPINCOUNT", None, "unknown", "30000"),
+        ("GOMP_SPINCOUNT", "5", "9.00 9.00 9.00 9/300 999", "5"),
+        ("OMP_WAIT_POLICY", "ACTIVE", IDLE, None),
     ],
 )
-def test_waiting_threads_sleep_soon_unless_the_user_says_otherwise(
-    monkeypatch: pytest.MonkeyPatch, name: str, own: str | None, expected: str | None
+def test_waiting_threads_sleep_soon_and_beside_other_programs_at_once_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    name: str,
+    own: str | None,
+    load: str,
+    expected: str | None,
 ) -> None:
     # Set first, so that what the command sets is taken back after the test.
     for each in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
@@ -61,10 +76,16 @@ def test_waiting_threads_sleep_soon_unless_the_user_says_otherwise(
         monkeypatch.delenv(each)
     if own:
         monkeypatch.setenv(name, own)
+    (tmp_path / "load").write_text(load)
+    monkeypatch.setattr(processes, "LOAD", tmp_path / "load")
+    monkeypatch.setattr(processes, "cores", lambda: 4)
+    monkeypatch.setattr(processes, "_chosen", {})
     monkeypatch.setattr("sys.argv", ["labelgrid", "--version"])
     with pytest.raises(SystemExit):
         main()
     assert os.environ.get("GOMP_SPINCOUNT") == expected
+    # What a server starts later looks at the machine again; what the user says holds there, too.
+    assert processes.given_environment().get(name) == own
 
 
 def test_a_command_looks_rarely_for_garbage(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelgrid.api.door import check_methods
+from labelgrid.api.door import check_methods, steady
 from labelgrid.errors import LedgerError, command
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.image_pages import ImageFilter
@@ -27,6 +27,7 @@ CellName = str | Cell | tuple[str, str]
 
 
 @check_methods
+@steady
 class CellContents:
     """What a project holds of a cell; each value is read when it is asked for."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labelgrid.api.cells import CellContents
-from labelgrid.api.door import Count, Positive, check_methods
+from labelgrid.api.door import Count, Positive, check_methods, steady
 from labelgrid.errors import LabelgridError, LedgerError
 from labelgrid.ledger.grid import Cell, Pick, Split, State
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
@@ -62,6 +62,7 @@ class ChangedCells:
 
 
 @check_methods
+@steady
 class ProjectContents(CellContents):
     """What a project holds; each value is read when it is asked for."""
 

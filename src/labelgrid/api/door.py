@@ -11,12 +11,22 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from functools import cache, wraps
 from importlib import import_module
-from inspect import Parameter, isclass, signature
+from inspect import Parameter, isclass, isfunction, isgeneratorfunction, signature
 from itertools import chain
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
+from typing import (
+    Annotated,
+    Any,
+    Concatenate,
+    Literal,
+    ParamSpec,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+)
 
 from labelgrid.errors import LabelgridError, UsageError
 
@@ -379,3 +389,26 @@ def _say_in_python(error: LabelgridError, parameters: Collection[str]) -> None:
         parts = getattr(error, field).split("`")
         parts[::2] = [_OPTION.sub(keyword, part) for part in parts[::2]]
         setattr(error, field, "`".join(parts))
+
+
+def steady(owner: type[T]) -> type[T]:
+    """A class of `CellContents` each of whose public methods knows the tasks of its beginning.
+
+    What others change meanwhile is seen by the next call. An iterator is one reading anyway.
+    """
+    for name, method in list(vars(owner).items()):
+        is_plain = isfunction(method) and not isgeneratorfunction(method)
+        if is_plain and not name.startswith("_") and name != "close":
+            setattr(owner, name, _steady_method(method))
+    return owner
+
+
+def _steady_method(
+    method: Callable[Concatenate[Any, P], R],
+) -> Callable[Concatenate[Any, P], R]:
+    @wraps(method)
+    def steadily(self: Any, /, *arguments: P.args, **named: P.kwargs) -> R:
+        with self._project.store.steady():
+            return method(self, *arguments, **named)
+
+    return steadily

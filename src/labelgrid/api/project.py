@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from labelgrid import plugins
 from labelgrid.api.cells import CellName
 from labelgrid.api.contents import ChangedCells, ProjectContents
-from labelgrid.api.door import Amount, Cost, Count, Positive, check_methods
+from labelgrid.api.door import Amount, Cost, Count, Positive, check_methods, steady
 from labelgrid.api.places import Place, optional_path, path_or_address
 from labelgrid.errors import ModelError, RecipeError, UsageError
 from labelgrid.executors.job import JobFolder, record_job
@@ -62,6 +62,7 @@ Places = Place | Iterable[Place]
 
 
 @check_methods
+@steady
 class Project(ProjectContents):
     """A project in a folder: its images, tasks and labels, and its rounds.
 
@@ -183,13 +184,34 @@ class Project(ProjectContents):
         return created
 
     @classmethod
-    def open(cls, folder: Place, *, progress: Progress | None = None) -> "Project":
+    def open(
+        cls,
+        folder: Place,
+        *,
+        progress: Progress | None = None,
+        is_command: bool = False,
+        looking: bool = False,
+    ) -> "Project":
         """Open the project in a folder.
+
+        Args:
+            folder: the project's.
+            progress: receives the progress of long work; None: silent.
+            is_command: the tasks and images are those of now until it is closed, whatever others
+                change; otherwise they are those of the beginning of each call.
+            looking: open a project that cannot be written, too: its ledger is read in a copy in the
+                temporary folder, and every change is refused.
 
         Raises:
             LabelgridError: there is no project, or its settings or database are damaged.
         """
-        return cls(ProjectFolder.open(Path(folder)), progress)
+        project = ProjectFolder.open(Path(folder), looking=looking)
+        note = project.copy_note()
+        if note and progress:
+            progress.say(note)
+        if is_command:
+            project.store.know()
+        return cls(project, progress)
 
     def add(
         self,
@@ -616,7 +638,7 @@ class Project(ProjectContents):
 
     def query(
         self,
-        budget: Amount | None = None,
+        budget: float | None = None,
         unit: Unit = "labels",
         *,
         strategy: str = "",

@@ -136,7 +136,7 @@ def _draw_project(folder: Path, out: Path | None, count: int, *, json: bool) -> 
     """Draw the sheet of a project, and say what is on it."""
     from labelgrid.cli.opening import open_project
 
-    with open_project(folder) as project:
+    with open_project(folder, looking=True) as project:
         drawn = project.sheet(out, count=count)
     if json:
         screen.print_json({"sheet": str(drawn.path), "shown": drawn.shown, "images": drawn.images})

@@ -303,7 +303,7 @@ def status(folder: Folder, json: AsJson = False) -> None:
 
     Example: [bold]labelgrid status flat --json[/]
     """
-    with open_project(folder) as project:
+    with open_project(folder, looking=True) as project:
         values = project.status()
     if json:
         screen.print_json(values)

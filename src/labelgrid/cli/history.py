@@ -82,7 +82,7 @@ def cells(
     """
     from labelgrid.project.cell_table import write_csv
 
-    with open_project(folder) as project:
+    with open_project(folder, looking=True) as project:
         rows = project.each_cell(
             state=state.value if state else None,
             task=task,
@@ -126,7 +126,7 @@ def log(
 
     Example: [bold]labelgrid log flat kitchen/0004.jpg:depth[/]
     """
-    with open_project(folder) as project:
+    with open_project(folder, looking=True) as project:
         rows = project.log(cell, last=last)
     if json:
         screen.print_json(rows)

@@ -82,7 +82,7 @@ def verify(
     """
     from dataclasses import asdict
 
-    with open_project(folder) as project:
+    with open_project(folder, looking=True) as project:
         verified = project.verify()
     if json:
         screen.print_json(asdict(verified))
@@ -255,7 +255,7 @@ def advise(
     """
     from dataclasses import asdict
 
-    with open_project(folder) as project:
+    with open_project(folder, looking=True) as project:
         advised = project.advise(budget=budget)
     if json:
         screen.print_json(asdict(advised))

@@ -14,10 +14,18 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_project(folder: Path) -> "Iterator[Project]":
-    """Open a project whose long work shows its progress, and close it at the end."""
+def open_project(folder: Path, *, looking: bool = False) -> "Iterator[Project]":
+    """Open a project whose long work shows its progress, and close it at the end.
+
+    Args:
+        folder: the project's.
+        looking: open one that cannot be written, too.
+    """
     project_class = _load()
-    with screen.Bar() as bar, project_class.open(folder, progress=bar) as project:
+    with (
+        screen.Bar() as bar,
+        project_class.open(folder, progress=bar, is_command=True, looking=looking) as project,
+    ):
         yield project
 
 

@@ -1,7 +1,7 @@
 """Provides the images and labels of a ledger. Loads no torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +48,7 @@ class ProjectSource:
     files: Mapping[str, tuple[str, str]]
     labels: Mapping[Cell, GrantedLabel]
     cameras: Cameras | None = None
+    _checked: dict[Path, tuple[int, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def images(self) -> Sequence[str]:
         """The image ids."""
@@ -63,9 +64,20 @@ class ProjectSource:
         entry = self.labels.get(Cell(image_id, task.name))
         if entry is None:
             return None
-        check_digest(entry.path, entry.digest)
+        self._check(entry)
         label = task.read(entry.path)
         return label if entry.classes is None else task.limit_classes(label, entry.classes)
+
+    def _check(self, entry: GrantedLabel) -> None:
+        """Check a label's content; once, as long as nobody writes to its file.
+
+        Raises:
+            LabelError: it has changed since its import.
+        """
+        now = _written(entry.path)
+        if not now or self._checked.get(entry.path) != now:
+            check_digest(entry.path, entry.digest)
+            self._checked[entry.path] = now
 
     def weight(self, image_id: str, task: str) -> float:
         """As `Weighted.weight`."""
@@ -85,6 +97,15 @@ class ProjectSource:
     def _path(self, image_id: str) -> Path:
         root, digest = self.files[image_id]
         return image_file(root, image_id, digest)
+
+
+def _written(path: Path) -> tuple[int, ...]:
+    """What changes when a file is written to or replaced; empty if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def granted_labels(store: Store, folder: Path) -> dict[Cell, GrantedLabel]:

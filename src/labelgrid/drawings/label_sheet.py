@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -320,8 +320,13 @@ def resize(pixels: RGB, size: Size) -> RGB:
 def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     """Matplotlib's own font, so that the sheet looks the same everywhere."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    path = Path(mpl.get_data_path(), "fonts", "ttf", name)
-    return ImageFont.truetype(str(path), size)
+    package = find_spec("matplotlib")  # to load it takes half of the time of a picture
+    path = Path(package.origin if package and package.origin else "").parent / "mpl-data"
+    if not path.is_dir():  # a system may keep its data elsewhere
+        import matplotlib as mpl
+
+        path = Path(mpl.get_data_path())
+    return ImageFont.truetype(str(path / "fonts" / "ttf" / name), size)
 
 
 def _shorten(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:

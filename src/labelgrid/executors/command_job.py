@@ -25,7 +25,7 @@ from labelgrid.executors.job import (
     signs_of_life,
 )
 from labelgrid.files import open_regular
-from labelgrid.processes import end_with_parent, started_at
+from labelgrid.processes import end_with_parent, given_environment, started_at
 
 #: Exit codes after Ctrl-C: of labelgrid, and of a process that did not catch it.
 INTERRUPTED = (130, -signal.SIGINT)
@@ -45,7 +45,9 @@ def start_command(path: Path, words: Sequence[str]) -> None:
     Raises:
         OSError: the system starts no process, or the disk refuses its log.
     """
-    environment = {name: text for name, text in os.environ.items() if name not in COLOURS}
+    environment = given_environment()
+    for name in COLOURS:
+        environment.pop(name, None)
     with (path / LOG).open("xb") as log:
         process = subprocess.Popen(
             [*python_words(), "-m", __name__, str(path), *words],

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeGuard, TypeVar, cast
 
 from sqlalchemy import (
     Connection,
@@ -42,7 +42,7 @@ from labelgrid.ledger.schema import (
     VERSION,
     VERSION_TABLE,
 )
-from labelgrid.ledger.sqlite import SQLite
+from labelgrid.ledger.sqlite import SQLite, can_be_written, readable_copy
 
 T = TypeVar("T")
 UNCHANGED = "Nothing was changed."
@@ -123,7 +123,32 @@ class Database:
             foreign_value_errors(),
             self._engine.connect() as connection,
         ):
+            if self.known:
+                connection.execution_options(**self.known)
             yield connection
+
+    @property
+    def known(self) -> Mapping[str, Any]:
+        """What this thread's readers know, as execution options of their connections."""
+        known: Mapping[str, Any] = getattr(self._local, "known", {})
+        return known
+
+    @known.setter
+    def known(self, options: Mapping[str, Any]) -> None:
+        self._local.known = options
+
+    @property
+    def pending(self) -> Any:
+        """What this thread's readers will know once it has committed; None: the same."""
+        return getattr(self._local, "pending", None)
+
+    @pending.setter
+    def pending(self, pending: Any) -> None:
+        self._local.pending = pending
+
+    def is_writing(self) -> bool:
+        """Whether this thread is in a write transaction."""
+        return self._outer() is not None
 
     def again(self, act: Callable[[], T], seconds: float | None = None) -> T:
         """Do what may be repeated, and do it again while the connection is lost, for some seconds.
@@ -344,8 +369,12 @@ def open_database(place: LedgerPlace, *, read_only: bool = False) -> Database:
 
     Raises:
         LedgerError: it is missing, not a ledger, newer than this program, of a development version
-            before 0.1.0, or cannot be written; with `read_only`, it is older than this program.
+            before 0.1.0, or cannot be written; with `read_only`, it is older than this program. A
+            file that cannot be written is read in a copy then, which is migrated.
+        ProjectError: the temporary folder has no room for the copy.
     """
+    if read_only and is_unwritable(place):
+        return _open_copy(place)
     dialect = dialect_at(place, read_only=read_only)
     dialect.check_there()
     database = Database(place, dialect)
@@ -366,6 +395,22 @@ def open_database(place: LedgerPlace, *, read_only: bool = False) -> Database:
         raise
     database.keep_revision()
     return database
+
+
+def is_unwritable(place: LedgerPlace) -> TypeGuard[Path]:
+    """Whether a ledger is a file that this process cannot write, and so cannot read in place."""
+    return isinstance(place, Path) and place.is_file() and not can_be_written(place)
+
+
+def _open_copy(place: Path) -> Database:
+    """Open a copy of a ledger's file to read it."""
+    copy = readable_copy(place)
+    try:
+        open_database(copy).close()  # an older one is migrated
+    except LedgerError as error:
+        error.where = str(place)
+        raise
+    return Database(place, SQLite(copy, read_only=True))
 
 
 def _look_at(database: Database) -> bool:

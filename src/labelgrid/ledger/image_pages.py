@@ -88,7 +88,7 @@ class ImagePage:
 
 def count_matches(connection: Connection, wanted: ImageFilter) -> int:
     """The number of images that match."""
-    count = roster.restrict_to_splits(select(func.count(IMAGES.c.id)), wanted.splits)
+    count = roster.restrict_to_splits(connection, select(func.count(IMAGES.c.id)), wanted.splits)
     return connection.scalar(_matching(connection, count, wanted)) or 0
 
 
@@ -97,7 +97,9 @@ def page(
 ) -> list[ListedImage]:
     """The matching images from number `first` on, at most `count`, in the order of their ids."""
     images: Select[Any] = select(*_COLUMNS)
-    statement = _matching(connection, roster.in_name_order(images, wanted.splits), wanted)
+    statement = _matching(
+        connection, roster.in_name_order(connection, images, wanted.splits), wanted
+    )
     return _listed(connection, statement.offset(first).limit(count))
 
 
@@ -107,7 +109,7 @@ def names(connection: Connection, wanted: ImageFilter, *, newest: bool) -> list[
     if newest:
         last = select(func.max(EVENTS.c.id)).where(EVENTS.c.image_id == IMAGES.c.id)
         images = images.order_by(func.coalesce(last.scalar_subquery(), 0).desc())
-    images = roster.in_name_order(images, wanted.splits)
+    images = roster.in_name_order(connection, images, wanted.splits)
     return [name for (name,) in _rows(connection, _matching(connection, images, wanted))]
 
 
@@ -122,13 +124,15 @@ def names_and_labels(
     )
     labels: Select[Any] = select(IMAGES.c.name, own.c.digest)
     labels = labels.join_from(IMAGES, own, here, isouter=True)
-    labels = roster.in_name_order(labels, wanted.splits)
+    labels = roster.in_name_order(connection, labels, wanted.splits)
     return _rows(connection, _matching(connection, labels, wanted))
 
 
 def labels(connection: Connection, wanted: ImageFilter) -> list[tuple[str, str]]:
     """The labels of the wanted task that match; see `Store.matching_labels`."""
-    statement = roster.restrict_to_splits(select(IMAGES.c.name, CELLS.c.digest), wanted.splits)
+    statement = roster.restrict_to_splits(
+        connection, select(IMAGES.c.name, CELLS.c.digest), wanted.splits
+    )
     of_task = CELLS.c.task_id.in_(_chosen_tasks(connection, wanted))
     rows = _rows(connection, _of_labels(statement, wanted).where(of_task))
     return sorted(rows, key=itemgetter(0))
@@ -140,7 +144,7 @@ def labels_of_images(
     """The labels of these images that match; see `Store.labels_of_images`."""
     columns = (IMAGES.c.name, CELLS.c.digest, CELLS.c.path, CELLS.c.task_id)
     statement = roster.restrict_present_to_splits(
-        _of_labels(select(*columns), wanted), wanted.splits
+        connection, _of_labels(select(*columns), wanted), wanted.splits
     )
     chosen = set(_chosen_tasks(connection, wanted))
     found = []
@@ -201,7 +205,7 @@ def listed_images(connection: Connection, image_ids: Sequence[str]) -> list[List
     """Images with the states of their cells, in this order; see `Store.listed_images`."""
     listed: dict[str, ListedImage] = {}
     for batch in roster.batches(image_ids):
-        named = select(*_COLUMNS).where(IMAGES.c.name.in_(batch), roster.PRESENT)
+        named = select(*_COLUMNS).where(IMAGES.c.name.in_(batch), roster.present(connection))
         for image in _listed(connection, named):
             listed[image.image_id] = image
     return [listed[image_id] for image_id in image_ids if image_id in listed]
@@ -218,7 +222,7 @@ def listed_image(connection: Connection, image_id: str) -> ListedImage:
 def neighbours(connection: Connection, wanted: ImageFilter, image_id: str) -> tuple[str, str]:
     """The matching images before and after this one; see `Store.neighbours`."""
     name = IMAGES.c.name
-    images = roster.restrict_present_to_splits(select(name), wanted.splits)
+    images = roster.restrict_present_to_splits(connection, select(name), wanted.splits)
     matching = _matching(connection, images, wanted).limit(1)
     before = connection.scalar(matching.where(name < image_id).order_by(name.desc()))
     after = connection.scalar(matching.where(name > image_id).order_by(name))

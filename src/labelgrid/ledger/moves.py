@@ -151,7 +151,7 @@ def _load(connection: Connection, cells: Sequence[Cell]) -> _Working:
     joined = select(IMAGES.c.name, IMAGES.c.id, CELLS).outerjoin(
         CELLS, CELLS.c.image_id == IMAGES.c.id
     )
-    joined = roster.restrict_present_to_splits(joined, None)
+    joined = roster.restrict_present_to_splits(connection, joined, None)
     image_ids = dict.fromkeys(cell.image_id for cell in cells)
     for batch in roster.batches(image_ids):
         rows = connection.execute(joined.where(IMAGES.c.name.in_(batch)))

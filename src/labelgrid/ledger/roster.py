@@ -1,12 +1,22 @@
 """Adds, updates and lists the ledger's images and tasks."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from labelgrid.errors import LedgerError
 from labelgrid.ledger import rounds
@@ -35,6 +45,121 @@ RENAMED = "renamed splits"
 #: What can be removed.
 Removable = Literal["images", "tasks"]
 _TABLES = {"images": IMAGES, "tasks": TASKS}
+_PRIME = 65521
+#: The key of what a reader knows, in the execution options of its connection.
+KNOWN = "roster"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roster:
+    """The tasks and images of a ledger at one moment: what a command knows of them until its end.
+
+    Args:
+        tasks: the tasks by database id, without dropped ones.
+        dropped: the names of the dropped ones.
+        last_image: the greatest database id of an image.
+        removed: the database ids of the removed images.
+        print: tells other sets of removed images from this one.
+    """
+
+    tasks: Mapping[int, TaskRow]
+    dropped: Sequence[str]
+    last_image: int
+    removed: frozenset[int]
+    print: tuple[int, ...]
+
+
+def read_roster(connection: Connection) -> Roster:
+    """What a command knows from now on; see `Store.steady`."""
+    return Roster(
+        tasks=tasks(connection),
+        dropped=removed_names(connection, "tasks"),
+        last_image=_last_image(connection),
+        removed=_removed_images(connection),
+        print=_print_of_removed(connection),
+    )
+
+
+def _known(connection: Connection) -> Roster | None:
+    """What the reader knew before; None: what is read is the newest."""
+    known: Roster | None = connection.get_execution_options().get(KNOWN)
+    return known
+
+
+def _last_image(connection: Connection) -> int:
+    return connection.scalar(select(func.max(IMAGES.c.id))) or 0
+
+
+def _removed_images(connection: Connection) -> frozenset[int]:
+    return frozenset(connection.scalars(select(IMAGES.c.id).where(IMAGES.c.removed)))
+
+
+def renewed(
+    connection: Connection,
+    known: Roster,
+    names: Mapping[Removable, Collection[str]],
+    *,
+    restored: bool = False,
+) -> Roster:
+    """What a command knows once it has changed some images and tasks itself, by their names.
+
+    Those are as they are now or, `restored`, as if they were there; all others as they were known.
+    """
+    found = dict(known.tasks)
+    dropped = set(known.dropped)
+    for row in connection.execute(select(TASKS).where(TASKS.c.name.in_(list(names["tasks"])))):
+        found.pop(row.id, None)
+        dropped.discard(row.name)
+        if row.removed and not restored:
+            dropped.add(row.name)
+        else:
+            found[row.id] = _task(row)
+    gone = set(known.removed)
+    for batch in batches(names["images"]):
+        here = select(IMAGES.c.id, IMAGES.c.removed).where(IMAGES.c.name.in_(batch))
+        for number, is_removed in connection.execute(here):
+            gone.discard(number)
+            if is_removed and not restored:
+                gone.add(number)
+    return Roster(
+        tasks=dict(sorted(found.items())),
+        dropped=sorted(dropped),
+        last_image=known.last_image if restored else _last_image(connection),
+        removed=frozenset(gone),
+        print=_print_of(gone),
+    )
+
+
+def _print_of(removed: Collection[int]) -> tuple[int, ...]:
+    """As `_print_of_removed`, of database ids."""
+    squares = sum((number % _PRIME) ** 2 for number in removed)
+    return (len(removed), sum(removed), squares)
+
+
+def _print_of_removed(connection: Connection) -> tuple[int, ...]:
+    """Numbers that another set of removed images has hardly ever; they are found fast."""
+    rest = IMAGES.c.id % _PRIME
+    sums = select(func.count(), func.sum(IMAGES.c.id), func.sum(rest * rest))
+    return tuple(
+        int(value or 0) for value in connection.execute(sums.where(IMAGES.c.removed)).one()
+    )
+
+
+def check_tasks(connection: Connection, known: Roster, names: Collection[str]) -> None:
+    """Refuse to write cells of tasks that are not what the writer knew.
+
+    Raises:
+        LedgerError: somebody changed, dropped or restored one since.
+    """
+    now = {task.name: task for task in tasks(connection).values()}
+    before = {task.name: task for task in known.tasks.values()}
+    changed = sorted(name for name in names if now.get(name) != before.get(name))
+    if changed:
+        raise LedgerError(
+            f"Another command changed the task '{changed[0]}' while this one worked.",
+            next_step="Run the same command again.",
+            unchanged=UNCHANGED,
+        )
 
 
 def batches(rows: Iterable[T]) -> Iterator[list[T]]:
@@ -140,9 +265,16 @@ def set_removed(
 def removed_names(connection: Connection, kind: Removable) -> list[str]:
     """The names of the removed images or tasks; see `Store.removed`."""
     table = _TABLES[kind]
-    return list(
-        connection.scalars(select(table.c.name).where(table.c.removed).order_by(table.c.id))
-    )
+    known = _known(connection)
+    if known is not None and kind == "tasks":
+        return list(known.dropped)
+    gone = table.c.removed if known is None else table.c.id.in_(_literal(known.removed))
+    return list(connection.scalars(select(table.c.name).where(gone).order_by(table.c.id)))
+
+
+def _literal(numbers: Collection[int]) -> Any:
+    """Whole numbers in the text of a statement: there may be more than a statement's parameters."""
+    return bindparam(None, sorted(numbers), expanding=True, literal_execute=True)
 
 
 def unknown_task_error(name: str) -> LedgerError:
@@ -156,6 +288,9 @@ def unknown_task_error(name: str) -> LedgerError:
 
 def tasks(connection: Connection) -> dict[int, TaskRow]:
     """The tasks by database id, in the order they were added, without removed ones."""
+    known = _known(connection)
+    if known is not None:
+        return dict(known.tasks)
     rows = connection.execute(select(TASKS).where(~TASKS.c.removed).order_by(TASKS.c.id))
     return {row.id: _task(row) for row in rows}
 
@@ -164,7 +299,7 @@ def images(
     connection: Connection, splits: Sequence[Split] | None, names: Collection[str] | None
 ) -> Iterator[ImageRow]:
     """The images of the splits and names, ordered by id; see `Store.images`."""
-    statement = in_name_order(select(IMAGES), splits)
+    statement = in_name_order(connection, select(IMAGES), splits)
     statement = statement.execution_options(yield_per=BATCH)
     if names is None:
         yield from map(_image, connection.execute(statement))
@@ -177,7 +312,7 @@ def images(
 def image(connection: Connection, image_id: str) -> ImageRow:
     """One image; see `Store.image`."""
     row = connection.execute(
-        select(IMAGES).where(IMAGES.c.name == image_id, ~IMAGES.c.removed)
+        select(IMAGES).where(IMAGES.c.name == image_id, present(connection))
     ).one_or_none()
     if row is None:
         raise unknown_image_error(image_id)
@@ -187,7 +322,7 @@ def image(connection: Connection, image_id: str) -> ImageRow:
 def count_images(connection: Connection, splits: Sequence[Split] | None) -> int:
     """The number of images in the splits."""
     count = select(func.count()).select_from(IMAGES)
-    return connection.scalar(restrict_to_splits(count, splits)) or 0
+    return connection.scalar(restrict_to_splits(connection, count, splits)) or 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,8 +347,12 @@ def splitless_images(connection: Connection, most: int) -> list[SplitlessImages]
     is_splitless = IMAGES.c.split.not_in(SPLITS)
     counts = select(IMAGES.c.split, func.count()).where(is_splitless).group_by(IMAGES.c.split)
     found = []
-    for split, count in sorted(connection.execute(restrict_to_splits(counts, None)).all()):
-        names = restrict_to_splits(select(IMAGES.c.name), (split,)).order_by(IMAGES.c.name)
+    for split, count in sorted(
+        connection.execute(restrict_to_splits(connection, counts, None)).all()
+    ):
+        names = restrict_to_splits(connection, select(IMAGES.c.name), (split,)).order_by(
+            IMAGES.c.name
+        )
         images = SplitlessImages(
             split=split.removeprefix(NO_SPLIT),
             count=count,
@@ -226,34 +365,65 @@ def splitless_images(connection: Connection, most: int) -> list[SplitlessImages]
 def image_roots(connection: Connection) -> set[str]:
     """The roots of all images that are not removed."""
     roots = select(IMAGES.c.root).distinct()
-    return set(connection.scalars(restrict_to_splits(roots, None)))
+    return set(connection.scalars(restrict_to_splits(connection, roots, None)))
 
 
-def restrict_to_splits(statement: Select[Any], splits: Sequence[Split] | None) -> Select[Any]:
+def present(connection: Connection, now: ColumnElement[bool] = PRESENT) -> ColumnElement[bool]:
+    """Whether an image is there: not removed or, for a reader who knows a roster, not then.
+
+    Args:
+        connection: the reader's.
+        now: whether it is not removed now.
+    """
+    known = _known(connection)
+    if known is None:
+        return now
+    if _print_of_removed(connection) != known.print:
+        removed = _removed_images(connection)
+        now = or_(now, IMAGES.c.id.in_(_literal(removed - known.removed)))
+        now = now & IMAGES.c.id.not_in(_literal(known.removed - removed))
+    if _last_image(connection) != known.last_image:
+        now = now & (IMAGES.c.id <= known.last_image)
+    return now
+
+
+def leaves_images_out(connection: Connection) -> bool:
+    """Whether a reader of this connection does not see all images of the ledger."""
+    known = _known(connection)
+    is_removed = _print_of_removed(connection)[0] > 0
+    return is_removed or (known is not None and _last_image(connection) != known.last_image)
+
+
+def restrict_to_splits(
+    connection: Connection, statement: Select[Any], splits: Sequence[Split] | None
+) -> Select[Any]:
     """Restrict a statement to the images of these splits (None: all), without removed ones."""
-    statement = statement.where(~IMAGES.c.removed)
-    if splits is None:
-        return statement
-    return statement.where(IMAGES.c.split.in_(splits))
+    return _of_splits(statement.where(present(connection, ~IMAGES.c.removed)), splits)
 
 
-def in_name_order(statement: Select[Any], splits: Sequence[Split] | None) -> Select[Any]:
+def in_name_order(
+    connection: Connection, statement: Select[Any], splits: Sequence[Split] | None
+) -> Select[Any]:
     """Like `restrict_to_splits`, ordered by the images' names.
 
     SQLite then walks along the names: the first images of many are there at once. Else it would
     read those of the splits, and sort them.
     """
-    return restrict_present_to_splits(statement, splits).order_by(IMAGES.c.name)
+    present_ones = restrict_present_to_splits(connection, statement, splits)
+    return present_ones.order_by(IMAGES.c.name)
 
 
 def restrict_present_to_splits(
-    statement: Select[Any], splits: Sequence[Split] | None
+    connection: Connection, statement: Select[Any], splits: Sequence[Split] | None
 ) -> Select[Any]:
     """Like `restrict_to_splits`, of a statement that knows a few images by other conditions.
 
     SQLite then does not read all images of the splits to find them.
     """
-    statement = statement.where(PRESENT)
+    return _of_splits(statement.where(present(connection)), splits)
+
+
+def _of_splits(statement: Select[Any], splits: Sequence[Split] | None) -> Select[Any]:
     if splits is None:
         return statement
     return statement.where(IMAGES.c.split.in_(splits))

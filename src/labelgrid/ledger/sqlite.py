@@ -1,13 +1,22 @@
 """The ledger in a file: what is SQLite's own."""
 
+import atexit
+import os
+import shutil
 import sqlite3
+import tempfile
+import threading
+import time
 from collections.abc import Mapping, Sequence, Set
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from sqlalchemy import URL, Connection, Engine, Table, event
 
 from labelgrid.errors import LedgerError
+from labelgrid.files import disk_errors
 from labelgrid.ledger import dialect
 from labelgrid.ledger.dialect import FOREIGN, KEY, Meaning
 
@@ -21,6 +30,13 @@ _COMPUTED = (
     "SELECT m.name || '.' || c.name FROM sqlite_master m, pragma_table_xinfo(m.name) c "
     "WHERE m.type = 'table' AND m.sql LIKE 'CREATE TABLE%' AND c.hidden > 1"
 )
+_UNCHANGED = "Nothing was changed."
+#: What SQLite has beside a file, by the ends of the names: the log, and the memory of its index.
+_BESIDE = ("-wal", "-shm")
+#: How often a file is copied that changes meanwhile, and the pause in between, in seconds.
+_TRIES = 20
+_PAUSE = 0.1
+
 _READ_ONLY = (
     "it cannot be written",
     "Make its folder and its files writable for you and run again.",
@@ -211,3 +227,88 @@ class SQLite:
     def was_committed(self, connection: Connection, number: str) -> bool | None:
         """As `Dialect.was_committed`."""
         return None
+
+
+@dataclass(frozen=True)
+class _LedgerCopy:
+    """A copy of a ledger's file, and the stamp of what it was made of."""
+
+    path: Path
+    stamp: object
+
+
+#: This process's copies by the file that they are of, the newest last.
+_COPIES: dict[Path, list[_LedgerCopy]] = {}
+_COPYING = threading.Lock()
+
+
+def can_be_written(path: Path) -> bool:
+    """Whether a ledger's file can be written, and what SQLite has beside it: reading needs that."""
+    beside = [path.with_name(path.name + end) for end in _BESIDE]
+    there = [path.parent, path, *(file for file in beside if file.exists())]
+    return all(os.access(file, os.W_OK) for file in there)
+
+
+def readable_copy(path: Path) -> Path:
+    """A copy, in the temporary folder, of a ledger's file that cannot be written.
+
+    The same one until the file changes; it is removed when the process ends.
+
+    Raises:
+        LedgerError: the file is changed all the time.
+        ProjectError: the temporary folder has no room, or the file cannot be read.
+    """
+    path = path.absolute()
+    with _COPYING, disk_errors(Path(tempfile.gettempdir()), _UNCHANGED):
+        kept = _COPIES.setdefault(path, [])
+        stamp = _stamp(path)
+        if not kept or kept[-1].stamp != stamp:
+            folder = Path(tempfile.mkdtemp(prefix="labelgrid-ledger-"))
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            _copy(path, folder / path.name)
+            kept.append(_LedgerCopy(folder / path.name, stamp))
+            for old in kept[:-2]:  # somebody may be opening the last one
+                shutil.rmtree(old.path.parent, ignore_errors=True)
+            del kept[:-2]
+        return kept[-1].path
+
+
+def _stamp(path: Path) -> object:
+    """Tells whether a ledger's file, or its log, has changed."""
+    stamps = []
+    for file in (path, path.with_name(f"{path.name}-wal")):
+        found = file.stat() if file.exists() else None
+        stamps.append(found and (found.st_ino, found.st_size, found.st_mtime_ns))
+    return stamps
+
+
+def _copy(path: Path, target: Path) -> None:
+    """Copy a ledger's file as it is at one moment.
+
+    SQLite does so where it can read the file, as while somebody else has it open. Otherwise the
+    file and its log are copied until neither has changed meanwhile.
+    """
+    try:
+        reader = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+        with closing(reader), closing(sqlite3.connect(target)) as writer:
+            reader.backup(writer)
+        return
+    except sqlite3.Error:
+        target.unlink(missing_ok=True)
+    for _ in range(_TRIES):
+        before = _stamp(path)
+        for end in ("", "-wal"):
+            source = path.with_name(path.name + end)
+            copied = target.with_name(target.name + end)
+            copied.unlink(missing_ok=True)
+            if source.exists():
+                shutil.copyfile(source, copied)
+        if _stamp(path) == before:
+            return
+        time.sleep(_PAUSE)
+    raise LedgerError(
+        "The ledger cannot be written, and changes all the time while it is copied.",
+        where=str(path),
+        next_step="Run again when nobody works with the project.",
+        unchanged=_UNCHANGED,
+    )

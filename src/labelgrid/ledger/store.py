@@ -1,9 +1,12 @@
 """Provides the ledger: the only interface to a project's database."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial, wraps
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from sqlalchemy import Connection
 
 from labelgrid.ledger import (
     class_lists,
@@ -119,7 +122,8 @@ class Store:
     def open(cls, place: LedgerPlace, *, read_only: bool = False) -> Self:
         """Open a ledger.
 
-        One of an older release is migrated in one transaction, or refused with `read_only`.
+        One of an older release is migrated in one transaction, or refused with `read_only`. A file
+        that cannot be written is read in a migrated copy with `read_only`.
 
         Raises:
             LedgerError: it is missing, not a ledger, made by a newer program or a development
@@ -131,6 +135,12 @@ class Store:
     def place(self) -> LedgerPlace:
         """Where the ledger is: its file, or its URL."""
         return self._database.place
+
+    @property
+    def copy(self) -> Path | None:
+        """The copy in which a file is read that cannot be written; None: the file itself is."""
+        path: Path | None = getattr(self._database.dialect, "path", None)
+        return None if path == self.place else path
 
     def close(self) -> None:
         """Close the database."""
@@ -160,8 +170,111 @@ class Store:
             ...     store.get("imports")
             1
         """
-        with self._database.writing(command):
+        base = self._database
+        pending = base.pending
+        try:
+            with base.writing(command):
+                yield
+        except BaseException:
+            base.pending = pending
+            raise
+        self._renew_roster()
+
+    @contextmanager
+    def steady(self, known: roster.Roster | None = None) -> Iterator[roster.Roster]:
+        """What this thread reads inside has the tasks and images of the beginning.
+
+        They are read once, in one short transaction; a transaction that writes sees the newest, and
+        refuses to move cells of tasks that others have changed since. What this store itself
+        changes of tasks and images is seen. Inside another one, that one's beginning counts.
+
+        Args:
+            known: what the command knows that this is a part of; None: read now.
+
+        Example:
+            >>> from pathlib import Path
+            >>> from tempfile import TemporaryDirectory
+            >>> folder = TemporaryDirectory()
+            >>> with folder, Store.create(Path(folder.name, "ledger.db")) as store:
+            ...     with store.steady(), Store.open(store.place) as other:
+            ...         other.add_task(TaskRow("depth", "depth"))
+            ...         before = store.tasks()
+            ...     len(before), len(store.tasks())
+            (0, 1)
+        """
+        base = self._database
+        if base.known:
+            yield base.known[roster.KNOWN]
+            return
+        try:
+            yield self.know(known)
+        finally:
+            base.known = {}
+            base.pending = None
+
+    def know(self, known: roster.Roster | None = None) -> roster.Roster:
+        """As `steady`, from now on until the store is closed."""
+        found = known or self._read_roster()
+        self._database.known = {roster.KNOWN: found}
+        return found
+
+    def known_roster(self) -> roster.Roster:
+        """What this thread knows of tasks and images, for a process that shares its work."""
+        with self.steady() as known:
+            return known
+
+    @_read
+    def _read_roster(self) -> roster.Roster:
+        with self._database.reading() as connection:
+            connection.execution_options(**{roster.KNOWN: None})
+            return roster.read_roster(connection)
+
+    @contextmanager
+    def as_restored(self, kind: roster.Removable, names: Sequence[str]) -> Iterator[None]:
+        """Inside, this thread reads as if these removed images or tasks were restored."""
+        base = self._database
+        before = base.known
+        whole: dict[roster.Removable, Sequence[str]] = {"images": (), "tasks": ()}
+        whole[kind] = names
+        base.known = {roster.KNOWN: self._as_restored(whole)}
+        try:
             yield
+        finally:
+            base.known = before
+
+    @contextmanager
+    def _changing_roster(
+        self, kind: roster.Removable, names: Sequence[str] = ()
+    ) -> Iterator[Connection]:
+        """A write transaction after which this thread knows the images or tasks of these names."""
+        base = self._database
+        with self.transaction(), base.writing() as connection:
+            yield connection
+            if base.known:
+                known: roster.Roster = base.pending or base.known[roster.KNOWN]
+                whole: dict[roster.Removable, Sequence[str]] = {"images": (), "tasks": ()}
+                whole[kind] = names
+                base.pending = roster.renewed(connection, known, whole)
+
+    def _renew_roster(self) -> None:
+        """Know what this thread has changed, once that is committed."""
+        base = self._database
+        if base.pending and not base.is_writing():
+            base.known = {roster.KNOWN: base.pending}
+            base.pending = None
+
+    @_read
+    def _as_restored(self, names: Mapping[roster.Removable, Sequence[str]]) -> roster.Roster:
+        known = self.known_roster()
+        with self._database.reading() as connection:
+            return roster.renewed(connection, known, names, restored=True)
+
+    def _check_tasks(self, connection: Connection, steps: Sequence[Move]) -> None:
+        """Refuse moves of cells of tasks that somebody changed since they were read."""
+        base = self._database
+        if base.known and not base.pending:  # else this transaction itself has changed some
+            known: roster.Roster = base.known[roster.KNOWN]
+            roster.check_tasks(connection, known, {step.cell.task for step in steps})
 
     def add_images(self, rows: Iterable[ImageRow]) -> int:
         """Add images and return the number of new ones.
@@ -172,7 +285,7 @@ class Store:
             LedgerError: two different images have the same id; the error names both roots. Nothing
                 was added.
         """
-        with self._database.writing() as connection:
+        with self._changing_roster("images") as connection:
             return roster.add_images(connection, rows)
 
     def update_images(self, rows: Iterable[ImageRow]) -> int:
@@ -183,7 +296,7 @@ class Store:
         Raises:
             LedgerError: an image is unknown. Nothing was changed.
         """
-        with self._database.writing() as connection:
+        with self._changing_roster("images") as connection:
             return roster.update_images(connection, rows)
 
     @_read_each
@@ -328,7 +441,7 @@ class Store:
         Raises:
             LedgerError: the name is taken, or the cost is not a number from 0 up.
         """
-        with self._database.writing() as connection:
+        with self._changing_roster("tasks", [row.name]) as connection:
             roster.add_task(connection, row)
 
     @_read
@@ -350,7 +463,7 @@ class Store:
         Raises:
             LedgerError: the task is unknown, or the cost is not a number from 0 up.
         """
-        with self._database.writing() as connection:
+        with self._changing_roster("tasks", [row.name]) as connection:
             roster.update_task(connection, row)
 
     def remove(self, kind: roster.Removable, names: Sequence[str]) -> int:
@@ -358,12 +471,12 @@ class Store:
 
         Until they are restored, only `events` shows their cells.
         """
-        with self._database.writing() as connection:
+        with self._changing_roster(kind, names) as connection:
             return roster.set_removed(connection, kind, names, True)
 
     def restore(self, kind: roster.Removable, names: Sequence[str]) -> int:
         """Bring removed images or tasks back; returns their number."""
-        with self._database.writing() as connection:
+        with self._changing_roster(kind, names) as connection:
             return roster.set_removed(connection, kind, names, False)
 
     @_read
@@ -386,6 +499,7 @@ class Store:
                 moves. Nothing was changed.
         """
         with self._database.writing() as connection:
+            self._check_tasks(connection, steps)
             moves.move(connection, steps)
 
     @_read
@@ -579,6 +693,7 @@ class Store:
                 changed.
         """
         with self._database.writing() as connection:
+            self._check_tasks(connection, requests)
             rounds.close_round(connection, row)
             moves.move(connection, requests)
 

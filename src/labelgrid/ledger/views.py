@@ -87,8 +87,8 @@ def counts(connection: Connection, splits: Sequence[Split] | None) -> dict[str, 
     images = roster.count_images(connection, splits)
     by_state = select(CELLS.c.task_id, CELLS.c.state)
     # Without splits and removed images the sum needs no join.
-    if splits is not None or roster.removed_names(connection, "images"):
-        by_state = roster.restrict_to_splits(by_state.join_from(CELLS, IMAGES), splits)
+    if splits is not None or roster.leaves_images_out(connection):
+        by_state = roster.restrict_to_splits(connection, by_state.join_from(CELLS, IMAGES), splits)
     by_cell_state = _sums(connection, by_state, CELLS.c.cost)
     paid = _paid(connection, splits)
     task_counts = {}
@@ -112,7 +112,7 @@ def seconds(connection: Connection, splits: Sequence[Split] | None) -> dict[str,
     timed = (
         select(CELLS.c.task_id, CELLS.c.seconds)
         .join_from(CELLS, IMAGES)
-        .where(CELLS.c.seconds.is_not(None), roster.PRESENT)
+        .where(CELLS.c.seconds.is_not(None), roster.present(connection))
     )
     if splits is not None:
         timed = timed.where(IMAGES.c.split.in_(splits))
@@ -181,7 +181,7 @@ def cells(
         .join_from(CELLS, IMAGES)
         .join(TASKS)
         .where(
-            ~TASKS.c.removed,
+            TASKS.c.id.in_(list(roster.tasks(connection))),
             *(columns[name] == value for name, value in wanted.items() if value is not None),
         )
         .order_by(IMAGES.c.name, TASKS.c.id)
@@ -189,7 +189,7 @@ def cells(
     )
     lists = class_lists.all_lists(connection)
     for image_id, task, state, *rest in connection.execute(
-        roster.restrict_present_to_splits(statement, splits)
+        roster.restrict_present_to_splits(connection, statement, splits)
     ):
         yield cell_row(Cell(image_id, task), state, rest, lists)
 
@@ -281,7 +281,7 @@ def pool_hash(connection: Connection) -> str:
     sums = select(IMAGES.c.split, func.count(), func.sum(IMAGES.c.key % 2**32)).group_by(
         IMAGES.c.split
     )
-    images = roster.restrict_to_splits(sums, None)
+    images = roster.restrict_to_splits(connection, sums, None)
     splits = sorted(
         (split, count, int(total)) for split, count, total in connection.execute(images)
     )
@@ -296,7 +296,7 @@ def _columns_of_images(
     import numpy as np
 
     statement = roster.restrict_to_splits(
-        select(IMAGES.c.name, IMAGES.c.id, IMAGES.c.key), splits
+        connection, select(IMAGES.c.name, IMAGES.c.id, IMAGES.c.key), splits
     ).order_by(IMAGES.c.name)
     names: list[str] = []
     ids = [np.zeros(0, np.int64)]

@@ -5,7 +5,6 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Literal
 
-import timm
 import torch
 from safetensors.torch import load
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from torch.nn import functional
 from labelgrid.errors import ModelError
 from labelgrid.files import open_regular, read_bytes
 from labelgrid.nets.blocks import pointwise
+from labelgrid.nets.late_compiler import timm
 from labelgrid.nets.network import Features
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.nets.padding import crop_padding, pad_to_multiple

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from labelgrid.nets.area_means import area_means
 from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.nets.late_compiler import BasicBlock, Bottleneck
 from labelgrid.nets.network import Raw
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-import timm
 from torch import Tensor, nn
 from torch.nn import functional
+
+from labelgrid.nets.late_compiler import timm
 
 #: The strides of the maps.
 STRIDES = (4, 8, 16, 32)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import convolve1d, map_coordinates
 
 from labelgrid.pixel.matching import Matcher
 from labelgrid.pixel.thinning import thin
@@ -79,6 +78,8 @@ def suppress_non_maxima(prediction: Floats) -> Floats:
     Source: Dollár and Zitnick 2015, as their published code (`edgesNms`: radius 1, border 5,
     multiplier 1.01).
     """
+    from scipy.ndimage import map_coordinates  # slow to load
+
     height, width = prediction.shape
     smooth = _smooth_by_triangle(prediction, 4)
     right = _slope(smooth, 1)
@@ -114,6 +115,8 @@ def _slope(values: Floats, axis: int) -> Floats:
 
 def _smooth_by_triangle(values: Floats, radius: int) -> Floats:
     """Smooth values [h, w] by a triangle in both directions; the edge is mirrored."""
+    from scipy.ndimage import convolve1d  # slow to load
+
     triangle = np.concatenate([np.arange(1, radius + 2), np.arange(radius, 0, -1)])
     weights = triangle / (radius + 1) ** 2
     columns = convolve1d(values, weights, 0, mode="reflect")

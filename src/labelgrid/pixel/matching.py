@@ -1,11 +1,13 @@
 """Matches predicted boundary pixels with true ones, one to one, within a distance."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_flow
+
+if TYPE_CHECKING:  # slow to load
+    from scipy.sparse import csr_array
 
 #: Points whose surroundings are looked up at once.
 CHUNK = 2048
@@ -39,6 +41,8 @@ class Matcher:
 
     def have_partners(self, points: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Which of the points [n, 2] (row, column) have a partner."""
+        from scipy.sparse.csgraph import maximum_flow  # slow to load
+
         parts = [self._near_pairs(points, first) for first in range(0, len(points), CHUNK)]
         point, partner = np.concatenate([np.empty((2, 0), np.intp), *parts], 1)
         network = _network(point, partner, (len(points), self.count))
@@ -56,11 +60,13 @@ class Matcher:
 
 def _network(
     point: NDArray[np.intp], partner: NDArray[np.intp], sizes: tuple[int, int]
-) -> csr_array:
+) -> "csr_array":
     """The flow network: a source (node 0), the points, the truths and a sink (last).
 
     Every edge has a capacity of 1.
     """
+    from scipy.sparse import csr_array  # slow to load
+
     points, truths = sizes
     sink = points + truths + 1
     degrees = np.concatenate(

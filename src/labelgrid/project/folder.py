@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from labelgrid.errors import ProjectError, command
 from labelgrid.files import inside, remove_abandoned
 from labelgrid.ledger import place
+from labelgrid.ledger.database import is_unwritable
 from labelgrid.ledger.store import RoundRow, Store
 from labelgrid.project.settings import Settings, group_of, read_settings
 
@@ -47,8 +48,15 @@ class ProjectFolder:
         self.store = store
 
     @classmethod
-    def open(cls, folder: Path, *, read_only: bool = False) -> "ProjectFolder":
+    def open(
+        cls, folder: Path, *, read_only: bool = False, looking: bool = False
+    ) -> "ProjectFolder":
         """Open a project.
+
+        Args:
+            folder: the project's.
+            read_only: refuse to write its ledger.
+            looking: as `read_only` if the ledger cannot be written anyway.
 
         Raises:
             ProjectError: there is no project.
@@ -71,7 +79,17 @@ class ProjectFolder:
             )
         settings = read_settings(folder / SETTINGS)
         ledger = place.place_in(folder, settings.ledger) if settings.ledger else folder / DATABASE
+        read_only = read_only or (looking and is_unwritable(ledger))
         return cls(folder, settings, Store.open(ledger, read_only=read_only))
+
+    def copy_note(self) -> str:
+        """What is to be said of a ledger that is read in a copy; "" of any other."""
+        if self.store.copy is None:
+            return ""
+        return (
+            f"{self.folder} cannot be written: its ledger is read in an up-to-date copy "
+            f"({self.store.copy.parent}), and nothing can be changed."
+        )
 
     def group_of(self, image_id: str) -> str:
         """The group of an image, by the settings; "" if they have no groups."""

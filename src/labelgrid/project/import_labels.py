@@ -3,7 +3,7 @@
 import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -112,7 +112,7 @@ def import_labels(
     if limit < 0:
         raise UsageError(f"--limit must not be below 0. Found {limit}.", unchanged=UNCHANGED)
     placed = import_place(project.folder)
-    with placed as place, refuse_changes(project), open_sources(source, progress) as sources:
+    with placed as place, project.store.steady(), open_sources(source, progress) as sources:
         run = LabelImport(
             project=project,
             place=place,
@@ -129,22 +129,6 @@ def import_labels(
         if dry_run:
             return run.try_out()
         return run.carry_out()
-
-
-@contextmanager
-def refuse_changes(project: ProjectFolder) -> Iterator[None]:
-    """Refuse an import during which another command takes its tasks or images out.
-
-    Raises:
-        LedgerError: one did.
-    """
-    before = (project.store.tasks(), project.store.removed("images"))
-    try:
-        yield
-    except KeyError as error:
-        if (project.store.tasks(), project.store.removed("images")) == before:
-            raise
-        raise _changed_error() from error
 
 
 def _changed_error() -> LedgerError:
@@ -215,18 +199,22 @@ class LabelImport:
         listed = _list_faults(self.place / LEFT_OUT, validated.left_out)
         result = dataclasses.replace(result, left_out_list=str(listed or ""))
         try:
-            self._keep(validated, paths)
+            kept = self._keep(validated, paths)
         except LabelgridError:
             for path in (self.place / PICTURE, self.place / LEFT_OUT, project.folder / OCCURRED):
                 path.unlink(missing_ok=True)
             raise
-        return result
+        return dataclasses.replace(result, tasks=_count_labels(project, kept, answers))
 
-    def _keep(self, validated: ValidatedLabels, paths: Sequence[str]) -> None:
-        """Make the labels, whose files are on the disk, those of their cells."""
-        _record(self.project, validated, paths, split=self.split, numbers=self.numbers)
+    def _keep(self, validated: ValidatedLabels, paths: Sequence[str]) -> ValidatedLabels:
+        """Make the labels, whose files are on the disk, those of their cells.
+
+        Those that another import made so meanwhile are returned as unchanged.
+        """
+        kept = _record(self.project, validated, paths, split=self.split, numbers=self.numbers)
         keep_names(self.project, self.index.options.names)
         keep_rest(self.project, self.index.options.rest, self.index.uncovered.drawn)
+        return kept
 
     def try_out(self) -> Imported:
         """Do all of an import that changes nothing, and a picture."""
@@ -449,28 +437,52 @@ def _record(
     *,
     split: Split | None,
     numbers: ImportNumbers,
-) -> None:
+) -> ValidatedLabels:
     """Record the import in the ledger, in one transaction, and the names in its labels.
 
-    Refuse if a cell has changed since it was validated.
+    Refuse if a cell has changed since it was validated, but by an import of the same content.
     """
     store = project.store
     tasks = project.tasks()
     number = max((row.number for row in store.rounds()), default=0)
-    moves: list[Move] = []
-    for label, path in zip(validated.labels, paths, strict=True):
-        moves += _moves(label, path, tasks[label.row.cell.task], number)
-    moves += [Move(cell=skip.cell, to=State.SKIPPED, why=skip.reason) for skip in validated.skips]
     with store.transaction("import"):
-        now = store.find(label.row.cell for label in validated.labels)
-        if any(now.get(label.row.cell) != label.row for label in validated.labels):
-            raise _changed_error()
+        validated = _as_of_now(project, validated)
+        moves: list[Move] = []
+        for label, path in zip(validated.labels, paths, strict=True):
+            moves += _moves(label, path, tasks[label.row.cell.task], number)
+        for skip in validated.skips:
+            moves.append(Move(cell=skip.cell, to=State.SKIPPED, why=skip.reason))
         numbers.remember(validated.labels)
         if validated.moved:
             store.keep(images=[row.image_id for row in validated.moved])
         store.move(moves)
         if split:
             store.update_images(dataclasses.replace(row, split=split) for row in validated.moved)
+    return validated
+
+
+def _as_of_now(project: ProjectFolder, validated: ValidatedLabels) -> ValidatedLabels:
+    """The labels and skips beside the rows that their cells have now.
+
+    A label that its cell has by now is unchanged, and a skip that was made is left out.
+
+    Raises:
+        LedgerError: a cell has changed otherwise since it was validated.
+    """
+    labels = validated.labels
+    cells = [label.row.cell for label in labels] + [skip.cell for skip in validated.skips]
+    now = project.store.find(cells)
+    found = []
+    for label in labels:
+        row = now.get(label.row.cell)
+        if row != label.row:
+            if row is None or row.state != State.LABELLED or row.digest != label.digest:
+                raise _changed_error()
+            label = dataclasses.replace(label, row=row, status="unchanged")
+        found.append(label)
+    is_skipped = {cell for cell in now if now[cell].state == State.SKIPPED}
+    skips = [skip for skip in validated.skips if skip.cell not in is_skipped]
+    return dataclasses.replace(validated, labels=found, skips=skips)
 
 
 def _moves(label: AcceptedLabel, path: str, task: TaskDef, number: int) -> Iterator[Move]:

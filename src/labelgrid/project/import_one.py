@@ -12,7 +12,7 @@ from labelgrid.annotate.matching import wrong_extension
 from labelgrid.errors import LabelError
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import LabelImport, refuse_changes
+from labelgrid.project.import_labels import LabelImport
 from labelgrid.project.import_place import import_place
 from labelgrid.project.imported import Imported
 from labelgrid.project.suspicion import SHEET
@@ -40,7 +40,7 @@ def import_one(
         SuspiciousImport: it looks wrong.
         LabelError: it cannot be imported.
     """
-    with import_place(project.folder) as place, refuse_changes(project):
+    with import_place(project.folder) as place, project.store.steady():
         run = OneLabelImport(
             project=project,
             place=place,
@@ -95,10 +95,10 @@ class OneLabelImport(LabelImport):
             if fault:
                 raise _error(fault)
 
-    def _keep(self, validated: ValidatedLabels, paths: Sequence[str]) -> None:
+    def _keep(self, validated: ValidatedLabels, paths: Sequence[str]) -> ValidatedLabels:
         with self.project.store.transaction("import"):
             self.confirm()
-            super()._keep(validated, paths)
+            return super()._keep(validated, paths)
 
     def _draw(self, result: Imported, validated: ValidatedLabels, name: str) -> Imported:
         """Draw nothing: the page shows the label."""

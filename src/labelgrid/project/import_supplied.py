@@ -15,7 +15,7 @@ from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.errors import LabelError, UsageError
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
-from labelgrid.project.import_labels import LabelImport, refuse_changes
+from labelgrid.project.import_labels import LabelImport
 from labelgrid.project.import_place import import_place
 from labelgrid.project.import_sources import Source, open_sources
 from labelgrid.project.imported import Imported
@@ -84,7 +84,7 @@ def import_supplied(
     with (
         locked,
         placed as place,
-        refuse_changes(project),
+        project.store.steady(),
         open_sources(source, progress) as sources,
     ):
         declared = _declared([*(answer for _, answer in sources), folder])
@@ -216,7 +216,7 @@ class SuppliedImport(LabelImport):
         del validated
         return {}
 
-    def _keep(self, validated: ValidatedLabels, paths: Sequence[str]) -> None:
+    def _keep(self, validated: ValidatedLabels, paths: Sequence[str]) -> ValidatedLabels:
         """List the labels, in one step, and remove the files that they replace."""
         folder = supplier_folder(self.project, self.name)
         declaration = folder / DECLARATION
@@ -224,10 +224,10 @@ class SuppliedImport(LabelImport):
             files.write_text(declaration, self.declared.text(), UNCHANGED)
         delivery = self.declared.delivery(self.project.tasks())
         index = _with_delivery(self.known, delivery, validated=validated, paths=paths)
-        if index == self.known:
-            return
-        write_index(self.project, self.name, index)
-        files.remove_files(self.project.folder, self.known.paths() - index.paths())
+        if index != self.known:
+            write_index(self.project, self.name, index)
+            files.remove_files(self.project.folder, self.known.paths() - index.paths())
+        return validated
 
 
 def _with_delivery(

@@ -15,7 +15,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
 
 from labelgrid.errors import LabelgridError
 from labelgrid.images.places import image_file
@@ -153,6 +152,8 @@ def alike_groups(block: Thumbnails) -> list[list[str]]:
     alike = np.zeros_like(compared)
     for one, other in np.argwhere(compared).tolist():
         alike[one, other] = correlation(block.pixels[one], block.pixels[other]) >= ALIKE
+    from scipy.sparse.csgraph import connected_components  # slow to load
+
     _, numbers = connected_components(alike, directed=False)
     groups: dict[int, list[str]] = {}
     for name, number in zip(block.names, numbers.tolist(), strict=True):

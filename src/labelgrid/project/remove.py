@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from labelgrid.errors import LedgerError, note_unchanged
 from labelgrid.ledger.grid import ImageRow, State
-from labelgrid.ledger.store import CellRow
+from labelgrid.ledger.store import CellRow, Store
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.cancel import cancel_all
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import families
 from labelgrid.project.requests import request_heldout
-from labelgrid.project.stored_labels import refuse_misfits
+from labelgrid.project.stored_labels import refuse_changed, refuse_misfits
 from labelgrid.project.strides import check_strides
 from labelgrid.words import count_text, join_names
 
@@ -109,7 +109,14 @@ def restore(
     """
     store = project.store
     wanted = list(dict.fromkeys(image_ids))
-    with store.transaction("remove"), note_unchanged("Nothing was restored."):
+    with (
+        note_unchanged("Nothing was restored."),
+        store.as_restored("images", wanted),
+    ):  # read before the ledger is locked
+        tasks = store.tasks()
+        labelled = _labels_of(store, wanted)
+        refuse_misfits(project, labelled, progress or Silent())
+    with note_unchanged("Nothing was restored."), store.transaction("remove"):
         removed = store.removed("images")
         unknown = set(wanted) - set(removed)
         if unknown:
@@ -123,13 +130,18 @@ def restore(
         restored = [row for row in rows if row.image_id in set(wanted)]
         refuse_other_split(rows, restored)
         check_strides(store)
-        labelled: list[CellRow] = []
-        for image_id in wanted:
-            labelled += store.cells(image_id=image_id, state=State.LABELLED)
-        refuse_misfits(project, labelled, progress or Silent())
+        refuse_changed(project, tasks, labelled, _labels_of(store, wanted))
         heldout = [row.image_id for row in restored if row.split == "heldout"]
         request_heldout(store, heldout, [task.name for task in store.tasks()])
     return Restored(len(wanted), len(labelled))
+
+
+def _labels_of(store: Store, image_ids: Sequence[str]) -> list[CellRow]:
+    """The labels of images, one image after the other."""
+    labels: list[CellRow] = []
+    for image_id in image_ids:
+        labels += store.cells(image_id=image_id, state=State.LABELLED)
+    return labels
 
 
 def refuse_other_split(rows: Sequence[ImageRow], restored: Sequence[ImageRow]) -> None:

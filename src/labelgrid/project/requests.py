@@ -83,6 +83,8 @@ def prelabel(
     from labelgrid.formats.codec import codec  # slow to load
 
     folder = project.round_folder(row.round) / "prelabels" / task.name
+    if not folder.is_dir():  # of most labels: else each name that a label may have is looked up
+        return None
     for keep_extension in (True,) if whole else (True, False):
         for extension in codec(task.spec.codec).EXTENSIONS:
             path = folder / label_name(row.cell.image_id, extension, whole=keep_extension)

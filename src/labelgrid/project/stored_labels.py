@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from labelgrid.errors import LabelError, ProjectError, command
+from labelgrid.errors import LabelError, LedgerError, ProjectError, command
 from labelgrid.files import digest
 from labelgrid.formats.codec import LabelArray, check_digest
-from labelgrid.ledger.grid import ImageRow
+from labelgrid.ledger.grid import ImageRow, TaskRow
 from labelgrid.ledger.older_classes import complete_classes
 from labelgrid.ledger.store import CellRow, Store
 from labelgrid.progress import Progress
@@ -109,6 +109,25 @@ def refuse_misfits(project: ProjectFolder, cells: Sequence[CellRow], progress: P
             f"{count} not fit what the task declares today:\n    "
             + join_names(faults, between="\n    "),
             next_step=f"Declare otherwise with `{declare}`, or leave them out.",
+        )
+
+
+def refuse_changed(
+    project: ProjectFolder,
+    tasks: Sequence[TaskRow],
+    labels: Sequence[CellRow],
+    now: Sequence[CellRow],
+) -> None:
+    """Refuse to go on by what was read of tasks and labels before the ledger was locked.
+
+    Raises:
+        LedgerError: a task is declared otherwise, or the labels are others.
+    """
+    if labels != now or not set(map(repr, tasks)) <= set(map(repr, project.store.tasks())):
+        raise LedgerError(
+            "Another command changed the ledger while the labels were checked.",
+            where=str(project.folder),
+            next_step="Run the same command again.",
         )
 
 

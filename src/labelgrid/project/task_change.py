@@ -24,7 +24,7 @@ from labelgrid.project import plausibility
 from labelgrid.project.cancel import cancel_all
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.requests import request_heldout
-from labelgrid.project.stored_labels import misfits, refuse_misfits
+from labelgrid.project.stored_labels import misfits, refuse_changed, refuse_misfits
 from labelgrid.project.strides import check_strides
 from labelgrid.project.task_spec import changed_row
 from labelgrid.recipes.resolve import load_recipe
@@ -174,6 +174,10 @@ def restore_task(project: ProjectFolder, name: str) -> None:
         LabelError: labels do not fit what it declares; lists them.
     """
     store = project.store
+    with store.as_restored("tasks", [name]):  # read before the ledger is locked
+        labelled = list(store.cells(task=name, state=State.LABELLED))
+        rows = [row for row in store.tasks() if row.name == name]
+        refuse_misfits(project, labelled, Silent())
     with store.transaction("task"):
         if not store.restore("tasks", [name]):
             raise LedgerError(
@@ -181,8 +185,8 @@ def restore_task(project: ProjectFolder, name: str) -> None:
                 where=str(project.folder),
                 next_step=f"Dropped: {', '.join(store.removed('tasks')) or 'none'}.",
             )
+        refuse_changed(project, rows, labelled, list(store.cells(task=name, state=State.LABELLED)))
         check_strides(store)
-        refuse_misfits(project, list(store.cells(task=name, state=State.LABELLED)), Silent())
         request_heldout(store, [row.image_id for row in store.images(("heldout",))], [name])
 
 

@@ -67,7 +67,10 @@ def write_report(
         measures = study_measures(study)
         page = study_page(study, measures)
         return _write(page, out, drawings, values=study_values(study, measures), progress=shown)
-    with ProjectFolder.open(folder) as project:
+    with ProjectFolder.open(folder, looking=True) as project, project.store.steady():
+        note = project.copy_note()
+        if note and progress:
+            progress.say(note)
         _check_out(out)
         if pictures:
             _redraw([(folder, newest_scored_round(project))])

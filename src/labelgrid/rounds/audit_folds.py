@@ -16,6 +16,7 @@ from labelgrid.executors.spread import Piece, given
 from labelgrid.files import disk_errors, remove_folder
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.roster import Roster
 from labelgrid.processes import set_threads
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
@@ -122,7 +123,9 @@ def train_folds(
     if spreading.executor is None:
         return True
     folder = project.folder.absolute()
-    order = FoldOrder(folder=folder, folds=folds, threads=spreading.threads)
+    order = FoldOrder(
+        folder=folder, known=project.store.known_roster(), folds=folds, threads=spreading.threads
+    )
     pieces = []
     for place, fold in enumerate(_folds(project, folds, progress)):
         piece = Piece(
@@ -147,11 +150,13 @@ class FoldOrder:
 
     Args:
         folder: the project's.
+        known: the project's tasks and images.
         folds: their number.
         threads: with which a network is trained.
     """
 
     folder: Path
+    known: Roster
     folds: int
     threads: int
 
@@ -159,7 +164,7 @@ class FoldOrder:
 def train_ordered_fold(order: FoldOrder, place: int, progress: Progress) -> None:
     """Train a fold's network and keep what it says: the function of its job."""
     set_threads(order.threads)
-    with ProjectFolder.open(order.folder) as project:
+    with ProjectFolder.open(order.folder) as project, project.store.steady(order.known):
         _folds(project, order.folds, progress)[place].labels()
 
 

@@ -281,7 +281,7 @@ def take_part(
         LabelgridError: as `fit` raises.
     """
     told = group.tell()  # from here on, the first process changes nothing that this one reads
-    with ProjectFolder.open(folder, read_only=True) as project:
+    with ProjectFolder.open(folder, read_only=True) as project, project.store.steady():
         context = context_of(project, recipe, told["changes"])
         network = new_network(context, project, Silent(), weights)
         train_ids, val_ids = told["splits"]

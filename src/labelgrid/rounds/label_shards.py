@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from labelgrid.files import remove_folder
+from labelgrid.ledger.roster import Roster
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_comparison import ComparedImage, Comparing, labels_by_image
@@ -45,12 +46,14 @@ class LabelShard:
 
     Args:
         folder: the project's.
+        known: the project's tasks and images.
         path: of the record.
         image_ids: the images.
         stamp: of the record.
     """
 
     folder: Path
+    known: Roster
     path: Path
     image_ids: Sequence[str]
     stamp: str
@@ -66,7 +69,7 @@ class LabelShard:
 
 def compare_shard(shard: LabelShard, progress: Progress) -> None:
     """Compare the labels of a shard: the function of its job."""
-    with ProjectFolder.open(shard.folder) as project:
+    with ProjectFolder.open(shard.folder) as project, project.store.steady(shard.known):
         progress.start("Comparing labels", len(shard.image_ids), "images")
         comparing = Comparing(project, labels_by_image(project))
         images = list(comparing.images(shard.image_ids, progress))
@@ -99,6 +102,7 @@ def evidence_elsewhere(
 def _shards(project: ProjectFolder, image_ids: Sequence[str], size: int) -> list[LabelShard]:
     """The shards of images with labels, in their order."""
     folder = project.folder.absolute()
+    known = project.store.known_roster()
     common = stamp_of_labels(project)
     files = {row.image_id: (row.root, row.digest) for row in project.store.images()}
     shards = []
@@ -106,6 +110,7 @@ def _shards(project: ProjectFolder, image_ids: Sequence[str], size: int) -> list
         own = image_ids[start : start + size]
         shard = LabelShard(
             folder=folder,
+            known=known,
             path=record_path(folder / FOLDER, size, place),
             image_ids=own,
             stamp=hash_of(common, [(image_id, *files[image_id]) for image_id in own]),

@@ -9,6 +9,7 @@ from pathlib import Path
 from labelgrid.errors import ModelError, command
 from labelgrid.executors.spread import Piece, given
 from labelgrid.files import remove_folder
+from labelgrid.ledger.roster import Roster
 from labelgrid.processes import set_threads
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
@@ -92,12 +93,14 @@ class MemberOrder:
 
     Args:
         folder: the project's.
+        known: the project's tasks and images.
         recipe: the project's current one.
         fit: the record of the round's training.
         threads: with which it is trained.
     """
 
     folder: Path
+    known: Roster
     recipe: Recipe
     fit: Fit
     threads: int
@@ -106,7 +109,7 @@ class MemberOrder:
 def train_ordered_member(order: MemberOrder, name: str, progress: Progress) -> None:
     """Train a member, as `train_member`: the function of its job."""
     set_threads(order.threads)
-    with ProjectFolder.open(order.folder) as project:
+    with ProjectFolder.open(order.folder) as project, project.store.steady(order.known):
         context = context_for_recipe(project, order.recipe)
         train_member(context, project, fit=order.fit, name=name, progress=progress)
 

@@ -405,6 +405,7 @@ class PoolScorer:
             return
         order = MemberOrder(
             folder=self.project.folder.absolute(),
+            known=self.project.store.known_roster(),
             recipe=self.recipe,
             fit=self.fit,
             threads=spreading.threads,

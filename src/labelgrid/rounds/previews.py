@@ -98,7 +98,7 @@ def redraw(folder: Path, number: int) -> None:
     Raises:
         ModelError: the checkpoint of the round's model is missing.
     """
-    with ProjectFolder.open(folder) as project:
+    with ProjectFolder.open(folder) as project, project.store.steady():
         fit = newest_fit(project.folder, before=number + 1)
         if fit and number:
             scores = RoundScores(project, fit, strategy_of(project)[1])

@@ -11,6 +11,7 @@ from pathlib import Path
 from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.executors.spread import Piece, given
 from labelgrid.files import read_text, remove_folder
+from labelgrid.ledger.roster import Roster
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_stamp import stamp_of_labels
@@ -48,6 +49,7 @@ class TrustJob:
     Args:
         name: in words.
         folder: the project's, as its user wrote it: remarks name it.
+        known: the project's tasks and images.
         path: of the record.
         unmeasured: what is measured.
         stamp: of the record.
@@ -55,6 +57,7 @@ class TrustJob:
 
     name: str
     folder: Path
+    known: Roster
     path: Path
     unmeasured: UnmeasuredTrust
     stamp: str
@@ -71,7 +74,7 @@ class TrustJob:
 
 def measure_job(job: TrustJob, progress: Progress) -> None:
     """Measure what a job is about: its function."""
-    with ProjectFolder.open(job.folder) as project:
+    with ProjectFolder.open(job.folder) as project, project.store.steady(job.known):
         rows = measure_trust(project, progress, job.unmeasured)
     write_stamped(TrustRecord(stamp=job.stamp, rows=rows), job.path, UNCHANGED)
 
@@ -110,6 +113,7 @@ def rows_elsewhere(
 def _jobs(project: ProjectFolder, unmeasured: UnmeasuredTrust) -> list[TrustJob]:
     """The jobs of all that is to be measured, in its order."""
     folder = project.folder
+    known = project.store.known_roster()
     files = [(row.image_id, row.root, row.digest) for row in project.store.images()]
     common = hash_of(str(folder), stamp_of_labels(project), files, _supplied(project))
     jobs = []
@@ -117,6 +121,7 @@ def _jobs(project: ProjectFolder, unmeasured: UnmeasuredTrust) -> list[TrustJob]
         job = TrustJob(
             name=name,
             folder=folder,
+            known=known,
             path=folder / FOLDER / f"{place:05d}.json",
             unmeasured=part,
             stamp=hash_of(common, asdict(part)),

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from labelgrid.data.cache import cache_source
+from labelgrid.data.cache import CachedSource, cache_source
 from labelgrid.data.dataset import nonempty_label
 from labelgrid.errors import TrainingError, note_unchanged
 from labelgrid.files import disk_errors, write_text
@@ -31,6 +32,8 @@ from labelgrid.words import count_text
 
 #: After this share of a training, waiting for images is told: most of it can still be faster.
 EARLY = 0.25
+#: A cache takes at most this part of what is free on the disk.
+FREE = 4
 #: Bytes of the disk for images with derived labels, where the options set no cache.
 DERIVED = 2**30
 
@@ -146,9 +149,10 @@ def _say_remarks(trainer: Trainer, progress: Progress) -> None:
 
 
 def _is_early_look(trainer: Trainer) -> bool:
-    """Whether a quarter of a training that keeps no decoded images has just been done."""
+    """Whether a quarter of a training that does not keep all decoded images has just been done."""
     plan = trainer.plan
-    return not plan.options.cache and trainer.epoch == math.ceil(EARLY * plan.epochs)
+    kept = plan.source.pixels if isinstance(plan.source, CachedSource) else {}
+    return trainer.epoch == math.ceil(EARLY * plan.epochs) and not kept.keys() >= {*plan.train}
 
 
 #: So many labels of a task show at least one pixel in a pass over them, unless none is left.
@@ -176,19 +180,25 @@ def _refuse_unseen_labels(trainer: Trainer) -> None:
             )
 
 
+def _cached_images(plan: Plan) -> list[str]:
+    """The images that the cache shall hold."""
+    if plan.options.cache:
+        return [*plan.train, *plan.val]
+    return [image_id for image_id in plan.train if plan.derived.get(image_id)]
+
+
 @contextmanager
 def _use_cache(trainer: Trainer, folder: Path, progress: Progress) -> Iterator[None]:
-    """Let a training that has not ended read decoded files from a cache, if the options say so.
+    """Let a training that has not ended read decoded files from a cache, unless the options forbid.
 
     Without a cache, that of images with derived labels: these are derived once, not in each epoch.
+    Nor is there one of files that are read once: in an epoch that is the last.
     """
     plan = trainer.plan
-    image_ids = [*plan.train, *plan.val]
-    limit = round(plan.options.cache * 2**30) // trainer.group.size
-    if not limit:
-        image_ids = [image_id for image_id in plan.train if plan.derived.get(image_id)]
-        limit = DERIVED
-    if _has_ended(trainer):
+    image_ids = _cached_images(plan)
+    wanted = round(plan.options.cache * 2**30) or DERIVED
+    limit = min(wanted, shutil.disk_usage(folder).free // FREE) // trainer.group.size
+    if trainer.epoch + 1 >= plan.epochs or _has_ended(trainer):
         limit = 0
     with cache_source(
         plan.source,

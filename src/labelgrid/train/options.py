@@ -97,7 +97,8 @@ class TrainOptions:
         patience: early stopping: end the training after this many evaluations without a lower
             `loss_mtl` on the val split, if above 0. The other lengths are the most that it takes.
         cache: GiB on the project's disk that decoded images and labels may take while the network
-            is trained, read through the memory; 0: each is decoded in each epoch.
+            is trained, but no more than a quarter of what is free there, read through the memory;
+            0: each is decoded in each epoch.
         compile: let torch compile the encoder at the start of a training, which takes a minute or
             more and a C++ compiler, on a GPU Triton. The results differ by rounding.
         restart: start each round from the initial weights; false continues from the previous
@@ -133,7 +134,7 @@ class TrainOptions:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     compile: bool = False
     tensorboard: bool = False
-    cache: float = 0.0
+    cache: float = 1.0
 
     def __post_init__(self) -> None:
         check_ranges(

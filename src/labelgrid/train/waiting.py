@@ -59,7 +59,7 @@ def waiting_hint(history: Sequence[Mapping[str, Any]]) -> str:
         return ""
     return (
         f"{100 * share:.0f} % of the training's time was waiting for images: "
-        "`train.workers` reads them beside it, `train.cache` keeps decoded ones."
+        "`train.workers` reads them beside it, a larger `train.cache` keeps more decoded ones."
     )
 
 
@@ -75,7 +75,8 @@ def early_waiting_hint(history: Sequence[Mapping[str, Any]]) -> str:
         return ""
     return (
         f"{100 * share:.0f} % of the time so far was waiting for images: Ctrl-C, then "
-        "`labelgrid fit` with `--set train.cache=1`, which keeps decoded ones, goes on from here."
+        "`labelgrid fit` with a larger `--set train.cache=GIB`, which keeps decoded ones, goes on "
+        "from here."
     )
 
 

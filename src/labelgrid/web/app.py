@@ -65,7 +65,7 @@ def build_app(folder: Path, access: Access | None = None) -> Guard:
 
 
 def _project_routers(folder: Path) -> list[APIRouter]:
-    opened = partial(Project.open, folder)
+    opened = partial(Project.open, folder, is_command=True, looking=True)
     with opened():
         pass  # a wrong folder is refused at once
     predictions = Predictions()

@@ -116,7 +116,7 @@ def _photographs(
     predicted = project.predicted_requests(cells)
     for _, picks in images:
         drawn = {shown.pick.cell for shown in picks if shown.answer != "labelled"}
-        predicted -= set(filter(project.measures, drawn & predicted))
+        predicted -= {cell for cell in drawn & predicted if project.measures(cell)}
     places = {name: place for place, name in enumerate(project.tasks)}
     lines = []
     for image_id, picks in images:

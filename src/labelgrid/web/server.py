@@ -13,6 +13,8 @@ import uvicorn
 from labelgrid.errors import UsageError
 from labelgrid.files import open_regular
 from labelgrid.processes import PAGE_TOKEN
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.report.study_data import is_study
 from labelgrid.web.app import build_app
 from labelgrid.web.guard import Access, Guard, is_loopback
 
@@ -78,7 +80,17 @@ def serve(
         say(f"{address}{token.query} shows {folder}{token.words}. Ctrl-C stops.")
         if no_token:
             say(OPEN)
+        if not is_study(folder):
+            _say_if_copied(folder, say)
         server_of(app).run(sockets=[listener])
+
+
+def _say_if_copied(folder: Path, say: Callable[[str], None]) -> None:
+    """Say that a project is shown from a copy of its ledger, if it cannot be written."""
+    with ProjectFolder.open(folder, looking=True) as project:
+        note = project.copy_note()
+    if note:
+        say(note)
 
 
 def server_of(app: Guard, patience: int = PATIENCE) -> uvicorn.Server:

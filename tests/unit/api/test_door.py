@@ -259,7 +259,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
     **{
         name: [{"cell": cell} for cell in (*NO_CELL, 3, None, ("0.png",))]
         for name in (
-            *("history", "label", "notes", "other_labels", "next_request"),
+            *("history", "label", "notes", "other_labels", "next_request", "measures"),
             *("statistics", "uncertainty_map"),
         )
     },

@@ -6,6 +6,7 @@ These are not judged here.
 import importlib
 import io
 import json
+import re
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -49,7 +50,7 @@ TINY = {
     "boundaries": ["--height", "24", "--width", "32", "--repeats", "1"],
     "checking_images": ["--size", "24", "32", "--threads", "1", "--only", "PNG"],
     "small_images": ["--images", "2", "--size", "8", "9", "--repeats", "1"],
-    "importing": ["--labels", "1", "--size", "24", "32", "--repeats", "1"],
+    "importing": ["--small", "1", "--labels", "1", "--size", "24", "32", "--repeats", "1"],
     "k_centre": [
         "--images",
         "300",
@@ -232,12 +233,18 @@ def command_line(monkeypatch):
     return run
 
 
+LOADS_TORCH = (
+    "import torch",
+    "import labelgrid.rounds.models, labelgrid.rounds.query, labelgrid.rounds.score",
+)
+
+
 def quick(monkeypatch):
     """`_measure.command`, but for the seconds that loading torch takes."""
     from _measure import Measurement, command
 
     return lambda words: (
-        Measurement(9.0, 9.0, 9.0, "") if "import torch" in words else command(words)
+        Measurement(9.0, 9.0, 9.0, "") if words[-1] in LOADS_TORCH else command(words)
     )
 
 
@@ -286,6 +293,17 @@ def test_a_benchmark_runs_to_its_end(name, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [name, *TINY[name]])
     assert module.main() in (0, 1)
     assert "hold" in capsys.readouterr().out.lower()
+
+
+def test_commands_in_the_documentation_have_options_that_the_benchmarks_have():
+    known = benchmarks(ROOT)
+    unknown = []
+    for page in (ROOT / "docs").rglob("*.md"):
+        for name, words in re.findall(r"\b(\w+)\.py ([^`|]*)`", page.read_text()):
+            options = re.findall(r"--[a-z-]+", words) if name in known else []
+            text = known[name].read_text() if options else ""
+            unknown += [(page.name, name, each) for each in options if f'"{each}"' not in text]
+    assert not unknown
 
 
 @pytest.mark.parametrize("name", WITH_TESTS)

@@ -202,7 +202,7 @@ def test_no_file_is_seen_and_no_limit_is_no_cache(made: Made, tmp_path: Path) ->
             assert plain is source
 
 
-def test_a_training_with_the_cache_decodes_each_file_once_and_has_the_same_weights(
+def test_a_training_decodes_each_file_once_by_default_and_has_the_weights_of_one_without_a_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found, read = [], Counter[str]()
@@ -212,7 +212,7 @@ def test_a_training_with_the_cache_decodes_each_file_once_and_has_the_same_weigh
         read[image_id] += 1
         return whole(self, image_id)
 
-    for name, gigabytes in (("plain", 0.0), ("cached", 1.0)):
+    for name, own in (("plain", {"cache": 0.0}), ("cached", {})):
         (tmp_path / name).mkdir()
         project, made = make_project(tmp_path / name, n=6, holdout=0)
         with project:
@@ -221,13 +221,12 @@ def test_a_training_with_the_cache_decodes_each_file_once_and_has_the_same_weigh
             changes = {"epochs": 3, "val_share": 0.4, "val_every": 1, "workers": 0}
             monkeypatch.setattr(ProjectSource, "image", counted)
             read.clear()
-            record = fit.fit(project, Silent(), changes={"train": {**changes, "cache": gigabytes}})
+            record = fit.fit(project, Silent(), changes={"train": {**changes, **own}})
             found.append(record.model)
-            assert len(read) == 5 and set(read.values()) == ({1} if gigabytes else {3})
+            assert len(read) == 5 and set(read.values()) == ({3} if own else {1})
             read.clear()
-            again = fit.fit(
-                project, Silent(), changes={"train": {**changes, "cache": 1.0 - gigabytes}}
-            )
+            other = 1.0 - own.get("cache", 1.0)
+            again = fit.fit(project, Silent(), changes={"train": {**changes, "cache": other}})
             assert (
                 again.model == record.model and not read and not list(project.folder.rglob("tmp*"))
             )

@@ -2,13 +2,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from labelgrid.errors import LedgerError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
+from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.store import Store
 
@@ -165,6 +166,101 @@ def test_what_is_not_committed_is_seen_by_nobody_else(store: Store) -> None:
         store.put("note", 1)
         assert other.get("note") is None
     assert store.get("note") == 1
+
+
+def all_readings(store: Store) -> dict[str, object]:
+    """What a store says of tasks and images."""
+    return {
+        "tasks": store.tasks(),
+        "dropped": store.removed("tasks"),
+        "removed": store.removed("images"),
+        "counts": {name: count.missing for name, count in store.counts().items()},
+        "of training": {name: count.missing for name, count in store.counts(("train",)).items()},
+        "grid": (store.grid().images, store.grid().tasks),
+        "images": [row.image_id for row in store.images()],
+        "count": store.count_images(),
+        "matching": store.matching_names(ImageFilter()),
+        "cells": [row.cell for row in store.cells()],
+        "found": sorted(store.find([*CELLS[:3], Cell("new", "depth"), Cell("0000", "new")])),
+        "seconds": sorted(store.seconds()),
+        "listed": store.listed_images(["0000", "0001", "new"]),
+        "neighbours": store.neighbours(ImageFilter(), "0001"),
+        "image": store.image("0002"),
+    }
+
+
+ROSTER_CHANGES: dict[str, Callable[[Store], object]] = {
+    "drop": lambda store: store.remove("tasks", ["depth"]),
+    "restore": lambda store: store.restore("tasks", ["edges"]),
+    "add": lambda store: store.add_task(TaskRow("new", "depth", 1.0)),
+    "declare": lambda store: store.update_task(TaskRow("depth", "depth", 7.0)),
+    "remove images": lambda store: store.remove("images", ["0000", "0005"]),
+    "restore images": lambda store: store.restore("images", ["0001"]),
+    "swap images": lambda store: (
+        store.remove("images", ["0000"]),
+        store.restore("images", ["0001"]),
+    ),
+    "add images": lambda store: store.add_images([ImageRow(image_id="new", root="photos")]),
+}
+
+
+@pytest.mark.parametrize("change", ROSTER_CHANGES)
+def test_a_steady_reader_sees_the_tasks_and_images_of_its_beginning(
+    store: Store, change: str
+) -> None:
+    store.add_task(TaskRow("edges", "boundaries", 1.0))
+    store.move([Move(cell=Cell("0003", "edges"), to=State.LABELLED)])
+    store.move([Move(cell=CELLS[0], to=State.LABELLED), Move(cell=CELLS[4], to=State.REQUESTED)])
+    store.remove("tasks", ["edges"])
+    store.remove("images", ["0001"])
+    before = all_readings(store)
+    with Store.open(store.place) as other:
+        with store.steady():
+            ROSTER_CHANGES[change](other)
+            with store.steady():  # inside another one, that one counts
+                assert all_readings(store) == before
+            with store.transaction():  # a writer sees the newest
+                assert all_readings(store) == all_readings(other)
+        after = all_readings(other)
+        assert all_readings(store) == after
+        assert after != before
+
+
+@pytest.mark.parametrize("change", ROSTER_CHANGES)
+def test_a_steady_reader_sees_what_it_changes_itself(store: Store, change: str) -> None:
+    store.add_task(TaskRow("edges", "boundaries", 1.0))
+    store.remove("tasks", ["edges"])
+    store.remove("images", ["0001"])
+    with Store.open(store.place) as other, store.steady(), store.transaction():
+        ROSTER_CHANGES[change](store)
+        with pytest.raises(RuntimeError), store.transaction():
+            store.remove("images", ["0010"])
+            raise RuntimeError
+    assert "0010" in all_readings(store)["images"]  # type: ignore[operator]
+    assert all_readings(store) == all_readings(other)
+
+
+@pytest.mark.parametrize("change", ["drop", "declare"])
+def test_a_steady_writer_moves_no_cell_of_a_task_that_somebody_changed(
+    store: Store, change: str
+) -> None:
+    step = [Move(cell=CELLS[0], to=State.REQUESTED)]
+    with Store.open(store.place) as other, store.steady():
+        ROSTER_CHANGES[change](other)
+        with pytest.raises(LedgerError, match="changed the task 'depth' while this one worked"):
+            store.move(step)
+        row = store.open_round()
+        with pytest.raises(LedgerError, match="changed the task 'depth' while this one worked"):
+            store.close_round(row, step)
+        assert store.current_round() == row
+    assert store.last_event() == 0
+
+
+def test_a_steady_writer_goes_on_beside_changes_of_other_tasks(store: Store) -> None:
+    with Store.open(store.place) as other, store.steady():
+        other.add_task(TaskRow("new", "depth", 1.0))
+        store.move([Move(cell=CELLS[0], to=State.REQUESTED)])
+    assert store.counts()["depth"].requested == 1
 
 
 def test_an_iterator_shows_the_ledger_as_it_was_when_it_began(store: Store) -> None:

@@ -296,6 +296,39 @@ def test_a_ledger_that_changed_meanwhile_is_not_written(
     assert "labelled" not in states(project).values()
 
 
+def test_an_import_goes_on_beside_one_of_the_same_labels(
+    project: ProjectFolder, answered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of them may overlap: what the other one made is unchanged here, and the rest is new."""
+    (answered / "labels/semseg/0000.png").unlink()
+    rows = {row["path"]: row["request_id"] for row in manifest(answered)}
+    skipped = rows["labels/semseg/0000.png"]
+    (answered / "skips.csv").write_text(f"request_id,reason\n{skipped},dark\n")
+    part = answered.parent / "part"
+    shutil.copytree(answered, part)
+    others = sorted((part / "labels").rglob("*.png"))[1:3]
+    for path in set((part / "labels").rglob("*.png")) - set(others):
+        path.unlink()
+    real = import_labels_module.copy_labels
+
+    def overtaken(*arguments: object, **named: object) -> list[str]:
+        monkeypatch.setattr(import_labels_module, "copy_labels", real)
+        with ProjectFolder.open(project.folder) as other:
+            assert sum(tally.new for tally in import_labels(other, part).tasks.values()) == 2
+        return real(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(import_labels_module, "copy_labels", overtaken)
+    done = import_labels(project, answered).tasks.values()
+    labels = len(list((answered / "labels").rglob("*.png")))
+    assert (sum(tally.new for tally in done), sum(tally.unchanged for tally in done)) == (
+        labels - 2,
+        3,  # the skip, too
+    )
+    assert "requested" not in states(project).values()
+    assert len(ledger(project)) == len({*ledger(project)})
+    assert project.store.rebuild() == 0
+
+
 @pytest.mark.parametrize(
     "step", ["_receive", "validate_labels", "_refuse_nothing", "copy_labels", "_record"]
 )
@@ -319,10 +352,8 @@ def test_a_task_or_image_that_is_taken_out_meanwhile_refuses_the_import(
 
     def overtaken(*arguments: object, **named: object) -> object:
         result = real(*arguments, **named) if step == "_receive" else None
-        if what == "task":
-            drop_task(project, "semseg")
-        else:
-            remove(project, ["0000.jpg"])
+        with ProjectFolder.open(project.folder) as other:
+            drop_task(other, "semseg") if what == "task" else remove(other, ["0000.jpg"])
         return result or real(*arguments, **named)
 
     monkeypatch.setattr(owner, step, overtaken)

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from tools.extras import pins
 
 ROOT = Path(__file__).resolve().parents[3]
-NEEDED = ("sh", "cat", "cksum", "cp", "dirname", "env", "head", "mkdir", "rm")
+NEEDED = (*("sh", "cat", "cksum", "cp", "dirname", "env", "head", "mkdir", "mktemp", "nice", "rm"),)
 
 OTHERS = ("label-studio", "object-store", "oracles")
 
@@ -242,30 +242,49 @@ def test_the_gate_checks_and_tests_with_files_in_memory_where_there_is_room_and_
 
 @pytest.mark.parametrize("fail", ["", "check", "wheel", "test", "check test"])
 def test_the_gate_runs_all_parts_with_the_tests_last_and_fails_when_one_does(gate, fail):
-    tests = "test --only-known-skips --ignore=tests/docs"
-    others = ["browser", "label-studio", "object-store", "oracles", "postgres"]
-    parts = ["install", "check", *others, "wheel --try", tests]
+    tests = "test --with servers --only-known-skips --ignore=tests/docs"
+    parts = ["install", "check", "servers", "wheel --try", tests]
     assert gate(fail) == (int(bool(fail)), parts)
 
 
-@pytest.mark.parametrize(
-    ("fail", "sentence"),
-    [
-        (
-            "label-studio",
-            "Label Studio could not be installed: the tests that need it are skipped.",
-        ),
-        (
-            "oracles",
-            "The tools' own libraries could not be installed: the tests that need them are skipped.",
-        ),
-        ("browser", "Chromium could not be installed: the tests that drive it are skipped."),
-    ],
-)
-def test_the_gate_goes_on_where_what_some_tests_need_cannot_be_installed(gate, fail, sentence):
-    status, said = gate(fail)
+#: What the stand-ins fail at, and what is said then.
+UNINSTALLED = {
+    ".venv-label-studio": "Label Studio could not be installed: the tests that need it are skipped.",
+    ".venv-object-store": "The object store could not be installed: the tests that need it are skipped.",
+    ".venv-oracles": "The tools' own libraries could not be installed: the tests that need them are skipped.",
+    "chromium": "Chromium could not be installed: the tests that drive it are skipped.",
+}
+
+
+@pytest.fixture
+def with_apt(plant, tmp_path):
+    """A stand-in for apt-get; what it installs is never there."""
+    plant({"bin/apt-get": FAKE, "bin/ls": "#!/bin/sh\nexit 1\n"})
+    for name in ("apt-get", "ls"):
+        (tmp_path / "bin" / name).chmod(0o755)
+
+
+def test_tests_with_servers_install_them_all_first(dev, with_apt):
+    status, _, calls = dev("test", "--with", "servers", "-n0", "tests/unit")
     assert status == 0
-    assert sentence in said
+    for name in OTHERS:
+        assert set(made(name)) <= set(calls)
+    for package in ("chromium", "postgresql"):
+        assert f"apt-get install -y --no-install-recommends {package}" in calls
+    assert calls[-1] == f"python -m {TEST} -n0 tests/unit"
+    again = dev("test", "--with", "servers")[2]
+    assert not [call for call in again if "venv" in call]  # what is there is kept
+
+
+@pytest.mark.parametrize("fail", UNINSTALLED)
+def test_tests_with_servers_go_on_where_one_cannot_be_installed(dev, with_apt, fail):
+    status, said, calls = dev("test", "--with", "servers", fail=fail)
+    assert (status, calls[-1]) == (0, f"python -m {TEST}")
+    assert UNINSTALLED[fail] in said
+
+
+def test_there_are_tests_with_servers_alone(dev):
+    assert dev("test", "--with", "mirrors") == (1, "There is only ./dev test --with servers.\n", [])
 
 
 def test_the_gate_ends_when_the_installation_fails(gate):

@@ -43,3 +43,18 @@ def test_a_known_skip_fails_no_run(tmp_path):
 
 def test_without_the_option_no_skip_fails_a_run(tmp_path):
     assert run(tmp_path, "no such package")[0] == 0
+
+
+@pytest.mark.parametrize("processes", ["0", "1"])
+def test_a_run_ends_with_what_was_skipped_and_the_command_for_it(tmp_path, processes):
+    reason = "Label Studio is not installed: run ./dev label-studio"
+    status, said = run(tmp_path, reason, "-ra", f"-n{processes}")
+    assert status == 0
+    assert said.splitlines()[-3:-1] == [
+        "Skipped: 1 test, as Label Studio is not installed: ./dev label-studio",
+        "All of these: ./dev test --with servers",
+    ]
+
+
+def test_what_no_command_installs_is_not_advised(tmp_path):
+    assert "All of these" not in run(tmp_path, "there is a GPU")[1]

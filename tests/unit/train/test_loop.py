@@ -136,7 +136,12 @@ class Heard(Silent):
 
 
 @pytest.mark.parametrize(
-    ("cache", "said"), [(0, [(2, " far was"), (5, "time was")]), (1.0, [(5, "time was")])]
+    ("cache", "said"),
+    [
+        (0, [(2, " far was"), (5, "time was")]),
+        (2e-5, [(0, "-05 GiB."), (2, " far was"), (5, "time was")]),
+        (1.0, [(5, "time was")]),
+    ],
 )
 def test_waiting_for_images_is_told_while_most_of_the_training_is_ahead(
     data, tmp_path, monkeypatch, cache, said

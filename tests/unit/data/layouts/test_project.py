@@ -1,9 +1,11 @@
 """Laws of a project as a data set."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from labelgrid.data import project_source
 from labelgrid.data.dataset import DescribedDataset, ListedDataset
 from labelgrid.data.layouts.project import build
 from labelgrid.errors import LabelError, LedgerError, ProjectError
@@ -70,6 +72,36 @@ def test_a_label_whose_file_has_changed_is_refused(made: Made, tmp_path: Path) -
     dataset.labels[cell].path.write_bytes(made.label(made.names[-1], cell.task).read_bytes())
     with pytest.raises(LabelError, match="changed"):
         dataset.label(cell.image_id, tasks[cell.task])
+
+
+def test_a_label_is_hashed_again_only_after_its_file_was_written_to(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = []
+    check = project_source.check_digest
+
+    def noted(path: Path, digest: str) -> None:
+        hashed.append(path)
+        check(path, digest)
+
+    monkeypatch.setattr(project_source, "check_digest", noted)
+    dataset = build(tmp_path / "flat")
+    with ProjectFolder.open(tmp_path / "flat") as project:
+        tasks = project.tasks()
+    cell = next(iter(dataset.labelled()))
+    path = dataset.labels[cell].path
+    for _ in range(3):  # epochs
+        assert dataset.label(cell.image_id, tasks[cell.task]) is not None
+    assert hashed == [path]
+    written = path.stat()
+    content = path.read_bytes()
+    path.write_bytes(content[:-20] + bytes(20))  # as long, and as old
+    os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
+    for _ in range(2):
+        with pytest.raises(LabelError, match="changed"):
+            dataset.label(cell.image_id, tasks[cell.task])
+    path.write_bytes(content)
+    assert dataset.label(cell.image_id, tasks[cell.task]) is not None
 
 
 def test_a_run_of_a_study_has_no_labels_of_its_own(made: Made, tmp_path: Path) -> None:

@@ -1,0 +1,45 @@
+"""A network is loaded without torch's compiler, which is there where it is needed."""
+
+import subprocess
+import sys
+
+import pytest
+
+LOADED = """
+import sys
+import labelgrid.rounds.models, labelgrid.rounds.query, labelgrid.rounds.score
+
+for name in ("torch._dynamo", "sympy", "scipy.ndimage", "scipy.sparse"):
+    assert name not in sys.modules, name
+"""
+WORKS = """
+import sys
+import torch
+from labelgrid.nets.late_compiler import UTILS, late_compiler, timm
+import torchvision
+
+assert UTILS not in sys.modules
+boxes = torch.tensor([[0.0, 0.0, 0.0, 4.0, 4.0]])
+assert torchvision.ops.roi_align(torch.ones(1, 1, 8, 8), boxes, 2).shape == (1, 1, 2, 2)
+roi_align = sys.modules["torchvision.ops.roi_align"]
+assert roi_align.is_compile_supported("cpu") in (True, False)
+import torch._dynamo
+assert sys.modules[UTILS] is torch._dynamo.utils and torch._dynamo.utils.counters is not None
+with late_compiler():
+    assert sys.modules[UTILS] is torch._dynamo.utils
+"""
+ASKED = """
+import sys
+from labelgrid.nets.late_compiler import UTILS, late_compiler
+
+with late_compiler():
+    stand_in = sys.modules[UTILS]
+    import torch._dynamo
+    assert sys.modules[UTILS] is not stand_in and torch._dynamo.utils.counters is not None
+"""
+
+
+@pytest.mark.parametrize("code", [LOADED, WORKS, ASKED])
+def test_the_compiler_is_loaded_where_it_is_needed_alone(code: str) -> None:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
