@@ -1,5 +1,7 @@
 """Tells users and programs what went wrong: a page for browsers, JSON for programs."""
 
+import errno
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -49,7 +51,8 @@ def _answer_of_system(request: Request, error: Exception) -> Response:
     problem = of_system(error)
     if problem is None:
         raise error
-    return _answer(request, problem, 507)
+    is_name = getattr(error, "errno", None) == errno.ENAMETOOLONG
+    return _answer(request, problem, 400 if is_name else 507)
 
 
 def _answer_invalid(request: Request, error: Exception) -> Response:
