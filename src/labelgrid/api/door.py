@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from functools import cache, wraps
 from importlib import import_module
-from inspect import Parameter, isclass, isfunction, isgeneratorfunction, signature
+from inspect import Parameter, isclass, isfunction, isgeneratorfunction, signature, unwrap
 from itertools import chain
 from numbers import Integral, Real
 from pathlib import Path
@@ -103,7 +103,7 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
           Did you mean 'red'? Nothing was changed.
     """
     parameters = dict(signature(function).parameters)
-    scope = getattr(function, "__globals__", {})
+    scope = getattr(unwrap(function), "__globals__", {})
 
     @cache
     def kind_of(name: str) -> Any:
