@@ -168,7 +168,7 @@ def _resolved(annotation: Any, scope: Mapping[str, Any]) -> Any:
 
 
 def _admit(kind: Any, value: Any) -> Any:
-    """The value, if it fits an annotation; what can be read once alone is a list then.
+    """The value, if it fits an annotation, as Python's own number, word or list.
 
     Raises:
         _UnfitError: it does not fit.
@@ -205,8 +205,11 @@ def _admit_union(kind: Any, value: Any) -> Any:
 
 
 def _admit_word(kind: Any, value: Any) -> Any:
-    _require(any(type(value) is type(word) and value == word for word in get_args(kind)))
-    return value
+    """The word that a text is, also a text of a class of its own, as of an enum or of NumPy."""
+    for word in get_args(kind):
+        if isinstance(value, str) and value == word:
+            return word
+    raise _UnfitError
 
 
 def _admit_bounded(kind: Any, value: Any) -> Any:
@@ -216,23 +219,26 @@ def _admit_bounded(kind: Any, value: Any) -> Any:
 
 
 def _admit_truth(kind: Any, value: Any) -> Any:
-    _require(isinstance(value, bool))
-    return value
+    is_numpy = getattr(getattr(value, "dtype", None), "kind", "") == "b" and value.shape == ()
+    _require(isinstance(value, bool) or is_numpy)
+    return bool(value)
 
 
 def _admit_whole(kind: Any, value: Any) -> Any:
+    """A whole number as Python's own: databases and JSON take NumPy's for bytes, or not at all."""
     _require(isinstance(value, Integral) and not isinstance(value, bool))
     _require(-LARGEST <= value <= LARGEST)
-    return value
+    return int(value)
 
 
 def _admit_number(kind: Any, value: Any) -> Any:
+    """A finite number as Python's own; see `_admit_whole`."""
     _require(isinstance(value, Real) and not isinstance(value, bool))
     try:
         _require(math.isfinite(value))
     except OverflowError:
         raise _UnfitError from None
-    return value
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 def _admit_text(kind: Any, value: Any) -> Any:
@@ -247,22 +253,20 @@ def _admit_path(kind: Any, value: Any) -> Any:
 
 
 def _admit_several(kind: Any, value: Any) -> Any:
-    """Several values of a kind; a text would be taken apart, and a dictionary lose its values."""
+    """Several values of a kind, as a list: nobody can say whether an array of NumPy is empty.
+
+    A text would be taken apart, and a dictionary lose its values.
+    """
     _require(isinstance(value, Iterable))
     _require(not isinstance(value, str | bytes | bytearray | Mapping))
-    values = value if isinstance(value, Collection) else list(value)
     item, *_ = get_args(kind)
-    for each in values:
-        _admit(item, each)
-    return values
+    return [_admit(item, each) for each in value]
 
 
 def _admit_tuple(kind: Any, value: Any) -> Any:
     kinds = get_args(kind)
     _require(isinstance(value, tuple) and len(value) == len(kinds))
-    for each, item in zip(kinds, value, strict=True):
-        _admit(each, item)
-    return value
+    return tuple(_admit(each, item) for each, item in zip(kinds, value, strict=True))
 
 
 def _admit_mapping(kind: Any, value: Any) -> Any:

@@ -2,10 +2,12 @@
 
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+import numpy as np
 import pytest
 
 import labelgrid
@@ -409,6 +411,40 @@ def test_what_can_be_gone_through_once_is_gone_through_once(project: Project) ->
     with pytest.raises(LabelgridError, match=r"no\.png"):
         project.request(name for name in ["no.png:depth"])
     assert get_args(door.Count)[0] is int
+
+
+class Subset(StrEnum):
+    TRAIN = "train"
+
+
+def test_values_of_numpy_and_of_enums_arrive_as_pythons_own() -> None:
+    @check_arguments
+    def take(
+        split: Literal["train", "val"],
+        cells: Iterable[str],
+        *,
+        most: door.Count,
+        cost: door.Cost,
+        dry_run: bool = False,
+    ) -> list[Any]:
+        """Take."""
+        return [split, cells, most, cost, dry_run]
+
+    cells = np.array(["0.png:depth", "1.png:depth"])
+    for word in (Subset.TRAIN, np.str_("train")):
+        taken = take(word, cells, most=np.int64(3), cost=np.float32(0.5), dry_run=np.bool_(True))  # type: ignore[arg-type]
+        assert taken == ["train", list(cells), 3, 0.5, True]
+        assert [type(each) for each in taken] == [str, list, int, float, bool]
+    assert take("val", cells, most=1, cost=2)[3] == 2
+    assert type(take("val", cells, most=1, cost=np.int8(2))[3]) is int  # type: ignore[arg-type]
+
+
+def test_a_round_is_found_and_a_budget_is_kept_by_a_number_of_numpy(tmp_path: Path) -> None:
+    project, _ = make_project(tmp_path, n=6)
+    project.close()
+    with Project.open(project.folder) as opened:
+        opened.query(np.float32(2), strategy="random_cells")  # type: ignore[arg-type]
+        assert len(opened.answers(np.int64(1))) == 2  # type: ignore[arg-type]
 
 
 def test_python_itself_refuses_a_call_that_is_none(project: Project) -> None:
