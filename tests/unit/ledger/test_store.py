@@ -263,6 +263,18 @@ def test_a_steady_writer_goes_on_beside_changes_of_other_tasks(store: Store) -> 
     assert store.counts()["depth"].requested == 1
 
 
+def test_removed_images_are_read_again_once_they_have_changed(store: Store) -> None:
+    store.remove("images", ["0000", "0001"])
+    with store.steady() as first:
+        pass
+    with store.steady() as second:
+        assert second.removed is first.removed
+    with Store.open(store.place) as other:
+        other.restore("images", ["0001"])
+    with store.steady() as third:
+        assert len(third.removed) == 1
+
+
 def test_an_iterator_shows_the_ledger_as_it_was_when_it_began(store: Store) -> None:
     store.move([Move(cell=cell, to=State.LABELLED) for cell in CELLS])
     rows = store.cells()
