@@ -77,10 +77,7 @@ def read_roster(connection: Connection, before: Roster | None = None) -> Roster:
         before: what was known earlier, whose removed images are not read again unless they changed.
     """
     now = _print_of_removed(connection)
-    if before and before.print == now:
-        removed = before.removed
-    else:
-        removed = _removed_images(connection)
+    removed = before.removed if before and before.print == now else _removed_images(connection)
     return Roster(
         tasks=tasks(connection),
         dropped=removed_names(connection, "tasks"),
