@@ -15,7 +15,7 @@ from inspect import Parameter, isclass, isfunction, isgeneratorfunction, signatu
 from itertools import chain
 from numbers import Integral, Real
 from pathlib import Path
-from types import NoneType, UnionType
+from types import NoneType, SimpleNamespace, UnionType
 from typing import (
     Annotated,
     Any,
@@ -26,6 +26,7 @@ from typing import (
     Union,
     get_args,
     get_origin,
+    get_type_hints,
 )
 
 from labelgrid.errors import LabelgridError, UsageError
@@ -162,7 +163,8 @@ def _resolved(annotation: Any, scope: Mapping[str, Any]) -> Any:
     """An annotation, of which a text is the name or the expression."""
     if not isinstance(annotation, str):
         return annotation
-    return eval(annotation, {}, _Scope(scope))  # noqa: S307 - of this package
+    holder = SimpleNamespace(__annotations__={"given": annotation})
+    return get_type_hints(holder, {}, _Scope(scope), include_extras=True)["given"]
 
 
 def _admit(kind: Any, value: Any) -> Any:

@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from labelgrid.executors.job import (
@@ -48,7 +48,7 @@ def start_command(path: Path, words: Sequence[str]) -> None:
     environment = given_environment()
     for name in COLOURS:
         environment.pop(name, None)
-    with (path / LOG).open("xb") as log:
+    with (path / LOG).open("xb") as log, _held_back():
         process = subprocess.Popen(
             [*python_words(), "-m", __name__, str(path), *words],
             stdin=subprocess.DEVNULL,
@@ -60,6 +60,16 @@ def start_command(path: Path, words: Sequence[str]) -> None:
     start = started_at(process.pid) or ""
     JobFolder(path).write(OWNER, JobOwner(process.pid, start, JobOwner.current().host))
     threading.Thread(target=process.wait, daemon=True).start()  # leaves no zombie
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Let processes that start inside the block get SIGINT only when they unblock it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def interrupt_command(folder: JobFolder) -> bool:
@@ -122,12 +132,20 @@ def _end(code: int, folder: JobFolder) -> JobEnd:
 
 
 def main() -> None:
-    """Run a command, wait for its end, and write it into the job's folder."""
-    signal.signal(signal.SIGINT, lambda *_: None)  # the command gets it, too, and ends by it
+    """Run a command, wait for its end, and write it into the job's folder.
+
+    The command gets SIGINT as this process does, and ends by it. One that comes before the command
+    can get it is sent again.
+    """
+    asked: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     folder = JobFolder(Path(sys.argv[1]))
     folder.write(OWNER, JobOwner.current())
     words = [*python_words(), "-m", "labelgrid", *sys.argv[2:]]
     command = subprocess.Popen(words, preexec_fn=end_with_parent)
+    if asked:
+        command.send_signal(signal.SIGINT)
     with signs_of_life(folder.give_sign):
         code = command.wait()
     folder.write(END, _end(code, folder))

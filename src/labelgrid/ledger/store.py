@@ -198,7 +198,7 @@ class Store:
             >>> folder = TemporaryDirectory()
             >>> with folder, Store.create(Path(folder.name, "ledger.db")) as store:
             ...     with store.steady(), Store.open(store.place) as other:
-            ...         other.add_task(TaskRow("depth", "depth"))
+            ...         other.add_task(TaskRow("depth", "depth", cost=1.0))
             ...         before = store.tasks()
             ...     len(before), len(store.tasks())
             (0, 1)

@@ -179,6 +179,11 @@ class EdgeEvidence:
         best = max(tried, key=lambda way: tried[way])
         return OutlineFit(value, tried[best], best)
 
+    def edges_of(self, image_id: str) -> Edges | None:
+        """The edges of an image; None if it is small, or cannot be read."""
+        self._find([image_id])
+        return self._edges_of(image_id)
+
     def forget(self, image_id: str) -> None:
         """Free the memory of an image's edges, unless labels of others are compared with them."""
         if image_id not in self._drawn[: OTHERS + 2]:

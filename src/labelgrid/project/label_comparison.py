@@ -141,6 +141,7 @@ class Comparing:
                 fit = self._fit(summary, image_id)
                 if fit:
                     fits[row.cell] = fit
+        edges = self._edges.edges_of(image_id)
         self._edges.forget(image_id)
         sloping = {
             rows[task].cell: found for task, found in summaries.items() if found.slope is not None
@@ -160,6 +161,9 @@ class Comparing:
                 shows=summary.outline is not None and bool(summary.outline.any()),
             )
             labels.append(label)
+        parts = PartMaps()
+        if len(summaries) > 1:
+            parts = self._parts.of_labels(image_id, summaries, edges)
         return ComparedImage(
             image=image_id,
             labels=labels,
@@ -168,7 +172,7 @@ class Comparing:
                 task: classes_in(self._tasks[task], label).hex() for task, label in read.items()
             },
             agreements=self._relations.of_image(image_id, read),
-            parts=self._parts.of_labels(image_id, summaries) if len(summaries) > 1 else PartMaps(),
+            parts=parts,
         )
 
     def _fit(self, summary: Summary, image_id: str) -> Evidence | None:

@@ -26,8 +26,9 @@ LIMITS = {
     "other labels": -0.15,
     "relations": -4.0,
     "class order": 4.0,
-    "parts by relation": 8.0,
-    "parts by lines": 4.0,
+    "parts by relation": 4.0,
+    "parts by lines": 3.0,
+    "parts by outlines": 12.0,
     "parts by context": 4.0,
 }
 FENCE = 2.0
@@ -37,11 +38,23 @@ LEAST = {"figures": 2.0}
 #: hides the others. `benchmarks/audit.py` counts.
 WORST = 0.07
 #: With d interquartile ranges past the third quartile of the task's labels, evidence counts
-#: (d + 1) / (d + 2); figures count d / (d + 8), since right labels may be unusual, too.
+#: (d + 1) / (d + 2); figures count d / (d + 8), since right labels may be unusual, too. Of two
+#: labels that contradict each other in a part, it is known which one is wrong: that counts 1.
 HALF = (1.0, 2.0)
-HALVES = {"figures": (0.0, 8.0), "parts by context": (0.0, 8.0)}
+HALVES = {
+    "figures": (0.0, 8.0),
+    "parts by relation": (2.0, 2.0),
+    "parts by lines": (0.0, 2.0),
+    "parts by outlines": (0.0, 8.0),
+    "parts by context": (0.0, 8.0),
+}
 #: No range between quartiles is taken for smaller: most labels are odd in no part.
-WIDTHS = {"parts by relation": 20.0, "parts by lines": 4.0, "parts by context": 1.0}
+WIDTHS = {
+    "parts by relation": 4.0,
+    "parts by lines": 4.0,
+    "parts by outlines": 2.0,
+    "parts by context": 1.0,
+}
 #: With fewer labels of a task, a fence says nothing.
 FEW = 8
 

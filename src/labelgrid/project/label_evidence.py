@@ -163,16 +163,23 @@ class _Gathering:
             uses = {row.cell: self.uses[row.cell] for row in rows if row.cell in self.uses}
             orders.update(order_evidence(uses, self.tasks[task].class_names))
             repeated.update(repetition_evidence(self.digests[task], contents))
+        parts = PartEvidence(self.tasks, part_relations(self.tasks), self.parts)
+        of_parts = parts.evidence()
         sorts: dict[str, OfLabels] = {
             "repeated file": repeated,
             "image edges": self.fits,
-            "other labels": self.slopes,
-            "relations": self._contradictions(),
+            "other labels": _without(self.slopes, parts.cleared),
+            "relations": _without(self._contradictions(), parts.cleared),
             "figures": figures,
             "class order": orders,
-            **PartEvidence(self.tasks, part_relations(self.tasks), self.parts).evidence(),
+            **of_parts,
         }
         return LabelEvidence(sorts, dict(self.labels), self.unread)
+
+
+def _without(evidence: OfLabels, cleared: set[Cell]) -> OfLabels:
+    """The evidence of the labels that are not cleared of what contradicts them."""
+    return {cell: each for cell, each in evidence.items() if cell not in cleared}
 
 
 def relation_evidence_of(relation: BoundRelation, agreement: float) -> Evidence:

@@ -1,15 +1,15 @@
 """Says in which part a label is odd, from the small maps of all labels of a project.
 
-A label is odd in a part by three sorts of evidence: it is far from what follows for it from other
-labels of its image; its lines are not near theirs; or it holds what labels beside such others do
-not hold. Of two labels that contradict each other, the one that is less usual beside the image's
-third labels is blamed, or both. Loads no torch.
+A label is odd in a part by four sorts of evidence: it is far from what follows for it from other
+labels of its image; its lines do not follow theirs; its lines are where neither the image nor they
+have any; or it holds what labels beside such others do not hold. Of two labels that contradict each
+other, the one that is less usual beside the image and its third labels is blamed, or both. Loads no
+torch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +17,10 @@ from numpy.typing import NDArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.label_comparison import Evidence
 from labelgrid.project.part_context import CellMap, Context
-from labelgrid.project.part_excess import (
-    PIXELS,
-    Excesses,
-    apart_cells,
-    excesses_of,
-    line_excesses,
-)
+from labelgrid.project.part_excess import apart_cells
 from labelgrid.project.part_grid import (
     CELLS,
     CLEAN,
-    GRID,
     MAPS,
     Floats,
     OddParts,
@@ -37,6 +30,8 @@ from labelgrid.project.part_grid import (
     unpack,
 )
 from labelgrid.project.part_maps import PartMaps
+from labelgrid.project.part_marks import IMAGE
+from labelgrid.project.part_outlines import Outlines
 from labelgrid.project.part_surprise import far_values, unlikely_classes
 from labelgrid.project.relation_evidence import tasks_of
 from labelgrid.relations.bound import BoundRelation
@@ -45,14 +40,23 @@ from labelgrid.words import join_names
 
 #: Fewer images say nothing.
 LEAST = 16
-#: Of two labels that contradict each other, the one that is less usual by this has e times the odds
-#: of being the wrong one. One whose share of the odds is below `BLAMED` is not doubted.
-APART = 0.5
+#: Of two labels that contradict each other, the one that is less usual has e times the odds to be
+#: the wrong one for each of: a usual squared distance from what is expected, times `VALUES`; a
+#: standard deviation of how odd its lines are; a logarithm of the odds of those of its lines that
+#: do not follow the other's, times `ALONE`.
+VALUES = 1.5
+ALONE = 2.0
+#: One whose share of the odds is below this is not doubted. Past `APART`, a contradiction explains
+#: odd lines of both labels.
 BLAMED = 0.3
+APART = 3.0
 #: No spread of the strongest parts of labels is taken for smaller.
 SPREAD = 0.5
+SHARES = 0.02
+#: Labels of which more is usually far from what follows for them contradict nothing.
+ODD = 0.4
 #: The sorts of evidence, as in an audit's table of limits.
-SORTS = ("parts by relation", "parts by lines", "parts by context")
+SORTS = ("parts by relation", "parts by lines", "parts by outlines", "parts by context")
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ class PartEvidence:
         tasks: the tasks.
         relations: those by which the maps were made.
         images: the maps, by image.
+
+    After `evidence`, `cleared` are the labels that others contradict by a fault of these.
     """
 
     def __init__(
@@ -82,13 +88,14 @@ class PartEvidence:
         self._relations = relations
         self._names = sorted(images)
         self._images = [images[name] for name in self._names]
-        self._surprises: dict[tuple[str, str, tuple[str, ...]], Floats] = {}
+        self._shares: dict[Cell, float] = {}
+        self.cleared: set[Cell] = set()
 
     def evidence(self) -> dict[str, dict[Cell, Evidence]]:
         """By sort, what speaks against labels; nothing is known of few."""
         if len(self._names) < LEAST:
             return {sort: {} for sort in SORTS}
-        found = (self._by_relation(), self._by_lines(), self._by_context())
+        found = (self._by_relation(), self._by_lines(), self._by_outlines(), self._by_context())
         return dict(zip(SORTS, found, strict=True))
 
     @cached_property
@@ -107,16 +114,15 @@ class PartEvidence:
         return found
 
     @cached_property
-    def _densities(self) -> dict[str, CellMap]:
-        """How many pixels of each cell have lines, as roots, of tasks that have enough."""
-        found = {}
-        for task in self._tasks:
-            texts = [image.lines.get(task) for image in self._images]
+    def _outlines(self) -> Outlines:
+        """The lines of the tasks that have enough, and of the images."""
+        marks = {}
+        for source in (*self._tasks, IMAGE):
+            texts = [image.marks.get(source) for image in self._images]
             if sum(text is not None for text in texts) >= LEAST:
-                empty = np.full((*GRID, 1), np.nan, np.float32)
-                maps = [np.sqrt(unpack(text, "uint8")) if text else empty for text in texts]
-                found[task] = CellMap(np.stack(maps).astype(np.float32), 0)
-        return found
+                marks[source] = texts
+        drawn = {task for image in self._images for task in image.lines}
+        return Outlines(self._names, marks, [task for task in self._tasks if task in drawn])
 
     @cached_property
     def _context(self) -> Context:
@@ -124,21 +130,9 @@ class PartEvidence:
 
     def _surprise(self, task: str, others: Sequence[str]) -> Floats:
         """How unusual each cell's values are beside those of other tasks."""
-        return self._kept("values", task, others, self._values)
-
-    def _line_surprise(self, task: str, others: Sequence[str]) -> Floats:
-        """How unusual the number of lines of each cell is beside the values of other tasks."""
-        return self._kept("lines", task, others, self._densities)
-
-    def _kept(
-        self, kind: str, task: str, others: Sequence[str], maps: Mapping[str, CellMap]
-    ) -> Floats:
-        key = (kind, task, tuple(others))
-        if key not in self._surprises:
-            target = maps[task]
-            find = unlikely_classes if target.classes else far_values
-            self._surprises[key] = find(target, self._context, others)
-        return self._surprises[key]
+        target = self._values[task]
+        find = unlikely_classes if target.classes else far_values
+        return find(target, self._context, others)
 
     def _others(self, *tasks: str) -> list[str]:
         """The tasks beside these that have maps."""
@@ -153,16 +147,27 @@ class PartEvidence:
             if len(images) < LEAST:
                 continue
             known, apart = apart_cells([text for text in texts if text is not None])
-            excesses = excesses_of(known * PIXELS, apart * PIXELS)
-            if excesses is None:
+            if np.median(apart.sum((1, 2)) / np.maximum(known.sum((1, 2)), 1)) > ODD:
                 continue
-            odd = _Odd(images, _odd_excesses(excesses, len(images)))
-            blame = self._blame_of_relation(relation, odd, apart > 0)
+            odd = _Odd(images, _odd_cells(known, apart))
+            blame = VALUES * self._blame_of_relation(relation, odd, apart > 0)
+            blame += self._line_blame(relation, odd)
             what = join_names([*relation.reads, relation.gives])
             text = f"{what} contradict each other in a part: {{box}} ('{relation.name}')"
-            sides = ([relation.gives], list(relation.reads))
-            self._add(found, odd, blame, sides=sides, text=text)
+            share = _odds_of(blame)
+            self._add(found, odd, share, tasks=(relation.gives,), others=relation.reads, text=text)
+            self._add(
+                found, odd, 1 - share, tasks=relation.reads, others=(relation.gives,), text=text
+            )
+            self._clear(odd, share, (relation.gives,))
+            self._clear(odd, 1 - share, relation.reads)
         return found
+
+    def _clear(self, odd: _Odd, share: NDArray[np.float64], tasks: Sequence[str]) -> None:
+        """Note the labels of tasks that contradict others by the fault of these."""
+        for place in np.flatnonzero((odd.parts.value > APART) & (share < BLAMED)).tolist():
+            name = self._names[odd.images[place]]
+            self.cleared.update(Cell(name, task) for task in tasks)
 
     def _blame_of_relation(
         self, relation: BoundRelation, odd: _Odd, apart: NDArray[np.bool_]
@@ -190,38 +195,51 @@ class PartEvidence:
             blames.append(float(values.mean()) if len(values) else 0.0)
         return np.array(blames)
 
+    def _line_blame(self, relation: BoundRelation, odd: _Odd) -> NDArray[np.float64]:
+        """By how much the lines of the given label are odder than those of what it follows from.
+
+        Neither is seen beside the other.
+        """
+        connected = [task for task in tasks_of(relation) if task in self._outlines.tasks]
+        total = np.zeros(len(odd.images))
+        if relation.gives not in connected:
+            return total
+        grid = rectangles()
+        for task in connected:
+            cells = self._outlines.cells(task, [each for each in connected if each != task])
+            sign = 1 if task == relation.gives else -1 / max(len(connected) - 1, 1)
+            for place, image in enumerate(odd.images):
+                inside = grid.mask(int(odd.parts.index[place]), grown=True)
+                total[place] += sign * cells.within(int(image), inside)
+        middle = float(np.median(total))
+        spread = 1.4826 * float(np.median(np.abs(total - middle)))
+        return (total - middle) / max(spread, 1.0)
+
     def _by_lines(self) -> dict[Cell, Evidence]:
-        """That the lines of two labels of an image are not near each other in a part."""
+        """That the lines of two labels of an image do not follow each other in a part."""
         found: dict[Cell, Evidence] = {}
-        for one, other in combinations(self._densities, 2):
-            has_both = [other in image.alone.get(one, {}) for image in self._images]
-            images = np.flatnonzero(has_both)
-            if len(images) < LEAST:
-                continue
-            excesses = line_excesses([self._images[place] for place in images], one, other)
-            if excesses is None:
-                continue
-            odd = _Odd(images, _odd_excesses(excesses, len(images)))
-            blame = self._line_blame(one, other, odd)
-            text = f"the lines of {one} and {other} do not follow each other in a part: {{box}}"
-            self._add(found, odd, blame, sides=([one], [other]), text=text)
+        for one, other in self._outlines.pairs:
+            apart = self._outlines.apart(one, other)
+            if apart is not None:
+                has_both = [{one, other} <= image.marks.keys() for image in self._images]
+                images = np.flatnonzero(has_both)
+                odd = _Odd(images, OddParts(apart.value[images], apart.index[images]))
+                text = f"the lines of {one} and {other} do not follow each other in a part: {{box}}"
+                share = _odds_of(ALONE * apart.blame[images])
+                self._add(found, odd, share, tasks=(one,), others=(other,), text=text)
         return found
 
-    def _line_blame(self, one: str, other: str, odd: _Odd) -> NDArray[np.float64]:
-        """By how much the first label is less usual than the second, in each image's part."""
-        others = self._others(one, other)
-        if not others:
-            return np.zeros(len(odd.images))
-        scores = []
-        for task in (one, other):
-            lines = self._line_surprise(task, others)[odd.images]
-            inside, outside = _means(lines, odd.parts.index)
-            score = inside - outside
-            if self._tasks[task].class_names and task in self._values:
-                values = self._surprise(task, others)[odd.images]
-                score += _means(values, odd.parts.index)[0]
-            scores.append(score)
-        return np.asarray(scores[0] - scores[1])
+    def _by_outlines(self) -> dict[Cell, Evidence]:
+        """That the lines of a label are where neither its image nor its other labels have any."""
+        found: dict[Cell, Evidence] = {}
+        for task, lines in self._outlines.odd().items():
+            images = np.flatnonzero([task in image.marks for image in self._images])
+            odd = _Odd(images, OddParts(lines.value[images], lines.index[images]))
+            text = "its lines are not where its image and its other labels have some: {box}"
+            self._add(found, odd, np.ones(len(images)), tasks=(task,), others=(), text=text)
+        for cell, evidence in found.items():
+            found[cell] = replace(evidence, value=evidence.value * self._shares.get(cell, 1.0))
+        return found
 
     def _by_context(self) -> dict[Cell, Evidence]:
         """That a label holds in a part what it usually does not beside the image's other labels."""
@@ -234,34 +252,50 @@ class PartEvidence:
             surprise = self._surprise(task, others)[images]
             odd = _Odd(images, _odd(_weighted(surprise), len(images)))
             text = f"a part of it is unlike others beside {join_names(others)}: {{box}}"
-            self._add(found, odd, np.zeros(len(images)), sides=([task], []), text=text)
+            self._add(found, odd, np.ones(len(images)), tasks=(task,), others=(), text=text)
         return found
 
     def _add(
         self,
         found: dict[Cell, Evidence],
         odd: _Odd,
-        blame: NDArray[np.float64],
+        share: NDArray[np.float64],
         *,
-        sides: tuple[Sequence[str], Sequence[str]],
+        tasks: Sequence[str],
+        others: Sequence[str],
         text: str,
     ) -> None:
-        """Add what was found to the labels of images; to those of one side only, if it is clear."""
+        """Add what was found to the labels of tasks, if it is likely enough that it is these.
+
+        Args:
+            found: where it is added.
+            odd: the parts.
+            share: how likely, for each of them, these labels are the wrong ones.
+            tasks: the tasks.
+            others: those whose labels they contradict.
+            text: what was found.
+        """
         grid = rectangles()
         for place, image in enumerate(odd.images):
             box = grid.box(int(odd.parts.index[place]))
-            cells = [Cell(self._names[image], task) for side in sides for task in side]
-            share = float(1 / (1 + np.exp(-blame[place] / APART))) if all(sides) else 1.0
-            for side, odds in zip(sides, (share, 1 - share), strict=True):
-                for task in side:
-                    cell = Cell(self._names[image], task)
-                    evidence = Evidence(0.0, "")
-                    if odds >= BLAMED:
-                        others = [other for other in cells if other != cell]
-                        value = float(odd.parts.value[place]) * odds**2
-                        evidence = Evidence(value, text.format(box=box), others, box)
-                    if cell not in found or found[cell].value < evidence.value:
-                        found[cell] = evidence
+            name = self._names[image]
+            strength = float(odd.parts.value[place])
+            for task in tasks:
+                cell = Cell(name, task)
+                evidence = Evidence(0.0, "")
+                if strength > APART:
+                    self._shares[cell] = min(self._shares.get(cell, 1.0), float(share[place]))
+                if share[place] >= BLAMED:
+                    beside = [Cell(name, each) for each in (*tasks, *others) if each != task]
+                    value = strength * float(share[place]) ** 2
+                    evidence = Evidence(value, text.format(box=box), beside, box)
+                if cell not in found or found[cell].value < evidence.value:
+                    found[cell] = evidence
+
+
+def _odds_of(blame: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logarithms of odds as shares."""
+    return 1 / (1 + np.exp(-np.clip(blame, -30, 30)))
 
 
 def _weighted(surprise: Floats) -> Callable[[slice], Floats]:
@@ -271,27 +305,25 @@ def _weighted(surprise: Floats) -> Callable[[slice], Floats]:
     return lambda some: np.asarray(grid.sums(surprise[some]) * weight, np.float32)
 
 
-def _odd_excesses(excesses: Excesses, count: int) -> OddParts:
-    """The odd parts of maps by their excesses, with the tight boxes around them."""
-    found = _odd(lambda some: excesses(some, 0.0), count)
-    starts = range(0, count, MAPS)
-    tight = [excesses(slice(start, min(start + MAPS, count)), CLEAN) for start in starts]
-    return OddParts(found.value, np.concatenate([values.argmax(1) for values in tight]))
+def _odd_cells(known: Floats, apart: Floats) -> OddParts:
+    """The odd parts of maps: with more apart than in most of the map, and in most of the maps.
+
+    Their boxes are tight: what is not apart counts against them.
+    """
+    usual = np.nanmedian(np.where(known > 0, apart, np.nan).reshape(len(known), -1), axis=1)
+    mean = float(apart.sum() / max(known.sum(), 1))
+    more = np.where(known > 0, apart - np.maximum(np.nan_to_num(usual), mean)[:, None, None], 0)
+    found = _odd(_weighted(more.astype(np.float32)), len(known), SHARES)
+    tight = _weighted(np.asarray(more - CLEAN * known, np.float32))
+    starts = range(0, len(known), MAPS)
+    index = [tight(slice(start, start + MAPS)).argmax(1) for start in starts]
+    return OddParts(found.value, np.concatenate(index))
 
 
-def _odd(values: Callable[[slice], Floats], count: int) -> OddParts:
+def _odd(values: Callable[[slice], Floats], count: int, spread: float = SPREAD) -> OddParts:
     """The odd parts of maps, from the values of their rectangles, some maps at a time."""
     starts = range(0, count, MAPS)
     found = [strongest(values(slice(start, min(start + MAPS, count)))) for start in starts]
     best = np.concatenate([each for each, _ in found])
     which = np.concatenate([each for _, each in found])
-    return odd_parts(best, which, SPREAD)
-
-
-def _means(maps: Floats, index: NDArray[np.intp]) -> tuple[NDArray[np.float64], ...]:
-    """The means of maps inside and outside of one rectangle each."""
-    grid = rectangles()
-    inside = np.stack([grid.mask(int(one)) for one in index])
-    total = (maps * inside).sum((1, 2)) / inside.sum((1, 2))
-    rest = (maps * ~inside).sum((1, 2)) / (~inside).sum((1, 2))
-    return total.astype(np.float64), rest.astype(np.float64)
+    return odd_parts(best, which, spread)

@@ -63,11 +63,12 @@ class Rectangles:
             bottom=round(self.bottom[index] * rows),
         )
 
-    def mask(self, index: int) -> NDArray[np.bool_]:
-        """The cells of one of them."""
+    def mask(self, index: int, *, grown: bool = False) -> NDArray[np.bool_]:
+        """The cells of one of them, and of its neighbours if it is `grown`."""
         found = np.zeros(GRID, np.bool_)
-        rows = slice(self.top[index], self.bottom[index])
-        found[rows, self.left[index] : self.right[index]] = True
+        more = int(grown)
+        rows = slice(max(self.top[index] - more, 0), self.bottom[index] + more)
+        found[rows, max(self.left[index] - more, 0) : self.right[index] + more] = True
         return found
 
     def sums(self, maps: NDArray[Any]) -> Floats:
@@ -81,7 +82,7 @@ class Rectangles:
 
 @cache
 def rectangles() -> Rectangles:
-    """All rectangles that a part may be, two rows and columns at least."""
+    """All rectangles that a part may be."""
     found = [(*rows, *columns) for rows in _spans(GRID[0]) for columns in _spans(GRID[1])]
     top, bottom, left, right = np.array(found).T
     share = ((bottom - top) * (right - left) / CELLS).astype(np.float32)
@@ -97,8 +98,8 @@ def rectangles() -> Rectangles:
 
 
 def _spans(length: int) -> Iterator[tuple[int, int]]:
-    for first in range(length - 1):
-        for last in range(first + 2, length + 1):
+    for first in range(length):
+        for last in range(first + 1, length + 1):
             yield first, last
 
 

@@ -11,8 +11,10 @@ from labelgrid.camera import Camera
 from labelgrid.data.dataset import ImageSource, camera_of
 from labelgrid.errors import LabelgridError
 from labelgrid.formats.codec import LabelArray
+from labelgrid.project.edge_agreement import Edges
 from labelgrid.project.label_grids import FINE, FineLabel, Mask, grid_means
 from labelgrid.project.part_grid import GRID, pack
+from labelgrid.project.part_marks import IMAGE, bent_marks, drawn_marks, edge_marks
 from labelgrid.project.plausibility import Summary
 from labelgrid.project.relation_evidence import VIEW, tasks_of
 from labelgrid.relations.bound import BoundRelation, bind, undeclared_relations
@@ -45,6 +47,7 @@ class PartMaps:
         lines: by task, uint8: the pixels with a line in each cell, of labels that are lines or
             borders.
         alone: by task and other task, uint8: those of them that are not near a line of the other.
+        marks: by task, and by `part_marks.IMAGE`, where lines are, by `part_marks`.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
@@ -52,6 +55,7 @@ class PartMaps:
     derived: Mapping[str, str] = field(default_factory=dict)
     lines: Mapping[str, str] = field(default_factory=dict)
     alone: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    marks: Mapping[str, str] = field(default_factory=dict)
 
 
 def part_relations(tasks: Mapping[str, TaskDef]) -> list[BoundRelation]:
@@ -87,14 +91,20 @@ class PartMapping:
                 choice = RelationChoice(options=relation.unsure)
                 self._unsure[relation.name] = bind(relation.name, choice, tasks)
 
-    def of_labels(self, image_id: str, labels: Mapping[str, Summary]) -> PartMaps:
-        """The maps of an image's labels, from their summaries by task."""
+    def of_labels(
+        self, image_id: str, labels: Mapping[str, Summary], edges: Edges | None = None
+    ) -> PartMaps:
+        """The maps of an image's labels, from their summaries by task, with those of its edges."""
         fine = {task: found.fine for task, found in labels.items() if found.fine is not None}
         lines = {task: found.lines for task, found in labels.items() if found.lines is not None}
-        return self.of_image(image_id, fine, lines)
+        return self.of_image(image_id, fine, lines, edges)
 
     def of_image(
-        self, image_id: str, fine: Mapping[str, FineLabel], lines: Mapping[str, Mask]
+        self,
+        image_id: str,
+        fine: Mapping[str, FineLabel],
+        lines: Mapping[str, Mask],
+        edges: Edges | None = None,
     ) -> PartMaps:
         """The maps of an image's labels.
 
@@ -102,6 +112,7 @@ class PartMapping:
             image_id: the image.
             fine: the labels, by task.
             lines: by task, as by `drawn_lines`.
+            edges: those of the image; None: they are not known.
         """
         distances = {}
         derived = {}
@@ -115,8 +126,27 @@ class PartMapping:
         amounts, alone = _line_maps(lines)
         values = {task: pack(self._values(task, each.label)) for task, each in fine.items()}
         return PartMaps(
-            values=values, distances=distances, derived=derived, lines=amounts, alone=alone
+            values=values,
+            distances=distances,
+            derived=derived,
+            lines=amounts,
+            alone=alone,
+            marks=self._marks(fine, lines, edges),
         )
+
+    def _marks(
+        self, fine: Mapping[str, FineLabel], lines: Mapping[str, Mask], edges: Edges | None
+    ) -> dict[str, str]:
+        """Where lines are: drawn ones, and where numbers change."""
+        marks = {IMAGE: edge_marks(edges)} if edges is not None else {}
+        for task, line in lines.items():
+            marks[task] = drawn_marks(line, fine[task].label.valid)
+        for task, found in fine.items():
+            label = found.label
+            if task not in lines and label.value.dtype.kind == "f":
+                values = _comparable(self._tasks[task], label).astype(np.float32)
+                marks[task] = bent_marks(values, label.valid)
+        return marks
 
     def _derive(
         self, relation: BoundRelation, image_id: str, fine: Mapping[str, FineLabel]

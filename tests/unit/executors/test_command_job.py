@@ -65,6 +65,15 @@ def test_a_job_is_stopped_as_by_ctrl_c(long):
     assert long.end == STOPPED and not interrupt_command(long)
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8])
+def test_a_stop_is_not_lost_however_soon_it_comes(project, tmp_path, seconds):
+    folder = started(tmp_path / "job", "serve", str(project), "--port", "0")
+    time.sleep(seconds)
+    assert interrupt_command(folder)
+    wait_until(lambda: folder.state != "running")
+    assert folder.end == STOPPED
+
+
 @pytest.mark.parametrize("victim", ["command", "both", "waiting"])
 def test_a_killed_job_has_ended_without_a_result_and_leaves_no_process(long, victim):
     command, owner = command_of(long), long.owner

@@ -17,6 +17,16 @@ from labelgrid.project.label_grids import FINE, drawn_lines, fine_label
 from labelgrid.project.part_evidence import LEAST, SORTS, PartEvidence
 from labelgrid.project.part_grid import CLEAN, PartBox, excess, pack, rectangles, unpack
 from labelgrid.project.part_maps import PartMapping, PartMaps, part_relations
+from labelgrid.project.part_marks import (
+    FOLLOWED,
+    IMAGE,
+    LEVELS,
+    STRONG,
+    bent_marks,
+    drawn_marks,
+    unpack_marks,
+)
+from labelgrid.project.part_outlines import Outlines
 from labelgrid.project.part_suspicion import part_doubts
 from labelgrid.tasks.task import TaskDef
 
@@ -26,6 +36,8 @@ COVERS = [
     "labelgrid.project.part_excess",
     "labelgrid.project.part_grid",
     "labelgrid.project.part_maps",
+    "labelgrid.project.part_marks",
+    "labelgrid.project.part_outlines",
     "labelgrid.project.part_surprise",
     "labelgrid.project.part_suspicion",
 ]
@@ -166,6 +178,17 @@ def test_labels_that_are_right_are_past_no_limit() -> None:
         assert sorts[name] and all(one.value < LIMITS[name] for one in sorts[name].values())
 
 
+@pytest.mark.parametrize(
+    ("task", "fault"), [("normals", MIRRORED), ("depth", MIRRORED), ("depth", REFLECTED)]
+)
+def test_of_depth_and_normals_that_contradict_each_other_the_wrong_one_is_blamed(
+    task: str, fault: Fault
+) -> None:
+    found = PartEvidence(TASKS, part_relations(TASKS), rooms(task, fault)).evidence()[SORTS[0]]
+    other = "depth" if task == "normals" else "normals"
+    assert found[Cell("00.png", task)].value > 2 * found[Cell("00.png", other)].value
+
+
 def test_few_images_say_nothing() -> None:
     images = dict(list(rooms("normals").items())[: LEAST - 1])
     assert not any(PartEvidence(TASKS, part_relations(TASKS), images).evidence().values())
@@ -200,6 +223,71 @@ def test_a_rectangle_with_more_than_the_rest_is_found() -> None:
     best = int(excess(amount, bad, 0.0, CLEAN)[0].argmax())
     assert grid.box(best) == PartBox(left=50, top=25, right=75, bottom=50)
     assert grid.mask(best).sum() == 12 and grid.sums(bad)[0, best] == 480
+
+
+def test_a_strip_of_a_tenth_of_an_image_is_a_part() -> None:
+    grid = rectangles()
+    boxes = {grid.box(index) for index in range(len(grid.share))}
+    assert PartBox(left=0, top=92, right=100, bottom=100) in boxes
+    assert PartBox(left=0, top=0, right=6, bottom=100) in boxes
+
+
+def lines_of(number: int) -> NDArray[np.bool_]:
+    """Some lines across and down an image."""
+    draw = np.random.default_rng(number)
+    lines = np.zeros(FINE, np.bool_)
+    for _ in range(4):
+        top, left = draw.integers(0, 70), draw.integers(0, 100)
+        lines[top, left : left + 25] = True
+        lines[top : top + 25, left] = True
+    return lines
+
+
+def outlines(wrong: str = "") -> Outlines:
+    """The lines of images and of two tasks, of which one is another image's on the right of one."""
+    known = np.ones(FINE, np.bool_)
+    names = [f"{number:02}.png" for number in range(IMAGES)]
+    marks = {}
+    for source in (IMAGE, "semseg", "edges"):
+        lines = [lines_of(number) for number in range(IMAGES)]
+        if source == wrong:
+            lines[3][PART] = lines_of(70)[PART]
+        marks[source] = [drawn_marks(each, known) for each in lines]
+    return Outlines(names, marks, ["semseg", "edges"])
+
+
+@pytest.mark.parametrize(("wrong", "sign"), [("semseg", 1), ("edges", -1)])
+def test_of_lines_that_do_not_follow_each_other_those_beside_no_edge_are_blamed(
+    wrong: str, sign: int
+) -> None:
+    found = outlines(wrong)
+    apart = found.apart("semseg", "edges")
+    assert apart is not None and apart.value.argmax() == 3
+    assert sign * apart.blame[3] > 1
+    assert is_near(rectangles().box(int(apart.index[3])))
+    odd = found.odd()[wrong]
+    assert odd.value.argmax() == 3 and is_near(rectangles().box(int(odd.index[3])))
+
+
+def test_lines_that_follow_each_other_are_odd_nowhere() -> None:
+    found = outlines()
+    apart = found.apart("semseg", "edges")
+    assert apart is not None and apart.value.max() < 0.01
+    assert all(lines.value.max() < LIMITS["parts by outlines"] for lines in found.odd().values())
+
+
+def test_marks_come_back_and_those_beside_the_unknown_are_no_own_lines() -> None:
+    lines = np.zeros(FINE, np.bool_)
+    lines[:, [20, 90]] = True
+    known = np.ones(FINE, np.bool_)
+    known[:, 91:] = False
+    levels = unpack_marks(drawn_marks(lines, known))
+    assert (levels[:, 20] == LEVELS - 1).all() and (levels[:, 90] == FOLLOWED).all()
+    assert not levels[:, 40].any() and (unpack_marks(None) == LEVELS).all()
+    steps = np.zeros((*FINE, 1), np.float32)
+    steps[:, 64:] = 1
+    bent = unpack_marks(bent_marks(steps, np.ones(FINE, np.bool_)))
+    assert (bent[:, 62:66] >= STRONG).all() and not bent[:, :60].any()
 
 
 def test_packed_arrays_come_back_and_lines_are_drawn_ones_alone() -> None:

@@ -1,0 +1,86 @@
+"""Keeps where the lines of labels and of images are, in few bytes. Loads no torch."""
+
+import base64
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.project.edge_agreement import BORDER, SIDE, Edges
+from labelgrid.project.edge_agreement import GRID as EDGES
+from labelgrid.project.label_grids import FINE, Mask
+
+#: Marks have so many rows and columns; those that are no drawn lines are kept at half of them.
+MARKED = FINE
+HALF = (MARKED[0] // 2, MARKED[1] // 2)
+#: The strengths of lines are kept as levels, which begin at these shares of an image's pixels.
+#: Those past nine tenths are lines; of drawn ones, `FOLLOWED` is one that is beside what is not
+#: known. `LEVELS` itself: unknown.
+BEGIN = (0.5, 0.7, 0.8, 0.85, 0.9, 0.95)
+LEVELS = len(BEGIN) + 1
+STRONG = 5
+FOLLOWED = 4
+#: How the text of drawn lines begins.
+DRAWN = "lines:"
+#: Where the marks of images are, beside those of tasks.
+IMAGE = ""
+
+#: By task, the marks of each image, as text; None: there are none.
+Marks = Mapping[str, Sequence[str | None]]
+
+
+def drawn_marks(lines: Mask, known: NDArray[np.bool_]) -> str:
+    """The marks of drawn lines [h, w] of any size.
+
+    Those beside what is not known, at `MARKED`, are no own lines: others may follow them.
+    """
+    import cv2  # imported late: few commands compare labels
+
+    small = cv2.resize(lines.astype(np.float32), MARKED[::-1], interpolation=cv2.INTER_AREA)
+    inside = cv2.erode(known.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1)
+    both = np.stack([small > 0, (small > 0) & (inside > 0)])
+    return DRAWN + base64.b64encode(np.packbits(both).tobytes()).decode()
+
+
+def bent_marks(values: NDArray[np.float32], known: NDArray[np.bool_]) -> str:
+    """The marks of numbers [h, w, c] at `MARKED`: where they change otherwise than around it."""
+    bent = np.zeros(MARKED, np.float32)
+    across = np.abs(values[:, 2:] + values[:, :-2] - 2 * values[:, 1:-1]).max(2)
+    down = np.abs(values[2:] + values[:-2] - 2 * values[1:-1]).max(2)
+    bent[:, 1:-1] = np.where(known[:, 2:] & known[:, :-2] & known[:, 1:-1], across, 0)
+    inside = np.where(known[2:] & known[:-2] & known[1:-1], down, 0)
+    bent[1:-1] = np.maximum(bent[1:-1], inside)
+    return _ranked(bent.reshape(HALF[0], 2, HALF[1], 2).max((1, 3)))
+
+
+def edge_marks(edges: Edges) -> str:
+    """The marks of an image, by its edges; what these leave out at the border is as beside it."""
+    import cv2
+
+    rows, columns = HALF
+    border = round(BORDER / SIDE * columns)
+    inside = (columns - 2 * border, rows - 2 * border)
+    small = cv2.resize(edges.reshape(EDGES), inside, interpolation=cv2.INTER_AREA)
+    sides = (border,) * 4
+    full = cv2.copyMakeBorder(small, *sides, borderType=cv2.BORDER_REPLICATE)
+    return _ranked(full - full.min() + 1e-3)
+
+
+def _ranked(strengths: NDArray[np.float32]) -> str:
+    """Strengths at `HALF` as levels; 0 stays the lowest one."""
+    order = np.argsort(strengths, axis=None, kind="stable")
+    shares = np.empty(strengths.size)
+    shares[order] = np.arange(strengths.size) / strengths.size
+    levels = np.where(strengths.ravel() > 0, np.digitize(shares, BEGIN), 0)
+    return base64.b64encode(levels.astype(np.uint8).tobytes()).decode()
+
+
+def unpack_marks(text: str | None) -> NDArray[np.uint8]:
+    """The levels at `MARKED`; all unknown without marks."""
+    if text is None:
+        return np.full(MARKED, LEVELS, np.uint8)
+    data = np.frombuffer(base64.b64decode(text.removeprefix(DRAWN)), np.uint8)
+    if not text.startswith(DRAWN):
+        return data.reshape(HALF).repeat(2, axis=0).repeat(2, axis=1)
+    lines, inside = np.unpackbits(data).reshape(2, *MARKED)
+    return np.asarray(np.where(inside > 0, LEVELS - 1, lines * FOLLOWED), np.uint8)

@@ -1,0 +1,328 @@
+"""Learns where the lines of a label lie beside those of its image and of that's other labels.
+
+A logistic regression on how strong those lines are near a pixel says how likely the label has one
+there. Parts are odd if their lines are less likely than usual; of two labels whose lines do not
+follow each other, the one whose lines are less likely beside all others is wrong. Loads no torch.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.project.part_grid import GRID, Floats, rectangles
+from labelgrid.project.part_marks import (
+    FOLLOWED,
+    IMAGE,
+    LEVELS,
+    MARKED,
+    STRONG,
+    Marks,
+    unpack_marks,
+)
+from labelgrid.streams import image_keys, keyed_uniform, seed_of
+
+#: Lines are seen within so many pixels, as the sides of squares.
+NEAR = (3, 7)
+#: A line follows another one that is in the square of this side.
+FOLLOWS = 5
+#: Of at most so many images, so many pixels are learned from, in so many steps.
+LEARNED = 250
+PIXELS = 12_000
+STEPS = 30
+RIDGE = 1.0
+#: No line is likelier or less likely than by these logarithms of the odds.
+SURE = 7.0
+#: Neighbouring pixels are alike: a sum over them varies by so many times more, and by so much.
+ALIKE = 6.0
+FLAT = 30.0
+#: In a wrong part, at least so many of the lines do not follow the other's; a label of which more
+#: than `USUAL` usually do not says nothing. The other's lines that do not follow its own count as
+#: `BACK`.
+WRONG = 0.5
+USUAL = 0.25
+BACK = 0.3
+#: So many neighbouring pixels of a line count as one.
+ONE = 8.0
+#: The odds of a few pixels are taken for usual, as if so many others were.
+FEW = 8.0
+#: So many images at a time are judged.
+IMAGES = 128
+
+Levels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class OddLines:
+    """Of each image, the part in which a label's lines are oddest: how odd, and its rectangle."""
+
+    value: NDArray[np.float64]
+    index: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class ApartLines(OddLines):
+    """Of each image, the part in which two labels' lines follow each other least.
+
+    Args:
+        blame: by how much the first one is less likely than the second, in logarithms of odds.
+    """
+
+    blame: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CellSums:
+    """Of each image's cells: how surprising lines are, more than expected, and how that varies."""
+
+    surprise: Floats
+    variance: Floats
+
+    def oddness(self) -> Floats:
+        """Of each rectangle, in standard deviations, beside the rest of its image."""
+        grid = rectangles()
+        inside = grid.sums(self.surprise)
+        varies = grid.sums(self.variance)
+        outside = self.surprise.sum((1, 2))[:, None] - inside
+        rest = self.variance.sum((1, 2))[:, None] - varies
+        usual = np.maximum(outside / (rest + FLAT), 0)
+        return np.asarray((inside - usual * varies) / np.sqrt(ALIKE * varies + FLAT), np.float32)
+
+    def within(self, image: int, cells: NDArray[np.bool_]) -> float:
+        """How odd the cells of an image are."""
+        varies = float(self.variance[image][cells].sum())
+        return float(self.surprise[image][cells].sum()) / np.sqrt(ALIKE * varies + FLAT)
+
+
+@dataclass(frozen=True)
+class _Odds:
+    """How likely one task's lines are, by a table of each source; usually, where it has some."""
+
+    task: str
+    tables: Mapping[str, Floats]
+    base: float
+    usual: float
+
+    def of(self, near: Mapping[str, Sequence[Levels]]) -> Floats:
+        total: Floats | None = None
+        for source, tables in self.tables.items():
+            for table, levels in zip(tables, near[source], strict=True):
+                part = table[levels]
+                total = part if total is None else total + part
+        assert total is not None
+        return np.clip(total + np.float32(self.base), -SURE, SURE)
+
+
+class Outlines:
+    """The lines of the labels of some images.
+
+    Args:
+        names: the images.
+        marks: by task, those of each image; None: it has no label. Those of `IMAGE`: its edges.
+        drawn: the tasks whose labels are lines or have borders.
+    """
+
+    def __init__(self, names: Sequence[str], marks: Marks, drawn: Sequence[str]) -> None:
+        self._marks = marks
+        self._count = len(names)
+        self.tasks = [task for task in marks if task != IMAGE]
+        self.pairs = list(permutations([task for task in self.tasks if task in drawn], 2))
+        draws = keyed_uniform(image_keys(names), seed_of(0, "part outlines"))
+        self._learned = np.argsort(draws, kind="stable")[:LEARNED]
+        self._generator = np.random.default_rng(0)
+        self._fitted: dict[tuple[str, tuple[str, ...]], _Odds] = {}
+
+    def odd(self) -> dict[str, OddLines]:
+        """By task, the part of each label whose lines are the least likely beside all others."""
+        odds = {task: self._odds(task, ()) for task in self.tasks}
+        found: dict[str, list[tuple[Floats, NDArray[np.intp]]]] = {task: [] for task in odds}
+        for levels in self._batches():
+            near = _near(levels)
+            for task, learned in odds.items():
+                value = _cells(levels[task], learned.of(near)).oddness()
+                found[task].append((value.max(1), value.argmax(1)))
+        return {task: OddLines(*_joined(parts)) for task, parts in found.items()}
+
+    def cells(self, task: str, without: Sequence[str]) -> CellSums:
+        """How surprising the lines of a task are beside all sources but some."""
+        learned = self._odds(task, without)
+        parts = [_cells(levels[task], learned.of(_near(levels))) for levels in self._batches()]
+        surprise = np.concatenate([part.surprise for part in parts])
+        return CellSums(surprise, np.concatenate([part.variance for part in parts]))
+
+    def apart(self, one: str, other: str) -> ApartLines | None:
+        """Where the lines of two tasks do not follow each other; None if they usually do not.
+
+        Those of the first one that do not follow the second one's say more than the other way.
+        """
+        ways = [(one, other), (other, one)]
+        usual = [self._usually_alone(*way) for way in ways]
+        if min(usual) > USUAL:
+            return None
+        weights = [float(share <= USUAL) for share in usual]
+        weights[1] *= BACK if weights[0] else 1
+        odds = [self._odds(task, (its,)) for task, its in ways]
+        values = []
+        blames = []
+        places = []
+        for levels in self._batches():
+            total = np.zeros((len(levels[one]), *GRID), np.float32)
+            likely = []
+            near = _near(levels)
+            for way, (own, its) in enumerate(ways):
+                alone, lines = _alone(levels[own], levels[its])
+                known = np.where(alone, odds[way].of(near) - odds[way].usual, 0)
+                likely.append((_summed(known), _summed(alone)))
+                if weights[way]:
+                    total += weights[way] * _against(_summed(lines), _summed(alone), usual[way])
+            sums = rectangles().sums(total)
+            place = sums.argmax(1)
+            values.append(sums.max(1))
+            places.append(place)
+            blames.append(_blame(place, likely))
+        value = np.concatenate(values).astype(np.float64)
+        return ApartLines(value, np.concatenate(places), np.concatenate(blames))
+
+    def _levels(self, source: str, images: Sequence[int] | NDArray[np.intp]) -> Levels:
+        return np.stack([unpack_marks(self._marks[source][image]) for image in images])
+
+    def _batches(self) -> Iterator[dict[str, Levels]]:
+        """The levels of all sources, some images at a time."""
+        for start in range(0, self._count, IMAGES):
+            some = range(start, min(start + IMAGES, self._count))
+            yield {source: self._levels(source, some) for source in self._marks}
+
+    @cached_property
+    def _learning(self) -> tuple[dict[str, Levels], dict[str, list[Levels]]]:
+        """The levels of the images that are learned from, and those near each pixel."""
+        levels = {source: self._levels(source, self._learned) for source in self._marks}
+        return levels, _near(levels)
+
+    def _odds(self, task: str, without: Sequence[str]) -> _Odds:
+        """Where the lines of a task are, beside all sources but some; learned once."""
+        key = (task, tuple(without))
+        if key not in self._fitted:
+            self._fitted[key] = self._learn(task, without)
+        return self._fitted[key]
+
+    def _learn(self, task: str, without: Sequence[str]) -> _Odds:
+        levels, near = self._learning
+        known = np.flatnonzero(levels[task] != LEVELS)
+        some = self._generator.choice(known, min(PIXELS, len(known)), replace=False)
+        lines = (levels[task].ravel()[some] >= STRONG).astype(np.float64)
+        sources = [source for source in near if source not in (task, *without)]
+        columns = [each.ravel()[some] for source in sources for each in near[source]]
+        width = LEVELS + 1
+        inputs = np.zeros((len(some), len(columns) * width + 1), np.float32)
+        inputs[:, -1] = 1
+        for place, column in enumerate(columns):
+            inputs[np.arange(len(some)), place * width + column] = 1
+        weights = _logistic(inputs, lines)
+        tables = weights[:-1].reshape(len(sources), len(NEAR), width).astype(np.float32)
+        own = np.clip(inputs[lines > 0] @ weights, -SURE, SURE)
+        usual = float(own.mean()) if len(own) else 0.0
+        return _Odds(task, dict(zip(sources, tables, strict=True)), float(weights[-1]), usual)
+
+    def _usually_alone(self, own: str, its: str) -> float:
+        """The share of a task's lines that usually does not follow the other's."""
+        levels, _ = self._learning
+        alone, lines = _alone(levels[own], levels[its])
+        amounts = lines.sum((1, 2))
+        some = amounts > 0
+        if not some.any():
+            return 1.0
+        return float(np.quantile(alone.sum((1, 2))[some] / amounts[some], 0.6)) + 0.01
+
+
+def _near(levels: Mapping[str, Levels]) -> dict[str, list[Levels]]:
+    """The strongest lines near each pixel, for each of `NEAR`; unknown ones stay that."""
+    import cv2  # imported late: few commands compare labels
+
+    found: dict[str, list[Levels]] = {}
+    for source, maps in levels.items():
+        unknown = maps == LEVELS
+        known = np.where(unknown, 0, maps).astype(np.uint8)
+        found[source] = []
+        for side in NEAR:
+            square = np.ones((side, side), np.uint8)
+            dilated = np.stack([cv2.dilate(each, square) for each in known])
+            found[source].append(np.where(unknown, LEVELS, dilated).astype(np.uint8))
+    return found
+
+
+def _logistic(inputs: Floats, lines: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The weights of a logistic regression."""
+    from scipy.optimize import minimize  # imported late: few commands compare labels
+
+    signs = np.where(lines > 0, 1.0, -1.0)
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        odds = inputs @ weights.astype(np.float32) * signs
+        slope = -(inputs.T @ (signs / (1 + np.exp(np.minimum(odds, 60.0))))) + RIDGE * weights
+        total = np.logaddexp(0, -odds).sum() + RIDGE / 2 * (weights**2).sum()
+        return float(total), slope.astype(np.float64)
+
+    start = np.zeros(inputs.shape[1])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
+    return np.asarray(found.x)
+
+
+def _summed(pixels: NDArray[np.generic]) -> Floats:
+    """The sums of pixels over each cell."""
+    rows, columns = (fine // coarse for fine, coarse in zip(MARKED, GRID, strict=True))
+    blocks = pixels.reshape(len(pixels), GRID[0], rows, GRID[1], columns)
+    return np.asarray(blocks.sum((2, 4), dtype=np.float32))
+
+
+def _cells(levels: Levels, odds: Floats) -> CellSums:
+    """How surprising the lines are in each cell, more than expected by their odds."""
+    yes = -np.logaddexp(0, -odds)
+    no = -np.logaddexp(0, odds)
+    likely = np.exp(yes)
+    known = levels != LEVELS
+    expected = likely * yes + (1 - likely) * no
+    surprise = np.where(known, expected - np.where(levels >= STRONG, yes, no), 0)
+    variance = np.where(known, likely * (1 - likely) * odds**2, 0)
+    return CellSums(_summed(surprise), _summed(variance))
+
+
+def _alone(own: Levels, its: Levels) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The lines that do not follow the other's, and all; none where one is not known."""
+    import cv2
+
+    square = np.ones((FOLLOWS, FOLLOWS), np.uint8)
+    lines = (own >= STRONG) & (own != LEVELS) & (its != LEVELS)
+    near = np.stack([cv2.dilate((each >= FOLLOWED).astype(np.uint8), square) for each in its])
+    return lines & (near == 0), lines
+
+
+def _against(lines: Floats, alone: Floats, usual: float) -> Floats:
+    """By how much each cell's lines are likelier in a wrong part than usually, in nats."""
+    wrong = max(WRONG, min(0.9, 2 * usual))
+    apart = alone * np.log(wrong / usual)
+    follow = (lines - alone) * np.log((1 - wrong) / (1 - usual))
+    return np.asarray((apart + follow) / ONE, np.float32)
+
+
+def _blame(place: NDArray[np.intp], likely: Sequence[tuple[Floats, Floats]]) -> NDArray[np.float64]:
+    """By how much the lines of the first task that are alone are less likely than the second's."""
+    grid = rectangles()
+    found = []
+    for image, index in enumerate(place.tolist()):
+        inside = grid.mask(index, grown=True)
+        means = [
+            float(odds[image][inside].sum() / (alone[image][inside].sum() + FEW))
+            for odds, alone in likely
+        ]
+        found.append(means[1] - means[0])
+    return np.array(found)
+
+
+def _joined(
+    parts: Sequence[tuple[Floats, NDArray[np.intp]]],
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    values, places = zip(*parts, strict=True)
+    return np.concatenate(values).astype(np.float64), np.concatenate(places)
