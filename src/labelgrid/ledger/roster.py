@@ -69,14 +69,21 @@ class Roster:
     print: tuple[int, ...]
 
 
-def read_roster(connection: Connection) -> Roster:
-    """What a command knows from now on; see `Store.steady`."""
+def read_roster(connection: Connection, before: Roster | None = None) -> Roster:
+    """What a command knows from now on; see `Store.steady`.
+
+    Args:
+        connection: the reader's.
+        before: what was known earlier, whose removed images are not read again unless they changed.
+    """
+    now = _print_of_removed(connection)
+    removed = before.removed if before and before.print == now else _removed_images(connection)
     return Roster(
         tasks=tasks(connection),
         dropped=removed_names(connection, "tasks"),
         last_image=_last_image(connection),
-        removed=_removed_images(connection),
-        print=_print_of_removed(connection),
+        removed=removed,
+        print=now,
     )
 
 

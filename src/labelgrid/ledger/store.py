@@ -92,6 +92,7 @@ class Store:
 
     def __init__(self, base: database.Database) -> None:
         self._database = base
+        self._last_roster: roster.Roster | None = None
 
     @classmethod
     def create(cls, place: LedgerPlace) -> Self:
@@ -227,7 +228,8 @@ class Store:
     def _read_roster(self) -> roster.Roster:
         with self._database.reading() as connection:
             connection.execution_options(**{roster.KNOWN: None})
-            return roster.read_roster(connection)
+            self._last_roster = roster.read_roster(connection, self._last_roster)
+            return self._last_roster
 
     @contextmanager
     def as_restored(self, kind: roster.Removable, names: Sequence[str]) -> Iterator[None]:

@@ -71,11 +71,24 @@ def layer_of(project: Project, cell: Cell, key: str, predictions: Predictions) -
     """One layer of a cell.
 
     Raises:
-        LedgerError: there is no such cell, or no such layer of it.
+        LedgerError: there is no such cell, or no such layer of it, or it is not to be seen yet.
     """
+    if key != LABEL:
+        refuse_early_look(project, cell)
     for find in (own_layers, layers_of):
         for layer in find(project, cell, predictions):
             if layer.key == key:
                 return layer
     what = "has no label" if key == LABEL else f"has no '{key:.40}'"
     raise LedgerError(f"'{cell.image_id}:{cell.task}' {what}.")
+
+
+def refuse_early_look(project: Project, cell: Cell) -> None:
+    """Refuse to show what a model or supplier says of a label that measures and is not there.
+
+    Raises:
+        LedgerError: there is no such cell, or it is one of these.
+    """
+    purpose = "" if own_label(project, cell) else project.measures(cell)
+    if purpose:
+        raise LedgerError(f"No prediction is shown before the label is there: {purpose}.")

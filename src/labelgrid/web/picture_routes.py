@@ -15,7 +15,7 @@ from labelgrid.errors import LabelgridError, LedgerError
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.web.drawings import check_drawable, known_names, layer_regions
-from labelgrid.web.layers import LABEL, layer_of
+from labelgrid.web.layers import LABEL, layer_of, refuse_early_look
 from labelgrid.web.pictures import (
     LARGE,
     MEDIUM,
@@ -125,6 +125,7 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
     def show_uncertainty(request: Request, image: str, task: str) -> Response:
         """The map of what a round's model was unsure of, as JPEG."""
         with opened() as project:
+            refuse_early_look(project, Cell(image, task))
             path = project.uncertainty_map(Cell(image, task))
         if path is None:
             raise LedgerError(f"No round drew the uncertainty of '{image}:{task}'.")

@@ -231,13 +231,14 @@ def test_a_steady_reader_sees_what_it_changes_itself(store: Store, change: str) 
     store.add_task(TaskRow("edges", "boundaries", 1.0))
     store.remove("tasks", ["edges"])
     store.remove("images", ["0001"])
-    with Store.open(store.place) as other, store.steady(), store.transaction():
+    with store.steady(), store.transaction():
         ROSTER_CHANGES[change](store)
         with pytest.raises(RuntimeError), store.transaction():
             store.remove("images", ["0010"])
             raise RuntimeError
     assert "0010" in all_readings(store)["images"]  # type: ignore[operator]
-    assert all_readings(store) == all_readings(other)
+    with Store.open(store.place) as other:
+        assert all_readings(store) == all_readings(other)
 
 
 @pytest.mark.parametrize("change", ["drop", "declare"])
@@ -261,6 +262,18 @@ def test_a_steady_writer_goes_on_beside_changes_of_other_tasks(store: Store) -> 
         other.add_task(TaskRow("new", "depth", 1.0))
         store.move([Move(cell=CELLS[0], to=State.REQUESTED)])
     assert store.counts()["depth"].requested == 1
+
+
+def test_removed_images_are_read_again_once_they_have_changed(store: Store) -> None:
+    store.remove("images", ["0000", "0001"])
+    with store.steady() as first:
+        pass
+    with store.steady() as second:
+        assert second.removed is first.removed
+    with Store.open(store.place) as other:
+        other.restore("images", ["0001"])
+    with store.steady() as third:
+        assert len(third.removed) == 1
 
 
 def test_an_iterator_shows_the_ledger_as_it_was_when_it_began(store: Store) -> None:

@@ -66,3 +66,20 @@ def test_a_label_that_measures_starts_from_nothing_but_itself(tmp_path, monkeypa
         assert (seen.layers, seen.predictable) == ([], False) and "held out" in seen.purpose
         labelled = image_view(project, query.model_copy(update={"shown": "normals"}), Predictions())
         assert [layer.key for layer in labelled.layers] == ["label", "prediction"]
+
+
+@pytest.mark.parametrize("picture", ["label", "values", "regions", "uncertainty"])
+def test_no_address_shows_a_prediction_of_a_label_that_measures_and_is_not_there(
+    tmp_path, monkeypatch, picture
+):
+    folder = labelled_project(tmp_path)
+    guess = OtherLabel(key="prediction", name="newest", version="1", read=lambda: None)
+    monkeypatch.setattr(Predictions, "of", lambda *_: guess)
+    with Project.open(folder) as project:
+        image = project.cells(task="semseg", split="heldout")[0]["image"]
+    take_back(folder, f"{image}:semseg")
+    with client_of(folder) as client:
+        values = {"image": image, "task": "semseg"}
+        values |= {} if picture == "uncertainty" else {"layer": "prediction"}
+        answer = client.get(f"/picture/{picture}", params=values)
+        assert answer.status_code == 404 and "before the label is there" in answer.json()["what"]
