@@ -113,12 +113,14 @@ def server_of(app: Guard, patience: int = PATIENCE) -> uvicorn.Server:
 def find_token(file: Path | None) -> PageToken:
     """The token of a page: that of a file, of the environment, or a new one.
 
+    The environment loses it, so that no job that the page starts is told.
+
     Raises:
         UsageError: it is none that keeps others out.
     """
+    given = os.environ.pop(PAGE_TOKEN, None)
     if file is not None:
         return PageToken(_token_in(file), "?token=TOKEN", f", where TOKEN is what {file} holds")
-    given = os.environ.get(PAGE_TOKEN)
     if given is None:
         new = secrets.token_urlsafe(24)
         return PageToken(new, f"?token={new}")

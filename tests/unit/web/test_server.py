@@ -1,5 +1,6 @@
 """Serving: where it listens, what it says, and what it refuses before it starts."""
 
+import os
 import re
 import socket
 import stat
@@ -91,6 +92,8 @@ def test_a_variable_gives_the_token_and_a_file_goes_before_it(
 ):
     monkeypatch.setenv(server.PAGE_TOKEN, "of-the-environment")
     said = served(folder)
+    assert server.PAGE_TOKEN not in os.environ  # jobs of the page are not told
+    monkeypatch.setenv(server.PAGE_TOKEN, "of-the-environment")
     served(folder, token_file=tmp_path / "token")
     assert started == ["of-the-environment", (tmp_path / "token").read_text().strip()]
     assert "LABELGRID_TOKEN" in said and "of-the-environment" not in said
