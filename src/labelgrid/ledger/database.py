@@ -356,11 +356,14 @@ def _savepoint(connection: Connection) -> Iterator[None]:
     """Open a savepoint; an error also takes back the operation's row if it was written inside."""
     operation = pending_operation(connection)
     before = operation.id
+    savepoint = connection.begin_nested()
     try:
-        with connection.begin_nested():
-            yield
+        yield
+        savepoint.commit()
     except BaseException:
         operation.id = before
+        with suppress(DBAPIError):  # SQLite has taken all back where the disk is full
+            savepoint.rollback()
         raise
 
 

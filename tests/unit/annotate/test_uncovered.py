@@ -134,7 +134,7 @@ def test_after_labels_with_background_a_batch_without_is_doubted_and_accept_goes
             SuspiciousImport, match="No pixel of 3 new labels is 'background'"
         ) as no:
             project.import_labels(bare, rest="none")
-        assert "--rest background" in str(no.value) and "--accept" in str(no.value)
+        assert "`rest=` background" in str(no.value) and "`accept=`" in str(no.value)
         assert project.import_labels(bare, rest="none", accept=True).tasks["parts"].new == 3
 
 
