@@ -11,7 +11,6 @@ from labelgrid.errors import LedgerError, command, note_unchanged
 from labelgrid.ledger.grid import NO_SPLIT, SPLITS, OpenSplit
 from labelgrid.ledger.roster import SplitlessImages
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.remove import refuse_other_split
 from labelgrid.words import count_text, join_names
 
 
@@ -55,6 +54,8 @@ def set_split(
         LedgerError: an image is unknown, or in a split; or others of its group, or with its
             content, are in another one.
     """
+    from labelgrid.project.remove import refuse_other_split  # it loads what `status` does without
+
     store = project.store
     with store.transaction("split"):
         for image_id in image_ids:

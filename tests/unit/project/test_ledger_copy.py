@@ -216,7 +216,7 @@ def test_the_first_difference_is_named_also_by_type(tmp_path: Path) -> None:
     with bases[0].writing() as first, bases[1].writing() as second:
         assert transfer.first_difference(first, second, Silent()) == ""
         for connection, value in ((first, 1.0), (second, 2.0)):
-            statement = "INSERT INTO rounds VALUES (1,'open','',0,{},'','','','','')"
+            statement = "INSERT INTO rounds VALUES (1,'open','',0,{},'labels','','','','')"
             connection.exec_driver_sql(statement.format(value))
         difference = transfer.first_difference(first, second, Silent())
     assert difference.startswith("row 1 of rounds: (1, 'open'")

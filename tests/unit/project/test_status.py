@@ -62,6 +62,7 @@ def test_cells_are_counted_by_task_and_state_and_the_held_out_ones_apart(
             "heldout_images": 1,
             "set_aside": {},
             "camera": None,
+            "unknown_splits": "",
             "spent": 5.5,
             "suppliers": {},
             "removed": {"images": 0, "tasks": []},

@@ -144,7 +144,7 @@ def test_the_two_sets_differ_in_who_chose_and_in_nothing_else(
 def test_wrong_labels_of_the_picks_cost(tmp_path: Path) -> None:
     project, _ = with_control(tmp_path, n=22, tasks=("depth",))
     with project:
-        changed(project, epochs=10, batch=2, learning_rate=1.5e-2)
+        changed(project, epochs=16, batch=2, learning_rate=7e-3)
         definition = project.tasks()["depth"]
         for cell in chosen_labels(project).picks:
             row = project.store.find([cell])[cell]

@@ -56,6 +56,6 @@ def test_picks_are_refused_once_a_cell_changed_and_what_is_no_file_of_them_is_to
         refused = [{name: path, "budget": 3} for name in ("picks", "save")]
         refused += [{"picks": path, "tasks": ["depth"]}, {"picks": path, "control": "50%"}]
         for options in refused:
-            with pytest.raises(UsageError, match=r"--picks|--save"):
+            with pytest.raises(UsageError, match=r"`(picks|save)=`"):
                 project.query(**options)
         assert rows(folder) == before and project.rounds() == [1, 2]
