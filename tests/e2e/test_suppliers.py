@@ -131,8 +131,8 @@ def test_an_import_that_is_killed_leaves_the_earlier_labels_or_the_new_ones(
         (("--supplier", "../x"), "A supplier's name has letters"),
         (("--supplier", "x", "--split", "val"), "--split and --replace are for true labels"),
         (("--supplier", "x", "--replace"), "--split and --replace are for true labels"),
-        (("--supplier", "x", "--cost", -1), "cost must be a number from 0 up; it is -1"),
-        (("--supplier", "x", "--cost", "nan"), "cost must be a number from 0 up; it is nan"),
+        (("--supplier", "x", "--cost", -1), "--cost must be a finite number from 0 up"),
+        (("--supplier", "x", "--cost", "nan"), "--cost must be a finite number from 0 up"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(

@@ -161,6 +161,7 @@ class Others:
 _BENEATH = ("labelgrid.ledger", "labelgrid.cli", "labelgrid.files", "labelgrid.formats")
 #: What may be done while a reader's transaction is open: `cells` writes its rows as it reads them, of which there may be millions.
 HELD = {
+    "project.cell_table._with_cells < project.cell_table._rows",
     "project.cell_table._with_cells < project.cell_table._rows < project.cell_table.each_cell",
 }
 _WATCHING: list[Others] = []

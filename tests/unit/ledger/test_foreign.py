@@ -147,7 +147,7 @@ ON_BOTH = [
 ]
 ON_SQLITE = [
     ("CREATE TRIGGER t AFTER INSERT ON cells BEGIN DELETE FROM cells; END", "has the trigger"),
-    ("CREATE VIRTUAL TABLE f USING fts5(a)", "has the table 'f_"),
+    ("CREATE VIRTUAL TABLE f USING fts5(a)", "has the virtual table 'f'"),
     ("DROP TRIGGER events_no_delete", "lacks the trigger"),
 ]
 BODY = "RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"

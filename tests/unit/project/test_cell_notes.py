@@ -27,7 +27,10 @@ def test_notes_stay_with_their_cell_and_change_no_label(folder):
 
 @pytest.mark.parametrize("text", ["", "   ", "x" * 1001, "a\x00b", "\u202e"])
 def test_a_note_is_one_paragraph_that_can_be_shown(folder, text):
-    with Project.open(folder) as project, pytest.raises(UsageError, match="Nothing was noted"):
+    with (
+        Project.open(folder) as project,
+        pytest.raises(UsageError, match=r"Nothing was (noted|changed)"),
+    ):
         project.note(cell_in(folder, "requested"), text)
 
 

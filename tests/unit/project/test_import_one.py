@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from labelgrid import Project
-from labelgrid.errors import LabelError
+from labelgrid.errors import LabelError, UsageError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.project.import_labels import FAULTS
 from labelgrid.project.suspicion import SuspiciousImport
@@ -67,7 +67,7 @@ def test_a_wrong_label_is_refused_by_its_fault(folder, tmp_path):
         text.write_text("no label")
         with pytest.raises(LabelError, match=r"not '\.jpg'"):
             project.import_label(cell, text)
-        with pytest.raises(LabelError, match="time is '0'"):
+        with pytest.raises(UsageError, match=r"above 0 or None\. Found 0"):
             project.import_label(cell, lambda: map_of(project, cell, 1), seconds=0)
         assert project.history(cell) == before
 

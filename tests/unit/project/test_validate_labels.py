@@ -333,7 +333,9 @@ def test_labels_are_decoded_once_but_for_those_that_are_drawn_and_no_image_is_as
     decoded: list[Path] = []
     read = TaskDef.read
     monkeypatch.setattr(
-        TaskDef, "read", lambda task, path, *size: (decoded.append(path), read(task, path, *size))[1]
+        TaskDef,
+        "read",
+        lambda task, path, *size: (decoded.append(path), read(task, path, *size))[1],
     )
     monkeypatch.setattr(Store, "image", lambda *_, **__: pytest.fail("one query an image"))
     data = made(n=SHOWN + 2, size=(16, 24), tasks=("semseg", "depth", "normals"))

@@ -51,7 +51,9 @@ class Watched(screen.Bar):
         (self.job.path / "stop").touch()
 
 
-@pytest.mark.parametrize(("words", "what"), [("fit", "Caching decoded images"), ("score", "Scoring")])
+@pytest.mark.parametrize(
+    ("words", "what"), [("fit", "Caching decoded images"), ("score", "Scoring")]
+)
 def test_a_command_shows_itself_in_the_round_s_folder_and_stops_by_its_file_as_by_ctrl_c(
     project, monkeypatch, words, what
 ):

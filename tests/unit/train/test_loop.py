@@ -29,7 +29,7 @@ from tests.support import make_dataset
 from tests.toys import toy_plan, weights_of
 
 COVERS = ["labelgrid.train.options", "labelgrid.train.term"]
-QUICK = TrainOptions(epochs=3, batch=4, learning_rate=1e-3)
+QUICK = TrainOptions(epochs=3, batch=4, learning_rate=1e-3, cache=0.0)
 
 
 def interrupted(*_):

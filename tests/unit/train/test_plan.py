@@ -80,7 +80,7 @@ def test_batches_of_images_drop_an_incomplete_last_one_unless_it_is_the_only_one
 def test_a_training_visits_each_label_as_often_as_asked(data, tmp_path):
     both, one = frozenset({"semseg", "depth"}), frozenset({"depth"})
     labels = {name: both if n < 4 else one for n, name in enumerate(data.names)}
-    options = replace(BY_LABEL, label_visits=3, batch=2, known=0.0)
+    options = replace(BY_LABEL, label_visits=3, batch=2, known=0.0, cache=0.0)
     made, seen = toy_plan(data, options, labels=labels), Counter()
 
     class Counting(Silent):
@@ -166,7 +166,7 @@ def test_without_two_sorts_of_images_no_batch_is_mixed(plan, labelled):
 )
 def test_the_announced_images_are_those_that_a_training_sees(data, tmp_path, labelled, options):
     both = frozenset({"semseg", "depth"})
-    shared = {"images": "all", "labelled_share": 0.25, "batch": 4, "known": 0.0}
+    shared = {"images": "all", "labelled_share": 0.25, "batch": 4, "known": 0.0, "cache": 0.0}
     made = toy_plan(
         data,
         TrainOptions(**(shared | options)),

@@ -104,7 +104,7 @@ def test_shares_of_equal_weights_are_the_equal_shares():
         ({"depth": 0}, "one weight at least must be above 0"),
         ({}, "one weight at least must be above 0"),
         ("equals", "equal"),
-        ({"depth": "much"}, "valid number"),
+        ({"depth": "much"}, "a number is expected"),
     ],
 )
 def test_wrong_weights_are_refused_with_the_settings(shares, fault):
