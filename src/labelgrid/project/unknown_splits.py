@@ -5,13 +5,16 @@ A labelgrid of before let Python put images into splits that no command reads.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from labelgrid.annotate.answers import Fault
 from labelgrid.errors import LedgerError, command, note_unchanged
 from labelgrid.ledger.grid import NO_SPLIT, SPLITS, OpenSplit
 from labelgrid.ledger.roster import SplitlessImages
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.words import count_text, join_names
+
+if TYPE_CHECKING:  # slow to load, and needed where there are such images alone
+    from labelgrid.annotate.answers import Fault
 
 
 def splitless_sentence(project: ProjectFolder) -> str:
@@ -19,12 +22,14 @@ def splitless_sentence(project: ProjectFolder) -> str:
     return " ".join(f"{fault.what} {fault.next_step}" for fault in splitless_faults(project))
 
 
-def splitless_faults(project: ProjectFolder) -> list[Fault]:
+def splitless_faults(project: ProjectFolder) -> "list[Fault]":
     """As `splitless_sentence`, as faults: one for each unknown split."""
     return [_fault(project, images) for images in project.store.splitless_images()]
 
 
-def _fault(project: ProjectFolder, images: SplitlessImages) -> Fault:
+def _fault(project: ProjectFolder, images: SplitlessImages) -> "Fault":
+    from labelgrid.annotate.answers import Fault
+
     names = [*images.names, "others"] if images.count > len(images.names) else images.names
     verb = count_text(images.count, "image is", "images are")
     words = ("split", project.folder, "train", "--was", images.split)
@@ -54,7 +59,7 @@ def set_split(
         LedgerError: an image is unknown, or in a split; or others of its group, or with its
             content, are in another one.
     """
-    from labelgrid.project.remove import refuse_other_split  # it loads what `status` does without
+    from labelgrid.project.remove import refuse_other_split  # slow to load
 
     store = project.store
     with store.transaction("split"):
