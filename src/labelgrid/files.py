@@ -163,12 +163,9 @@ def disk_errors(path: Path, unchanged: str = "") -> Iterator[None]:
             unchanged=unchanged,
         ) from error
     except OSError as error:
-        raise ProjectError(
-            f"The disk reports an error: {error.strerror or error}.",
-            where=f"{path!s:.255}",
-            next_step=disk_advice(error),
-            unchanged=unchanged,
-        ) from error
+        reported = _reported(error, str(path))
+        reported.unchanged = unchanged
+        raise reported from error
 
 
 def of_system(error: BaseException) -> ProjectError | None:
@@ -193,18 +190,19 @@ def of_system(error: BaseException) -> ProjectError | None:
         )
     if not isinstance(error, OSError):
         return None
+    return _reported(error, str(error.filename or ""))
+
+
+def _reported(error: OSError, where: str) -> ProjectError:
+    """What the disk reports, with what to do about it."""
+    advice = "Free some space or fix the folder's permissions, and run the same command again."
+    if error.errno == errno.ENAMETOOLONG:
+        advice = "Give a shorter name."
     return ProjectError(
         f"The disk reports an error: {error.strerror or error}.",
-        where=f"{error.filename or ''!s:.255}",
-        next_step=disk_advice(error),
+        where=where[:255],
+        next_step=advice,
     )
-
-
-def disk_advice(error: OSError) -> str:
-    """What to do about an error of the disk."""
-    if error.errno == errno.ENAMETOOLONG:
-        return "Give a shorter name."
-    return "Free some space or fix the folder's permissions, and run the same command again."
 
 
 @contextmanager
