@@ -114,7 +114,9 @@ def renewed(
     """
     found = dict(known.tasks)
     dropped = set(known.dropped)
-    for row in connection.execute(select(TASKS).where(TASKS.c.name.in_(list(names["tasks"])))):
+    for row in connection.execute(
+        select(TASKS).where(TASKS.c.name.in_(list(names.get("tasks", ()))))
+    ):
         found.pop(row.id, None)
         dropped.discard(row.name)
         if row.removed and not restored:
@@ -122,7 +124,7 @@ def renewed(
         else:
             found[row.id] = _task(row)
     gone = set(known.removed)
-    for batch in batches(names["images"]):
+    for batch in batches(names.get("images", ())):
         here = select(IMAGES.c.id, IMAGES.c.removed).where(IMAGES.c.name.in_(batch))
         for number, is_removed in connection.execute(here):
             gone.discard(number)

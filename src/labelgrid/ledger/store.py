@@ -236,9 +236,7 @@ class Store:
         """Inside, this thread reads as if these removed images or tasks were restored."""
         base = self._database
         before = base.known
-        whole: dict[roster.Removable, Sequence[str]] = {"images": (), "tasks": ()}
-        whole[kind] = names
-        base.known = {roster.KNOWN: self._as_restored(whole)}
+        base.known = {roster.KNOWN: self._as_restored({kind: names})}
         try:
             yield
         finally:
@@ -254,9 +252,7 @@ class Store:
             yield connection
             if base.known:
                 known: roster.Roster = base.pending or base.known[roster.KNOWN]
-                whole: dict[roster.Removable, Sequence[str]] = {"images": (), "tasks": ()}
-                whole[kind] = names
-                base.pending = roster.renewed(connection, known, whole)
+                base.pending = roster.renewed(connection, known, {kind: names})
 
     def _renew_roster(self) -> None:
         """Know what this thread has changed, once that is committed."""
