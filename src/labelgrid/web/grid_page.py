@@ -208,31 +208,34 @@ def overlays(
     if kind not in OVERLAYS or task not in page.tasks:
         names = [f"{kind}/{task}" for kind in OVERLAYS for task in page.tasks]
         raise _unknown("overlay", page.query.over, names)
-    found = {}
-    for image in page.found.images:
-        layer = OVERLAYS[kind](project, image, task, predictions)
-        if layer:
-            found[image.image_id] = (task, layer)
-    return found
+    states = {Cell(image.image_id, task): image.states[task] for image in page.found.images}
+    layers = OVERLAYS[kind](project, states, predictions)
+    return {cell.image_id: (task, layer) for cell, layer in layers.items()}
 
 
-def _label_over(project: Project, image: ListedImage, task: str, predictions: Predictions) -> str:
+def _labels_over(
+    project: Project, states: Mapping[Cell, State], predictions: Predictions
+) -> dict[Cell, str]:
     del project, predictions
-    return LABEL if image.states[task] == State.LABELLED else ""
+    return {cell: LABEL for cell, state in states.items() if state == State.LABELLED}
 
 
-def _prediction_over(
-    project: Project, image: ListedImage, task: str, predictions: Predictions
-) -> str:
-    cell = Cell(image.image_id, task)
-    newest = predictions.of(project, cell)
-    layer = newest.key if newest else PRELABEL if project.predicted_requests([cell]) else ""
-    is_hidden = image.states[task] != State.LABELLED and layer and project.measures(cell)
-    return "" if is_hidden else layer
+def _predictions_over(
+    project: Project, states: Mapping[Cell, State], predictions: Predictions
+) -> dict[Cell, str]:
+    layers = dict.fromkeys(project.predicted_requests(list(states)), PRELABEL)
+    for cell in states:
+        newest = predictions.of(project, cell)
+        if newest:
+            layers[cell] = newest.key
+    hidden = [cell for cell in layers if states[cell] != State.LABELLED and project.measures(cell)]
+    for cell in hidden:
+        del layers[cell]
+    return layers
 
 
-#: What can be shown over images: kind -> the layer of a task that an image shows, or "".
-OVERLAYS = {"label": _label_over, "prediction": _prediction_over}
+#: What can be shown over images: kind -> the layers of those cells that have one.
+OVERLAYS = {"label": _labels_over, "prediction": _predictions_over}
 
 
 def _suspects_on(
