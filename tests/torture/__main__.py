@@ -20,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from tests.torture import (
     connections,
     hostile,
+    inflated,
     kills,
     memory,
     neighbours,
@@ -112,6 +113,7 @@ def processes(
         lambda: read_only.read_only_disks(stages, folder / "disks"),
         lambda: races.races(folder, min(len(races.CHANGES), max(1, int(RACES * scale))), seed),
         lambda: neighbours.loopback_neighbours(stages, max(30, int(NEIGHBOURS * scale))),
+        lambda: inflated.four_at_once(stages, folder),
         lambda: connections.killed_connections(8, 200, kills=max(50, int(50 * scale)), seed=seed),
         lambda: connections.killed_commands(folder, max(2, int(COMMANDS * scale)), seed=seed),
         *(
@@ -149,7 +151,9 @@ def attack(
 
 
 def tell(row: Row) -> None:
-    print(time.strftime("%H:%M:%S"), row.name, dict(row.counts), row.not_run, flush=True)
+    print(
+        time.strftime("%H:%M:%S"), row.name, dict(row.counts), row.not_run, *row.notes, flush=True
+    )
     for failure in row.failures:
         print("   ", failure, flush=True)
 
