@@ -9,7 +9,7 @@ LOADED = """
 import sys
 import labelgrid.rounds.models, labelgrid.rounds.query, labelgrid.rounds.score
 
-for name in ("torch._dynamo", "sympy", "scipy.ndimage", "scipy.sparse"):
+for name in ("torch._dynamo", "sympy", "scipy.ndimage", "scipy.sparse", "huggingface_hub.utils"):
     assert name not in sys.modules, name
 """
 WORKS = """
