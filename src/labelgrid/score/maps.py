@@ -189,7 +189,7 @@ def _original_maps(
 ) -> dict[str, Tensor]:
     """Maps [b, rows, width] of images with this frame at its original size, by task."""
     width = frame.original[1]
-    blocks: dict[str, list[Block]] = {name: [] for name in tasks}
+    blocks: dict[str, list[PixelBlock]] = {name: [] for name in tasks}
     for raws in passes:
         for name, task in tasks.items():
             raw = raws[name]
@@ -199,14 +199,14 @@ def _original_maps(
                 cut = _cut(rows, limit, row_values * len(raw))
                 near = limit if raw.is_cuda else NEAR
                 images = _cut(slice(0, len(raw)), near, row_values * (rows.stop - rows.start))
-                blocks[name] = [Block(*place, make(task)) for place in product(images, [*cut])]
+                blocks[name] = [PixelBlock(*place, make(task)) for place in product(images, [*cut])]
             for block in blocks[name]:
                 part = resize_to_original(raw[block.images], frame, block.rows)
                 block.moments.update(task.activate(part))
     return {name: _joined(own) for name, own in blocks.items()}
 
 
-class Block(NamedTuple):
+class PixelBlock(NamedTuple):
     """Some images, some rows of them, and what predictions say of these."""
 
     images: slice
@@ -214,7 +214,7 @@ class Block(NamedTuple):
     moments: Moments
 
 
-def _joined(blocks: Sequence[Block]) -> Tensor:
+def _joined(blocks: Sequence[PixelBlock]) -> Tensor:
     """The maps [b, rows, width] of all blocks, which are ordered by images, then by rows."""
     strips: dict[int, list[Tensor]] = {}
     for block in blocks:
