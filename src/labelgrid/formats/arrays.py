@@ -189,9 +189,10 @@ def _deep_colours(data: bytes, channels: int) -> Array:
     colours = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if colours is None or colours.ndim != 3:
         raise ValueError("its pixels cannot be decoded")
-    if channels == 3 or colours.shape[-1] == 3:  # OpenCV makes a channel of a transparent colour
-        return np.ascontiguousarray(colours[..., 2::-1])
-    return np.asarray(cv2.cvtColor(colours, cv2.COLOR_BGRA2RGBA))
+    order = cv2.COLOR_BGR2RGB
+    if colours.shape[-1] == 4:  # OpenCV makes a channel of a transparent colour
+        order = cv2.COLOR_BGRA2RGB if channels == 3 else cv2.COLOR_BGRA2RGBA
+    return np.asarray(cv2.cvtColor(colours, order))
 
 
 def _tiff(data: bytes, path: Path) -> Array:

@@ -148,7 +148,12 @@ def look_up_numbers(
     for number, place in places.items():
         if low <= number <= high:
             table[number - low] = place
-    return table[rows]
+    if numbers.dtype != np.uint8 or not numbers.size:
+        return table[rows]
+
+    import cv2  # imported late: commands that only need the options start faster
+
+    return cv2.LUT(numbers, table).reshape(numbers.shape).astype(np.int32, copy=False)
 
 
 def look_up_colours(codes: NDArray[np.int64], places: Mapping[int, int]) -> NDArray[np.int32]:

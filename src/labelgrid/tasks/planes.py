@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,7 @@ def _windows(plane: NDArray[Any]) -> NDArray[Any]:
     return views[:: WINDOW // 2, :: WINDOW // 2].reshape(-1, WINDOW**2)
 
 
+@lru_cache(maxsize=8)
 def _ray_lengths(size: tuple[int, ...]) -> NDArray[np.float64]:
     """The logarithm of how much longer a ray is than its part along the axis [h, w]."""
     height, width = size
@@ -97,6 +99,7 @@ def _ray_lengths(size: tuple[int, ...]) -> NDArray[np.float64]:
     return 0.5 * np.log1p(down[:, None] ** 2 + right**2)
 
 
+@cache
 def _even_changes() -> NDArray[np.float64]:
     """An orthonormal base [pixels, 3] of what changes evenly across a window."""
     rows, columns = np.indices((WINDOW, WINDOW)) - (WINDOW - 1) / 2

@@ -66,7 +66,7 @@ AWAY = "x right, y down, z away from the camera"
 #: Rows that are encoded at a time.
 BAND = 64
 #: Pixels that are decoded at a time.
-CACHED = 2**16
+CACHED = 2**14
 #: The three components [h, w] of vectors, apart: NumPy is slow along an axis of three.
 Planes = list[NDArray[np.float32]]
 
