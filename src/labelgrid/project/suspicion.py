@@ -437,7 +437,7 @@ class _Evidence:
             labels = {name: label for name, label in found.items() if label is not None}
             several = len(labels) > 1
             self._maps[image_id] = (
-                self._parting.of_labels(image_id, labels) if several else PartMaps()
+                self._parting.contradictions(image_id, labels) if several else PartMaps()
             )
         return self._maps[image_id]
 
