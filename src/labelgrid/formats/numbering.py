@@ -121,7 +121,7 @@ def default_void(dtype: "np.dtype[Any]") -> tuple[int, ...]:
 
 def look_up_numbers(
     numbers: Array, places: Mapping[int, int], below: int | None = None
-) -> NDArray[np.int32]:
+) -> NDArray[np.int16]:
     """The place of each whole number; `UNKNOWN` where it has none.
 
     Args:
@@ -142,7 +142,7 @@ def look_up_numbers(
     else:
         limits = np.iinfo(numbers.dtype)
         rows = np.clip(numbers, max(low, limits.min), min(high, limits.max)).astype(np.int64) - low
-    table = np.full(high - low + 1, UNKNOWN, np.int32)
+    table = np.full(high - low + 1, UNKNOWN, np.int16)
     if below is not None:
         table[: max(0, below - low)] = NOT_LABELLED
     for number, place in places.items():
@@ -153,7 +153,7 @@ def look_up_numbers(
 
     import cv2  # imported late: commands that only need the options start faster
 
-    return cv2.LUT(numbers, table).reshape(numbers.shape).astype(np.int32, copy=False)
+    return np.asarray(cv2.LUT(numbers, table)).reshape(numbers.shape)
 
 
 def look_up_colours(codes: NDArray[np.int64], places: Mapping[int, int]) -> NDArray[np.int32]:
