@@ -45,7 +45,7 @@ class LabelArray:
 
 
 def known_numbers(plane: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
-    """The numbers [n] of a map [h, w] where it is valid; they may be the map itself: only read them.
+    """The numbers [n] of a map [h, w] where it is valid; do not write into them.
 
     Example:
         >>> known_numbers(np.array([[1, 2], [3, 4]]), np.array([[True, False], [True, True]]))

@@ -188,7 +188,7 @@ def first_rows(data: bytes) -> bytes:
         offset = end + 4
     try:
         pixels = zlib.decompressobj().decompress(stream, _FIRST)
-    except zlib.error as error:
+    except zlib.error as error:  # type: ignore[misc]  # their stub calls it an instance
         raise ValueError("the coding of its pixels is wrong") from error
     stride = header.passes[0][1]
     rows = min(header.height, len(pixels) // stride)
@@ -422,7 +422,7 @@ class _Inflated:
                     self.adler = read[end - 4 : end]
                     return
                 before = read[-4:]
-        except zlib.error as error:
+        except zlib.error as error:  # type: ignore[misc]
             raise ValueError("the checksum or the coding of its pixels is wrong") from error
         raise ValueError("its pixels are cut short")
 

@@ -79,7 +79,7 @@ def _averaged(
     height, width = (side // step for side in valid.shape)
     inside = (slice(height * step), slice(width * step))
     rows = value[inside].reshape(height, step, -1).sum(1, dtype=np.float64)
-    whole = valid[inside].reshape(height, step, -1).all(1)
+    whole = np.asarray(valid[inside].reshape(height, step, -1).all(1))
     total = rows[:, ::step].copy()  # NumPy is slow along an axis of few
     known = whole[:, ::step].copy()
     for column in range(1, step):

@@ -140,6 +140,7 @@ def read(path: Path, options: Options) -> LabelArray:
     """
     stored, text = samples_and_text(path, ANNOTATED)
     stored = without_alpha(stored, path, "A class map")
+    index: NDArray[np.signedinteger[Any]]
     if options.colours:
         index = _of_colours(stored, path, options)
         why = "none has the colour of a class"

@@ -197,7 +197,7 @@ def _vectors(
         length = _lengths(planes)
         valid[rows] = present[rows] & is_valid(length)
         turned = _unit_planes(planes, length, valid[rows], axes)
-        away += np.count_nonzero(turned[2] < 0)
+        away += int(np.count_nonzero(turned[2] < 0))
         cv2.merge(turned, unit[rows])
     why = "a pixel without a normal is mid grey or black in a PNG, zero in other files"
     check_any_valid(present, path, why)

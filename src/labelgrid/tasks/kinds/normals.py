@@ -101,7 +101,7 @@ def direction_figures(
             value=float(z.mean()), tolerance=MEAN, range=(0.05, 1), cause=CAUSE
         ),
     }
-    rows, columns = np.indices(valid.shape, sparse=True)
+    rows, columns = np.ogrid[: valid.shape[0], : valid.shape[1]]
     pairs = (
         ("x with the column", x, columns, x_flipped),
         ("y with the height", y, -rows, y_flipped),
