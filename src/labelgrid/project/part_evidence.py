@@ -21,6 +21,7 @@ from labelgrid.project.part_excess import apart_cells
 from labelgrid.project.part_grid import (
     CELLS,
     CLEAN,
+    GRID,
     MAPS,
     Floats,
     OddParts,
@@ -100,29 +101,33 @@ class PartEvidence:
 
     @cached_property
     def _values(self) -> dict[str, CellMap]:
-        """The maps of values, of tasks that have enough."""
+        """The maps of values, of tasks of which enough labels say something."""
         found = {}
         for task, row in self._tasks.items():
             count = len(row.class_names)
             texts = [image.values.get(task) for image in self._images]
-            known = [text for text in texts if text]
-            if len(known) >= LEAST:
-                kind = "int16" if count else "float32"
-                empty = np.full_like(unpack(known[0], kind), -1 if count else np.nan)
-                maps = [unpack(text, kind) if text else empty for text in texts]
-                found[task] = CellMap(np.stack(maps), count)
+            labelled = [text for text in texts if text]
+            if len(labelled) < LEAST:
+                continue
+            kind = "int16" if count else "float32"
+            empty = np.full_like(unpack(labelled[0], kind), -1 if count else np.nan)
+            maps = CellMap(
+                np.stack([unpack(text, kind) if text else empty for text in texts]), count
+            )
+            if maps.known.any((1, 2)).sum() >= LEAST:
+                found[task] = maps
         return found
 
     @cached_property
     def _outlines(self) -> Outlines:
         """The lines of the tasks that have enough, and of the images."""
         marks = {}
-        for source in (*self._tasks, IMAGE):
+        for source in (*self._values, IMAGE):
             texts = [image.marks.get(source) for image in self._images]
             if sum(text is not None for text in texts) >= LEAST:
                 marks[source] = texts
         drawn = {task for image in self._images for task in image.lines}
-        return Outlines(self._names, marks, [task for task in self._tasks if task in drawn])
+        return Outlines(self._names, marks, [task for task in self._values if task in drawn])
 
     @cached_property
     def _context(self) -> Context:
@@ -139,29 +144,41 @@ class PartEvidence:
         return [task for task in self._values if task not in tasks]
 
     def _by_relation(self) -> dict[Cell, Evidence]:
-        """That a label is far from what follows in a part."""
+        """That a label is far from what follows in a part.
+
+        Of two that contradict each other, both are, if neither is likelier to be the wrong one.
+        """
         found: dict[Cell, Evidence] = {}
         for relation in self._relations:
-            texts = [image.distances.get(relation.name) for image in self._images]
-            images = np.flatnonzero([text is not None for text in texts])
+            images, known, apart = self._apart(relation)
             if len(images) < LEAST:
                 continue
-            known, apart = apart_cells([text for text in texts if text is not None])
-            if np.median(apart.sum((1, 2)) / np.maximum(known.sum((1, 2)), 1)) > ODD:
+            if np.median(apart.sum((1, 2)) / known.sum((1, 2))) > ODD:
                 continue
             odd = _Odd(images, _odd_cells(known, apart))
             blame = VALUES * self._blame_of_relation(relation, odd, apart > 0)
             blame += self._line_blame(relation, odd)
             what = join_names([*relation.reads, relation.gives])
             text = f"{what} contradict each other in a part: {{box}} ('{relation.name}')"
-            share = _odds_of(blame)
-            self._add(found, odd, share, tasks=(relation.gives,), others=relation.reads, text=text)
-            self._add(
-                found, odd, 1 - share, tasks=relation.reads, others=(relation.gives,), text=text
-            )
-            self._clear(odd, share, (relation.gives,))
-            self._clear(odd, 1 - share, relation.reads)
+            gives = (relation.gives,)
+            for own, tasks, others in (
+                (blame, gives, relation.reads),
+                (-blame, relation.reads, gives),
+            ):
+                share = np.minimum(1, 2 * _odds_of(own))
+                self._add(found, odd, share, tasks=tasks, others=others, text=text)
+                self._clear(odd, share, tasks)
         return found
+
+    def _apart(self, relation: BoundRelation) -> tuple[NDArray[np.intp], Floats, Floats]:
+        """The images of which labels say something by a relation, and their `apart_cells`."""
+        texts = [image.distances.get(relation.name) for image in self._images]
+        images = np.flatnonzero([text is not None for text in texts])
+        if not len(images):
+            return images, np.zeros((0, *GRID), np.float32), np.zeros((0, *GRID), np.float32)
+        known, apart = apart_cells([text for text in texts if text is not None])
+        some = known.any((1, 2))
+        return images[some], known[some], apart[some]
 
     def _clear(self, odd: _Odd, share: NDArray[np.float64], tasks: Sequence[str]) -> None:
         """Note the labels of tasks that contradict others by the fault of these."""
@@ -200,13 +217,14 @@ class PartEvidence:
 
         Neither is seen beside the other.
         """
-        connected = [task for task in tasks_of(relation) if task in self._outlines.tasks]
+        outlines = self._outlines
+        connected = [task for task in outlines.tasks if task in tasks_of(relation)]
         total = np.zeros(len(odd.images))
-        if relation.gives not in connected:
+        if relation.gives not in connected or not outlines.beside(*connected):
             return total
         grid = rectangles()
         for task in connected:
-            cells = self._outlines.cells(task, [each for each in connected if each != task])
+            cells = outlines.cells(task, [each for each in connected if each != task])
             sign = 1 if task == relation.gives else -1 / max(len(connected) - 1, 1)
             for place, image in enumerate(odd.images):
                 inside = grid.mask(int(odd.parts.index[place]), grown=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +30,9 @@ from labelgrid.streams import image_keys, keyed_uniform, seed_of
 NEAR = (3, 7)
 #: A line follows another one that is in the square of this side.
 FOLLOWS = 5
-#: Of at most so many images, so many pixels are learned from, in so many steps.
+#: Of at most so many images, so many pixels are learned from.
 LEARNED = 250
 PIXELS = 12_000
-STEPS = 30
 RIDGE = 1.0
 #: No line is likelier or less likely than by these logarithms of the odds.
 SURE = 7.0
@@ -107,13 +107,11 @@ class _Odds:
     usual: float
 
     def of(self, near: Mapping[str, Sequence[Levels]]) -> Floats:
-        total: Floats | None = None
+        total = np.full(near[self.task][0].shape, self.base, np.float32)
         for source, tables in self.tables.items():
             for table, levels in zip(tables, near[source], strict=True):
-                part = table[levels]
-                total = part if total is None else total + part
-        assert total is not None
-        return np.clip(total + np.float32(self.base), -SURE, SURE)
+                total += table[levels]
+        return np.clip(total, -SURE, SURE)
 
 
 class Outlines:
@@ -132,12 +130,18 @@ class Outlines:
         self.pairs = list(permutations([task for task in self.tasks if task in drawn], 2))
         draws = keyed_uniform(image_keys(names), seed_of(0, "part outlines"))
         self._learned = np.argsort(draws, kind="stable")[:LEARNED]
-        self._generator = np.random.default_rng(0)
         self._fitted: dict[tuple[str, tuple[str, ...]], _Odds] = {}
 
+    def beside(self, *tasks: str) -> list[str]:
+        """The sources of lines beside some tasks."""
+        return [source for source in self._marks if source not in tasks]
+
     def odd(self) -> dict[str, OddLines]:
-        """By task, the part of each label whose lines are the least likely beside all others."""
-        odds = {task: self._odds(task, ()) for task in self.tasks}
+        """By task, the part of each label whose lines are the least likely beside all others.
+
+        Of a task alone, none are.
+        """
+        odds = {task: self._odds(task, ()) for task in self.tasks if self.beside(task)}
         found: dict[str, list[tuple[Floats, NDArray[np.intp]]]] = {task: [] for task in odds}
         for levels in self._batches():
             near = _near(levels)
@@ -203,23 +207,28 @@ class Outlines:
 
     def _odds(self, task: str, without: Sequence[str]) -> _Odds:
         """Where the lines of a task are, beside all sources but some; learned once."""
-        key = (task, tuple(without))
+        key = (task, tuple(sorted(without)))
         if key not in self._fitted:
-            self._fitted[key] = self._learn(task, without)
+            self._fitted[key] = self._learn(*key)
         return self._fitted[key]
 
     def _learn(self, task: str, without: Sequence[str]) -> _Odds:
+        from scipy.sparse import csr_array  # imported late: few commands compare labels
+
         levels, near = self._learning
         known = np.flatnonzero(levels[task] != LEVELS)
-        some = self._generator.choice(known, min(PIXELS, len(known)), replace=False)
+        generator = np.random.default_rng(seed_of(0, "part outlines", task, *without))
+        some = generator.choice(known, min(PIXELS, len(known)), replace=False)
         lines = (levels[task].ravel()[some] >= STRONG).astype(np.float64)
-        sources = [source for source in near if source not in (task, *without)]
+        sources = self.beside(task, *without)
         columns = [each.ravel()[some] for source in sources for each in near[source]]
         width = LEVELS + 1
-        inputs = np.zeros((len(some), len(columns) * width + 1), np.float32)
-        inputs[:, -1] = 1
-        for place, column in enumerate(columns):
-            inputs[np.arange(len(some)), place * width + column] = 1
+        last = np.full(len(some), len(columns) * width)
+        chosen = [place * width + column.astype(int) for place, column in enumerate(columns)]
+        places = np.stack([*chosen, last], axis=1)
+        starts = np.arange(0, places.size + 1, places.shape[1])
+        size = (len(some), len(columns) * width + 1)
+        inputs = csr_array((np.ones(places.size), places.ravel(), starts), shape=size)
         weights = _logistic(inputs, lines)
         tables = weights[:-1].reshape(len(sources), len(NEAR), width).astype(np.float32)
         own = np.clip(inputs[lines > 0] @ weights, -SURE, SURE)
@@ -253,21 +262,24 @@ def _near(levels: Mapping[str, Levels]) -> dict[str, list[Levels]]:
     return found
 
 
-def _logistic(inputs: Floats, lines: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The weights of a logistic regression."""
+def _logistic(inputs: Any, lines: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The weights of a logistic regression on sparse inputs, the same ones on any machine."""
     from scipy.optimize import minimize  # imported late: few commands compare labels
-
-    signs = np.where(lines > 0, 1.0, -1.0)
+    from scipy.sparse import diags_array
+    from scipy.special import expit
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        odds = inputs @ weights.astype(np.float32) * signs
-        slope = -(inputs.T @ (signs / (1 + np.exp(np.minimum(odds, 60.0))))) + RIDGE * weights
-        total = np.logaddexp(0, -odds).sum() + RIDGE / 2 * (weights**2).sum()
-        return float(total), slope.astype(np.float64)
+        odds = inputs @ weights
+        total = (np.logaddexp(0, odds) - lines * odds).sum() + RIDGE / 2 * (weights**2).sum()
+        return float(total), inputs.T @ (expit(odds) - lines) + RIDGE * weights
+
+    def bend(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        likely = expit(inputs @ weights)
+        squares = inputs.T @ diags_array(likely * (1 - likely)) @ inputs
+        return np.asarray(squares.toarray()) + RIDGE * np.eye(len(weights))
 
     start = np.zeros(inputs.shape[1])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
-    return np.asarray(found.x)
+    return np.asarray(minimize(loss, start, jac=True, hess=bend, method="trust-exact").x)
 
 
 def _summed(pixels: NDArray[np.generic]) -> Floats:

@@ -1,12 +1,13 @@
 """Laws of the evidence about parts of labels: the wrong label is the first, and its part is named."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from labelgrid.camera import Camera
 from labelgrid.data.dataset import ImageSource
@@ -26,7 +27,7 @@ from labelgrid.project.part_marks import (
     drawn_marks,
     unpack_marks,
 )
-from labelgrid.project.part_outlines import Outlines
+from labelgrid.project.part_outlines import Outlines, _logistic
 from labelgrid.project.part_suspicion import part_doubts
 from labelgrid.tasks.task import TaskDef
 
@@ -189,6 +190,24 @@ def test_of_depth_and_normals_that_contradict_each_other_the_wrong_one_is_blamed
     assert found[Cell("00.png", task)].value > 2 * found[Cell("00.png", other)].value
 
 
+def test_of_two_labels_that_contradict_each_other_neither_is_cleared_if_nothing_says_which() -> (
+    None
+):
+    kinds = {task: TASKS[task] for task in ("depth", "normals")}
+    images = {}
+    for name, maps in rooms("normals", OTHERS).items():
+        values = {task: maps.values[task] for task in kinds}
+        marks = {task: maps.marks[task] for task in kinds}
+        images[name] = replace(maps, values=values, marks=marks, lines={}, alone={})
+    evidence = PartEvidence(kinds, part_relations(kinds), images)
+    sorts = evidence.evidence()
+    for task in kinds:
+        ranked = rank_by_doubt([Cell(name, task) for name in images], sorts)
+        (wrong,) = (label for label in ranked if label.cell.image_id == "00.png")
+        assert any("depth, normals contradict each other" in reason for reason in wrong.reasons)
+    assert not evidence.cleared
+
+
 def test_few_images_say_nothing() -> None:
     images = dict(list(rooms("normals").items())[: LEAST - 1])
     assert not any(PartEvidence(TASKS, part_relations(TASKS), images).evidence().values())
@@ -269,6 +288,30 @@ def test_of_lines_that_do_not_follow_each_other_those_beside_no_edge_are_blamed(
     assert odd.value.argmax() == 3 and is_near(rectangles().box(int(odd.index[3])))
 
 
+def test_what_is_learned_of_lines_does_not_depend_on_what_was_asked_before() -> None:
+    first = outlines("semseg").odd()
+    asked = outlines("semseg")
+    asked.apart("edges", "semseg")
+    asked.cells("edges", ["semseg", IMAGE])
+    for task, lines in asked.odd().items():
+        assert (lines.value == first[task].value).all()
+    one = asked.cells("semseg", ["edges", IMAGE])
+    other = outlines("semseg").cells("semseg", [IMAGE, "edges"])
+    assert (one.surprise == other.surprise).all()
+
+
+def test_a_regression_of_lines_is_solved_to_its_end() -> None:
+    draw = np.random.default_rng(0)
+    inputs = np.eye(8)[draw.integers(0, 8, 4000)] + np.eye(8)[draw.integers(0, 4, 4000)]
+    lines = (draw.random(4000) < 0.01 * inputs @ np.arange(1, 9)).astype(np.float64)
+    weights = _logistic(csr_array(inputs), lines)
+    likely = 1 / (1 + np.exp(-inputs @ weights))
+    assert np.abs(inputs.T @ (likely - lines) + weights).max() < 1e-3
+    mixed = draw.permutation(4000)
+    again = _logistic(csr_array(inputs[mixed]), lines[mixed])
+    np.testing.assert_allclose(again, weights, atol=1e-6)
+
+
 def test_lines_that_follow_each_other_are_odd_nowhere() -> None:
     found = outlines()
     apart = found.apart("semseg", "edges")
@@ -298,3 +341,48 @@ def test_packed_arrays_come_back_and_lines_are_drawn_ones_alone() -> None:
     outline[100] = 1
     lines = drawn_lines(outline)
     assert lines is not None and lines.shape == (120, 160) and lines.any()
+
+
+def labelled(tasks: Sequence[str], unknown: Sequence[str] = ()) -> dict[str, PartMaps]:
+    """The maps of images with labels of some tasks, of which some know nothing anywhere."""
+    found = {}
+    for number in range(IMAGES):
+        labels = {}
+        for task in tasks:
+            label = room(number)[task]
+            known = label.valid & (task not in unknown)
+            labels[task] = LabelArray(label.value, known)
+        found[f"{number:02}.png"] = maps_of(labels)
+    return found
+
+
+@pytest.mark.parametrize("unknown", ["all", "last", "none"])
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        *[(task,) for task in TASKS],
+        ("depth", "normals"),
+        ("semseg", "edges"),
+        ("semseg", "normals"),
+        tuple(TASKS),
+    ],
+    ids="+".join,
+)
+def test_labels_that_have_nothing_to_be_compared_with_are_not_doubted(
+    tasks: tuple[str, ...], unknown: str
+) -> None:
+    images = labelled(tasks, {"all": tasks, "last": tasks[-1:], "none": ()}[unknown])
+    kinds = {task: TASKS[task] for task in tasks}
+    sorts = PartEvidence(kinds, part_relations(kinds), images).evidence()
+    ranked = rank_by_doubt([Cell(name, task) for name in images for task in tasks], sorts)
+    assert all(np.isfinite(each.value) for found in sorts.values() for each in found.values())
+    alone = {"all": tasks, "last": tasks[-1:], "none": tasks[: len(tasks) == 1]}[unknown]
+    assert not any(label.score for label in ranked if label.cell.task in alone)
+
+
+def test_a_task_of_which_few_images_have_a_label_is_not_doubted() -> None:
+    images = labelled(("semseg", "edges"))
+    few = labelled(tuple(TASKS))
+    images.update(list(few.items())[: LEAST - 1])
+    sorts = PartEvidence(TASKS, part_relations(TASKS), images).evidence()
+    assert not any(cell.task == "depth" for found in sorts.values() for cell in found)
