@@ -31,7 +31,8 @@ EXPLAINING = "explaining.parquet"
 #: What a statistic's values belong to: cells, float64 [n, t]; images, float64 [n]; or one feature
 #: vector per image, float32 [n, d].
 Axis = Literal["cell", "image", "feature"]
-#: The number of values that are read at once; small, because Arrow buffers several such batches of a row group.
+#: The number of values that are read at once; small, because Arrow buffers several such batches of
+#: a row group.
 VALUES_AT_ONCE = 2**18
 #: The largest number of values for each byte of a file, and of any file; one that claims more is
 #: refused before it is read.
