@@ -9,9 +9,10 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -19,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from tests.torture import (
     connections,
     hostile,
+    inflated,
     kills,
     memory,
     neighbours,
@@ -101,12 +103,7 @@ def projects(stages: Stages, scale: float, seed: int) -> Iterator[Row]:
 
 
 def processes(
-    stages: Stages,
-    folder: Path,
-    scale: float,
-    seed: int,
-    names: list[str],
-    told: Callable[[Row], None],
+    stages: Stages, folder: Path, scale: float, seed: int, names: list[str]
 ) -> Iterator[Row]:
     """The attacks on running commands."""
     attacks = (
@@ -116,6 +113,7 @@ def processes(
         lambda: read_only.read_only_disks(stages, folder / "disks"),
         lambda: races.races(folder, min(len(races.CHANGES), max(1, int(RACES * scale))), seed),
         lambda: neighbours.loopback_neighbours(stages, max(30, int(NEIGHBOURS * scale))),
+        lambda: inflated.four_at_once(stages, folder),
         lambda: connections.killed_connections(8, 200, kills=max(50, int(50 * scale)), seed=seed),
         lambda: connections.killed_commands(folder, max(2, int(COMMANDS * scale)), seed=seed),
         *(
@@ -126,9 +124,16 @@ def processes(
         ),
     )
     for one in attacks:
-        row = one()
+        yield one()
+
+
+def each_told(rows: Iterable[Row], told: Callable[[Row], None]) -> list[Row]:
+    """Tell each row once it is there."""
+    found = []
+    for row in rows:
         told(row)
-        yield row
+        found.append(row)
+    return found
 
 
 def attack(
@@ -137,18 +142,18 @@ def attack(
     """Run every class of attack below a folder; files and processes at the same time."""
     stages = make_stages(folder / "projects")
     groups = (
-        lambda: (*files(folder / "files", scale, seed), *projects(stages, scale, seed)),
-        lambda: tuple(processes(stages, folder, scale=scale, seed=seed, names=names, told=told)),
+        chain(files(folder / "files", scale, seed), projects(stages, scale, seed)),
+        processes(stages, folder, scale=scale, seed=seed, names=names),
     )
     with ThreadPoolExecutor(2) as threads:
-        first, second = (threads.submit(group) for group in groups)
-        for row in first.result():
-            told(row)
+        first, second = (threads.submit(each_told, rows, told) for rows in groups)
         return [*first.result(), *second.result()]
 
 
 def tell(row: Row) -> None:
-    print(time.strftime("%H:%M:%S"), row.name, dict(row.counts), row.not_run, flush=True)
+    print(
+        time.strftime("%H:%M:%S"), row.name, dict(row.counts), row.not_run, *row.notes, flush=True
+    )
     for failure in row.failures:
         print("   ", failure, flush=True)
 

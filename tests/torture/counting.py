@@ -24,6 +24,7 @@ class Row:
     name: str
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     not_run: str = ""
 
     def count(self, outcome: str, note: str = "") -> None:

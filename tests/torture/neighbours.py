@@ -117,9 +117,9 @@ def loopback_neighbours(stages: Stages, count: int) -> Row:
 
 
 def _attack(row: Row, flat: Path, given: str, count: int) -> None:
-    cell = _labelled(flat)
+    cell = labelled_cell(flat)
     before = _state(flat)
-    with _served(flat, given) as served:
+    with served_by_owner(flat, given) as served:
         requests = list(_requests(cell, served.port))
         every = max(1, len(requests) // count)
         ends = _neighbour(served, requests[::every][:count])
@@ -148,7 +148,7 @@ def _state(flat: Path) -> tuple[Any, list[str]]:
         return project.cells(), sorted(path.name for path in flat.glob("jobs/*"))
 
 
-def _labelled(flat: Path) -> str:
+def labelled_cell(flat: Path) -> str:
     with Project.open(flat) as project:
         rows = project.cells(state="labelled", task="depth")
     return next(f"{row['image']}:depth" for row in rows if row["split"] == "train")
@@ -206,7 +206,7 @@ def _is_root() -> bool:
 
 
 @contextmanager
-def _served(flat: Path, given: str) -> Iterator[Served]:
+def served_by_owner(flat: Path, given: str) -> Iterator[Served]:
     """The command as its owner types it."""
     file = flat.parent / "token"
     words = [sys.executable, "-m", "labelgrid", "serve", str(flat), "--port", "0"]

@@ -127,9 +127,9 @@ def _work(attack: Attack, pipe: Connection, said: str) -> None:
 
 def _measured(attack: Any, number: int) -> tuple[str, str, str, float]:
     """How a trial ended, and the memory that it added to this process, in MiB."""
-    before = _peak(fresh=True)
+    before = peak(fresh=True)
     name, outcome, note = _tried(attack, number)
-    return name, outcome, note, _peak() - before
+    return name, outcome, note, peak() - before
 
 
 def _tried(attack: Any, number: int) -> tuple[str, str, str]:
@@ -146,9 +146,9 @@ def _tried(attack: Any, number: int) -> tuple[str, str, str]:
         )
 
 
-def _peak(fresh: bool = False) -> float:
-    """The most memory that this process had, in MiB, since it was asked with `fresh`."""
+def peak(fresh: bool = False, process: object = "self") -> float:
+    """The most memory that a process had, in MiB, since it was asked with `fresh`."""
     if fresh:
-        Path("/proc/self/clear_refs").write_text("5")
-    text = Path("/proc/self/status").read_text()
+        Path(f"/proc/{process}/clear_refs").write_text("5")
+    text = Path(f"/proc/{process}/status").read_text()
     return int(text.split("VmHWM:")[1].split()[0]) / 1024

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -179,6 +180,13 @@ def hostile_zips(data: bytes, number: int) -> bytes:
     return buffer.getvalue()
 
 
+def emptied(folder: Path) -> None:
+    """Wait for the process that removes what many files were unpacked to."""
+    end = time.monotonic() + 60
+    while any(folder.iterdir()) and time.monotonic() < end:
+        time.sleep(0.05)
+
+
 HOSTILE_ZIPS = len(NAMES) + 6
 WAYS = (*(f"file, {way}" for way in MUTATIONS), "value", "value", "hostile", "zip", "hostile zip")
 
@@ -245,6 +253,7 @@ class Tools:
         try:
             found = self.received(sound, answer)
         finally:
+            emptied(room / "tmp")
             left = [
                 path for path in room.rglob("*") if path.name in ("x", "link") or "out" in path.name
             ]

@@ -17,8 +17,9 @@ VIEWS = {
     "a view without an end": "DROP TABLE TABLE; CREATE VIEW TABLE AS SELECT VALUES",
     "a virtual table": "DROP TABLE TABLE; CREATE VIRTUAL TABLE TABLE USING fts5(COLUMNS)",
     "a view of another name": "CREATE VIEW more AS SELECT VALUES",
-    "a computed column": "DROP TABLE TABLE; CREATE TABLE TABLE (a, COMPUTED); "
-    "INSERT INTO TABLE (a) VALUES (400000000)",
+    # Added to a row that is there, it is computed by who reads it alone.
+    "a computed column": "DROP TABLE TABLE; CREATE TABLE TABLE (a); "
+    "INSERT INTO TABLE (a) VALUES (400000000); COMPUTED",
 }
 #: Statements that make one value far longer than any is.
 LONG = {
@@ -87,8 +88,10 @@ def filled(ledger: sqlite3.Connection, statement: str) -> list[str]:
         if "VIEW" in statement
         else statement
     )
-    computed = ", ".join(
-        f"{each} GENERATED ALWAYS AS (hex(zeroblob(a)))" for each in columns if each != "a"
+    computed = "; ".join(
+        f"ALTER TABLE {name} ADD COLUMN {each} GENERATED ALWAYS AS (hex(zeroblob(a)))"
+        for each in columns
+        if each != "a"
     )
     text = text.replace("COMPUTED", computed).replace("COLUMNS", ", ".join(columns))
     return [part for part in text.split("; ") if part]

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from labelgrid.annotate.answers import Answers, Fault, Skip
@@ -68,6 +69,13 @@ def is_inside(folder: Path, name: str) -> bool:
     return real.is_relative_to(os.path.realpath(folder))
 
 
+def is_file_there(path: Path) -> bool:
+    """Whether there is a file of a name that somebody else wrote; none has one that is too long."""
+    with suppress(OSError, ValueError):
+        return path.is_file()
+    return False
+
+
 def links_outside(folder: Path, name: str) -> bool:
     """Whether a file or folder, found below a folder, is a link that leads out of it."""
     return (folder / name).is_symlink() and not is_inside(folder, name)
@@ -84,7 +92,7 @@ def answer_file(folder: Path, name: str, where: str, cell: Cell, task: TaskDef) 
         return Fault(where, what, "Put the label into the folder.", cell)
     if not is_inside(folder, name):
         return Fault(where, LINK, "Copy the label itself into the folder.", cell)
-    if not (folder / name).is_file():
+    if not is_file_there(folder / name):
         return Fault(where, f"There is no file '{relative}'.", "Put the label there.", cell)
     path = folder / name
     return wrong_extension(name, where, cell, task, path=path) or path

@@ -147,7 +147,7 @@ def main() -> None:
         sys.exit(STOPPED)
     except Exception as error:
         if wrong := of_system(error):
-            screen.print_error(wrong)
+            _tell_end(wrong)
             sys.exit(1)
         if not hasattr(error, "show"):
             raise

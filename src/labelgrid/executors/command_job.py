@@ -119,11 +119,18 @@ def python_words() -> list[str]:
     return [sys.executable] if is_searched else [sys.executable, "-P"]
 
 
-def _end(code: int, folder: JobFolder) -> JobEnd:
-    """How a command ended."""
+def _end(code: int, folder: JobFolder, is_asked: bool) -> JobEnd:
+    """How a command ended.
+
+    Args:
+        code: its exit code.
+        folder: of its job.
+        is_asked: whether it was asked to stop. A Python that is asked while it begins ends with
+            code 1, and prints what it was interrupted in.
+    """
     if code == 0:
         return JobEnd("ended")
-    if code in INTERRUPTED:
+    if code in INTERRUPTED or (is_asked and KeyboardInterrupt.__name__ in log_tail(folder)):
         return STOPPED
     if code < 0:
         return JobEnd("died", f"It ended without a result: signal {-code}.", again=True)
@@ -148,7 +155,7 @@ def main() -> None:
         command.send_signal(signal.SIGINT)
     with signs_of_life(folder.give_sign):
         code = command.wait()
-    folder.write(END, _end(code, folder))
+    folder.write(END, _end(code, folder, bool(asked)))
 
 
 if __name__ == "__main__":

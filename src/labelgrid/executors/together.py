@@ -207,16 +207,19 @@ class _Together:
             raise self._death(killed[0], -ends[killed[0]])
         errors = self._errors()
         own = [values for values in errors.values() if not values["lost"]]
-        for values in (*own, *errors.values()):
+        for values in own:
             raise _error_of(values)
         if any(code in INTERRUPTED for code in ends.values()):
             raise KeyboardInterrupt
-        rank, code = next(iter(ends.items()))
-        raise TrainingError(
-            f"Process {rank + 1} of the training's {self.count} ended with code {code}.",
-            where=self._tail(rank),
-            next_step="Run the same command again: it resumes the training.",
-        )
+        silent = [rank for rank in ends if rank not in errors]
+        for rank in silent:
+            raise TrainingError(
+                f"Process {rank + 1} of the training's {self.count} ended with code {ends[rank]}.",
+                where=self._tail(rank),
+                next_step="Run the same command again: it resumes the training.",
+            )
+        for values in errors.values():
+            raise _error_of(values)
 
     def _errors(self) -> dict[int, dict[str, Any]]:
         """The errors that processes have left, by rank."""

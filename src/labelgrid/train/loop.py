@@ -70,6 +70,7 @@ def fit(plan: Plan, folder: Path, progress: Progress, group: TrainingGroup = ALO
         resumed = trainer.resume(last)
         _refuse_other_number(trainer, last)
         _write_log(trainer, folder)
+        group.tell()  # the folder is there
         with _use_cache(trainer, folder, progress):
             if not _has_ended(trainer):
                 for remark in division_remarks(plan, group):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.executors import command_job as module
 from labelgrid.executors import job
 from labelgrid.executors.command_job import (
     interrupt_command,
@@ -19,7 +20,7 @@ from labelgrid.executors.command_job import (
     main,
     start_command,
 )
-from labelgrid.executors.job import OWNER, STOPPED, JobFolder, JobOwner
+from labelgrid.executors.job import LOG, OWNER, STOPPED, JobFolder, JobOwner
 from labelgrid.processes import started_at
 from tests.jobs import JobMaker, command_of, wait_until
 from tests.pages import labelled_project
@@ -75,6 +76,30 @@ def test_a_stop_is_not_lost_however_soon_it_comes(project, tmp_path, seconds):
     assert interrupt_command(folder)
     wait_until(lambda: folder.state != "running", by=JobMaker(folder))
     assert folder.end == STOPPED
+
+
+#: A stop that comes while Python itself begins.
+EARLY = """
+import os, signal, sys
+if "labelgrid" in sys.orig_argv:
+    os.kill(os.getppid(), signal.SIGINT)
+    raise KeyboardInterrupt
+"""
+
+
+def test_a_stop_while_python_begins_is_no_failure(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(EARLY)
+    (tmp_path / "job").mkdir()
+    with (tmp_path / "job" / LOG).open("wb") as log:
+        subprocess.run(
+            [sys.executable, "-m", module.__name__, tmp_path / "job", "list", "kinds"],
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            stdout=log,
+            stderr=log,
+            check=True,
+        )
+    folder = JobFolder(tmp_path / "job")
+    assert folder.end == STOPPED, log_tail(folder)
 
 
 @pytest.mark.parametrize("victim", ["command", "both", "waiting"])

@@ -17,6 +17,7 @@ from labelgrid.nets.network import Network
 from labelgrid.progress import Silent
 from labelgrid.train.balance import uncertainty
 from labelgrid.train.checkpoint import load, save
+from labelgrid.train.group import TrainingGroup
 from labelgrid.train.loop import fit
 from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.options import TrainOptions
@@ -393,6 +394,19 @@ def test_a_finished_training_is_not_run_again(data, tmp_path):
     stamp = first.stat().st_mtime_ns
     time.sleep(0.01)
     assert fit(toy_plan(data, one), tmp_path, Silent()).stat().st_mtime_ns == stamp
+
+
+def test_another_process_uses_the_folder_once_the_first_one_has_made_it(data, tmp_path):
+    class Second(TrainingGroup):
+        is_first = False
+
+        def tell(self, value=None):
+            (tmp_path / "fit").mkdir(exist_ok=True)
+            return value
+
+    plan = toy_plan(data, replace(QUICK, epochs=2, cache=0.1))
+    fit(plan, tmp_path / "fit", Silent(), Second())
+    assert list((tmp_path / "fit").iterdir()) == []
 
 
 def test_tensorboard_is_written_where_asked_for(data, tmp_path):

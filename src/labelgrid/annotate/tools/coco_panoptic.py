@@ -18,7 +18,7 @@ from labelgrid.annotate.answers import Answers, Fault
 from labelgrid.annotate.coco_file import CocoFile, EntryError, Id, entry_id, text_of
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.json_files import answer_files, holds_keys
-from labelgrid.annotate.matching import LINK, is_inside, leads_outside
+from labelgrid.annotate.matching import LINK, is_file_there, is_inside, leads_outside
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.errors import LabelError
 from labelgrid.formats.arrays import samples, shape_text
@@ -162,7 +162,7 @@ class _PanopticFile:
         parent = self._path.parent
         for beside in (parent / self._path.stem, parent, parent.parent / self._path.stem):
             path = beside / name
-            if not path.is_relative_to(self._folder) or not path.is_file():
+            if not path.is_relative_to(self._folder) or not is_file_there(path):
                 continue
             if is_inside(self._folder, path.relative_to(self._folder).as_posix()):
                 return path

@@ -94,6 +94,7 @@ def test_a_map_of_another_size_or_without_colours_is_an_error(tmp_path: Path, in
     [
         ({"image_id": 3}, "image_id is in no entry"),
         ({"file_name": "q.png"}, "There is no PNG"),
+        ({"file_name": "q" * 5000}, "There is no PNG"),
         ({"file_name": "../p.png"}, "leads out of the folder"),
         ({"file_name": "/p.png"}, "leads out of the folder"),
         ({"segments_info": [segment(9, 6)]}, "category_id of it is in no entry"),
