@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from labelgrid import Project
-from labelgrid.executors.command_job import interrupt_command
+from labelgrid.executors.command_job import interrupt_command, log_tail
 from labelgrid.executors.job import JobFolder
 from labelgrid.web import jobs
 
@@ -14,11 +16,41 @@ from labelgrid.web import jobs
 PATIENCE = 120
 
 
-def wait_until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
-    """Wait until something holds, and fail if it does not."""
+class Maker(Protocol):
+    """What makes that for which a test waits."""
+
+    def has_ended(self) -> bool:
+        """Whether it makes nothing any more."""
+
+    def last_words(self) -> str:
+        """How it ended or stands, and what it printed."""
+
+
+@dataclass(frozen=True)
+class JobMaker:
+    """A job, by its folder."""
+
+    folder: JobFolder
+
+    def has_ended(self) -> bool:
+        """Whether it makes nothing any more."""
+        return self.folder.state not in ("waiting", "running", "unknown")
+
+    def last_words(self) -> str:
+        """How it ended or stands, and what it printed."""
+        return f"It is {self.folder.state}: {self.folder.end}\n{log_tail(self.folder)}"
+
+
+def wait_until(
+    condition: Callable[[], object], seconds: float = PATIENCE, by: Maker | None = None
+) -> None:
+    """Wait until something holds, and fail if it does not, or once who makes it has ended."""
     until = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until, "it did not come to pass"
+        is_over = by is not None and by.has_ended()
+        if time.monotonic() > until or (is_over and not condition()):
+            said = f" {by.last_words()}" if by else ""
+            raise AssertionError(f"It did not come to pass.{said}")
         time.sleep(0.05)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.executors.places.ray import VARIABLES, own_cluster
+from tests.started import Started
 
 ROOT = Path(__file__).parents[1]
 #: Starts a cluster, prints its address, and ends it when its input ends or its parent does.
@@ -45,18 +46,10 @@ def environment() -> dict[str, str]:
 def ray_cluster() -> Iterator[str]:
     """The address of a cluster that runs within the block, and that this process may join."""
     os.environ.update(own_cluster())
-    process = subprocess.Popen(
-        [sys.executable, "-c", CLUSTER],
-        env={**environment(), **VARIABLES},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdin and process.stdout
-    try:
-        yield process.stdout.readline().strip()
-    finally:
+    with Started(
+        sys.executable, "-c", CLUSTER, env={**environment(), **VARIABLES}, stdin=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        yield process.next_line().strip()
         process.stdin.close()
         process.wait(60)
-        process.stdout.close()

@@ -1,7 +1,6 @@
 """Long work in a real browser: it is started, watched and stopped there, and outlives page and server."""
 
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +9,11 @@ import pytest
 from playwright.sync_api import expect
 
 from labelgrid import Project
+from labelgrid.executors.job import JobFolder
 from tests.browsers import PATIENCE, opened, served
-from tests.jobs import stopped_afterwards, wait_until
+from tests.jobs import JobMaker, stopped_afterwards, wait_until
 from tests.pages import labelled_project, suspicious_project
+from tests.started import Started
 
 expect.set_options(timeout=2 * PATIENCE)  # a training takes its time
 
@@ -26,12 +27,11 @@ def folder(tmp_path):
 
 
 @contextmanager
-def served_by_process(folder) -> Iterator[tuple[str, subprocess.Popen]]:
+def served_by_process(folder) -> Iterator[tuple[str, Started]]:
     """The address that the command prints, and its process."""
     words = [sys.executable, "-m", "labelgrid", "serve", str(folder), "--port", "0"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        yield process.stdout.readline().split()[0], process
-        process.terminate()
+    with Started(*words) as process:
+        yield process.next_line().split()[0], process
 
 
 def test_a_training_is_started_watched_through_a_reload_and_its_quality_is_shown(browser, folder):
@@ -67,7 +67,8 @@ def test_a_training_goes_on_without_page_and_server_until_it_is_stopped(browser,
         server.wait()
     with Project.open(folder) as project:
         before = project.job.step.done
-        wait_until(lambda: project.job.step.done > before)
+        maker = JobMaker(JobFolder(folder / "jobs/0001"))
+        wait_until(lambda: project.job.step.done > before, by=maker)
     page.close()
     page = opened(browser)
     with served(folder) as address:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.commands import cells, said, state
+from tests.started import Started
 from tests.support import Made
 from tests.torture import read_only
 
@@ -305,16 +306,11 @@ def test_the_page_of_a_project_on_a_read_only_disk_is_for_reading(
     assert [code for code, _ in pages] == [200] * len(pages), pages
     assert cancelled[0] >= 400 and "it cannot be written" in cancelled[1], cancelled
     assert started[0] >= 400 and "Read-only file system" in started[1], started
-    served = subprocess.Popen(
-        [*shell, sys.executable, "-m", "labelgrid", "serve", str(flat), "--port", "0"],
-        stdout=subprocess.PIPE,
-        cwd=ROOT,
-        text=True,
-    )
-    assert served.stdout
-    said = [served.stdout.readline(), served.stdout.readline()]
-    served.terminate()
-    served.communicate()
+    words = [*shell, sys.executable, "-m", "labelgrid", "serve", flat, "--port", 0]
+    with Started(*words, cwd=ROOT) as served:
+        said = [served.next_line(), served.next_line()]
+        served.terminate()
+        served.communicate()
     assert "shows" in said[0] and f"{flat} cannot be written: its ledger is read" in said[1], said
     assert state(flat) == before
 

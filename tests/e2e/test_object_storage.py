@@ -4,8 +4,6 @@ Only paths may differ. Then the server fails, objects change, and the cache is t
 """
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -35,6 +33,7 @@ from labelgrid.storage.stamps import stamps_of
 from labelgrid.train.checkpoint import load
 from tests.object_store import BUCKET, KEY, SECRET, Store, need_object_store, object_store
 from tests.projects import RECIPE, Said, answer
+from tests.started import Started
 from tests.support import Made, make_dataset
 from tests.videos import video
 
@@ -331,12 +330,10 @@ def test_a_killed_init_goes_on_where_it_was(store, tmp_path):
     address = store.put_folder(made.images, "killed")
     words = [sys.executable, "-m", "labelgrid", "init", tmp_path / "a", "--images", address]
     words.append("--no-time")
-    process = subprocess.Popen([*words, "--task", "depth"], stderr=subprocess.PIPE)
-    end = time.monotonic() + 60
-    while len(list((tmp_path / "cache").glob("??/*"))) < 30 and time.monotonic() < end:
-        time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    with Started(*words, "--task", "depth") as process:
+        while len(list((tmp_path / "cache").glob("??/*"))) < 30:
+            assert not process.has_ended(), process.last_words()
+            time.sleep(0.002)
     assert not (tmp_path / "a" / "labelgrid.toml").exists()
     done = command(*words[3:], "--task", "depth", "--json")
     assert done.returncode == 0, done.stderr

@@ -2,8 +2,6 @@
 
 import json
 import re
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +10,7 @@ from typing import Any
 
 from tests import postgres
 from tests.e2e.commands import answer, done, refused, task_words, typed
+from tests.started import Started
 from tests.support import Made
 
 QUERY = ("--budget", 9, "--unit", "cost", "--no-prelabels")
@@ -96,10 +95,9 @@ def test_an_init_that_fails_or_is_killed_leaves_no_ledger(
     (tmp_path / "flat" / "labelgrid.toml").write_text("")
     assert typed(*words, "--ledger", url).code == 1
     (tmp_path / "flat" / "labelgrid.toml").unlink()
-    command = [sys.executable, "-m", "labelgrid", *map(str, words), "--ledger", url]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with Started(sys.executable, "-m", "labelgrid", *words, "--ledger", url) as process:
         query = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'labelgrid'"
-        while process.poll() is None and not postgres.server().run(query):
+        while not postgres.server().run(query):
+            assert not process.has_ended(), process.last_words()
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
     assert typed(*words, "--ledger", url).code == 0

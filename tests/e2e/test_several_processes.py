@@ -4,72 +4,43 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from labelgrid.train.checkpoint import load
 from tests.e2e.commands import done, typed
+from tests.jobs import children, wait_until
+from tests.started import Started
 
 COVERS = ["labelgrid.train.group"]
 
 #: A busy machine takes its time.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
+#: Seconds to wait for a training of seconds.
+PATIENCE = 400
 #: Long enough to be ended in the middle.
 LONG = ["--epochs", 6]
 FIT = ["--devices", 2, *LONG]
 
 
-def started(*words: object) -> subprocess.Popen[str]:
+def started(*words: object) -> Started:
     """Start a command in a process group of its own, as a shell does."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "labelgrid", *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return Started(sys.executable, "-m", "labelgrid", *words, env=environment)
 
 
-@pytest.fixture
-def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start commands, of which nothing is left after the test."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def start(*words: object) -> subprocess.Popen[str]:
-        processes.append(started(*words))
-        return processes[-1]
-
-    yield start
-    for process in processes:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+def ended(process: Started) -> tuple[int, str]:
     """Wait for a command; its exit status, and all that it printed."""
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out + err
+    wait_until(process.has_ended, PATIENCE, by=process)
+    return process.returncode, process.communicate()[0] + process.complaints
 
 
-def wait_for(path: Path) -> None:
-    """Wait for a file."""
-    end = time.monotonic() + 240
-    while not path.exists():
-        assert time.monotonic() < end, path
-        time.sleep(0.01)
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process has started, in their order."""
-    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def wait_for_epoch(folder: Path, process: Started) -> None:
+    """Wait for a training's first checkpoint."""
+    wait_until((folder / "rounds/0002/fit/last.ckpt").exists, PATIENCE, by=process)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +58,8 @@ def twin(imported: Path) -> Path:
     """The same project after an undisturbed training by two processes."""
     folder = imported.parent / "twin"
     shutil.copytree(imported, folder)
-    code, said = ended(started("fit", folder, *FIT))
+    with started("fit", folder, *FIT) as process:
+        code, said = ended(process)
     assert code == 0, said
     assert said.count("labels, for round 2 -> ") == 1
     assert said.count("Batch norm normalises with the images of each of the 2 processes") == 1
@@ -111,15 +83,15 @@ def test_two_processes_train_and_measure_as_one_command(twin: Path) -> None:
 
 
 def test_a_killed_process_ends_the_other_and_the_same_command_resumes(
-    start: Callable[..., subprocess.Popen[str]], imported: Path, twin: Path, tmp_path: Path
+    imported: Path, twin: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "flat"
     shutil.copytree(imported, folder)
-    running = start("fit", folder, *FIT)
-    wait_for(folder / "rounds/0002/fit/last.ckpt")
-    processes = children(running.pid)
-    os.kill(processes[1], signal.SIGKILL)
-    code, said = ended(running)
+    with started("fit", folder, *FIT) as running:
+        wait_for_epoch(folder, running)
+        processes = children(running.pid)
+        os.kill(processes[1], signal.SIGKILL)
+        code, said = ended(running)
     assert code == 1 and said.count("Error: ") == 1, said
     assert "Process 2 of the training's 2 was ended by SIGKILL" in said
     assert "Run the same command again: it resumes the training" in said
@@ -130,21 +102,20 @@ def test_a_killed_process_ends_the_other_and_the_same_command_resumes(
     assert alone.code == 1 and "was begun by 2 processes" in alone.err
     assert "with `--devices 2` again" in alone.err
     assert load(folder / "rounds/0002/fit/last.ckpt").digest == kept.digest
-    code, said = ended(start("fit", folder, *FIT))
+    with started("fit", folder, *FIT) as again:
+        code, said = ended(again)
     assert code == 0 and "Resuming after epoch" in said, said
     assert digest(folder) == digest(twin)
 
 
-def test_ctrl_c_stops_all_and_is_told_once(
-    start: Callable[..., subprocess.Popen[str]], imported: Path, tmp_path: Path
-) -> None:
+def test_ctrl_c_stops_all_and_is_told_once(imported: Path, tmp_path: Path) -> None:
     folder = tmp_path / "flat"
     shutil.copytree(imported, folder)
-    running = start("fit", folder, *FIT)
-    wait_for(folder / "rounds/0002/fit/last.ckpt")
-    processes = children(running.pid)
-    os.killpg(running.pid, signal.SIGINT)
-    code, said = ended(running)
+    with started("fit", folder, *FIT) as running:
+        wait_for_epoch(folder, running)
+        processes = children(running.pid)
+        running.signal_all(signal.SIGINT)
+        code, said = ended(running)
     assert code == 130 and said.count("Run the same command to resume.") == 1, said
     assert "Error" not in said and "Traceback" not in said
     assert not [pid for pid in processes if Path(f"/proc/{pid}").exists()]

@@ -7,12 +7,11 @@ says that nothing was changed. In the end the events must be exactly the moves t
 import json
 import random
 import shutil
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from labelgrid.ledger.grid import ImageRow, State, TaskRow
 from labelgrid.ledger.store import Store
 from tests import postgres
 from tests.e2e.commands import typed
+from tests.started import Started
 from tests.support import Made, make_dataset
 from tests.torture.counting import Row
 
@@ -48,31 +48,27 @@ def killed_connections(writers: int, moves: int, *, kills: int, seed: int) -> Ro
                 for number in range(moves)
             )
         command = [sys.executable, "-m", "tests.torture.connections", str(place)]
-        running = [
-            subprocess.Popen(
-                [*command, str(writer), str(moves)],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                cwd=ROOT,
-            )
-            for writer in range(writers)
-        ]
-        done = _kill(server, running, kills, seed=seed)
-        ends = [process.communicate(timeout=300) for process in running]
-        for process, (_, error) in zip(running, ends, strict=True):
-            if process.returncode:
-                row.count("traceback", error[-1500:])
+        said = []
+        with ExitStack() as stack:
+            running = [
+                stack.enter_context(Started(*command, writer, moves, cwd=ROOT))
+                for writer in range(writers)
+            ]
+            done = _kill(server, running, kills, seed=seed)
+            for process in running:
+                said.append(process.communicate(timeout=300)[0].split())
+                if process.returncode:
+                    row.count("traceback", process.complaints[-1500:])
         if done < kills:
             row.count("wrong", f"only {done} connections were killed")
         with Store.open(place) as store:
-            _judge(row, store, [out.split() for out, _ in ends])
+            _judge(row, store, said)
     return row
 
 
 def _kill(
     server: postgres.PostgresServer,
-    running: "list[subprocess.Popen[str]]",
+    running: list[Started],
     kills: int,
     *,
     seed: int,

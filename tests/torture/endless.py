@@ -8,16 +8,16 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from subprocess import DEVNULL, TimeoutExpired
 from typing import Any
 from unittest.mock import patch
 
@@ -26,6 +26,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.tool_server import tool_server
 from labelgrid.storage.settings import PATIENCE
 from tests.e2e.commands import typed
+from tests.started import Started
 from tests.torture.hostile import Attack
 
 #: The seconds that are a minute here, and those between two bytes.
@@ -248,18 +249,16 @@ class Endless(Attack):
         return "refused" if result.code in (1, 2) and result.err.strip() else "wrong"
 
     def interrupted(self, room: Path, url: str, server: Server) -> str:
-        line = [sys.executable, "-m", "labelgrid", *self.words(room, url)]
-        # A shell lets what it starts in the background ignore Ctrl-C.
-        heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-        with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, preexec_fn=heeds) as process:
+        words = self.words(room, url)
+        with Started(sys.executable, "-m", "labelgrid", *words, stdout=DEVNULL) as process:
             assert server.asked.wait(50)
             time.sleep(0.5)
             process.send_signal(signal.SIGINT)
             try:
-                said = process.communicate(timeout=AT_ONCE)[1]
-            except subprocess.TimeoutExpired:
-                process.kill()
+                process.wait(AT_ONCE)
+            except TimeoutExpired:
                 return "hang"
+            said = process.complaints
         self.note += said[-300:]
         return "refused" if process.returncode == 130 and "Traceback" not in said else "wrong"
 

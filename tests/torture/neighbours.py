@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid import Project
+from tests.started import Started
 from tests.torture.counting import Row
 from tests.torture.projects import Stages
 
@@ -212,15 +213,9 @@ def _served(flat: Path, given: str) -> Iterator[Served]:
     words += ["--token-file", str(file)] if given == "file" else []
     own = {"LABELGRID_TOKEN": "a-token-of-the-environment"} if given == "variable" else {}
     environment = {key: text for key, text in os.environ.items() if key != "LABELGRID_TOKEN"} | own
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-    ) as process:
-        try:
-            assert process.stdout
-            link = process.stdout.readline().split()[0]
-            token = own.get("LABELGRID_TOKEN") or link.partition("token=")[2]
-            token = file.read_text().strip() if given == "file" else token
-            port = int(link.split(":")[2].split("/")[0])
-            yield Served(port, process.pid, token, file)
-        finally:
-            process.terminate()
+    with Started(*words, env=environment) as process:
+        link = process.next_line().split()[0]
+        token = own.get("LABELGRID_TOKEN") or link.partition("token=")[2]
+        token = file.read_text().strip() if given == "file" else token
+        port = int(link.split(":")[2].split("/")[0])
+        yield Served(port, process.pid, token, file)

@@ -71,6 +71,7 @@ def test_what_a_killed_process_was_writing_is_removed_and_what_a_living_one_writ
     )
     process.start()
     while not any(path.read_bytes() for path in written(target.parent)):
+        assert process.is_alive(), process.exitcode
         time.sleep(0.01)
     remove_abandoned(tmp_path, deep=True)
     [hidden] = target.parent.iterdir()

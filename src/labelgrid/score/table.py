@@ -31,7 +31,7 @@ EXPLAINING = "explaining.parquet"
 #: What a statistic's values belong to: cells, float64 [n, t]; images, float64 [n]; or one feature
 #: vector per image, float32 [n, d].
 Axis = Literal["cell", "image", "feature"]
-#: The number of values that are read at once; small, because Arrow buffers several such batches.
+#: The number of values that are read at once; small, because Arrow buffers several such batches of a row group.
 VALUES_AT_ONCE = 2**18
 #: The largest number of values for each byte of a file, and of any file; one that claims more is
 #: refused before it is read.
@@ -266,7 +266,7 @@ def _read(file: pq.ParquetFile, size: int) -> Table:
     values = {name: _empty(axes[name], count, width) for name, width in widths.items()}
     images: list[str] = []
     faults: dict[str, str] = {}
-    for batch in file.iter_batches(max(1, VALUES_AT_ONCE // max(row_width, 1))):
+    for batch in _batches(file, row_width):
         rows = slice(len(images), len(images) + len(batch))
         for name, columns in columns_of.items():
             if axes[name] == "feature" and columns == [name]:
@@ -288,6 +288,15 @@ def _read(file: pq.ParquetFile, size: int) -> Table:
         axes=axes,
         faults=faults,
     )
+
+
+def _batches(
+    file: pq.ParquetFile, row_width: int, columns: list[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a table, some at a time; Arrow keeps no more than one row group of them."""
+    rows = max(1, VALUES_AT_ONCE // max(row_width, 1))
+    for group in range(file.metadata.num_row_groups):
+        yield from file.iter_batches(rows, row_groups=[group], columns=columns)
 
 
 def _faults(images: Sequence[str], batch: pa.RecordBatch) -> dict[str, str]:
@@ -412,7 +421,7 @@ def read_component(path: Path, name: str, task: str, number: int) -> dict[str, f
         if task not in tasks or number >= width:
             return {}
         place = tasks.index(task) * width + number
-        for batch in file.iter_batches(max(1, VALUES_AT_ONCE // width), columns=["image", name]):
+        for batch in _batches(file, width, ["image", name]):
             values = pc.list_element(batch[name], place).to_pylist()
             found.update(zip(_texts(batch["image"]), values, strict=True))
     return found

@@ -64,7 +64,7 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
     def show_brush(cell: str, done: Done = None) -> Response:
         with opened() as project:
             view = brush_view(project, cell, predictions)
-        return render("brush.html.j2", view=view, done=done)
+        return render("brush.html.j2", project=project, view=view, done=done)
 
     return routes
 

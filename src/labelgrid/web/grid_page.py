@@ -19,6 +19,7 @@ from labelgrid.rounds.audit import TABLE
 from labelgrid.web.layers import LABEL
 from labelgrid.web.pages import page_count
 from labelgrid.web.predictions import Predictions
+from labelgrid.web.scale_legend import ScaleLegend, shared_legends
 
 #: The images of a page.
 COUNT = 48
@@ -116,6 +117,7 @@ class GridPage:
         found: its images, and the number of all that match.
         pages: the number of pages.
         suspects: the tasks of the suspects of each image, where suspects alone are shown.
+        legends: what the colours over the photographs mean.
         seen: the number of the newest event: who changes cells says what he saw.
     """
 
@@ -129,6 +131,7 @@ class GridPage:
     found: ImagePage
     pages: int
     suspects: Mapping[str, Sequence[str]]
+    legends: Mapping[str, ScaleLegend]
     seen: int
 
     @property
@@ -177,6 +180,7 @@ def grid_page(project: Project, query: GridQuery) -> GridPage:
     if query.page > pages:
         return grid_page(project, query.model_copy(update={"page": pages}))
     tasks = project.tasks
+    over = query.over.partition("/")[2]
     return GridPage(
         query=query,
         tasks=list(tasks),
@@ -188,6 +192,7 @@ def grid_page(project: Project, query: GridQuery) -> GridPage:
         found=found,
         pages=pages,
         suspects=_suspects_on(project, found, labels.among or {}),
+        legends=shared_legends(task for name, task in tasks.items() if name == over),
         seen=seen,
     )
 

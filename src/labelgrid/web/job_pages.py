@@ -31,6 +31,7 @@ def router(opened: Callable[[], Project]) -> APIRouter:
         with opened() as project:
             return render(
                 "jobs.html.j2",
+                project=project,
                 jobs=jobs.jobs(project),
                 elsewhere=jobs.elsewhere(project),
                 rounds=jobs.exported_rounds(project),
@@ -48,6 +49,7 @@ def router(opened: Callable[[], Project]) -> APIRouter:
             picks = None if job.is_active else picks_view(project, number)
             return render(
                 "job.html.j2",
+                project=project,
                 job=job,
                 picks=picks,
                 exported=exported_by(project, job),
@@ -78,7 +80,7 @@ def router(opened: Callable[[], Project]) -> APIRouter:
                 proposed = ProposedBudget(budget, unit)
             cost = proposed.cost(_prices(project, status["tasks"]))
             advised = project.advise(budget=cost or None)
-        return render("budget.html.j2", advised=advised, proposed=proposed)
+        return render("budget.html.j2", project=project, advised=advised, proposed=proposed)
 
     return routes
 

@@ -32,6 +32,7 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
         with opened() as project:
             return render(
                 "overview.html.j2",
+                project=project,
                 done=done,
                 view=overview(project),
                 job=jobs.active(project),
@@ -44,17 +45,24 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
             view = grid_page(project, query)
             over = overlays(project, view, predictions)
             predictable = can_predict(project)
-        return render("grid.html.j2", view=view, over=over, predictable=predictable, done=done)
+        return render(
+            "grid.html.j2",
+            project=project,
+            view=view,
+            over=over,
+            predictable=predictable,
+            done=done,
+        )
 
     @routes.get("/classes", response_class=HTMLResponse)
     def show_classes() -> Response:
         with opened() as project:
-            return render("classes.html.j2", tables=project.classes())
+            return render("classes.html.j2", project=project, tables=project.classes())
 
     @routes.get("/image", response_class=HTMLResponse)
     def show_image(query: Annotated[ImageQuery, Query()], done: Done = None) -> Response:
         with opened() as project:
             view = image_view(project, query, predictions)
-        return render("image.html.j2", view=view, done=done)
+        return render("image.html.j2", project=project, view=view, done=done)
 
     return routes

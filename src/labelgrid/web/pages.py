@@ -7,14 +7,26 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from labelgrid.api.project import Project
 from labelgrid.drawings.wording import explanation_lines, number
 from labelgrid.report.code_words import with_commands
 from labelgrid.words import moment
 
 
-def render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-    """A page from a template and its values."""
-    text = _environment().get_template(template).render(status=status, **values)
+def render(
+    template: str, *, project: Project | None = None, status: int = 200, **values: Any
+) -> HTMLResponse:
+    """A page from a template and its values.
+
+    Args:
+        template: its file name.
+        project: the project whose name each page bears; None: it is a study, or an error.
+        status: of the answer.
+        values: what the template shows.
+    """
+    name = project.folder.resolve().name if project else ""
+    page = _environment().get_template(template)
+    text = page.render(project_name=name, status=status, **values)
     return HTMLResponse(as_unicode(text), status_code=status)
 
 

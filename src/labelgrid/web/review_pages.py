@@ -35,7 +35,7 @@ def router(opened: Callable[[], Project]) -> APIRouter:
     @routes.get("/round", response_class=HTMLResponse)
     def show_round(query: Annotated[RoundQuery, Query()]) -> Response:
         with opened() as project:
-            return render("round.html.j2", view=round_view(project, query))
+            return render("round.html.j2", project=project, view=round_view(project, query))
 
     @routes.get("/suspects", response_class=HTMLResponse)
     def show_suspects(
@@ -43,7 +43,7 @@ def router(opened: Callable[[], Project]) -> APIRouter:
     ) -> Response:
         with opened() as project:
             view = suspects_view(project, page)
-        return render("suspects.html.j2", view=view, done=done)
+        return render("suspects.html.j2", project=project, view=view, done=done)
 
     @routes.get("/picture/refused-import", response_class=Response)
     def show_refused_import() -> Response:

@@ -14,6 +14,7 @@ from labelgrid.rounds.control_record import ComparisonRecord, read_comparison
 from labelgrid.web.grid_page import MOST_PAGES
 from labelgrid.web.layers import LABEL
 from labelgrid.web.pages import page_count
+from labelgrid.web.scale_legend import ScaleLegend, shared_legends
 
 #: The photographs of a page.
 COUNT = 24
@@ -58,6 +59,7 @@ class RoundView:
     Args:
         values: of the round, as `status` tells them.
         photographs: those of the page, the one of the best pick first.
+        legends: what the colours of the tasks mean whose labels or predictions it shows.
         counts: the number of all picks by their answers.
         page: the number of the page.
         pages: the number of pages.
@@ -68,6 +70,7 @@ class RoundView:
 
     values: Mapping[str, Any]
     photographs: Sequence[PhotographLine]
+    legends: Mapping[str, ScaleLegend]
     counts: Mapping[str, int]
     page: int
     pages: int
@@ -96,9 +99,13 @@ def round_view(project: Project, query: RoundQuery) -> RoundView:
     pages = page_count(len(by_image), COUNT)
     page = min(query.page, pages)
     rounds = {row["round"]: row for row in project.round_rows()}
+    photographs = _photographs(project, list(by_image.items())[(page - 1) * COUNT :][:COUNT])
+    drawn = [pick for photograph in photographs for pick in photograph.picks if pick.layers]
+    tasks = {shown.pick.cell.task for shown in drawn}
     return RoundView(
         values=rounds[query.number],
-        photographs=_photographs(project, list(by_image.items())[(page - 1) * COUNT :][:COUNT]),
+        photographs=photographs,
+        legends=shared_legends(task for name, task in project.tasks.items() if name in tasks),
         counts={answer: counts[answer] for answer in ANSWERS.values()},
         page=page,
         pages=pages,

@@ -1,12 +1,16 @@
-"""Says what the colours of a measured label mean: the ends of its scale, or directions."""
+"""Says what the colours of labels mean: classes, the ends of a scale, or directions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from labelgrid.formats.codec import LabelArray
-from labelgrid.tasks.overview import Overview
+from labelgrid.tasks.overview import Legend, Overview
 from labelgrid.tasks.pictures import picture_file
 from labelgrid.tasks.task import TaskDef
+from labelgrid.web.drawings import value_names
+
+#: The ends of a scale that each label has for itself.
+OWN_ENDS = ("its smallest", "its largest")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +34,31 @@ def scale_legend(task: TaskDef, label: LabelArray) -> ScaleLegend | None:
         return None
     seen = _seen(task, label)
     legend = seen.legend(seen.limits())
-    swatches = [(name, "#{:02x}{:02x}{:02x}".format(*colour)) for colour, name in legend.swatches]
-    return ScaleLegend(swatches=swatches, ends=legend.ends, has_scale=legend.scale is not None)
+    return ScaleLegend(
+        swatches=_swatches(legend), ends=legend.ends, has_scale=legend.scale is not None
+    )
 
 
 def scale_ends(task: TaskDef, label: LabelArray) -> tuple[float, float] | None:
     """The values at the ends of a label's scale; None: its colours have a fixed meaning."""
     return _seen(task, label).limits() if label.valid.any() else None
+
+
+def shared_legends(tasks: Iterable[TaskDef]) -> dict[str, ScaleLegend]:
+    """What the colours in all pictures of some tasks mean, by the tasks' names."""
+    return {task.name: _shared_legend(task) for task in tasks}
+
+
+def _shared_legend(task: TaskDef) -> ScaleLegend:
+    seen = task.overview()
+    legend = seen.legend((0.0, 1.0))
+    swatches = value_names(task) or _swatches(legend)
+    ends = ("", "") if swatches else OWN_ENDS
+    return ScaleLegend(swatches=swatches, ends=ends, has_scale=legend.scale is not None)
+
+
+def _swatches(legend: Legend) -> list[tuple[str, str]]:
+    return [(name, "#{:02x}{:02x}{:02x}".format(*colour)) for colour, name in legend.swatches]
 
 
 def draw_scale(task: TaskDef) -> bytes | None:

@@ -1,12 +1,13 @@
 """Collects what the page of suspects shows: labels that an audit doubts, and a refused import."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from labelgrid.api.project import Project
 from labelgrid.rounds.audit import AuditedLabel
 from labelgrid.web.import_pictures import refused_picture
 from labelgrid.web.pages import page_count
+from labelgrid.web.scale_legend import ScaleLegend, shared_legends
 
 #: The labels of a page.
 COUNT = 24
@@ -18,6 +19,8 @@ class SuspectsView:
 
     Args:
         labels: those of the page, the most doubtful first; None before the first audit.
+        sizes: the height and width of their images.
+        legends: what the colours of their tasks mean.
         total: the number of all.
         page: the number of the page.
         pages: the number of pages.
@@ -27,6 +30,8 @@ class SuspectsView:
     """
 
     labels: list[AuditedLabel] | None
+    sizes: Mapping[str, tuple[int, int]]
+    legends: Mapping[str, ScaleLegend]
     total: int
     page: int
     pages: int
@@ -46,8 +51,12 @@ def suspects_view(project: Project, page: int) -> SuspectsView:
     total = len(labels or [])
     pages = page_count(total, COUNT)
     page = min(page, pages)
+    shown = (labels or [])[(page - 1) * COUNT : page * COUNT]
+    tasks = {label.task for label in shown}
     return SuspectsView(
-        labels=None if labels is None else labels[(page - 1) * COUNT : page * COUNT],
+        labels=None if labels is None else shown,
+        sizes={label.image: project.image_size(label.image) for label in shown},
+        legends=shared_legends(task for name, task in project.tasks.items() if name in tasks),
         total=total,
         page=page,
         pages=pages,

@@ -26,7 +26,7 @@ def router(opened: Callable[[], Project]) -> APIRouter:
     @routes.get("/undo", response_class=HTMLResponse, include_in_schema=False)
     def show_undo() -> Response:
         with opened() as project:
-            return render("undo.html.j2", undone=project.foresee_undo())
+            return render("undo.html.j2", project=project, undone=project.foresee_undo())
 
     @routes.get("/api/undo", tags=["changes"])
     def read_undo() -> dict[str, Any]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from labelgrid.executors.command_job import (
 )
 from labelgrid.executors.job import OWNER, STOPPED, JobFolder, JobOwner
 from labelgrid.processes import started_at
-from tests.jobs import command_of, wait_until
+from tests.jobs import JobMaker, command_of, wait_until
 from tests.pages import labelled_project
 
 
@@ -39,29 +40,31 @@ def project(tmp_path_factory) -> Path:
 def long(project, tmp_path) -> Iterator[JobFolder]:
     """A job that goes on until it is stopped."""
     folder = started(tmp_path / "job", "serve", str(project), "--port", "0")
-    wait_until(lambda: "shows" in log_tail(folder))
-    yield folder
-    interrupt_command(folder)
+    try:
+        wait_until(lambda: "shows" in log_tail(folder), by=JobMaker(folder))
+        yield folder
+    finally:
+        interrupt_command(folder)
 
 
 def test_what_a_command_prints_is_the_log_and_its_end_is_told(tmp_path):
     folder = started(tmp_path / "job", "list", "kinds")
     assert folder.state in ("running", "ended")
-    wait_until(lambda: folder.end)
+    wait_until(lambda: folder.end, by=JobMaker(folder))
     assert folder.state == "ended" and "semseg" in log_tail(folder)
     assert not interrupt_command(folder)
 
 
 def test_the_error_of_a_command_is_the_fault_of_its_job(tmp_path):
     folder = started(tmp_path / "job", "fit", str(tmp_path / "nowhere"))
-    wait_until(lambda: folder.end)
+    wait_until(lambda: folder.end, by=JobMaker(folder))
     assert folder.state == "failed"
     assert folder.end.fault.startswith("There is no labelgrid project")
 
 
 def test_a_job_is_stopped_as_by_ctrl_c(long):
     assert interrupt_command(long)
-    wait_until(lambda: long.end)
+    wait_until(lambda: long.end, by=JobMaker(long))
     assert long.end == STOPPED and not interrupt_command(long)
 
 
@@ -70,7 +73,7 @@ def test_a_stop_is_not_lost_however_soon_it_comes(project, tmp_path, seconds):
     folder = started(tmp_path / "job", "serve", str(project), "--port", "0")
     time.sleep(seconds)
     assert interrupt_command(folder)
-    wait_until(lambda: folder.state != "running")
+    wait_until(lambda: folder.state != "running", by=JobMaker(folder))
     assert folder.end == STOPPED
 
 
@@ -92,9 +95,12 @@ def test_a_job_goes_on_when_who_started_it_ends(project, tmp_path):
     code = f"from labelgrid.executors.command_job import start_command; from pathlib import Path; start_command(Path({str(path)!r}), {words})"
     subprocess.run([sys.executable, "-c", code], check=True)
     folder = JobFolder(path)
-    wait_until(lambda: "shows" in log_tail(folder))
-    assert folder.state == "running" and interrupt_command(folder)
-    wait_until(lambda: folder.end)
+    try:
+        wait_until(lambda: "shows" in log_tail(folder), by=JobMaker(folder))
+        assert folder.state == "running"
+    finally:
+        assert interrupt_command(folder)
+    wait_until(lambda: folder.end, by=JobMaker(folder))
 
 
 def test_who_waits_for_a_command_gives_signs_meanwhile(tmp_path, monkeypatch):
@@ -112,7 +118,8 @@ def test_who_waits_for_a_command_gives_signs_meanwhile(tmp_path, monkeypatch):
 
 
 def test_no_process_is_interrupted_that_is_not_the_job(tmp_path):
-    with subprocess.Popen(["sleep", "600"]) as other:
+    with subprocess.Popen(["sleep", "600"]) as other, ExitStack() as stack:
+        stack.callback(other.kill)
         start, host = started_at(other.pid), JobOwner.current().host
         for owner in (
             JobOwner(other.pid, start, host),  # of this process group
@@ -124,7 +131,6 @@ def test_no_process_is_interrupted_that_is_not_the_job(tmp_path):
             assert not interrupt_command(folder)
             assert not is_in_group(JobOwner.current(), folder)
         assert other.poll() is None
-        other.kill()
 
 
 def test_a_command_finds_no_module_in_the_current_folder_that_its_starter_does_not(
@@ -134,7 +140,7 @@ def test_a_command_finds_no_module_in_the_current_folder_that_its_starter_does_n
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [name for name in sys.path if name])
     folder = started(tmp_path / "job", "list", "kinds")
-    wait_until(lambda: folder.end)
+    wait_until(lambda: folder.end, by=JobMaker(folder))
     assert folder.state == "ended", log_tail(folder)
 
 

@@ -5,7 +5,6 @@ Every reader answers with a sentence.
 
 import signal
 import sqlite3
-import subprocess
 import sys
 import time
 import tracemalloc
@@ -24,6 +23,7 @@ from labelgrid.ledger.store import Store
 from labelgrid.tasks.task import definitions
 from tests import postgres
 from tests.databases import change, changing, drop_triggers
+from tests.started import Started
 
 STRANGE = ("'../../x'", "x'00ff'", "1e999", "-7", "9e18", "'{'", "'[[]]'", "''")
 COLUMNS = {
@@ -304,15 +304,11 @@ def test_a_signal_ends_a_statement_without_end(place: LedgerPlace, sign: signal.
         "except KeyboardInterrupt:\n"
         "    print('stopped', flush=True)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout
-            assert process.stdout.readline() == b"reading\n"
-            time.sleep(0.2)
-            process.send_signal(sign)
-            assert process.communicate(timeout=60)[0] == b"stopped\n"
-        finally:
-            process.kill()
+    with Started(sys.executable, "-c", code) as process:
+        assert process.next_line() == "reading\n"
+        time.sleep(0.2)
+        process.send_signal(sign)
+        assert process.communicate(timeout=120)[0] == "stopped\n", process.complaints
 
 
 def test_rounds_that_are_not_numbered_from_1_are_refused(place: LedgerPlace) -> None:

@@ -21,6 +21,7 @@ from labelgrid.ledger.place import DatabaseUrl
 from labelgrid.ledger.store import Store
 from tests import postgres
 from tests.postgres import PostgresServer
+from tests.started import Started
 
 CELLS = [Cell(f"{number:03d}.png", "depth") for number in range(30)]
 #: The connections of programs that use a ledger.
@@ -258,9 +259,8 @@ def test_a_killed_process_gives_its_lock_back(url: DatabaseUrl) -> None:
         "    time.sleep(100)\n"
     )
     words = [sys.executable, "-c", code, str(url)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "holds it\n"
+    with Started(*words) as process:
+        assert process.next_line() == "holds it\n"
         process.kill()
         with Store.open(url) as store:
             store.put("note", 2)

@@ -1,8 +1,8 @@
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,8 @@ from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.store import Store
+from tests.jobs import wait_until
+from tests.started import Started
 
 CELLS = [Cell(f"{number:04d}", "depth") for number in range(2000)]
 HEAD = """
@@ -33,19 +35,18 @@ def store(place: LedgerPlace) -> Iterator[Store]:
         yield store
 
 
-def start(store: Store, script: str, *arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-u", "-c", HEAD + script, str(store.place), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def start(store: Store, script: str, *arguments: str) -> Started:
+    return Started(sys.executable, "-u", "-c", HEAD + script, store.place, *arguments)
 
 
-def killed(process: "subprocess.Popen[str]", lines: int, later: float = 0.0) -> list[str]:
+def killed(started: Started, lines: int, later: float = 0.0) -> list[str]:
     """What the process had printed when it was killed, some time after its first `lines` lines."""
-    assert process.stdout is not None
-    said = [process.stdout.readline() for _ in range(lines)]
-    time.sleep(later)
-    process.kill()
-    rest, _ = process.communicate()
-    assert process.returncode == -9, "the process ended by itself: the test tests nothing"
+    with started as process:
+        said = [process.next_line() for _ in range(lines)]
+        time.sleep(later)
+        process.kill()
+        rest, _ = process.communicate()
+        assert process.returncode == -9, f"it tests nothing: {process.last_words()}"
     return "".join([*said, rest]).splitlines()
 
 
@@ -117,8 +118,13 @@ print(won)
 
 
 def test_processes_that_write_at_once_lose_nothing_and_never_both_win(store: Store) -> None:
-    processes = [start(store, COUNT, name) for name in ("one", "two", "three")]
-    won = [int(process.communicate(timeout=100)[0]) for process in processes]
+    won = []
+    with ExitStack() as stack:
+        names = ("one", "two", "three")
+        for process in [stack.enter_context(start(store, COUNT, name)) for name in names]:
+            wait_until(process.has_ended, by=process)
+            assert process.returncode == 0, process.last_words()
+            won.append(int(process.communicate()[0]))
     assert store.get("count") == 60
     assert sum(won) == store.counts()["depth"].requested == 20
     assert won == [len(list(store.cells(request_id=name))) for name in ("one", "two", "three")]

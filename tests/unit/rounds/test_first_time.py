@@ -3,7 +3,6 @@
 import os
 import pty
 import signal
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from labelgrid.rounds.first_time import FirstTime, first_time
 from tests.e2e.commands import done, refused
 from tests.jobs import children, wait_until
 from tests.projects import RECIPE
+from tests.started import Started
 from tests.support import make_dataset
 
 MORE = "labelgrid time flat"
@@ -63,30 +63,26 @@ def in_terminal(words: list[str]) -> str:
     """What a command prints to a terminal."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-c", IMPATIENT, *words]
-    with subprocess.Popen(command, stdout=theirs, stderr=subprocess.DEVNULL) as process:
+    with Started(*command, stdout=theirs) as process:
         os.close(theirs)
         text = b""
         try:
             while part := os.read(ours, 1 << 16):
                 text += part
         except OSError:  # the other end is closed
-            pass
+            process.wait()
+        assert process.returncode == 0, process.last_words()
     os.close(ours)
-    assert process.returncode == 0
     return " ".join(text.decode().split())
 
 
 def test_ctrl_c_skips_it_and_the_project_is_whole(words: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "labelgrid", *words, "--time"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        assert process.stdout and process.stderr
-        wait_until(lambda: is_measuring(process.pid))
-        os.killpg(process.pid, signal.SIGINT)
-        said = process.stdout.read()
-        process.stderr.read()
-    assert process.returncode == 0
+    with Started(*command) as process:
+        wait_until(lambda: is_measuring(process.pid), by=process)
+        process.signal_all(signal.SIGINT)
+        said, _ = process.communicate()
+        assert process.returncode == 0, process.complaints
     assert "How long a round takes here" in said, said
     assert "Next: labelgrid query" in said
     done("status", tmp_path / "flat")

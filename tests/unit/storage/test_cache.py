@@ -3,10 +3,10 @@
 import errno
 import os
 import random
-import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,8 @@ from labelgrid.errors import StorageError
 from labelgrid.files import digest_of
 from labelgrid.storage import cache as cache_module
 from labelgrid.storage.cache import LEASED, Cache
+from tests.jobs import wait_until
+from tests.started import Started
 
 
 def put(cache: Cache, content: bytes, suffix: str = ".png") -> Path:
@@ -179,12 +181,12 @@ print(found)
 
 def test_processes_share_a_cache_that_is_much_too_small(small):
     words = [sys.executable, "-c", WORK, str(small.folder)]
-    workers = [
-        subprocess.Popen([*words, str(seed)], stdout=subprocess.PIPE, text=True)
-        for seed in (1, 2, 3)
-    ]
-    hits = [int(worker.communicate(timeout=120)[0]) for worker in workers]
-    assert all(worker.returncode == 0 for worker in workers)
+    with ExitStack() as stack:
+        workers = [stack.enter_context(Started(*words, seed)) for seed in (1, 2, 3)]
+        for worker in workers:
+            wait_until(worker.has_ended, by=worker)
+            assert worker.returncode == 0, worker.last_words()
+        hits = [int(worker.communicate()[0]) for worker in workers]
     assert min(hits) > 0
     put(small, content(99))
     assert sum(path.stat().st_size for path in files(small)) <= small.limit + 3 * LEASED * 1000

@@ -3,9 +3,10 @@
 import pytest
 
 from labelgrid import Project
+from labelgrid.executors.job import JobFolder
 from labelgrid.web import jobs
 from labelgrid.web.job_orders import order_of
-from tests.jobs import stopped_afterwards, wait_until
+from tests.jobs import JobMaker, stopped_afterwards, wait_until
 from tests.pages import cell_in, client_of, labelled_project
 
 
@@ -30,7 +31,8 @@ def test_a_job_is_shown_while_it_runs_and_after_its_end(folder):
             assert 'hx-trigger="every 2s"' in page and ">Stop<" in page
             assert '<noscript><meta http-equiv="refresh"' in page
             assert "Train and measure" not in page and "/api/job-form/start" not in page
-        wait_until(lambda: "epoch" in read(client, f"/jobs/{number}/now?brief=true"))
+        maker = JobMaker(JobFolder(folder / "jobs" / f"{number:04d}"))
+        wait_until(lambda: "epoch" in read(client, f"/jobs/{number}/now?brief=true"), by=maker)
         part = client.get(f"/jobs/{number}/now?brief=true")
         assert (
             "<progress" in part.text

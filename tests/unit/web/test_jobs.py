@@ -13,7 +13,7 @@ from labelgrid.errors import LabelgridError, StateError
 from labelgrid.executors.job import JobEnd, JobFolder, JobOwner
 from labelgrid.web import jobs
 from labelgrid.web.job_orders import ImportFile, order_of
-from tests.jobs import stopped_afterwards, wait_until
+from tests.jobs import JobMaker, stopped_afterwards, wait_until
 from tests.pages import labelled_project
 
 
@@ -37,7 +37,8 @@ def test_a_training_shows_its_progress_and_log_until_it_is_stopped(project):
     number = jobs.start(project, fit())
     with pytest.raises(StateError, match="Job 1 goes on"):
         jobs.start(project, order_of({"command": "audit"}))
-    wait_until(lambda: (shown := jobs.shown(project, number)).now and shown.now.eta)
+    maker = JobMaker(JobFolder(project.folder / "jobs" / f"{number:04d}"))
+    wait_until(lambda: (shown := jobs.shown(project, number)).now and shown.now.eta, by=maker)
     job = jobs.active(project)
     assert job.state == "running" and job.now.step.what == "Training" and not job.fault
     assert job.line == f"labelgrid fit {project.folder} --epochs 100000"

@@ -73,3 +73,17 @@ def test_a_report_opens_here_and_may_run_and_load_nothing(tmp_path):
         path.symlink_to("/etc/passwd")
         assert client.get("/report").status_code == 404
         assert 'href="/report"' not in read(client, "/jobs")
+
+
+def test_each_page_bears_its_projects_name_and_says_what_colours_mean(tmp_path):
+    folder = suspicious_project(tmp_path).rename(tmp_path / "kitchens <1>")
+    with client_of(folder) as client, Project.open(folder) as project:
+        project.audit()
+        name = project.suspects()[0].task
+        for address in ("/", "/grid", "/classes", "/jobs", "/suspects", "/undo"):
+            page = read(client, address)
+            assert " · kitchens &lt;1&gt; · labelgrid</title>" in page
+            assert ">kitchens &lt;1&gt;</span>" in page
+        for address in ("/suspects", f"/grid?over=label/{name}", "/round?number=1"):
+            assert "What the colours mean" in read(client, address)
+        assert "What the colours mean" not in read(client, "/grid")

@@ -8,7 +8,7 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.task import TaskDef
 from labelgrid.web.pictures import draw_label
-from labelgrid.web.scale_legend import draw_scale, scale_ends, scale_legend
+from labelgrid.web.scale_legend import draw_scale, scale_ends, scale_legend, shared_legends
 
 
 def task_of(kind):
@@ -49,3 +49,14 @@ def test_a_label_without_a_measured_pixel_has_no_legend():
 @pytest.mark.parametrize("kind", ["edges", "saliency"])
 def test_yes_or_no_has_no_scale(kind):
     assert draw_scale(task_of(kind)) is None
+
+
+def test_colours_that_all_labels_of_a_task_share_are_classes_directions_or_a_scale():
+    rooms = TaskDef.of(TaskRow("rooms", "semseg", 1.0, {"classes": ["background", "wall", "tv"]}))
+    legends = shared_legends([rooms, task_of("depth"), task_of("normals"), task_of("edges")])
+    names = {task: [name for name, _ in legend.swatches] for task, legend in legends.items()}
+    assert names["rooms"] == ["background", "wall", "tv"] and names["depth"] == []
+    assert {"up", "left"} <= set(names["normals"]) and names["edges"] == ["no", "yes"]
+    # No number is told of a scale whose ends are each label's own.
+    assert legends["depth"].has_scale and not any(map(str.isdigit, "".join(legends["depth"].ends)))
+    assert not legends["rooms"].has_scale and not legends["edges"].has_scale

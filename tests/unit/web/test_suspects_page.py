@@ -1,9 +1,12 @@
 """What the page of suspects shows."""
 
+from dataclasses import replace
+
 from labelgrid import Project
+from labelgrid.project.part_grid import PartBox
 from labelgrid.web import suspects_page
 from labelgrid.web.suspects_page import suspects_view
-from tests.pages import suspicious_project
+from tests.pages import client_of, suspicious_project
 
 
 def test_suspects_come_page_by_page_after_an_audit(tmp_path, monkeypatch):
@@ -18,3 +21,16 @@ def test_suspects_come_page_by_page_after_an_audit(tmp_path, monkeypatch):
         assert suspects_view(project, 10**6).labels == everything[-1:]
         assert view.seen == project.last_event() and not view.has_refused_import
         assert list(view.drawable) == ["semseg"]
+
+
+def test_the_part_that_looks_wrong_is_drawn_on_the_photograph_and_the_label(tmp_path, monkeypatch):
+    folder = suspicious_project(tmp_path)
+    with client_of(folder) as client, Project.open(folder) as project:
+        project.audit()
+        first = project.suspects()[0]
+        boxed = replace(first, part=PartBox(25, 50, 75, 100))
+        monkeypatch.setattr(Project, "suspects", lambda self: [boxed])
+        height, width = project.image_size(first.image)
+        page = client.get("/suspects", headers={"Accept": "text/html"}).text
+    assert page.count(f'<svg viewBox="0 0 {width} {height}"') == 2
+    assert page.count(f'x="{width / 4}" y="{height / 2}" width="{width / 2}"') == 4

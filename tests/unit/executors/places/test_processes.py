@@ -16,7 +16,7 @@ from labelgrid.executors.placement import executor_at
 from labelgrid.executors.places.processes import Processes
 from labelgrid.processes import started_at
 from labelgrid.progress import Progress
-from tests.jobs import wait_until
+from tests.jobs import JobMaker, wait_until
 from tools.source import ROOT
 
 
@@ -134,7 +134,10 @@ def test_a_job_that_waits_for_a_worker_begins_when_one_is_free_and_never_after_a
     assert [JobFolder(tmp_path / name).state for name in "bc"] == ["waiting", "waiting"]
     (tmp_path / "gate-a").touch()
     assert processes.wait(60) == {tmp_path / "a": JobEnd("ended")}
-    wait_until(lambda: JobFolder(tmp_path / "b").state == "running")
+    wait_until(
+        lambda: JobFolder(tmp_path / "b").state == "running",
+        by=JobMaker(JobFolder(tmp_path / "b")),
+    )
     processes.stop()
     states = {name: JobFolder(tmp_path / name).state for name in "abc"}
     assert states == {"a": "ended", "b": "stopped", "c": "waiting"}
@@ -152,7 +155,7 @@ import os, signal, sys
 from pathlib import Path
 from labelgrid.executors.places.processes import Processes
 from labelgrid.processes import started_at
-from tests.jobs import wait_until
+from tests.jobs import JobMaker, wait_until
 from tests.unit.executors.places.test_processes import note_process
 if __name__ == "__main__":
     processes = Processes("os", 1)

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -21,9 +20,10 @@ from labelgrid.executors.ray_worker import RayCall, RayWorker
 from labelgrid.executors.spread import Piece, PieceList
 from labelgrid.processes import started_at
 from labelgrid.progress import Progress
-from tests.jobs import wait_until
+from tests.jobs import JobMaker, wait_until
 from tests.projects import Said
 from tests.ray_clusters import environment, need_ray
+from tests.started import Started
 
 COVERS = ["labelgrid.executors.ray_driver", "labelgrid.executors.ray_worker"]
 
@@ -236,7 +236,7 @@ def test_a_cluster_that_dies_alone_is_noticed_and_the_next_job_gets_another(
     executor = executor_at("ray", 1, "labelgrid.errors")
     assert isinstance(executor, Ray)
     executor.start(tmp_path / "job", wait_at_first, tmp_path / "out")
-    wait_until((tmp_path / "out").exists)
+    wait_until((tmp_path / "out").exists, by=JobMaker(JobFolder(tmp_path / "job")))
     assert executor._driver
     os.kill(named("raylet", descendants(executor._driver._process.pid)), signal.SIGKILL)
     ends = until_ended(executor)
@@ -329,21 +329,17 @@ def test_a_cluster_of_this_machine_prints_nothing_listens_to_no_other_and_ends_w
 ) -> None:
     need_ray()
     (tmp_path / "alone.py").write_text(ALONE)
-    process = subprocess.Popen(
-        [sys.executable, tmp_path / "alone.py", tmp_path],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
     works = JobFolder(tmp_path / "00001")
-    wait_until(lambda: works.step and JobFolder(tmp_path / "00000").state == "ended")
-    everyone = descendants(process.pid)
-    assert len(everyone) > 4
-    addresses = listening(everyone)
-    assert addresses and all(address.endswith("7F") for address in addresses), addresses
-    process.kill()
-    out, _ = process.communicate()
-    wait_until(lambda: works.state in ("died", "stopped"), seconds=30)
-    wait_until(lambda: not any(started_at(pid) for pid in everyone), seconds=60)
+    with Started(sys.executable, tmp_path / "alone.py", tmp_path, env=environment()) as process:
+        wait_until(
+            lambda: works.step and JobFolder(tmp_path / "00000").state == "ended", by=process
+        )
+        everyone = descendants(process.pid)
+        assert len(everyone) > 4
+        addresses = listening(everyone)
+        assert addresses and all(address.endswith("7F") for address in addresses), addresses
+        process.kill()
+        wait_until(lambda: works.state in ("died", "stopped"))
+        wait_until(lambda: not any(started_at(pid) for pid in everyone))
+        out = process.communicate()[0] + process.complaints
     assert [line.partition(":")[0] for line in out.splitlines()] == ["begins", "dies"], out
