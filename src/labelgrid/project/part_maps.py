@@ -14,7 +14,13 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.project.edge_agreement import Edges
 from labelgrid.project.label_grids import FINE, FineLabel, Mask, grid_means
 from labelgrid.project.part_grid import GRID, pack
-from labelgrid.project.part_marks import IMAGE, bent_marks, drawn_marks, edge_marks
+from labelgrid.project.part_marks import (
+    IMAGE,
+    bent_marks,
+    border_marks,
+    drawn_marks,
+    edge_marks,
+)
 from labelgrid.project.plausibility import Summary
 from labelgrid.project.relation_evidence import VIEW, tasks_of
 from labelgrid.relations.bound import BoundRelation, bind, undeclared_relations
@@ -142,11 +148,13 @@ class PartMapping:
     ) -> dict[str, str]:
         """Where lines are: drawn ones, and where numbers change."""
         marks = {IMAGE: edge_marks(edges)} if edges is not None else {}
-        for task, line in lines.items():
-            marks[task] = drawn_marks(line, fine[task].label.valid)
         for task, found in fine.items():
             label = found.label
-            if task not in lines and label.value.dtype.kind == "f":
+            if label.value.dtype.kind in "iu":
+                marks[task] = border_marks(label.value[..., 0], label.valid)
+            elif task in lines:
+                marks[task] = drawn_marks(lines[task], label.valid)
+            elif label.value.dtype.kind == "f":
                 values = _comparable(self._tasks[task], label).astype(np.float32)
                 marks[task] = bent_marks(values, label.valid)
         return marks
