@@ -6,11 +6,14 @@ entropies of PartAL A.1. The network is the small recipe's with random weights. 
 compare one pass with all statistics with one pass each, and score files from disk: a pool without
 labels, small and large files, and one with every second label, which is fed in. They compare this
 with a loop over the same files that only reads them, with the labels that the pool has, and runs
-the network once.
+the network once. `--command` compares with it what `labelgrid score --strategy partal` does once it
+is loaded, in a project with a trained network in which every fourth image has all labels: opening
+the model, PartAL's scores, and the features of all images, which explain picks.
 """
 
 import argparse
 import math
+import shutil
 import tempfile
 from collections.abc import Sequence
 from functools import partial
@@ -19,7 +22,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from _made import make_files, network_of, recipe, task_definitions
+from _made import ROWS, make_files, network_of, recipe, task_definitions
 from _measure import check_limit, interleaved, machine, show
 from torch import Tensor
 from torch.nn import functional
@@ -33,8 +36,15 @@ from labelgrid.nets.network import Network
 from labelgrid.nets.options import Where
 from labelgrid.plugins import names as plugin_names
 from labelgrid.progress import Silent
+from labelgrid.project import create
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_labels import import_labels
+from labelgrid.project.settings import Settings
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
+from labelgrid.rounds.fit import fit
+from labelgrid.rounds.models import model_of, restore
+from labelgrid.rounds.score import score as score_project
 from labelgrid.score.pool import ScoringJob, gather, pool_batches
 from labelgrid.score.statistic import PoolBatch, Statistic, TrainedStatistic
 from labelgrid.score.statistics.dropout import Dropout, Options
@@ -281,6 +291,76 @@ def of_files(
     )
 
 
+def make_project(folder: Path, count: int, size: tuple[int, int]) -> Path:
+    """A project of images with every second label, every fourth with all, and a trained network."""
+    files = folder / "files"
+    make_files(files, count, size)
+    make_files(folder / "whole", count, size, every=1)
+    for task in ROWS:
+        for number in range(0, count, 4):
+            name = Path("labels", task.name, f"{number:06d}.png")
+            shutil.copy(folder / "whole" / name, files / name)
+    place = folder / "project"
+    images = [files / "images"]
+    with create.create(
+        place,
+        images,
+        tasks=list(ROWS),
+        settings=Settings(),
+        progress=Silent(),
+        check="none",
+    ) as project:
+        import_labels(project, files / "labels", accept=True)
+        changes = {"train": {"steps": 1, "workers": 0}, "backbone": {"pretrained": False}}
+        fit(project, Silent(), changes=changes)
+    return place
+
+
+def of_command(folder: Path, options: argparse.Namespace) -> bool:
+    """Compare scoring a project, as the command does, with reading its pool and one forward pass."""
+    place = make_project(folder, options.images, tuple(options.original))
+    with ProjectFolder.open(place) as project, torch.inference_mode():
+        context, model = restore(project, model_of(project))
+        grid = project.store.grid()
+        names = [str(grid.images[row]) for row in np.flatnonzero(grid.eligible.any(1))]
+        labels = partial(labels_of, context.source, context.definitions)
+
+        def plain(known: bool) -> None:
+            for batch in eval_batches(
+                context.source,
+                context.definitions,
+                names,
+                context.recipe.data,
+                batch=8,
+                known=labels if known else None,
+            ):
+                model.network(batch.images, batch.targets or None)
+
+        def command() -> None:
+            for scores in place.glob("rounds/*/scores"):
+                shutil.rmtree(scores)
+            score_project(project, Silent(), "partal")
+
+        sides = {
+            "read images and labels, forward": lambda: plain(True),
+            "read images, forward": lambda: plain(False),
+            "labelgrid score --strategy partal": command,
+        }
+        times = interleaved(sides, options.repeats)
+    show(times)
+    known, bare, ours = times.values()
+    print(f"  {len(names)} of {options.images} images lack a label")
+    print(
+        f"  / reading images, forward: {ours.over(bare):.3g} x (processor {ours.work_over(bare):.3g} x)"
+    )
+    print(f"  wall time / reading images and labels, forward: {ours.over(known):.3g} x")
+    return check_limit(
+        "PartAL by the command / reading and one forward pass, processor",
+        ours.work_over(known),
+        DEFAULT,
+    )
+
+
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--passes", type=int, default=10)
@@ -294,10 +374,14 @@ def main(words: list[str] | None = None) -> int:
     )
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--only-files", action="store_true", help="only score files")
+    parser.add_argument("--command", action="store_true", help="only score a project")
     parser.add_argument("--threads", type=int, default=0, help="0: torch's default")
     options = parser.parse_args(words)
     torch.set_num_threads(options.threads or torch.get_num_threads())
     print(machine())
+    if options.command:
+        with tempfile.TemporaryDirectory() as folder:
+            return 0 if of_command(Path(folder), options) else 1
     tasks = build_all(task_definitions())
     network = network_of(tasks).eval()
     kept = True

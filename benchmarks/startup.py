@@ -21,7 +21,11 @@ from PIL import Image
 BAR = 0.5
 #: Processor seconds of loading what commands with a network need.
 NETWORK_BAR = 2.5
-NETWORK = "import labelgrid.rounds.models, labelgrid.rounds.query, labelgrid.rounds.score"
+#: What `score` and `query` load, as the command line loads it.
+NETWORK = (
+    "from labelgrid.processes import look_rarely_for_garbage; look_rarely_for_garbage();"
+    "import labelgrid.rounds.models, labelgrid.rounds.query, labelgrid.rounds.score"
+)
 NEEDED = "import pydantic, rich.table, sqlalchemy.dialects.sqlite, typer"
 
 

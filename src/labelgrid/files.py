@@ -27,6 +27,9 @@ _HIDDEN = re.compile(r"\.[0-9a-f]{16}\.part")
 #: Without O_NONBLOCK, opening a pipe waits for a writer.
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
+#: So many bytes are copied at a time.
+_PIECE = 2**20
+
 
 def open_regular(path: Path, limit: int | None = None, *, links: bool = True) -> BufferedReader:
     """Open a regular file, or with `links` a link to one, for reading bytes.
@@ -136,6 +139,20 @@ def digest(path: Path) -> str:
     """
     with open_regular(path) as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def copy_hashed(source: Path, target: Path) -> str:
+    """Copy the content of a regular file; returns its hash, as `digest`.
+
+    Raises:
+        OSError: as `open_regular`, or the disk reports an error.
+    """
+    found = hashlib.blake2b(digest_size=16)
+    with open_regular(source) as old, target.open("wb") as new:
+        while piece := old.read(_PIECE):
+            found.update(piece)
+            new.write(piece)
+    return found.hexdigest()
 
 
 def digest_of(content: bytes) -> str:

@@ -18,6 +18,7 @@ from labelgrid.files import (
     atomic_folder,
     atomic_write,
     copy_file,
+    copy_hashed,
     digest,
     disk_errors,
     flush,
@@ -234,6 +235,7 @@ def test_a_digest_is_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "c").write_bytes(b"2")
     one, same, other = (digest(tmp_path / name) for name in "abc")
     assert one == same != other and len(one) == 32
+    assert copy_hashed(tmp_path / "c", tmp_path / "a") == other == digest(tmp_path / "a")
 
 
 def test_folders_are_walked_once_at_any_depth(tmp_path: Path) -> None:

@@ -122,10 +122,19 @@ def resize_to_original(
     used = raw[..., first : int(bottom[-1]) + 1, :]
     left = used.gather(-1, low.expand(*used.shape[:-1], -1))
     right = used.gather(-1, high.expand(*used.shape[:-1], -1))
-    wide = left * (1 - share) + right * share
+    wide = (left * (1 - share)).add_(right * share)
+    above = top - first
+    below = bottom - first
+    ends = _run_ends(wide, above)
+    if ends is None:
+        upper = wide.index_select(-2, above)
+        lower = wide.index_select(-2, below)
+        return upper.addcmul_(lower.sub_(upper), down[:, None])
     out = wide.new_empty((*wide.shape[:-2], len(top), len(low)))
-    for part, above, below in _bands(wide, top - first, bottom - first):
-        out[..., part, :] = torch.addcmul(above, below - above, down[part, None])
+    for start, stop in pairwise([0, *ends, len(top)]):
+        upper = _row(wide, int(above[start]))
+        lower = _row(wide, int(below[start]))
+        out[..., start:stop, :] = torch.addcmul(upper, lower - upper, down[start:stop, None])
     return out
 
 
@@ -136,21 +145,19 @@ def interpolation_window(raw: Tensor, frame: Frame, rows: slice, columns: slice)
     return raw[..., int(top[0]) : int(bottom[-1]) + 1, int(left[0]) : int(right[-1]) + 1]
 
 
-def _bands(wide: Tensor, top: Tensor, bottom: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Yield runs of rows between the same two rows of `wide`, with these two.
+def _run_ends(wide: Tensor, top: Tensor) -> list[int] | None:
+    """The ends, but for the last, of runs of rows between the same two rows of `wide`.
 
-    Short runs, or on a GPU, all at once.
+    None if the runs are short, or on a GPU: all rows are made at once then.
     """
-    ends: list[int] = []
-    if not wide.is_cuda:
-        ends = (top.diff().nonzero().flatten() + 1).tolist()
-    if wide.is_cuda or SHORT * len(ends) > len(top):
-        yield slice(None), wide.index_select(-2, top), wide.index_select(-2, bottom)
-        return
-    for start, stop in pairwise([0, *ends, len(top)]):
-        above = int(top[start])
-        below = int(bottom[start])
-        yield slice(start, stop), wide[..., above : above + 1, :], wide[..., below : below + 1, :]
+    if wide.is_cuda:
+        return None
+    ends: list[int] = (top.diff().nonzero().flatten() + 1).tolist()
+    return None if SHORT * len(ends) > len(top) else ends
+
+
+def _row(maps: Tensor, row: int) -> Tensor:
+    return maps[..., row : row + 1, :]
 
 
 def to_patches(raw: Tensor, channels: Tensor, down: Neighbours, across: Neighbours) -> Tensor:

@@ -174,6 +174,10 @@ def png_samples(data: bytes, path: Path) -> Array:
     _refuse_pages(png.frames_of(data), path)
     if header.bits == 16 and header.colour != 0:
         return _deep_colours(sound, header.channels)
+    if header.bits >= 8 and header.colour == 0:
+        grey = _decoded(sound)
+        if grey is not None and grey.ndim == 2:
+            return grey
     array = _pillow(sound, path)
     if header.colour == 0 and header.bits in (2, 4):  # Pillow scales 2- and 4-bit grey to 0..255
         return array // np.uint8(255 // (2**header.bits - 1))
@@ -182,16 +186,25 @@ def png_samples(data: bytes, path: Path) -> Array:
     return array
 
 
+def _decoded(data: bytes) -> Array | None:
+    """What OpenCV makes of a PNG, blue first; None if it cannot read it."""
+    import cv2
+
+    array: Array | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    return array
+
+
 def _deep_colours(data: bytes, channels: int) -> Array:
     """Read 16-bit colours with OpenCV: Pillow drops the low bytes."""
     import cv2
 
-    colours = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    colours = _decoded(data)
     if colours is None or colours.ndim != 3:
         raise ValueError("its pixels cannot be decoded")
-    if channels == 3 or colours.shape[-1] == 3:  # OpenCV makes a channel of a transparent colour
-        return np.ascontiguousarray(colours[..., 2::-1])
-    return np.asarray(cv2.cvtColor(colours, cv2.COLOR_BGRA2RGBA))
+    order = cv2.COLOR_BGR2RGB
+    if colours.shape[-1] == 4:  # OpenCV makes a channel of a transparent colour
+        order = cv2.COLOR_BGRA2RGB if channels == 3 else cv2.COLOR_BGRA2RGBA
+    return np.asarray(cv2.cvtColor(colours, order))
 
 
 def _tiff(data: bytes, path: Path) -> Array:

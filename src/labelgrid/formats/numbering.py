@@ -121,7 +121,7 @@ def default_void(dtype: "np.dtype[Any]") -> tuple[int, ...]:
 
 def look_up_numbers(
     numbers: Array, places: Mapping[int, int], below: int | None = None
-) -> NDArray[np.int32]:
+) -> NDArray[np.int16]:
     """The place of each whole number; `UNKNOWN` where it has none.
 
     Args:
@@ -142,13 +142,18 @@ def look_up_numbers(
     else:
         limits = np.iinfo(numbers.dtype)
         rows = np.clip(numbers, max(low, limits.min), min(high, limits.max)).astype(np.int64) - low
-    table = np.full(high - low + 1, UNKNOWN, np.int32)
+    table = np.full(high - low + 1, UNKNOWN, np.int16)
     if below is not None:
         table[: max(0, below - low)] = NOT_LABELLED
     for number, place in places.items():
         if low <= number <= high:
             table[number - low] = place
-    return table[rows]
+    if numbers.dtype != np.uint8 or not numbers.size:
+        return table[rows]
+
+    import cv2  # imported late: commands that only need the options start faster
+
+    return np.asarray(cv2.LUT(numbers, table)).reshape(numbers.shape)
 
 
 def look_up_colours(codes: NDArray[np.int64], places: Mapping[int, int]) -> NDArray[np.int32]:

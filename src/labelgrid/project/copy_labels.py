@@ -1,6 +1,5 @@
 """Copies labels into a project, under names with a part of their content's hash."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -84,9 +83,7 @@ def _copy(label: AcceptedLabel, task: TaskDef, target: Path, *, within: Path) ->
         as_file(label.answer, task, label.size) as source,
         files.atomic_write(target, within=within) as temporary,
     ):
-        if source:
-            shutil.copyfile(source, temporary)
-        if not source or digest(temporary) != label.digest:
+        if not source or files.copy_hashed(source, temporary) != label.digest:
             raise LabelError(
                 "The label changed while it was imported.",
                 where=label.answer.where,

@@ -27,7 +27,7 @@ LIMITS = {
     "relations": -4.0,
     "class order": 4.0,
     "parts by relation": 4.0,
-    "parts by lines": 3.0,
+    "parts by lines": 8.0,
     "parts by outlines": 12.0,
     "parts by context": 4.0,
 }

@@ -46,7 +46,7 @@ LEAST = 16
 #: standard deviation of how odd its lines are; a logarithm of the odds of those of its lines that
 #: do not follow the other's, times `ALONE`.
 VALUES = 1.5
-ALONE = 2.0
+ALONE = 3.0
 #: One whose share of the odds is below this is not doubted. Past `APART`, a contradiction explains
 #: odd lines of both labels.
 BLAMED = 0.3
@@ -245,6 +245,7 @@ class PartEvidence:
                 text = f"the lines of {one} and {other} do not follow each other in a part: {{box}}"
                 share = _odds_of(ALONE * apart.blame[images])
                 self._add(found, odd, share, tasks=(one,), others=(other,), text=text)
+                self._add(found, odd, 1 - share, tasks=(other,), others=(one,), text=text)
         return found
 
     def _by_outlines(self) -> dict[Cell, Evidence]:

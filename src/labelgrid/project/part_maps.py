@@ -1,7 +1,7 @@
 """Makes small maps of an image's labels, by which their parts are judged. Loads no torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,13 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.project.edge_agreement import Edges
 from labelgrid.project.label_grids import FINE, FineLabel, Mask, grid_means
 from labelgrid.project.part_grid import GRID, pack
-from labelgrid.project.part_marks import IMAGE, bent_marks, drawn_marks, edge_marks
+from labelgrid.project.part_marks import (
+    IMAGE,
+    bent_marks,
+    border_marks,
+    drawn_marks,
+    edge_marks,
+)
 from labelgrid.project.plausibility import Summary
 from labelgrid.project.relation_evidence import VIEW, tasks_of
 from labelgrid.relations.bound import BoundRelation, bind, undeclared_relations
@@ -95,9 +101,11 @@ class PartMapping:
         self, image_id: str, labels: Mapping[str, Summary], edges: Edges | None = None
     ) -> PartMaps:
         """The maps of an image's labels, from their summaries by task, with those of its edges."""
-        fine = {task: found.fine for task, found in labels.items() if found.fine is not None}
-        lines = {task: found.lines for task, found in labels.items() if found.lines is not None}
-        return self.of_image(image_id, fine, lines, edges)
+        return self.of_image(image_id, *_fine_and_lines(labels), edges)
+
+    def contradictions(self, image_id: str, labels: Mapping[str, Summary]) -> PartMaps:
+        """Of `of_labels`, the maps by which `part_doubts` compares labels with each other."""
+        return self._contradictions(image_id, *_fine_and_lines(labels))
 
     def of_image(
         self,
@@ -114,6 +122,15 @@ class PartMapping:
             lines: by task, as by `drawn_lines`.
             edges: those of the image; None: they are not known.
         """
+        return replace(
+            self._contradictions(image_id, fine, lines),
+            values={task: pack(self._values(task, each.label)) for task, each in fine.items()},
+            marks=self._marks(fine, lines, edges),
+        )
+
+    def _contradictions(
+        self, image_id: str, fine: Mapping[str, FineLabel], lines: Mapping[str, Mask]
+    ) -> PartMaps:
         distances = {}
         derived = {}
         for relation in self.relations:
@@ -124,26 +141,20 @@ class PartMapping:
                     distances[relation.name] = pack(_distances(self._tasks, relation, given, found))
                     derived[relation.name] = pack(self._values(relation.gives, found))
         amounts, alone = _line_maps(lines)
-        values = {task: pack(self._values(task, each.label)) for task, each in fine.items()}
-        return PartMaps(
-            values=values,
-            distances=distances,
-            derived=derived,
-            lines=amounts,
-            alone=alone,
-            marks=self._marks(fine, lines, edges),
-        )
+        return PartMaps(distances=distances, derived=derived, lines=amounts, alone=alone)
 
     def _marks(
         self, fine: Mapping[str, FineLabel], lines: Mapping[str, Mask], edges: Edges | None
     ) -> dict[str, str]:
         """Where lines are: drawn ones, and where numbers change."""
         marks = {IMAGE: edge_marks(edges)} if edges is not None else {}
-        for task, line in lines.items():
-            marks[task] = drawn_marks(line, fine[task].label.valid)
         for task, found in fine.items():
             label = found.label
-            if task not in lines and label.value.dtype.kind == "f":
+            if label.value.dtype.kind in "iu":
+                marks[task] = border_marks(label.value[..., 0], label.valid)
+            elif task in lines:
+                marks[task] = drawn_marks(lines[task], label.valid)
+            elif label.value.dtype.kind == "f":
                 values = _comparable(self._tasks[task], label).astype(np.float32)
                 marks[task] = bent_marks(values, label.valid)
         return marks
@@ -176,6 +187,15 @@ class PartMapping:
         if self._tasks[task].spec.scaled and known.any():
             means -= np.median(means[known], axis=0).astype(np.float32)
         return np.where(known[..., None], means, np.nan).astype(np.float32)
+
+
+def _fine_and_lines(
+    labels: Mapping[str, Summary],
+) -> tuple[dict[str, FineLabel], dict[str, Mask]]:
+    """The labels at fewer pixels, and the lines, of those that have them, by task."""
+    fine = {task: found.fine for task, found in labels.items() if found.fine is not None}
+    lines = {task: found.lines for task, found in labels.items() if found.lines is not None}
+    return fine, lines
 
 
 def _comparable(task: TaskDef, label: LabelArray) -> NDArray[Any]:

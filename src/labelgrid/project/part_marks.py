@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ STRONG = 5
 FOLLOWED = 4
 #: How the text of drawn lines begins.
 DRAWN = "lines:"
+#: What is unknown between classes, and so near to one, is of the nearest.
+THIN = 4.0
 #: Where the marks of images are, beside those of tasks.
 IMAGE = ""
 
@@ -32,14 +35,36 @@ Marks = Mapping[str, Sequence[str | None]]
 def drawn_marks(lines: Mask, known: NDArray[np.bool_]) -> str:
     """The marks of drawn lines [h, w] of any size.
 
-    Those beside what is not known, at `MARKED`, are no own lines: others may follow them.
+    Those beside what is not known, at `MARKED`, are no own lines: others may follow them. Of each
+    pixel it is kept whether it has a line, and whether that is an own one or, without, unknown.
     """
     import cv2  # imported late: few commands compare labels
 
     small = cv2.resize(lines.astype(np.float32), MARKED[::-1], interpolation=cv2.INTER_AREA)
     inside = cv2.erode(known.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1)
-    both = np.stack([small > 0, (small > 0) & (inside > 0)])
+    both = np.stack([small > 0, np.where(small > 0, inside > 0, ~known)])
     return DRAWN + base64.b64encode(np.packbits(both).tobytes()).decode()
+
+
+def border_marks(classes: NDArray[np.integer[Any]], known: NDArray[np.bool_]) -> str:
+    """The marks of the borders of classes [h, w] at `MARKED`.
+
+    What was left unlabelled along a border hides it otherwise, and has two borders of its own.
+    """
+    import cv2
+
+    if not known.any():
+        return drawn_marks(known, known)
+    far, places = cv2.distanceTransformWithLabels(
+        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    nearest = np.zeros(int(places.max()) + 1, np.int64)
+    nearest[places[known]] = classes[known]
+    filled = np.where(far <= THIN, nearest[places], -1)
+    lines = np.zeros(filled.shape, np.bool_)
+    lines[:, 1:] = filled[:, 1:] != filled[:, :-1]
+    lines[1:] |= filled[1:] != filled[:-1]
+    return drawn_marks(lines, filled >= 0)
 
 
 def bent_marks(values: NDArray[np.float32], known: NDArray[np.bool_]) -> str:
@@ -50,7 +75,8 @@ def bent_marks(values: NDArray[np.float32], known: NDArray[np.bool_]) -> str:
     bent[:, 1:-1] = np.where(known[:, 2:] & known[:, :-2] & known[:, 1:-1], across, 0)
     inside = np.where(known[2:] & known[:-2] & known[1:-1], down, 0)
     bent[1:-1] = np.maximum(bent[1:-1], inside)
-    return _ranked(bent.reshape(HALF[0], 2, HALF[1], 2).max((1, 3)))
+    blocks = (HALF[0], 2, HALF[1], 2)
+    return _ranked(bent.reshape(blocks).max((1, 3)), known.reshape(blocks).any((1, 3)))
 
 
 def edge_marks(edges: Edges) -> str:
@@ -63,15 +89,16 @@ def edge_marks(edges: Edges) -> str:
     small = cv2.resize(edges.reshape(EDGES), inside, interpolation=cv2.INTER_AREA)
     sides = (border,) * 4
     full = cv2.copyMakeBorder(small, *sides, borderType=cv2.BORDER_REPLICATE)
-    return _ranked(full - full.min() + 1e-3)
+    return _ranked(full - full.min() + 1e-3, np.ones(HALF, np.bool_))
 
 
-def _ranked(strengths: NDArray[np.float32]) -> str:
+def _ranked(strengths: NDArray[np.float32], known: NDArray[np.bool_]) -> str:
     """Strengths at `HALF` as levels; 0 stays the lowest one."""
     order = np.argsort(strengths, axis=None, kind="stable")
     shares = np.empty(strengths.size)
     shares[order] = np.arange(strengths.size) / strengths.size
     levels = np.where(strengths.ravel() > 0, np.digitize(shares, BEGIN), 0)
+    levels[~known.ravel()] = LEVELS
     return base64.b64encode(levels.astype(np.uint8).tobytes()).decode()
 
 
@@ -83,4 +110,5 @@ def unpack_marks(text: str | None) -> NDArray[np.uint8]:
     if not text.startswith(DRAWN):
         return data.reshape(HALF).repeat(2, axis=0).repeat(2, axis=1)
     lines, inside = np.unpackbits(data).reshape(2, *MARKED)
-    return np.asarray(np.where(inside > 0, LEVELS - 1, lines * FOLLOWED), np.uint8)
+    own = np.where(lines > 0, LEVELS - 1, LEVELS)
+    return np.asarray(np.where(inside > 0, own, lines * FOLLOWED), np.uint8)

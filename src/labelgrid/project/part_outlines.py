@@ -8,7 +8,7 @@ follow each other, the one whose lines are less likely beside all others is wron
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import permutations
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -39,12 +39,11 @@ SURE = 7.0
 #: Neighbouring pixels are alike: a sum over them varies by so many times more, and by so much.
 ALIKE = 6.0
 FLAT = 30.0
-#: In a wrong part, at least so many of the lines do not follow the other's; a label of which more
-#: than `USUAL` usually do not says nothing. The other's lines that do not follow its own count as
-#: `BACK`.
+#: In a wrong part, at least so many of the lines do not follow the other's. A task says nothing of
+#: another one if more than `USUAL` of its lines do not in one of ten labels: that share is usual.
 WRONG = 0.5
-USUAL = 0.25
-BACK = 0.3
+USUAL = 0.35
+ONE_OF_TEN = 0.9
 #: So many neighbouring pixels of a line count as one.
 ONE = 8.0
 #: The odds of a few pixels are taken for usual, as if so many others were.
@@ -127,7 +126,7 @@ class Outlines:
         self._marks = marks
         self._count = len(names)
         self.tasks = [task for task in marks if task != IMAGE]
-        self.pairs = list(permutations([task for task in self.tasks if task in drawn], 2))
+        self.pairs = list(combinations([task for task in self.tasks if task in drawn], 2))
         draws = keyed_uniform(image_keys(names), seed_of(0, "part outlines"))
         self._learned = np.argsort(draws, kind="stable")[:LEARNED]
         self._fitted: dict[tuple[str, tuple[str, ...]], _Odds] = {}
@@ -158,16 +157,11 @@ class Outlines:
         return CellSums(surprise, np.concatenate([part.variance for part in parts]))
 
     def apart(self, one: str, other: str) -> ApartLines | None:
-        """Where the lines of two tasks do not follow each other; None if they usually do not.
-
-        Those of the first one that do not follow the second one's say more than the other way.
-        """
+        """Where the lines of two tasks do not follow each other; None if they usually do not."""
         ways = [(one, other), (other, one)]
         usual = [self._usually_alone(*way) for way in ways]
         if min(usual) > USUAL:
             return None
-        weights = [float(share <= USUAL) for share in usual]
-        weights[1] *= BACK if weights[0] else 1
         odds = [self._odds(task, (its,)) for task, its in ways]
         values = []
         blames = []
@@ -180,8 +174,8 @@ class Outlines:
                 alone, lines = _alone(levels[own], levels[its])
                 known = np.where(alone, odds[way].of(near) - odds[way].usual, 0)
                 likely.append((_summed(known), _summed(alone)))
-                if weights[way]:
-                    total += weights[way] * _against(_summed(lines), _summed(alone), usual[way])
+                if usual[way] <= USUAL:
+                    total += _against(_summed(lines), _summed(alone), usual[way])
             sums = rectangles().sums(total)
             place = sums.argmax(1)
             values.append(sums.max(1))
@@ -243,7 +237,7 @@ class Outlines:
         some = amounts > 0
         if not some.any():
             return 1.0
-        return float(np.quantile(alone.sum((1, 2))[some] / amounts[some], 0.6)) + 0.01
+        return float(np.quantile(alone.sum((1, 2))[some] / amounts[some], ONE_OF_TEN)) + 0.01
 
 
 def _near(levels: Mapping[str, Levels]) -> dict[str, list[Levels]]:

@@ -388,13 +388,13 @@ def slope_agreement(one: NDArray[np.int8], other: NDArray[np.int8]) -> tuple[flo
         >>> slope_agreement(right, right * np.array([1, -1], np.int8))
         (1.0, -1.0)
     """
-    products = one * other
-    counts = np.count_nonzero(products, (0, 1))
-    sums = products.sum((0, 1), dtype=np.int64)
     agreements = [math.nan, math.nan]
     for axis in (0, 1):
-        if counts[axis] >= PIXELS:
-            agreements[axis] = float(sums[axis] / counts[axis])
+        products = one[..., axis] * other[..., axis]
+        same = np.count_nonzero(products > 0)
+        opposite = np.count_nonzero(products < 0)
+        if same + opposite >= PIXELS:
+            agreements[axis] = (same - opposite) / (same + opposite)
     return agreements[0], agreements[1]
 
 

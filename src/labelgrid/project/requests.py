@@ -80,14 +80,23 @@ def prelabel(
         task: the cell's task.
         whole: accept only a file with the image's whole name; see `naming.whole_names`.
     """
+    folder = prelabel_folder(project, row.round, task.name)
+    return prelabel_in(folder, row.cell.image_id, task, whole) if folder else None
+
+
+def prelabel_folder(project: ProjectFolder, round: int, task: str) -> Path | None:
+    """The folder with the model's predictions for a round's requests of a task, if there is one."""
+    folder = project.round_folder(round) / "prelabels" / task
+    return folder if folder.is_dir() else None
+
+
+def prelabel_in(folder: Path, image_id: str, task: "TaskDef", whole: bool = False) -> Path | None:
+    """As `prelabel`, in the folder of the request's round and task."""
     from labelgrid.formats.codec import codec  # slow to load
 
-    folder = project.round_folder(row.round) / "prelabels" / task.name
-    if not folder.is_dir():  # of most labels: else each name that a label may have is looked up
-        return None
     for keep_extension in (True,) if whole else (True, False):
         for extension in codec(task.spec.codec).EXTENSIONS:
-            path = folder / label_name(row.cell.image_id, extension, whole=keep_extension)
+            path = folder / label_name(image_id, extension, whole=keep_extension)
             if path.is_file():
                 return path
     return None

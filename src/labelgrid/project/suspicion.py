@@ -45,6 +45,7 @@ from labelgrid.project.sources import source_of
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, as_file
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.task import TaskDef
 
 #: The picture of the project that shows the labels of a suspicious import.
@@ -104,11 +105,18 @@ class Summaries:
 
     def add(self, cell: Cell, label: LabelArray) -> None:
         """Summarise a label, if its cell is in the sample; of others, keep the figures."""
+        if cell.task not in self.compared:
+            return
         task = self.tasks[cell.task]
+        if not label.valid.any():
+            if cell in self.sample:
+                self.made[cell] = None
+            return
+        thin = _thin(label)
+        figures = task.figures(thin)
         if cell in self.sample:
-            self.made[cell] = label_summary(task, lambda: label)
-        if cell.task in self.compared and label.valid.any():
-            self.odd.add(cell, task.figures(_thin(label)))
+            self.made[cell] = _summary(task, label, thin, figures)
+        self.odd.add(cell, figures)
 
 
 def check_plausible(
@@ -429,7 +437,7 @@ class _Evidence:
             labels = {name: label for name, label in found.items() if label is not None}
             several = len(labels) > 1
             self._maps[image_id] = (
-                self._parting.of_labels(image_id, labels) if several else PartMaps()
+                self._parting.contradictions(image_id, labels) if several else PartMaps()
             )
         return self._maps[image_id]
 
@@ -511,28 +519,35 @@ def label_summary(task: TaskDef, read: Callable[[], LabelArray | None]) -> Summa
     with suppress(LabelError, ProjectError, OSError):
         label = read()
         if label and label.valid.any():
-            outline = task.outline(label)
-            # An empty map contradicts no image.
-            edges = on_grid(outline) if outline is not None and outline.any() else None
             thin = _thin(label)
-            slope = task.slope(thin)
-            signs = None
-            others = {}
-            if slope is not None:
-                signs = np.sign(slope).astype(np.int8)
-                for option, other in task.other_slopes(thin).items():
-                    others[option] = np.sign(plausibility.sparse(other)).astype(np.int8)
-            return Summary(
-                figures={**task.figures(thin), **task.fine_figures(label)},
-                slope=signs,
-                outline=edges,
-                classes=_class_map(task, thin),
-                other_slopes=others,
-                measured=task.measured(label),
-                lines=drawn_lines(outline),
-                fine=fine_label(label),
-            )
+            return _summary(task, label, thin, task.figures(thin))
     return None
+
+
+def _summary(
+    task: TaskDef, label: LabelArray, thin: LabelArray, figures: Mapping[str, LabelFigure]
+) -> Summary:
+    """What is compared of a label, given at fewer pixels, too, with the figures of these."""
+    outline = task.outline(label)
+    # An empty map contradicts no image.
+    edges = on_grid(outline) if outline is not None and outline.any() else None
+    slope = task.slope(thin)
+    signs = None
+    others = {}
+    if slope is not None:
+        signs = np.sign(slope).astype(np.int8)
+        for option, other in task.other_slopes(thin).items():
+            others[option] = np.sign(plausibility.sparse(other)).astype(np.int8)
+    return Summary(
+        figures={**figures, **task.fine_figures(label)},
+        slope=signs,
+        outline=edges,
+        classes=_class_map(task, thin),
+        other_slopes=others,
+        measured=task.measured(label),
+        lines=drawn_lines(outline),
+        fine=fine_label(label),
+    )
 
 
 def _class_map(task: TaskDef, label: LabelArray) -> ClassMap | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Literal
@@ -19,7 +20,7 @@ from labelgrid.progress import Progress
 from labelgrid.project.cancel import withdrawn_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import orientation_or_upright, size_of
-from labelgrid.project.requests import prelabel
+from labelgrid.project.requests import prelabel_folder, prelabel_in
 from labelgrid.project.stored_labels import is_intact, name_task_commands
 from labelgrid.tasks.legend import coloured
 from labelgrid.tasks.other_kinds import other_kind
@@ -157,9 +158,11 @@ class LabelValidator:
         self.replace = replace
         self.seen = seen
         self.tasks = project.tasks()
+        self.prelabel_folder = cache(partial(prelabel_folder, project))
         self.withdrawn = withdrawn_labels(project, rows)
         image_ids = {cell.image_id for cell in rows}
         self.images = {image.image_id: image for image in project.store.images(names=image_ids)}
+        self._sizes = dict[str, tuple[int, int]]()
 
     def validate(self, answer: Answer) -> AcceptedLabel | Fault | None:
         """Return the label if it can be imported, or its fault.
@@ -187,7 +190,11 @@ class LabelValidator:
             )
 
     def _size(self, answer: Answer) -> tuple[int, int]:
-        return size_of(self.images[answer.cell.image_id])
+        """The size of an answer's image, which is read once if the ledger does not have it."""
+        image_id = answer.cell.image_id
+        if image_id not in self._sizes:
+            self._sizes[image_id] = size_of(self.images[image_id])
+        return self._sizes[image_id]
 
     def _other_kind(self, answer: Answer) -> str:
         """Of which other kind of task a refused label seems to be, if it is a file."""
@@ -266,7 +273,8 @@ class LabelValidator:
 
     def _is_prediction(self, row: CellRow, task: TaskDef, content: str) -> bool:
         """Whether the answer is identical to the prelabel of the request, with colours or not."""
-        path = prelabel(self.project, row, task)
+        folder = self.prelabel_folder(row.round, task.name)
+        path = prelabel_in(folder, row.cell.image_id, task) if folder else None
         if path is None:
             return False
         predicted = files.read_bytes(path)

@@ -39,6 +39,11 @@ class OutsideJob(ScoringJob):
 
     predictions: OutsidePredictions
 
+    @property
+    def reads_labels(self) -> bool:
+        """Yes: without a network nothing says that they change no value."""
+        return True
+
     def batches(
         self, image_ids: Sequence[str], on_fault: OnFault | None = None
     ) -> Iterator[PoolBatch]:

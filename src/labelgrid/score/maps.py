@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from itertools import product
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -16,10 +17,12 @@ from labelgrid.pixel.uncertainty import Information, MeanMeasure, Moments, Sprea
 from labelgrid.score.options import At, Measure
 from labelgrid.tasks.task import Task
 
-#: The largest number of values of one task's map in memory at original size; and the number of them
-#: that a CPU processes at a time, chosen to fit its cache.
+#: The largest number of values of one task's map in memory at original size; the number of them
+#: that a CPU processes at a time, chosen to fit its cache; and that of small images, of which as
+#: many fit a core's own cache.
 STRIP = 2**22
 CACHED = 2**20
+NEAR = 2**18
 #: Creates the accumulator of a task's predictions.
 MakeMoments = Callable[[Task], Moments]
 
@@ -185,20 +188,38 @@ def _original_maps(
     passes: Passes, tasks: Mapping[str, Task], frame: Frame, rows: slice, make: MakeMoments
 ) -> dict[str, Tensor]:
     """Maps [b, rows, width] of images with this frame at its original size, by task."""
-    moments: dict[str, list[tuple[slice, Moments]]] = {name: [] for name in tasks}
+    width = frame.original[1]
+    blocks: dict[str, list[PixelBlock]] = {name: [] for name in tasks}
     for raws in passes:
         for name, task in tasks.items():
-            if not moments[name]:
-                limit = STRIP if raws[name].is_cuda else CACHED
-                cut = _cut(rows, limit, task.channels * frame.original[1] * len(raws[name]))
-                moments[name] = [(part, make(task)) for part in cut]
-            for part, moment in moments[name]:
-                moment.update(task.activate(resize_to_original(raws[name], frame, part)))
-    maps = {}
-    for name, parts in moments.items():
-        strips = [moment.uncertainty()[:, 0] for _, moment in parts]
-        maps[name] = torch.cat(strips, 1)
-    return maps
+            raw = raws[name]
+            row_values = task.channels * width
+            if not blocks[name]:
+                limit = STRIP if raw.is_cuda else CACHED
+                cut = _cut(rows, limit, row_values * len(raw))
+                near = limit if raw.is_cuda else NEAR
+                images = _cut(slice(0, len(raw)), near, row_values * (rows.stop - rows.start))
+                blocks[name] = [PixelBlock(*place, make(task)) for place in product(images, [*cut])]
+            for block in blocks[name]:
+                part = resize_to_original(raw[block.images], frame, block.rows)
+                block.moments.update(task.activate(part))
+    return {name: _joined(own) for name, own in blocks.items()}
+
+
+class PixelBlock(NamedTuple):
+    """Some images, some rows of them, and what predictions say of these."""
+
+    images: slice
+    rows: slice
+    moments: Moments
+
+
+def _joined(blocks: Sequence[PixelBlock]) -> Tensor:
+    """The maps [b, rows, width] of all blocks, which are ordered by images, then by rows."""
+    strips: dict[int, list[Tensor]] = {}
+    for block in blocks:
+        strips.setdefault(block.images.start, []).append(block.moments.uncertainty()[:, 0])
+    return torch.cat([torch.cat(own, 1) for own in strips.values()])
 
 
 def _cut(rows: slice, limit: int, row_values: int) -> Iterator[slice]:

@@ -18,6 +18,7 @@ from labelgrid.data.options import DataOptions
 from labelgrid.data.supplied import MostTrusted
 from labelgrid.errors import ImageError, PluginError
 from labelgrid.files import disk_errors
+from labelgrid.nets.network import reason_to_ignore
 from labelgrid.progress import Progress
 from labelgrid.score.shards import ALONE, PoolShard, PoolShards
 from labelgrid.score.statistic import PoolBatch, Statistic
@@ -31,7 +32,8 @@ from labelgrid.train.model import TrainedModel
 class ScoringJob:
     """The description of a pass over the pool.
 
-    The labels that `source` has of the pool's images are fed in as known (PartAL section 3.3).
+    The labels that `source` has of the pool's images are fed in as known (PartAL section 3.3),
+    unless they would change nothing.
 
     Args:
         model: the trained model, in evaluation mode.
@@ -62,6 +64,14 @@ class ScoringJob:
         `on_fault` is told of images that cannot be read; None: they are errors.
         """
         return pool_batches(self, image_ids, on_fault)
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether labels may change a value: the network does not ignore them, or more is read."""
+        reads_more = any(each.reads == "network" for each in self.statistics.values())
+        if reads_more or self.supplier_labels is not None:
+            return True
+        return not reason_to_ignore(self.model.network)
 
     def with_supplier_labels(self, batch: PoolBatch) -> PoolBatch:
         """The batch with the labels of suppliers, if a statistic reads them."""
@@ -162,7 +172,7 @@ def score_shard(
 ) -> None:
     """Compute the statistics of a shard's images, and write its file.
 
-    The labels of images that are not in the pool are not read.
+    The labels of images that are not in the pool, and those that change nothing, are not read.
 
     Raises:
         PluginError: the shape of a statistic's values does not match its axis.
@@ -172,6 +182,8 @@ def score_shard(
     own = replace(job, statistics=statistics, stamp=shard.stamp)
     if not shard.in_pool:
         own = replace(own, statistics=explaining.statistics, definitions={})
+    elif not own.reads_labels:
+        own = replace(own, definitions={})
     table = _score(own, shard.image_ids, progress)
     with disk_errors(shard.path, "The scores of finished shards are kept."):
         write_table(table, shard.path)

@@ -68,10 +68,18 @@ class PoolBatch:
         with torch.no_grad():
             return self.model.network.decode(self.features)
 
+    @cached_property
+    def output_with_known(self) -> Output:
+        """As `output`, with the known labels."""
+        labels = self.known
+        if not labels:
+            return self.output
+        with torch.no_grad():
+            return self.model.network.decode(self.features, labels)
+
     def decoded(self, known: bool) -> Output:
         """The network's output with the known labels, or without."""
-        labels = self.known if known else None
-        return self.model.network.decode(self.features, labels) if labels else self.output
+        return self.output_with_known if known else self.output
 
     def passes(self, predict: Callable[[], "Passes"]) -> "Passes":
         """Several predictions of the batch: those that `predict` has the model make."""

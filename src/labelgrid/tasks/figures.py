@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.formats.codec import known_numbers
+
 #: A class on a smaller share of the pixels has no height.
 SHARE = 0.02
 #: Labels with fewer classes say nothing about rims between classes.
@@ -103,8 +105,9 @@ def class_heights(
 
     The height is from 0 (bottom) to 1 (top).
     """
-    index = value[..., 0][valid].astype(np.int64)
-    heights = np.broadcast_to(np.linspace(1, 0, len(valid))[:, None], valid.shape)[valid]
+    index = known_numbers(value[..., 0], valid).astype(np.int64, copy=False)
+    heights = np.broadcast_to(np.linspace(1, 0, len(valid))[:, None], valid.shape)
+    heights = known_numbers(heights, valid)
     counts = np.bincount(index, minlength=len(options.names))
     sums = np.bincount(index, heights, minlength=len(options.names))
     figures = {}

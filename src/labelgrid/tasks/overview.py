@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.words import count_text
 
 BLACK = (0, 0, 0)
@@ -119,7 +119,7 @@ class BinaryOverview(Overview):
     def add(self, image_id: str, label: LabelArray) -> None:
         """As `Overview.add`."""
         super().add(image_id, label)
-        total = float(label.value[..., 0][label.valid].sum(dtype=np.float64))
+        total = float(known_numbers(label.value[..., 0], label.valid).sum(dtype=np.float64))
         self.total += total
         self.without += total == 0
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -76,10 +77,15 @@ def _averaged(
     """A smaller map of means, known where all of a mean's pixels are."""
     step = -(-max(valid.shape) // SIDE)
     height, width = (side // step for side in valid.shape)
-    blocks = (height, step, width, step)
     inside = (slice(height * step), slice(width * step))
-    known = np.asarray(valid[inside].reshape(blocks).all((1, 3)))
-    return value[inside].reshape(blocks).mean((1, 3), dtype=np.float64), known
+    rows = value[inside].reshape(height, step, -1).sum(1, dtype=np.float64)
+    whole = np.asarray(valid[inside].reshape(height, step, -1).all(1))
+    total = rows[:, ::step].copy()  # NumPy is slow along an axis of few
+    known = whole[:, ::step].copy()
+    for column in range(1, step):
+        total += rows[:, column::step]
+        known &= whole[:, column::step]
+    return total / step**2, known
 
 
 def _windows(plane: NDArray[Any]) -> NDArray[Any]:
@@ -88,6 +94,7 @@ def _windows(plane: NDArray[Any]) -> NDArray[Any]:
     return views[:: WINDOW // 2, :: WINDOW // 2].reshape(-1, WINDOW**2)
 
 
+@lru_cache(maxsize=8)
 def _ray_lengths(size: tuple[int, ...]) -> NDArray[np.float64]:
     """The logarithm of how much longer a ray is than its part along the axis [h, w]."""
     height, width = size
@@ -97,6 +104,7 @@ def _ray_lengths(size: tuple[int, ...]) -> NDArray[np.float64]:
     return 0.5 * np.log1p(down[:, None] ** 2 + right**2)
 
 
+@cache
 def _even_changes() -> NDArray[np.float64]:
     """An orthonormal base [pixels, 3] of what changes evenly across a window."""
     rows, columns = np.indices((WINDOW, WINDOW)) - (WINDOW - 1) / 2

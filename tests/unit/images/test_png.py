@@ -16,7 +16,15 @@ from labelgrid.errors import LabelError
 from labelgrid.formats.arrays import samples
 from labelgrid.formats.codecs import classes, depth
 from labelgrid.images import png
-from labelgrid.images.png import SIGNATURE, check_png, first_rows, header_of, outline, plain_size
+from labelgrid.images.png import (
+    SIGNATURE,
+    check_png,
+    first_rows,
+    frames_of,
+    header_of,
+    outline,
+    plain_size,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -398,3 +406,10 @@ def test_a_transparent_colour_is_no_channel_and_an_animation_no_label(tmp_path: 
     path.write_bytes(data[:33] + frames + data[33:])
     with pytest.raises(LabelError, match="2 pages"):
         samples(path)
+
+
+def test_pictures_of_an_animation_are_counted_before_the_end_alone() -> None:
+    frames = chunk(b"acTL", struct.pack(">II", 3, 0))
+    assert frames_of(PLAIN) == frames_of(PLAIN + frames) == 1
+    assert frames_of(PLAIN[:33] + frames + PLAIN[33:]) == 3
+    assert frames_of(PLAIN[:33] + chunk(b"tEXt", b"a\0acTL") + PLAIN[33:]) == 1

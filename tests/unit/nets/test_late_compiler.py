@@ -1,5 +1,6 @@
 """A network is loaded without torch's compiler, which is there where it is needed."""
 
+import shutil
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ LOADED = """
 import sys
 import labelgrid.rounds.models, labelgrid.rounds.query, labelgrid.rounds.score
 
-for name in ("torch._dynamo", "sympy", "scipy.ndimage", "scipy.sparse"):
+for name in ("torch._dynamo", "sympy", "scipy.ndimage", "scipy.sparse", "huggingface_hub.utils"):
     assert name not in sys.modules, name
 """
 WORKS = """
@@ -37,6 +38,28 @@ with late_compiler():
     import torch._dynamo
     assert sys.modules[UTILS] is not stand_in and torch._dynamo.utils.counters is not None
 """
+COMPILED = """
+import sys
+import torch
+from labelgrid.nets.late_compiler import UTILS
+
+assert UTILS not in sys.modules
+encoder = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.ReLU())
+image = torch.rand(2, 3, 16, 16)
+plain = encoder(image)
+from torch._inductor import config
+config.compile_threads = 1
+config.cpp.vec_isa_ok = True
+encoder.compile()
+assert torch.allclose(plain, encoder(image), rtol=1e-5, atol=1e-5)
+assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+"""
+
+
+@pytest.mark.skipif(not shutil.which("c++"), reason="no C++ compiler was found")
+def test_the_compiler_compiles_after_timm_was_loaded_without_it() -> None:
+    done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("code", [LOADED, WORKS, ASKED])

@@ -227,3 +227,17 @@ def test_both_images_of_labels_that_look_exchanged_are_noted(opened: ProjectFold
     assert first == ("0000.jpg", "its label looks exchanged with that of 0005.jpg")
     assert second == ("0005.jpg", "its label looks exchanged with that of 0000.jpg")
     assert len(doubt.notes) == 10
+
+
+@pytest.mark.parametrize("shape", [(240, 320), (333, 201), (30, 400), (320, 40), (700, 900)])
+def test_the_grid_is_that_of_blurring_cutting_and_shrinking(shape: tuple[int, int]) -> None:
+    outline = np.random.default_rng(0).random(shape, np.float32)
+    scale = 320 / max(shape)
+    size = (max(8, round(shape[1] * scale)), max(8, round(shape[0] * scale)))
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    fine = cv2.GaussianBlur(cv2.resize(outline, size, interpolation=way), (0, 0), 2.0)
+    border = min(6, min(fine.shape) // 4)
+    local = (fine - cv2.GaussianBlur(fine, (0, 0), 20.0))[border:-border, border:-border]
+    grid = cv2.resize(local, (77, 57), interpolation=cv2.INTER_AREA)
+    wanted = (grid - grid.mean()) / grid.std()
+    assert np.abs(on_grid(outline) - wanted.ravel()).max() < 1e-3

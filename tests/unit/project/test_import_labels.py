@@ -5,7 +5,7 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import cv2
@@ -15,6 +15,7 @@ import pytest
 from labelgrid.annotate import tools
 from labelgrid.errors import LabelError, LedgerError, PluginError, UsageError
 from labelgrid.files import digest
+from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.progress import Silent
 from labelgrid.project import import_labels as import_labels_module
@@ -25,6 +26,8 @@ from labelgrid.project.import_labels import Imported, Tally, import_labels
 from labelgrid.project.remove import remove
 from labelgrid.project.settings import Settings
 from labelgrid.project.task_change import drop_task
+from labelgrid.tasks.figures import LabelFigure
+from labelgrid.tasks.task import TaskDef
 from labelgrid.trusted_code import VARIABLE
 from tests.campaigns import (
     ask,
@@ -548,3 +551,26 @@ def test_a_label_of_another_kind_is_called_by_its_name(
     rows = refusal(project, wrong).rows
     sentence = "It looks like a depth map (kind of task: depth)."
     assert [sentence in row.what for row in rows] == [True, True]
+
+
+def test_an_import_looks_for_predictions_once_a_round_and_takes_figures_once_a_label(
+    project: ProjectFolder, data: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    taken: list[str] = []
+    round_folder = ProjectFolder.round_folder
+    figures = TaskDef.figures
+
+    def look(self: ProjectFolder, number: int) -> Path:
+        looked.append(number)
+        return round_folder(self, number)
+
+    def take(self: TaskDef, label: LabelArray) -> Mapping[str, LabelFigure]:
+        taken.append(self.name)
+        return figures(self, label)
+
+    monkeypatch.setattr(ProjectFolder, "round_folder", look)
+    monkeypatch.setattr(TaskDef, "figures", take)
+    import_labels(project, data.labels, dry_run=True)
+    assert len(taken) == 6  # of two tasks, three labels each
+    assert len(looked) == 2 + 6  # of each task, and of each label of the sample

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from labelgrid.project.part_marks import (
     LEVELS,
     STRONG,
     bent_marks,
+    border_marks,
     drawn_marks,
     unpack_marks,
 )
@@ -331,6 +333,48 @@ def test_marks_come_back_and_those_beside_the_unknown_are_no_own_lines() -> None
     steps[:, 64:] = 1
     bent = unpack_marks(bent_marks(steps, np.ones(FINE, np.bool_)))
     assert (bent[:, 62:66] >= STRONG).all() and not bent[:, :60].any()
+
+
+def test_what_is_unlabelled_along_a_border_of_classes_does_not_hide_it() -> None:
+    classes = np.zeros(FINE, np.int64)
+    classes[:, 41:] = 1
+    known = np.ones(FINE, np.bool_)
+    known[:, 38:44] = False
+    known[:, 90:] = False
+    levels = unpack_marks(border_marks(classes, known))
+    drawn = np.flatnonzero((levels[50] >= STRONG) & (levels[50] < LEVELS))
+    assert drawn.tolist() == [41]
+    assert (levels[50, 98:] == LEVELS).all() and not levels[50, 42:90].any()
+    nothing = np.zeros(FINE, np.bool_)
+    assert (unpack_marks(border_marks(classes, nothing)) == LEVELS).all()
+    assert (unpack_marks(bent_marks(np.zeros((*FINE, 1), np.float32), nothing)) == LEVELS).all()
+
+
+def unlabelled_along_borders(label: LabelArray) -> LabelArray:
+    """A class map whose borders were left out, as those of many data sets are."""
+    classes = label.value[..., 0].astype(np.uint8)
+    square = np.ones((5, 5), np.uint8)
+    inside = cv2.dilate(classes, square) == cv2.erode(classes, square)
+    return LabelArray(label.value, label.valid & inside)
+
+
+def test_classes_with_unlabelled_borders_are_held_against_lines() -> None:
+    images = {}
+    for number in range(IMAGES):
+        labels = room(number)
+        if number == 0:
+            value = labels["semseg"].value.copy()
+            value[PART] = room(50)["semseg"].value[PART]
+            labels["semseg"] = LabelArray(value, labels["semseg"].valid)
+        labels["semseg"] = unlabelled_along_borders(labels["semseg"])
+        images[f"{number:02}.png"] = maps_of({task: labels[task] for task in ("semseg", "edges")})
+    kinds = {task: TASKS[task] for task in ("semseg", "edges")}
+    found = PartEvidence(kinds, part_relations(kinds), images).evidence()["parts by lines"]
+    values = {cell: each.value for cell, each in found.items() if cell.task == "semseg"}
+    first = Cell("00.png", "semseg")
+    others = [value for cell, value in values.items() if cell != first]
+    assert values[first] > LIMITS["parts by lines"] > max(others)
+    assert is_near(found[first].part)
 
 
 def test_packed_arrays_come_back_and_lines_are_drawn_ones_alone() -> None:

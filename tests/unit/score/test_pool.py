@@ -14,6 +14,8 @@ from labelgrid.errors import PluginError, ProjectError
 from labelgrid.progress import Silent
 from labelgrid.score.pool import Explaining, ScoringJob, gather
 from labelgrid.score.statistic import Statistic
+from labelgrid.score.statistics import confidence
+from labelgrid.score.statistics.dropout import Dropout, Options
 from labelgrid.score.table import EXPLAINING, Table, read_stamp, read_table, write_table
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel
@@ -44,12 +46,14 @@ def made(tmp_path_factory):
     )
 
 
-def run(made, folder, statistic, stamp="one", names=None, explaining=None):
+def run(
+    made, folder, statistic, stamp="one", names=None, explaining=None, net="pad_net", network=None
+):
     found = definitions(list(made.rows))
     tasks = build_all(found)
     stamps = {"model": stamp}
     work = ScoringJob(
-        model=TrainedModel(network=toy_network(tasks)),
+        model=TrainedModel(network=network or toy_network(tasks, net)),
         tasks=tasks,
         definitions=found,
         source=source_of(made),
@@ -120,6 +124,56 @@ def test_labels_of_images_that_only_explain_are_not_read(made, tmp_path):
     labelled.clear()
     run(made, tmp_path, Counting(), names=made.names[:4], explaining=explaining(made, Labels()))
     assert labelled == [2] * 4 + [0] * 3
+
+
+@pytest.mark.parametrize(
+    ("net", "reads", "count"),
+    [("shared_heads", "passes", 0), ("shared_heads", "network", 2), ("pad_net", "passes", 2)],
+)
+def test_labels_are_read_where_they_can_change_a_value_alone(made, tmp_path, net, reads, count):
+    class Labels(Counting):
+        def __call__(self, batch):
+            found.append(len(batch.batch.targets))
+            return super().__call__(batch)
+
+    found = []
+    statistic = Labels()
+    statistic.reads = reads
+    run(made, tmp_path, statistic, net=net)
+    assert found == [count] * 4
+
+
+def test_scores_are_the_same_bits_whether_labels_that_change_nothing_are_read(made, tmp_path):
+    tables = {}
+    for reads in ("passes", "network"):
+        statistic = Dropout(Options(rate=0.5), 7)
+        object.__setattr__(statistic, "reads", reads)
+        run(made, tmp_path / reads, statistic, net="shared_heads")
+        tables[reads] = (tmp_path / reads / "scores.parquet").read_bytes()
+    assert tables["passes"] == tables["network"]
+
+
+class Decodes:
+    """A network that counts its decodings."""
+
+    def __init__(self, network):
+        self.count = 0
+        self.decode, network.decode = network.decode, self
+
+    def __call__(self, *arguments):
+        self.count += 1
+        return self.decode(*arguments)
+
+
+def test_a_batch_is_decoded_once_for_all_that_reads_its_output(made, tmp_path):
+    found = definitions(list(made.rows))
+    network = toy_network(build_all(found))
+    decodes = Decodes(network)
+    beside = {"confidence": confidence.build(0, confidence.Options()), "why": Counting()}
+    explaining = Explaining(beside)
+    statistic = Dropout(Options(), 7)
+    run(made, tmp_path, statistic, network=network, explaining=explaining)
+    assert decodes.count == 4
 
 
 def test_a_stopped_pass_goes_on_where_it_was_and_ends_the_same(made, tmp_path):

@@ -19,6 +19,10 @@ def test_pixels_that_are_not_valid_do_not_count() -> None:
     valid[0, 0] = False
     assert single_value(value, valid, None)
     assert single_value(value, ~VALID, None) == b""
+    large = np.zeros((40, 50, 1), np.uint8)
+    assert single_value(large, np.ones((40, 50), bool), None) == b"\0"
+    large[3, 5] = 1
+    assert single_value(large, np.ones((40, 50), bool), None) == b""
 
 
 def test_only_many_labels_with_the_same_value_are_doubted() -> None:

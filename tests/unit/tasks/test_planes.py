@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from labelgrid.tasks.checks import MANY
-from labelgrid.tasks.planes import Sums, judge_planes, plane_factors, plane_sums
+from labelgrid.tasks.planes import Sums, _averaged, judge_planes, plane_factors, plane_sums
 
 DEPTH = SimpleNamespace(disparity=False)
 DISPARITY = SimpleNamespace(disparity=True)
@@ -76,3 +76,17 @@ def test_few_labels_without_planes_or_pixels_say_nothing() -> None:
     sparse = corner(0) * (rng.random((120, 160)) < 0.05)
     assert sums(sparse) is None
     assert sums(corner(0)[:10, :10]) is None
+
+
+@pytest.mark.parametrize("size", [(160, 120), (330, 200), (401, 640)])
+def test_averages_are_of_squares_and_known_where_all_of_a_square_is(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    value = rng.random(size, np.float32)
+    valid = rng.random(size) < 0.9
+    step = -(-max(size) // 160)
+    means, known = _averaged(value, valid)
+    assert means.shape == known.shape == (size[0] // step, size[1] // step)
+    for row, column in rng.integers(0, means.shape, (50, 2)):
+        here = (slice(row * step, (row + 1) * step), slice(column * step, (column + 1) * step))
+        assert np.isclose(means[row, column], value[here].mean(dtype=np.float64), rtol=1e-12)
+        assert known[row, column] == valid[here].all()

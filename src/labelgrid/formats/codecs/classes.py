@@ -140,6 +140,7 @@ def read(path: Path, options: Options) -> LabelArray:
     """
     stored, text = samples_and_text(path, ANNOTATED)
     stored = without_alpha(stored, path, "A class map")
+    index: NDArray[np.signedinteger[Any]]
     if options.colours:
         index = _of_colours(stored, path, options)
         why = "none has the colour of a class"
@@ -174,8 +175,8 @@ def _numbers(stored: Array, path: Path) -> Array:
     return numbers
 
 
-def _of_numbers(numbers: Array, path: Path, options: Options) -> NDArray[np.int32]:
-    """Int32 [h, w]: the position of each number in `names`; negative where not labelled."""
+def _of_numbers(numbers: Array, path: Path, options: Options) -> NDArray[np.int16]:
+    """Int16 [h, w]: the position of each number in `names`; negative where not labelled."""
     if _is_guess(options) and _holds_two_ends(numbers):
         raise class_faults.only_two_ends(numbers, options.classes, options.ignore, path)
     index = look_up_numbers(numbers, options.places_in(numbers.dtype), options.first or None)

@@ -66,7 +66,7 @@ AWAY = "x right, y down, z away from the camera"
 #: Rows that are encoded at a time.
 BAND = 64
 #: Pixels that are decoded at a time.
-CACHED = 2**16
+CACHED = 2**14
 #: The three components [h, w] of vectors, apart: NumPy is slow along an axis of three.
 Planes = list[NDArray[np.float32]]
 
@@ -104,9 +104,10 @@ def read(path: Path, options: Options) -> LabelArray:
         LabelError: not three channels, more than 1 % of the vectors not of unit length (within
             0.05), most pointing away from the camera, no valid pixel, or a damaged file.
     """
-    vectors = _vectors(path, options, _is_unit)
-    _check_unit(vectors, path)
-    _check_facing(vectors.unit[..., 2], vectors.valid, options.axes, path)
+    stored = _stored(path, options)
+    vectors = _vectors(stored, path, options.axes, _is_unit)
+    _check_unit(vectors, stored, path)
+    _check_facing(vectors.away / np.count_nonzero(vectors.valid), options.axes, path)
     return LabelArray(vectors.unit, vectors.valid)
 
 
@@ -119,8 +120,9 @@ def read_prediction(path: Path, options: Options) -> LabelArray:
         LabelError: not three channels, the median length is not 1 (within 0.05), no valid pixel, or
             a damaged file.
     """
-    vectors = _vectors(path, options, _has_direction)
-    middle = float(np.median(vectors.length[vectors.present]))
+    stored = _stored(path, options)
+    vectors = _vectors(stored, path, options.axes, _has_direction)
+    middle = _median_length(stored)
     if not abs(middle - 1) <= LENGTH_TOLERANCE:
         raise LabelError(
             f"The median length of the normals is {middle:.3g}, not 1.",
@@ -137,20 +139,13 @@ class _Vectors(NamedTuple):
         unit: [h, w, 3], of unit length; 0 where not valid.
         present: [h, w], where there is a vector.
         valid: [h, w], where it is a valid one.
-        length: [h, w], the lengths of the vectors in the file.
+        away: how many valid ones point away from the camera.
     """
 
     unit: NDArray[np.float32]
     present: NDArray[np.bool_]
     valid: NDArray[np.bool_]
-    length: NDArray[np.float32]
-
-    @classmethod
-    def empty(cls, height: int, width: int) -> "_Vectors":
-        """Allocate the arrays for a file of this size."""
-        present, valid = np.empty((2, height, width), np.bool_)
-        unit = np.empty((height, width, 3), np.float32)
-        return cls(unit, present, valid, np.empty((height, width), np.float32))
+    away: int
 
 
 def _is_unit(length: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -163,13 +158,11 @@ def _has_direction(length: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.isfinite(length) & (length > 0)
 
 
-def _vectors(
-    path: Path, options: Options, is_valid: Callable[[NDArray[np.float32]], NDArray[np.bool_]]
-) -> _Vectors:
-    """Read the vectors of a file, some rows at a time, so that they stay in the processor's cache.
+def _stored(path: Path, options: Options) -> NDArray[Any]:
+    """The numbers [h, w, 3] of a file.
 
     Raises:
-        LabelError: there are not three channels of numbers, or there is no vector.
+        LabelError: there are not three channels of numbers.
     """
     numbers = stored_numbers(path, options, read_normals)
     stored = _channels_last(shown_numbers(numbers, path, "A normal map"))
@@ -180,38 +173,62 @@ def _vectors(
             f"this one is {shape_text(stored)}.",
             where=str(path),
         )
-    height, width = stored.shape[:2]
-    vectors = _Vectors.empty(height, width)
-    step = max(1, CACHED // width)
-    for top in range(0, height, step):
-        rows = slice(top, top + step)
-        planes, present = _decode(stored[rows])
-        length = _lengths(planes)
-        valid = present & is_valid(length)
-        vectors.present[rows] = present
-        vectors.length[rows] = length
-        vectors.valid[rows] = valid
-        vectors.unit[rows] = _unit_vectors(planes, length, valid, options.axes)
-    why = "a pixel without a normal is mid grey or black in a PNG, zero in other files"
-    check_any_valid(vectors.present, path, why)
-    return vectors
+    return stored
 
 
-def _unit_vectors(
-    planes: Planes, length: NDArray[np.float32], valid: NDArray[np.bool_], axes: str
-) -> NDArray[np.float32]:
-    """Normalise and turn the valid vectors; the others become 0.
+def _vectors(
+    stored: NDArray[Any],
+    path: Path,
+    axes: str,
+    is_valid: Callable[[NDArray[np.float32]], NDArray[np.bool_]],
+) -> _Vectors:
+    """The vectors of the numbers in a file.
 
-    Changes the planes, and returns [h, w, 3].
+    Raises:
+        LabelError: there is no vector.
     """
-    import cv2
+    import cv2  # imported late: commands that only need the options start faster
 
+    present, valid = np.empty((2, *stored.shape[:2]), np.bool_)
+    unit = np.empty(stored.shape, np.float32)
+    away = 0
+    for rows in _cached_rows(stored):
+        planes, present[rows] = _decode(stored[rows])
+        length = _lengths(planes)
+        valid[rows] = present[rows] & is_valid(length)
+        turned = _unit_planes(planes, length, valid[rows], axes)
+        away += int(np.count_nonzero(turned[2] < 0))
+        cv2.merge(turned, unit[rows])
+    why = "a pixel without a normal is mid grey or black in a PNG, zero in other files"
+    check_any_valid(present, path, why)
+    return _Vectors(unit, present, valid, away)
+
+
+def _cached_rows(stored: NDArray[Any]) -> list[slice]:
+    """Some rows at a time, so that they stay in the processor's cache."""
+    step = max(1, CACHED // stored.shape[1])
+    return [slice(top, top + step) for top in range(0, len(stored), step)]
+
+
+def _median_length(stored: NDArray[Any]) -> float:
+    """The median length of the vectors in a file."""
+    lengths = []
+    for rows in _cached_rows(stored):
+        planes, present = _decode(stored[rows])
+        lengths.append(_lengths(planes)[present])
+    return float(np.median(np.concatenate(lengths)))
+
+
+def _unit_planes(
+    planes: Planes, length: NDArray[np.float32], valid: NDArray[np.bool_], axes: str
+) -> Planes:
+    """Normalise and turn the valid vectors; the others become 0. Changes the planes."""
     factor = np.divide(1, np.where(valid, length, np.float32(np.inf)))
     turned = []
     for channel, sign in AXES[axes]:
         planes[channel] *= sign * factor
         turned.append(planes[channel])
-    return cv2.merge(turned).reshape(*length.shape, 3).astype(np.float32, copy=False)
+    return turned
 
 
 def _lengths(planes: Planes) -> NDArray[np.float32]:
@@ -254,7 +271,8 @@ def normalise_vectors(
     check_any_valid(valid, path, void)
     unit = np.where(valid[..., None], vector, 0) / np.where(valid, length, 1)[..., None]
     turned = turn(unit, AXES[axes]).astype(np.float32)
-    _check_facing(turned[..., 2], valid, axes, path)
+    away = np.count_nonzero((turned[..., 2] < 0) & valid) / np.count_nonzero(valid)
+    _check_facing(away, axes, path)
     return LabelArray(turned, valid)
 
 
@@ -324,11 +342,11 @@ def _is_present(steps: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
     return (black != 0) & (grey > 1)
 
 
-def _check_unit(vectors: _Vectors, path: Path) -> None:
-    off = int((vectors.present & ~vectors.valid).sum())
-    number = int(vectors.present.sum())
+def _check_unit(vectors: _Vectors, stored: NDArray[Any], path: Path) -> None:
+    number = np.count_nonzero(vectors.present)
+    off = number - np.count_nonzero(vectors.valid)
     if off > SHARE_OFF * number:
-        middle = float(np.median(vectors.length[vectors.present]))
+        middle = _median_length(stored)
         raise LabelError(
             f"{off} of {number} normals are not of unit length (within {LENGTH_TOLERANCE}); "
             f"the median length is {middle:.3g}.",
@@ -337,8 +355,12 @@ def _check_unit(vectors: _Vectors, path: Path) -> None:
         )
 
 
-def _check_facing(z: NDArray[np.float32], valid: NDArray[np.bool_], axes: str, path: Path) -> None:
-    away = np.count_nonzero((z < 0) & valid) / np.count_nonzero(valid)
+def _check_facing(away: float, axes: str, path: Path) -> None:
+    """Refuse vectors of which so large a share points away from the camera.
+
+    Raises:
+        LabelError: it is more than `SHARE_AWAY`.
+    """
     if away > SHARE_AWAY:
         raise LabelError(
             f"{away:.0%} of the normals point away from the camera if the axes are '{axes}'.",

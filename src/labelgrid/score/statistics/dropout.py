@@ -76,7 +76,7 @@ class DropoutPasses:
         known = pool.known if options.known else None
         task_features = None
         if options.where == "final":
-            task_features = network.decode(pool.features, known).task_features
+            task_features = pool.decoded(options.known).task_features
         return cls(
             network=network,
             options=options,

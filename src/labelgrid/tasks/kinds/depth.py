@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.formats.codecs import depth as files
 from labelgrid.formats.unmeasured import LARGEST, lone_largest
 from labelgrid.tasks.agreement import distance_agreement
@@ -95,11 +95,12 @@ def depth_figures(
 
     It is about 1000 times too small or too large if metres and millimetres are confused.
     """
-    near, middle = np.quantile(value[..., 0][valid], (NEAR, 0.5)).tolist()
+    numbers = known_numbers(value[..., 0], valid)
+    near, middle = np.quantile(numbers, (NEAR, 0.5)).tolist()
     if options.disparity:
         disparity = LabelFigure(value=middle, tolerance=FACTOR_DISPARITY, ratio=True)
         return {"the median disparity": disparity}
-    step = options.step or _likely_step(value[..., 0][valid])
+    step = options.step or _likely_step(numbers)
     scales = {f"scale = {name}": scale for name, scale in files.SCALES.items() if scale != step}
     median = LabelFigure(
         value=middle,
@@ -159,7 +160,7 @@ class DistanceOverview(Overview):
     def add(self, image_id: str, label: LabelArray) -> None:
         """As `Overview.add`."""
         super().add(image_id, label)
-        values = label.value[..., 0][label.valid]
+        values = known_numbers(label.value[..., 0], label.valid)
         if not values.size:
             return
         self.histogram.add(values)

@@ -6,13 +6,13 @@ any unit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.formats.codecs.normals import other_axes
 from labelgrid.tasks.agreement import angle_agreement
 from labelgrid.tasks.axes_check import AXES_CHECK
@@ -87,7 +87,7 @@ def direction_figures(
     """
     x_flipped = f'axes = "{_flipped(options.axes, "right", "left")}"'
     y_flipped = f'axes = "{_flipped(options.axes, "up", "down")}"'
-    x, y, z = value[valid].T.copy()  # NumPy is slow along an axis of three
+    x, y, z = (known_numbers(plane, valid) for plane in _planes(value))
     figures = {
         "the mean x (right)": LabelFigure(value=float(x.mean()), tolerance=MEAN),
         "the mean y (up)": LabelFigure(
@@ -101,18 +101,26 @@ def direction_figures(
             value=float(z.mean()), tolerance=MEAN, range=(0.05, 1), cause=CAUSE
         ),
     }
-    rows, columns = np.nonzero(valid)
+    rows, columns = np.ogrid[: valid.shape[0], : valid.shape[1]]
     pairs = (
         ("x with the column", x, columns, x_flipped),
         ("y with the height", y, -rows, y_flipped),
     )
-    for name, component, place, flipped in pairs:
+    for name, component, places, flipped in pairs:
+        place = known_numbers(np.broadcast_to(places, valid.shape), valid)
         if min(float(component.std()), float(place.std())) > 1e-3:
             correlation = float(np.corrcoef(component, place)[0, 1])
             figures[f"the correlation of {name}"] = LabelFigure(
                 value=correlation, tolerance=TURN, others={flipped: -correlation}
             )
     return figures
+
+
+def _planes(value: NDArray[Any]) -> Sequence[NDArray[Any]]:
+    """The three components [h, w] of vectors, apart: NumPy is slow along an axis of three."""
+    import cv2  # imported late: commands that only need a kind's options start faster
+
+    return cv2.split(np.asarray(value))
 
 
 def _flipped(axes: str, one: str, other: str) -> str:
@@ -169,12 +177,13 @@ class DirectionOverview(Overview):
     def add(self, image_id: str, label: LabelArray) -> None:
         """As `Overview.add`."""
         super().add(image_id, label)
+        planes = _planes(label.value)
         middle = label.size[1] // 2
         for half, columns in enumerate((slice(middle), slice(middle, None))):
-            values = label.value[:, columns, 0][label.valid[:, columns]]
+            values = known_numbers(planes[0][:, columns], label.valid[:, columns])
             self.halves[half] += (values.sum(dtype=np.float64), values.size)
-        for channel in range(3):  # NumPy is slow along an axis of three
-            values = label.value[..., channel][label.valid]
+        for channel, plane in enumerate(planes):
+            values = known_numbers(plane, label.valid)
             if values.size:
                 self.total[channel] += values.sum(dtype=np.float64)
                 self.lowest[channel] = min(self.lowest[channel], values.min())

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.tasks.agreement import class_agreement
 from labelgrid.tasks.checks import SHOWS_SOMETHING
 from labelgrid.tasks.class_colours import class_colours
@@ -52,7 +52,7 @@ class ClassOverview(Overview):
     def add(self, image_id: str, label: LabelArray) -> None:
         """As `Overview.add`."""
         super().add(image_id, label)
-        classes = label.value[..., 0][label.valid]
+        classes = known_numbers(label.value[..., 0], label.valid)
         self.counts += np.bincount(classes, minlength=len(self.counts))
         self.some += label.annotated is not None
 
