@@ -76,7 +76,7 @@ def bent_marks(values: NDArray[np.float32], known: NDArray[np.bool_]) -> str:
     inside = np.where(known[2:] & known[:-2] & known[1:-1], down, 0)
     bent[1:-1] = np.maximum(bent[1:-1], inside)
     blocks = (HALF[0], 2, HALF[1], 2)
-    return _ranked(bent.reshape(blocks).max((1, 3)), known.reshape(blocks).any((1, 3)))
+    return _ranked(bent.reshape(blocks).max((1, 3)), known.reshape(blocks).max((1, 3)))
 
 
 def edge_marks(edges: Edges) -> str:
