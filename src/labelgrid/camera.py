@@ -5,6 +5,10 @@ from dataclasses import dataclass
 
 Size = tuple[int, int]
 
+#: Where the camera is unknown, an image's width is taken to be seen under this angle, in degrees:
+#: other axes, and labels of other images, show anyway.
+USUAL_VIEW = 66.0
+
 
 @dataclass(frozen=True)
 class Camera:

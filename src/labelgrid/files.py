@@ -342,6 +342,16 @@ def _remove_if_abandoned(path: Path) -> None:
             os.close(handle)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file in place of an earlier one.
+
+    Raises:
+        ProjectError: the disk reports an error.
+    """
+    with disk_errors(path), atomic_write(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_text(path: Path, text: str, unchanged: str = "") -> None:
     """Write a text file atomically and durably.
 

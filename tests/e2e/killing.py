@@ -166,14 +166,14 @@ def in_job(path: Path) -> bool:
 def _command(words: list[str], die: int, by: signal.Signals, sender: Any) -> None:
     import torch
 
-    from labelgrid.score import shards
+    from labelgrid.executors import share
     from tests.e2e.commands import typed
 
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # a background test run inherits an ignored SIGINT
     torch.set_num_threads(1)  # equal sums in every run
-    shards.ALONE = PART
+    share.ALONE = PART
     moments = Moments(die, by)
     moments.watch()
     result = typed(*words)

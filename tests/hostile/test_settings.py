@@ -6,8 +6,9 @@ import pytest
 
 from labelgrid.config import as_toml, read_toml
 from labelgrid.errors import LabelgridError
+from labelgrid.images.places import check_pattern, group_of
 from labelgrid.project.records import read_fit, read_picks
-from labelgrid.project.settings import Settings, check_pattern, group_of, read_settings
+from labelgrid.project.settings import Settings, read_settings
 from labelgrid.project.task_spec import task_row, task_rows
 from labelgrid.recipes.resolve import check_recipe, load_recipe
 from labelgrid.simulation.study import read_json, study_of

@@ -203,8 +203,11 @@ def report(
     """
     shown = progress or Silent()
     shown.start("Reading what was measured", 1, "steps")  # loading the report's modules takes long
+    from labelgrid.report.study_data import is_study
     from labelgrid.report.write import write_report
+    from labelgrid.report.write_study import write_study_report
 
     folder = Path(folder)
     page = optional_path(out) or folder / "report.html"
-    return write_report(folder, page, optional_path(plots), pictures=pictures, progress=shown)
+    write = write_study_report if is_study(folder) else write_report
+    return write(folder, page, optional_path(plots), pictures=pictures, progress=shown)

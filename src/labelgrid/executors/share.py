@@ -1,6 +1,16 @@
 """Deals numbered jobs out to processes that know nothing of each other."""
 
 from dataclasses import dataclass
+from math import ceil
+
+#: The number of images in a shard: where one process computes all, and the least and the most where
+#: several do. It is a multiple of that in a batch.
+ALONE = 256
+LEAST = 256
+MOST = 10_240
+MULTIPLE = 8
+#: So many shards each of several processes gets, so that all end at about the same time.
+EACH = 8
 
 
 @dataclass(frozen=True)
@@ -34,3 +44,25 @@ class Share:
 
 #: Of a process that does all jobs.
 EVERYTHING = Share()
+
+
+def shard_size(images: int, workers: int, asked: int = 0) -> int:
+    """The number of images in a shard.
+
+    Args:
+        images: of the pool.
+        workers: processes that compute shards; 0: this one alone.
+        asked: what somebody asked for, which is rounded up to a multiple of `MULTIPLE`; 0: nobody.
+
+    Example:
+        >>> shard_size(1_000_000, 0), shard_size(1_000_000, 8), shard_size(20_000, 2)
+        (256, 10240, 1280)
+        >>> shard_size(1_000_000, 8, asked=1001)
+        1008
+    """
+    if asked:
+        return ceil(asked / MULTIPLE) * MULTIPLE
+    if not workers:
+        return ALONE
+    wanted = ceil(images / (workers * EACH) / LEAST) * LEAST
+    return min(max(wanted, LEAST), MOST)

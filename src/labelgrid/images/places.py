@@ -4,12 +4,13 @@ All that opens a project's images asks here for a path.
 """
 
 import posixpath
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelgrid.errors import ImageError
+from labelgrid.errors import ImageError, ProjectError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -209,3 +210,37 @@ class ImagePaths(Mapping[str, Path]):
 
     def __len__(self) -> int:
         return len(self.places)
+
+
+def check_pattern(pattern: str, where: str = "") -> None:
+    """Check that a pattern of groups, found in the file `where`, is a regular expression.
+
+    Raises:
+        ProjectError: it is not.
+    """
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ProjectError(
+            f"The pattern of groups, {pattern!r}, is not a regular expression: {error}.",
+            where=where,
+            next_step="Fix it, or escape special characters.",
+        ) from error
+
+
+def group_of(pattern: str, image_id: str) -> str:
+    r"""The group of an image: the match of the pattern's first group, otherwise the id.
+
+    Without a group in the pattern, the match of the whole pattern.
+
+    Example:
+        >>> group_of(r"^(scene\d+)/", "scene12/0003.jpg"), group_of("", "scene12/0003.jpg")
+        ('scene12', '')
+    """
+    if not pattern:
+        return ""
+    check_pattern(pattern)
+    match = re.search(pattern, image_id)
+    if match is None:
+        return image_id
+    return match.group(1) if match.re.groups else match.group(0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from labelgrid.annotate.answers import Fault
 from labelgrid.errors import LedgerError, ProjectError, note_unchanged
 from labelgrid.files import remove_folder, write_text
-from labelgrid.images.places import is_remote
+from labelgrid.images.places import check_pattern, is_remote
 from labelgrid.images.thumbnails import Thumbnail
 from labelgrid.ledger.creation import discard
 from labelgrid.ledger.grid import TaskRow
@@ -34,7 +34,7 @@ from labelgrid.project.image_files import (
 )
 from labelgrid.project.known_cameras import take_cameras
 from labelgrid.project.near_duplicates import MOST
-from labelgrid.project.settings import Settings, check_pattern, read_settings, settings_text
+from labelgrid.project.settings import Settings, read_settings, settings_text
 from labelgrid.project.strides import check_strides
 from labelgrid.recipes.resolve import check_options, check_recipe, load_recipe
 from labelgrid.relations.bound import declared_relations

@@ -20,6 +20,10 @@ from labelgrid.ledger.grid import SPLITS
 from labelgrid.project import edge_agreement
 from labelgrid.project.common_shift import common_shift, is_same_shift, is_slanting
 from labelgrid.project.edge_agreement import (
+    BETTER,
+    LIMIT,
+    LIMIT_FEW,
+    MANY,
     SCALES,
     WAYS,
     Edges,
@@ -41,13 +45,6 @@ LABELS = 16
 OTHERS = 12
 #: Fewer labels, or other images, say nothing.
 LEAST = 3
-#: The mean agreement of fewer and of more than `MANY` labels is doubted below these. Of NYUv2's
-#: labels it is 4 to 11; 10 wrong ones reach 1.4. `benchmarks/plausibility.py` counts false alarms.
-MANY = 8
-LIMIT_FEW = 0.0
-LIMIT = 1.3
-#: A way to put labels right explains them if they agree so much better.
-BETTER = 1.5
 #: A shift is a cause if it is so large a share of a side: outlines drawn a little too wide agree
 #: with smaller ones.
 SHIFT = 0.06

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from labelgrid.errors import ProjectError, command
 from labelgrid.files import inside, remove_abandoned
+from labelgrid.images.places import group_of
 from labelgrid.ledger import place
 from labelgrid.ledger.database import is_unwritable
 from labelgrid.ledger.store import RoundRow, Store
-from labelgrid.project.settings import Settings, group_of, read_settings
+from labelgrid.project.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from labelgrid.relations.bound import BoundRelation

@@ -16,11 +16,11 @@ from labelgrid.drawings.label_sheet import (
     resize,
 )
 from labelgrid.errors import LabelgridError
+from labelgrid.files import write_bytes
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_picture import write_picture
 from labelgrid.project.sources import source_of
 from labelgrid.tasks.overview import Legend
 from labelgrid.tasks.pictures import thumbnail
@@ -79,7 +79,7 @@ def draw_sheet(
         progress.advance()
     stripes = any(shown.valid < shown.pixels for shown in painter.shown.values())
     title = _title(len(chosen), len(images), has_labels=bool(labelled))
-    write_picture(path, label_sheet(title, drawn, painter.heads(), painter.layout, stripes=stripes))
+    write_bytes(path, label_sheet(title, drawn, painter.heads(), painter.layout, stripes=stripes))
     return DrawnSheet(path, len(chosen), len(images), bool(labelled))
 
 

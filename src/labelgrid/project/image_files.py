@@ -17,13 +17,12 @@ from labelgrid.annotate.answers import Fault, fault_lines
 from labelgrid.errors import ImageError, StorageError
 from labelgrid.files import open_regular, write_text
 from labelgrid.images.listing import EXTENSIONS, read_list, scan_folder
-from labelgrid.images.places import image_file, is_remote
+from labelgrid.images.places import group_of, image_file, is_remote
 from labelgrid.images.reading import check_image, image_size, orientation_of
 from labelgrid.images.thumbnails import LEAST, Thumbnail, read_thumbnail, thumbnail_of
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import LEFT_OUT
-from labelgrid.project.settings import group_of
 from labelgrid.words import count_text
 
 if TYPE_CHECKING:  # most projects have no images in stores of objects

@@ -24,6 +24,7 @@ from labelgrid.errors import (
     UsageError,
     command,
 )
+from labelgrid.files import write_bytes
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, Move, Split, State
 from labelgrid.progress import Progress, Silent
@@ -390,7 +391,7 @@ class LabelImport:
 
     def _draw(self, result: Imported, validated: ValidatedLabels, name: str) -> Imported:
         """Draw some of the new labels; whatever happens, the import goes on."""
-        from labelgrid.project.import_picture import draw_import, write_picture
+        from labelgrid.project.import_picture import draw_import
 
         path = self.place / name
         fresh = [label for label in validated.labels if label.status in ("new", "replaced")]
@@ -399,7 +400,7 @@ class LabelImport:
         self.progress.start("Drawing labels", 1, "pictures")
         try:
             picture = draw_import(self.project, fresh, self.numbers.overviews, result.numbers)
-            write_picture(path, picture)
+            write_bytes(path, picture)
         except Exception as error:  # noqa: BLE001 a user's own kind may raise anything
             why = error.what if isinstance(error, LabelgridError) else repr(error)
             return dataclasses.replace(result, undrawn=why)

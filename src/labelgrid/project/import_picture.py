@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from labelgrid import files
 from labelgrid.drawings.label_sheet import (
     RGB,
     Layout,
@@ -90,16 +89,6 @@ def framed(picture: RGB | str, part: PartBox | None) -> RGB | str:
     cv2.rectangle(drawn, first, last, (0, 0, 0), 4)
     cv2.rectangle(drawn, first, last, FRAME, 2)
     return drawn
-
-
-def write_picture(path: Path, picture: bytes) -> None:
-    """Write a picture in place of an earlier one.
-
-    Raises:
-        ProjectError: the disk reports an error.
-    """
-    with files.disk_errors(path), files.atomic_write(path) as temporary:
-        temporary.write_bytes(picture)
 
 
 def _draw_images(image_ids: Sequence[str]) -> list[str]:

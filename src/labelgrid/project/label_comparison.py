@@ -15,12 +15,12 @@ from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project.class_order import LabelUse, label_use
-from labelgrid.project.edge_evidence import BETTER, EdgeEvidence, OutlineFit
+from labelgrid.project.edge_agreement import BETTER
+from labelgrid.project.edge_evidence import EdgeEvidence, OutlineFit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_classes import classes_in
-from labelgrid.project.part_grid import PartBox
 from labelgrid.project.part_maps import PartMapping, PartMaps, part_relations
-from labelgrid.project.plausibility import Summary, slope_agreement
+from labelgrid.project.plausibility import Evidence, Summary, slope_agreement
 from labelgrid.project.relation_evidence import RelationEvidence, drawn_images, stored_label
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.project.suspicion import label_summary
@@ -31,23 +31,6 @@ from labelgrid.words import join_names
 EDGES = -3.0
 #: A label that lies otherwise than its image agrees at least so well when it is put right.
 TURNED = 3.0
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What one comparison says of a label.
-
-    Args:
-        value: how much it speaks against the label, in any unit; higher is worse.
-        text: what was found, in words.
-        others: the other labels that it speaks of; if one changes, it says nothing any more.
-        part: the part of the label that it speaks against; None: all of it.
-    """
-
-    value: float
-    text: str
-    others: Sequence[Cell] = ()
-    part: PartBox | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

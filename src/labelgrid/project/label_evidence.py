@@ -26,7 +26,6 @@ from labelgrid.project.label_comparison import (
     ComparedImage,
     ComparedLabel,
     Comparing,
-    Evidence,
     Rows,
     blamed,
     labels_by_image,
@@ -34,9 +33,10 @@ from labelgrid.project.label_comparison import (
 from labelgrid.project.odd_labels import middle_and_spread
 from labelgrid.project.part_evidence import PartEvidence
 from labelgrid.project.part_maps import PartMaps, part_relations
-from labelgrid.project.relation_evidence import checked_relations, tasks_of, usually_holds
+from labelgrid.project.plausibility import Evidence
+from labelgrid.project.relation_evidence import checked_relations, usually_holds
 from labelgrid.project.repeated_labels import repeated_cells
-from labelgrid.relations.bound import BoundRelation
+from labelgrid.relations.bound import BoundRelation, connected_tasks
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.words import join_names
 
@@ -145,7 +145,7 @@ class _Gathering:
             if usually_holds(list(values.values())):
                 for image_id, value in values.items():
                     evidence = relation_evidence_of(relation, value)
-                    cells = [Cell(image_id, task) for task in sorted(tasks_of(relation))]
+                    cells = [Cell(image_id, task) for task in sorted(connected_tasks(relation))]
                     for cell in blamed(cells, self.fits):
                         if cell not in found or found[cell].value < evidence.value:
                             others = [other for other in cells if other != cell]

@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelgridError
-from labelgrid.images.places import image_file
+from labelgrid.images.places import group_of, image_file
 from labelgrid.images.thumbnails import HEIGHT, LEAST, WIDTH, Thumbnail, read_thumbnail
 from labelgrid.ledger.grid import ImageRow
-from labelgrid.project.settings import group_of
 from labelgrid.words import count_text, join_names
 
 #: Two images are near-duplicates from this correlation on. Of NYUv2, photographs of different

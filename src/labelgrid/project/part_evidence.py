@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.ledger.grid import Cell
-from labelgrid.project.label_comparison import Evidence
 from labelgrid.project.part_context import CellMap, Context
 from labelgrid.project.part_excess import apart_cells
 from labelgrid.project.part_grid import (
@@ -34,8 +33,8 @@ from labelgrid.project.part_maps import PartMaps
 from labelgrid.project.part_marks import IMAGE
 from labelgrid.project.part_outlines import Outlines
 from labelgrid.project.part_surprise import far_values, unlikely_classes
-from labelgrid.project.relation_evidence import tasks_of
-from labelgrid.relations.bound import BoundRelation
+from labelgrid.project.plausibility import Evidence
+from labelgrid.relations.bound import BoundRelation, connected_tasks
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import join_names
 
@@ -190,7 +189,7 @@ class PartEvidence:
         self, relation: BoundRelation, odd: _Odd, apart: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
         """By how much the given label is less usual than what follows, in each image's part."""
-        others = self._others(*tasks_of(relation))
+        others = self._others(*connected_tasks(relation))
         given = self._values.get(relation.gives)
         if given is None or given.classes or not others:
             return np.zeros(len(odd.images))
@@ -218,7 +217,7 @@ class PartEvidence:
         Neither is seen beside the other.
         """
         outlines = self._outlines
-        connected = [task for task in outlines.tasks if task in tasks_of(relation)]
+        connected = [task for task in outlines.tasks if task in connected_tasks(relation)]
         total = np.zeros(len(odd.images))
         if relation.gives not in connected or not outlines.beside(*connected):
             return total

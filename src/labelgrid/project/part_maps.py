@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.camera import Camera
+from labelgrid.camera import USUAL_VIEW, Camera
 from labelgrid.data.dataset import ImageSource, camera_of
 from labelgrid.errors import LabelgridError
 from labelgrid.formats.codec import LabelArray
@@ -22,8 +22,7 @@ from labelgrid.project.part_marks import (
     edge_marks,
 )
 from labelgrid.project.plausibility import Summary
-from labelgrid.project.relation_evidence import VIEW, tasks_of
-from labelgrid.relations.bound import BoundRelation, bind, undeclared_relations
+from labelgrid.relations.bound import BoundRelation, bind, connected_tasks, undeclared_relations
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.tasks.task import TaskDef
 
@@ -134,7 +133,7 @@ class PartMapping:
         distances = {}
         derived = {}
         for relation in self.relations:
-            if fine.keys() >= tasks_of(relation):
+            if fine.keys() >= connected_tasks(relation):
                 found = self._derive(relation, image_id, fine)
                 if found is not None:
                     given = fine[relation.gives].label
@@ -167,7 +166,7 @@ class PartMapping:
         if relation.needs_camera:
             size = fine[relation.reads[0]].size
             known = camera_of(self._source, image_id, size)
-            camera = Camera.of_view(VIEW, FINE)
+            camera = Camera.of_view(USUAL_VIEW, FINE)
             if known is not None:
                 camera = known.scale(FINE[1] / size[1], FINE[0] / size[0])
         read = {task: fine[task].label for task in relation.reads}

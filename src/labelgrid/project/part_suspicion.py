@@ -18,8 +18,7 @@ from labelgrid.project.part_excess import (
 from labelgrid.project.part_grid import CLEAN, PartBox, rectangles
 from labelgrid.project.part_maps import PartMaps
 from labelgrid.project.plausibility import Doubt
-from labelgrid.project.relation_evidence import tasks_of
-from labelgrid.relations.bound import BoundRelation
+from labelgrid.relations.bound import BoundRelation, connected_tasks
 from labelgrid.words import count_text, join_names
 
 #: A part contradicts a relation past so many standard deviations of a count, and another label's
@@ -99,7 +98,7 @@ def _by_relations(
     """The parts that contradict what follows by a relation."""
     for relation in relations:
         names = [name for name, maps in images.items() if relation.name in maps.distances]
-        if task not in tasks_of(relation) or len(names) < SEVERAL:
+        if task not in connected_tasks(relation) or len(names) < SEVERAL:
             continue
         known, apart = apart_cells([images[name].distances[relation.name] for name in names])
         excesses = excesses_of(known * PIXELS, apart * PIXELS)

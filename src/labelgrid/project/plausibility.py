@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.ledger.grid import Cell
 from labelgrid.project.class_order import ClassMap
 from labelgrid.project.edge_agreement import Edges
 from labelgrid.project.label_grids import FineLabel
+from labelgrid.project.part_grid import PartBox
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.words import count_text, join_names
 
@@ -52,6 +54,23 @@ PREDICTIONS = 3
 AXES = ("x (right)", "y (up)")
 
 FigureSet = Sequence[Mapping[str, LabelFigure]]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one comparison says of a label.
+
+    Args:
+        value: how much it speaks against the label, in any unit; higher is worse.
+        text: what was found, in words.
+        others: the other labels that it speaks of; if one changes, it says nothing any more.
+        part: the part of the label that it speaks against; None: all of it.
+    """
+
+    value: float
+    text: str
+    others: Sequence[Cell] = ()
+    part: PartBox | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

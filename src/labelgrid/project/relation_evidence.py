@@ -15,7 +15,7 @@ from statistics import mean, median
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.camera import Camera
+from labelgrid.camera import USUAL_VIEW, Camera
 from labelgrid.data.dataset import ImageSource, camera_of
 from labelgrid.errors import LabelgridError, command
 from labelgrid.formats.codec import LabelArray
@@ -28,14 +28,11 @@ from labelgrid.project.plausibility import Doubt
 from labelgrid.project.sources import source_of
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.relations.bound import BoundRelation, bind, undeclared_relations
+from labelgrid.relations.bound import BoundRelation, bind, connected_tasks, undeclared_relations
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.words import count_text, join_names
 
-#: Where the camera is unknown, an image's width is taken to be seen under this angle, in degrees:
-#: other axes, and labels of other images, show anyway.
-VIEW = 66.0
 #: Labels are derived from ones with so many pixels along the longer side, and are compared on a
 #: grid of so many rows and columns; fewer known squares of it say nothing.
 SIDE = 64
@@ -178,7 +175,7 @@ class RelationEvidence:
         self, relation: BoundRelation, image_id: str, labels: Mapping[str, LabelArray]
     ) -> float | None:
         """How well an image's labels agree by a relation; None if that is not known."""
-        known = labels.keys() >= tasks_of(relation)
+        known = labels.keys() >= connected_tasks(relation)
         own = self._derive(relation, image_id, labels) if known else None
         if own is None:
             return None
@@ -237,7 +234,7 @@ class RelationEvidence:
     def _labels(self, relation: BoundRelation, image_id: str) -> dict[str, LabelArray]:
         """The labels of an image that a relation connects; none unless it has all of them."""
         labels = {}
-        for task in sorted(tasks_of(relation)):
+        for task in sorted(connected_tasks(relation)):
             label = self._read(Cell(image_id, task))
             if label is None:
                 return {}
@@ -274,16 +271,11 @@ class RelationEvidence:
     def _camera(self, image_id: str, size: tuple[int, int], small: tuple[int, int]) -> Camera:
         known = camera_of(self.source, image_id, size)
         if known is None:
-            return Camera.of_view(VIEW, small)
+            return Camera.of_view(USUAL_VIEW, small)
         return known.scale(small[1] / size[1], small[0] / size[0])
 
     def _classes(self, relation: BoundRelation) -> int:
         return len(self._tasks[relation.gives].class_names)
-
-
-def tasks_of(relation: BoundRelation) -> set[str]:
-    """The tasks that a relation connects."""
-    return {relation.gives, *relation.reads}
 
 
 def relation_remarks(project: ProjectFolder) -> tuple[str, ...]:
@@ -298,7 +290,7 @@ def relation_remarks(project: ProjectFolder) -> tuple[str, ...]:
     evidence = RelationEvidence(project, partial(stored_label, project), image_ids)
     remarks = []
     for relation in evidence.relations:
-        both = [name for name in image_ids if by_image[name] >= tasks_of(relation)]
+        both = [name for name in image_ids if by_image[name] >= connected_tasks(relation)]
         values = evidence.agreements(relation, both[:SAMPLE])
         against = [name for name, value in values.items() if value < REMARKED]
         if against and (relation.trust or usually_holds(list(values.values()))):

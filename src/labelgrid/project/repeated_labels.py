@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
-from labelgrid.project.edge_evidence import BETTER, LIMIT
+from labelgrid.project.edge_agreement import BETTER, LIMIT
 from labelgrid.project.plausibility import Doubt
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import count_text, join_names

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from labelgrid.config import as_toml, merge, parse, read_toml
-from labelgrid.errors import ProjectError, RecipeError
+from labelgrid.errors import RecipeError
+from labelgrid.images.places import check_pattern
 from labelgrid.ledger.place import FILE, KEY, database_url, schema_name
 from labelgrid.plugins import PluginChoice
 
@@ -261,40 +262,6 @@ def table_lines(header: str, table: Mapping[str, Any]) -> list[str]:
 def _key(name: str) -> str:
     """A key of TOML."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else as_toml(name)
-
-
-def group_of(pattern: str, image_id: str) -> str:
-    r"""The group of an image: the match of the pattern's first group, otherwise the id.
-
-    Without a group in the pattern, the match of the whole pattern.
-
-    Example:
-        >>> group_of(r"^(scene\d+)/", "scene12/0003.jpg"), group_of("", "scene12/0003.jpg")
-        ('scene12', '')
-    """
-    if not pattern:
-        return ""
-    check_pattern(pattern)
-    match = re.search(pattern, image_id)
-    if match is None:
-        return image_id
-    return match.group(1) if match.re.groups else match.group(0)
-
-
-def check_pattern(pattern: str, where: str = "") -> None:
-    """Check that a pattern of groups, found in the file `where`, is a regular expression.
-
-    Raises:
-        ProjectError: it is not.
-    """
-    try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ProjectError(
-            f"The pattern of groups, {pattern!r}, is not a regular expression: {error}.",
-            where=where,
-            next_step="Fix it, or escape special characters.",
-        ) from error
 
 
 def resolve_recipe(word: str) -> str:

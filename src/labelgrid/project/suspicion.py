@@ -38,12 +38,13 @@ from labelgrid.project.part_grid import PartBox
 from labelgrid.project.part_maps import PartMapping, PartMaps, part_relations
 from labelgrid.project.part_suspicion import part_doubts
 from labelgrid.project.plausibility import Doubt, Pair, Summary
-from labelgrid.project.relation_evidence import RelationEvidence, drawn_images, tasks_of
+from labelgrid.project.relation_evidence import RelationEvidence, drawn_images
 from labelgrid.project.repeated_labels import repeated_cells, repeated_doubt, shows_something
 from labelgrid.project.requests import prelabel
 from labelgrid.project.sources import source_of
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, as_file
+from labelgrid.relations.bound import connected_tasks
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.task import TaskDef
@@ -405,7 +406,7 @@ class _Evidence:
         """
         doubts: list[Doubt] = []
         for relation in self.relations.relations:
-            tasks = tasks_of(relation)
+            tasks = connected_tasks(relation)
             if task not in tasks or relation.name in self._related:
                 continue
             if any(self._compare_edges(name) or self._repeated(name) for name in tasks):
@@ -577,7 +578,7 @@ def _draw_sheet(evidence: _Evidence, doubts: Sequence[Doubt], path: Path) -> boo
 
     False if a file cannot be read or written.
     """
-    from labelgrid.project.import_picture import write_picture  # slow to load
+    from labelgrid.files import write_bytes
     from labelgrid.project.suspicious_sheet import SuspiciousLabels, draw_suspicious
 
     doubted = list(dict.fromkeys(doubt.task for doubt in doubts))
@@ -592,6 +593,6 @@ def _draw_sheet(evidence: _Evidence, doubts: Sequence[Doubt], path: Path) -> boo
         parts=evidence.parts,
     )
     with suppress(LabelgridError, OSError):
-        write_picture(path, draw_suspicious(labels, doubts))
+        write_bytes(path, draw_suspicious(labels, doubts))
         return True
     return False

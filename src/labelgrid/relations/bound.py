@@ -79,6 +79,11 @@ class BoundRelation:
         return replace(label, valid=label.valid | known)
 
 
+def connected_tasks(relation: BoundRelation) -> set[str]:
+    """The tasks that a relation connects."""
+    return {relation.gives, *relation.reads}
+
+
 def bind_relations(
     choices: Mapping[str, RelationChoice], tasks: Mapping[str, TaskDef]
 ) -> list[BoundRelation]:

@@ -15,14 +15,10 @@ from labelgrid.files import open_regular, write_text
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.blocks import Page
-from labelgrid.report.campaign_measures import study_measures
-from labelgrid.report.json_values import study_values
 from labelgrid.report.page import BEGINS, render
 from labelgrid.report.project_data import project_report
 from labelgrid.report.project_page import project_page
 from labelgrid.report.project_view import newest_scored_round
-from labelgrid.report.study_data import is_study, shown_rounds, study_report
-from labelgrid.report.study_page import study_page
 from labelgrid.results import replace_non_finite
 
 
@@ -49,32 +45,23 @@ def write_report(
     pictures: bool = False,
     progress: Progress | None = None,
 ) -> WrittenReport:
-    """Write the report of a study or a project; see `write_project_report`.
+    """Write the report of a project; see `write_project_report`.
 
     Args:
-        folder: of the study or the project.
+        folder: of the project.
         out: the HTML file.
         drawings: a folder for the drawings, or None for no files.
         pictures: predict the shown cells that have no pictures yet; loads torch.
         progress: is told of its steps, the first of which has started; None: silent.
     """
-    shown = progress or Silent()
-    if is_study(folder):
-        _check_out(out)
-        if pictures:
-            _redraw(shown_rounds(folder))
-        study = study_report(folder)
-        measures = study_measures(study)
-        page = study_page(study, measures)
-        return _write(page, out, drawings, values=study_values(study, measures), progress=shown)
     with ProjectFolder.open(folder, looking=True) as project, project.store.steady():
         note = project.copy_note()
         if note and progress:
             progress.say(note)
-        _check_out(out)
+        check_out(out)
         if pictures:
-            _redraw([(folder, newest_scored_round(project))])
-        return write_project_report(project, out, drawings, progress=shown)
+            redraw_pictures([(folder, newest_scored_round(project))])
+        return write_project_report(project, out, drawings, progress=progress)
 
 
 def write_project_report(
@@ -96,7 +83,7 @@ def write_project_report(
         ProjectError: the folder of `out` does not exist, `out` is something other than a report, or
             a round's file is damaged.
     """
-    _check_out(out)
+    check_out(out)
     report = project_report(project)
     measured = []
     for network in report.measured:
@@ -109,10 +96,10 @@ def write_project_report(
         "unsure": report.uncertainty,
     }
     shown = progress or Silent()
-    return _write(project_page(report), out, drawings, values=values, progress=shown)
+    return write_page(project_page(report), out, drawings, values=values, progress=shown)
 
 
-def _redraw(shown: Sequence[tuple[Path, int]]) -> None:
+def redraw_pictures(shown: Sequence[tuple[Path, int]]) -> None:
     """Draw the pictures of these rounds again; loads torch if there are any."""
     for folder, number in shown:
         from labelgrid.rounds.previews import redraw
@@ -120,7 +107,7 @@ def _redraw(shown: Sequence[tuple[Path, int]]) -> None:
         redraw(folder, number)
 
 
-def _write(
+def write_page(
     page: Page,
     out: Path,
     drawings: Path | None,
@@ -128,6 +115,7 @@ def _write(
     values: Mapping[str, Any],
     progress: Progress,
 ) -> WrittenReport:
+    """Write a page of a report, and its drawings, if they are asked for."""
     progress.advance()  # what was measured is read
     progress.start("Drawing the page", 1, "steps")
     made = {}
@@ -143,7 +131,12 @@ def _write(
     return WrittenReport(out, len(made), {"report": str(out), **values})
 
 
-def _check_out(out: Path) -> None:
+def check_out(out: Path) -> None:
+    """Refuse an HTML file that cannot be written, or that is something other than a report.
+
+    Raises:
+        ProjectError: it is.
+    """
     if not out.parent.is_dir():
         fault = "The report's folder does not exist"
         next_step = f"Create {out.parent}, or give another --out."

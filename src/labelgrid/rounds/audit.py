@@ -7,13 +7,12 @@ from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
 from labelgrid.errors import ProjectError, UsageError
-from labelgrid.files import write_text
+from labelgrid.files import write_bytes, write_text
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.progress import Progress
 from labelgrid.project.audit_sheet import draw_audit
 from labelgrid.project.confirmed_labels import confirmed_paths
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_picture import write_picture
 from labelgrid.project.label_doubt import rank_by_doubt
 from labelgrid.project.label_evidence import LabelEvidence, OfLabels, gather_evidence
 from labelgrid.project.label_losses import note_label_losses
@@ -161,7 +160,7 @@ def audit(
     doubtful = {Cell(label.image, label.task): label.reasons for label in shown}
     sheet = project.folder / SHEET
     parts = {Cell(label.image, label.task): label.part for label in shown if label.part}
-    write_picture(sheet, draw_audit(project, doubtful, pictures, len(labels), parts=parts))
+    write_bytes(sheet, draw_audit(project, doubtful, pictures, len(labels), parts=parts))
     return replace(audited, sheet=sheet)
 
 

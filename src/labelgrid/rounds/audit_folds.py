@@ -21,7 +21,7 @@ from labelgrid.processes import set_threads
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import families
-from labelgrid.project.label_comparison import Evidence
+from labelgrid.project.plausibility import Evidence
 from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext, context_of

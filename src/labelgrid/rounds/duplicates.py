@@ -9,14 +9,14 @@ from pathlib import Path
 
 from labelgrid.drawings.label_sheet import RGB, Layout, SheetRow, SheetTask, label_sheet
 from labelgrid.errors import LabelgridError, ProjectError, command
-from labelgrid.files import disk_errors, remove_folder, write_text
+from labelgrid.files import disk_errors, remove_folder, write_bytes, write_text
 from labelgrid.images.places import image_file
 from labelgrid.images.thumbnails import LEAST
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import drawing_anew
-from labelgrid.project.import_picture import fitted_image, write_picture
+from labelgrid.project.import_picture import fitted_image
 from labelgrid.project.near_duplicates import (
     PASSES,
     NearDuplicates,
@@ -201,7 +201,7 @@ def _write_sheet(
         title = f"{len(shown)} of {title}"
     head = SheetTask("training image", "", Legend())
     sheet = label_sheet(title, lines, [head], layout, stripes=False, legends=())
-    write_picture(path, sheet)
+    write_bytes(path, sheet)
     return path
 
 

@@ -8,11 +8,10 @@ from labelgrid.data.dataset import ImageSource
 from labelgrid.drawings.label_sheet import Colour, SheetTask, legends
 from labelgrid.drawings.overlay import draw_overlay
 from labelgrid.errors import LabelError
-from labelgrid.files import write_text
+from labelgrid.files import write_bytes, write_text
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.naming import label_name
 from labelgrid.progress import Progress
-from labelgrid.project.import_picture import write_picture
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.derived_predictions import ImagePredictions
 from labelgrid.rounds.outputs import write_soft_prediction
@@ -77,7 +76,7 @@ class PredictionWriter:
             written += 1
             if photograph is not None:
                 picture = draw_overlay(photograph, made.definitions[task], label)
-                write_picture(self._overlay_path(image_id, task), picture_file(picture, OVERLAY))
+                write_bytes(self._overlay_path(image_id, task), picture_file(picture, OVERLAY))
         return written
 
     def _write(self, image_id: str, task: str, made: ImagePredictions) -> LabelArray:
@@ -105,7 +104,7 @@ def write_legends(out: Path, tasks: Mapping[str, TaskDef]) -> None:
         return
     shown = [_with_numbers(task) for task in tasks.values() if legend_of(task)]
     write_text(out / LEGEND_TABLE, text)
-    write_picture(out / LEGEND_PICTURE, picture_file(legends(shown, WIDTH), ".png"))
+    write_bytes(out / LEGEND_PICTURE, picture_file(legends(shown, WIDTH), ".png"))
 
 
 def _with_numbers(task: TaskDef) -> SheetTask:

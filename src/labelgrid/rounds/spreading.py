@@ -8,12 +8,11 @@ from typing import Protocol, TypeVar
 from labelgrid.errors import UsageError
 from labelgrid.executors.executor import Executor
 from labelgrid.executors.placement import HERE, executor_at
-from labelgrid.executors.share import EVERYTHING, Share
+from labelgrid.executors.share import EVERYTHING, Share, shard_size
 from labelgrid.executors.spread import Piece, PieceList, given
 from labelgrid.processes import cores
 from labelgrid.progress import Progress
 from labelgrid.rounds.stamped_record import S, kept_shards
-from labelgrid.score.shards import shard_size
 
 #: The folder of the jobs of shards, beside their files.
 JOBS = "jobs"

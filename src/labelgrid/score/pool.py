@@ -17,10 +17,11 @@ from labelgrid.data.loader import OnFault, UnreadableImage, eval_batches
 from labelgrid.data.options import DataOptions
 from labelgrid.data.supplied import MostTrusted
 from labelgrid.errors import ImageError, PluginError
+from labelgrid.executors.share import ALONE
 from labelgrid.files import disk_errors
 from labelgrid.nets.network import reason_to_ignore
 from labelgrid.progress import Progress
-from labelgrid.score.shards import ALONE, PoolShard, PoolShards
+from labelgrid.score.shards import PoolShard, PoolShards
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.score.table import Axis, Table, write_table
 from labelgrid.streams import image_keys

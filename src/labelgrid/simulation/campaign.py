@@ -15,13 +15,14 @@ import lightning_fabric  # noqa: F401 (a study's processes are forks of one that
 import numpy as np
 
 from labelgrid.errors import NothingToBuyError, RecipeError
+from labelgrid.images.places import group_of
 from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow, request_id
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.create import atomic_project, new_project
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.project.pairs import connected_tasks
 from labelgrid.project.records import read_fit, read_log, read_measurement, val_metrics
-from labelgrid.project.settings import Settings, group_of
+from labelgrid.project.settings import Settings
 from labelgrid.project.sources import dataset_of
 from labelgrid.results import LOSS
 from labelgrid.rounds import fit, query

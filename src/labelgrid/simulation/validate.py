@@ -9,10 +9,11 @@ from typing import Any
 
 from labelgrid.data.dataset import CameraSource, Dataset, nonempty_label, size_of
 from labelgrid.errors import ModelError, ProjectError, RecipeError, note_unchanged
+from labelgrid.images.places import check_pattern
 from labelgrid.progress import Progress
 from labelgrid.project.early_warnings import missing_weights_warning
 from labelgrid.project.known_cameras import dataset_camera_step
-from labelgrid.project.settings import Oracle, check_pattern
+from labelgrid.project.settings import Oracle
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.resolve import build_plugin, check_recipe, has_own_encoder, load_recipe
 from labelgrid.recipes.schema import PluginChoice, Recipe

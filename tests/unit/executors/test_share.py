@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelgrid.executors.share import Share
+from labelgrid.executors.share import Share, shard_size
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
@@ -20,3 +20,10 @@ def test_shares_differ_by_one_job_at_most() -> None:
 def test_without_others_the_share_is_all() -> None:
     assert Share().is_all and not Share(0, 2).is_all
     assert str(Share(0, 2)) == "share 1 of 2"
+
+
+def test_the_size_of_a_shard_is_a_multiple_of_a_batch() -> None:
+    for images in (0, 5, 300, 10_000, 10**6):
+        for workers in (0, 1, 7):
+            assert shard_size(images, workers) % 8 == 0
+    assert [shard_size(9, 0, asked) for asked in (1, 8, 9)] == [8, 8, 16]

@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from labelgrid.config import parse, read_toml
 from labelgrid.errors import LedgerError, ProjectError, RecipeError
 from labelgrid.files import write_text
+from labelgrid.images.places import check_pattern, group_of
 from labelgrid.project.folder import ProjectFolder, check_new
 from labelgrid.project.settings import (
     Oracle,
     Settings,
-    check_pattern,
-    group_of,
     resolve_recipe,
     settings_text,
     text_with_tables,

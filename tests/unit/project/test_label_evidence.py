@@ -8,7 +8,6 @@ from labelgrid.ledger.grid import Cell
 from labelgrid.project.class_order import class_use
 from labelgrid.project.edge_evidence import OutlineFit
 from labelgrid.project.label_comparison import (
-    Evidence,
     blamed,
     edge_evidence_of,
     slope_evidence,
@@ -19,7 +18,7 @@ from labelgrid.project.label_evidence import (
     order_evidence,
     repetition_evidence,
 )
-from labelgrid.project.plausibility import Summary
+from labelgrid.project.plausibility import Evidence, Summary
 from labelgrid.tasks.figures import LabelFigure
 
 COVERS = ["labelgrid.project.label_comparison"]

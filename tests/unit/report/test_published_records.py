@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.report.study_data import study_report
-from labelgrid.report.write import write_report
+from labelgrid.report.write_study import write_study_report
 from labelgrid.simulation.study import KEPT, read_json
 from tests.unit.report.conftest import Pictures
 
@@ -35,5 +35,5 @@ def test_their_report_shows_finished_runs(
         for run in runs
         if run.kind == "strategy" and run.state == "done" and len(run.measured) == run.expected
     ]
-    write_report(folder, tmp_path / "report.html")
+    write_study_report(folder, tmp_path / "report.html")
     assert few_pictures.types

@@ -15,7 +15,7 @@ from labelgrid.files import write_text
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.study_data import is_study, study_report
-from labelgrid.report.write import write_report
+from labelgrid.report.write_study import write_study_report
 from labelgrid.results import Result
 from labelgrid.simulation import results
 from labelgrid.simulation.campaign import create_run
@@ -249,11 +249,11 @@ def test_a_study_s_folder_makes_a_page_and_a_project_s_still_does(
     out: Path, tmp_path: Path
 ) -> None:
     assert is_study(out) and not is_study(out / "runs" / "full-seed0")
-    shown = Page(write_report(out, tmp_path / "a.html").page.read_text())
+    shown = Page(write_study_report(out, tmp_path / "a.html").page.read_text())
     assert "There is only one strategy, so there is nothing to compare." in shown.words
     assert len(shown.section("runs").tables[0]) == 1 + 6
     assert "contents are not known" in shown.section("settings").words
-    run = write_report(
+    run = write_study_report(
         out / "runs" / Run(kind="full", name="full", seed=0).key,
         tmp_path / "b.html",
         tmp_path / "plots",
@@ -265,7 +265,7 @@ def test_a_study_s_folder_makes_a_page_and_a_project_s_still_does(
 def test_a_damaged_study_is_refused_and_nothing_is_written(out: Path, tmp_path: Path) -> None:
     (out / "study.json").write_text("{")
     with pytest.raises(ProjectError, match=r"A file of the study is damaged"):
-        write_report(out, tmp_path / "a.html")
+        write_study_report(out, tmp_path / "a.html")
     assert not (tmp_path / "a.html").exists()
 
 

@@ -15,8 +15,8 @@ from labelgrid.camera import Camera
 from labelgrid.data.layouts import folder
 from labelgrid.drawings.contact_sheet import contact_sheet
 from labelgrid.errors import ProjectError
+from labelgrid.images.places import group_of
 from labelgrid.progress import Silent
-from labelgrid.project.settings import group_of
 from labelgrid.project.task_spec import task_rows
 from labelgrid.scenes.maps import TASKS
 from labelgrid.scenes.rooms import FOV

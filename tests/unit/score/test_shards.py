@@ -21,7 +21,7 @@ from labelgrid.score.pool import (
     score_shard,
     score_shards,
 )
-from labelgrid.score.shards import JoinedScores, PoolShards, shard_size
+from labelgrid.score.shards import JoinedScores, PoolShards
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.score.table import EXPLAINING, FILE, Table, read_table
 from labelgrid.tasks.task import build_all, definitions
@@ -233,10 +233,3 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_finished_shards(
     batches, joined = score(made, shards)
     assert first.image_ids[0] not in {name for batch in batches for name in batch}
     assert len(joined.table.images) == N - 3
-
-
-def test_the_size_of_a_shard_is_a_multiple_of_a_batch() -> None:
-    for images in (0, 5, 300, 10_000, 10**6):
-        for workers in (0, 1, 7):
-            assert shard_size(images, workers) % 8 == 0
-    assert [shard_size(9, 0, asked) for asked in (1, 8, 9)] == [8, 8, 16]

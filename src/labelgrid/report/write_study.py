@@ -1,0 +1,36 @@
+"""Writes the report of a study: one HTML page, its drawings as files, its numbers as JSON values.
+
+Loads no torch.
+"""
+
+from pathlib import Path
+
+from labelgrid.progress import Progress, Silent
+from labelgrid.report.campaign_measures import study_measures
+from labelgrid.report.json_values import study_values
+from labelgrid.report.study_data import shown_rounds, study_report
+from labelgrid.report.study_page import study_page
+from labelgrid.report.write import WrittenReport, check_out, redraw_pictures, write_page
+
+
+def write_study_report(
+    folder: Path,
+    out: Path,
+    drawings: Path | None = None,
+    *,
+    pictures: bool = False,
+    progress: Progress | None = None,
+) -> WrittenReport:
+    """Write the report of a study; the arguments are those of `write_report` of a project."""
+    check_out(out)
+    if pictures:
+        redraw_pictures(shown_rounds(folder))
+    study = study_report(folder)
+    measures = study_measures(study)
+    return write_page(
+        study_page(study, measures),
+        out,
+        drawings,
+        values=study_values(study, measures),
+        progress=progress or Silent(),
+    )
