@@ -19,8 +19,8 @@ from labelgrid.recipes.resolve import load_recipe
 from labelgrid.simulation import results
 from tests.e2e.commands import done, refused, typed
 from tests.e2e.killing import preloaded_context
+from tests.few_pictures import few_pictures as few_pictures
 from tests.studies import make_data, make_recipe
-from tests.unit.report.conftest import few_pictures as few_pictures
 from tests.unit.report.reading import Page
 
 COVERS = [

@@ -1,8 +1,12 @@
-"""The finished study that tests of several folders read: made once for all of them."""
+"""Fixtures of tests of several folders; a finished study is made once for all of them."""
 
 import pytest
 
+from tests.few_pictures import few_pictures
+from tests.project_fixtures import answered, data, make, photos, project
 from tests.unit.simulation.finished import ARMS, SIMULATE, Finished, finished_study
+
+__all__ = ["answered", "data", "few_pictures", "make", "photos", "project"]
 
 
 @pytest.fixture(scope="session")

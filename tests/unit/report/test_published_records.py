@@ -7,7 +7,7 @@ import pytest
 from labelgrid.report.study_data import study_report
 from labelgrid.report.write_study import write_study_report
 from labelgrid.simulation.study import KEPT, read_json
-from tests.unit.report.conftest import Pictures
+from tests.few_pictures import Pictures
 
 FOLDERS = sorted(
     path.parent for path in Path(__file__).parents[3].glob(f"docs/results/records/*/{KEPT}")
