@@ -30,7 +30,7 @@ from labelgrid.files import digest
 from labelgrid.ledger.grid import Cell, TaskRow
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Silent
-from labelgrid.project import create, suspicion
+from labelgrid.project import create, plausibility, suspicion
 from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
@@ -383,8 +383,10 @@ class Pool:
             except LabelError as error:
                 self.read[key] = Known(path, "", str(error), None, {})
             else:
-                summary = suspicion.label_summary(definition, lambda: label)
-                figures = definition.figures(suspicion._thin(label)) if label.valid.any() else {}
+                summary = plausibility.label_summary(definition, lambda: label)
+                figures = (
+                    definition.figures(plausibility.thin_label(label)) if label.valid.any() else {}
+                )
                 self.read[key] = Known(path, digest(path), "", summary, figures)
         return self.read[key]
 

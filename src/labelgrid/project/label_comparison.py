@@ -20,10 +20,9 @@ from labelgrid.project.edge_evidence import EdgeEvidence, OutlineFit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_classes import classes_in
 from labelgrid.project.part_maps import PartMapping, PartMaps, part_relations
-from labelgrid.project.plausibility import Evidence, Summary, slope_agreement
+from labelgrid.project.plausibility import Evidence, Summary, label_summary, slope_agreement
 from labelgrid.project.relation_evidence import RelationEvidence, drawn_images, stored_label
 from labelgrid.project.stored_labels import read_stored_label
-from labelgrid.project.suspicion import label_summary
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.words import join_names
 

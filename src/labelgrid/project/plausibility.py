@@ -7,20 +7,24 @@ set are compared, so one odd label raises no doubt. Loads no torch.
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.errors import LabelError, ProjectError
+from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
-from labelgrid.project.class_order import ClassMap
-from labelgrid.project.edge_agreement import Edges
-from labelgrid.project.label_grids import FineLabel
+from labelgrid.project.class_order import MOST_CLASSES, ClassMap
+from labelgrid.project.edge_agreement import Edges, on_grid
+from labelgrid.project.label_grids import FineLabel, drawn_lines, fine_label
 from labelgrid.project.part_grid import PartBox
 from labelgrid.tasks.figures import LabelFigure
+from labelgrid.tasks.task import TaskDef
 from labelgrid.words import count_text, join_names
 
 #: Labels are thinned to at most so many rows and columns before figures are computed.
@@ -466,3 +470,57 @@ def _spread(values: Sequence[float]) -> float:
 
 def _median_text(figures: Sequence[LabelFigure]) -> str:
     return f"{median(figure.value for figure in figures):.3g}{figures[0].unit}"
+
+
+def label_summary(task: TaskDef, read: Callable[[], LabelArray | None]) -> Summary | None:
+    """What is compared of the label that `read` returns.
+
+    None if there is no label, or if it cannot be read: other commands report damaged files.
+    """
+    with suppress(LabelError, ProjectError, OSError):
+        label = read()
+        if label and label.valid.any():
+            thin = thin_label(label)
+            return summary_of(task, label, thin, task.figures(thin))
+    return None
+
+
+def summary_of(
+    task: TaskDef, label: LabelArray, thin: LabelArray, figures: Mapping[str, LabelFigure]
+) -> Summary:
+    """What is compared of a label, given at fewer pixels, too, with the figures of these."""
+    outline = task.outline(label)
+    # An empty map contradicts no image.
+    edges = on_grid(outline) if outline is not None and outline.any() else None
+    slope = task.slope(thin)
+    signs = None
+    others = {}
+    if slope is not None:
+        signs = np.sign(slope).astype(np.int8)
+        for option, other in task.other_slopes(thin).items():
+            others[option] = np.sign(sparse(other)).astype(np.int8)
+    return Summary(
+        figures={**figures, **task.fine_figures(label)},
+        slope=signs,
+        outline=edges,
+        classes=_class_map(task, thin),
+        other_slopes=others,
+        measured=task.measured(label),
+        lines=drawn_lines(outline),
+        fine=fine_label(label),
+    )
+
+
+def _class_map(task: TaskDef, label: LabelArray) -> ClassMap | None:
+    """The classes of a thin label; None if it has none, too many, or not all were annotated."""
+    if not 0 < len(task.class_names) <= MOST_CLASSES or label.annotated is not None:
+        return None
+    return np.where(label.valid, label.value[..., 0], -1).astype(np.int16)
+
+
+def thin_label(label: LabelArray) -> LabelArray:
+    """A label with at most `SIDE` rows and columns; whole if these miss all it has."""
+    step = -(-max(label.size) // SIDE)
+    middles = (slice(step // 2, None, step),) * 2
+    thin = replace(label, value=label.value[middles], valid=label.valid[middles])
+    return thin if thin.valid.any() else label

@@ -6,7 +6,6 @@ is compared. No network runs: predictions are the pre-labels of the requests. Lo
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +18,7 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
-from labelgrid.project import class_order, edge_evidence, plausibility, repeated_labels
+from labelgrid.project import edge_evidence, plausibility, repeated_labels
 from labelgrid.project.class_order import (
     ClassMap,
     first_for_unlabelled,
@@ -28,10 +27,9 @@ from labelgrid.project.class_order import (
     order_text,
     prediction_text,
 )
-from labelgrid.project.edge_agreement import Edges, on_grid
+from labelgrid.project.edge_agreement import Edges
 from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.label_grids import drawn_lines, fine_label
 from labelgrid.project.missing_rest import missing_rest
 from labelgrid.project.odd_labels import OddLabels
 from labelgrid.project.part_grid import PartBox
@@ -46,8 +44,6 @@ from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, as_file
 from labelgrid.relations.bound import connected_tasks
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
-from labelgrid.tasks.figures import LabelFigure
-from labelgrid.tasks.task import TaskDef
 
 #: The picture of the project that shows the labels of a suspicious import.
 SHEET = "import-suspicious.png"
@@ -113,10 +109,10 @@ class Summaries:
             if cell in self.sample:
                 self.made[cell] = None
             return
-        thin = _thin(label)
+        thin = plausibility.thin_label(label)
         figures = task.figures(thin)
         if cell in self.sample:
-            self.made[cell] = _summary(task, label, thin, figures)
+            self.made[cell] = plausibility.summary_of(task, label, thin, figures)
         self.odd.add(cell, figures)
 
 
@@ -464,7 +460,9 @@ class _Evidence:
     def summary(self, cell: Cell) -> Summary | None:
         """The summary of a cell's label in the import or, if it has none, in the project."""
         if cell not in self.summaries:
-            self.summaries[cell] = label_summary(self.tasks[cell.task], partial(self.label, cell))
+            self.summaries[cell] = plausibility.label_summary(
+                self.tasks[cell.task], partial(self.label, cell)
+            )
         return self.summaries[cell]
 
     def label(self, cell: Cell) -> LabelArray | None:
@@ -486,7 +484,7 @@ class _Evidence:
         return None
 
     def _summary_of(self, row: CellRow) -> Summary | None:
-        return label_summary(self.tasks[row.cell.task], partial(self._read, row))
+        return plausibility.label_summary(self.tasks[row.cell.task], partial(self._read, row))
 
     def _read(self, row: CellRow) -> LabelArray:
         return read_stored_label(self.project, row, self.tasks[row.cell.task])
@@ -496,7 +494,7 @@ class _Evidence:
         path = prelabel(self.project, row, task)
         if path is None:
             return None
-        return label_summary(task, lambda: task.read(path))
+        return plausibility.label_summary(task, lambda: task.read(path))
 
 
 def _outlines(summaries: Mapping[Cell, Summary]) -> dict[str, Edges]:
@@ -510,60 +508,6 @@ def _outlines(summaries: Mapping[Cell, Summary]) -> dict[str, Edges]:
 
 def _class_maps(summaries: Iterable[Summary]) -> list[ClassMap]:
     return [summary.classes for summary in summaries if summary.classes is not None]
-
-
-def label_summary(task: TaskDef, read: Callable[[], LabelArray | None]) -> Summary | None:
-    """What is compared of the label that `read` returns.
-
-    None if there is no label, or if it cannot be read: other commands report damaged files.
-    """
-    with suppress(LabelError, ProjectError, OSError):
-        label = read()
-        if label and label.valid.any():
-            thin = _thin(label)
-            return _summary(task, label, thin, task.figures(thin))
-    return None
-
-
-def _summary(
-    task: TaskDef, label: LabelArray, thin: LabelArray, figures: Mapping[str, LabelFigure]
-) -> Summary:
-    """What is compared of a label, given at fewer pixels, too, with the figures of these."""
-    outline = task.outline(label)
-    # An empty map contradicts no image.
-    edges = on_grid(outline) if outline is not None and outline.any() else None
-    slope = task.slope(thin)
-    signs = None
-    others = {}
-    if slope is not None:
-        signs = np.sign(slope).astype(np.int8)
-        for option, other in task.other_slopes(thin).items():
-            others[option] = np.sign(plausibility.sparse(other)).astype(np.int8)
-    return Summary(
-        figures={**figures, **task.fine_figures(label)},
-        slope=signs,
-        outline=edges,
-        classes=_class_map(task, thin),
-        other_slopes=others,
-        measured=task.measured(label),
-        lines=drawn_lines(outline),
-        fine=fine_label(label),
-    )
-
-
-def _class_map(task: TaskDef, label: LabelArray) -> ClassMap | None:
-    """The classes of a thin label; None if it has none, too many, or not all were annotated."""
-    if not 0 < len(task.class_names) <= class_order.MOST_CLASSES or label.annotated is not None:
-        return None
-    return np.where(label.valid, label.value[..., 0], -1).astype(np.int16)
-
-
-def _thin(label: LabelArray) -> LabelArray:
-    """A label with at most `plausibility.SIDE` rows and columns; whole if these miss all it has."""
-    step = -(-max(label.size) // plausibility.SIDE)
-    middles = (slice(step // 2, None, step),) * 2
-    thin = replace(label, value=label.value[middles], valid=label.valid[middles])
-    return thin if thin.valid.any() else label
 
 
 def _draw_sample(items: Sequence[T], cell: Callable[[T], Cell]) -> list[T]:

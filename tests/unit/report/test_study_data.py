@@ -15,6 +15,7 @@ from labelgrid.files import write_text
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.study_data import is_study, study_report
+from labelgrid.report.write import write_report
 from labelgrid.report.write_study import write_study_report
 from labelgrid.results import Result
 from labelgrid.simulation import results
@@ -26,6 +27,8 @@ from labelgrid.simulation.study import Study
 from tests.studies import make_data
 from tests.support import CLASSES
 from tests.unit.report.reading import Page
+
+COVERS = ["labelgrid.report.write_study"]
 
 TASKS = {"semseg": {"classes": list(CLASSES)}, "depth": {}}
 STUDY = Study(
@@ -253,7 +256,7 @@ def test_a_study_s_folder_makes_a_page_and_a_project_s_still_does(
     assert "There is only one strategy, so there is nothing to compare." in shown.words
     assert len(shown.section("runs").tables[0]) == 1 + 6
     assert "contents are not known" in shown.section("settings").words
-    run = write_study_report(
+    run = write_report(
         out / "runs" / Run(kind="full", name="full", seed=0).key,
         tmp_path / "b.html",
         tmp_path / "plots",
