@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from labelgrid.lab.simulation.results import Outcome, read_outcomes
 from labelgrid.report.study_data import study_report
 from labelgrid.select.label_curve import (
     FREEDOM,
@@ -22,7 +23,6 @@ from labelgrid.select.label_curve import (
     MetricScale,
     curve_inputs,
 )
-from labelgrid.simulation.results import Outcome, read_outcomes
 
 RECORDS = Path(__file__).resolve().parents[1] / "docs/results/records"
 #: Steps of the estimate: further ones change no figure of three digits.

@@ -16,8 +16,8 @@ MODULES = (
     "labelgrid.rounds.query",
     "labelgrid.rounds.score",
     "labelgrid.rounds.trust_jobs",
-    "labelgrid.simulation.campaign",
-    "labelgrid.simulation.run_study",
+    "labelgrid.lab.simulation.campaign",
+    "labelgrid.lab.simulation.run_study",
 )
 
 

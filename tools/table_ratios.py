@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.comparison import interval_tail
+from labelgrid.lab.simulation.results import Outcome
 from labelgrid.results import LOSS
-from labelgrid.simulation.results import Outcome
 from tools.table_about import RatiosTable
 from tools.table_records import Records, TableError
 from tools.table_values import markdown

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 
 from labelgrid.comparison import MIN_PAIRS, PairComparison, compare
+from labelgrid.lab.simulation.results import Outcome
 from labelgrid.results import LOSS
-from labelgrid.simulation.results import Outcome
 from tools.table_about import About, RunsTable
 from tools.table_records import Records, TableError, unit
 

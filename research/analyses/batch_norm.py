@@ -25,6 +25,10 @@ from torch import Tensor, nn
 from labelgrid.data.loader import eval_batches
 from labelgrid.drawings.dots import Dots
 from labelgrid.errors import note_unchanged
+from labelgrid.lab.simulation.analysis import Finding, Mean, group_means
+from labelgrid.lab.simulation.results import OVERALL
+from labelgrid.lab.simulation.runs import Run
+from labelgrid.lab.simulation.study import Kind
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit
@@ -32,10 +36,6 @@ from labelgrid.results import LOSS, Result
 from labelgrid.rounds.context import RoundContext, labelled_images
 from labelgrid.rounds.model_record import measure
 from labelgrid.rounds.models import restore
-from labelgrid.simulation.analysis import Finding, Mean, group_means
-from labelgrid.simulation.results import OVERALL
-from labelgrid.simulation.runs import Run
-from labelgrid.simulation.study import Kind
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.train.batch_norm import NORM, norms_of, refuse_tiny_batches
 from labelgrid.train.model import TrainedModel

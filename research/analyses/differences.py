@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from labelgrid.drawings.dots import Dots
+from labelgrid.lab.simulation.analysis import Finding, Mean
+from labelgrid.lab.simulation.runs import Run
+from labelgrid.lab.simulation.study import Kind
 from labelgrid.progress import Progress
 from labelgrid.results import LOSS, Result
-from labelgrid.simulation.analysis import Finding, Mean
-from labelgrid.simulation.runs import Run
-from labelgrid.simulation.study import Kind
 from research.analyses.label_curves import measurements_of
 
 

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from labelgrid.data.dataset import labels_of
 from labelgrid.drawings.picture_grid import Picture, PictureGrid
+from labelgrid.lab.simulation.analysis import Finding, Mean
+from labelgrid.lab.simulation.measuring import hidden_data
+from labelgrid.lab.simulation.runs import Run
+from labelgrid.lab.simulation.study import Kind
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.models import restore
-from labelgrid.simulation.analysis import Finding, Mean
-from labelgrid.simulation.measuring import hidden_data
-from labelgrid.simulation.runs import Run
-from labelgrid.simulation.study import Kind
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.evaluate import predictions
 from research.analyses.shown import (

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from labelgrid.drawings.charts import Chart
+from labelgrid.lab.simulation.analysis import Finding, Keys, Mean, group_means, lines_of
+from labelgrid.lab.simulation.runs import Run
+from labelgrid.lab.simulation.study import Kind
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.results import Result
-from labelgrid.simulation.analysis import Finding, Keys, Mean, group_means, lines_of
-from labelgrid.simulation.runs import Run
-from labelgrid.simulation.study import Kind
 from research.analyses.pseudo_errors import pseudo_errors
 
 

@@ -8,6 +8,9 @@ import pytest
 import torch
 
 from labelgrid.errors import ProjectError
+from labelgrid.lab.simulation.request import StudyRequest
+from labelgrid.lab.simulation.run_study import run_study
+from labelgrid.lab.simulation.study import study_of
 from labelgrid.progress import Silent
 from labelgrid.project.records import newest_fit
 from labelgrid.recipes.schema import PluginChoice
@@ -16,9 +19,6 @@ from labelgrid.score.pool import pool_batches
 from labelgrid.score.statistics.learning_loss import PredictedLoss
 from labelgrid.score.table import read_table
 from labelgrid.select.strategy import Budget
-from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.run_study import run_study
-from labelgrid.simulation.study import study_of
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.terms.learning_loss import LearningLoss, Options
 from tests.projects import answer, make_project

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from labelgrid.executors.places import slurm
-from labelgrid.simulation import other_shares
-from labelgrid.simulation.results import read_outcomes
+from labelgrid.lab.simulation import other_shares
+from labelgrid.lab.simulation.results import read_outcomes
 from tests.e2e.commands import Done, done, refused, typed
 from tests.e2e.killing import preloaded_context
 from tests.studies import make_data, make_recipe

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.lab.simulation import results
+from labelgrid.lab.simulation.analyse import analyse
+from labelgrid.lab.simulation.study import study_of
 from labelgrid.recipes.resolve import load_recipe, recipe_files
-from labelgrid.simulation import results
-from labelgrid.simulation.analyse import analyse
-from labelgrid.simulation.study import study_of
 from tests import published
 from tests.e2e.commands import done, refused
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from labelgrid.cli import STOPPED
+from labelgrid.lab.simulation import results
 from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.simulation import results
 from tests.e2e.commands import done, refused, typed
 from tests.e2e.killing import preloaded_context
 from tests.few_pictures import few_pictures as few_pictures
@@ -26,8 +26,8 @@ from tests.unit.report.reading import Page
 COVERS = [
     "labelgrid.rounds.previews",
     "labelgrid.cli.study",
-    "labelgrid.simulation.run_study",
-    "labelgrid.simulation.results",
+    "labelgrid.lab.simulation.run_study",
+    "labelgrid.lab.simulation.results",
     "labelgrid.processes",
 ]
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.few_pictures import few_pictures
 from tests.project_fixtures import answered, data, make, photos, project
-from tests.unit.simulation.finished import ARMS, SIMULATE, Finished, finished_study
+from tests.unit.lab.simulation.finished import ARMS, SIMULATE, Finished, finished_study
 
 __all__ = ["answered", "data", "few_pictures", "make", "photos", "project"]
 

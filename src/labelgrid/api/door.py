@@ -49,7 +49,7 @@ HOMES = {
     "LabelFilter": "labelgrid.project.label_filter",
     "Progress": "labelgrid.progress",
     "Proposal": "labelgrid.rounds.proposal",
-    "StudyProgress": "labelgrid.simulation.run_study",
+    "StudyProgress": "labelgrid.lab.simulation.run_study",
 }
 
 

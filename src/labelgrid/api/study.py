@@ -10,12 +10,12 @@ from labelgrid.api.places import Place, optional_path
 from labelgrid.progress import Silent
 
 if TYPE_CHECKING:
+    from labelgrid.lab.simulation.analyse import AnalysisResult
+    from labelgrid.lab.simulation.plan import StudyPlan
+    from labelgrid.lab.simulation.request import StudyRequest
+    from labelgrid.lab.simulation.run_study import StudyProgress, StudyResult
     from labelgrid.progress import Progress
     from labelgrid.report.write import WrittenReport
-    from labelgrid.simulation.analyse import AnalysisResult
-    from labelgrid.simulation.plan import StudyPlan
-    from labelgrid.simulation.request import StudyRequest
-    from labelgrid.simulation.run_study import StudyProgress, StudyResult
 
 
 @check_arguments
@@ -54,7 +54,7 @@ def simulate(
         LabelgridError: a name or value is wrong, or the folder holds another study; nothing was
             run.
     """
-    from labelgrid.simulation.run_study import SilentStudy, run_study
+    from labelgrid.lab.simulation.run_study import SilentStudy, run_study
 
     progress = progress or SilentStudy()
     with _opened_request(
@@ -91,8 +91,8 @@ def estimate(
         LabelgridError: what `simulate` would refuse, but for weights that cannot be fetched: the
             plan's `missing` says so.
     """
+    from labelgrid.lab.simulation.plan import plan_study
     from labelgrid.progress import Silent
-    from labelgrid.simulation.plan import plan_study
 
     with _opened_request(
         recipe,
@@ -121,14 +121,14 @@ def _opened_request(
     on: str = "processes",
 ) -> Iterator["StudyRequest"]:
     """The checked request of a study, within which it is run; of own labels without a recipe."""
-    from labelgrid.simulation.request import StudyRequest
+    from labelgrid.lab.simulation.request import StudyRequest
 
     options: dict[str, Any] = {"changes": changes, "jobs": jobs, "force": force, "on": on}
     if recipe is not None:
         yield StudyRequest.of(recipe, data, out, weights=weights, **options)
         return
     from labelgrid.executors.placement import executor_at
-    from labelgrid.simulation.own_labels import own_study  # a recipe needs none of it
+    from labelgrid.lab.simulation.own_labels import own_study  # a recipe needs none of it
 
     may_make = executor_at(on, jobs, "labelgrid").share.is_all
     with own_study(data, out, options=changes, progress=progress, may_make=may_make) as own:
@@ -168,7 +168,7 @@ def analyse(
         LabelgridError: there is no finished study, a strategy is unknown, or networks are gone;
             nothing was written.
     """
-    from labelgrid.simulation.analyse import analyse
+    from labelgrid.lab.simulation.analyse import analyse
 
     return analyse(
         Path(folder),

@@ -238,7 +238,7 @@ class Runs:
 
     def _eta(self, reports: Mapping[str, Any]) -> str:
         """The time until all runs are done, at the rates of this call; "" before any work."""
-        from labelgrid.simulation.forecast import Pace, seconds_left
+        from labelgrid.lab.simulation.forecast import Pace, seconds_left
 
         paces = []
         for key, report in reports.items():

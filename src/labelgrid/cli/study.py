@@ -14,10 +14,10 @@ from labelgrid.errors import note_unchanged
 from labelgrid.words import count_text, join_names
 
 if TYPE_CHECKING:
-    from labelgrid.simulation.analysis import Mean
-    from labelgrid.simulation.jobs import RunWork
-    from labelgrid.simulation.plan import StudyPlan
-    from labelgrid.simulation.run_study import StudyResult
+    from labelgrid.lab.simulation.analysis import Mean
+    from labelgrid.lab.simulation.jobs import RunWork
+    from labelgrid.lab.simulation.plan import StudyPlan
+    from labelgrid.lab.simulation.run_study import StudyResult
 
 #: The values of a plan in JSON, and the keys of the work of each of its arms.
 PLANNED = ("runs", "steps", "at_once", "seconds", "note")

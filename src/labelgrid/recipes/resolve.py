@@ -66,7 +66,7 @@ def load_tables(
 #: The keys of a recipe's file that are not part of the recipe, with their types.
 OTHER_KEYS: Mapping[str, tuple[type, str]] = {
     "extends": (str, "the name or path of a recipe"),
-    "simulate": (dict, "a table"),  # see `labelgrid.simulation.study`
+    "simulate": (dict, "a table"),  # see `labelgrid.lab.simulation.study`
 }
 
 

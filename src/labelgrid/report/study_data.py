@@ -9,6 +9,18 @@ from typing import Any, cast
 
 from labelgrid.errors import command
 from labelgrid.executors.job import JobFolder
+from labelgrid.lab.simulation import results
+from labelgrid.lab.simulation.arms import FULL
+from labelgrid.lab.simulation.runs import Run, describe_point, runs_at_point, runs_of, single_name
+from labelgrid.lab.simulation.study import (
+    ENDINGS,
+    KEPT,
+    Study,
+    kept_study,
+    notes_of,
+    read_json,
+    versions_of,
+)
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.records import Measurement, measured_rounds, read_measurement
 from labelgrid.recipes.resolve import network_words
@@ -29,18 +41,6 @@ from labelgrid.report.study_content import (
     StudyReport,
 )
 from labelgrid.report.task_pictures import predictions_of
-from labelgrid.simulation import results
-from labelgrid.simulation.arms import FULL
-from labelgrid.simulation.runs import Run, describe_point, runs_at_point, runs_of, single_name
-from labelgrid.simulation.study import (
-    ENDINGS,
-    KEPT,
-    Study,
-    kept_study,
-    notes_of,
-    read_json,
-    versions_of,
-)
 from labelgrid.tasks.task import definitions
 from labelgrid.words import count_text
 

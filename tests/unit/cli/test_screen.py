@@ -9,7 +9,7 @@ from rich.console import Console
 
 from labelgrid.cli import screen
 from labelgrid.errors import LabelError
-from labelgrid.simulation.runner import JobStatus
+from labelgrid.lab.simulation.runner import JobStatus
 
 LONG = "word " * 60 + "end"
 

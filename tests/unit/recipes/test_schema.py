@@ -9,6 +9,8 @@ from labelgrid import plugins
 from labelgrid.data.layouts import pascal
 from labelgrid.data.options import SupplierChoice
 from labelgrid.errors import PluginError, RecipeError
+from labelgrid.lab.simulation.study import study_of
+from labelgrid.lab.simulation.validate import check_arms
 from labelgrid.recipes.resolve import (
     build_plugin,
     has_own_encoder,
@@ -20,8 +22,6 @@ from labelgrid.recipes.resolve import (
 )
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.simulation.study import study_of
-from labelgrid.simulation.validate import check_arms
 from labelgrid.tasks.task import spec_of
 from tests.studies import recipe_named, shipped_studies, shipped_study
 

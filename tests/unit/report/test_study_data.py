@@ -12,18 +12,18 @@ from labelgrid.config import parse
 from labelgrid.errors import ProjectError
 from labelgrid.executors.job import JobEnd, JobFolder, JobOwner
 from labelgrid.files import write_text
+from labelgrid.lab.simulation import results
+from labelgrid.lab.simulation.campaign import create_run
+from labelgrid.lab.simulation.jobs import settings_of
+from labelgrid.lab.simulation.oracle import answer
+from labelgrid.lab.simulation.runs import Run, runs_of
+from labelgrid.lab.simulation.study import Study
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.study_data import is_study, study_report
 from labelgrid.report.write import write_report
 from labelgrid.report.write_study import write_study_report
 from labelgrid.results import Result
-from labelgrid.simulation import results
-from labelgrid.simulation.campaign import create_run
-from labelgrid.simulation.jobs import settings_of
-from labelgrid.simulation.oracle import answer
-from labelgrid.simulation.runs import Run, runs_of
-from labelgrid.simulation.study import Study
 from tests.studies import make_data
 from tests.support import CLASSES
 from tests.unit.report.reading import Page

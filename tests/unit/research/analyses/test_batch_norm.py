@@ -7,16 +7,16 @@ import torch
 from torch import nn
 
 from labelgrid.errors import LabelgridError
+from labelgrid.lab.simulation.analyse import analyse
+from labelgrid.lab.simulation.runs import Run
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit, read_measurement
 from labelgrid.rounds.context import labelled_images
 from labelgrid.rounds.models import restore
-from labelgrid.simulation.analyse import analyse
-from labelgrid.simulation.runs import Run
 from labelgrid.train.batch_norm import norms_of
 from research.analyses import batch_norm
 from tests.unit.drawings.test_charts import texts
-from tests.unit.simulation.finished import SIMULATE, TASKS, finished_study
+from tests.unit.lab.simulation.finished import SIMULATE, TASKS, finished_study
 
 ARMS = """
 [simulate.arms.a]

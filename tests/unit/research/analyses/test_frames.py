@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from labelgrid.errors import LabelgridError
-from labelgrid.simulation.analyse import analyse
+from labelgrid.lab.simulation.analyse import analyse
 from tests.e2e.commands import done
 from tests.unit.drawings.test_charts import texts
-from tests.unit.simulation.analyses.slow_analyses import HEADLINES, of_set, outputs, truth
-from tests.unit.simulation.finished import SIMULATE, finished_study
+from tests.unit.lab.simulation.analyses.slow_analyses import HEADLINES, of_set, outputs, truth
+from tests.unit.lab.simulation.finished import SIMULATE, finished_study
 
 
 def test_each_image_has_its_labels_and_every_arm_with_its_metric(

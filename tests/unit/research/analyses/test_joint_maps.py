@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from labelgrid.errors import LabelgridError
-from labelgrid.simulation.analyse import analyse
+from labelgrid.lab.simulation.analyse import analyse
 from labelgrid.train.mappings import MAPPINGS, Norm
 from research.analyses import joint_maps
 from tests.unit.drawings.test_charts import texts
-from tests.unit.simulation.finished import SIMULATE, Finished, finished_study
+from tests.unit.lab.simulation.finished import SIMULATE, Finished, finished_study
 
 ARMS = """
 [simulate.arms.mtpsl]

@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 
 from labelgrid.errors import UsageError
-from labelgrid.simulation.analyse import AnalysisResult, analyse
+from labelgrid.lab.simulation.analyse import AnalysisResult, analyse
 from research.analyses.known import Options, build
 from tests.unit.drawings.test_charts import texts
-from tests.unit.simulation.analyses.slow_analyses import HEADLINES, of_set, outputs, truth, value
-from tests.unit.simulation.finished import SIMULATE, finished_study
+from tests.unit.lab.simulation.analyses.slow_analyses import (
+    HEADLINES,
+    of_set,
+    outputs,
+    truth,
+    value,
+)
+from tests.unit.lab.simulation.finished import SIMULATE, finished_study
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from labelgrid.errors import LabelgridError
-from labelgrid.simulation.analyse import analyse
+from labelgrid.lab.simulation.analyse import analyse
 from tests.unit.drawings.test_charts import texts
-from tests.unit.simulation.analyses.slow_analyses import of_set, outputs, truth
-from tests.unit.simulation.finished import SIMULATE, finished_study
+from tests.unit.lab.simulation.analyses.slow_analyses import of_set, outputs, truth
+from tests.unit.lab.simulation.finished import SIMULATE, finished_study
 
 
 def test_each_label_that_is_fed_in_gives_another_prediction_with_its_metric(

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from labelgrid.simulation.analyse import analyse
-from labelgrid.simulation.results import read_outcomes
+from labelgrid.lab.simulation.analyse import analyse
+from labelgrid.lab.simulation.results import read_outcomes
 from tests.unit.drawings.test_charts import texts
 
 

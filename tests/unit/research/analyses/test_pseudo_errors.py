@@ -9,11 +9,11 @@ import pytest
 from labelgrid.data.batch import SoftLabel
 from labelgrid.errors import ProjectError
 from labelgrid.formats.codec import LabelArray
+from labelgrid.lab.simulation.request import StudyRequest
+from labelgrid.lab.simulation.run_study import run_study
+from labelgrid.lab.simulation.study import study_of
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import dataset_of
-from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.run_study import run_study
-from labelgrid.simulation.study import study_of
 from labelgrid.train.terms.pseudo_labels import Files
 from research.analyses.pseudo_errors import pseudo_errors
 from tests.projects import make_project

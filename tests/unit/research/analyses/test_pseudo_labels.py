@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from labelgrid.errors import RecipeError
+from labelgrid.lab.simulation.analyse import analyse
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.simulation.analyse import analyse
 from research.analyses.pseudo_errors import pseudo_errors
 from tests.unit.drawings.test_charts import texts
 

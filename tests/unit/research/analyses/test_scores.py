@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from labelgrid.lab.simulation.analyse import AnalysisResult, analyse
+from labelgrid.lab.simulation.measuring import Question, measure_cells
+from labelgrid.lab.simulation.runs import Run
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.score.table import read_table
-from labelgrid.simulation.analyse import AnalysisResult, analyse
-from labelgrid.simulation.measuring import Question, measure_cells
-from labelgrid.simulation.runs import Run
 from tests.unit.drawings.test_charts import texts
-from tests.unit.simulation.analyses.slow_analyses import outputs, truth, value, values
-from tests.unit.simulation.finished import SIMULATE, finished_study
+from tests.unit.lab.simulation.analyses.slow_analyses import outputs, truth, value, values
+from tests.unit.lab.simulation.finished import SIMULATE, finished_study
 
 ROUNDS = (2, 3)
 

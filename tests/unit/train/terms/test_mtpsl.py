@@ -8,9 +8,9 @@ import torch
 
 from labelgrid.data.loader import train_batch
 from labelgrid.errors import RecipeError
+from labelgrid.lab.simulation.study import study_of
 from labelgrid.pixel.target import Target
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.simulation.study import study_of
 from labelgrid.train.joint_space import level_of_stride
 from labelgrid.train.objective import fixed_weights, supervised_loss, task_losses
 from labelgrid.train.pairs import Pairs

@@ -1,0 +1,1 @@
+"""A laboratory: simulated campaigns, reports of studies, and rendered rooms with exact labels."""

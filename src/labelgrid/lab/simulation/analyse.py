@@ -1,0 +1,216 @@
+"""Runs an analysis of a finished study, and writes its tables and drawings."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from labelgrid import files
+from labelgrid.drawings.drawing import Drawing, drawing_files
+from labelgrid.errors import ProjectError, UsageError, command
+from labelgrid.lab.simulation.analysis import Analysis, Finding, Mean, means_of
+from labelgrid.lab.simulation.results import RECORDS, recorded_runs
+from labelgrid.lab.simulation.runs import Run, runs_of
+from labelgrid.lab.simulation.study import KEPT, Study, kept_study, read_json
+from labelgrid.lab.simulation.validate import digest_images
+from labelgrid.progress import Progress, Silent
+from labelgrid.project.folder import SETTINGS
+from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.schema import PluginChoice
+from labelgrid.spreadsheets import csv_text
+from labelgrid.words import count_text, join_names
+
+#: The plug-in folder of the analyses.
+ANALYSES = "analyses"
+
+
+@dataclass(frozen=True)
+class AnalysisResult:
+    """The result of an analysis.
+
+    Args:
+        name: of the analysis.
+        findings: the numbers, each of one run, in the order of the runs.
+        means: their means over seeds.
+        files: the written files: two tables, then drawings.
+    """
+
+    name: str
+    findings: Sequence[Finding]
+    means: Sequence[Mean]
+    files: Sequence[Path] = field(default_factory=tuple)
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as JSON values; NaN is null."""
+        return {
+            "analysis": self.name,
+            "means": [_finite(mean.row()) for mean in self.means],
+            "findings": [_finite(finding.row()) for finding in self.findings],
+            "files": [str(path) for path in self.files],
+        }
+
+
+def analyse(
+    folder: Path,
+    name: str,
+    out: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+    strategies: Sequence[str] = (),
+) -> AnalysisResult:
+    """Analyse a finished study with the help of its hidden labels.
+
+    The study is not changed.
+
+    Args:
+        folder: of the study.
+        name: of the analysis, a plug-in of `labelgrid.lab.simulation.analyses`.
+        out: a folder for its tables and drawings; None writes nothing.
+        options: of the analysis.
+        progress: receives the progress.
+        strategies: only the runs of these arms or strategies, with their single-task networks, are
+            read and must be finished; () is all runs.
+
+    Raises:
+        LabelgridError: the folder holds no finished study, a strategy is unknown, or a run lacks
+            what the analysis needs.
+    """
+    analysis: Analysis = build_plugin(ANALYSES, PluginChoice(name, options or {}))
+    if out and out.resolve().is_relative_to(folder.resolve() / "runs"):
+        raise UsageError(
+            f"{out} is inside the study's runs.", next_step="Name another folder with --out."
+        )
+    progress = progress or Silent()
+    findings = list(analysis.findings(_runs(folder, analysis, strategies, progress), progress))
+    if not findings:
+        raise ProjectError(
+            f"No run has {analysis.needs}.", where=str(folder), unchanged="Nothing was written."
+        )
+    means = list(means_of(findings, analysis.within))
+    written: list[Path] = []
+    if out:
+        drawings = analysis.drawings([mean for mean in means if mean.headline])
+        written = _write(
+            out, name.replace(":", "."), findings=findings, means=means, drawings=drawings
+        )
+    return AnalysisResult(name, findings, means, written)
+
+
+def _runs(
+    folder: Path, analysis: Analysis, strategies: Sequence[str], progress: Progress
+) -> list[tuple[Run, Path]]:
+    """List the finished runs that an analysis reads, each with the folder of its project.
+
+    Raises:
+        ProjectError: there is no study, a run is not done, or the data set has other images than
+            the runs had.
+        UsageError: the study has no such strategy.
+    """
+    _check_is_study(folder)
+    values = read_json(folder / KEPT)
+    study = kept_study(values, folder)
+    _check_strategies(strategies, study.strategies)
+    runs = [run for run in runs_of(study) if not strategies or _belongs(run, study, strategies)]
+    _check_finished(runs, study, folder)
+    digest_images(study, Path(str(values.get("root", ""))), values, progress)
+    return [(run, folder / "runs" / run.key) for run in runs if run.kind in analysis.kinds]
+
+
+def _check_is_study(folder: Path) -> None:
+    """Refuse a folder that holds no study."""
+    if (folder / KEPT).is_file():
+        return
+    fault = "There is no study."
+    if (folder / SETTINGS).is_file():
+        fault = "The folder holds a project, not a study."
+    raise ProjectError(
+        fault,
+        where=str(folder),
+        next_step="Name the folder of a study, made by `labelgrid simulate`: "
+        "the analyses read its hidden labels.",
+        unchanged="Nothing was written.",
+    )
+
+
+def _belongs(run: Run, study: Study, strategies: Sequence[str]) -> bool:
+    """Whether a run is a campaign of these strategies, or one of their single-task networks."""
+    if run.kind == "single":
+        return run.start_arm in {study.single_of(name) for name in strategies}
+    return run.arm in strategies
+
+
+def _check_finished(runs: Sequence[Run], study: Study, folder: Path) -> None:
+    """Refuse runs that are not done, and runs of which only the records are left."""
+    recorded = recorded_runs(folder, runs, study)
+    if recorded:
+        names = join_names(sorted(recorded), 6)
+        raise ProjectError(
+            f"{len(recorded)} of {count_text(len(runs), 'run')} have records, "
+            f"but no networks: {names}.",
+            where=str(folder),
+            next_step=f"Remove {RECORDS} and run `labelgrid simulate` again: "
+            "an analysis reads all networks.",
+            unchanged="Nothing was written.",
+        )
+    unfinished = [run.key for run in runs if not run.is_done(study, folder / "runs" / run.key)]
+    if unfinished:
+        names = join_names(unfinished, 6)
+        raise ProjectError(
+            f"{len(unfinished)} of {count_text(len(runs), 'run')} are not done: {names}.",
+            where=str(folder),
+            next_step=f"Finish them with `labelgrid simulate`, or analyse others with --strategy; "
+            f"`{command('report', folder)}` shows how far they are.",
+            unchanged="Nothing was written.",
+        )
+
+
+def _check_strategies(strategies: Sequence[str], choices: Sequence[str]) -> None:
+    """Refuse a strategy that the study does not have."""
+    for name in strategies:
+        if name not in choices:
+            raise UsageError(
+                f"The study has no strategy or arm '{name}'.",
+                next_step=f"It has {', '.join(choices)}.",
+                unchanged="Nothing was written.",
+            )
+
+
+def _write(
+    out: Path,
+    name: str,
+    findings: Sequence[Finding],
+    means: Sequence[Mean],
+    drawings: Sequence[Drawing],
+) -> list[Path]:
+    """Write the numbers of all runs, their means and each drawing as SVG and PNG.
+
+    Older files are replaced.
+    """
+    content = {
+        f"{name}.csv": _csv([finding.row() for finding in findings]),
+        f"{name}-means.csv": _csv([mean.row() for mean in means]),
+    }
+    content |= dict(drawing_files(drawings))
+    with files.disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    for file, data in content.items():
+        with files.disk_errors(out), files.atomic_write(out / file) as temporary:
+            temporary.write_bytes(data)
+    return [out / file for file in content]
+
+
+def _csv(rows: Sequence[Mapping[str, object]]) -> bytes:
+    """Rows as CSV, with a column for each key."""
+    columns: dict[str, None] = {}
+    for row in rows:
+        columns |= dict.fromkeys(row)
+    return csv_text(list(columns), rows).encode()
+
+
+def _finite(row: Mapping[str, object]) -> dict[str, object]:
+    """The row with None in place of numbers that are not finite."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in row.items()
+    }

@@ -1,0 +1,82 @@
+"""Counts the images, and groups of images, over which the labels of each arm are spread, by round.
+
+It counts the training images with at least one label, and their groups if the images have any:
+near-duplicates that share a scene say little more than one of them. The labels of a round are those
+that its network is trained on, as in `outcomes.csv`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from labelgrid.drawings.charts import Chart
+from labelgrid.lab.simulation.analysis import Finding, Mean, group_means, lines_of
+from labelgrid.lab.simulation.runs import Run
+from labelgrid.lab.simulation.study import Kind
+from labelgrid.ledger.grid import State
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.results import Result
+
+
+@dataclass(frozen=True)
+class Options:
+    """There are none."""
+
+
+@dataclass(frozen=True)
+class LabelSpread:
+    """See the module."""
+
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"strategy"})
+    within: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[str] = "labels"
+
+    def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
+        """As `Analysis.findings`."""
+        progress.start("Counting", len(runs), "runs")
+        for run, folder in runs:
+            with ProjectFolder.open(folder) as project:
+                groups = {
+                    row.image_id: row.group for row in project.store.images(splits=("train",))
+                }
+                cells = project.store.cells(state=State.LABELLED, splits=("train",))
+                bought = {(row.round, row.cell.image_id) for row in cells}
+                numbers = [row.number for row in project.store.rounds() if row.number > 1]
+            for number in numbers:
+                images = {image for bought_in, image in bought if bought_in < number}
+                image_groups = {groups[image] for image in images} - {""}
+                counts = {"images": len(images), "groups": len(image_groups)}
+                for name, count in counts.items():
+                    if count:
+                        yield Finding(
+                            run=run,
+                            keys={"round": number},
+                            result=Result(name, count, "", "higher"),
+                            count=len(images),
+                        )
+            progress.advance(note=run.key)
+
+    def drawings(self, means: Sequence[Mean]) -> Sequence[Chart]:
+        """As `Analysis.drawings`: one drawing for images, one for groups, one line for each arm."""
+        return [_chart(group) for group in group_means(means).values()]
+
+
+def _chart(means: Sequence[Mean]) -> Chart:
+    """Draw the counts of images, or of groups, one line for each arm."""
+    title = means[0].titled(means[0].result.name)
+    lines = lines_of(means, "round", lambda mean: mean.arm)
+    return Chart(
+        name=f"spread-{title}",
+        x_label="round",
+        y_label=f"{means[0].result.name} with a label",
+        lines=lines,
+        whole=True,
+        title=title,
+    )
+
+
+def build(options: Options) -> LabelSpread:
+    """Build the analysis."""
+    return LabelSpread()

@@ -1,0 +1,290 @@
+"""Runs one simulated campaign: rounds as in a live one, and a data set that answers the requests.
+
+The test split becomes the project's held-out split, so that a simulated project is measured and
+reported like a live one.
+"""
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import lightning_fabric  # noqa: F401 (a study's processes are forks of one that has loaded this module)
+import numpy as np
+
+from labelgrid.errors import NothingToBuyError, RecipeError
+from labelgrid.images.places import group_of
+from labelgrid.lab.simulation.cell_lists import listed_cells
+from labelgrid.lab.simulation.forecast import TIMES, record_seconds
+from labelgrid.lab.simulation.initial_cells import FIRST, initial_cells
+from labelgrid.lab.simulation.oracle import answer, grant, skip_unlabelled
+from labelgrid.lab.simulation.runs import DONE, Run
+from labelgrid.lab.simulation.study import Study
+from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow, request_id
+from labelgrid.progress import Progress, Silent
+from labelgrid.project.create import atomic_project, new_project
+from labelgrid.project.folder import SUPPLIED, ProjectFolder
+from labelgrid.project.pairs import connected_tasks
+from labelgrid.project.records import read_fit, read_log, read_measurement, val_metrics
+from labelgrid.project.settings import Settings
+from labelgrid.project.sources import dataset_of
+from labelgrid.results import LOSS
+from labelgrid.rounds import fit, query
+from labelgrid.rounds.round_scores import strategy_of
+from labelgrid.select.budget import pool_size
+from labelgrid.select.strategy import Budget
+from labelgrid.words import count_text
+
+
+def create_run(
+    folder: Path, settings: Settings, study: Study, rows: Sequence[TaskRow] | None = None
+) -> None:
+    """Create a run's project: no labels in the pool, all labels in the test and val splits.
+
+    Args:
+        folder: of the project.
+        settings: of the project, with the data set.
+        study: its splits and groups of images.
+        rows: the run's tasks; None: the study's.
+
+    Raises:
+        RecipeError: the test split has no label.
+    """
+    assert settings.oracle is not None
+    source = dataset_of(settings.oracle)
+    splits: dict[str, Split] = {study.pool: "train", study.test: "heldout"}
+    if study.val:
+        splits[study.val] = "val"
+    images = source.splits()
+    declared = study.rows() if rows is None else rows
+    with new_project(folder, settings, declared) as (_, store):
+        for split, role in splits.items():
+            store.add_images(
+                ImageRow(
+                    image_id=image_id,
+                    root=settings.oracle.root,
+                    split=role,
+                    group=group_of(study.group, image_id),
+                )
+                for image_id in images[split]
+            )
+        tasks = [row.name for row in store.tasks()]
+        measured: list[str] = []
+        for split, role in splits.items():
+            if role != "train":
+                measured += images[split]
+        grant(store, source, [Cell(image_id, task) for image_id in measured for task in tasks])
+        skip_unlabelled(store, source)
+        if not any(count.labelled for count in store.counts(("heldout",)).values()):
+            raise RecipeError(
+                f"The split '{study.test}' has no label of these tasks, "
+                "so nothing can be measured.",
+                where=settings.oracle.root,
+                next_step="Name another split as `test` in [simulate], or other tasks.",
+            )
+
+
+def copy_run(start: Path, folder: Path, settings: Settings) -> None:
+    """Create a run's project as a copy of the run it continues, atomically.
+
+    Each takes the labels of its suppliers itself: see `study_suppliers`.
+    """
+    with atomic_project(folder, settings) as building:
+        shutil.copytree(start, building, ignore=_own_labels(start))
+        for name in (DONE, TIMES):
+            (building / name).unlink(missing_ok=True)
+
+
+def _own_labels(start: Path) -> Callable[[str, list[str]], list[str]]:
+    """Say what a copy of a run leaves out, for `shutil.copytree`: the labels of suppliers."""
+    return lambda folder, _: [SUPPLIED] if Path(folder) == start else []
+
+
+def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> bool:
+    """Do the next step of a campaign; returns False if none is left.
+
+    Each step is atomic in the ledger or in the round's files, so that a killed run resumes after
+    its last step. Its time is recorded for the forecast.
+    """
+    started = time.perf_counter()
+    is_done = _next_step(project, run, study, progress)
+    if is_done:
+        record_seconds(project.folder, time.perf_counter() - started)
+    return is_done
+
+
+def _next_step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> bool:
+    """Do the next step of a campaign; returns False if none is left."""
+    closed = [row for row in project.store.rounds() if row.state == "closed"]
+    if not closed:
+        _request_initial(project, run, study, progress)
+        return True
+    if answer(project):
+        return True
+    if run.task and not project.store.counts(("train",))[run.task].labelled:
+        return False  # there is nothing to train it on
+    folder = project.round_folder(project.round_number)
+    if read_fit(folder) is None or read_measurement(folder) is None:
+        fit.fit(project, progress)
+        return True
+    # Computed in every run, so that an unknown metric fails in the first one.
+    reached = _has_reached_goal(project, study, folder)
+    if reached or run.kind != "strategy" or len(closed) > run.rounds(study):
+        return False
+    return _query(project, run, study, is_first=len(closed) == 1, progress=progress)
+
+
+def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> None:
+    """Request the initial labels as round 1."""
+    plan = run.initial(study)
+    pool = project.store.count_images(("train",))
+    if plan.images and plan.images > pool and not plan.file:
+        progress.say(
+            f"The pool has {count_text(pool, 'image')}, fewer than `initial` ({plan.images}): "
+            "all are used."
+        )
+    if plan.plan == "images" and not plan.tasks:
+        images = Budget(plan.count(pool), "images")
+        query.query(project, images, progress, strategy=FIRST, prelabels=False)
+        return
+    rows = project.store.find(_planned_cells(project, run, study))
+    cells = [cell for cell, row in rows.items() if row.state == State.MISSING]
+    costs = {row.name: row.cost for row in project.store.tasks()}
+    moves = [
+        Move(
+            cell=cell,
+            to=State.REQUESTED,
+            round=1,
+            request_id=request_id(1, cell),
+            cost=costs[cell.task],
+            why=f"initial: {plan.plan}",
+        )
+        for cell in cells
+    ]
+    with project.store.transaction("query"):
+        row = project.open_round()
+        strategy = f"initial/{plan.plan}"
+        project.store.close_round(
+            replace(row, strategy=strategy, seed=project.settings.seed, budget=len(moves)), moves
+        )
+
+
+def _planned_cells(project: ProjectFolder, run: Run, study: Study) -> list[Cell]:
+    """List or draw the cells of an initial plan that does not buy all labels of images.
+
+    They are drawn with all tasks of the run's arm, so that a network of one task has the same
+    labels of this task as the arm.
+    """
+    plan = run.initial(study)
+    assert project.settings.oracle is not None
+    if plan.file:
+        image_ids = [row.image_id for row in project.store.images(("train",))]
+        return listed_cells(plan, Path(project.settings.oracle.root), image_ids)
+    pool = project.store.count_images(("train",))
+    images = Budget(plan.count(pool), "images")
+    result = query.query(project, images, Silent(), strategy=FIRST, dry_run=True, prelabels=False)
+    image_ids = sorted({pick.cell.image_id for pick in result.picks})
+    tasks = [row.name for row in study.rows(run.arm)]
+    return initial_cells(plan, image_ids, tasks, project.settings.seed)
+
+
+def _query(
+    project: ProjectFolder, run: Run, study: Study, *, is_first: bool, progress: Progress
+) -> bool:
+    """Request a round's labels, or the rest of the pool; returns False if nothing is left.
+
+    The first query of an arm with relations also draws the study's pairs.
+
+    For seed 0, pictures of scored picks are made for the report, while their labels are still
+    hidden.
+    """
+    grid = project.store.grid()
+    pool = pool_size(grid, study.unit)
+    cheapest = 0.0
+    if study.unit == "cost":
+        cheapest = grid.cost[grid.eligible.any(0)].min(initial=np.inf)
+    amount = study.budget + _returned_budget(project, study)
+    if not pool or amount + query.unspent_budget(project, study.unit) < cheapest:
+        return False
+    scored = bool(strategy_of(project)[1].needs)
+    budget = Budget(min(amount, pool), study.unit)
+    try:
+        query.query(
+            project,
+            budget,
+            progress,
+            pairs=study.pairs if is_first and connected_tasks(project) else 0,
+            control=study.control,
+            prelabels=False,
+            pictures=scored and run.seed == 0,
+        )
+    except NothingToBuyError:
+        return False
+    return True
+
+
+def _returned_budget(project: ProjectFolder, study: Study) -> float:
+    """The budget, in the study's unit, that skipped cells took and no later round got back yet.
+
+    Skipped initial labels took no budget. An image is worth one label of each task, and only whole
+    images come back.
+    """
+    costs = {row.name: row.cost for row in project.store.tasks()}
+    skipped = [
+        costs[row.cell.task] for row in project.store.cells(state=State.SKIPPED) if row.round > 1
+    ]
+    amounts = {
+        "labels": len(skipped),
+        "images": len(skipped) / len(costs),
+        "cost": sum(skipped),
+    }
+    value = amounts[study.unit]
+    bought = [row for row in project.store.rounds() if row.state == "closed" and row.number > 1]
+    value = round(value - sum(row.budget - study.budget for row in bought), 9)
+    return float(math.floor(value)) if study.unit == "images" else value
+
+
+def _has_reached_goal(project: ProjectFolder, study: Study, folder: Path) -> bool:
+    """Whether the labels cost at least `spend`, or the val metrics reached `until`.
+
+    Only goals of the run's tasks count.
+    """
+    training = read_fit(folder)
+    if study.spend and training and training.spent >= study.spend:
+        return True
+    tasks = project.tasks()
+    goals = {
+        name: goal
+        for name, goal in study.until.items()
+        if name == LOSS or name.partition("/")[0] in tasks
+    }
+    if not (goals and training):
+        return False
+    val = val_metrics(read_log(folder) or [], training.checkpoint)
+    unknown = [name for name in goals if name not in val]
+    if unknown:
+        raise RecipeError(
+            f"until names '{unknown[0]}', which is not measured.",
+            next_step=f"Measured: {', '.join(val)}.",
+        )
+    for name, goal in goals.items():
+        if not _meets(val[name], goal, _higher_is_better(project, name)):
+            return False
+    return True
+
+
+def _meets(value: float, goal: float, higher: bool) -> bool:
+    """Whether a value is at its goal or better; NaN is not."""
+    if higher:
+        return value >= goal
+    return value <= goal
+
+
+def _higher_is_better(project: ProjectFolder, name: str) -> bool:
+    """Whether higher is better for a metric: `task/metric`, or `loss_mtl`."""
+    measured = read_measurement(project.round_folder(project.round_number))
+    task, _, metric = name.partition("/")
+    results = measured.metrics.get(task, {}) if measured else {}
+    return metric in results and results[metric].better == "higher"

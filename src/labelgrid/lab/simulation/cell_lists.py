@@ -1,0 +1,97 @@
+"""Reads the initial cells that a plan lists: in a CSV file, a ledger or a published split."""
+
+import csv
+import io
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+from labelgrid.errors import RecipeError
+from labelgrid.files import read_bytes
+from labelgrid.lab.simulation.arms import InitialLabels
+from labelgrid.lab.simulation.published_splits import published_cells
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.place import LedgerPlace, project_place
+from labelgrid.ledger.store import Store
+
+
+def listed_cells(plan: InitialLabels, root: Path, pool: Collection[str]) -> list[Cell]:
+    """Read the cells that a plan's file lists, ordered by image id, then task.
+
+    Args:
+        plan: a plan with a file.
+        root: the data set's root, below which its paths are.
+        pool: the ids of the pool's images.
+
+    Raises:
+        RecipeError: the file is missing, is of another form, does not fit the pool, or lists no
+            cell.
+        LedgerError: a ledger cannot be read.
+    """
+    return _READERS[plan.plan](plan, root, pool)
+
+
+def read_cells(path: Path) -> list[Cell]:
+    """Read the cells that a CSV file lists.
+
+    Raises:
+        RecipeError: the file is missing, is not CSV with the columns image and task, or lists no
+            cell.
+    """
+    try:
+        reader = csv.DictReader(io.StringIO(read_bytes(path).decode("utf-8-sig"), newline=""))
+        rows = [(reader.line_num, row) for row in reader]
+        names = reader.fieldnames or ()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _no_cells(path, f"The file of initial cells cannot be read: {error}.") from error
+    absent = [name for name in ("image", "task") if name not in names]
+    if absent:
+        raise _no_cells(path, f"The file of initial cells has no column '{absent[0]}'.")
+    if not rows:
+        raise _no_cells(path, "The file of initial cells lists no cell.")
+    for line, row in rows:
+        if not (row["image"] and row["task"]):
+            raise _no_cells(
+                path, f"Line {line} of the file of initial cells names no image or no task."
+            )
+    return sorted({Cell(row["image"], row["task"]) for _, row in rows})
+
+
+def _no_cells(path: Path, fault: str) -> RecipeError:
+    next_step = "Give a CSV file below the data set's root whose first line is image,task."
+    return RecipeError(fault, where=str(path), next_step=next_step, unchanged="Nothing was run.")
+
+
+def _csv_cells(plan: InitialLabels, root: Path, _: Collection[str]) -> list[Cell]:
+    return read_cells(root / plan.file)
+
+
+def _ledger_cells(plan: InitialLabels, root: Path, _: Collection[str]) -> list[Cell]:
+    """The labelled cells of a project's training images.
+
+    Its database is opened for reading only.
+    """
+    place = project_place(root / plan.file)
+    if isinstance(place, Path) and not place.is_file():
+        raise _nothing_to_start_with("ledger", place)
+    with Store.open(place, read_only=True) as store:
+        cells = [row.cell for row in store.cells(state=State.LABELLED, splits=("train",))]
+    if not cells:
+        raise _nothing_to_start_with("label of a training image", place)
+    return cells
+
+
+def _nothing_to_start_with(missing: str, place: LedgerPlace) -> RecipeError:
+    return RecipeError(
+        f"There is no {missing} to start with.",
+        where=str(place),
+        next_step="As initial.file give the folder of a project, "
+        "or of a run of a study (STUDY/runs/RUN).",
+        unchanged="Nothing was run.",
+    )
+
+
+_READERS: Mapping[str, Callable[[InitialLabels, Path, Collection[str]], list[Cell]]] = {
+    "cells": _csv_cells,
+    "ledger": _ledger_cells,
+    "published": published_cells,
+}

@@ -1,0 +1,104 @@
+"""Defines the request for a study: recipe, data set, folder and number of parallel runs.
+
+Loads no torch.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from labelgrid.errors import note_unchanged
+from labelgrid.executors.placement import HERE
+from labelgrid.lab.simulation import plugin_code
+from labelgrid.lab.simulation.dataset_classes import add_dataset_classes
+from labelgrid.lab.simulation.study import Study, study_of
+from labelgrid.processes import cores
+from labelgrid.project.settings import resolve_recipe
+from labelgrid.recipes.resolve import load_recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRequest:
+    """A study, its data set, and the folder of its runs.
+
+    Args:
+        recipe: a shipped recipe's name, or the absolute path of one.
+        study: the runs and their budgets.
+        root: the data set's root.
+        weights: the absolute path of a local file of backbone weights; "" downloads them if the
+            recipe needs them.
+        out: the folder of all runs; an existing one is resumed.
+        jobs: the number of parallel runs; 0: one per processor core.
+        force: resume runs although the code of an own plug-in has changed; the report notes it.
+        on: the place where the runs are executed; see `executors.placement`.
+    """
+
+    recipe: str
+    study: Study
+    root: Path
+    weights: str
+    out: Path
+    jobs: int = 0
+    force: bool = False
+    on: str = HERE
+
+    @classmethod
+    @note_unchanged("Nothing was run.")
+    def of(
+        cls,
+        recipe: str,
+        data: Path,
+        out: Path,
+        *,
+        weights: Path | None = None,
+        changes: Mapping[str, Any] | None = None,
+        jobs: int = 0,
+        force: bool = False,
+        on: str = HERE,
+    ) -> "StudyRequest":
+        """Create the request for a recipe's study.
+
+        Args:
+            recipe: a shipped recipe's name, or a path.
+            data: the data set's root.
+            out: the folder of all runs.
+            weights: a local file of backbone weights.
+            changes: values of [simulate] that replace the recipe's.
+            jobs: the number of parallel runs; 0: one per processor core.
+            force: resume runs although the code of an own plug-in has changed.
+            on: the place where the runs are executed.
+
+        Raises:
+            RecipeError: there is no such recipe, it has no [simulate], or a value is wrong.
+            ImageError: the data set cannot be read.
+            ProjectError: the class names in its `tasks.toml` are wrong.
+        """
+        name = resolve_recipe(recipe)
+        study = add_dataset_classes(study_of(name, changes), data)
+        return cls(
+            recipe=name,
+            study=study,
+            root=data,
+            weights=str(weights.absolute()) if weights else "",
+            out=out,
+            jobs=jobs,
+            force=force,
+            on=on,
+        )
+
+    @property
+    def at_once(self) -> int:
+        """The number of parallel runs, at most."""
+        return self.jobs or cores()
+
+    def to_json(self) -> dict[str, Any]:
+        """The values of `study.json` that describe the study."""
+        recipe = json.loads(load_recipe(self.recipe).json())
+        study = json.loads(json.dumps(asdict(self.study)))
+        values = {"recipe": recipe, "study": study, "root": str(self.root.absolute())}
+        code = plugin_code.digests([recipe, study])
+        if code:
+            values["code"] = code
+        return values

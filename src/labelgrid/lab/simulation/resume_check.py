@@ -1,0 +1,219 @@
+"""Refuses to resume the runs in a study's folder with settings or code that would change them."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from labelgrid.errors import ProjectError
+from labelgrid.lab.simulation.plugin_code import changed_plugins
+from labelgrid.lab.simulation.request import StudyRequest
+from labelgrid.lab.simulation.results import keys_with_records, recorded_runs
+from labelgrid.lab.simulation.run_identity import Identities, differences
+from labelgrid.lab.simulation.runs import Run, has_work, runs_of
+from labelgrid.lab.simulation.study import (
+    KEPT,
+    LOCK,
+    OWN_FILE,
+    OWN_LABELS,
+    SHARES_LOCK,
+    Study,
+    code_of,
+    earlier_values,
+    kept_study,
+)
+from labelgrid.project.folder import SETTINGS
+from labelgrid.words import join_names
+
+#: The fields of a study that select, end, show or explain runs, and change none.
+OPEN = frozenset(
+    {"rounds", "strategies", "seeds", "full", "single", "spend", "until", "best_of", "explain"}
+)
+#: How many changes a message names.
+SHOWN = 5
+
+
+def widen_study(study: Study, old: Study) -> Study:
+    """Add the strategies, seeds, rounds, `full` and `single` of the folder's study to another one.
+
+    So all runs of the folder are resumed. Arms that the other one no longer has are left out.
+    """
+    removed = old.arms.keys() - study.arms.keys()
+    kept = [name for name in old.strategies if name not in removed]
+    return replace(
+        study,
+        strategies=tuple(dict.fromkeys([*kept, *study.strategies])),
+        seeds=max(old.seeds, study.seeds),
+        rounds=max(old.rounds, study.rounds),
+        full=old.full or study.full,
+        single=old.single or study.single,
+    )
+
+
+def extra_runs_note(asked: Study, wider: Study, old: Study) -> str:
+    """Say that new seeds or rounds also go to arms of the folder that were not asked for.
+
+    "" if they do not.
+    """
+    others = [name for name in wider.strategies if name not in asked.strategies]
+    grown = [name for name in ("seeds", "rounds") if getattr(wider, name) > getattr(old, name)]
+    more = [f"{getattr(wider, name)} {name}" for name in grown]
+    if not others or not more:
+        return ""
+    return (
+        f"The folder's other arms also get {' and '.join(more)}: {join_names(others, 5)}. "
+        "To run some arms further than others, stop this and name another folder with --out."
+    )
+
+
+def check_same(
+    request: StudyRequest, runs: Sequence[Run], identities: Identities, images: str = ""
+) -> dict[str, Any]:
+    """Refuse to resume runs with another identity or code, and a folder that holds other files.
+
+    Runs that have trained nothing and have no record may change.
+
+    Args:
+        request: the request of all runs of the folder.
+        runs: its runs.
+        identities: of the runs, without the images.
+        images: the digest of its images; "" if it is not known yet.
+
+    Returns:
+        The values of `study.json` that describe the study and its runs.
+
+    Raises:
+        ProjectError: names what has changed. Nothing was run.
+    """
+    values = request.to_json()
+    earlier = earlier_values(request.out)
+    if earlier is None:
+        check_folder(request.out)
+        return values | identities.with_images(images).as_json()
+    old = kept_study(earlier, request.out)
+    started = _started(old, request.out)
+    before = Identities.read(earlier)
+    without = sorted(started - before.runs.keys())
+    if without:
+        is_damaged = "runs" in earlier or "identities" in earlier
+        raise _damaged(request.out, without) if is_damaged else _earlier_version(request.out)
+    now = identities.with_images(images or earlier.get("pictures", ""))
+    changes = _root_changes(earlier, values, request.out)
+    if started - now.runs.keys():
+        changes += _selection_changes(old, request.study)
+    changes += _identity_changes(sorted(started & now.runs.keys()), before, now)
+    if changes:
+        raise _other_settings(changes, request.out)
+    code = changed_plugins(code_of(earlier), code_of(values))
+    if code and started and not request.force and _any_left(request.study, runs, request.out):
+        raise _other_code(code, request.out)
+    return values | now.as_json()
+
+
+def check_folder(out: Path) -> None:
+    """Refuse a folder without a study that holds other files.
+
+    Raises:
+        ProjectError: it does.
+    """
+    if out.is_dir() and any(_is_foreign(path) for path in out.iterdir()):
+        raise ProjectError(
+            "The folder holds other files than runs of a study.",
+            where=str(out),
+            next_step="Name a new folder with --out.",
+            unchanged="Nothing was run.",
+        )
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a file without a study is neither of a new study nor the rest of a killed call."""
+    if path.name == OWN_LABELS:
+        return not (path / SETTINGS).is_file()
+    is_rest = path.name.startswith(".") and path.suffix in (".part", ".partial")
+    return path.name not in (LOCK, SHARES_LOCK, OWN_FILE) and not is_rest
+
+
+def _started(study: Study, out: Path) -> set[str]:
+    """Find the keys of the runs that have a record, or trained something."""
+    runs = runs_of(study)
+    worked = {run.key for run in runs if has_work(out / "runs" / run.key)}
+    return worked | keys_with_records(out, runs)
+
+
+def _root_changes(earlier: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> list[str]:
+    """Name a new root of the data set, if the folder of a run refers to the old one."""
+    if not any(out.glob("runs/*/")):
+        return []
+    return [str(difference) for difference in differences(earlier.get("root"), now["root"], "root")]
+
+
+def _selection_changes(old: Study, new: Study) -> list[str]:
+    """Name the changes by which runs of the folder are no longer among those of the study."""
+    changes = differences(_selected(old), _selected(new), "simulate")
+    return [str(difference) for difference in changes]
+
+
+def _selected(study: Study) -> dict[str, Any]:
+    """A study as JSON values, without its fields that change no run."""
+    values: dict[str, Any] = json.loads(json.dumps(asdict(study)))
+    for name in OPEN:
+        del values[name]
+    return values
+
+
+def _identity_changes(keys: Iterable[str], before: Identities, now: Identities) -> list[str]:
+    """Name each change of an identity, with the runs that it is of."""
+    runs: dict[str, list[str]] = {}
+    for key in keys:
+        for difference in before.changes(key, now):
+            runs.setdefault(str(difference), []).append(key)
+    return [f"{change} ({join_names(names, 2)})" for change, names in runs.items()]
+
+
+def _any_left(study: Study, runs: Sequence[Run], out: Path) -> bool:
+    """Whether a run has neither finished nor all its records."""
+    recorded = recorded_runs(out, runs, study)
+    for run in runs:
+        if run.key not in recorded and not run.is_done(study, out / "runs" / run.key):
+            return True
+    return False
+
+
+def _earlier_version(out: Path) -> ProjectError:
+    return ProjectError(
+        "The folder holds runs of an earlier version, which kept no identities of runs; "
+        "newer ones do not compare.",
+        where=str(out),
+        next_step="Name another folder with --out. `labelgrid report` still reads this one.",
+        unchanged="Nothing was run.",
+    )
+
+
+def _damaged(out: Path, without: Sequence[str]) -> ProjectError:
+    return ProjectError(
+        f"The study's file is damaged: the identity of {join_names(without, 2)} is missing.",
+        where=str(out / KEPT),
+        next_step="Restore it from a copy, or name another folder with --out. "
+        "`labelgrid report` still reads this one.",
+        unchanged="Nothing was run.",
+    )
+
+
+def _other_settings(changes: Sequence[str], out: Path) -> ProjectError:
+    return ProjectError(
+        f"The folder holds runs with other settings: {join_names(changes, SHOWN, '; ')}.",
+        where=str(out),
+        next_step="Name another folder with --out, or restore the settings.",
+        unchanged="Nothing was run.",
+    )
+
+
+def _other_code(names: Sequence[str], out: Path) -> ProjectError:
+    return ProjectError(
+        f"The code of {', '.join(names)} has changed since the folder's runs were started.",
+        where=str(out),
+        next_step="Restore it, name another folder with --out, or resume with --force; "
+        "the report will note it.",
+        unchanged="Nothing was run.",
+    )

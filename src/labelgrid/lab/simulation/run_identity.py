@@ -1,0 +1,221 @@
+"""Says what the results of a run depend on, as JSON values with a hash. Loads no torch.
+
+Runs of an arm that differ in their seed alone have one identity: the seed is in a run's key.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from labelgrid.files import digest
+from labelgrid.lab.simulation.cell_lists import listed_cells
+from labelgrid.lab.simulation.request import StudyRequest
+from labelgrid.lab.simulation.runs import Run
+from labelgrid.lab.simulation.study import Study
+from labelgrid.lab.simulation.study_suppliers import StudySupplier, suppliers_of
+from labelgrid.lab.simulation.supplied_digests import SuppliedDigests
+from labelgrid.recipes.resolve import (
+    build_plugin,
+    hash_of,
+    load_recipe,
+    resolved_options,
+    training_options,
+)
+from labelgrid.rounds.round_scores import score_tables
+from labelgrid.select.strategy import Strategy
+from labelgrid.train.options import WITHOUT_EFFECT
+
+#: The settings of a study that count for each of its runs.
+SETTINGS = ("data", "pool", "test", "val", "group", "threads")
+#: In place of a value that is not there.
+ABSENT: Any = object()
+#: Beginnings of keys that count only where they had a value: an option of a plug-in that is new in
+#: a version of this program changes nothing at its default, and other values stand in the recipe.
+OPTIONS = ("options.", "start.options.")
+#: The beginning of the keys of the run that a run continues.
+START = "start."
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A dotted key whose value has changed; `ABSENT` is no value."""
+
+    key: str
+    before: Any
+    now: Any
+
+    def __str__(self) -> str:
+        if self.before is ABSENT:
+            return f"{self.key} is new"
+        if self.now is ABSENT:
+            return f"{self.key} is gone"
+        return f"{self.key} changed from {json.dumps(self.before)} to {json.dumps(self.now)}"
+
+
+def differences(before: Any, now: Any, key: str = "") -> Iterator[Difference]:
+    """Find the values that differ between nested tables, by dotted keys.
+
+    Example:
+        >>> before = {"train": {"steps": 3, "batch": 4}, "tasks": {"depth": {}}}
+        >>> now = {"train": {"steps": 4, "batch": 4}, "tasks": {"depth": {"cost": 2}}}
+        >>> [str(difference) for difference in differences(before, now)]
+        ['tasks.depth.cost is new', 'train.steps changed from 3 to 4']
+    """
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for name in sorted(before.keys() | now.keys()):
+            inner = f"{key}.{name}" if key else name
+            yield from differences(before.get(name, ABSENT), now.get(name, ABSENT), inner)
+    elif before != now:
+        yield Difference(key, before, now)
+
+
+@dataclass(frozen=True)
+class Identities:
+    """The identities of a study's runs.
+
+    Args:
+        runs: run key -> the hash of its identity.
+        values: hash -> identity.
+    """
+
+    runs: Mapping[str, str]
+    values: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def read(cls, kept: Mapping[str, Any]) -> "Identities":
+        """Read them from the values of a `study.json`.
+
+        One of an earlier version has none; damaged ones are left out.
+        """
+        runs = kept.get("runs")
+        values = kept.get("identities")
+        if not (isinstance(runs, Mapping) and isinstance(values, Mapping)):
+            return cls({}, {})
+        values = {name: value for name, value in values.items() if isinstance(value, Mapping)}
+        known = {key: str(name) for key, name in runs.items() if str(name) in values}
+        return cls(known, values)
+
+    def as_json(self) -> dict[str, Any]:
+        """The identities as values of `study.json`."""
+        return {"runs": self.runs, "identities": self.values}
+
+    def with_images(self, images: str) -> "Identities":
+        """The same identities with the digest of the data set's images."""
+        hashes: dict[str, str] = {}
+        values: dict[str, Mapping[str, Any]] = {}
+        for name, identity in self.values.items():  # a start comes before what continues it
+            changed = {**identity, "images": images}
+            if "start" in identity:
+                changed["start"] = hashes[identity["start"]]
+            hashes[name] = hash_of(changed)
+            values[hashes[name]] = changed
+        return Identities({key: hashes[name] for key, name in self.runs.items()}, values)
+
+    def of_run(self, key: str) -> dict[str, Any]:
+        """The identity of a run, with that of the run it continues in full."""
+        identity = dict(self.values[self.runs[key]])
+        if "start" in identity:
+            identity["start"] = self.values.get(str(identity["start"]), identity["start"])
+        return identity
+
+    def changes(self, key: str, now: "Identities") -> list[Difference]:
+        """Find what has changed in the identity of a run.
+
+        What has changed alike in the run and in the one it continues is named once.
+        """
+        changed: list[Difference] = []
+        for difference in differences(self.of_run(key), now.of_run(key)):
+            is_new_option = difference.before is ABSENT and difference.key.startswith(OPTIONS)
+            if not is_new_option:
+                changed.append(difference)
+        in_start = [replace(one, key=f"{START}{one.key}") for one in changed]
+        return [one for one in changed if one not in in_start]
+
+
+def identities_of(
+    request: StudyRequest, runs: Sequence[Run], supplied: SuppliedDigests | None = None
+) -> Identities:
+    """Resolve the identities of a study's runs, without the digest of its images.
+
+    Starts come before the runs that continue them.
+
+    Args:
+        request: the request of the study.
+        runs: its runs.
+        supplied: digests of the suppliers' labels; None: all are read.
+
+    Raises:
+        RecipeError: a supplier has no folder.
+        LabelError: a label of a supplier is wrong.
+    """
+    supplied = supplied or SuppliedDigests(request)
+    weights = digest(Path(request.weights)) if request.weights else ""
+    hashes: dict[str, str] = {}
+    values: dict[str, Mapping[str, Any]] = {}
+    digest_labels = cache(supplied.of)  # of a folder, once for all runs
+    for run in runs:
+        first = replace(run, seed=0)
+        if first.key not in hashes:
+            identity = _run_identity(first, request.study, request.recipe, request.root)
+            for supplier in _suppliers(first, request):
+                identity["suppliers"][supplier.name]["labels"] = digest_labels(supplier)
+            identity |= {"images": "", "weights": weights}
+            if run.kind == "strategy":
+                identity["start"] = hashes[first.start(request.study).key]
+            hashes[first.key] = hash_of(identity)
+            values[hashes[first.key]] = identity
+    return Identities({run.key: hashes[replace(run, seed=0).key] for run in runs}, values)
+
+
+def _suppliers(run: Run, request: StudyRequest) -> list[StudySupplier]:
+    """The suppliers that a run trusts."""
+    recipe = load_recipe(request.recipe, run.overrides(request.study))
+    tasks = [row.name for row in run.rows(request.study)]
+    return suppliers_of(recipe, request.root, tasks)
+
+
+def _run_identity(run: Run, study: Study, recipe: str, root: Path) -> dict[str, Any]:
+    """What a run's results depend on, without the seed, the images, the weights and its start."""
+    loaded = load_recipe(recipe, run.overrides(study))
+    identity = loaded.effective()
+    del identity["score"]  # of its statistics, only those that its strategy reads count
+    for name in WITHOUT_EFFECT:
+        identity["train"].pop(name, None)
+    identity["options"] = training_options(loaded)
+    identity["tasks"] = {row.name: asdict(row) for row in run.rows(study)}
+    identity["initial"] = _initial_cells(run, study, root)
+    identity["simulate"] = {name: getattr(study, name) for name in SETTINGS}
+    if run.kind == "strategy":
+        _add_purchases(identity, run, study, loaded.score)
+    plain: dict[str, Any] = json.loads(json.dumps(identity))
+    return plain
+
+
+def _initial_cells(run: Run, study: Study, root: Path) -> dict[str, Any]:
+    """The plan of the initial labels; of a plan with a file, the cells that it lists."""
+    plan = run.initial(study)
+    if not plan.file:
+        # Networks of one task have the labels that are drawn for all tasks of the arm.
+        tasks = sorted(row.name for row in study.rows(run.arm))
+        return {"plan": plan.plan, "images": plan.images, "shares": plan.shares, "tasks": tasks}
+    cells = listed_cells(plan, root, study.splits(root)[study.pool])
+    listed = [(cell.image_id, cell.task) for cell in cells]
+    return {"plan": plan.plan, "cells": hash_of(listed)}
+
+
+def _add_purchases(
+    identity: dict[str, Any], run: Run, study: Study, score: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Add what decides which labels an arm buys: budget, strategy, and the statistics it reads."""
+    choice = study.chosen(run.name)
+    strategy: Strategy = build_plugin("strategies", choice)
+    given = {choice.name: choice.options}
+    identity["simulate"] |= {"budget": study.budget, "unit": study.unit, **study.draws()}
+    identity["strategy"] = asdict(choice)
+    identity["options"]["strategies"] = resolved_options("strategies", given, given)
+    identity["score"] = resolved_options(
+        "statistics", strategy.needs, score_tables(strategy, score)
+    )

@@ -1,0 +1,261 @@
+"""Runs a study in one call: validates it, starts or resumes its runs, and writes their records."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from labelgrid import __version__, files
+from labelgrid.config import as_toml
+from labelgrid.errors import note_unchanged
+from labelgrid.executors.placement import executor_at
+from labelgrid.executors.share import EVERYTHING, Share
+from labelgrid.files import remove_folder, write_text
+from labelgrid.lab.simulation import results
+from labelgrid.lab.simulation.jobs import Job
+from labelgrid.lab.simulation.other_shares import OtherShares
+from labelgrid.lab.simulation.plan import StudyPlan, plan_study
+from labelgrid.lab.simulation.plugin_code import changed_plugins
+from labelgrid.lab.simulation.request import StudyRequest
+from labelgrid.lab.simulation.results import RECORDS
+from labelgrid.lab.simulation.resume_check import check_same
+from labelgrid.lab.simulation.runner import PRELOADED, JobStatus, Runner
+from labelgrid.lab.simulation.runs import has_work
+from labelgrid.lab.simulation.study import (
+    ENDINGS,
+    KEPT,
+    code_of,
+    earlier_values,
+    notes_of,
+    versions_of,
+)
+from labelgrid.lab.simulation.study_lock import locked_study
+from labelgrid.lab.simulation.validate import digest_images
+from labelgrid.progress import Progress, Silent
+from labelgrid.project.folder import SETTINGS
+from labelgrid.project.settings import settings_text
+
+#: The recipe that the runs read, in the study's folder.
+FROZEN = "recipe.toml"
+#: The report's note if some runs have no folder.
+FROM_RECORDS = (
+    f"Some runs were not run here: their results are from {RECORDS}, maybe of another machine."
+)
+
+
+class StudyProgress(Progress, Protocol):
+    """Progress of a study: reading its images, then all its runs."""
+
+    def show(self, statuses: Mapping[str, JobStatus]) -> None:
+        """The status of each run, by key; called a few times a second."""
+
+
+class SilentStudy(Silent):
+    """Shows nothing."""
+
+    def show(self, statuses: Mapping[str, JobStatus]) -> None:
+        """As `StudyProgress.show`."""
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """The result of a study's runs.
+
+    Args:
+        out: the folder of all runs. Its `outcomes.csv` and `outcomes.parquet` hold the records.
+        runs: the status of each run, by key.
+        share: the runs that were executed by this call.
+    """
+
+    out: Path
+    runs: Mapping[str, JobStatus]
+    share: Share = EVERYTHING
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Key of each failed run -> the reason."""
+        return {key: status.fault for key, status in self.runs.items() if status.state == "failed"}
+
+    @property
+    def stopped(self) -> list[str]:
+        """Keys of the runs that were stopped, and of those that continue them."""
+        return [key for key, status in self.runs.items() if status.state == "stopped"]
+
+    @property
+    def left(self) -> list[str]:
+        """Keys of the runs that are not done, since others do them, or what they continue."""
+        return [key for key, status in self.runs.items() if status.state in ("waiting", "running")]
+
+    def outcomes(self) -> list[results.Outcome]:
+        """Read all records."""
+        return results.read_outcomes(self.out)
+
+
+def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> StudyResult:
+    """Execute all runs of a study that are not done, then write the records of all runs.
+
+    An existing folder of the same study is resumed, with its strategies, seeds, rounds and `full`.
+    A run that fails or is stopped does not stop the others; see `StudyResult`.
+
+    Raises:
+        LabelgridError: the study is refused (a name is unknown, a value wrong, an image unreadable,
+            the folder holds another study), or another process works on the same folder. Nothing
+            was run.
+    """
+    progress = progress or SilentStudy()
+    executor = executor_at(request.on, request.jobs, PRELOADED)
+    share = executor.share
+    plan = plan_study(request)
+    if plan.missing:
+        raise plan.missing
+    if plan.note:
+        progress.say(plan.note)
+    if plan.runs:
+        progress.say(plan.work)
+    jobs = {}
+    for key, job in plan.jobs.items():
+        jobs[key] = replace(job, settings=replace(job.settings, recipe=f"../../{FROZEN}"))
+    with locked_study(plan.request.out, share) as lock:
+        with note_unchanged("Nothing was run."):
+            images = _digest_images(plan.request, progress)
+        with lock.alone():
+            _prepare(plan, jobs, images, share)
+        try:
+            runner = Runner(jobs=jobs, show=progress.show, say=progress.say, executor=executor)
+            statuses = runner.run()
+        finally:  # a stopped call writes the records so far, too
+            with lock.alone():
+                results.write_outcomes(_outcomes(jobs), plan.request.out)
+        if share.is_all:
+            endings = {key: asdict(status) for key, status in statuses.items()}
+            write_text(plan.request.out / ENDINGS, json.dumps(endings, indent=1) + "\n")
+    return StudyResult(plan.request.out, statuses, share)
+
+
+def _digest_images(request: StudyRequest, progress: Progress) -> str:
+    earlier = earlier_values(request.out) or {}
+    return digest_images(request.study, request.root, earlier, progress)
+
+
+def _prepare(plan: StudyPlan, jobs: Mapping[str, Job], images: str, share: Share) -> None:
+    """Write what the runs read, and remove what is left of runs that trained nothing.
+
+    Raises:
+        LabelgridError: the study is refused, since another process has run some of its runs since
+            they were planned.
+    """
+    out = plan.request.out
+    earlier = earlier_values(out) or {}
+    with note_unchanged("Nothing was run."):
+        values = check_same(plan.request, list(plan.planned.values()), plan.identities, images)
+    values |= {"pictures": images} | _history(earlier, values, jobs)
+    if plan.supplied:
+        values["supplied"] = dict(plan.supplied)
+    with files.disk_errors(out):
+        (out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
+    write_text(out / KEPT, json.dumps(values, indent=1) + "\n")
+    _freeze(values["recipe"], out)
+    others = OtherShares(jobs=jobs, share=share)
+    mine = {key: job for key, job in jobs.items() if key not in others}
+    _remove_unstarted(out, None if share.is_all else mine)
+    _renew_settings(mine)
+
+
+def _outcomes(jobs: Mapping[str, Job]) -> Iterator[results.Outcome]:
+    """Read the records of all runs so far."""
+    for job in jobs.values():
+        yield from job.records or results.outcomes_of(job.run, job.folder)
+
+
+def _history(
+    earlier: Mapping[str, Any], values: Mapping[str, Any], jobs: Mapping[str, Job]
+) -> dict[str, Any]:
+    """Return the versions and notes for the report, of earlier calls and of this one.
+
+    If no run is left, versions and digests of code stay those of the code that made the runs.
+
+    Args:
+        earlier: the `study.json` of earlier runs; empty if there are none.
+        values: the new one.
+        jobs: the jobs of all runs.
+    """
+    notes = notes_of(earlier)
+    history: dict[str, Any] = {}
+    if any(job.records for job in jobs.values()) and FROM_RECORDS not in notes:
+        notes.append(FROM_RECORDS)
+    if earlier and all(job.is_done for job in jobs.values()):
+        history = {key: earlier[key] for key in ("code", "versions") if key in earlier}
+    else:
+        versions = {"labelgrid": __version__, "torch": version("torch")}
+        history = {"versions": versions}
+        changed = changed_plugins(code_of(earlier), code_of(values))
+        notes += _change_notes(earlier, versions, changed)
+    if notes:
+        history["notes"] = notes
+    return history
+
+
+def _change_notes(
+    earlier: Mapping[str, Any], versions: Mapping[str, str], changed: Sequence[str]
+) -> list[str]:
+    """Note the versions and plug-ins that differ from those of earlier runs.
+
+    Args:
+        earlier: the `study.json` of earlier runs; empty if there are none.
+        versions: the installed versions, by package.
+        changed: the plug-ins whose code has changed.
+    """
+    before = versions_of(earlier)
+    changes = []
+    for name, now in versions.items():
+        if earlier and not before:
+            changes.append(f"{name} {now}, and those of earlier runs are unknown")
+        elif before.get(name, now) != now:
+            changes.append(f"{name} {now} instead of {before[name]}")
+    if changed:
+        changes.append(f"other code of {', '.join(changed)} than earlier runs")
+    today = datetime.now(UTC).date()
+    return [f"Runs were started or resumed on {today} with {change}." for change in changes]
+
+
+def _freeze(recipe: Mapping[str, Any], out: Path) -> None:
+    """Write the complete recipe into the study's folder.
+
+    Later edits of the recipe's file change no run.
+    """
+    lines = ["# The recipe of all runs here; written by `labelgrid simulate`.\n"]
+    lines += [f"{key} = {as_toml(table)}\n" for key, table in recipe.items()]
+    write_text(out / FROZEN, "".join(lines))
+
+
+def _remove_unstarted(out: Path, keys: Collection[str] | None) -> None:
+    """Remove incomplete projects of killed runs, and projects that trained nothing.
+
+    Their settings may have changed.
+
+    Args:
+        out: the study's folder.
+        keys: of the runs that no other process may be working on; None: all of the folder, also
+            those that are no longer of the study.
+    """
+    for folder in (out / "runs").glob("*/"):
+        is_rest = folder.name.endswith(".partial")
+        is_mine = keys is None or folder.name in keys
+        if is_mine and (is_rest or not has_work(folder)):
+            remove_folder(folder)
+
+
+def _renew_settings(jobs: Mapping[str, Job]) -> None:
+    """Give resumed runs the settings of this request.
+
+    Their identity is the same, but a value may have moved from the recipe to an arm, or a file of
+    weights to another folder.
+    """
+    for job in jobs.values():
+        path = job.folder / SETTINGS
+        text = settings_text(job.settings)
+        if path.is_file() and path.read_text(encoding="utf-8") != text:
+            write_text(path, text)
