@@ -16,10 +16,10 @@ from _measure import check_limit, interleaved, machine, show
 
 from labelgrid.camera import Camera
 from labelgrid.formats.codec import LabelArray
+from labelgrid.lab.scenes.maps import scene_labels
+from labelgrid.lab.scenes.ray_casting import cast
+from labelgrid.lab.scenes.rooms import FOV, make_scene
 from labelgrid.relations.derivations.depth_normals import Options, derive_normals
-from labelgrid.scenes.maps import scene_labels
-from labelgrid.scenes.ray_casting import cast
-from labelgrid.scenes.rooms import FOV, make_scene
 
 MILLISECONDS = 40.0
 RATIO = 5.0

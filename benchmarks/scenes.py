@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from _measure import check_limit, command, interleaved, labelgrid, machine, show
 
-from labelgrid.scenes.ray_casting import Size, cast
-from labelgrid.scenes.render import load, mitsuba
-from labelgrid.scenes.rooms import Scene, make_scene
+from labelgrid.lab.scenes.ray_casting import Size, cast
+from labelgrid.lab.scenes.render import load, mitsuba
+from labelgrid.lab.scenes.rooms import Scene, make_scene
 
 #: The limit in processor seconds per image: 0.3 s of wall time on two cores.
 BAR = 0.6

@@ -10,6 +10,7 @@ import pytest
 
 from labelgrid.data.layouts import cityscapes, mtan_npy, nyud, pascal
 from labelgrid.files import write_text
+from labelgrid.lab.scenes.write import tasks_toml
 from labelgrid.lab.simulation.dataset_classes import add_known_classes
 from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.resume_check import check_same, widen_study
@@ -18,7 +19,6 @@ from labelgrid.lab.simulation.runs import Run, runs_of
 from labelgrid.lab.simulation.study import KEPT, Study, earlier_values, kept_study, study_of
 from labelgrid.lab.simulation.validate import validate_study
 from labelgrid.recipes.resolve import chain, find_recipe, shipped_recipes
-from labelgrid.scenes.write import tasks_toml
 from tests.projects import RECIPE
 from tests.support import CLASSES, Made, make_dataset
 

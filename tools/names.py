@@ -18,7 +18,7 @@ READERS = (
     "src/labelgrid/formats/codecs",
     "src/labelgrid/relations/derivations",
     "src/labelgrid/recipes",
-    "src/labelgrid/scenes",
+    "src/labelgrid/lab/scenes",
 )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from labelgrid.executors.places import slurm
-from labelgrid.scenes.rooms import FOV
+from labelgrid.lab.scenes.rooms import FOV
 from labelgrid.tasks.task import definitions
 from tests.e2e.commands import done
 from tests.rooms import room_labels

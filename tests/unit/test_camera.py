@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from labelgrid.camera import Camera
-from labelgrid.scenes.ray_casting import ray_directions
+from labelgrid.lab.scenes.ray_casting import ray_directions
 
 CAMERA = Camera(fx=50.0, fy=60.0, cx=20.25, cy=11.5)
 POINTS = np.array([[0.3, -0.2, 1.5], [-1.0, 0.7, 4.0], [0.0, 0.0, 2.0]])

@@ -54,7 +54,7 @@ def scenes(
     Example: [bold]labelgrid scenes rooms --count 200 --size 96x128[/]
     """
     from labelgrid.errors import UsageError
-    from labelgrid.scenes.write import SceneSettings, write_scenes
+    from labelgrid.lab.scenes.write import SceneSettings, write_scenes
 
     match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", size)
     if not match:

@@ -7,12 +7,12 @@ import pytest
 
 from labelgrid.camera import Camera
 from labelgrid.formats.codec import LabelArray
+from labelgrid.lab.scenes.rooms import FOV
 from labelgrid.relations import bands
 from labelgrid.relations.agreement import TruePair, measure_relation
 from labelgrid.relations.bands import BANDS, BandedPair, thin_pair
 from labelgrid.relations.bound import BoundRelation, bind
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.scenes.rooms import FOV
 from labelgrid.tasks.task import definitions
 from tests.option_search import search_of
 from tests.rooms import room_labels

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from labelgrid.errors import RecipeError
+from labelgrid.lab.scenes.maps import TASKS
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.relations.derivations.classes_saliency import Options, build
-from labelgrid.scenes.maps import TASKS
 from labelgrid.tasks.task import definitions
 from tests.rooms import room_labels
 

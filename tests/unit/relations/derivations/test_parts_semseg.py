@@ -7,11 +7,11 @@ import pytest
 
 from labelgrid.errors import RecipeError
 from labelgrid.formats.codec import LabelArray
+from labelgrid.lab.scenes.maps import TASKS
+from labelgrid.lab.scenes.people import PARTS
+from labelgrid.lab.scenes.rooms import CLASSES
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.relations.derivations.parts_semseg import Options, build
-from labelgrid.scenes.maps import TASKS
-from labelgrid.scenes.people import PARTS
-from labelgrid.scenes.rooms import CLASSES
 from labelgrid.tasks.task import definitions
 from tests.rooms import room_labels
 

@@ -7,9 +7,9 @@ import pytest
 
 from labelgrid.errors import RecipeError
 from labelgrid.formats.codec import LabelArray
+from labelgrid.lab.scenes.maps import TASKS
+from labelgrid.lab.scenes.rooms import CLASSES
 from labelgrid.relations.derivations.semseg_parts import Options, build
-from labelgrid.scenes.maps import TASKS
-from labelgrid.scenes.rooms import CLASSES
 from labelgrid.tasks.task import definitions
 from tests.rooms import room_labels
 

@@ -10,12 +10,12 @@ import torch
 
 from labelgrid.camera import Camera
 from labelgrid.errors import RecipeError
+from labelgrid.lab.scenes.maps import TASKS, scene_labels
+from labelgrid.lab.scenes.ray_casting import cast
+from labelgrid.lab.scenes.rooms import FOV, make_scene
 from labelgrid.progress import Silent
 from labelgrid.relations.bound import bind
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.scenes.maps import TASKS, scene_labels
-from labelgrid.scenes.ray_casting import cast
-from labelgrid.scenes.rooms import FOV, make_scene
 from labelgrid.tasks.task import definitions
 from labelgrid.train.terms import relation
 from labelgrid.train.terms.relation import Options

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.scenes import objects
-from labelgrid.scenes.objects import Builder, colour, material, wood
-from labelgrid.scenes.people import PERSON, person
-from labelgrid.scenes.solids import (
+from labelgrid.lab.scenes import objects
+from labelgrid.lab.scenes.objects import Builder, colour, material, wood
+from labelgrid.lab.scenes.people import PERSON, person
+from labelgrid.lab.scenes.solids import (
     CORNERS,
     Material,
     Matrix,

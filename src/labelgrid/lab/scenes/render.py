@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import PluginError
-from labelgrid.scenes.denoising import denoise, remove_fireflies
-from labelgrid.scenes.ray_casting import RayHits, Size
-from labelgrid.scenes.rooms import Scene
-from labelgrid.scenes.solids import Material, Solid
+from labelgrid.lab.scenes.denoising import denoise, remove_fireflies
+from labelgrid.lab.scenes.ray_casting import RayHits, Size
+from labelgrid.lab.scenes.rooms import Scene
+from labelgrid.lab.scenes.solids import Material, Solid
 
 #: The number of surfaces on a light path, including the light.
 BOUNCES = 2

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from labelgrid.scenes.objects import colour
-from labelgrid.scenes.solids import (
+from labelgrid.lab.scenes.objects import colour
+from labelgrid.lab.scenes.solids import (
     Material,
     Matrix,
     Solid,

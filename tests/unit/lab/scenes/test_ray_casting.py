@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from labelgrid.scenes.maps import TASKS, scene_labels
-from labelgrid.scenes.ray_casting import RayHits, cast, ray_directions
-from labelgrid.scenes.rooms import CLASSES, Scene, make_scene
-from labelgrid.scenes.solids import (
+from labelgrid.lab.scenes.maps import TASKS, scene_labels
+from labelgrid.lab.scenes.ray_casting import RayHits, cast, ray_directions
+from labelgrid.lab.scenes.rooms import CLASSES, Scene, make_scene
+from labelgrid.lab.scenes.solids import (
     Material,
     Solid,
     ball,
@@ -18,7 +18,7 @@ from labelgrid.scenes.solids import (
     tube,
 )
 
-COVERS = ["labelgrid.scenes.maps"]
+COVERS = ["labelgrid.lab.scenes.maps"]
 SIZE = (24, 32)
 RED, GREY = Material(colour=(0.8, 0.05, 0.05)), Material(colour=(0.7, 0.7, 0.7))
 
@@ -152,7 +152,7 @@ def test_pictures_and_labels_agree_since_mitsuba_s_rays_meet_the_same(index: int
     Where solids touch, either may be named.
     """
     pytest.importorskip("mitsuba", reason="scenes need the extra [scenes]")
-    from labelgrid.scenes.render import load
+    from labelgrid.lab.scenes.render import load
 
     made = make_scene(0, index)
     found, loaded, into = cast(made, SIZE), load(made, SIZE, 1), made.camera[:3, :3].T

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labelgrid.scenes.denoising import denoise, remove_fireflies
+from labelgrid.lab.scenes.denoising import denoise, remove_fireflies
 
 SHAPE = (20, 30)
 

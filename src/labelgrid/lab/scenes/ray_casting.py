@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.scenes.rooms import Scene
-from labelgrid.scenes.solids import CORNERS, Matrix, Shape
+from labelgrid.lab.scenes.rooms import Scene
+from labelgrid.lab.scenes.solids import CORNERS, Matrix, Shape
 
 Size = tuple[int, int]
 Reals = NDArray[np.float64]

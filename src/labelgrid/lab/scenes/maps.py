@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.formats.codec import LabelArray
+from labelgrid.lab.scenes.people import PARTS, PERSON
+from labelgrid.lab.scenes.ray_casting import RayHits
+from labelgrid.lab.scenes.rooms import CLASSES, Scene
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.scenes.people import PARTS, PERSON
-from labelgrid.scenes.ray_casting import RayHits
-from labelgrid.scenes.rooms import CLASSES, Scene
 
 #: The tasks of the data set; the costs correspond to minutes per label.
 TASKS = (

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from labelgrid.scenes.solids import Colour, Material, Pattern, Solid, ball, cube, tube
+from labelgrid.lab.scenes.solids import Colour, Material, Pattern, Solid, ball, cube, tube
 
 #: Three surfaces in five are plain.
 PATTERNS: tuple[Pattern, ...] = ("plain", "plain", "plain", "checks", "stripes")

@@ -8,10 +8,18 @@ import pytest
 
 pytest.importorskip("mitsuba", reason="scenes need the extra [scenes]")
 
-from labelgrid.scenes.ray_casting import cast, ray_directions
-from labelgrid.scenes.render import render
-from labelgrid.scenes.rooms import Scene, make_scene
-from labelgrid.scenes.solids import Material, Solid, ball, cube, place_object, rotation, translation
+from labelgrid.lab.scenes.ray_casting import cast, ray_directions
+from labelgrid.lab.scenes.render import render
+from labelgrid.lab.scenes.rooms import Scene, make_scene
+from labelgrid.lab.scenes.solids import (
+    Material,
+    Solid,
+    ball,
+    cube,
+    place_object,
+    rotation,
+    translation,
+)
 
 SIZE = (24, 32)
 RED, GREY, LIGHT = (

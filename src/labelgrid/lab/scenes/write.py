@@ -16,12 +16,12 @@ import cv2
 
 from labelgrid import files
 from labelgrid.errors import ProjectError
+from labelgrid.lab.scenes.maps import TASKS, scene_labels
+from labelgrid.lab.scenes.ray_casting import Size, cast
+from labelgrid.lab.scenes.render import mitsuba, render
+from labelgrid.lab.scenes.rooms import FOV, make_scene, room_of
 from labelgrid.processes import cores, end_with_parent
 from labelgrid.progress import Progress
-from labelgrid.scenes.maps import TASKS, scene_labels
-from labelgrid.scenes.ray_casting import Size, cast
-from labelgrid.scenes.render import mitsuba, render
-from labelgrid.scenes.rooms import FOV, make_scene, room_of
 from labelgrid.streams import seed_of, stream
 from labelgrid.tasks.task import TaskDef, definitions
 
