@@ -15,7 +15,7 @@ import numpy as np
 from _measure import machine
 from scipy.stats import spearmanr
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.models import model_of, restore
 from labelgrid.rounds.pool_scorer import scoring_job

@@ -17,7 +17,7 @@ import numpy as np
 from _measure import check_limit
 from plausibility import Frames, nyuv2, scenes
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.project import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels

@@ -20,11 +20,11 @@ from _made import make_files, network_of, recipe, task_definitions
 from _measure import check_limit, interleaved, machine, show
 from training_step import plan_of, with_gaps
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import PluginError
 from labelgrid.data.batch import Batch
 from labelgrid.data.layouts.folder import FolderDataset
 from labelgrid.data.loader import train_batches
-from labelgrid.errors import PluginError
 from labelgrid.nets.network import Network
 from labelgrid.tasks.task import build_all
 from labelgrid.train.balancer import Balancer

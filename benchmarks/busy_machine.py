@@ -16,7 +16,7 @@ from statistics import median
 
 from _measure import check_limit, machine
 
-from labelgrid.processes import given_environment
+from labelgrid.basics.processes import given_environment
 
 #: Beside other programs the choice must be so many times as fast as the default; alone, as fast.
 BUSY = 1.2
@@ -27,7 +27,7 @@ PROGRAMS = os.cpu_count() or 1
 PYTHON = sys.executable
 STEPS = """
 import sys, time
-from labelgrid.processes import limit_spinning
+from labelgrid.basics.processes import limit_spinning
 
 limit_spinning()
 import torch

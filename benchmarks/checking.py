@@ -20,9 +20,9 @@ import numpy as np
 from _made import ROWS, make_rooms, task_definitions
 from _measure import check_limit, interleaved, machine, show
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.progress import Silent
 from labelgrid.images import png
-from labelgrid.progress import Silent
 from labelgrid.project import create
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.settings import Settings

@@ -35,7 +35,7 @@ def check(folder: Path, threads: int) -> None:
 
     Print the peak in MiB above the memory before, and the processor seconds.
     """
-    from labelgrid.progress import Silent
+    from labelgrid.basics.progress import Silent
     from labelgrid.project.image_files import find_images, rows_of
 
     small = folder.parent / "small"

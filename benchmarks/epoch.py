@@ -24,13 +24,13 @@ from _made import make_files, network_of, recipe, task_definitions
 from _measure import add_row, check_limit, machine
 from training_step import Bare
 
+from labelgrid.basics.progress import Silent
+from labelgrid.basics.streams import stream
 from labelgrid.data.batch import Batch, Item, collate
 from labelgrid.data.cache import cache_source
 from labelgrid.data.dataset import Source, labels_of
 from labelgrid.data.transforms import Example, augment
-from labelgrid.progress import Silent
 from labelgrid.recipes.schema import Recipe
-from labelgrid.streams import stream
 from labelgrid.tasks.task import build_all
 
 READING = ("decode images", "decode labels", "transform", "collate")

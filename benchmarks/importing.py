@@ -18,8 +18,8 @@ import cv2
 from _made import ROWS, make_rooms
 from _measure import check_limit, machine
 
-from labelgrid.files import digest
-from labelgrid.progress import Silent
+from labelgrid.basics.files import digest
+from labelgrid.basics.progress import Silent
 from labelgrid.project import create
 from labelgrid.project.import_labels import LabelImport, import_labels
 from labelgrid.project.settings import Settings

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from labelgrid.comparison import compare
+from labelgrid.basics.comparison import compare
+from labelgrid.basics.results import Better
 from labelgrid.report.content import Measurement
 from labelgrid.report.means import delta_mtl_getter
 from labelgrid.report.study_content import PointResults
 from labelgrid.report.study_data import study_report
-from labelgrid.results import Better
 
 RECORDS = Path(__file__).resolve().parents[1] / "docs/results/records/strategies-test"
 #: The leads that must stay significant.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.comparison import bootstrap_interval
+from labelgrid.basics.comparison import bootstrap_interval
 
 BAR = 0.92
 SEEDS = (6, 8, 12, 20)

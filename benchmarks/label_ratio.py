@@ -14,7 +14,7 @@ import numpy as np
 from _measure import check_limit
 from numpy.typing import NDArray
 
-from labelgrid.comparison import first_crossing, interval_tail
+from labelgrid.basics.comparison import first_crossing, interval_tail
 from labelgrid.report.means import label_count
 from labelgrid.report.study_content import PointResults
 from labelgrid.report.study_data import study_report

@@ -21,9 +21,9 @@ from _measure import check_limit, interleaved, machine, peak_mib, run_isolated, 
 from balancers import PLAIN, Side, balancer_of, sides
 from training_step import plan_of
 
+from labelgrid.basics.progress import Silent
 from labelgrid.data.batch import Batch, SoftLabel
 from labelgrid.data.loader import train_batch
-from labelgrid.progress import Silent
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.tasks.task import TaskDef, build_all

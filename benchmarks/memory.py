@@ -23,8 +23,8 @@ def score(folder: Path, images: int, passes: int, at: str) -> None:
     import torch
     from _made import network_of, recipe, task_definitions
 
+    from labelgrid.basics.progress import Silent
     from labelgrid.data.layouts.folder import build
-    from labelgrid.progress import Silent
     from labelgrid.score.pool import ScoringJob, gather
     from labelgrid.score.statistics.dropout import Dropout, Options
     from labelgrid.tasks.task import build_all

@@ -18,10 +18,10 @@ from _measure import check_limit, interleaved, machine, show
 from torch import Tensor, nn
 from torch.nn import functional
 
+from labelgrid.basics.streams import seed_of
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.network import Features, Network, Output
 from labelgrid.pixel.target import Target
-from labelgrid.streams import seed_of
 from labelgrid.tasks.task import Task, build_all, definitions
 from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.terms.mtpsl import CrossTaskConsistency, Options, build

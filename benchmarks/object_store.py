@@ -59,7 +59,7 @@ def make(folder: Path, count: int) -> list[str]:
 
 
 def warm(folder: Path, names: list[str], repeats: int) -> bool:
-    from labelgrid.files import digest
+    from labelgrid.basics.files import digest
     from labelgrid.images.places import image_file, read_placed_image
     from labelgrid.images.reading import image_size
 
@@ -91,8 +91,8 @@ def warm(folder: Path, names: list[str], repeats: int) -> bool:
 
 
 def cold(folder: Path, names: list[str], delay: float) -> bool:
+    from labelgrid.basics.progress import Silent
     from labelgrid.images.reading import check_image
-    from labelgrid.progress import Silent
     from labelgrid.project.image_files import find_images, rows_of
     from labelgrid.storage.addresses import Address
     from labelgrid.storage.systems import system_of

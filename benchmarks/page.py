@@ -26,7 +26,7 @@ from _measure import TICKS, check_limit, labelgrid, machine, processor_of
 from PIL import Image
 
 from labelgrid import Project
-from labelgrid.files import digest, digest_of
+from labelgrid.basics.files import digest, digest_of
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_classes import note_label_classes

@@ -18,8 +18,8 @@ import numpy as np
 from _measure import check_limit, command, labelgrid
 
 from labelgrid.annotate.answers import ImportRefused
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.progress import Silent
 from labelgrid.project import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels

@@ -20,10 +20,10 @@ import torch
 from _made import make_files, network_of, recipe, task_definitions
 from _measure import Times, add_row, check_limit, interleaved, machine
 
+from labelgrid.basics.progress import Silent
 from labelgrid.data.batch import Batch
 from labelgrid.data.layouts.folder import FolderDataset
 from labelgrid.data.loader import train_batch
-from labelgrid.progress import Silent
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.tasks.task import build_all

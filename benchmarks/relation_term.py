@@ -16,9 +16,9 @@ from _made import make_files, network_of, recipe, task_definitions
 from _measure import check_limit, interleaved, machine, show
 from training_step import plan_of
 
+from labelgrid.basics.progress import Silent
 from labelgrid.data.layouts.folder import FolderDataset, build
 from labelgrid.data.loader import train_batches
-from labelgrid.progress import Silent
 from labelgrid.relations.bound import RelationChoice, bind
 from labelgrid.tasks.task import build_all
 from labelgrid.train.terms import relation

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from _measure import check_limit, interleaved, machine, show
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
 from labelgrid.formats.codec import LabelArray
 from labelgrid.lab.scenes.maps import scene_labels
 from labelgrid.lab.scenes.ray_casting import cast

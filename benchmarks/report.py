@@ -18,7 +18,7 @@ from _measure import check_limit, command, interleaved, labelgrid, machine, show
 from matplotlib.figure import Figure
 from scipy import stats
 
-from labelgrid.comparison import bootstrap_interval, sign_flip_p
+from labelgrid.basics.comparison import bootstrap_interval, sign_flip_p
 from labelgrid.drawings.drawing import STYLE, Drawing, drawing_bytes
 from labelgrid.report.campaign_measures import study_measures
 from labelgrid.report.study_data import study_report

@@ -23,17 +23,17 @@ from k_centre import pool_of
 from selection import grid_of
 from training_step import plan_of
 
+from labelgrid.basics.progress import Silent
+from labelgrid.basics.streams import image_key
 from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import labels_of
 from labelgrid.data.layouts.folder import FolderDataset
 from labelgrid.data.loader import eval_batches, train_batches
 from labelgrid.nets.network import Network
-from labelgrid.progress import Silent
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.score.statistic import FitContext, PoolBatch, Statistic, TrainedStatistic
 from labelgrid.select.strategy import Budget, PoolView
-from labelgrid.streams import image_key
 from labelgrid.tasks.task import Task, build_all
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.trainer import Trainer

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from _measure import check_limit, interleaved, machine, show
 
+from labelgrid.basics.results import Result
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow, request_id
 from labelgrid.project.create import new_project
 from labelgrid.project.folder import ProjectFolder
@@ -21,7 +22,6 @@ from labelgrid.project.records import Fit, measured_rounds, write_fit, write_mea
 from labelgrid.project.settings import Settings
 from labelgrid.project.status import status_of
 from labelgrid.report.content import Measurement
-from labelgrid.results import Result
 from labelgrid.rounds.training_history import training_history
 
 TASKS = ("depth", "normals")

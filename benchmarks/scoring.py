@@ -27,6 +27,9 @@ from _measure import check_limit, interleaved, machine, show
 from torch import Tensor
 from torch.nn import functional
 
+from labelgrid.basics.plugins import names as plugin_names
+from labelgrid.basics.progress import Silent
+from labelgrid.basics.streams import image_key
 from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import labels_of
 from labelgrid.data.layouts.folder import FolderDataset
@@ -34,8 +37,6 @@ from labelgrid.data.loader import eval_batches
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Network
 from labelgrid.nets.options import Where
-from labelgrid.plugins import names as plugin_names
-from labelgrid.progress import Silent
 from labelgrid.project import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
@@ -49,7 +50,6 @@ from labelgrid.score.pool import ScoringJob, gather, pool_batches
 from labelgrid.score.statistic import PoolBatch, Statistic, TrainedStatistic
 from labelgrid.score.statistics.dropout import Dropout, Options
 from labelgrid.score.statistics.ensemble import Ensemble
-from labelgrid.streams import image_key
 from labelgrid.tasks.task import Task, build_all
 from labelgrid.train.model import TrainedModel
 

@@ -14,8 +14,8 @@ import numpy as np
 from _made import smooth
 from _measure import check_limit, interleaved, machine, show
 
-from labelgrid.files import digest
-from labelgrid.progress import Silent
+from labelgrid.basics.files import digest
+from labelgrid.basics.progress import Silent
 from labelgrid.project.image_files import find_images, rows_of
 
 BAR = 2.0

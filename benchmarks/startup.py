@@ -23,7 +23,7 @@ BAR = 0.5
 NETWORK_BAR = 2.5
 #: What `score` and `query` load, as the command line loads it.
 NETWORK = (
-    "from labelgrid.processes import look_rarely_for_garbage; look_rarely_for_garbage();"
+    "from labelgrid.basics.processes import look_rarely_for_garbage; look_rarely_for_garbage();"
     "import labelgrid.rounds.models, labelgrid.rounds.query, labelgrid.rounds.score"
 )
 NEEDED = "import pydantic, rich.table, sqlalchemy.dialects.sqlite, typer"

@@ -20,10 +20,10 @@ import numpy as np
 from _measure import check_limit
 from numpy.typing import ArrayLike
 
+from labelgrid.basics.results import Result
 from labelgrid.project.records import Measurement
 from labelgrid.report.campaign_measures import campaign_measures
 from labelgrid.report.study_content import PointResults, RunResult
-from labelgrid.results import Result
 
 #: The most false verdicts in any case by any measure, and over all; in percent.
 FALSE_IN_A_CASE = 7.0
@@ -164,7 +164,7 @@ def verdicts(case: Case, count: int) -> dict[str, Counter[str]]:
     Of equal strategies those on any pair count; where the first is better, those on the first two.
     """
     found: dict[str, Counter[str]] = {}
-    with patch("labelgrid.comparison.bootstrap_interval", lambda values, seed: (0.0, 0.0)):
+    with patch("labelgrid.basics.comparison.bootstrap_interval", lambda values, seed: (0.0, 0.0)):
         for results in studies(case, count):
             for measure in campaign_measures(results, HEADLINES):
                 pairs = measure.pairs()

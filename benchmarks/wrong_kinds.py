@@ -25,11 +25,11 @@ from _measure import check_limit
 from plausibility import Frames, nyuv2, rendered, scenes
 
 from labelgrid.annotate.answers import Answer
-from labelgrid.errors import LabelError
-from labelgrid.files import digest
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.files import digest
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, TaskRow
 from labelgrid.ledger.store import CellRow
-from labelgrid.progress import Silent
 from labelgrid.project import create, plausibility, suspicion
 from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder

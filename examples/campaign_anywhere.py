@@ -17,7 +17,7 @@ import fsspec
 from live_campaign import campaign, campaign_parser, link_images
 
 import labelgrid
-from labelgrid import plugins
+from labelgrid.basics import plugins
 from labelgrid.data.dataset import Source
 
 #: What to start for each option that may be left out.

@@ -14,7 +14,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from labelgrid import cli, plugins
+from labelgrid import cli
+from labelgrid.basics import plugins
 from labelgrid.data.dataset import Source
 from labelgrid.project.folder import ProjectFolder
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from live_campaign import answer, campaign_parser, link_images, run
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
 from labelgrid.data.dataset import Source
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from typer.testing import CliRunner
 
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.cli import app
-from labelgrid.errors import LabelgridError
 
 
 def run(*words: object) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from labelgrid.basics.processes import look_rarely_for_garbage
 from labelgrid.ledger import database
-from labelgrid.processes import look_rarely_for_garbage
 from tests.e2e.killing import PRELOADED
 from tests.garbage import pytest_collection, pytest_unconfigure
 from tests.new_ledgers import make_tables

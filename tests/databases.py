@@ -7,7 +7,7 @@ from typing import Any, ClassVar, cast
 
 from sqlalchemy import URL, Connection, inspect
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger.database import Database
 from labelgrid.ledger.dialect import Dialect
 from labelgrid.ledger.place import LedgerPlace

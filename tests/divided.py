@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from labelgrid import plugins
-from labelgrid.errors import LabelgridError, TrainingError
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import LabelgridError, TrainingError
+from labelgrid.basics.processes import TOGETHER
+from labelgrid.basics.progress import Silent
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
 from labelgrid.nets.options import BackboneOptions
-from labelgrid.processes import TOGETHER
-from labelgrid.progress import Silent
 from labelgrid.relations.bound import declared_relations
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.tasks.task import Task, build_all, definitions

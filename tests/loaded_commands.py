@@ -25,7 +25,7 @@ def load_commands() -> None:
     """Load what most commands use, and every plug-in."""
     for name in MODULES:
         importlib.import_module(name)
-    plugins = importlib.import_module("labelgrid.plugins")
+    plugins = importlib.import_module("labelgrid.basics.plugins")
     for key, folder in plugins.FOLDERS.items():
         for name in plugins.names(key):
             importlib.import_module(f"labelgrid.{folder.package}.{name}")

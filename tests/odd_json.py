@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.annotate.connector import Connector, ProjectIndex
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.errors import LabelgridError
 
 ODD: tuple[Any, ...] = (None, True, -1, 0, 1.5, 10**400, 1e300, "", "x", "\ud800", [], [[]], {})
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from starlette.testclient import TestClient
 
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell
-from labelgrid.progress import Silent
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds import query

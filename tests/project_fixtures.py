@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.project import create
 from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder

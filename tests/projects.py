@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from unittest.mock import patch
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.project import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import LabelImport, import_labels

@@ -19,7 +19,7 @@ CLUSTER = """
 import sys
 import ray
 from labelgrid.executors.ray_driver import STORE
-from labelgrid.processes import end_with_parent
+from labelgrid.basics.processes import end_with_parent
 
 end_with_parent()
 ray.init(

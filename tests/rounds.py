@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit
 from labelgrid.rounds import fit, query

@@ -10,7 +10,7 @@ from collections.abc import Generator, Sequence
 
 import pytest
 
-from labelgrid.words import count_text
+from labelgrid.basics.words import count_text
 
 #: What `./dev servers` installs, as the reasons of skipped tests say it, and the command for it alone.
 INSTALLED = {

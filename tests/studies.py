@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.basics.files import write_text
 from labelgrid.data.layouts import cityscapes, mtan_npy, nyud, pascal
-from labelgrid.files import write_text
 from labelgrid.lab.scenes.write import tasks_toml
 from labelgrid.lab.simulation.dataset_classes import add_known_classes
 from labelgrid.lab.simulation.request import StudyRequest

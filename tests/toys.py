@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
+from labelgrid.basics.progress import Silent
 from labelgrid.data.options import DataOptions
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
 from labelgrid.nets.options import BackboneOptions
-from labelgrid.progress import Silent
 from labelgrid.tasks.task import Task, build_all, definitions
 from labelgrid.train.balance.fixed import Fixed
 from labelgrid.train.objective import fixed_weights, supervised_loss

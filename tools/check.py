@@ -17,7 +17,7 @@ from tools.source import ROOT
 #: Runs a module as `-m` does, and looks rarely for garbage, which saves a tenth of the time.
 RUN = """
 import os, runpy, sys
-from labelgrid.processes import look_rarely_for_garbage
+from labelgrid.basics.processes import look_rarely_for_garbage
 look_rarely_for_garbage()
 sys.path[0] = os.getcwd()
 runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)

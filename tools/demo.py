@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from labelgrid.basics.words import count_text
 from labelgrid.drawings.wording import number, rough_number
 from labelgrid.report.campaign_measures import study_measures
 from labelgrid.report.measure import deciding_measure
 from labelgrid.report.study_data import study_report
 from labelgrid.report.verdicts import power_statement, verdict_rows
-from labelgrid.words import count_text
 from tools import watched
 from tools.source import ROOT
 

@@ -13,7 +13,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
 from tools.source import ROOT, report, sections
 
 #: A page, and the headings above a table of keys.

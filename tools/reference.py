@@ -18,7 +18,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from labelgrid import cli, plugins
+from labelgrid import cli
+from labelgrid.basics import plugins
 from labelgrid.recipes.resolve import shipped_recipes
 from tools.documented import keys
 from tools.source import ROOT, report

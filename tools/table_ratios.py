@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.comparison import interval_tail
+from labelgrid.basics.comparison import interval_tail
+from labelgrid.basics.results import LOSS
 from labelgrid.lab.simulation.results import Outcome
-from labelgrid.results import LOSS
 from tools.table_about import RatiosTable
 from tools.table_records import Records, TableError
 from tools.table_values import markdown

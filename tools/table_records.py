@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from labelgrid.basics.results import LOSS
 from labelgrid.lab.simulation.results import OVERALL, Outcome
-from labelgrid.results import LOSS
 
 #: Other signs for units.
 UNITS = {"degree": "°"}

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from labelgrid.comparison import MIN_PAIRS, PairComparison, compare
+from labelgrid.basics.comparison import MIN_PAIRS, PairComparison, compare
+from labelgrid.basics.results import LOSS
 from labelgrid.lab.simulation.results import Outcome
-from labelgrid.results import LOSS
 from tools.table_about import About, RunsTable
 from tools.table_records import Records, TableError, unit
 

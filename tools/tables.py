@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.lab.simulation.results import TABLE, read_outcomes
 from labelgrid.report.study_data import study_report
 from tools.source import ROOT, report

@@ -22,21 +22,21 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from labelgrid.basics.errors import note_unchanged
+from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.results import LOSS, Result
+from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.data.loader import eval_batches
 from labelgrid.drawings.dots import Dots
-from labelgrid.errors import note_unchanged
 from labelgrid.lab.simulation.analysis import Finding, Mean, group_means
 from labelgrid.lab.simulation.results import OVERALL
 from labelgrid.lab.simulation.runs import Run
 from labelgrid.lab.simulation.study import Kind
-from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit
-from labelgrid.results import LOSS, Result
 from labelgrid.rounds.context import RoundContext, labelled_images
 from labelgrid.rounds.model_record import measure
 from labelgrid.rounds.models import restore
-from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.train.batch_norm import NORM, norms_of, refuse_tiny_batches
 from labelgrid.train.model import TrainedModel
 

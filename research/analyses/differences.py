@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.results import LOSS, Result
 from labelgrid.drawings.dots import Dots
 from labelgrid.lab.simulation.analysis import Finding, Mean
 from labelgrid.lab.simulation.runs import Run
 from labelgrid.lab.simulation.study import Kind
-from labelgrid.progress import Progress
-from labelgrid.results import LOSS, Result
 from research.analyses.label_curves import measurements_of
 
 

@@ -11,13 +11,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.progress import Progress
 from labelgrid.data.dataset import labels_of
 from labelgrid.drawings.picture_grid import Picture, PictureGrid
 from labelgrid.lab.simulation.analysis import Finding, Mean
 from labelgrid.lab.simulation.measuring import hidden_data
 from labelgrid.lab.simulation.runs import Run
 from labelgrid.lab.simulation.study import Kind
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.models import restore
 from labelgrid.tasks.task import TaskDef

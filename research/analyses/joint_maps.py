@@ -24,20 +24,20 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.results import Result
 from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import labels_of, nonempty_label
 from labelgrid.data.frame import label_of
 from labelgrid.data.loader import eval_batches
 from labelgrid.drawings.picture_grid import Picture, PictureGrid
-from labelgrid.errors import ProjectError
 from labelgrid.lab.simulation.analysis import Finding, Mean
 from labelgrid.lab.simulation.measuring import hidden_data
 from labelgrid.lab.simulation.runs import Run
 from labelgrid.lab.simulation.study import Kind
 from labelgrid.nets.network import Raw
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.results import Result
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import restore
 from labelgrid.tasks.pictures import colour_map, heat_map

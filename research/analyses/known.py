@@ -13,16 +13,16 @@ from itertools import combinations
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.results import mean_and_deviation
 from labelgrid.drawings.charts import Chart
 from labelgrid.lab.simulation.analysis import Finding, Keys, Mean, group_means, lines_of
 from labelgrid.lab.simulation.measuring import Question, measure_cells, measure_networks
 from labelgrid.lab.simulation.runs import Run
 from labelgrid.lab.simulation.study import Kind
 from labelgrid.ledger.grid import State
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit
-from labelgrid.results import mean_and_deviation
 
 #: The column that says what a number over images is.
 OVER_IMAGES = "over_images"

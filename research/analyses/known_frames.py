@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from labelgrid.basics.errors import ProjectError, UsageError
+from labelgrid.basics.progress import Progress
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.drawings.picture_grid import Picture, PictureGrid
-from labelgrid.errors import ProjectError, UsageError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.lab.simulation.analysis import Finding, Mean
 from labelgrid.lab.simulation.measuring import HiddenLabels, hidden_data
 from labelgrid.lab.simulation.runs import Run
 from labelgrid.lab.simulation.study import Kind
 from labelgrid.ledger.grid import Cell
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import check_known_is_used, restore

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.results import LOSS, Result
 from labelgrid.drawings.charts import Chart
 from labelgrid.lab.simulation.analysis import Finding, Mean, group_means, lines_of
 from labelgrid.lab.simulation.runs import Run
 from labelgrid.lab.simulation.study import Kind
-from labelgrid.progress import Progress
 from labelgrid.project.records import Measurement, read_measurement
-from labelgrid.results import LOSS, Result
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.errors import ProjectError
 from labelgrid.data.batch import SoftLabel
 from labelgrid.data.dataset import nonempty_label
 from labelgrid.data.frame import target_of
-from labelgrid.errors import ProjectError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import dataset_of

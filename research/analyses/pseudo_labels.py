@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.results import Result
 from labelgrid.drawings.charts import Chart
 from labelgrid.lab.simulation.analysis import Finding, Keys, Mean, group_means, lines_of
 from labelgrid.lab.simulation.runs import Run
 from labelgrid.lab.simulation.study import Kind
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.results import Result
 from research.analyses.pseudo_errors import pseudo_errors
 
 

@@ -16,15 +16,15 @@ from typing import ClassVar
 import numpy as np
 from scipy.stats import spearmanr
 
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.results import Result
 from labelgrid.drawings.dots import Dots
 from labelgrid.lab.simulation.analysis import Finding, Keys, Mean, group_means
 from labelgrid.lab.simulation.measuring import Question, hidden_data, measure_cells
 from labelgrid.lab.simulation.runs import Run
 from labelgrid.lab.simulation.study import Kind
 from labelgrid.ledger.grid import Cell, State
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.results import Result
 from labelgrid.score.table import FILE, Table, read_table
 from labelgrid.tasks.task import TaskDef, build_all
 from research.analyses.traits import Traits

@@ -13,19 +13,19 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor
 
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.results import Result
+from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.data.frame import Frame
 from labelgrid.drawings.picture_grid import Picture
 from labelgrid.drawings.wording import number
-from labelgrid.errors import ProjectError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.lab.simulation.runs import Run, describe_point
 from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit
-from labelgrid.results import Result
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.outputs import predicted_label
-from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.pictures import colour_map
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.evaluate import Measure

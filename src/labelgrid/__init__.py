@@ -13,8 +13,8 @@ TYPE_CHECKING = False  # true for type checkers; typing's own would have to be i
 if TYPE_CHECKING:
     from labelgrid.api.project import Project
     from labelgrid.api.study import analyse, estimate, simulate
-    from labelgrid.errors import LabelgridError
-    from labelgrid.trusted_code import trust
+    from labelgrid.basics.errors import LabelgridError
+    from labelgrid.basics.trusted_code import trust
 
 __version__ = "0.1.0"
 __all__ = ["LabelgridError", "Project", "__version__", "analyse", "estimate", "simulate", "trust"]
@@ -22,12 +22,12 @@ __all__ = ["LabelgridError", "Project", "__version__", "analyse", "estimate", "s
 #: The module of each public name. It is imported on first use, so that `import labelgrid` imports
 #: nothing else.
 _HOMES = {
-    "LabelgridError": "labelgrid.errors",
+    "LabelgridError": "labelgrid.basics.errors",
     "Project": "labelgrid.api.project",
     "analyse": "labelgrid.api.study",
     "estimate": "labelgrid.api.study",
     "simulate": "labelgrid.api.study",
-    "trust": "labelgrid.trusted_code",
+    "trust": "labelgrid.basics.trusted_code",
 }
 
 

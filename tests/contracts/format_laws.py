@@ -16,10 +16,10 @@ from typing import Any, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid import plugins
-from labelgrid.errors import LabelError
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.recognition import Recognition, recognitions
 from labelgrid.formats.codec import Codec, Form, LabelArray, codec
-from labelgrid.recognition import Recognition, recognitions
 from tools.notorch import WATCH
 
 ROOT = Path(__file__).parents[2]

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from labelgrid.basics.files import digest
+from labelgrid.basics.progress import Silent
 from labelgrid.data.supplied import MostTrusted, SuppliedFile, SuppliedLabels
-from labelgrid.files import digest
 from labelgrid.pixel.target import Target
-from labelgrid.progress import Silent
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.score.fit import FitImages, fit_statistics

@@ -8,13 +8,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labelgrid.basics.streams import image_key
 from labelgrid.ledger.grid import Grid, Pick, State
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.select.budget import check_picks
 from labelgrid.select.explain import explain_picks
 from labelgrid.select.strategy import Budget, PoolView, Strategy
-from labelgrid.streams import image_key
 
 TASKS = ["depth", "normals", "semseg"]
 SEVEN = [*TASKS, "edges", "saliency", "parts", "far"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from labelgrid.errors import PluginError
+from labelgrid.basics.errors import PluginError
 from labelgrid.train.balancer import Balancer, TaskLosses
 from labelgrid.train.objective import supervised_loss
 from labelgrid.train.seeding import seed_torch

@@ -22,22 +22,22 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from labelgrid import plugins
 from labelgrid.annotate.answers import ImportRefused
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.import_options import ImportOptions
-from labelgrid.errors import LabelgridError
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.progress import Silent
+from labelgrid.basics.recognition import Recognition, recognitions
 from labelgrid.formats.regions import UNCOVERED
 from labelgrid.images.opening import format_of
 from labelgrid.images.reading import read_image
 from labelgrid.ledger.grid import Cell
-from labelgrid.progress import Silent
 from labelgrid.project.export import export
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.imported import Imported
 from labelgrid.project.validate_labels import validate_labels
-from labelgrid.recognition import Recognition, recognitions
 from tests.campaigns import ask, cells_of, make_project, snapshot, states
 from tests.contracts import wrong_connectors
 from tests.support import Made, make_dataset

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid import plugins
-from labelgrid.errors import ProjectError
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Progress, Silent
 from labelgrid.executors.executor import Executor
 from labelgrid.executors.job import JobEnd, JobFolder, JobReader
 from labelgrid.executors.placement import executor_at
 from labelgrid.executors.places import slurm
-from labelgrid.progress import Progress, Silent
 from tests.jobs import wait_until
 
 COVERS = ["labelgrid.executors.executor"]
@@ -42,7 +42,7 @@ PREPARED = {"ray": of_cluster, "slurm": of_one_task}
 @pytest.fixture(params=plugins.names("executors"))
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     prepare = PREPARED.get(request.param, lambda _: request.param)
-    built = executor_at(prepare(request), WORKERS, "labelgrid.errors")
+    built = executor_at(prepare(request), WORKERS, "labelgrid.basics.errors")
     yield built
     built.stop()
 

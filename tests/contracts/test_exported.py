@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
 from labelgrid.data.options import DataOptions
 from labelgrid.nets.network import Network, example_output
 from labelgrid.rounds.export_model import IMAGES

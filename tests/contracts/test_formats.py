@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
 from tests.contracts import wrong_formats
 from tests.contracts.format_laws import LAWS, Case
 from tests.contracts.wrong_formats import BREAKS

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid import plugins
-from labelgrid.errors import EmptyLabelError, TrainingError
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import EmptyLabelError, TrainingError
 from labelgrid.train.checkpoint import load
 from labelgrid.train.loop import fit
 from labelgrid.train.options import TrainOptions

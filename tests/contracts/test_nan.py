@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from labelgrid import plugins
-from labelgrid.errors import ProjectError
-from labelgrid.progress import Silent
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import fit, query

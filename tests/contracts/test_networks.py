@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
 from labelgrid.nets.network import Features, Network, Output
 from labelgrid.nets.networks.pad_net import Options, PadNet
 from labelgrid.tasks.task import Task

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
 from labelgrid.recipes.schema import PluginChoice
 from tools.notorch import WATCH
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 #: that are right.
 ALONE = f"""{WATCH}
 import json, os
-from labelgrid import plugins
+from labelgrid.basics import plugins
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.recipes.resolve import shipped_recipes
 from labelgrid.recipes.resolve import check_recipe

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labelgrid import plugins
-from labelgrid.camera import Camera
+from labelgrid.basics import plugins
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import LabelError
 from labelgrid.data.transforms import place_label
-from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.relations.agreement import Measured, TruePair, measure_relation
@@ -31,7 +31,7 @@ COVERS = ["labelgrid.relations.relation"]
 RELATIONS = [*plugins.names("relations"), f"{wrong_relations.__name__}:right"]
 #: Builds a relation where torch cannot be imported, and prints which labels it reads.
 ALONE = f"""{WATCH}
-from labelgrid import plugins
+from labelgrid.basics import plugins
 name = sys.argv[1]
 options = plugins.options_class("relations", name)
 relation = plugins.create("relations", name, options())

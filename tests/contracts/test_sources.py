@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import ImageError
 from labelgrid.data.dataset import Dataset
 from labelgrid.data.loader import train_batches
 from labelgrid.data.options import DataOptions
-from labelgrid.errors import ImageError
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.task import TaskDef, definitions
 from tests.contracts import wrong_sources

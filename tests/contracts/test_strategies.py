@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import Phase, settings
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
 from labelgrid.ledger.grid import State
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.prediction import value_target

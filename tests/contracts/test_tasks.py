@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.metrics import Metric

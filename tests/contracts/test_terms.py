@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from labelgrid.basics.errors import PluginError, TrainingError
+from labelgrid.basics.progress import Silent
 from labelgrid.data.loader import train_batch
-from labelgrid.errors import PluginError, TrainingError
 from labelgrid.pixel.target import Target
-from labelgrid.progress import Silent
 from labelgrid.train.mappings import MAPPINGS, SEGNET, segnet_encoder
 from labelgrid.train.term import OwnOptimiser, Term
 from tests.contracts.trained import (

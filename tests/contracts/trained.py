@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from labelgrid import plugins
-from labelgrid.progress import Silent
+from labelgrid.basics import plugins
+from labelgrid.basics.progress import Silent
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import fixed_weights, supervised_loss

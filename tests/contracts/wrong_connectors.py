@@ -12,11 +12,11 @@ from labelgrid.annotate.answers import Answer, Answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.request import Request
 from labelgrid.annotate.tools.folder import FolderConnector
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.recognition import Recognition
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.progress import Progress
-from labelgrid.recognition import Recognition
 
 
 class Swaps(FolderConnector):

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.recognition import Recognition
 from labelgrid.formats.arrays import check_any_valid, one_channel, samples, save_array
 from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.formats.heads import head_of
-from labelgrid.recognition import Recognition
 
 
 class Right:

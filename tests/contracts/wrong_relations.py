@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labelgrid.camera import Camera
-from labelgrid.errors import LabelError
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.relation import Derive, DerivePredicted, Relation
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.data.dataset import Dataset
-from labelgrid.errors import LabelgridError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import TaskDef
 

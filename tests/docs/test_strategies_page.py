@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 

@@ -4,7 +4,7 @@ import atexit
 import gc
 import importlib
 
-from labelgrid.processes import look_rarely_for_garbage
+from labelgrid.basics.processes import look_rarely_for_garbage
 from tests.loaded_commands import load_commands
 
 #: What else tests need.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import ModelError
+from labelgrid.basics.errors import ModelError
 from labelgrid.nets.backbones import read_state
 from tests.e2e.commands import done, said, typed
 from tests.support import Made

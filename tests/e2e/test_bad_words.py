@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
 from labelgrid.recipes.resolve import shipped_recipes
 from tests.databases import change
 from tests.e2e.commands import done, held_out, refused, said, typed

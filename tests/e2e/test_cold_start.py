@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.rounds import fit, query, score
 from labelgrid.score.table import read_stamp, read_table
 from labelgrid.select.strategy import Budget

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import torch
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.rounds import fit, models, pool_scorer, query
 from labelgrid.score.pool import pool_batches
 from labelgrid.score.statistics.features import PooledFeatures

@@ -15,10 +15,10 @@ import pytest
 from labelgrid.annotate.label_studio_client import Client, connect
 from labelgrid.annotate.label_studio_images import LocalFiles, Uploads
 from labelgrid.annotate.label_studio_server import LabelStudioServer, Sent
-from labelgrid.errors import ServerError, UsageError
+from labelgrid.basics.errors import ServerError, UsageError
+from labelgrid.basics.progress import Silent
 from labelgrid.formats.label_studio_runs import encode
 from labelgrid.ledger.grid import Cell
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from tests import servers
 from tests.e2e.commands import done, refused, said, typed

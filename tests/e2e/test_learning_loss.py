@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.run_study import run_study
 from labelgrid.lab.simulation.study import study_of
-from labelgrid.progress import Silent
 from labelgrid.project.records import newest_fit
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import fit, models, pool_scorer, query

@@ -17,9 +17,9 @@ import torch
 
 from labelgrid import Project
 from labelgrid.api.places import path_or_address
-from labelgrid.errors import ImageError, StorageError
+from labelgrid.basics.errors import ImageError, StorageError
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import State
-from labelgrid.progress import Silent
 from labelgrid.project import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.project.records import newest_fit
 from labelgrid.rounds import fit, query
 from labelgrid.rounds.models import restore

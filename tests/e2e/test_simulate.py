@@ -28,7 +28,7 @@ COVERS = [
     "labelgrid.cli.study",
     "labelgrid.lab.simulation.run_study",
     "labelgrid.lab.simulation.results",
-    "labelgrid.processes",
+    "labelgrid.basics.processes",
 ]
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.errors import LabelgridError, ModelError, ProjectError
-from labelgrid.progress import Silent
+from labelgrid.basics.errors import LabelgridError, ModelError, ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import fit, query, score

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.formats.arrays import samples
 from labelgrid.images.reading import image_size, read_image
 from labelgrid.nets.backbones import load_weights, read_state

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from labelgrid.config import as_toml, read_toml
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.config import as_toml, read_toml
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.images.places import check_pattern, group_of
 from labelgrid.lab.simulation.study import read_json, study_of
 from labelgrid.project.records import read_fit, read_picks

@@ -10,9 +10,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from labelgrid import cli
+from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.trusted_code import VARIABLE
 from labelgrid.cli import main
-from labelgrid.errors import LabelgridError
-from labelgrid.trusted_code import VARIABLE
 from tests.databases import change
 
 COMMANDS = [

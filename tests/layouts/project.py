@@ -4,8 +4,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Move, State
-from labelgrid.progress import Silent
 from labelgrid.project.create import create
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.settings import Settings

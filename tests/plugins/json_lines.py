@@ -18,16 +18,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from labelgrid import files
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_copies import copy_image
 from labelgrid.annotate.matching import answer_file, cell_of, wrong_extension
 from labelgrid.annotate.request import Request, RequestItem
-from labelgrid.errors import LabelError, ProjectError
+from labelgrid.basics import files
+from labelgrid.basics.errors import LabelError, ProjectError
+from labelgrid.basics.progress import Progress
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
-from labelgrid.progress import Progress
 from labelgrid.tasks.task import TaskDef
 
 REQUESTS, ANSWERS = "requests.jsonl", "answers.jsonl"

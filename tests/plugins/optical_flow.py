@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats.arrays import check_any_valid, samples, save_array, shape_text
 from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.tasks.pictures import RGB
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from labelgrid.basics.results import Result
     from labelgrid.pixel.target import Target
-    from labelgrid.results import Result
 
 
 class Format:
@@ -149,7 +149,7 @@ class EndPoint:
 
     def compute(self) -> dict[str, Result]:
         """The figure; NaN over nothing."""
-        from labelgrid.results import Result
+        from labelgrid.basics.results import Result
 
         mean = self.scale * self.total / self.pixels if self.pixels else float("nan")
         return {self.name: Result(self.name, mean, self.unit, "lower")}

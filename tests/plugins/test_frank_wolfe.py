@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.progress import Silent
 from labelgrid.rounds import fit
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.objective import supervised_loss

@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import State
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.fit import fit
 from labelgrid.rounds.query import query

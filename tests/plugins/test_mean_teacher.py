@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.project.records import newest_fit
 from labelgrid.rounds.models import restore
 from labelgrid.train.checkpoint import load, weights_hash

@@ -10,12 +10,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from labelgrid.basics.progress import Silent
 from labelgrid.data.loader import train_batches
 from labelgrid.data.options import DataOptions
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.target import Target
-from labelgrid.progress import Silent
 from labelgrid.project import create
 from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.rounds import predict
 from labelgrid.train.objective import task_losses
 from tests.network_laws import LAWS, TASKS, Law, images, known, made

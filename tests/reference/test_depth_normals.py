@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
 from labelgrid.data.transforms import DataOptions, Example, augment
 from labelgrid.formats.codec import LabelArray
 from labelgrid.lab.scenes.maps import scene_labels

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+from labelgrid.basics.progress import Silent
 from labelgrid.data.loader import train_batch
-from labelgrid.progress import Silent
 from labelgrid.train.objective import task_losses
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.terms.mean_teacher import Options, build

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
 from labelgrid.formats.codec import LabelArray
 from labelgrid.pixel.plane_normals import plane_normals
 from labelgrid.relations.derivations.depth_normals import Options, derive_normals

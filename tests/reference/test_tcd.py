@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
+from labelgrid.basics.streams import image_key
 from labelgrid.ledger.grid import Grid
 from labelgrid.score.statistics.committee import COMBINE
 from labelgrid.select.parts import draw_cells
 from labelgrid.select.strategies.tcd import Options, build
 from labelgrid.select.strategy import Budget, PoolView
-from labelgrid.streams import image_key
 
 COVERS = ["labelgrid.select.strategies.tcd"]
 TASKS = ["depth", "normals", "semseg"]

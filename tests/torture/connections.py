@@ -106,7 +106,7 @@ def _judge(row: Row, store: Store, said: list[list[str]]) -> None:
 
 def write(place: str, writer: int, moves: int) -> None:
     """Make the moves of a writer; prints each that was acknowledged."""
-    from labelgrid.errors import LostConnectionError
+    from labelgrid.basics.errors import LostConnectionError
     from labelgrid.ledger.grid import Cell, Move
     from labelgrid.ledger.place import read_place
 

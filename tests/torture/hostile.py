@@ -14,12 +14,12 @@ from unittest.mock import patch
 
 import numpy as np
 
-from labelgrid.errors import LabelgridError, LedgerError
+from labelgrid.basics.errors import LabelgridError, LedgerError
+from labelgrid.basics.trusted_code import VARIABLE
 from labelgrid.project.settings import read_settings
 from labelgrid.recipes.resolve import check_recipe, load_recipe
 from labelgrid.score.table import read_table
 from labelgrid.train.checkpoint import load
-from labelgrid.trusted_code import VARIABLE
 from tests.databases import change, changing, columns, empty_log
 from tests.e2e.commands import typed
 from tests.hostile.test_settings import DEEP, FINE, KEYS, LONG, VALUES

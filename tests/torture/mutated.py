@@ -22,7 +22,7 @@ import tifffile
 from PIL import Image
 
 from labelgrid.annotate.answers import Answer, Fault
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.images.reading import check_image, read_image
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder

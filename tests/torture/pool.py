@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.errors import LabelgridError
 from tests.e2e.killing import preloaded_context
 from tests.torture.counting import Row
 

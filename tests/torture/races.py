@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from labelgrid.files import digest
+from labelgrid.basics.files import digest
 from labelgrid.ledger.database import Database
 from labelgrid.ledger.grid import State, TaskRow
 from labelgrid.ledger.store import Store
@@ -158,7 +158,7 @@ class Others:
 
 
 #: Not the callers that are meant.
-_BENEATH = ("labelgrid.ledger", "labelgrid.cli", "labelgrid.files", "labelgrid.formats")
+_BENEATH = ("labelgrid.ledger", "labelgrid.cli", "labelgrid.basics.files", "labelgrid.formats")
 #: What may be done while a reader's transaction is open: `cells` writes its rows as it reads them, of which there may be millions.
 HELD = {
     "project.cell_table._with_cells < project.cell_table._rows",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from tests.torture import connections, kills, neighbours, pool, races, read_only, together
 from tests.torture.__main__ import END, START, files, projects
 from tests.torture.counting import FINE, Row, table

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from labelgrid.files import digest
+from labelgrid.basics.files import digest
 from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
 from tests.e2e.killing import Ended, ended

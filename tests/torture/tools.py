@@ -18,15 +18,15 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from labelgrid import plugins
 from labelgrid.annotate.answers import ImportRefused
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.unpacking import unpacked
-from labelgrid.progress import Silent
+from labelgrid.basics import plugins
+from labelgrid.basics.progress import Silent
+from labelgrid.basics.recognition import recognitions
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.validate_labels import validate_labels
-from labelgrid.recognition import recognitions
 from tests.contracts.test_connectors import ANNOTATORS, Place, listing
 from tests.torture.mutated import MUTATIONS
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.processes import started_at
+from labelgrid.basics.processes import started_at
 from tests.jobs import wait_until
 from tests.started import Started
 

@@ -29,8 +29,8 @@ from labelgrid.annotate.other_names import (
     task_and_image,
     unknown_faults,
 )
-from labelgrid.errors import LabelError
-from labelgrid.files import walk
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.files import walk
 from labelgrid.formats.codec import codec
 from labelgrid.formats.naming import stem
 from labelgrid.images.opening import FORMATS

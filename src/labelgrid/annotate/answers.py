@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import MOST_CHARACTERS, Cell, Hint
-from labelgrid.words import count_text, join_names
 
 #: The most faults, or groups of the same fault, that an error message lists.
 SHOWN = 20

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from labelgrid.annotate.answers import plain_spelling, spelling_hint
 from labelgrid.annotate.import_options import IGNORE, NONE, ImportOptions
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.words import join_names
 from labelgrid.formats.regions import IGNORED
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import join_names
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.annotate.json_files import Decoder, GroupedFaults, Member, plain_text, read_members
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 
 #: The key of an image with the ids of its requests.
 REQUEST_IDS = "labelgrid_request_ids"

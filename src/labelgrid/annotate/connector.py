@@ -13,14 +13,14 @@ from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.request import Request
 from labelgrid.annotate.uncovered import Uncovered
-from labelgrid.encodings import decode, words_in
+from labelgrid.basics.encodings import decode, words_in
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.recognition import Recognition
 from labelgrid.formats.naming import stem
 from labelgrid.images.places import image_file
 from labelgrid.images.reading import image_size
 from labelgrid.ledger.grid import SPLITS, Cell, State
 from labelgrid.ledger.store import Store
-from labelgrid.progress import Progress
-from labelgrid.recognition import Recognition
 from labelgrid.tasks.task import TaskDef
 
 

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from labelgrid.annotate.cvat_xml import AUTO
 from labelgrid.annotate.drawing_requests import box_of, predicted_regions
 from labelgrid.annotate.request import Request, RequestItem
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
 from labelgrid.formats.cvat_runs import encode_runs
 from labelgrid.tasks.task import TaskDef
 

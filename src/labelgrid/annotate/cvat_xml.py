@@ -13,10 +13,10 @@ from labelgrid.annotate.answers import Fault
 from labelgrid.annotate.json_files import Decoder, plain_text
 from labelgrid.annotate.region_answers import Shape
 from labelgrid.annotate.safe_xml import Handler, read_xml
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.cvat_runs import decode_runs
 from labelgrid.formats.regions import Canvas
-from labelgrid.words import count_text, join_names
 
 #: The source of a region that a program made, which CVAT changes when somebody edits the region.
 AUTO = "auto"

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.annotate.request import Request
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
+from labelgrid.basics.words import join_names
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import join_names
 
 
 def refuse_undrawn(request: Request, tool: str) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
 
 
 def is_vacant(out: Path) -> bool:

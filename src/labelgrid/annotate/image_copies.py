@@ -9,13 +9,13 @@ from pathlib import Path, PurePosixPath
 
 import cv2
 
-from labelgrid import files
 from labelgrid.annotate.request import Request
-from labelgrid.errors import ImageError
+from labelgrid.basics import files
+from labelgrid.basics.errors import ImageError
+from labelgrid.basics.progress import Progress
 from labelgrid.formats.naming import LONGEST, stem
 from labelgrid.images.opening import has_16_bits, open_image
 from labelgrid.images.reading import orientation_of, read_image
-from labelgrid.progress import Progress
 
 #: Pillow's formats that every browser shows; MPO is a JPEG with a second picture behind it.
 _SHOWN = frozenset({"JPEG", "MPO", "PNG", "BMP", "WEBP"})

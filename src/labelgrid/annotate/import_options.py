@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from labelgrid.errors import UsageError
-from labelgrid.files import read_foreign_text
+from labelgrid.basics.errors import UsageError
+from labelgrid.basics.files import read_foreign_text
 
 #: The class of a map of names that stands for "not labelled".
 IGNORE = "ignore"

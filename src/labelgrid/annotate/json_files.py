@@ -9,11 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from labelgrid import files
 from labelgrid.annotate.answers import Fault
 from labelgrid.annotate.matching import LINK, is_inside
-from labelgrid.encodings import begin, decode
-from labelgrid.errors import LabelError
+from labelgrid.basics import files
+from labelgrid.basics.encodings import begin, decode
+from labelgrid.basics.errors import LabelError
 
 #: Bytes of a file, at most: twice those of COCO's own largest.
 LARGEST = 2**30

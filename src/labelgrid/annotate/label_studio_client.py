@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from labelgrid import files
-from labelgrid.errors import ServerError, UsageError
+from labelgrid.basics import files
+from labelgrid.basics.errors import ServerError, UsageError
 
 #: The oldest version of Label Studio that this was tried with.
 OLDEST = (1, 23)

@@ -15,8 +15,8 @@ from labelgrid.annotate.label_studio_images import LocalFiles, Uploads
 from labelgrid.annotate.label_studio_json import TOOL, answers_of, config_of, tasks_of
 from labelgrid.annotate.label_studio_server import LabelStudioServer
 from labelgrid.annotate.request import Request, RequestItem
-from labelgrid.errors import LabelError
-from labelgrid.progress import Progress
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.progress import Progress
 
 _FOUND_BY = "labelgrid finds this project by this text: do not change it."
 

@@ -5,10 +5,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from labelgrid import files
 from labelgrid.annotate.image_copies import copy_content
 from labelgrid.annotate.label_studio_client import Client
-from labelgrid.errors import ServerError, UsageError
+from labelgrid.basics import files
+from labelgrid.basics.errors import ServerError, UsageError
 
 
 class Uploads:

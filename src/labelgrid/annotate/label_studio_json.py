@@ -26,11 +26,11 @@ from labelgrid.annotate.matching import cell_of
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.annotate.repeated_answers import CHOOSE
 from labelgrid.annotate.request import Request, RequestItem
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.images.listing import EXTENSIONS
 from labelgrid.ledger.grid import Cell, State, is_annotator, is_time
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import count_text, join_names
 
 TOOL = "Label Studio"
 LOCAL_FILES = "/data/local-files/?d="

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.annotate.region_answers import Shape
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats import label_studio_runs
 from labelgrid.formats.regions import Canvas
 

@@ -12,9 +12,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from labelgrid.annotate.label_studio_client import AGAIN, Client
-from labelgrid.errors import ServerError
-from labelgrid.progress import Progress
-from labelgrid.words import join_names
+from labelgrid.basics.errors import ServerError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import join_names
 
 #: Label Studio's limit of a title.
 _TITLE = 50

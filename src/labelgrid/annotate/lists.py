@@ -10,13 +10,13 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
-from labelgrid import files
 from labelgrid.annotate.answers import Fault, wrong_annotator, wrong_time
 from labelgrid.annotate.json_files import Decoder, plain_text
 from labelgrid.annotate.matching import is_inside, leads_outside
-from labelgrid.encodings import begin, wide_encoding
+from labelgrid.basics import files
+from labelgrid.basics.encodings import begin, wide_encoding
+from labelgrid.basics.spreadsheets import unescape_formula
 from labelgrid.ledger.grid import Cell, is_annotator, is_time
-from labelgrid.spreadsheets import unescape_formula
 
 MANIFEST = "manifest.json"
 MANIFEST_TABLE = "manifest.csv"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from labelgrid.annotate.answer_folder import IMAGES, PRELABELS
 from labelgrid.annotate.answers import Fault
 from labelgrid.annotate.matching import LINK, is_inside
-from labelgrid.errors import LabelError
-from labelgrid.files import walk
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.files import walk
 from labelgrid.formats.arrays import samples, stored_size
 from labelgrid.formats.channels import equal_channels, shown_grey, without_alpha
 from labelgrid.formats.heads import Head, head_of

@@ -10,9 +10,9 @@ from labelgrid.annotate.answers import Fault, plain_spelling, spelling_hint
 from labelgrid.annotate.common_affixes import TRIED, NameMatch, match_names
 from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.lists import LABEL_LIST, LABELS
+from labelgrid.basics.words import by_value, count_text
 from labelgrid.formats.naming import stem
 from labelgrid.ledger.grid import Cell
-from labelgrid.words import by_value, count_text
 
 UNKNOWN = "The label is of an unknown image or task."
 _NUMBER = re.compile(r"\d+", re.ASCII)

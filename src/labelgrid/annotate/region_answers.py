@@ -11,13 +11,13 @@ from labelgrid.annotate.answers import Answer, Answers, Fault
 from labelgrid.annotate.class_names import ClassNames, NameTarget
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
-from labelgrid.errors import EmptyLabelError, LabelError
+from labelgrid.basics.errors import EmptyLabelError, LabelError
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.regions import IGNORED, UNCOVERED, Canvas
 from labelgrid.images.opening import WrongFileError, refuse_giant
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import count_text, join_names
 
 
 @dataclass(frozen=True)

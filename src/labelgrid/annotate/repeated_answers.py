@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
 from labelgrid.annotate.import_options import Keep
+from labelgrid.basics.words import by_value, count_text, join_names
 from labelgrid.ledger.grid import Cell
-from labelgrid.words import by_value, count_text, join_names
 
 #: What to do about several answers.
 CHOOSE = "Remove all but one, or choose with --keep first or --keep last."

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import BinaryIO
 from xml.parsers import expat
 
-from labelgrid import files
 from labelgrid.annotate.json_files import Decoder, plain_text
-from labelgrid.encodings import wide_encoding
-from labelgrid.errors import LabelError
+from labelgrid.basics import files
+from labelgrid.basics.encodings import wide_encoding
+from labelgrid.basics.errors import LabelError
 
 #: How many bytes of a file are read to see what it is.
 _START = 2**16

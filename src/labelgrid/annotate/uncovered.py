@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from labelgrid.annotate.answers import plain_spelling
 from labelgrid.annotate.import_options import IGNORE, NONE
+from labelgrid.basics.words import count_text
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.overview import percent
-from labelgrid.words import count_text
 
 #: A task, and the connector that read its labels.
 Drawn = tuple[str, str]

@@ -9,12 +9,12 @@ from pathlib import Path, PurePosixPath
 from labelgrid.annotate.answers import spelling_hint
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.other_names import task_and_image
-from labelgrid.encodings import begin, decode
-from labelgrid.errors import LabelError
-from labelgrid.files import open_regular, walk
+from labelgrid.basics.encodings import begin, decode
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.files import open_regular, walk
+from labelgrid.basics.words import join_names
 from labelgrid.formats.naming import stem
 from labelgrid.images.opening import format_of
-from labelgrid.words import join_names
 
 #: The first bytes of packed files that are not read, and what these are.
 _PACKED = {

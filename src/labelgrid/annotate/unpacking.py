@@ -12,9 +12,9 @@ from tempfile import gettempdir, mkdtemp
 from typing import IO
 from zipfile import BadZipFile, LargeZipFile, ZipFile, ZipInfo, is_zipfile
 
-from labelgrid import files
-from labelgrid.errors import LabelError, ProjectError
-from labelgrid.progress import Progress, Silent
+from labelgrid.basics import files
+from labelgrid.basics.errors import LabelError, ProjectError
+from labelgrid.basics.progress import Progress, Silent
 
 #: A zip file may unpack to so many bytes, or to so many times its own, whichever is more.
 BYTES = 2**28

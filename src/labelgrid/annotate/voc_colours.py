@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid import files
 from labelgrid.annotate.json_files import Decoder, plain_text
-from labelgrid.errors import LabelError
+from labelgrid.basics import files
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats.channels import shown_colours
 from labelgrid.formats.colours import colour_codes
 from labelgrid.images.reading import read_image

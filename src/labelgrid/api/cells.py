@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelgrid.api.door import check_methods, steady
-from labelgrid.errors import LedgerError, command
+from labelgrid.basics.errors import LedgerError, command
+from labelgrid.basics.progress import Progress
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.ledger.store import CellRow
-from labelgrid.progress import Progress
 from labelgrid.project.cell_names import named_cells
 from labelgrid.project.folder import ProjectFolder
 

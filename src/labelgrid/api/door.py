@@ -29,7 +29,7 @@ from typing import (
     get_type_hints,
 )
 
-from labelgrid.errors import LabelgridError, UsageError
+from labelgrid.basics.errors import LabelgridError, UsageError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,7 +47,7 @@ HOMES = {
     "Keep": "labelgrid.annotate.import_options",
     "LabelArray": "labelgrid.formats.codec",
     "LabelFilter": "labelgrid.project.label_filter",
-    "Progress": "labelgrid.progress",
+    "Progress": "labelgrid.basics.progress",
     "Proposal": "labelgrid.rounds.proposal",
     "StudyProgress": "labelgrid.lab.simulation.run_study",
 }
@@ -100,7 +100,7 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
         'red'
         >>> paint("reed")
         Traceback (most recent call last):
-        labelgrid.errors.UsageError: `colour=` must be 'red' or 'blue'. Found 'reed'.
+        labelgrid.basics.errors.UsageError: `colour=` must be 'red' or 'blue'. Found 'reed'.
           Did you mean 'red'? Nothing was changed.
     """
     parameters = dict(signature(function).parameters)

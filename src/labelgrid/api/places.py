@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
 
 if TYPE_CHECKING:
     from labelgrid.storage.addresses import Address

@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from labelgrid import plugins
 from labelgrid.api.cells import CellName
 from labelgrid.api.contents import ChangedCells, ProjectContents
 from labelgrid.api.door import Amount, Cost, Count, Positive, check_methods, steady
 from labelgrid.api.places import Place, optional_path, path_or_address
-from labelgrid.errors import ModelError, RecipeError, UsageError
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import ModelError, RecipeError, UsageError
+from labelgrid.basics.progress import Progress, Silent
 from labelgrid.executors.job import JobFolder, record_job
 from labelgrid.ledger.grid import Cell, Hint, OpenSplit, Split, State, TaskRow, Unit
-from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import (
     RECIPE,

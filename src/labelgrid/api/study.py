@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from labelgrid.api.door import Count, check_arguments
 from labelgrid.api.places import Place, optional_path
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 
 if TYPE_CHECKING:
+    from labelgrid.basics.progress import Progress
     from labelgrid.lab.simulation.analyse import AnalysisResult
     from labelgrid.lab.simulation.plan import StudyPlan
     from labelgrid.lab.simulation.request import StudyRequest
     from labelgrid.lab.simulation.run_study import StudyProgress, StudyResult
-    from labelgrid.progress import Progress
     from labelgrid.report.write import WrittenReport
 
 
@@ -91,8 +91,8 @@ def estimate(
         LabelgridError: what `simulate` would refuse, but for weights that cannot be fetched: the
             plan's `missing` says so.
     """
+    from labelgrid.basics.progress import Silent
     from labelgrid.lab.simulation.plan import plan_study
-    from labelgrid.progress import Silent
 
     with _opened_request(
         recipe,

@@ -13,6 +13,14 @@ from typing import Annotated, Any
 import typer
 
 from labelgrid import __version__
+from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.files import of_system
+from labelgrid.basics.processes import (
+    TOGETHER,
+    limit_spinning,
+    look_rarely_for_garbage,
+    stop_on_sigterm,
+)
 from labelgrid.cli import (
     corrections,
     datasets,
@@ -26,14 +34,6 @@ from labelgrid.cli import (
     page,
     screen,
     study,
-)
-from labelgrid.errors import LabelgridError
-from labelgrid.files import of_system
-from labelgrid.processes import (
-    TOGETHER,
-    limit_spinning,
-    look_rarely_for_garbage,
-    stop_on_sigterm,
 )
 
 #: The exit status after Ctrl-C or SIGTERM.
@@ -71,7 +71,7 @@ def _root(
 
 def _trust(prefixes: list[str] | None) -> list[str] | None:
     if prefixes:
-        from labelgrid.trusted_code import trust
+        from labelgrid.basics.trusted_code import trust
 
         trust(prefixes)
     return prefixes

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from labelgrid.basics.errors import command, note_unchanged
+from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.cli.exchange import Split, say_requested_again
 from labelgrid.cli.grid import AsJson, Folder
 from labelgrid.cli.opening import open_project
-from labelgrid.errors import command, note_unchanged
-from labelgrid.words import count_text
 
 if TYPE_CHECKING:
     from labelgrid.api.project import Project

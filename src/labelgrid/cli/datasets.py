@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from labelgrid.basics.errors import command, note_unchanged
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson
 from labelgrid.cli.model import CropOption, MaxDepth, MinDepth
-from labelgrid.errors import command, note_unchanged
-from labelgrid.words import count_text, join_names
 
 if TYPE_CHECKING:
     from labelgrid.data.dataset import Dataset
@@ -53,7 +53,7 @@ def scenes(
 
     Example: [bold]labelgrid scenes rooms --count 200 --size 96x128[/]
     """
-    from labelgrid.errors import UsageError
+    from labelgrid.basics.errors import UsageError
     from labelgrid.lab.scenes.write import SceneSettings, write_scenes
 
     match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", size)
@@ -107,7 +107,7 @@ def sheet(
 
     Example: [bold]labelgrid sheet flat[/]
     """
-    from labelgrid.errors import UsageError
+    from labelgrid.basics.errors import UsageError
     from labelgrid.project.folder import SETTINGS, STUDY
 
     if (root / SETTINGS).is_file() or (root / STUDY).is_file():
@@ -232,7 +232,7 @@ def evaluate(
 
     Example: [bold]labelgrid data evaluate nyud NYUD_MT predicted --split val[/]
     """
-    from labelgrid.errors import UsageError
+    from labelgrid.basics.errors import UsageError
     from labelgrid.project.dataset_check import tasks_of
     from labelgrid.project.task_spec import name_task_file
     from labelgrid.rounds.evaluate_files import evaluate_files
@@ -271,7 +271,7 @@ def layout(name: Layout, json: AsJson = False) -> None:
 
     Example: [bold]labelgrid data layout nyud[/]
     """
-    from labelgrid import plugins
+    from labelgrid.basics import plugins
 
     module = plugins.module("layouts", name)
     what = (module.__doc__ or "").strip().partition("\n")[0]
@@ -305,8 +305,8 @@ def _source(name: str, root: Path) -> "Dataset":
 
     If it has no images, the error names the command that prints its layout.
     """
-    from labelgrid import plugins
-    from labelgrid.errors import ImageError
+    from labelgrid.basics import plugins
+    from labelgrid.basics.errors import ImageError
 
     try:
         return cast("Dataset", plugins.create("layouts", name, root))
@@ -318,7 +318,7 @@ def _source(name: str, root: Path) -> "Dataset":
 
 
 def _refuse_inside(out: Path, root: Path) -> None:
-    from labelgrid.errors import UsageError
+    from labelgrid.basics.errors import UsageError
 
     if out.resolve().is_relative_to(root.resolve()):
         raise UsageError(

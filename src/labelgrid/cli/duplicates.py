@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from labelgrid.basics.errors import command
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson
 from labelgrid.cli.model import On, ShardSize, Workers
 from labelgrid.cli.opening import open_project
 from labelgrid.cli.shares import share_at, share_values
-from labelgrid.errors import command
-from labelgrid.words import count_text, join_names
 
 #: The images that a line names.
 SHOWN = 5

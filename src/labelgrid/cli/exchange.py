@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from labelgrid.basics.errors import command, note_unchanged
+from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder
 from labelgrid.cli.opening import open_project
-from labelgrid.errors import command, note_unchanged
-from labelgrid.words import count_text
 
 if TYPE_CHECKING:
     from labelgrid.ledger.grid import Cell
@@ -226,8 +226,8 @@ def print_import_result(done: object, json: bool) -> None:
 
 def _connector(name: str) -> str:
     """Check that there is a connector of this name."""
-    from labelgrid import plugins
-    from labelgrid.errors import PluginError
+    from labelgrid.basics import plugins
+    from labelgrid.basics.errors import PluginError
 
     name = _plugin_name(name) or ""
     try:

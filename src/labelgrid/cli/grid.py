@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from labelgrid.basics.errors import command, note_unchanged
+from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.cli.opening import open_project
-from labelgrid.errors import command, note_unchanged
-from labelgrid.words import count_text
 
 if TYPE_CHECKING:
     from labelgrid.api.project import Project
@@ -139,7 +139,7 @@ def init(
     --holdout 50[/]
     """
     from labelgrid.api.project import Project
-    from labelgrid.errors import UsageError
+    from labelgrid.basics.errors import UsageError
     from labelgrid.project.overrides import parse_overrides
 
     if not images:
@@ -268,7 +268,7 @@ def add(
 
     Example: [bold]labelgrid add flat --images more --task normals[/]
     """
-    from labelgrid.errors import UsageError
+    from labelgrid.basics.errors import UsageError
 
     if not (images or tasks or task_file or holdout != "0"):
         raise UsageError(

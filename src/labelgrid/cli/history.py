@@ -12,11 +12,11 @@ from typing import Annotated, Any
 
 import typer
 
+from labelgrid.basics.errors import UsageError, command, note_unchanged
+from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder
 from labelgrid.cli.opening import open_project
-from labelgrid.errors import UsageError, command, note_unchanged
-from labelgrid.words import count_text
 
 #: The most cells that a terminal shows.
 SHOWN = 1000

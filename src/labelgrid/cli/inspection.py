@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from labelgrid.basics.errors import UsageError, command, note_unchanged
+from labelgrid.basics.words import count_text, duration, join_names
 from labelgrid.cli import screen
 from labelgrid.cli.exchange import cells_as_json
 from labelgrid.cli.grid import AsJson
 from labelgrid.cli.model import On, ShardSize, Workers
 from labelgrid.cli.opening import open_project
 from labelgrid.cli.shares import share_at, share_values
-from labelgrid.errors import UsageError, command, note_unchanged
-from labelgrid.words import count_text, duration, join_names
 
 if TYPE_CHECKING:
     from labelgrid.project.relation_trust import RelationRow
@@ -379,8 +379,8 @@ def list_(
 
     Example: [bold]labelgrid list strategies[/]
     """
-    from labelgrid import plugins
-    from labelgrid.errors import UsageError
+    from labelgrid.basics import plugins
+    from labelgrid.basics.errors import UsageError
     from labelgrid.recipes.resolve import shipped_recipes
 
     entries = {name: plugins.describe(name) for name in plugins.FOLDERS}

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
+from labelgrid.basics.errors import note_unchanged
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder
-from labelgrid.errors import note_unchanged
 
 ledger = typer.Typer(help="Say where a project's ledger is: copy it.", no_args_is_help=True)
 

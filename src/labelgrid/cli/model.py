@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from labelgrid.basics.errors import command, note_unchanged
+from labelgrid.basics.processes import TOGETHER
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.cli import screen
 from labelgrid.cli.grid import (
     AsJson,
@@ -22,9 +25,6 @@ from labelgrid.cli.grid import (
 )
 from labelgrid.cli.opening import open_project
 from labelgrid.cli.shares import share_at, share_values
-from labelgrid.errors import command, note_unchanged
-from labelgrid.processes import TOGETHER
-from labelgrid.words import count_text, join_names
 
 if TYPE_CHECKING:
     from labelgrid.rounds.query import QueryResult

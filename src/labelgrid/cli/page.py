@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from labelgrid.basics.errors import UsageError
 from labelgrid.cli import screen
 from labelgrid.cli.grid import Folder
-from labelgrid.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:

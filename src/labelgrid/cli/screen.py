@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from labelgrid.errors import LabelgridError
-from labelgrid.results import replace_non_finite
-from labelgrid.words import count_text, duration
+from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.results import replace_non_finite
+from labelgrid.basics.words import count_text, duration
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -100,7 +100,7 @@ def _shown(text: str) -> str:
 
 
 class Bar:
-    """Shows `labelgrid.progress.Progress`: a bar on the terminal, lines elsewhere."""
+    """Shows `labelgrid.basics.progress.Progress`: a bar on the terminal, lines elsewhere."""
 
     def __init__(self) -> None:
         self.lines = None if console.is_terminal else Lines()

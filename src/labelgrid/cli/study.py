@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from labelgrid.basics.errors import note_unchanged
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Weights
 from labelgrid.cli.model import Unit
 from labelgrid.cli.shares import share_values
-from labelgrid.errors import note_unchanged
-from labelgrid.words import count_text, join_names
 
 if TYPE_CHECKING:
     from labelgrid.lab.simulation.analysis import Mean
@@ -171,7 +171,7 @@ def _is_named(value: object) -> bool:
 
 
 def _refuse_failed(failed: dict[str, str]) -> None:
-    from labelgrid.errors import ProjectError
+    from labelgrid.basics.errors import ProjectError
 
     lines = [f"{count_text(len(failed), 'run')} failed:"]
     for key, fault in failed.items():

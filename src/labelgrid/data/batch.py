@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
 from labelgrid.data.frame import Frame
 from labelgrid.data.options import DataOptions
 from labelgrid.formats.codec import LabelArray, codec
@@ -65,7 +65,7 @@ class Batch:
         soft: in training, soft targets by term and task, for the terms that read soft labels.
         known: in training, by task, the labels that the network gets as known labels; empty: none.
         camera: the cameras of the images, float32 [b, 4]: fx, fy, cx and cy in pixels of the batch
-            (`labelgrid.camera`); NaN where an image's is unknown. None if all are.
+            (`labelgrid.basics.camera`); NaN where an image's is unknown. None if all are.
     """
 
     ids: tuple[str, ...]

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import ImageError, LabelError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text
 from labelgrid.data.dataset import Source, camera_of, weight_of
-from labelgrid.errors import ImageError, LabelError
 from labelgrid.formats.codec import LabelArray
-from labelgrid.progress import Progress
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import count_text
 
 #: So many images are decoded at a time, in as many threads.
 AHEAD = 4

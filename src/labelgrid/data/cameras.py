@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labelgrid.camera import Camera, Size
-from labelgrid.config import parse, read_toml
-from labelgrid.errors import RecipeError
-from labelgrid.files import read_bytes
+from labelgrid.basics.camera import Camera, Size
+from labelgrid.basics.config import parse, read_toml
+from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.files import read_bytes
+from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import same_shape
-from labelgrid.words import join_names
 
 NAME = "camera.toml"
 #: The columns of a table of cameras, beside "image".

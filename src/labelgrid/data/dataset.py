@@ -7,8 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.camera import Camera
-from labelgrid.errors import EmptyLabelError
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import EmptyLabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.task import TaskDef

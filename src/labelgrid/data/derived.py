@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
 from labelgrid.data.dataset import Source, camera_of, weight_of
 from labelgrid.data.supplied import SuppliedLabels
 from labelgrid.formats.codec import LabelArray

@@ -10,14 +10,14 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import ImageError, LabelError, RecipeError
-from labelgrid.files import read_text
+from labelgrid.basics.errors import ImageError, LabelError, RecipeError
+from labelgrid.basics.files import read_text
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.arrays import check_any_valid, one_channel, samples
 from labelgrid.formats.codec import LabelArray
 from labelgrid.images.listing import list_images
 from labelgrid.images.reading import image_size, read_image
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import count_text, join_names
 
 T = TypeVar("T")
 #: The splits that the published data sets have.

@@ -17,15 +17,15 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from labelgrid.basics.errors import ImageError, LabelgridError, TrainingError
+from labelgrid.basics.processes import end_with_parent
+from labelgrid.basics.streams import seed_of, stream
 from labelgrid.data.batch import Batch, Item, SoftLabel, SoftLabels, collate
 from labelgrid.data.dataset import ImageSource, Source, camera_of, labels_of, weight_of
 from labelgrid.data.frame import Frame
 from labelgrid.data.options import DataOptions
 from labelgrid.data.transforms import Example, augment, fit_placement, place
-from labelgrid.errors import ImageError, LabelgridError, TrainingError
 from labelgrid.formats.codec import RESIZED, LabelArray, size_error
-from labelgrid.processes import end_with_parent
-from labelgrid.streams import seed_of, stream
 from labelgrid.tasks.task import TaskDef
 
 Tasks = Mapping[str, TaskDef]

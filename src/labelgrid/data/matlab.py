@@ -9,8 +9,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from labelgrid.errors import LabelError
-from labelgrid.files import read_bytes
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.files import read_bytes
 from labelgrid.images.opening import max_bytes
 
 #: Matlab 7.3 writes HDF5, after a header that starts with these bytes.

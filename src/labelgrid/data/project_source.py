@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.files import inside
 from labelgrid.data.cameras import Cameras
-from labelgrid.files import inside
 from labelgrid.formats.codec import LabelArray, check_digest
 from labelgrid.images.places import image_file, read_placed_image
 from labelgrid.images.reading import image_size

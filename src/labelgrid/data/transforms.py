@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
 from labelgrid.data.options import DataOptions
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.placement import Placement, Size

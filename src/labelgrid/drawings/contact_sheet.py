@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from labelgrid import files
+from labelgrid.basics import files
+from labelgrid.basics.errors import ProjectError
 from labelgrid.data.dataset import Source, nonempty_label
-from labelgrid.errors import ProjectError
 from labelgrid.images.reading import Pixels
 from labelgrid.tasks.pictures import colour_map, picture_file
 from labelgrid.tasks.task import TaskDef

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
 from labelgrid.tasks.overview import Legend
 
 RGB = NDArray[np.uint8]

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from labelgrid.basics.files import open_regular
+from labelgrid.basics.processes import end_with_parent, given_environment, started_at
 from labelgrid.executors.job import (
     END,
     LOG,
@@ -24,8 +26,6 @@ from labelgrid.executors.job import (
     JobOwner,
     signs_of_life,
 )
-from labelgrid.files import open_regular
-from labelgrid.processes import end_with_parent, given_environment, started_at
 
 #: Exit codes after Ctrl-C: of labelgrid, and of a process that did not catch it.
 INTERRUPTED = (130, -signal.SIGINT)

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from labelgrid.basics.progress import Silent
+from labelgrid.basics.words import duration
 from labelgrid.executors.job import JobEnd, record_job
 from labelgrid.executors.share import Share
-from labelgrid.progress import Silent
-from labelgrid.words import duration
 
 
 class Executor(Protocol):

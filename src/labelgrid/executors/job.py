@@ -17,12 +17,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from labelgrid.config import parse
-from labelgrid.errors import LabelgridError
-from labelgrid.files import atomic_write, open_regular, remove_folder
-from labelgrid.processes import started_at
-from labelgrid.progress import Progress
-from labelgrid.words import duration
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.files import atomic_write, open_regular, remove_folder
+from labelgrid.basics.processes import started_at
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import duration
 
 T = TypeVar("T")
 JobState = Literal["waiting", "running", "ended", "stopped", "failed", "died", "unknown"]

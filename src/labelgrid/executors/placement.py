@@ -1,9 +1,9 @@
 """Turns what a user says of the place where jobs run into its executor. Starts nothing."""
 
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
+from labelgrid.basics.plugins import create, names
+from labelgrid.basics.processes import cores
 from labelgrid.executors.executor import Executor
-from labelgrid.plugins import create, names
-from labelgrid.processes import cores
 
 #: Where jobs run if nobody says it.
 HERE = "processes"
@@ -25,7 +25,7 @@ def executor_at(on: str, workers: int, preload: str) -> Executor:
         UsageError: the place takes no address, or lacks one, or is not installed.
 
     Example:
-        >>> executor_at("processes", 3, "labelgrid.errors").workers
+        >>> executor_at("processes", 3, "labelgrid.basics.errors").workers
         3
     """
     name, address = _parts(on)

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid import __version__
-from labelgrid.executors.job import JobEnd, JobFolder, end_by, record_job
-from labelgrid.processes import (
+from labelgrid.basics.processes import (
     PAGE_TOKEN,
     die_with_parent,
     limit_spinning,
     look_rarely_for_garbage,
 )
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
+from labelgrid.executors.job import JobEnd, JobFolder, end_by, record_job
 
 #: The number of OpenMP's threads; Ray sets it in its workers.
 THREADS = "OMP_NUM_THREADS"

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text
 from labelgrid.executors.executor import Executor, SaidWait
 from labelgrid.executors.job import JobEnd, JobFolder, JobReader, without_numbers
-from labelgrid.progress import Progress
-from labelgrid.words import count_text
 
 #: Seconds between two looks at the jobs.
 POLL = 0.2

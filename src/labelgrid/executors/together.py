@@ -16,9 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from labelgrid.errors import LabelgridError, TrainingError
+from labelgrid.basics.errors import LabelgridError, TrainingError
+from labelgrid.basics.processes import TOGETHER, cores, end_with_parent
 from labelgrid.executors.command_job import INTERRUPTED, python_words
-from labelgrid.processes import TOGETHER, cores, end_with_parent
 
 #: The variables of torchrun.
 OF_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")

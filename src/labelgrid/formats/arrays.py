@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import EmptyLabelError, LabelError
-from labelgrid.files import atomic_write, open_regular, read_bytes
+from labelgrid.basics.errors import EmptyLabelError, LabelError
+from labelgrid.basics.files import atomic_write, open_regular, read_bytes
 from labelgrid.formats import tiff
 from labelgrid.images import png
 from labelgrid.images.opening import (

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.config import as_toml
-from labelgrid.errors import LabelError
+from labelgrid.basics.config import as_toml
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.arrays import Array
 from labelgrid.formats.colours import colour_codes, colour_text, nearest_colour
 from labelgrid.formats.numbering import IGNORE, Numbering, default_void
-from labelgrid.words import count_text, join_names
 
 #: A message lists so many numbers or colours, and a hint declares no more.
 LISTED = 5

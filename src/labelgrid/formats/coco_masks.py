@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 
 #: A character of compressed run lengths holds five bits, and a bit that says that more follow.
 _FIRST = 48

@@ -9,10 +9,10 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid import plugins
-from labelgrid.config import parse
-from labelgrid.errors import LabelError, LabelSizeError
-from labelgrid.files import digest
+from labelgrid.basics import plugins
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import LabelError, LabelSizeError
+from labelgrid.basics.files import digest
 
 #: What to do about a label of another size than its image, where the two are only read.
 RESIZED = "Replace the one that was resized, cropped or turned."
@@ -171,7 +171,7 @@ class Codec(Protocol[O_contra]):
     A module may also have `stored_size(path)`, the height and width in a file's header or None:
     then a label of another size than its image is refused before it is decoded. And
     `read_prediction(path, options)`, if a prediction in such a file may have values that a label
-    may not have. And `recognise(path)`: a `labelgrid.recognition.Recognition` of a file that may be
+    may not have. And `recognise(path)`: a `labelgrid.basics.recognition.Recognition` of a file that may be
     of the format, by its head (`labelgrid.formats.heads`), or None; it reads little and raises
     nothing. And, for labels that a tool can draw as regions, `region_names(options)`: the names of
     regions, none if these are named after the task; `from_regions(regions, options)`: the label of

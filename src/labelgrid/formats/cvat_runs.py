@@ -6,7 +6,7 @@ They begin with the background's, which is 0 if the first pixel is the region's,
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 
 #: The longest number of a run length, in characters.
 _DIGITS = 12

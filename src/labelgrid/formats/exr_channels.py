@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from labelgrid.errors import LabelError
-from labelgrid.files import open_regular, read_bytes
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.files import open_regular, read_bytes
+from labelgrid.basics.words import join_names
 from labelgrid.formats.arrays import Array, file_errors
 from labelgrid.formats.exr import Channel, channels_of, decode
 from labelgrid.images.opening import max_bytes, refuse_other_format
-from labelgrid.words import join_names
 
 #: How many bytes of a file are read to recognise it.
 START = 2**20

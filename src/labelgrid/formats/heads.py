@@ -12,8 +12,8 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from labelgrid.errors import LabelError
-from labelgrid.files import open_regular
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.files import open_regular
 from labelgrid.formats import tiff
 from labelgrid.formats.arrays import SAMPLES, Array, file_errors, npy_header, png_samples
 from labelgrid.images import png

@@ -10,7 +10,7 @@ Label Studio takes this from thi.ng/rle-pack.
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 
 _CHANNELS = 4
 _VALUE_BITS = 8

@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterable
 
-from labelgrid.errors import ImageError
+from labelgrid.basics.errors import ImageError
 
 #: The longest name of a file, in bytes.
 LONGEST = 255

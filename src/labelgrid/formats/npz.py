@@ -13,8 +13,9 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 
-from labelgrid.errors import LabelError
-from labelgrid.files import open_regular
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.files import open_regular
+from labelgrid.basics.words import join_names
 from labelgrid.formats.arrays import Array, file_errors, npy_header, npy_samples
 from labelgrid.images.opening import (
     CHANNELS,
@@ -24,7 +25,6 @@ from labelgrid.images.opening import (
     refuse_giant,
     refuse_other_format,
 )
-from labelgrid.words import join_names
 
 #: A file with more arrays is no label file.
 MOST = 1000

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.config import check_ranges
+from labelgrid.basics.config import check_ranges
+from labelgrid.basics.words import join_names
 from labelgrid.formats.arrays import Array
 from labelgrid.formats.codec import Form
 from labelgrid.formats.colours import colour_code, colour_text
-from labelgrid.words import join_names
 
 #: The class of `ids` and `colours` that stands for "not labelled".
 IGNORE = "ignore"

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from labelgrid.errors import ImageError
-from labelgrid.files import read_foreign_text, walk
+from labelgrid.basics.errors import ImageError
+from labelgrid.basics.files import read_foreign_text, walk
 from labelgrid.images.opening import FORMATS
 
 #: The file extensions of images.

@@ -9,10 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from labelgrid.errors import ImageError, LabelgridError
-from labelgrid.files import read_foreign_text
+from labelgrid.basics.errors import ImageError, LabelgridError
+from labelgrid.basics.files import read_foreign_text
+from labelgrid.basics.progress import Silent
 from labelgrid.images.listing import EXTENSIONS
-from labelgrid.progress import Silent
 from labelgrid.storage.addresses import Address, check_address, common_folder, is_address
 from labelgrid.storage.objects import download
 from labelgrid.storage.stamps import Stamp, list_below

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from labelgrid.errors import (
+from labelgrid.basics.errors import (
     ImageError,
     LabelgridError,
     MemoryShortageError,

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelgrid.errors import ImageError, ProjectError
+from labelgrid.basics.errors import ImageError, ProjectError
 
 if TYPE_CHECKING:
     import numpy as np

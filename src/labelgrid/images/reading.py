@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from labelgrid.errors import ImageError
-from labelgrid.files import digest_of, open_regular, read_bytes
+from labelgrid.basics.errors import ImageError
+from labelgrid.basics.files import digest_of, open_regular, read_bytes
 from labelgrid.images import jpeg, png
 from labelgrid.images.opening import check_content, has_16_bits, max_bytes, max_pixels, open_image
 from labelgrid.images.tiff import check_tiff
@@ -104,7 +104,7 @@ def changed_image_error(path: Path) -> ImageError:
 def check_image(path: Path, look: Look | None = None) -> CheckedImage:
     """Check an image to its end as `read_image` does, without keeping all its pixels.
 
-    The digest is `labelgrid.files.digest` of the file. All checksums of a PNG and of a deflated
+    The digest is `labelgrid.basics.files.digest` of the file. All checksums of a PNG and of a deflated
     TIFF are checked. JPEG has none: lost parts are detected, but no damage after which no coded
     pixels are missing. Of a PNG or JPEG not all pixels are kept: the memory is at most that of the
     decoded image, or four times that if a JPEG is progressive (4:4:4).

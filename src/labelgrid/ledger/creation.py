@@ -6,7 +6,7 @@ from functools import partial
 
 from sqlalchemy import inspect
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger import database
 from labelgrid.ledger.database import UNCHANGED, Database
 from labelgrid.ledger.dialect import Dialect

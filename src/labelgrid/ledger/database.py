@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from labelgrid.errors import DatabaseError, LabelgridError, LedgerError, LostConnectionError
+from labelgrid.basics.errors import DatabaseError, LabelgridError, LedgerError, LostConnectionError
 from labelgrid.ledger.dialect import FOREIGN, KEY, LONGEST, Dialect
 from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.schema import (

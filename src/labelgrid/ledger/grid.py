@@ -6,7 +6,7 @@ from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from labelgrid.streams import seed_of
+from labelgrid.basics.streams import seed_of
 
 if TYPE_CHECKING:  # slow to load
     import numpy as np

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, or_, select
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger import roster
 from labelgrid.ledger.grid import Split, State
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES

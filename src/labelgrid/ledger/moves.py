@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, delete, select
 
-from labelgrid.errors import LedgerError, StateError
+from labelgrid.basics.errors import LedgerError, StateError
 from labelgrid.ledger import class_lists, operations, roster
 from labelgrid.ledger.database import (
     UNCHANGED,

@@ -11,8 +11,8 @@ from pathlib import Path
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from labelgrid.config import read_toml
-from labelgrid.errors import LedgerError
+from labelgrid.basics.config import read_toml
+from labelgrid.basics.errors import LedgerError
 
 #: The ledger's file in a project without another place.
 FILE = "labelgrid.db"
@@ -89,7 +89,7 @@ def database_url(text: str, schema: str = "") -> DatabaseUrl:
     Example:
         >>> database_url("postgresql+psycopg://ann:secret@db.lab/labels")
         Traceback (most recent call last):
-        labelgrid.errors.LedgerError: The URL of the ledger holds a password.
+        labelgrid.basics.errors.LedgerError: The URL of the ledger holds a password.
           Put it into ~/.pgpass, or into the file that PGPASSFILE names.
     """
     try:

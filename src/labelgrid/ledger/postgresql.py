@@ -7,7 +7,7 @@ from typing import Any, ClassVar, cast
 from sqlalchemy import URL, Column, Connection, Engine, Table, event
 from sqlalchemy.dialects import postgresql
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger import dialect
 from labelgrid.ledger.dialect import KEY, Meaning
 from labelgrid.ledger.place import DatabaseUrl

@@ -18,7 +18,8 @@ from sqlalchemy import (
     update,
 )
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
+from labelgrid.basics.streams import image_key
 from labelgrid.ledger import rounds
 from labelgrid.ledger.database import (
     UNCHANGED,
@@ -31,7 +32,6 @@ from labelgrid.ledger.database import (
 )
 from labelgrid.ledger.grid import NO_SPLIT, SPLITS, ImageRow, Split, TaskRow
 from labelgrid.ledger.schema import IMAGES, TASKS
-from labelgrid.streams import image_key
 
 T = TypeVar("T")
 #: Rows per statement or fetch, and ids per IN. Measured: ten times more rows cost 50 % more time in

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
+from labelgrid.basics.words import join_names
 from labelgrid.ledger.database import (
     UNCHANGED,
     check_values,
@@ -15,7 +16,6 @@ from labelgrid.ledger.database import (
 )
 from labelgrid.ledger.grid import Unit
 from labelgrid.ledger.schema import NOTES, ROUNDS
-from labelgrid.words import join_names
 
 
 @dataclass(frozen=True, kw_only=True)

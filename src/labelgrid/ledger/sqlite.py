@@ -15,8 +15,8 @@ from typing import Any, ClassVar, cast
 
 from sqlalchemy import URL, Connection, Engine, Table, event
 
-from labelgrid.errors import LedgerError
-from labelgrid.files import disk_errors
+from labelgrid.basics.errors import LedgerError
+from labelgrid.basics.files import disk_errors
 from labelgrid.ledger import dialect
 from labelgrid.ledger.dialect import FOREIGN, KEY, Meaning
 

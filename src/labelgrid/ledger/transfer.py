@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, func, insert, select, update
 
+from labelgrid.basics.progress import Progress
 from labelgrid.ledger.database import MOVED, MOVED_TO
 from labelgrid.ledger.roster import BATCH, batches
 from labelgrid.ledger.rounds import put
 from labelgrid.ledger.schema import METADATA, VERSION
-from labelgrid.progress import Progress
 
 #: The tables, those first that others refer to.
 TABLES = METADATA.sorted_tables

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, and_, delete, func, select, update
 
-from labelgrid.errors import LedgerError, StateError
+from labelgrid.basics.errors import LedgerError, StateError
 from labelgrid.ledger import moves, operations, rounds, views
 from labelgrid.ledger.database import UNCHANGED, pending_operation
 from labelgrid.ledger.grid import Cell, Move, State

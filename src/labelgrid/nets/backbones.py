@@ -10,8 +10,8 @@ from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn import functional
 
-from labelgrid.errors import ModelError
-from labelgrid.files import open_regular, read_bytes
+from labelgrid.basics.errors import ModelError
+from labelgrid.basics.files import open_regular, read_bytes
 from labelgrid.nets.blocks import pointwise
 from labelgrid.nets.late_compiler import timm
 from labelgrid.nets.network import Features

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from labelgrid.basics.streams import keyed_uniform, seed_of
 from labelgrid.nets.options import Where
-from labelgrid.streams import keyed_uniform, seed_of
 
 
 class ChannelDropout(nn.Module):

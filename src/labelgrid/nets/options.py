@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from labelgrid.config import check_ranges
-from labelgrid.trusted_code import is_trusted
+from labelgrid.basics.config import check_ranges
+from labelgrid.basics.trusted_code import is_trusted
 
 Where = Literal["final", "heads", "all"]
 #: The largest number of channels of any layer.

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.basics.processes import cores
+from labelgrid.basics.results import Result
 from labelgrid.pixel.boundaries import average_precision, boundary_counts, precision_recall_f
 from labelgrid.pixel.metrics import SumMetric
 from labelgrid.pixel.target import Target
-from labelgrid.processes import cores
-from labelgrid.results import Result
 
 #: Bytes that the thresholded maps of all threads take at most; one thread's may take more.
 MEMORY = 1 << 30

@@ -5,9 +5,9 @@ from typing import Self
 
 from torch import Tensor
 
+from labelgrid.basics.results import Result
 from labelgrid.pixel.metrics import Metric
 from labelgrid.pixel.target import Target
-from labelgrid.results import Result
 
 
 class CappedMetric:

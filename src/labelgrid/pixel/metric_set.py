@@ -5,9 +5,9 @@ from typing import Self
 
 from torch import Tensor
 
+from labelgrid.basics.results import ClassScore, Result
 from labelgrid.pixel.metrics import ClassMetric, Metric
 from labelgrid.pixel.target import Target
-from labelgrid.results import ClassScore, Result
 
 
 class MetricSet:

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from labelgrid.basics.results import ClassScore, Result
 from labelgrid.pixel.target import Target
-from labelgrid.results import ClassScore, Result
 
 
 class Metric(Protocol):

@@ -8,9 +8,9 @@ import math
 import torch
 from torch import Tensor
 
+from labelgrid.basics.results import Result
 from labelgrid.pixel.metrics import SumMetric
 from labelgrid.pixel.target import Target
-from labelgrid.results import Result
 
 
 class SetFMetric(SumMetric):

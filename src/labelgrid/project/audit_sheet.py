@@ -9,6 +9,8 @@ from types import MappingProxyType
 
 import numpy as np
 
+from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.words import count_text
 from labelgrid.drawings.label_sheet import (
     RGB,
     Layout,
@@ -17,7 +19,6 @@ from labelgrid.drawings.label_sheet import (
     Size,
     label_sheet,
 )
-from labelgrid.errors import LabelgridError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.images.places import image_file
 from labelgrid.ledger.grid import Cell
@@ -28,7 +29,6 @@ from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.tasks.overview import Legend, Overview
 from labelgrid.tasks.pictures import thumbnail
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import count_text
 
 #: The most labels of a sheet.
 SHOWN = 24

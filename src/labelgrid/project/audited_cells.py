@@ -5,7 +5,7 @@ On these cells the labels of suppliers are measured. Loads no torch.
 
 from collections.abc import Sequence
 
-from labelgrid.errors import LedgerError, ProjectError, command
+from labelgrid.basics.errors import LedgerError, ProjectError, command
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.suppliers import read_index, supplier_names
 from labelgrid.select.draws import SuppliedCells

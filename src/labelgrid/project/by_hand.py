@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from labelgrid.errors import ProjectError, UsageError
+from labelgrid.basics.errors import ProjectError, UsageError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import join_names
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.progress import Progress
 from labelgrid.project.cancel import find_rows
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import families, images_trained_on, pool_left, pool_warning
 from labelgrid.project.records import all_fits
 from labelgrid.project.requests import request_heldout, request_outside_rounds
-from labelgrid.words import join_names
 
 #: The reason of a request by hand.
 CHOSEN = "chosen by hand"

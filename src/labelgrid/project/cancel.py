@@ -5,7 +5,8 @@ Loads no torch.
 
 from collections.abc import Collection, Iterator, Sequence
 
-from labelgrid.errors import LedgerError, StateError, UsageError, command, note_unchanged
+from labelgrid.basics.errors import LedgerError, StateError, UsageError, command, note_unchanged
+from labelgrid.basics.words import join_names
 from labelgrid.ledger.grid import Cell, Split, State
 from labelgrid.ledger.moves import to_missing
 from labelgrid.ledger.roster import is_text
@@ -13,7 +14,6 @@ from labelgrid.ledger.store import CellRow, Store
 from labelgrid.project.cell_names import named_cells
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import request_heldout
-from labelgrid.words import join_names
 
 #: The reason of the event that withdraws a label.
 WITHDRAWN = "withdrawn"

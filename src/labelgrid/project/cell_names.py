@@ -3,12 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence, Set
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
+from labelgrid.basics.words import join_names
 from labelgrid.formats.naming import stem
 from labelgrid.ledger.grid import Cell
 from labelgrid.ledger.roster import is_text
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.words import join_names
 
 #: The most images that the error about an ambiguous name lists.
 SHOWN = 10

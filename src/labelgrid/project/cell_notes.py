@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from labelgrid.config import parse
-from labelgrid.errors import UsageError
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import UsageError
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from labelgrid.errors import LedgerError
-from labelgrid.files import write_texts
+from labelgrid.basics.errors import LedgerError
+from labelgrid.basics.files import write_texts
+from labelgrid.basics.spreadsheets import csv_lines
 from labelgrid.ledger.grid import SPLITS, STATE_NAMES, Cell, ImageRow, Split, State
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.ledger.store import CellRow
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.spreadsheets import csv_lines
 
 StateName = Literal["missing", "requested", "labelled", "skipped"]
 #: The columns of the table.

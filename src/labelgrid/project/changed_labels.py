@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
+from labelgrid.basics.words import count_text
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
-from labelgrid.words import count_text
 
 
 def changed_labels(project: ProjectFolder, fit: Fit) -> int:

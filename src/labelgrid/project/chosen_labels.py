@@ -7,11 +7,11 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_fit
 from labelgrid.select.draws import CONTROL, is_pick
-from labelgrid.streams import image_keys, keyed_uniform, seed_of
 
 
 @dataclass(frozen=True, kw_only=True)

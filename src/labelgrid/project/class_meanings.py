@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from labelgrid.annotate.import_options import NONE, ImportOptions
 from labelgrid.annotate.uncovered import Drawn
-from labelgrid.files import disk_errors, read_text, write_text
+from labelgrid.basics.files import disk_errors, read_text, write_text
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import text_with_names, text_with_rest
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.words import count_text, join_names
+from labelgrid.basics.words import count_text, join_names
 
 #: The classes of a thinned label [h, w]; -1 where it is not labelled.
 ClassMap = NDArray[np.int16]

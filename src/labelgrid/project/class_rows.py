@@ -7,9 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from labelgrid.basics.results import ClassScore
 from labelgrid.project.headlines import comparable_round
 from labelgrid.project.records import Measurement
-from labelgrid.results import ClassScore
 
 
 @dataclass(frozen=True, kw_only=True)

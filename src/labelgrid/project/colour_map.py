@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from labelgrid.errors import ProjectError
-from labelgrid.files import read_foreign_text
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.files import read_foreign_text
 from labelgrid.formats.colours import colour_code, colour_text
 
 #: Between a class and its colour, and between the three numbers of a colour.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.cancel import find_rows
 from labelgrid.project.folder import ProjectFolder

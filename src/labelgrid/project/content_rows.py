@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import LabelgridError
-from labelgrid.files import atomic_write, disk_errors, read_bytes
+from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.files import atomic_write, disk_errors, read_bytes
 
 #: The bytes of a content hash, with which each row begins.
 WIDTH = 16

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from labelgrid import files
-from labelgrid.errors import LabelError
-from labelgrid.files import digest
+from labelgrid.basics import files
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.files import digest
+from labelgrid.basics.progress import Progress
 from labelgrid.formats.naming import shorten_path, stem
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, as_file
 from labelgrid.tasks.task import TaskDef

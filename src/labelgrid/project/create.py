@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labelgrid.annotate.answers import Fault
-from labelgrid.errors import LedgerError, ProjectError, note_unchanged
-from labelgrid.files import remove_folder, write_text
+from labelgrid.basics.errors import LedgerError, ProjectError, note_unchanged
+from labelgrid.basics.files import remove_folder, write_text
+from labelgrid.basics.progress import Progress
 from labelgrid.images.places import check_pattern, is_remote
 from labelgrid.images.thumbnails import Thumbnail
 from labelgrid.ledger.creation import discard
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.ledger.place import LedgerPlace, place_in
 from labelgrid.ledger.store import Store
-from labelgrid.progress import Progress
 from labelgrid.project.folder import (
     MARKER,
     SETTINGS,

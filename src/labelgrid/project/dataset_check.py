@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid import plugins
 from labelgrid.annotate.answers import Fault
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import EmptyLabelError, ImageError, LabelError, ProjectError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import Dataset, DescribedDataset, LocatedDataset
-from labelgrid.errors import EmptyLabelError, ImageError, LabelError, ProjectError
 from labelgrid.formats.codec import RESIZED, codec, size_error
 from labelgrid.ledger.grid import Cell
-from labelgrid.progress import Progress
 from labelgrid.project.dataset_remarks import (
     LabelFacts,
     check_remarks,
@@ -30,7 +31,6 @@ from labelgrid.project.dataset_remarks import (
 )
 from labelgrid.project.task_spec import name_task_file, task_rows, task_rows_of
 from labelgrid.tasks.task import TaskDef, definitions
-from labelgrid.words import count_text, join_names
 
 
 @dataclass(frozen=True, kw_only=True)

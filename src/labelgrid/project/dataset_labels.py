@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from labelgrid.annotate.answers import Answer, Answers, Fault
+from labelgrid.basics.errors import LabelError
 from labelgrid.data.dataset import Dataset, nonempty_label
-from labelgrid.errors import LabelError
 from labelgrid.ledger.grid import SPLITS, Cell, Split
 from labelgrid.project.folder import ProjectFolder
 

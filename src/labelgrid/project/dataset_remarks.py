@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.words import count_text
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import count_text
 
 
 @dataclass(frozen=True, kw_only=True)

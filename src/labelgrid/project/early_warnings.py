@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import command
+from labelgrid.basics.errors import command
+from labelgrid.basics.words import count_text
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.overrides import override_words
 from labelgrid.recipes.resolve import has_own_encoder, load_recipe, override
 from labelgrid.recipes.schema import Recipe
-from labelgrid.words import count_text
 
 #: Seconds to wait for the server of the weights.
 PATIENCE = 5.0

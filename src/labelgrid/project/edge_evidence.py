@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.images.places import image_file
 from labelgrid.images.reading import read_image
 from labelgrid.ledger.grid import SPLITS
@@ -37,8 +39,6 @@ from labelgrid.project.edge_agreement import (
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import orientation_or_upright
 from labelgrid.project.plausibility import Doubt
-from labelgrid.streams import image_keys, keyed_uniform, seed_of
-from labelgrid.words import count_text, join_names
 
 #: At most so many labels of a task are compared, each with its own image and so many others.
 LABELS = 16

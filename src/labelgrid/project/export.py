@@ -8,19 +8,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labelgrid import files, plugins
 from labelgrid.annotate.connector import Connector, ToolServer
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
 from labelgrid.annotate.image_copies import copy_names, is_shown_as_read
 from labelgrid.annotate.request import Request, RequestItem
-from labelgrid.errors import ProjectError, UsageError, command
-from labelgrid.files import digest, read_bytes
+from labelgrid.basics import files, plugins
+from labelgrid.basics.errors import ProjectError, UsageError, command
+from labelgrid.basics.files import digest, read_bytes
+from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.spreadsheets import csv_text, unescape_formula
+from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import check_digest, codec
 from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.images.places import held_image_file, image_file
 from labelgrid.images.reading import changed_image_error, image_size
 from labelgrid.ledger.grid import SPLITS, Cell, Explanation, ImageRow, Move, Pick, State
-from labelgrid.progress import Progress, Silent
 from labelgrid.project.derived_labels import brought_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import size_of
@@ -29,8 +31,6 @@ from labelgrid.project.next_step import next_step
 from labelgrid.project.records import read_picks
 from labelgrid.project.requests import open_requests, prelabel
 from labelgrid.project.unusable_images import usable_images
-from labelgrid.spreadsheets import csv_text, unescape_formula
-from labelgrid.words import join_names
 
 COLUMNS = ("image", "task", "path", "round", "cost", "weight", "split", "seconds", "annotator")
 LIST = "labels.csv"

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labelgrid.annotate.answers import Fault
-from labelgrid.errors import ImageError, command, note_unchanged
+from labelgrid.basics.errors import ImageError, command, note_unchanged
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.images.places import existing_images, is_remote
 from labelgrid.images.thumbnails import Thumbnail
 from labelgrid.ledger.grid import ImageRow, Split, State, TaskRow
 from labelgrid.ledger.store import Store
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import hold_out, holdout_count, say_leaks, say_not_compared
 from labelgrid.project.image_files import (
@@ -28,7 +29,6 @@ from labelgrid.project.records import all_fits
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.project.strides import check_strides
-from labelgrid.words import count_text, join_names
 
 if TYPE_CHECKING:  # most projects have no images in stores of objects
     from labelgrid.storage.addresses import Address

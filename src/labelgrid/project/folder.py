@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelgrid.errors import ProjectError, command
-from labelgrid.files import inside, remove_abandoned
+from labelgrid.basics.errors import ProjectError, command
+from labelgrid.basics.files import inside, remove_abandoned
 from labelgrid.images.places import group_of
 from labelgrid.ledger import place
 from labelgrid.ledger.database import is_unwritable
@@ -39,7 +39,7 @@ class ProjectFolder:
     Example:
         >>> ProjectFolder.open(Path("nowhere"))
         Traceback (most recent call last):
-        labelgrid.errors.ProjectError: There is no labelgrid project (nowhere).
+        labelgrid.basics.errors.ProjectError: There is no labelgrid project (nowhere).
           Create one with `labelgrid init nowhere --images FOLDER --task depth`.
     """
 
@@ -115,7 +115,7 @@ class ProjectFolder:
         tables = load_tables(settings.recipe, settings.changes, beside=self.folder)
         if not tables.get("relations"):
             return []
-        from labelgrid.config import parse
+        from labelgrid.basics.config import parse
         from labelgrid.recipes.schema import Recipe
         from labelgrid.relations.bound import bind_relations
 

@@ -5,6 +5,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.files import write_bytes
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text
 from labelgrid.drawings.contact_sheet import check_out
 from labelgrid.drawings.label_sheet import (
     RGB,
@@ -15,16 +19,12 @@ from labelgrid.drawings.label_sheet import (
     label_sheet,
     resize,
 )
-from labelgrid.errors import LabelgridError
-from labelgrid.files import write_bytes
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import source_of
 from labelgrid.tasks.overview import Legend
 from labelgrid.tasks.pictures import thumbnail
-from labelgrid.words import count_text
 
 #: The file in the project, unless another one is named.
 SHEET = "sheet.png"

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from labelgrid.basics.results import Result, Verdict, verdict_on
+from labelgrid.basics.words import count_text
 from labelgrid.drawings.wording import rough_number
 from labelgrid.project.records import Measurement
-from labelgrid.results import Result, Verdict, verdict_on
-from labelgrid.words import count_text
 
 #: With fewer blocks of held-out images no interval is given.
 MIN_BLOCKS = 5

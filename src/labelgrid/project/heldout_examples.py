@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from labelgrid.config import parse
-from labelgrid.errors import ProjectError, RecipeError
-from labelgrid.files import read_text, write_text
-from labelgrid.results import Better
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import ProjectError, RecipeError
+from labelgrid.basics.files import read_text, write_text
+from labelgrid.basics.results import Better
 
 #: The folder of the predictions in a round's folder, and the list of them in it.
 EXAMPLES = "heldout"

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from labelgrid.errors import ProjectError, command
+from labelgrid.basics.errors import ProjectError, command
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.basics.words import count_text
 from labelgrid.images.thumbnails import Thumbnail
 from labelgrid.ledger.grid import ImageRow, State
 from labelgrid.ledger.store import Store
-from labelgrid.progress import Progress
 from labelgrid.project.near_duplicates import Draw, as_block, leak_warning, near_duplicates
 from labelgrid.project.records import Fit
 from labelgrid.project.requests import request_heldout
-from labelgrid.streams import image_keys, keyed_uniform, seed_of
-from labelgrid.words import count_text
 
 
 def holdout_count(asked: str | int, total: int) -> int:

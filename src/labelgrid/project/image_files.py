@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from labelgrid.annotate.answers import Fault, fault_lines
-from labelgrid.errors import ImageError, StorageError
-from labelgrid.files import open_regular, write_text
+from labelgrid.basics.errors import ImageError, StorageError
+from labelgrid.basics.files import open_regular, write_text
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text
 from labelgrid.images.listing import EXTENSIONS, read_list, scan_folder
 from labelgrid.images.places import group_of, image_file, is_remote
 from labelgrid.images.reading import check_image, image_size, orientation_of
 from labelgrid.images.thumbnails import LEAST, Thumbnail, read_thumbnail, thumbnail_of
 from labelgrid.ledger.grid import ImageRow
-from labelgrid.progress import Progress
 from labelgrid.project.folder import LEFT_OUT
-from labelgrid.words import count_text
 
 if TYPE_CHECKING:  # most projects have no images in stores of objects
     from labelgrid.storage.addresses import Address

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
+from labelgrid.basics.words import join_names
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.project.class_shares import class_shares, share_classes
 from labelgrid.project.content_rows import WIDTH
@@ -16,7 +17,6 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_filter import LabelFilter, MatchingImages, find_images
 from labelgrid.project.label_losses import has_losses, label_losses
 from labelgrid.project.score_files import newest_scores
-from labelgrid.words import join_names
 
 #: The order in which the last changed images are first.
 CHANGED = "changed"

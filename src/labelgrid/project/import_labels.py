@@ -10,13 +10,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from labelgrid import files
 from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, ImportRefused
 from labelgrid.annotate.connector import ProjectIndex, ToolServer
 from labelgrid.annotate.import_options import IGNORE, ImportOptions
 from labelgrid.annotate.repeated_answers import keep_one
 from labelgrid.annotate.uncovered import background_of
-from labelgrid.errors import (
+from labelgrid.basics import files
+from labelgrid.basics.errors import (
     LabelError,
     LabelgridError,
     LedgerError,
@@ -24,10 +24,12 @@ from labelgrid.errors import (
     UsageError,
     command,
 )
-from labelgrid.files import write_bytes
+from labelgrid.basics.files import write_bytes
+from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, Move, Split, State
-from labelgrid.progress import Progress, Silent
 from labelgrid.project.class_meanings import keep_names, keep_rest, names_note
 from labelgrid.project.copy_labels import LABELS, copy_labels
 from labelgrid.project.folder import ProjectFolder
@@ -47,9 +49,7 @@ from labelgrid.project.validate_labels import (
     ValidatedLabels,
     validate_labels,
 )
-from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import count_text, join_names
 
 #: Where a folder has its labels.
 WANTED = "Put labels where its manifest says, or at TASK/IMAGE.png."

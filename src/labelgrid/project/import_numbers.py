@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from labelgrid import files
-from labelgrid.errors import LabelError, ProjectError
+from labelgrid.basics import files
+from labelgrid.basics.errors import LabelError, ProjectError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.imported import Numbers
 from labelgrid.project.label_classes import classes_in, note_label_classes
@@ -18,7 +19,6 @@ from labelgrid.project.plausibility import Doubt
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.project.validate_labels import AcceptedLabel
 from labelgrid.tasks.overview import Overview
-from labelgrid.words import join_names
 
 #: The file of the project with the names, such as classes, that occur in its labels, by task. It
 #: holds while there are as many labels as it says.

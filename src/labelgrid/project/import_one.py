@@ -9,8 +9,8 @@ from labelgrid.annotate.answers import Answer, Answers, Fault
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.matching import wrong_extension
-from labelgrid.errors import LabelError
-from labelgrid.progress import Progress
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import LabelImport
 from labelgrid.project.import_place import import_place

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.basics.words import count_text
 from labelgrid.drawings.label_sheet import (
     RGB,
     Layout,
@@ -15,17 +18,14 @@ from labelgrid.drawings.label_sheet import (
     label_sheet,
     resize,
 )
-from labelgrid.errors import LabelgridError
 from labelgrid.images.places import ImagePaths
 from labelgrid.images.reading import read_image
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.imported import Numbers
 from labelgrid.project.part_grid import PartBox
 from labelgrid.project.validate_labels import AcceptedLabel, as_file
-from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.overview import Overview
 from labelgrid.tasks.pictures import thumbnail
-from labelgrid.words import count_text
 
 #: The most photographs of a picture.
 SHOWN = 6

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from labelgrid.files import disk_errors
+from labelgrid.basics.files import disk_errors
 
 
 @contextmanager

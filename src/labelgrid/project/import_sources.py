@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 
-from labelgrid import plugins
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
 from labelgrid.annotate.connector import Connector, ProjectIndex, ToolServer
 from labelgrid.annotate.joined_answers import join_answers, put_below, put_in_file
@@ -17,18 +16,19 @@ from labelgrid.annotate.matching import LINK, links_outside
 from labelgrid.annotate.outer_folders import inner_folder
 from labelgrid.annotate.unknown_answers import can_hold_labels, refuse_unknown
 from labelgrid.annotate.unpacking import unpacked
-from labelgrid.errors import LabelError, UsageError, command
-from labelgrid.files import walk
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import LabelError, UsageError, command
+from labelgrid.basics.files import walk
+from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.recognition import Recognition, recognitions
+from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import Split
-from labelgrid.progress import Progress, Silent
 from labelgrid.project.dataset_labels import answers_of
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recognition import Recognition, recognitions
 from labelgrid.storage.addresses import Address
 from labelgrid.storage.objects import download
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import join_names
 
 #: The connector of labels that are plain files.
 _PLAIN = "folder"

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from labelgrid import files
 from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
-from labelgrid.errors import LabelError, UsageError
-from labelgrid.progress import Progress, Silent
+from labelgrid.basics import files
+from labelgrid.basics.errors import LabelError, UsageError
+from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.words import count_text
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.project.import_labels import LabelImport
 from labelgrid.project.import_place import import_place
@@ -32,7 +33,6 @@ from labelgrid.project.suppliers import (
 )
 from labelgrid.project.suspicion import Summaries, SuspiciousImport
 from labelgrid.project.validate_labels import UNCHANGED, ValidatedLabels, validate_labels
-from labelgrid.words import count_text
 
 
 def import_supplied(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.annotate.answers import Fault, fault_lines
-from labelgrid.words import count_text, join_names
+from labelgrid.basics.words import count_text, join_names
 
 #: So many images whose label is still requested are named, of each task.
 FEW = 3

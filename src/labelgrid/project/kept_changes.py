@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from labelgrid.errors import UsageError
-from labelgrid.files import disk_errors, read_text, write_text
+from labelgrid.basics.errors import UsageError
+from labelgrid.basics.files import disk_errors, read_text, write_text
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import text_with_changes
 from labelgrid.recipes.resolve import check_recipe, load_recipe, override

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import LabelgridError
-from labelgrid.files import copy_file
-from labelgrid.progress import Progress
+from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.files import copy_file
+from labelgrid.basics.progress import Progress
 from labelgrid.project.folder import CAMERAS, ProjectFolder
 from labelgrid.project.settings import Oracle
 

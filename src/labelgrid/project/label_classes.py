@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.files import digest_of
+from labelgrid.basics.files import digest_of
 from labelgrid.formats.codec import LabelArray
 from labelgrid.project.content_rows import WIDTH, ContentRows, read_rows, write_rows
 from labelgrid.project.folder import ProjectFolder

@@ -10,10 +10,11 @@ from functools import partial
 
 import numpy as np
 
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import CellRow
-from labelgrid.progress import Progress
 from labelgrid.project.class_order import LabelUse, label_use
 from labelgrid.project.edge_agreement import BETTER
 from labelgrid.project.edge_evidence import EdgeEvidence, OutlineFit
@@ -24,7 +25,6 @@ from labelgrid.project.plausibility import Evidence, Summary, label_summary, slo
 from labelgrid.project.relation_evidence import RelationEvidence, drawn_images, stored_label
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.tasks.figures import LabelFigure
-from labelgrid.words import join_names
 
 #: Evidence of an image's edges above this speaks against a label.
 EDGES = -3.0

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import join_names
 from labelgrid.ledger.grid import Cell
 from labelgrid.ledger.store import CellRow
-from labelgrid.progress import Progress
 from labelgrid.project import plausibility
 from labelgrid.project.class_order import (
     ClassUse,
@@ -38,7 +39,6 @@ from labelgrid.project.relation_evidence import checked_relations, usually_holds
 from labelgrid.project.repeated_labels import repeated_cells
 from labelgrid.relations.bound import BoundRelation, connected_tasks
 from labelgrid.tasks.figures import LabelFigure
-from labelgrid.words import join_names
 
 #: The evidence of one sort about many labels.
 OfLabels = Mapping[Cell, Evidence]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
 from labelgrid.ledger.grid import Cell
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.project.folder import ProjectFolder

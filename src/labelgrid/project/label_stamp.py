@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from labelgrid import __version__
-from labelgrid.config import read_toml
-from labelgrid.errors import LabelgridError
-from labelgrid.files import read_text
+from labelgrid.basics.config import read_toml
+from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.files import read_text
 from labelgrid.project.folder import CAMERAS, SETTINGS, ProjectFolder
 from labelgrid.recipes.resolve import hash_of, load_recipe
 

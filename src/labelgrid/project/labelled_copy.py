@@ -6,17 +6,17 @@ Label files are linked to where the disk can do that; images stay where they are
 from collections.abc import Collection
 from pathlib import Path
 
-from labelgrid import files
 from labelgrid.annotate.answer_folder import DECLARATION
-from labelgrid.config import read_toml
+from labelgrid.basics import files
+from labelgrid.basics.config import read_toml
+from labelgrid.basics.files import copy_file, inside, link_or_copy
+from labelgrid.basics.progress import Progress
 from labelgrid.data.cameras import read_cameras
-from labelgrid.files import copy_file, inside, link_or_copy
 from labelgrid.formats.codec import check_digest
 from labelgrid.formats.naming import label_name
 from labelgrid.ledger.grid import Move, State
 from labelgrid.ledger.older_classes import complete_classes, declare_complete
 from labelgrid.ledger.store import CellRow
-from labelgrid.progress import Progress
 from labelgrid.project.create import new_project
 from labelgrid.project.folder import CAMERAS, ProjectFolder
 from labelgrid.project.settings import Settings

@@ -11,8 +11,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from labelgrid.errors import LedgerError
-from labelgrid.files import write_text
+from labelgrid.basics.errors import LedgerError
+from labelgrid.basics.files import write_text
+from labelgrid.basics.progress import Progress
 from labelgrid.ledger import transfer
 from labelgrid.ledger.creation import creation, discard
 from labelgrid.ledger.database import (
@@ -24,7 +25,6 @@ from labelgrid.ledger.database import (
     revision_of,
 )
 from labelgrid.ledger.place import FILE, SETTINGS, LedgerPlace, place_in
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import ledger_url, read_settings, text_with_ledger
 

@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.images.places import group_of, image_file
 from labelgrid.images.thumbnails import HEIGHT, LEAST, WIDTH, Thumbnail, read_thumbnail
 from labelgrid.ledger.grid import ImageRow
-from labelgrid.words import count_text, join_names
 
 #: Two images are near-duplicates from this correlation on. Of NYUv2, photographs of different
 #: rooms reach .53 and of one room .68, pictures of different rendered rooms (542 pictures) .79; a

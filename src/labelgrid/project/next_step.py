@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from labelgrid.errors import command
+from labelgrid.basics.errors import command
+from labelgrid.basics.words import count_text
 from labelgrid.ledger.grid import Unit
 from labelgrid.ledger.views import TaskCount
 from labelgrid.project.changed_labels import changed_text
@@ -12,7 +13,6 @@ from labelgrid.project.declaration_changes import redeclared_tasks
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_fit
 from labelgrid.project.requests import ALONE, ASKED
-from labelgrid.words import count_text
 
 #: The labels of the first query that is proposed, at most.
 MOST_LABELS = 60

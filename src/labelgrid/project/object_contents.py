@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from labelgrid.annotate.answers import Fault
-from labelgrid.errors import ImageError
+from labelgrid.basics.errors import ImageError
 from labelgrid.images.opening import max_bytes
 from labelgrid.images.places import missing_object_error, object_errors
 from labelgrid.storage.addresses import Address, check_address

@@ -6,12 +6,12 @@ An object is read only if the store has another version of it than the one that 
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
-from labelgrid.errors import ImageError
+from labelgrid.basics.errors import ImageError
+from labelgrid.basics.progress import Progress
 from labelgrid.images.opening import max_bytes
 from labelgrid.images.places import changed_object_error, missing_object_error, object_errors
 from labelgrid.images.reading import check_image
 from labelgrid.ledger.grid import ImageRow
-from labelgrid.progress import Progress
 from labelgrid.storage.addresses import Address, check_address
 from labelgrid.storage.cache import Cache
 from labelgrid.storage.contents import Content, known_contents, remember

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.plausibility import FEW, Doubt, FigureSet, least_spread, scale_value
 from labelgrid.tasks.figures import LabelFigure
-from labelgrid.words import count_text, join_names
 
 #: A label in another unit is farther off the others than this factor, and than so many times their
 #: spread. Right depths of NYUv2 are at most 2.8 times off.

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
 from labelgrid.ledger.store import OperationSummary
 from labelgrid.project.folder import ProjectFolder
 

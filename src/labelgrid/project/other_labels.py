@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
 from labelgrid.data.cameras import read_cameras
 from labelgrid.formats.codec import LabelArray, check_digest
 from labelgrid.images.places import image_file

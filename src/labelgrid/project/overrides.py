@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from labelgrid.config import tables_of
-from labelgrid.errors import RecipeError
+from labelgrid.basics.config import tables_of
+from labelgrid.basics.errors import RecipeError
 from labelgrid.project.task_spec import assignments
 
 

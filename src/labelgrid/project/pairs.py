@@ -5,7 +5,7 @@ On these images relations are measured. Loads no torch.
 
 from collections.abc import Collection, Mapping, Sequence
 
-from labelgrid.errors import LedgerError, RecipeError
+from labelgrid.basics.errors import LedgerError, RecipeError
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.relations.bound import related_tasks

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.project.part_grid import CELLS, GRID
-from labelgrid.streams import image_keys, keyed_uniform, seed_of
 
 #: Images are divided into so many folds; at most so many are learned from, in every second cell.
 FOLDS = 4

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.words import join_names
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.part_context import CellMap, Context
 from labelgrid.project.part_excess import apart_cells
@@ -36,7 +37,6 @@ from labelgrid.project.part_surprise import far_values, unlikely_classes
 from labelgrid.project.plausibility import Evidence
 from labelgrid.relations.bound import BoundRelation, connected_tasks
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import join_names
 
 #: Fewer images say nothing.
 LEAST = 16

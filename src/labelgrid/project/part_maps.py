@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.camera import USUAL_VIEW, Camera
+from labelgrid.basics.camera import USUAL_VIEW, Camera
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.data.dataset import ImageSource, camera_of
-from labelgrid.errors import LabelgridError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.project.edge_agreement import Edges
 from labelgrid.project.label_grids import FINE, FineLabel, Mask, grid_means

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.project.part_grid import GRID, Floats, rectangles
 from labelgrid.project.part_marks import (
     FOLLOWED,
@@ -24,7 +25,6 @@ from labelgrid.project.part_marks import (
     Marks,
     unpack_marks,
 )
-from labelgrid.streams import image_keys, keyed_uniform, seed_of
 
 #: Lines are seen within so many pixels, as the sides of squares.
 NEAR = (3, 7)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.project.part_excess import (
     PIXELS,
     Excesses,
@@ -19,7 +20,6 @@ from labelgrid.project.part_grid import CLEAN, PartBox, rectangles
 from labelgrid.project.part_maps import PartMaps
 from labelgrid.project.plausibility import Doubt
 from labelgrid.relations.bound import BoundRelation, connected_tasks
-from labelgrid.words import count_text, join_names
 
 #: A part contradicts a relation past so many standard deviations of a count, and another label's
 #: lines past so many. Of NYUv2's training frames, right labels have at most 1 and 24.

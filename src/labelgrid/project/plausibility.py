@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import LabelError, ProjectError
+from labelgrid.basics.errors import LabelError, ProjectError
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.class_order import MOST_CLASSES, ClassMap
@@ -25,7 +26,6 @@ from labelgrid.project.label_grids import FineLabel, drawn_lines, fine_label
 from labelgrid.project.part_grid import PartBox
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import count_text, join_names
 
 #: Labels are thinned to at most so many rows and columns before figures are computed.
 SIDE = 160

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text
 from labelgrid.ledger.grid import Grid, Split
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.words import count_text
 
 #: As many labels with the declared cost are added to those with a time.
 DECLARED_LABELS = 5

@@ -8,12 +8,12 @@ import math
 from collections.abc import Collection, Iterable
 from functools import cached_property
 
+from labelgrid.basics.streams import image_key
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.pairs import drawn_pairs
 from labelgrid.relations.agreement import FEWEST
 from labelgrid.select.draws import CONTROL, SuppliedCells, is_pick, is_random
-from labelgrid.streams import image_key
 
 #: Labels are measured on at most so many images, and so many pixels if these are many.
 MOST = 50

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from labelgrid.config import parse
-from labelgrid.errors import ProjectError, RecipeError
-from labelgrid.files import disk_errors, read_text, remove_folder, write_text
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import ProjectError, RecipeError
+from labelgrid.basics.files import disk_errors, read_text, remove_folder, write_text
+from labelgrid.basics.results import ClassScore, Result, replace_non_finite
 from labelgrid.ledger.grid import Pick, explained_row
-from labelgrid.results import ClassScore, Result, replace_non_finite
 
 T = TypeVar("T")
 #: The checkpoint of the epoch with the least loss on val.

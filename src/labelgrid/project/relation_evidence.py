@@ -15,9 +15,11 @@ from statistics import mean, median
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.camera import USUAL_VIEW, Camera
+from labelgrid.basics.camera import USUAL_VIEW, Camera
+from labelgrid.basics.errors import LabelgridError, command
+from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import ImageSource, camera_of
-from labelgrid.errors import LabelgridError, command
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project import plausibility
@@ -30,8 +32,6 @@ from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.relations.bound import BoundRelation, bind, connected_tasks, undeclared_relations
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.streams import image_keys, keyed_uniform, seed_of
-from labelgrid.words import count_text, join_names
 
 #: Labels are derived from ones with so many pixels along the longer side, and are compared on a
 #: grid of so many rows and columns; fewer known squares of it say nothing.

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labelgrid.errors import command
+from labelgrid.basics.errors import command
+from labelgrid.basics.words import join_names
 from labelgrid.ledger.views import TaskCount
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.random_labels import ENOUGH
@@ -13,7 +14,6 @@ from labelgrid.relations.agreement import FEWEST
 from labelgrid.relations.bound import BoundRelation, connect
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.relations.offered import offered_relations
-from labelgrid.words import join_names
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from labelgrid.basics.errors import command
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import camera_of, nonempty_label
-from labelgrid.errors import command
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.known_cameras import camera_step
 from labelgrid.project.random_labels import ENOUGH, MOST, MOST_PIXELS, RandomLabels
@@ -28,7 +29,6 @@ from labelgrid.relations.bound import BoundRelation, bind, connect
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.relations.offered import offered_relations
 from labelgrid.relations.search import OptionSearch
-from labelgrid.words import count_text, join_names
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,17 +7,17 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labelgrid.errors import LedgerError, note_unchanged
+from labelgrid.basics.errors import LedgerError, note_unchanged
+from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import ImageRow, State
 from labelgrid.ledger.store import CellRow, Store
-from labelgrid.progress import Progress, Silent
 from labelgrid.project.cancel import cancel_all
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import families
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored_labels import refuse_changed, refuse_misfits
 from labelgrid.project.strides import check_strides
-from labelgrid.words import count_text, join_names
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.edge_agreement import BETTER, LIMIT
 from labelgrid.project.plausibility import Doubt
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import count_text, join_names
 
 #: Fewer images in which a tool has the same regions may look alike; a file is used by mistake.
 LEAST_DRAWN = 3

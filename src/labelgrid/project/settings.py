@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from labelgrid.config import as_toml, merge, parse, read_toml
-from labelgrid.errors import RecipeError
+from labelgrid.basics.config import as_toml, merge, parse, read_toml
+from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.plugins import PluginChoice
 from labelgrid.images.places import check_pattern
 from labelgrid.ledger.place import FILE, KEY, database_url, schema_name
-from labelgrid.plugins import PluginChoice
 
 #: The default strategy and recipe, by what was measured: docs/choosing.md.
 STRATEGY = "joint"

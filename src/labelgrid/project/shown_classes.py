@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from heapq import nsmallest
 
-from labelgrid.errors import LabelError, ProjectError
+from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.stored_labels import read_stored_label

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid import plugins
 from labelgrid.annotate.answers import Fault
-from labelgrid.camera import Camera
+from labelgrid.basics import plugins
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import ImageError, LabelError
 from labelgrid.data.cameras import Cameras, read_cameras
 from labelgrid.data.dataset import Dataset, Source, camera_of, size_of
 from labelgrid.data.layouts.folder import label_file
 from labelgrid.data.project_source import GrantedLabel, ProjectSource, granted_labels
-from labelgrid.errors import ImageError, LabelError
 from labelgrid.formats.codec import LabelArray, same_shape, size_error
 from labelgrid.formats.naming import whole_names
 from labelgrid.images.listing import EXTENSIONS

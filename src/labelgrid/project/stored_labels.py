@@ -4,16 +4,16 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from labelgrid.errors import LabelError, LedgerError, ProjectError, command
-from labelgrid.files import digest
+from labelgrid.basics.errors import LabelError, LedgerError, ProjectError, command
+from labelgrid.basics.files import digest
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray, check_digest
 from labelgrid.ledger.grid import ImageRow, TaskRow
 from labelgrid.ledger.older_classes import complete_classes
 from labelgrid.ledger.store import CellRow, Store
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import count_text, join_names
 
 
 def read_stored_label(project: ProjectFolder, row: CellRow, task: TaskDef) -> LabelArray:

@@ -3,10 +3,10 @@
 Loads no torch.
 """
 
-from labelgrid.errors import ImageError
+from labelgrid.basics.errors import ImageError
+from labelgrid.basics.words import count_text
 from labelgrid.ledger.store import Store
 from labelgrid.tasks.task import definitions
-from labelgrid.words import count_text
 
 
 def check_strides(store: Store) -> None:

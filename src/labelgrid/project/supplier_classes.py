@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.annotate.class_names import ClassNames
-from labelgrid.config import check_tasks
-from labelgrid.errors import LabelError
+from labelgrid.basics.config import check_tasks
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats.codec import LabelArray, codec, options_of
 from labelgrid.formats.regions import UNCOVERED
 from labelgrid.tasks.task import TaskDef

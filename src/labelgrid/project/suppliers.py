@@ -15,16 +15,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from labelgrid import files
 from labelgrid.annotate.answer_folder import DECLARATION
-from labelgrid.config import as_toml, parse, read_toml
+from labelgrid.basics import files
+from labelgrid.basics.config import as_toml, parse, read_toml
+from labelgrid.basics.errors import ProjectError, RecipeError, UsageError
+from labelgrid.basics.words import join_names
 from labelgrid.data.options import SupplierChoice
-from labelgrid.errors import ProjectError, RecipeError, UsageError
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.tasks.alignment import Align
-from labelgrid.words import join_names
 
 if TYPE_CHECKING:
     from labelgrid.tasks.task import TaskDef

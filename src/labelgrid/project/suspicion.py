@@ -13,11 +13,12 @@ from typing import TypeVar
 import numpy as np
 
 from labelgrid.annotate.answers import Fault, ImportRefused
-from labelgrid.errors import LabelError, LabelgridError, ProjectError
+from labelgrid.basics.errors import LabelError, LabelgridError, ProjectError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import CellRow
-from labelgrid.progress import Progress
 from labelgrid.project import edge_evidence, plausibility, repeated_labels
 from labelgrid.project.class_order import (
     ClassMap,
@@ -43,7 +44,6 @@ from labelgrid.project.sources import source_of
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, as_file
 from labelgrid.relations.bound import connected_tasks
-from labelgrid.streams import image_keys, keyed_uniform, seed_of
 
 #: The picture of the project that shows the labels of a suspicious import.
 SHEET = "import-suspicious.png"
@@ -522,7 +522,7 @@ def _draw_sheet(evidence: _Evidence, doubts: Sequence[Doubt], path: Path) -> boo
 
     False if a file cannot be read or written.
     """
-    from labelgrid.files import write_bytes
+    from labelgrid.basics.files import write_bytes
     from labelgrid.project.suspicious_sheet import SuspiciousLabels, draw_suspicious
 
     doubted = list(dict.fromkeys(doubt.task for doubt in doubts))

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.drawings.label_sheet import (
     RGB,
     Layout,
@@ -13,7 +14,6 @@ from labelgrid.drawings.label_sheet import (
     Size,
     label_sheet,
 )
-from labelgrid.errors import LabelgridError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.images.places import ImagePaths
 from labelgrid.ledger.grid import Cell

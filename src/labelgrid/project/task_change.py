@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import (
+from labelgrid.basics.errors import (
     LabelError,
     LedgerError,
     ProjectError,
@@ -16,10 +16,11 @@ from labelgrid.errors import (
     command,
     note_unchanged,
 )
+from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import State, TaskRow
 from labelgrid.ledger.older_classes import declare_complete, older_labels
 from labelgrid.ledger.store import CellRow
-from labelgrid.progress import Progress, Silent
 from labelgrid.project import plausibility
 from labelgrid.project.cancel import cancel_all
 from labelgrid.project.folder import SETTINGS, ProjectFolder
@@ -31,7 +32,6 @@ from labelgrid.recipes.resolve import load_recipe
 from labelgrid.relations.bound import declared_relations
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import count_text, join_names
 
 #: At most so many labels are read with both declarations, to say what the change does to their
 #: values.

@@ -9,10 +9,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from labelgrid import plugins
-from labelgrid.config import read_toml
-from labelgrid.errors import LabelError, PluginError, ProjectError
-from labelgrid.files import read_foreign_text
+from labelgrid.basics import plugins
+from labelgrid.basics.config import read_toml
+from labelgrid.basics.errors import LabelError, PluginError, ProjectError
+from labelgrid.basics.files import read_foreign_text
 from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.project.colour_map import read_colour_map

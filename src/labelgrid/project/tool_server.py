@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from labelgrid.annotate.connector import ToolServer
-from labelgrid.errors import ProjectError, UsageError
+from labelgrid.basics.errors import ProjectError, UsageError
+from labelgrid.basics.streams import seed_of
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.streams import seed_of
 
 
 def tool_server(

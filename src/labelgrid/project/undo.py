@@ -6,15 +6,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from labelgrid.errors import ProjectError, StateError, command, note_unchanged
+from labelgrid.basics.errors import ProjectError, StateError, command, note_unchanged
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import State
 from labelgrid.ledger.store import Kept, Operation, OperationSummary
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit, remove_picks
 from labelgrid.project.remove import refuse_other_split
 from labelgrid.project.stored_labels import refuse_misfits
-from labelgrid.words import count_text, join_names
 
 #: The commands whose operations can be undone.
 UNDOABLE = ("query", "import", "request", "skip", "cancel", "requeue", "unlabel")

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from labelgrid.errors import LedgerError, command, note_unchanged
+from labelgrid.basics.errors import LedgerError, command, note_unchanged
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import NO_SPLIT, SPLITS, OpenSplit
 from labelgrid.ledger.roster import SplitlessImages
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.words import count_text, join_names
 
 if TYPE_CHECKING:  # slow to load, and needed where there are such images alone
     from labelgrid.annotate.answers import Fault

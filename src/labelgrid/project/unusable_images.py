@@ -8,13 +8,13 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from labelgrid.errors import ImageError, command
-from labelgrid.files import digest
+from labelgrid.basics.errors import ImageError, command
+from labelgrid.basics.files import digest
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.images.places import existing_images, is_remote
 from labelgrid.ledger.grid import ImageRow
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.words import count_text, join_names
 
 #: The ledger's note of the images that are set aside: image id -> the reason.
 SET_ASIDE = "set_aside"

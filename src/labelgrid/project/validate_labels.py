@@ -8,15 +8,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Literal
 
-from labelgrid import files
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip, wrong_annotator, wrong_time
 from labelgrid.annotate.repeated_answers import repeated_faults, without_cells
-from labelgrid.errors import ImageError, LabelError, LabelSizeError
-from labelgrid.files import digest
+from labelgrid.basics import files
+from labelgrid.basics.errors import ImageError, LabelError, LabelSizeError
+from labelgrid.basics.files import digest
+from labelgrid.basics.progress import Progress
 from labelgrid.formats.codec import Form, LabelArray, codec, size_error
 from labelgrid.ledger.grid import Cell, ImageRow, Split, State, is_annotator, is_time
 from labelgrid.ledger.store import CellRow
-from labelgrid.progress import Progress
 from labelgrid.project.cancel import withdrawn_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import orientation_or_upright, size_of

@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from functools import partial
 
 from labelgrid.annotate.answers import Fault
-from labelgrid.errors import ImageError, LabelError, ProjectError, command
+from labelgrid.basics.errors import ImageError, LabelError, ProjectError, command
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text
 from labelgrid.images.places import image_file
 from labelgrid.images.reading import changed_image_error, check_image
 from labelgrid.ledger.grid import Cell, ImageRow, State
 from labelgrid.ledger.place import FILE
 from labelgrid.ledger.store import CellRow
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.relation_evidence import relation_remarks
 from labelgrid.project.stored_labels import check_stored_label
 from labelgrid.project.suppliers import supplied_rows
 from labelgrid.project.unknown_splits import splitless_faults
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import count_text
 
 
 @dataclass(frozen=True, kw_only=True)

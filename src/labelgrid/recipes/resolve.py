@@ -13,9 +13,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from labelgrid import plugins
-from labelgrid.config import merge, parse, read_toml
-from labelgrid.errors import RecipeError
+from labelgrid.basics import plugins
+from labelgrid.basics.config import merge, parse, read_toml
+from labelgrid.basics.errors import RecipeError
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.recipes.task_subset import WITHOUT, remove_tasks
 from labelgrid.train.options import LENGTHS

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from labelgrid.basics.plugins import PluginChoice
 from labelgrid.data.options import DataOptions, SupplierChoice
 from labelgrid.nets.options import BackboneOptions
-from labelgrid.plugins import PluginChoice
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.train.options import ObjectiveOptions, TrainOptions
 

@@ -6,8 +6,8 @@ Loads no torch.
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from labelgrid import plugins
-from labelgrid.errors import RecipeError
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import RecipeError
 
 #: The key of a recipe's changes that lists the tasks to leave out.
 WITHOUT = "without_tasks"

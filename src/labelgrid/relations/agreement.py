@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.camera import Camera, Size
+from labelgrid.basics.camera import Camera, Size
+from labelgrid.basics.results import Result
+from labelgrid.basics.streams import stream
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.bound import BoundRelation
-from labelgrid.results import Result
-from labelgrid.streams import stream
 from labelgrid.tasks.task import TaskDef
 
 #: The fewest images that labels are measured on.

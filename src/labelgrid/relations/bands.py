@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from labelgrid.camera import Camera, Size
+from labelgrid.basics.camera import Camera, Size
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.agreement import TruePair
 from labelgrid.relations.bound import BoundRelation

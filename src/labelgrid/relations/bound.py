@@ -8,15 +8,15 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from labelgrid import plugins
-from labelgrid.camera import Camera
-from labelgrid.config import parse
-from labelgrid.errors import LabelError, RecipeError
+from labelgrid.basics import plugins
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import LabelError, RecipeError
+from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.relations.relation import Derive, DerivePredicted, OptionFinder, Relation
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import join_names
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Refuses to derive a label without the camera that it follows through."""
 
-from labelgrid.camera import Camera
-from labelgrid.errors import LabelError
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import LabelError
 
 
 def known_camera(camera: Camera | None, what: str) -> Camera:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import RecipeError
+from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import join_names
 
 #: In a table by class: nothing is known of the pixels of the class.
 NOTHING = -1

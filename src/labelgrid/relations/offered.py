@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import product
 
-from labelgrid import plugins
-from labelgrid.errors import RecipeError
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import RecipeError
 from labelgrid.relations.bound import (
     BoundRelation,
     bind,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from labelgrid.basics.results import Result, mean_and_deviation
 from labelgrid.drawings.charts import MAX_BANDS, Chart, Level, Line
 from labelgrid.drawings.dots import Dots
 from labelgrid.drawings.drawing import Drawing
@@ -36,7 +37,6 @@ from labelgrid.report.means import (
 )
 from labelgrid.report.measure import CampaignMeasure
 from labelgrid.report.study_content import PointResults
-from labelgrid.results import Result, mean_and_deviation
 
 #: A table of more pairs is folded.
 MAX_OPEN_PAIRS = 15

@@ -6,7 +6,7 @@ rounds lies above a loss that flattens, the more the longer the round.
 
 from collections.abc import Callable, Mapping
 
-from labelgrid.comparison import Curve, first_crossing, mean_over, shared_places
+from labelgrid.basics.comparison import Curve, first_crossing, mean_over, shared_places
 from labelgrid.report.means import (
     ValueGetter,
     finite_points,

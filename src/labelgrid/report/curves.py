@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from labelgrid.basics.results import Better, Result
 from labelgrid.project.headlines import Headline, with_change
 from labelgrid.project.records import Measurement
-from labelgrid.results import Better, Result
 
 #: The name of the curve of all tasks together: one that no task can have.
 OVERALL = ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from labelgrid.basics.results import Result
 from labelgrid.project.records import Measurement
 from labelgrid.report.means import (
     ValueGetter,
@@ -16,7 +17,6 @@ from labelgrid.report.means import (
     total_loss,
 )
 from labelgrid.report.study_content import PointResults
-from labelgrid.results import Result
 
 #: The name of the ending of whole runs.
 LAST = "after the last round"

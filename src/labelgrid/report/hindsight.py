@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
+from labelgrid.basics.results import mean_and_deviation
+from labelgrid.basics.words import join_names
 from labelgrid.project.records import Measurement
 from labelgrid.report.blocks import Block, Column, DataTable, Text, Value, number_columns
 from labelgrid.report.means import RoundMean, ValueGetter, round_mean, total_loss
 from labelgrid.report.study_content import PointResults
-from labelgrid.results import mean_and_deviation
-from labelgrid.words import join_names
 
 
 @dataclass(frozen=True)

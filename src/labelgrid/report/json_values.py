@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from labelgrid.basics.results import replace_non_finite
 from labelgrid.drawings.wording import spread
 from labelgrid.report.campaign_measures import DELTA_MTL
 from labelgrid.report.final_networks import LAST
@@ -12,7 +13,6 @@ from labelgrid.report.hindsight import BestArm, best_by_round
 from labelgrid.report.means import metric_getter, total_loss
 from labelgrid.report.measure import CampaignMeasure
 from labelgrid.report.study_content import PointResults, StudyReport
-from labelgrid.results import replace_non_finite
 
 
 def study_values(

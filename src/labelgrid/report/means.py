@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labelgrid.comparison import Curve
+from labelgrid.basics.comparison import Curve
+from labelgrid.basics.results import Result, delta_mtl, mean_and_deviation
 from labelgrid.project.records import Measurement
 from labelgrid.report.study_content import RunResult
-from labelgrid.results import Result, delta_mtl, mean_and_deviation
 
 #: Reads one value of a measured network; NaN if it has none.
 ValueGetter = Callable[[Measurement], float]

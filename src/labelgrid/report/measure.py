@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 
-from labelgrid.comparison import Pair, PairComparison, compare, untested
-from labelgrid.results import Better, mean_and_deviation
+from labelgrid.basics.comparison import Pair, PairComparison, compare, untested
+from labelgrid.basics.results import Better, mean_and_deviation
 
 #: Values by strategy and seed.
 Values = Mapping[str, Mapping[int, float]]

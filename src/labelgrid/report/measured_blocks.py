@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from labelgrid.basics.results import Better
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.charts import Chart, Line, Marks
 from labelgrid.drawings.wording import add_unit, rough_number, rough_range, signed_number
 from labelgrid.project.class_rows import class_rows
@@ -24,8 +26,6 @@ from labelgrid.report.content import ProjectReport
 from labelgrid.report.curves import OVERALL, Curve, curves, newest_metrics, set_changes
 from labelgrid.report.shared_blocks import LOSS_HELP, UNCERTAINTY_HELP, uncertainty_charts
 from labelgrid.report.summary import after_round
-from labelgrid.results import Better
-from labelgrid.words import count_text, join_names
 
 #: The number of a task's classes that are shown at once; the others open on a click.
 WORST_CLASSES = 10

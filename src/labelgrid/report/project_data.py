@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid import __version__
-from labelgrid.errors import command
+from labelgrid.basics.errors import command
 from labelgrid.ledger.grid import Pick, Split, State
 from labelgrid.ledger.store import RoundRow
 from labelgrid.project.derived_labels import derived_counts

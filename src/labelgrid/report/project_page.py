@@ -1,5 +1,6 @@
 """Builds the report page of one project: pictures, metrics, rounds, costs, picks and training."""
 
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.bars import Bars
 from labelgrid.drawings.charts import Chart, Line
 from labelgrid.report.blocks import (
@@ -22,7 +23,6 @@ from labelgrid.report.content import ProjectReport, SplitCells
 from labelgrid.report.measured_blocks import measured_blocks
 from labelgrid.report.shared_blocks import grid_map, picked_cells
 from labelgrid.report.summary import after_round, summary
-from labelgrid.words import count_text, join_names
 
 #: States in the bars' order, with colours of Okabe & Ito's palette and a grey.
 STATES = {"labelled": "#0072b2", "requested": "#e69f00", "skipped": "#cc79a7", "missing": "#d9d9d9"}

@@ -8,9 +8,9 @@ from typing import get_args
 
 import numpy as np
 
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.drawings.request_history import RequestHistory
-from labelgrid.errors import LabelgridError
 from labelgrid.ledger.grid import Grid, Pick, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import SHOWN, read_fit, read_picks

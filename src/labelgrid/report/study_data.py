@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from labelgrid.errors import command
+from labelgrid.basics.errors import command
+from labelgrid.basics.words import count_text
 from labelgrid.executors.job import JobFolder
 from labelgrid.lab.simulation import results
 from labelgrid.lab.simulation.arms import FULL
@@ -42,7 +43,6 @@ from labelgrid.report.study_content import (
 )
 from labelgrid.report.task_pictures import predictions_of
 from labelgrid.tasks.task import definitions
-from labelgrid.words import count_text
 
 #: The strategies that the others may be compared with; the first that a study has is.
 REFERENCES = ("random_cells", "random_images")

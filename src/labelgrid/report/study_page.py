@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from labelgrid.comparison import MIN_PAIRS
+from labelgrid.basics.comparison import MIN_PAIRS
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.report.blocks import (
     Block,
     Column,
@@ -41,7 +42,6 @@ from labelgrid.report.spending import spending_table
 from labelgrid.report.study_content import PointResults, StudyReport
 from labelgrid.report.study_summary import study_summary
 from labelgrid.report.verdicts import VerdictRow, power_statement, verdict_rows, verdict_table
-from labelgrid.words import count_text, join_names
 
 #: The statistical method, in words.
 METHOD = (

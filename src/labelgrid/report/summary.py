@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from labelgrid.basics.words import count_text
 from labelgrid.drawings.wording import number
 from labelgrid.project.headlines import brief_text, headlines_of
 from labelgrid.report.blocks import Block, Text
 from labelgrid.report.content import ProjectReport, SplitCells
-from labelgrid.words import count_text
 
 
 def summary(report: ProjectReport) -> list[Block]:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.results import Result
+from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.basics.words import count_text
 from labelgrid.data.dataset import Source
 from labelgrid.drawings.label_sheet import RGB, Size, resize
 from labelgrid.drawings.overlay import cover, label_at_size, overlay_legend
 from labelgrid.drawings.wording import number
-from labelgrid.errors import LabelgridError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
@@ -20,12 +23,9 @@ from labelgrid.project.heldout_examples import EXAMPLES, HeldoutExample, read_ex
 from labelgrid.project.records import Measurement
 from labelgrid.project.sources import source_of
 from labelgrid.report.content import PictureLegend, PictureRow, TaskPictures
-from labelgrid.results import Result
-from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.overview import Legend, Overview
 from labelgrid.tasks.pictures import jpeg, picture_file, thumbnail
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import count_text
 
 #: The width of a picture in pixels: three of them fill a wide window.
 WIDTH = 480

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from labelgrid.comparison import LEVEL, PairComparison, seeds_needed, smallest_p
+from labelgrid.basics.comparison import LEVEL, PairComparison, seeds_needed, smallest_p
+from labelgrid.basics.results import Verdict
+from labelgrid.basics.words import count_text
 from labelgrid.drawings.wording import number, rough_number, rough_range
 from labelgrid.report.blocks import Column, DataTable, Value, number_columns
 from labelgrid.report.measure import CampaignMeasure
-from labelgrid.results import Verdict
-from labelgrid.words import count_text
 
 #: The verdict on the second of two strategies, by the verdict on the first.
 SWAPPED: Mapping[Verdict, Verdict] = {"better": "worse", "worse": "better"}

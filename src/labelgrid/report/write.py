@@ -8,18 +8,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from labelgrid import files
+from labelgrid.basics import files
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.files import open_regular, write_text
+from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.results import replace_non_finite
 from labelgrid.drawings.drawing import drawing_files
-from labelgrid.errors import ProjectError
-from labelgrid.files import open_regular, write_text
-from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.blocks import Page
 from labelgrid.report.page import BEGINS, render
 from labelgrid.report.project_data import project_report
 from labelgrid.report.project_page import project_page
 from labelgrid.report.project_view import newest_scored_round
-from labelgrid.results import replace_non_finite
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Loads no torch.
 
 from pathlib import Path
 
-from labelgrid.progress import Progress, Silent
+from labelgrid.basics.progress import Progress, Silent
 from labelgrid.report.campaign_measures import study_measures
 from labelgrid.report.json_values import study_values
 from labelgrid.report.study_data import shown_rounds, study_report

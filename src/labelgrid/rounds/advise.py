@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labelgrid.errors import UsageError, command
+from labelgrid.basics.errors import UsageError, command
 from labelgrid.project.changed_labels import changed_text
 from labelgrid.project.class_rows import class_rows
 from labelgrid.project.folder import ProjectFolder

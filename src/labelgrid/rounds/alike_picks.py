@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.errors import LabelgridError, command
+from labelgrid.basics.errors import LabelgridError, command
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.images.thumbnails import LEAST, Thumbnail
 from labelgrid.ledger.grid import Grid, ImageRow, Pick
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import size_of
 from labelgrid.project.near_duplicates import (
@@ -26,7 +27,6 @@ from labelgrid.project.near_duplicates import (
 )
 from labelgrid.project.records import newest_fit
 from labelgrid.select.strategy import Strategy
-from labelgrid.words import count_text, join_names
 
 #: So many picked images are compared, the best ones.
 MOST = 200

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.select.draws import RandomDraws
 

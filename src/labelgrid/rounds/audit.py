@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
-from labelgrid.errors import ProjectError, UsageError
-from labelgrid.files import write_bytes, write_text
+from labelgrid.basics.errors import ProjectError, UsageError
+from labelgrid.basics.files import write_bytes, write_text
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.spreadsheets import csv_text
 from labelgrid.ledger.grid import Cell, State
-from labelgrid.progress import Progress
 from labelgrid.project.audit_sheet import draw_audit
 from labelgrid.project.confirmed_labels import confirmed_paths
 from labelgrid.project.folder import ProjectFolder
@@ -19,7 +20,6 @@ from labelgrid.project.label_losses import note_label_losses
 from labelgrid.project.part_grid import PartBox
 from labelgrid.rounds.label_shards import evidence_elsewhere
 from labelgrid.rounds.spreading import IN_THIS_PROCESS, Spreading
-from labelgrid.spreadsheets import csv_text
 
 #: The files of the project with the result.
 TABLE = "audit.csv"

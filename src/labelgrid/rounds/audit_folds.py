@@ -10,15 +10,16 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from labelgrid.basics.errors import UsageError
+from labelgrid.basics.files import disk_errors, remove_folder
+from labelgrid.basics.processes import set_threads
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.data.frame import Frame
-from labelgrid.errors import UsageError
 from labelgrid.executors.spread import Piece, given
-from labelgrid.files import disk_errors, remove_folder
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.roster import Roster
-from labelgrid.processes import set_threads
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import families
 from labelgrid.project.plausibility import Evidence
@@ -29,7 +30,6 @@ from labelgrid.rounds.fit import Splits, splits_for_training
 from labelgrid.rounds.further_fits import FurtherFit, Told
 from labelgrid.rounds.outputs import predicted_label
 from labelgrid.rounds.spreading import JOBS, Spreading
-from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.pictures import thumbnail
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.evaluate import Measure, predictions

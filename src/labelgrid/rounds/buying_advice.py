@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from labelgrid.basics.errors import command
+from labelgrid.basics.words import count_text, duration, join_names
 from labelgrid.drawings.wording import number, rough_number
-from labelgrid.errors import command
 from labelgrid.project.prices import few_times
 from labelgrid.rounds.advised import Advice
 from labelgrid.rounds.forecast_text import (
@@ -22,7 +23,6 @@ from labelgrid.rounds.forecast_text import (
 from labelgrid.rounds.task_curves import TaskCurve
 from labelgrid.select.label_curve import FEWEST, Forecast, LabelCurve
 from labelgrid.select.strategy import Brings
-from labelgrid.words import count_text, duration, join_names
 
 #: Free labels count as if they had this price.
 FREE = 1e-9

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.errors import NothingToBuyError, ProjectError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.wording import number
-from labelgrid.errors import NothingToBuyError, ProjectError
 from labelgrid.ledger.grid import Grid, Pick, State, request_id
-from labelgrid.progress import Progress
 from labelgrid.project.records import Fit
 from labelgrid.rounds.round_scores import FEATURES, reads_suppliers
 from labelgrid.score.table import Table
@@ -21,7 +22,6 @@ from labelgrid.select.budget import check_picks
 from labelgrid.select.draws import SuppliedCells
 from labelgrid.select.explain import explain_picks, nearest_labelled_images
 from labelgrid.select.strategy import Budget, PoolView, Strategy
-from labelgrid.words import count_text, join_names
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from labelgrid.annotate.answers import spelling_hint
-from labelgrid.errors import NothingToBuyError, ProjectError, UsageError, command
+from labelgrid.basics.errors import NothingToBuyError, ProjectError, UsageError, command
+from labelgrid.basics.words import join_names
 from labelgrid.ledger.grid import Grid
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.project.folder import ProjectFolder
@@ -17,7 +18,6 @@ from labelgrid.project.records import newest_fit
 from labelgrid.score.table import Table
 from labelgrid.select.classes import CLASSES, shares_of_class
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import join_names
 
 #: The classes of a task that a refusal names.
 SHOWN = 12

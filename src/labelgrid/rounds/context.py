@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from labelgrid.config import parse
+from labelgrid.basics.config import parse
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.ledger.grid import Cell, Split, State
 from labelgrid.project.folder import ProjectFolder

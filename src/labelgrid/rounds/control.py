@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from labelgrid.comparison import seeds_needed
-from labelgrid.errors import ProjectError, UsageError, command
+from labelgrid.basics.comparison import seeds_needed
+from labelgrid.basics.errors import ProjectError, UsageError, command
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import Cell, State
-from labelgrid.progress import Progress
 from labelgrid.project.chosen_labels import ChosenLabels, chosen_labels, equal_counts
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.context import context_of, labelled_images
@@ -22,7 +23,6 @@ from labelgrid.rounds.control_verdict import (
 )
 from labelgrid.rounds.fit import splits_for_training
 from labelgrid.select.draws import CONTROL
-from labelgrid.words import count_text, join_names
 
 #: Fewer labels of each set show nothing.
 FEWEST = 2

@@ -4,9 +4,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from labelgrid.config import parse
-from labelgrid.errors import ProjectError, RecipeError
-from labelgrid.files import read_text, write_text
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import ProjectError, RecipeError
+from labelgrid.basics.files import read_text, write_text
 from labelgrid.rounds.control_verdict import Answer
 
 #: The file of the answer, in the project's folder.

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from labelgrid.progress import Progress
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.results import LOSS, Result
+from labelgrid.basics.streams import seed_of
+from labelgrid.basics.words import duration
 from labelgrid.project.chosen_labels import ChosenLabels, draw_equal, equal_counts
 from labelgrid.recipes.resolve import hash_of
-from labelgrid.results import LOSS, Result
 from labelgrid.rounds.context import RoundContext, labelled_images, tasks_by_image
 from labelgrid.rounds.fit import Splits
 from labelgrid.rounds.further_fits import FurtherFit, Told
 from labelgrid.rounds.model_record import measure
-from labelgrid.streams import seed_of
 from labelgrid.train.evaluate import Evaluation
-from labelgrid.words import duration
 
 #: The folder of the project with what is trained, and the file of each training with its metrics.
 FOLDER = "control"

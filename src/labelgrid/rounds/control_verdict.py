@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from labelgrid.comparison import PairComparison, compare, holm_correction, is_seen
+from labelgrid.basics.comparison import PairComparison, compare, holm_correction, is_seen
+from labelgrid.basics.results import LOSS, Result, verdict_on
+from labelgrid.basics.words import count_text
 from labelgrid.drawings.wording import add_unit, number, rough_number, rough_range
-from labelgrid.results import LOSS, Result, verdict_on
-from labelgrid.words import count_text
 
 #: What the trainings on a label set measured, seed by seed; by task, and the loss under `LOSS`.
 Measured = Sequence[Mapping[str, Result]]

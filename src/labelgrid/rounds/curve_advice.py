@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from labelgrid.basics.words import count_text
 from labelgrid.drawings.wording import number
 from labelgrid.rounds.advised import Advice
 from labelgrid.rounds.flat_rounds import FlatRounds
@@ -17,7 +18,6 @@ from labelgrid.rounds.forecast_text import (
     value_text,
 )
 from labelgrid.rounds.task_curves import TaskCurve
-from labelgrid.words import count_text
 
 #: A task has flattened if a doubling of its labels may move its metric by this share at most.
 FLAT = 0.02

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import LabelError
 from labelgrid.data.frame import Frame, resize_to_original
-from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.nets.network import Raw
 from labelgrid.relations.bound import BoundRelation

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from labelgrid.basics.errors import LabelgridError, ProjectError, command
+from labelgrid.basics.files import disk_errors, remove_folder, write_bytes, write_text
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.spreadsheets import csv_text
+from labelgrid.basics.words import count_text
 from labelgrid.drawings.label_sheet import RGB, Layout, SheetRow, SheetTask, label_sheet
-from labelgrid.errors import LabelgridError, ProjectError, command
-from labelgrid.files import disk_errors, remove_folder, write_bytes, write_text
 from labelgrid.images.places import image_file
 from labelgrid.images.thumbnails import LEAST
 from labelgrid.ledger.grid import ImageRow
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import drawing_anew
 from labelgrid.project.import_picture import fitted_image
@@ -27,9 +29,7 @@ from labelgrid.project.near_duplicates import (
 )
 from labelgrid.rounds.spreading import Spreading
 from labelgrid.rounds.thumbnail_shards import ShardedThumbnails, sharded_thumbnails
-from labelgrid.spreadsheets import csv_text
 from labelgrid.tasks.overview import Legend
-from labelgrid.words import count_text
 
 #: The folder of the project with thumbnails, until all images are compared.
 FOLDER = ".duplicates"

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import ProjectError, UsageError
+from labelgrid.basics.errors import ProjectError, UsageError
+from labelgrid.basics.progress import Progress
 from labelgrid.formats.naming import whole_names
 from labelgrid.images.listing import list_images
 from labelgrid.images.places import ImagePaths
 from labelgrid.ledger.grid import Split
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
 from labelgrid.project.sources import ImageFiles, labels_folder, source_of

@@ -12,16 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from labelgrid.basics.errors import LabelError, ProjectError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.results import Result
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.data.frame import target_of
-from labelgrid.errors import LabelError, ProjectError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.images.opening import label_of
 from labelgrid.pixel.metrics import Metric
-from labelgrid.progress import Progress
 from labelgrid.project.plausibility import Pair, Summary, compare_with_labels
 from labelgrid.project.sources import other_folders
-from labelgrid.results import Result
 from labelgrid.rounds.prediction_files import (
     find_predictions,
     hard_prediction,
@@ -31,7 +32,6 @@ from labelgrid.rounds.prediction_files import (
 from labelgrid.rounds.protocol import WHOLE, Protocol
 from labelgrid.tasks.task import Task, TaskDef, build_all
 from labelgrid.train.evaluate import strips
-from labelgrid.words import count_text, join_names
 
 #: At most so many predictions of a task, the first ones, are compared with their labels to find
 #: another unit or axes.

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.annotate.answers import spelling_hint
+from labelgrid.basics.errors import ImageError, LedgerError, ProjectError
+from labelgrid.basics.files import digest
 from labelgrid.data.project_source import ProjectSource
-from labelgrid.errors import ImageError, LedgerError, ProjectError
-from labelgrid.files import digest
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.round_scores import FEATURES
 from labelgrid.score.table import Table

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid import __version__
-from labelgrid.config import read_toml
+from labelgrid.basics.config import read_toml
+from labelgrid.basics.errors import ModelError, UsageError
+from labelgrid.basics.files import atomic_write, disk_errors
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import join_names
 from labelgrid.data.cameras import NAME as CAMERA
 from labelgrid.data.options import DataOptions
-from labelgrid.errors import ModelError, UsageError
-from labelgrid.files import atomic_write, disk_errors
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
 from labelgrid.rounds.context import RoundContext, context_of, training_context
 from labelgrid.rounds.models import check_known_is_used, model_of, restore_model
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.model import TrainedModel
-from labelgrid.words import join_names
 
 #: The number of images that the file is compared with the network on.
 IMAGES = 20

@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import join_names
 from labelgrid.data.derived import Filler, add_supplied, derivable
-from labelgrid.errors import RecipeError
-from labelgrid.progress import Progress
 from labelgrid.project.known_cameras import camera_step
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.context import RoundContext, tasks_by_image
 from labelgrid.rounds.supplied import supplied_by_task
-from labelgrid.words import join_names
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from labelgrid.errors import command
+from labelgrid.basics.errors import command
+from labelgrid.basics.processes import end_with_parent
+from labelgrid.basics.words import duration
 from labelgrid.executors.command_job import python_words
-from labelgrid.processes import end_with_parent
-from labelgrid.words import duration
 
 #: The most seconds of a measurement, most of which go into loading torch.
 LIMIT = 30.0

@@ -8,19 +8,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from labelgrid.data.derived import DerivedSource
-from labelgrid.data.project_source import ProjectSource
-from labelgrid.errors import (
+from labelgrid.basics.errors import (
     ImageError,
     PluginError,
     ProjectError,
     TrainingError,
     command,
 )
-from labelgrid.files import remove_folder
+from labelgrid.basics.files import remove_folder
+from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.data.derived import DerivedSource
+from labelgrid.data.project_source import ProjectSource
 from labelgrid.formats.codec import check_digest
 from labelgrid.nets.network import Network
-from labelgrid.progress import Progress, Silent
 from labelgrid.project.declaration_changes import target_declarations
 from labelgrid.project.early_warnings import training_without_weights
 from labelgrid.project.folder import ProjectFolder
@@ -34,7 +35,6 @@ from labelgrid.rounds.model_record import measure_heldout, record_model
 from labelgrid.rounds.models import load_previous_weights, new_network, previous_model, terms_of
 from labelgrid.rounds.round_scores import check_expected_options, lacking_term, strategy_of
 from labelgrid.rounds.supplied import supplied_identity
-from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.train.checkpoint import load, same_training
 from labelgrid.train.division import refuse_undivided
 from labelgrid.train.group import ALONE, TrainingGroup

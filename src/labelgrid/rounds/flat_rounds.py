@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from labelgrid.basics.results import Verdict, verdict_on
 from labelgrid.drawings.wording import number
 from labelgrid.project.headlines import jackknife_interval
-from labelgrid.results import Verdict, verdict_on
 from labelgrid.select.label_curve import CurvePoint, LabelCurve
 
 #: Fewer rounds say nothing.

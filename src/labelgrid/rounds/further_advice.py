@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from labelgrid.basics.errors import command
+from labelgrid.basics.results import LOSS
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.wording import number
-from labelgrid.errors import command
 from labelgrid.ledger.grid import State
 from labelgrid.project.derived_labels import derived_counts, grid_to_buy
 from labelgrid.project.folder import ProjectFolder
@@ -15,10 +17,8 @@ from labelgrid.project.headlines import jackknife_interval
 from labelgrid.project.records import EpochRecord, Measurement, all_fits, newest_fit, read_log
 from labelgrid.project.suppliers import supplier_values
 from labelgrid.recipes.schema import Recipe
-from labelgrid.results import LOSS
 from labelgrid.rounds.advised import Advice
 from labelgrid.rounds.control_record import read_comparison
-from labelgrid.words import count_text, join_names
 
 #: The wanted half of the 95 % interval of a percentage, in points.
 POINTS = 2.0

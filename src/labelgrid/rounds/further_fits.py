@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from labelgrid.config import parse
-from labelgrid.errors import RecipeError
-from labelgrid.files import read_text, remove_folder, write_text
-from labelgrid.progress import Progress
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.files import read_text, remove_folder, write_text
+from labelgrid.basics.progress import Progress
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.fillers import Fillers
 from labelgrid.rounds.fit import Splits, identity_of, plan_of

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from torch import Tensor
 
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.files import atomic_folder, disk_errors, remove_folder
 from labelgrid.data.frame import Frame
-from labelgrid.errors import LabelError
-from labelgrid.files import atomic_folder, disk_errors, remove_folder
 from labelgrid.formats.codec import codec
 from labelgrid.nets.network import Raw
 from labelgrid.project.folder import ProjectFolder

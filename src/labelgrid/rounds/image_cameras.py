@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import ImageError
 from labelgrid.data.dataset import camera_of, size_of
 from labelgrid.data.project_source import ProjectSource
-from labelgrid.errors import ImageError
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import OracleSource
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
-from labelgrid import plugins
-from labelgrid.errors import LabelgridError
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.project.score_files import scores_folder
 from labelgrid.rounds.round_scores import FEATURES, RoundScores, strategy_of
 from labelgrid.score.table import FILE, Table

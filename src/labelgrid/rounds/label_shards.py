@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from labelgrid.files import remove_folder
+from labelgrid.basics.files import remove_folder
+from labelgrid.basics.progress import Progress
 from labelgrid.ledger.roster import Roster
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_comparison import ComparedImage, Comparing, labels_by_image
 from labelgrid.project.label_evidence import LabelEvidence, gathered

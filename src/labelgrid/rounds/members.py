@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from labelgrid.errors import ModelError, command
+from labelgrid.basics.errors import ModelError, command
+from labelgrid.basics.files import remove_folder
+from labelgrid.basics.processes import set_threads
+from labelgrid.basics.progress import Progress
 from labelgrid.executors.spread import Piece, given
-from labelgrid.files import remove_folder
 from labelgrid.ledger.roster import Roster
-from labelgrid.processes import set_threads
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members, write_member
 from labelgrid.recipes.schema import Recipe

@@ -3,8 +3,8 @@
 import math
 from dataclasses import replace
 
+from labelgrid.basics.progress import Progress
 from labelgrid.ledger.grid import Split, State
-from labelgrid.progress import Progress
 from labelgrid.project.declaration_changes import target_declarations
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import (

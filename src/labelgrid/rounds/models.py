@@ -7,11 +7,12 @@ from pathlib import Path
 
 import torch
 
-from labelgrid.errors import ModelError, ProjectError, UsageError, command
-from labelgrid.files import inside
+from labelgrid.basics.errors import ModelError, ProjectError, UsageError, command
+from labelgrid.basics.files import inside
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.streams import seed_of
 from labelgrid.nets.backbones import Encoder, UnfetchedWeightsError
 from labelgrid.nets.network import Network, reason_to_ignore
-from labelgrid.progress import Progress
 from labelgrid.project.declaration_changes import redeclared_tasks
 from labelgrid.project.early_warnings import (
     missing_weights_warning,
@@ -23,7 +24,6 @@ from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_member
 from labelgrid.recipes.resolve import build_plugin, has_own_encoder
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.context import ModelContext, RoundContext, context_of, training_context
-from labelgrid.streams import seed_of
 from labelgrid.train.checkpoint import load
 from labelgrid.train.model import OtherTasksError, TrainedModel, restore_states
 from labelgrid.train.seeding import seed_torch

@@ -19,9 +19,9 @@ import onnxruntime
 import torch
 from torch import Tensor
 
+from labelgrid.basics.streams import seed_of
 from labelgrid.nets.onnx_ops import translations
 from labelgrid.rounds.exported_network import ExportedNetwork, KnownLabels
-from labelgrid.streams import seed_of
 from labelgrid.tasks.task import Task
 
 #: The set of operators: runtimes since 2023 have it.

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.arrays import shape_text
 from labelgrid.rounds.outside_files import Arrays
 from labelgrid.tasks.task import Task
-from labelgrid.words import count_text, join_names
 
 FEATURES = "features"
 #: How far from 1 the probabilities of a pixel may add up to: 40 numbers of half precision are each

@@ -11,8 +11,8 @@ from zipfile import BadZipFile
 
 from numpy.typing import NDArray
 
-from labelgrid.errors import LabelError, ProjectError
-from labelgrid.files import digest, open_regular
+from labelgrid.basics.errors import LabelError, ProjectError
+from labelgrid.basics.files import digest, open_regular
 from labelgrid.formats.npz import open_arrays, stated_array, unpack
 
 EXTENSION = ".npz"

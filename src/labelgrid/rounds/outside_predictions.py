@@ -13,14 +13,16 @@ import torch
 from torch import Tensor
 
 from labelgrid.annotate.answers import Fault, fault_lines
+from labelgrid.basics.errors import LabelError, ModelError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.streams import image_keys
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.batch import Batch
 from labelgrid.data.frame import Frame
 from labelgrid.data.transforms import fit_placement
-from labelgrid.errors import LabelError, ModelError
 from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.images.opening import CONTENT
 from labelgrid.nets.network import Features, Network, Output, Raw
-from labelgrid.progress import Progress
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.outside_arrays import FEATURES, array_faults, expected_arrays, shapes_of
 from labelgrid.rounds.outside_files import (
@@ -32,10 +34,8 @@ from labelgrid.rounds.outside_files import (
 )
 from labelgrid.score.maps import Outputs, Passes
 from labelgrid.score.statistic import PoolBatch, Statistic
-from labelgrid.streams import image_keys
 from labelgrid.tasks.task import Task
 from labelgrid.train.model import TrainedModel
-from labelgrid.words import count_text, join_names
 
 #: The arrays of an image may always have so many bytes; larger ones as many as 64 passes.
 FEWEST_BYTES = 2**27

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
+from labelgrid.basics.errors import ModelError, command
+from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.frame import Frame
 from labelgrid.data.loader import OnFault
-from labelgrid.errors import ModelError, command
 from labelgrid.ledger.grid import Split, State
 from labelgrid.nets.network import Network, Raw
-from labelgrid.progress import Progress, Silent
 from labelgrid.project.declaration_changes import target_declarations
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
@@ -30,7 +31,6 @@ from labelgrid.score.statistic import PoolBatch
 from labelgrid.score.table import Table
 from labelgrid.train.evaluate import Evaluation, blocks_of, evaluate_outputs
 from labelgrid.train.model import TrainedModel
-from labelgrid.words import count_text, join_names
 
 
 @dataclass(frozen=True, kw_only=True)

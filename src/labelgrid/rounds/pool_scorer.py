@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.config import parse
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import ImageError, ProjectError, UsageError, command
+from labelgrid.basics.files import remove_folder
+from labelgrid.basics.progress import Progress
 from labelgrid.data.frame import Frame
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.data.supplied import MostTrusted
-from labelgrid.errors import ImageError, ProjectError, UsageError, command
 from labelgrid.executors.spread import Piece
-from labelgrid.files import remove_folder
 from labelgrid.ledger.grid import Grid
 from labelgrid.nets.network import Raw
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, read_members
 from labelgrid.project.unusable_images import (

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labelgrid.annotate.answers import Fault
+from labelgrid.basics.errors import ImageError, LabelError
+from labelgrid.basics.files import remove_abandoned, remove_folder
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import join_names
 from labelgrid.data.cameras import read_cameras
-from labelgrid.errors import ImageError, LabelError
-from labelgrid.files import remove_abandoned, remove_folder
 from labelgrid.formats.naming import whole_names
 from labelgrid.images.places import chosen_paths
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import readable_images, refuse_or_leave_out, write_left_out
 from labelgrid.project.records import Fit
@@ -28,7 +29,6 @@ from labelgrid.rounds.predictor import Predictor, tasks_with_heads
 from labelgrid.rounds.shard_predictor import FOLDER, PredictionOrder, pieces_of, shards_of
 from labelgrid.rounds.spreading import IN_THIS_PROCESS, JOBS, Spreading
 from labelgrid.train.model import TrainedModel
-from labelgrid.words import join_names
 
 if TYPE_CHECKING:
     from labelgrid.storage.addresses import Address

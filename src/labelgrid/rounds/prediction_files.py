@@ -12,16 +12,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.basics.errors import EmptyLabelError, LabelError, ProjectError
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.data.id_splits import read_classes, replace_advice
-from labelgrid.errors import EmptyLabelError, LabelError, ProjectError
 from labelgrid.formats.arrays import one_channel, samples, shape_text
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.formats.soft import EXTENSION, read_soft
 from labelgrid.project.sources import other_folders
 from labelgrid.tasks.task import Task, TaskDef
-from labelgrid.words import count_text, join_names
 
 #: The extensions of numbers that every task accepts besides those of its label files.
 NUMBERS = (".npy", ".png")

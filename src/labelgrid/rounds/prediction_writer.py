@@ -4,14 +4,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.files import write_bytes, write_text
+from labelgrid.basics.progress import Progress
 from labelgrid.data.dataset import ImageSource
 from labelgrid.drawings.label_sheet import Colour, SheetTask, legends
 from labelgrid.drawings.overlay import draw_overlay
-from labelgrid.errors import LabelError
-from labelgrid.files import write_bytes, write_text
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.naming import label_name
-from labelgrid.progress import Progress
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.derived_predictions import ImagePredictions
 from labelgrid.rounds.outputs import write_soft_prediction

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from labelgrid.basics.progress import Progress
 from labelgrid.data.dataset import Source, camera_of
 from labelgrid.data.loader import OnFault
-from labelgrid.progress import Progress
 from labelgrid.project.records import Fit
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.context import ModelContext

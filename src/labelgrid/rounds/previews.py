@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.basics.errors import LabelError, ModelError, note_unchanged
+from labelgrid.basics.files import atomic_folder, disk_errors
+from labelgrid.basics.progress import Silent
 from labelgrid.data.frame import Frame, resize_to_original
-from labelgrid.errors import LabelError, ModelError, note_unchanged
-from labelgrid.files import atomic_folder, disk_errors
 from labelgrid.formats.codec import codec
 from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.ledger.grid import Cell, Pick, State
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import PENDING, SHOWN, newest_fit, read_picks
 from labelgrid.project.unusable_images import find_unusable_images

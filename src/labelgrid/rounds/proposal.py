@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from labelgrid.config import parse
-from labelgrid.errors import ProjectError, RecipeError
-from labelgrid.files import read_text, write_text
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import ProjectError, RecipeError
+from labelgrid.basics.files import read_text, write_text
 from labelgrid.ledger.grid import Pick, Unit
 
 

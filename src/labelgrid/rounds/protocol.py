@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import ProjectError, UsageError
 from labelgrid.data.dataset import Source, camera_of, size_of
-from labelgrid.errors import ProjectError, UsageError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.crops import Crop, read_crop
 from labelgrid.tasks.task import Task, TaskDef

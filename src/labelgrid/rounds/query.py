@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from labelgrid.errors import (
+from labelgrid.basics.errors import (
     LabelgridError,
     LedgerError,
     NothingToBuyError,
@@ -22,9 +22,11 @@ from labelgrid.errors import (
     StateError,
     command,
 )
+from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.streams import seed_of
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.images.thumbnails import LEAST
 from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
-from labelgrid.progress import Progress, Silent
 from labelgrid.project.audited_cells import DRAWN_CELLS, cells_to_audit, note_audits
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.pairs import DRAWN_IMAGES, drawn_pairs, note_pairs, paired_tasks
@@ -81,8 +83,6 @@ from labelgrid.select.draws import (
 )
 from labelgrid.select.following import brings_of, leave_out_following, left_out_text
 from labelgrid.select.strategy import Budget, PoolView, Strategy, skips_following
-from labelgrid.streams import seed_of
-from labelgrid.words import count_text, join_names
 
 if TYPE_CHECKING:
     from labelgrid.rounds.pool_scorer import PoolScorer

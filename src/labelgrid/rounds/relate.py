@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from labelgrid.basics.errors import ProjectError, RecipeError, command, note_unchanged
+from labelgrid.basics.files import disk_errors, read_text, write_text
+from labelgrid.basics.progress import Progress
 from labelgrid.data.cameras import NAME as CAMERAS
-from labelgrid.errors import ProjectError, RecipeError, command, note_unchanged
-from labelgrid.files import disk_errors, read_text, write_text
-from labelgrid.progress import Progress
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.relation_trust import RelationRow, proposed_camera, relation_tables
 from labelgrid.project.settings import text_with_tables

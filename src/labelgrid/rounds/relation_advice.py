@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from labelgrid.basics.errors import command
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.wording import number
-from labelgrid.errors import command
 from labelgrid.ledger.grid import Grid
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.random_labels import ENOUGH, RandomLabels
@@ -13,7 +14,6 @@ from labelgrid.relations.agreement import FEWEST
 from labelgrid.relations.bound import BoundRelation, connect, declared_relations
 from labelgrid.rounds.advised import Advice
 from labelgrid.select.following import known_labels
-from labelgrid.words import count_text, join_names
 
 
 def relation_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:

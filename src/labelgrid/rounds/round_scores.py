@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from labelgrid import plugins
-from labelgrid.config import merge, parse
-from labelgrid.errors import PluginError, ProjectError, RecipeError, command
-from labelgrid.files import digest
+from labelgrid.basics import plugins
+from labelgrid.basics.config import merge, parse
+from labelgrid.basics.errors import PluginError, ProjectError, RecipeError, command
+from labelgrid.basics.files import digest
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit, read_members
 from labelgrid.project.score_files import scores_folder

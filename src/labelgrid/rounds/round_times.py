@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import command
+from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.words import duration
 from labelgrid.data.dataset import ImageSource, camera_of
-from labelgrid.errors import command
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.ledger.grid import Cell
-from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import RECIPE
 from labelgrid.recipes.resolve import build_plugin, chain, load_recipe, recipe_files
@@ -31,7 +32,6 @@ from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.plan import Plan
 from labelgrid.train.trainer import Trainer
-from labelgrid.words import duration
 
 #: A recipe fits whose round takes at most these seconds.
 LONGEST = 900.0

@@ -1,7 +1,7 @@
 """Scores the pool with the newest model: a trained network, or the predictions of one outside."""
 
-from labelgrid.errors import ProjectError
-from labelgrid.progress import Progress
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.outside_score import OutsideScorer
 from labelgrid.rounds.pool_scorer import PoolScorer, empty_table

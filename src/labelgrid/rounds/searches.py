@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text
 from labelgrid.ledger.grid import Grid, Pick
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.class_search import find_class, full_name, refuse_unlearned, refuse_unseen
 from labelgrid.rounds.example import ExampleImage, example_features, find_example
 from labelgrid.score.table import Table
 from labelgrid.select.draws import RandomDraws
-from labelgrid.words import count_text
 
 if TYPE_CHECKING:
     from labelgrid.rounds.pool_scorer import PoolScorer

@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 
 from labelgrid import __version__
+from labelgrid.basics.processes import set_threads
+from labelgrid.basics.progress import Progress
 from labelgrid.data.loader import UnreadableImage
 from labelgrid.executors.spread import Piece
 from labelgrid.images.places import chosen_paths, file_versions
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.processes import set_threads
-from labelgrid.progress import Progress
 from labelgrid.project.records import Fit
 from labelgrid.project.sources import ImageFiles
 from labelgrid.recipes.resolve import hash_of

@@ -7,11 +7,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from labelgrid.basics.processes import set_threads
+from labelgrid.basics.progress import Progress
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.data.supplied import MostTrusted, SuppliedLabels
 from labelgrid.ledger.grid import Cell, TaskRow
-from labelgrid.processes import set_threads
-from labelgrid.progress import Progress
 from labelgrid.project.records import Fit, MemberRecord
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice, Recipe

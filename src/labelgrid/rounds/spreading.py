@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
+from labelgrid.basics.processes import cores
+from labelgrid.basics.progress import Progress
 from labelgrid.executors.executor import Executor
 from labelgrid.executors.placement import HERE, executor_at
 from labelgrid.executors.share import EVERYTHING, Share, shard_size
 from labelgrid.executors.spread import Piece, PieceList, given
-from labelgrid.processes import cores
-from labelgrid.progress import Progress
 from labelgrid.rounds.stamped_record import S, kept_shards
 
 #: The folder of the jobs of shards, beside their files.

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from labelgrid.config import parse
-from labelgrid.errors import LabelgridError, ProjectError
-from labelgrid.files import read_text, write_text
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import LabelgridError, ProjectError
+from labelgrid.basics.files import read_text, write_text
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from labelgrid.annotate.answer_folder import DECLARATION
-from labelgrid.config import check_tasks
+from labelgrid.basics.config import check_tasks
+from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.data.options import SupplierChoice
 from labelgrid.data.supplied import SuppliedFile, SuppliedLabels
-from labelgrid.errors import RecipeError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.suppliers import (
@@ -21,7 +22,6 @@ from labelgrid.project.suppliers import (
     refuse_unknown_suppliers,
     supplier_folder,
 )
-from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.alignment import Extent, extent_of, invert, usual_extent
 from labelgrid.tasks.task import TaskDef
 

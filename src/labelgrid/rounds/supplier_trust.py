@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from labelgrid.basics.errors import command
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text
 from labelgrid.data.dataset import Source
 from labelgrid.data.options import SupplierChoice
-from labelgrid.errors import command
 from labelgrid.ledger.grid import Cell, State
-from labelgrid.progress import Progress
 from labelgrid.project.audited_cells import supplied_cells
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.random_labels import ENOUGH, MOST, MOST_PIXELS, RandomLabels
@@ -21,7 +22,6 @@ from labelgrid.relations.agreement import FEWEST, LabelPair, Measured, measure_l
 from labelgrid.rounds.supplied import pairs
 from labelgrid.select.draws import SuppliedCells
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import count_text
 
 
 @dataclass(frozen=True, kw_only=True)

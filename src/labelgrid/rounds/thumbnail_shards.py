@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from labelgrid import __version__
-from labelgrid.errors import ImageError
-from labelgrid.files import atomic_write, digest_of, disk_errors, open_regular
+from labelgrid.basics.errors import ImageError
+from labelgrid.basics.files import atomic_write, digest_of, disk_errors, open_regular
+from labelgrid.basics.processes import cores
+from labelgrid.basics.progress import Progress
 from labelgrid.images.places import ImagePaths, file_versions, read_placed_image
 from labelgrid.images.thumbnails import HEIGHT, LEAST, WIDTH, Thumbnail, thumbnail_of
 from labelgrid.ledger.grid import ImageRow
-from labelgrid.processes import cores
-from labelgrid.progress import Progress
 from labelgrid.project.near_duplicates import Thumbnails
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.spreading import JOBS, Spreading, pieces_of_images

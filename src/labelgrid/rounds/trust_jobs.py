@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from labelgrid.annotate.answer_folder import DECLARATION
+from labelgrid.basics.files import read_text, remove_folder
+from labelgrid.basics.progress import Progress
 from labelgrid.executors.spread import Piece, given
-from labelgrid.files import read_text, remove_folder
 from labelgrid.ledger.roster import Roster
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_stamp import stamp_of_labels
 from labelgrid.project.relation_trust import RelationRow

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labelgrid.progress import Progress
+from labelgrid.basics.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.relation_trust import (
     RelationRow,

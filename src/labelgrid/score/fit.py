@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from labelgrid.errors import PluginError
-from labelgrid.files import remove_folder
-from labelgrid.progress import Progress
+from labelgrid.basics.errors import PluginError
+from labelgrid.basics.files import remove_folder
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.streams import seed_of, stream
 from labelgrid.score.pool import ScoringJob, pool_batches
 from labelgrid.score.statistic import FitContext, PoolBatch, TrainedStatistic
 from labelgrid.score.table import weights_path, weights_stamp
 from labelgrid.score.weights import read_weights, write_weights
-from labelgrid.streams import seed_of, stream
 from labelgrid.train.checkpoint import weights_hash
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import fixed_weights

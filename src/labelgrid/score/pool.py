@@ -10,21 +10,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from labelgrid.basics.errors import ImageError, PluginError
+from labelgrid.basics.files import disk_errors
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.streams import image_keys
 from labelgrid.data.batch import stack_labels
 from labelgrid.data.dataset import ImageSource, Source, labels_of
 from labelgrid.data.frame import on_input
 from labelgrid.data.loader import OnFault, UnreadableImage, eval_batches
 from labelgrid.data.options import DataOptions
 from labelgrid.data.supplied import MostTrusted
-from labelgrid.errors import ImageError, PluginError
 from labelgrid.executors.share import ALONE
-from labelgrid.files import disk_errors
 from labelgrid.nets.network import reason_to_ignore
-from labelgrid.progress import Progress
 from labelgrid.score.shards import PoolShard, PoolShards
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.score.table import Axis, Table, write_table
-from labelgrid.streams import image_keys
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.model import TrainedModel
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from labelgrid import __version__
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
 from labelgrid.score.table import EXPLAINING, FILE, Table, TableParts, read_table, table_parts
 
 #: The end of the names of shards' files.

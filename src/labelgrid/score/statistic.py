@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from labelgrid.basics.progress import Progress
 from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Features, Output
 from labelgrid.pixel.target import Target
-from labelgrid.progress import Progress
 from labelgrid.score.table import Axis
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.model import TrainedModel

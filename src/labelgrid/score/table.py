@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from labelgrid.errors import ProjectError
-from labelgrid.files import atomic_write, open_regular
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.files import atomic_write, open_regular
 from labelgrid.ledger.grid import Cell
 
 #: The file name of a pool's score table.

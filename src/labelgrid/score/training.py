@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from labelgrid.basics.streams import stream
 from labelgrid.pixel.target import Target
 from labelgrid.score.statistic import FitContext, PoolBatch
 from labelgrid.score.weights import read_weights, write_weights
-from labelgrid.streams import stream
 
 #: The largest number of bytes of the network's output that are kept in memory from the first pass
 #: on.

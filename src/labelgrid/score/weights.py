@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from labelgrid.errors import ModelError
-from labelgrid.files import atomic_write, disk_errors, open_regular
+from labelgrid.basics.errors import ModelError
+from labelgrid.basics.files import atomic_write, disk_errors, open_regular
 
 
 def write_weights(path: Path, values: Mapping[str, Any]) -> None:

@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import LabelgridError, PluginError
+from labelgrid.basics.errors import LabelgridError, PluginError
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import Grid, Pick, State, Unit
 from labelgrid.select.strategy import Budget
-from labelgrid.words import count_text, join_names
 
 Floats = NDArray[np.float64]
 #: Tolerance for rounding when costs are summed: relative to the budget, at least absolute.

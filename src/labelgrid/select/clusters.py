@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.streams import stream
 from labelgrid.select.centres import squared_distances
-from labelgrid.streams import stream
 
 #: Lloyd's iterations.
 ITERATIONS = 20

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from labelgrid.errors import LabelgridError, UsageError
+from labelgrid.basics.errors import LabelgridError, UsageError
+from labelgrid.basics.streams import keyed_uniform, seed_of
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import Grid, Move, Pick, State, request_id
 from labelgrid.select.budget import buy, cell_costs, payable_amount
 from labelgrid.select.parts import draw_cells
 from labelgrid.select.strategy import Budget
-from labelgrid.streams import keyed_uniform, seed_of
-from labelgrid.words import count_text, join_names
 
 #: The reasons of cells that were drawn; they stand with the picks and in the ledger's events.
 PAIR = "random (pair)"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import PluginError
+from labelgrid.basics.errors import PluginError
 from labelgrid.ledger.grid import Explanation, Grid, Pick, State
 from labelgrid.select.strategy import Selection
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.streams import keyed_uniform, seed_of
+from labelgrid.basics.words import join_names
 from labelgrid.ledger.grid import Grid, State
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.select.strategy import Brings, Scores
-from labelgrid.streams import keyed_uniform, seed_of
-from labelgrid.words import join_names
 
 #: Of the cells that follow exactly, this share can be picked all the same: so that it shows if they
 #: stop to follow.

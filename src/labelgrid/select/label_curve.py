@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.results import Better
+from labelgrid.basics.results import Better
 
 Floats = NDArray[np.float64]
 #: Fewer measured rounds show no curve.

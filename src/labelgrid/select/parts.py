@@ -7,14 +7,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import PluginError
+from labelgrid.basics.errors import PluginError
+from labelgrid.basics.streams import keyed_uniform, seed_of
 from labelgrid.ledger.grid import Grid, Pick
 from labelgrid.select.budget import buy, cell_costs, image_costs
 from labelgrid.select.following import value_with_following
 from labelgrid.select.knapsack import buy_value
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 from labelgrid.select.uncertainty import Options as UncertaintyOptions
-from labelgrid.streams import keyed_uniform, seed_of
 
 #: The reason given for a pick whose score was drawn at random.
 DRAWN = "drawn at random: nothing is known of this cell yet"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.streams import stream
 from labelgrid.select.budget import Floats, payable_amount
-from labelgrid.streams import stream
 
 Rows = NDArray[np.intp]
 #: Yields the index of the group whose turn it is. Its argument holds the groups that have nothing

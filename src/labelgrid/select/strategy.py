@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import PluginError
+from labelgrid.basics.errors import PluginError
 from labelgrid.ledger.grid import Grid, Pick, Unit
 
 #: Named arrays with the grid's rows: float64 [n, t] for cells, float64 [n] for images or float32

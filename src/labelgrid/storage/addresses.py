@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import takewhile
 from pathlib import Path
 
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
 
 #: The schemes of addresses. Others that fsspec knows can run commands or open connections of
 #: other kinds, and an address may come from a stranger's project.
@@ -121,7 +121,7 @@ def check_address(text: str) -> Address:
     Example:
         >>> check_address("s3://ann:secret@bucket/photos")
         Traceback (most recent call last):
-        labelgrid.errors.UsageError: The address holds a user's name or a password (s3://...).
+        labelgrid.basics.errors.UsageError: The address holds a user's name or a password (s3://...).
           Leave it out; ...
     """
     address = Address(text)

@@ -10,7 +10,7 @@ from concurrent.futures import Future, wait
 from typing import TypeVar
 from urllib.parse import quote
 
-from labelgrid.errors import LabelgridError, StorageError
+from labelgrid.basics.errors import LabelgridError, StorageError
 from labelgrid.storage.addresses import Address, without_query
 from labelgrid.storage.settings import patience
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from labelgrid.errors import StorageError
-from labelgrid.files import digest, link_or_copy, remove_folder
+from labelgrid.basics.errors import StorageError
+from labelgrid.basics.files import digest, link_or_copy, remove_folder
 from labelgrid.storage.settings import FOLDER, SIZE, cache_bytes, cache_folder
 
 #: So many files that a thread asked for last are not removed.
@@ -84,7 +84,7 @@ class Cache:
         It stays until this thread has asked for some more.
 
         Args:
-            content: the content hash, as `labelgrid.files.digest`.
+            content: the content hash, as `labelgrid.basics.files.digest`.
             suffix: the extension.
             check: compare the file's content with its hash; otherwise the caller does.
         """

@@ -6,9 +6,9 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from labelgrid.errors import StorageError
-from labelgrid.files import disk_errors, inside
-from labelgrid.progress import Progress
+from labelgrid.basics.errors import StorageError
+from labelgrid.basics.files import disk_errors, inside
+from labelgrid.basics.progress import Progress
 from labelgrid.storage.addresses import Address, without_query
 from labelgrid.storage.attempts import persist
 from labelgrid.storage.cache import KEPT, Cache

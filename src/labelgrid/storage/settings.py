@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
 
 #: The variables that set the folder of the cache, its size in GB, and how many seconds a store that
 #: does not answer is asked again.

@@ -5,7 +5,7 @@ import os
 from functools import lru_cache
 from typing import Any
 
-from labelgrid.errors import StorageError, UsageError
+from labelgrid.basics.errors import StorageError, UsageError
 from labelgrid.storage.addresses import Address
 from labelgrid.storage.attempts import CREDENTIALS, reason_of, within, without_secrets
 from labelgrid.storage.threads import THREADS

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.results import Result
 from labelgrid.formats.codec import LabelArray
-from labelgrid.results import Result
 
 #: A label, the true label of the same size, the label files' options -> results; none if no pixel
 #: is valid in both.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.words import count_text
+from labelgrid.basics.words import count_text
 
 #: Fewer labels say nothing.
 MANY = 8

@@ -7,8 +7,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import UsageError
-from labelgrid.words import join_names
+from labelgrid.basics.errors import UsageError
+from labelgrid.basics.words import join_names
 
 #: The edges of named crops, as shares of the height and of the width: top, bottom, left, right.
 #: `eigen-nyu` is rows 45 to 471 and columns 41 to 601 of 480x640, `eigen-kitti` that of Eigen et

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from labelgrid.files import read_bytes
+from labelgrid.basics.files import read_bytes
+from labelgrid.basics.spreadsheets import csv_text
 from labelgrid.formats.arrays import file_errors, save_bytes
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.formats.colours import LegendRow, colour_codes, colour_text
 from labelgrid.images.png import add_palette
-from labelgrid.spreadsheets import csv_text
 from labelgrid.tasks.task import TaskDef
 
 #: What lies above the folders of predictions: their classes as a table and as a picture, and the

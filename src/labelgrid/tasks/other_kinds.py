@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
+from labelgrid.basics.recognition import recognitions
+from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import codec
-from labelgrid.recognition import recognitions
 from labelgrid.tasks.task import TaskDef, spec_of
-from labelgrid.words import join_names
 
 #: How sure another format must be.
 SURE = 0.6

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.words import count_text
 from labelgrid.formats.codec import LabelArray, known_numbers
-from labelgrid.words import count_text
 
 BLACK = (0, 0, 0)
 WHITE = (255, 255, 255)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
 
 Size = tuple[int, int]
 Labels = tuple[NDArray[Any], NDArray[np.bool_]]

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.words import count_text
 from labelgrid.tasks.checks import MANY, LabelCheck
-from labelgrid.words import count_text
 
 #: Distances are cut off where most labels end at one value that more than this share of their
 #: pixels holds: it is under 0.006 in every frame of NYUv2. More than the share `BELOW` lies in the

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid import plugins
-from labelgrid.config import parse
-from labelgrid.errors import PluginError, RecipeError
+from labelgrid.basics import plugins
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import PluginError, RecipeError
+from labelgrid.basics.results import Result
 from labelgrid.formats.codec import Form, LabelArray, codec, options_of
 from labelgrid.formats.regions import RegionMap
 from labelgrid.images.opening import TIMES, label_of
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.results import Result
 from labelgrid.tasks.agreement import Agreement, no_agreement
 from labelgrid.tasks.checks import LabelCheck
 from labelgrid.tasks.class_colours import RGB, class_colours, is_background, name_order

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from labelgrid.basics.errors import PluginError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.streams import seed_of
 from labelgrid.data.batch import Batch, SoftLabels
 from labelgrid.data.loader import train_batch
-from labelgrid.errors import PluginError
 from labelgrid.nets.network import Output
-from labelgrid.progress import Progress
-from labelgrid.streams import seed_of
 from labelgrid.train.batch_norm import track_statistics
 from labelgrid.train.draws import Draws
 from labelgrid.train.group import ALONE, TrainingGroup

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from labelgrid.errors import TrainingError
+from labelgrid.basics.errors import TrainingError
 
 #: Layers that keep statistics.
 NORM = nn.modules.batchnorm._BatchNorm

@@ -12,10 +12,10 @@ from zipfile import ZipFile
 
 import torch
 
-from labelgrid.config import is_extension
-from labelgrid.errors import ModelError
-from labelgrid.files import atomic_write, link_or_copy, open_regular
-from labelgrid.processes import stops_held
+from labelgrid.basics.config import is_extension
+from labelgrid.basics.errors import ModelError
+from labelgrid.basics.files import atomic_write, link_or_copy, open_regular
+from labelgrid.basics.processes import stops_held
 from labelgrid.train.packing import pack, unpack
 
 FORMAT = 4

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from labelgrid.basics.streams import seed_of, stream
 from labelgrid.data.batch import Batch
-from labelgrid.streams import seed_of, stream
 
 
 @dataclass(frozen=True, kw_only=True)

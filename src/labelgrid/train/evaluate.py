@@ -7,17 +7,17 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.results import ClassScore, Result
 from labelgrid.data.dataset import Source, labels_of
 from labelgrid.data.frame import Frame, resize_to_original, target_of
 from labelgrid.data.loader import OnFault, eval_batches
 from labelgrid.data.options import DataOptions
-from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.nets.network import Raw
 from labelgrid.pixel.metrics import ClassMetric, Metric
 from labelgrid.pixel.target import Target
-from labelgrid.progress import Progress, Silent
-from labelgrid.results import ClassScore, Result
 from labelgrid.tasks.task import Task, TaskDef, build_all
 from labelgrid.train.flip_average import predict_whole
 from labelgrid.train.model import TrainedModel

@@ -15,8 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from labelgrid.basics.streams import seed_of
 from labelgrid.executors.together import LostProcessError, Place, place_from_environment
-from labelgrid.streams import seed_of
 
 #: After this time in one exchange, another process is taken to hang.
 TIMEOUT = timedelta(minutes=30)

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from labelgrid.basics.words import join_names
 from labelgrid.train.pairs import Pairs
 from labelgrid.train.term import Preparation
-from labelgrid.words import join_names
 
 #: What lets a term with the option `sources` learn from labelled tasks.
 SOURCES_ALL = 'Set sources = "all" for predictions of labelled tasks, too.'

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from labelgrid.config import check_unused_options
+from labelgrid.basics.config import check_unused_options
 from labelgrid.train.ranges import OwnRate, Share, Zooms
 
 #: The tasks whose predictions are used: those of which the image has no label, or all.

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from labelgrid.basics.errors import RecipeError
 from labelgrid.data.batch import Batch
-from labelgrid.errors import RecipeError
 from labelgrid.nets.network import EXAMPLE_SIDE, Network, Output, example_output
 from labelgrid.nets.unpooling import initialise
 from labelgrid.pixel.target import Target

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from labelgrid.basics.errors import TrainingError, note_unchanged
+from labelgrid.basics.files import disk_errors, write_text
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text
 from labelgrid.data.cache import CachedSource, cache_source
 from labelgrid.data.dataset import nonempty_label
-from labelgrid.errors import TrainingError, note_unchanged
-from labelgrid.files import disk_errors, write_text
 from labelgrid.nets.network import Network
-from labelgrid.progress import Progress
 from labelgrid.train.checkpoint import save, save_as
 from labelgrid.train.divergence import divergence_warning
 from labelgrid.train.division import division_remarks, refuse_undivided
@@ -28,7 +29,6 @@ from labelgrid.train.model import TrainedModel
 from labelgrid.train.plan import Plan
 from labelgrid.train.trainer import Trainer
 from labelgrid.train.waiting import early_waiting_hint, waiting_hint
-from labelgrid.words import count_text
 
 #: After this share of a training, waiting for images is told: most of it can still be faster.
 EARLY = 0.25

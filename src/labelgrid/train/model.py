@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from labelgrid.errors import ModelError
+from labelgrid.basics.errors import ModelError
 from labelgrid.nets.network import Network
 from labelgrid.train.checkpoint import Checkpoint
 

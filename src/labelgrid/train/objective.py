@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from labelgrid.config import check_tasks
+from labelgrid.basics.config import check_tasks
 from labelgrid.nets.network import Output
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from labelgrid.config import check_ranges
+from labelgrid.basics.config import check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from labelgrid.errors import PluginError
+from labelgrid.basics.errors import PluginError
 from labelgrid.nets.network import Network
 from labelgrid.train.group import ALONE, TrainingGroup
 from labelgrid.train.term import OwnOptimiser, Step, Term

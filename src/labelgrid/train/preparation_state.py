@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import torch
 
-from labelgrid.errors import ModelError
-from labelgrid.files import atomic_write, disk_errors, open_regular
+from labelgrid.basics.errors import ModelError
+from labelgrid.basics.files import atomic_write, disk_errors, open_regular
 
 #: The least number of seconds between two saves: the state of large modules takes a while.
 SAVE_EVERY = 30.0

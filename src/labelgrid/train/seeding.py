@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from labelgrid.streams import seed_of
+from labelgrid.basics.streams import seed_of
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from labelgrid.errors import TrainingError
+from labelgrid.basics.errors import TrainingError
 from labelgrid.train.balancer import TaskLosses
 
 Place = Literal["features", "parameters"]

@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from labelgrid.basics.progress import Progress
 from labelgrid.data.batch import Batch, SoftLabels
 from labelgrid.data.dataset import Source
 from labelgrid.data.options import DataOptions
 from labelgrid.nets.network import Network, Output
-from labelgrid.progress import Progress
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.draws import Draws

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from labelgrid.config import check_tasks
+from labelgrid.basics.config import check_tasks
+from labelgrid.basics.errors import TrainingError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.streams import seed_of, stream
 from labelgrid.data.batch import Batch, network_inputs
-from labelgrid.errors import TrainingError
 from labelgrid.nets.network import Network, Output
 from labelgrid.pixel.target import Target
-from labelgrid.progress import Progress
-from labelgrid.streams import seed_of, stream
 from labelgrid.train.active_terms import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.batch_losses import BatchLosses

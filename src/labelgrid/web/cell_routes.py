@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from labelgrid.api.project import Project
-from labelgrid.errors import LabelgridError, UsageError
+from labelgrid.basics.errors import LabelgridError, UsageError
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.formats.naming import label_name
 from labelgrid.ledger.grid import Cell, Hint, State

@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from labelgrid.api.project import Project
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
 from labelgrid.web.changes import DEEDS, MOST, Action, Change, apply, cells_of_images
 from labelgrid.web.guard import local_address
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from labelgrid.api.project import Project
-from labelgrid.errors import StateError, UsageError
+from labelgrid.basics.errors import StateError, UsageError
+from labelgrid.basics.words import moment
 from labelgrid.project.cell_table import StateName
-from labelgrid.words import moment
 
 #: What a button does to cells.
 Action = Literal["unlabel", "cancel", "requeue", "request", "skip", "confirm"]

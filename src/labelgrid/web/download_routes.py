@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from labelgrid.api.project import Project
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.web.exports import export_folder
 from labelgrid.web.zip_stream import packed
 

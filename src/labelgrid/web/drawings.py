@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.api.project import Project
+from labelgrid.basics.errors import LabelError, UsageError
+from labelgrid.basics.words import join_names
 from labelgrid.drawings.overlay import MARK
-from labelgrid.errors import LabelError, UsageError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.colours import colour_codes, colour_text
 from labelgrid.formats.regions import UNCOVERED
@@ -17,7 +18,6 @@ from labelgrid.project.other_labels import OtherLabel
 from labelgrid.tasks.class_colours import is_background
 from labelgrid.tasks.overview import BLACK, WHITE
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import join_names
 
 #: The numbers of a drawing, as they are sent.
 NUMBERS = np.dtype("<i2")

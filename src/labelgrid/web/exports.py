@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from labelgrid import plugins
 from labelgrid.api.project import Project
+from labelgrid.basics import plugins
 from labelgrid.web import jobs
 from labelgrid.web.job_orders import REQUEST, request_folder
 

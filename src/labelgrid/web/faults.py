@@ -7,14 +7,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from labelgrid.errors import (
+from labelgrid.basics.errors import (
     DatabaseError,
     LabelError,
     LabelgridError,
     StateError,
     UsageError,
 )
-from labelgrid.files import of_system
+from labelgrid.basics.files import of_system
 from labelgrid.web.pages import as_unicode, render
 
 #: The status of an answer by the type of its error; of any other one: 404.

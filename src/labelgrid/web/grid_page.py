@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, Field
 
 from labelgrid.api.project import Project
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
 from labelgrid.ledger.grid import STATE_NAMES, Cell, State
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
 from labelgrid.project.image_order import LOSS, SHARE

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from labelgrid.api.project import Project
-from labelgrid.errors import LabelgridError, LedgerError
+from labelgrid.basics.errors import LabelgridError, LedgerError
 from labelgrid.ledger.grid import Cell
 from labelgrid.ledger.image_pages import ListedImage
 from labelgrid.project.cell_notes import CellNote

@@ -16,10 +16,10 @@ from pydantic import (
     model_validator,
 )
 
-from labelgrid import plugins
 from labelgrid.api.project import Project
-from labelgrid.errors import UsageError
-from labelgrid.files import atomic_write, write_text
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import UsageError
+from labelgrid.basics.files import atomic_write, write_text
 from labelgrid.ledger.grid import Unit
 
 #: A key of a recipe.

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, File, Query
 
 from labelgrid.api.project import Project
-from labelgrid.results import replace_non_finite
+from labelgrid.basics.results import replace_non_finite
 from labelgrid.web import jobs
 from labelgrid.web.job_forms import ImportForm
 from labelgrid.web.job_orders import Order

@@ -18,8 +18,10 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from labelgrid.api.project import Project
-from labelgrid.config import parse
-from labelgrid.errors import LabelgridError, LedgerError, StateError, command
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import LabelgridError, LedgerError, StateError, command
+from labelgrid.basics.files import disk_errors, open_regular, remove_folder, write_text
+from labelgrid.basics.words import duration
 from labelgrid.executors.command_job import (
     ERROR,
     interrupt_command,
@@ -28,9 +30,7 @@ from labelgrid.executors.command_job import (
     start_command,
 )
 from labelgrid.executors.job import END, JobFolder, JobState, JobStep
-from labelgrid.files import disk_errors, open_regular, remove_folder, write_text
 from labelgrid.web.job_orders import SENT, order_of, request_folder
-from labelgrid.words import duration
 
 #: The project's folder of jobs, and the file of one with what was started.
 FOLDER = "jobs"

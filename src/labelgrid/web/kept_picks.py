@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from labelgrid.api.project import Project
-from labelgrid.errors import LedgerError, StateError
+from labelgrid.basics.errors import LedgerError, StateError
 from labelgrid.ledger.grid import Pick
 from labelgrid.rounds.proposal import Proposal
 from labelgrid.web import jobs

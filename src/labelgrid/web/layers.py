@@ -3,7 +3,7 @@
 from functools import partial
 
 from labelgrid.api.project import Project
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.web.predictions import Predictions

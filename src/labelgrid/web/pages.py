@@ -8,9 +8,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from labelgrid.api.project import Project
+from labelgrid.basics.words import moment
 from labelgrid.drawings.wording import explanation_lines, number
 from labelgrid.report.code_words import with_commands
-from labelgrid.words import moment
 
 
 def render(

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from numpy.typing import NDArray
 
 from labelgrid.api.project import Project
-from labelgrid.errors import LabelgridError, LedgerError
+from labelgrid.basics.errors import LabelgridError, LedgerError
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.web.drawings import check_drawable, known_names, layer_regions

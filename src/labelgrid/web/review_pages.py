@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
 from labelgrid.api.project import Project
-from labelgrid.errors import LedgerError
-from labelgrid.files import open_regular
+from labelgrid.basics.errors import LedgerError
+from labelgrid.basics.files import open_regular
 from labelgrid.web import jobs
 from labelgrid.web.exports import REPORT
 from labelgrid.web.grid_page import MOST_PAGES

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import uvicorn
 
-from labelgrid.errors import UsageError
-from labelgrid.files import open_regular
-from labelgrid.processes import PAGE_TOKEN
+from labelgrid.basics.errors import UsageError
+from labelgrid.basics.files import open_regular
+from labelgrid.basics.processes import PAGE_TOKEN
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.study_data import is_study
 from labelgrid.web.app import build_app

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
-from labelgrid.files import open_regular
+from labelgrid.basics.files import open_regular
 
 _BLOCK = 2**20
 #: The first year that a zip file can name.

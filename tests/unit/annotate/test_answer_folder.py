@@ -11,7 +11,7 @@ import pytest
 from labelgrid.annotate.answer_folder import read_answers
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State
 from labelgrid.ledger.store import Store
 from labelgrid.tasks.task import definitions

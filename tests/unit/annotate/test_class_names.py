@@ -4,7 +4,7 @@ import pytest
 
 from labelgrid.annotate.class_names import ClassNames, NameTarget
 from labelgrid.annotate.import_options import ImportOptions
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats.regions import IGNORED
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.task import definitions

@@ -11,7 +11,7 @@ import pytest
 
 from labelgrid.annotate.cvat_request import annotations_text, labels_text
 from labelgrid.annotate.cvat_xml import read_images
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
 from labelgrid.formats.regions import UNCOVERED, Canvas
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.class_colours import class_colours

@@ -7,7 +7,7 @@ import pytest
 
 from labelgrid.annotate import cvat_xml
 from labelgrid.annotate.cvat_xml import CvatImage, read_images
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats.regions import Canvas, RegionMap
 
 IMAGE = '<image id="0" name="a b/ä.jpg" width="40" height="30">'

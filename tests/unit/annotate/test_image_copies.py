@@ -9,7 +9,7 @@ import pytest
 
 from labelgrid.annotate.image_copies import copy_content, copy_image, copy_names, is_shown_as_read
 from labelgrid.annotate.image_names import ImageNames
-from labelgrid.errors import ImageError
+from labelgrid.basics.errors import ImageError
 from labelgrid.images.reading import read_image
 from tests.support import make_dataset
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.annotate.import_options import read_names
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
 
 
 def test_a_file_of_names_may_hold_commas_comments_and_equal_signs(tmp_path: Path) -> None:

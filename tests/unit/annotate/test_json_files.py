@@ -16,7 +16,7 @@ from labelgrid.annotate.json_files import (
     holds_keys,
     read_members,
 )
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 
 
 def written(folder: Path, content: str | bytes) -> Path:

@@ -12,7 +12,7 @@ import pytest
 
 from labelgrid.annotate import label_studio_client
 from labelgrid.annotate.label_studio_client import Client, check_url, connect, read_token
-from labelgrid.errors import ServerError, UsageError
+from labelgrid.basics.errors import ServerError, UsageError
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 PERSONAL = "eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.c2lnbmF0dXJl"

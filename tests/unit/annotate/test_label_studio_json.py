@@ -22,7 +22,7 @@ from labelgrid.annotate.label_studio_json import (
 )
 from labelgrid.annotate.label_studio_regions import brush_region
 from labelgrid.annotate.request import Request, RequestItem
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.label_studio_runs import decode
 from labelgrid.ledger.grid import Cell, Pick, TaskRow

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from labelgrid.annotate.label_studio_regions import brush_region, reason_of, shapes_of
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats.regions import Canvas
 
 SIZE = (40, 60)

@@ -9,7 +9,7 @@ import pytest
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.ledger.grid import Cell
 from tests.campaigns import make_project
 from tests.support import make_dataset

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.annotate.safe_xml import Handler, read_xml, root_of
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 
 BOMB = '<!DOCTYPE a [<!ENTITY b "x"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;">]><a>&c;</a>'
 EXTERNAL = '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>'

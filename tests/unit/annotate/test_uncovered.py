@@ -9,7 +9,7 @@ import pytest
 
 from labelgrid import Project
 from labelgrid.annotate.uncovered import background_of
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.ledger.grid import State, TaskRow
 from labelgrid.project.folder import SETTINGS
 from labelgrid.project.settings import read_settings

@@ -7,7 +7,7 @@ import pytest
 
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.unknown_answers import refuse_unknown
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State
 from labelgrid.ledger.store import Store
 from labelgrid.tasks.task import definitions

@@ -8,7 +8,7 @@ import pytest
 
 from labelgrid.annotate import unpacking
 from labelgrid.annotate.unpacking import unpacked
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 
 
 def packed(path: Path, **members: bytes) -> Path:

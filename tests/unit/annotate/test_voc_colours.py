@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.annotate.voc_colours import read_label_map, standard_names
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 
 
 def test_the_standard_map_is_vocs() -> None:

@@ -14,7 +14,7 @@ import labelgrid
 from labelgrid import LabelgridError, Project
 from labelgrid.api import door
 from labelgrid.api.door import check_arguments
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
 from labelgrid.ledger.grid import Cell
 from tests.projects import make_project
 

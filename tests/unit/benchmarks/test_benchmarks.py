@@ -14,7 +14,7 @@ from contextlib import redirect_stdout
 import pytest
 import torch
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.rounds import fit, query
 from labelgrid.select.strategy import Budget
 from tests.docs import preloaded

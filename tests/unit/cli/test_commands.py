@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 import typer.main
 
-from labelgrid import __version__, cli, plugins
+from labelgrid import __version__, cli
+from labelgrid.basics import plugins
+from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import shipped_recipes
-from labelgrid.words import count_text
 from tests.campaigns import ask, cells_of, copy, make_project
 from tests.e2e.commands import done, refused, typed
 from tests.support import Made, make_dataset

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from labelgrid.basics.errors import LabelgridError, UsageError
 from labelgrid.cli import app
 from labelgrid.cli.screen import as_options
-from labelgrid.errors import LabelgridError, UsageError
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
 from tests.campaigns import make_project

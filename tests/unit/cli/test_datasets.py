@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
 from tests.e2e.commands import done, typed
 from tests.support import make_dataset
 

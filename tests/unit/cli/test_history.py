@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.basics.errors import UsageError
 from labelgrid.cli import history
-from labelgrid.errors import UsageError
 from labelgrid.ledger.grid import Cell
 from tests.campaigns import ask, make_project
 from tests.commands import run, values

@@ -8,8 +8,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from labelgrid.basics.errors import UsageError
 from labelgrid.cli import page
-from labelgrid.errors import UsageError
 from tests.jobs import wait_until
 from tests.pages import labelled_project
 from tests.started import Started

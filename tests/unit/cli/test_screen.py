@@ -7,8 +7,8 @@ import math
 import pytest
 from rich.console import Console
 
+from labelgrid.basics.errors import LabelError
 from labelgrid.cli import screen
-from labelgrid.errors import LabelError
 from labelgrid.lab.simulation.runner import JobStatus
 
 LONG = "word " * 60 + "end"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from labelgrid.basics.progress import Silent
 from labelgrid.executors.places import slurm
-from labelgrid.progress import Silent
 from labelgrid.rounds import fit
 from tests.e2e.commands import done
 from tests.rounds import QUICK, labelled

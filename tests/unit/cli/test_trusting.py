@@ -5,9 +5,9 @@ import inspect
 import pytest
 
 from labelgrid import cli
+from labelgrid.basics.errors import UsageError
+from labelgrid.basics.trusted_code import VARIABLE, is_trusted
 from labelgrid.cli import datasets, grid
-from labelgrid.errors import UsageError
-from labelgrid.trusted_code import VARIABLE, is_trusted
 
 
 def test_every_command_but_two_takes_it():

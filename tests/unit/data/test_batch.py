@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
 from labelgrid.data.batch import Item, SoftLabel, collate, network_inputs
 from labelgrid.data.frame import label_of, target_of
 from labelgrid.data.options import DataOptions

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from labelgrid.basics.errors import ImageError, LabelError
+from labelgrid.basics.progress import Silent
 from labelgrid.data import cache
 from labelgrid.data.cache import CachedSource, cache_source
 from labelgrid.data.cameras import Cameras, View
@@ -18,9 +20,7 @@ from labelgrid.data.layouts import folder
 from labelgrid.data.loader import train_batches
 from labelgrid.data.options import DataOptions
 from labelgrid.data.project_source import ProjectSource
-from labelgrid.errors import ImageError, LabelError
 from labelgrid.formats.codec import LabelArray
-from labelgrid.progress import Silent
 from labelgrid.rounds import fit, query
 from labelgrid.select.strategy import Budget
 from labelgrid.tasks.task import TaskDef, definitions

@@ -9,9 +9,9 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import RecipeError
 from labelgrid.data.cameras import Cameras, read_cameras
-from labelgrid.errors import RecipeError
 
 SIZE = (480, 640)
 

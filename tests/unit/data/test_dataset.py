@@ -5,11 +5,11 @@ import csv
 import pytest
 import torch
 
+from labelgrid.basics.plugins import resolve
 from labelgrid.data.dataset import weight_of
 from labelgrid.data.layouts import folder
 from labelgrid.data.loader import train_batches
 from labelgrid.data.options import DataOptions
-from labelgrid.plugins import resolve
 from labelgrid.tasks.task import definitions
 
 

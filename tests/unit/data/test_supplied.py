@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.files import digest
 from labelgrid.data.options import SupplierChoice
 from labelgrid.data.supplied import MostTrusted, SuppliedFile, SuppliedLabels
-from labelgrid.errors import LabelError
-from labelgrid.files import digest
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.alignment import Extent

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from labelgrid.camera import Camera
-from labelgrid.config import parse
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import RecipeError
 from labelgrid.data.options import DataOptions
 from labelgrid.data.transforms import (
     Example,
@@ -18,7 +19,6 @@ from labelgrid.data.transforms import (
     place_image,
     place_label,
 )
-from labelgrid.errors import RecipeError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.placement import Placement

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from labelgrid.basics.errors import UsageError
 from labelgrid.drawings import label_sheet
 from labelgrid.drawings.label_sheet import Layout, SheetRow, SheetTask, Size, resize
-from labelgrid.errors import UsageError
 from labelgrid.tasks.overview import Legend
 
 RED = (210, 20, 30)

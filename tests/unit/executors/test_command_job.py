@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.basics.processes import started_at
 from labelgrid.executors import command_job as module
 from labelgrid.executors import job
 from labelgrid.executors.command_job import (
@@ -21,7 +22,6 @@ from labelgrid.executors.command_job import (
     start_command,
 )
 from labelgrid.executors.job import LOG, OWNER, STOPPED, JobFolder, JobOwner
-from labelgrid.processes import started_at
 from tests.jobs import JobMaker, command_of, wait_until
 from tests.pages import labelled_project
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.executors import job
 from labelgrid.executors.job import (
     PART,
@@ -23,7 +24,6 @@ from labelgrid.executors.job import (
     JobStep,
     record_job,
 )
-from labelgrid.progress import Silent
 from tests.jobs import wait_until
 from tests.projects import Said
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import LabelError, ProjectError
+from labelgrid.basics.errors import LabelError, ProjectError
+from labelgrid.basics.progress import Progress
 from labelgrid.executors.executor import SaidWait
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
 from labelgrid.executors.spread import ENOUGH, RETRIES, Piece, PieceList
-from labelgrid.progress import Progress
 from tests.projects import Said
 
 #: As other tests that may start the server of this process first.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.executors.together import place_from_environment, run_together
 
 TORCHRUN = {

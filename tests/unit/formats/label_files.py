@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 
 
 def png(path: Path, array: np.ndarray) -> Path:

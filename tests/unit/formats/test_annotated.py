@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from labelgrid.basics.errors import LabelError
 from labelgrid.data.frame import target_of
-from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.codecs import classes
 from labelgrid.ledger.grid import TaskRow

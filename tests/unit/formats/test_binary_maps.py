@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from labelgrid.errors import LabelError, RecipeError
+from labelgrid.basics.errors import LabelError, RecipeError
 from labelgrid.formats.codec import LabelArray, options_of
 from labelgrid.formats.codecs import binary
 from tests.unit.formats.label_files import npy, png, refused

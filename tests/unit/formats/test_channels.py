@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from labelgrid.annotate.answers import ImportRefused
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats.codec import codec, options_of
 from labelgrid.ledger.grid import State, TaskRow
 from labelgrid.project.import_labels import import_labels

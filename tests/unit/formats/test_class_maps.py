@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelgrid.errors import EmptyLabelError, LabelError, RecipeError
+from labelgrid.basics.errors import EmptyLabelError, LabelError, RecipeError
 from labelgrid.formats.codec import LabelArray, options_of
 from labelgrid.formats.codecs import classes
 from labelgrid.formats.numbering import IGNORE, NOT_LABELLED, UNKNOWN, look_up_numbers

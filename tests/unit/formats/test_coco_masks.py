@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from pycocotools import mask as peer
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats.coco_masks import decode_counts, encode_mask, fill_polygon, mask_of
 
 RNG = np.random.default_rng(0)

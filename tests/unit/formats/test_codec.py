@@ -2,8 +2,8 @@
 
 import pytest
 
-from labelgrid import plugins
-from labelgrid.errors import PluginError, RecipeError
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import PluginError, RecipeError
 from labelgrid.formats.codec import codec, options_of
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats.cvat_runs import decode_runs, encode_runs
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import OpenEXR
 import pytest
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats import exr as module
 from labelgrid.formats.codecs import depth
 from labelgrid.formats.exr import channels_of, decode
@@ -27,7 +27,7 @@ LOSSLESS = ("NO", "RLE", "ZIPS", "ZIP", "PIZ")
 READ = """
 import sys
 from pathlib import Path
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats.codecs import depth
 for name in sys.argv[1:]:
     try:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelgrid.errors import LabelError, RecipeError
+from labelgrid.basics.errors import LabelError, RecipeError
 from labelgrid.formats.codec import LabelArray, codec, options_of
 from labelgrid.formats.codecs import binary, classes, depth, normals
 from labelgrid.images.png import SIGNATURE

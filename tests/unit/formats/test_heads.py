@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from labelgrid.basics.recognition import recognitions
 from labelgrid.formats import heads
 from labelgrid.formats.codec import codec
 from labelgrid.formats.heads import Head, head_of
-from labelgrid.recognition import recognitions
 
 RNG = np.random.default_rng(0)
 ALL = (".png", ".npy", ".tiff", ".tif")

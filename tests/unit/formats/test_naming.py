@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelgrid.errors import ImageError
+from labelgrid.basics.errors import ImageError
 from labelgrid.formats.naming import label_name, stem, whole_names
 
 NAMES = st.lists(

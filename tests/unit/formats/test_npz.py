@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats.codecs import depth, normals
 from labelgrid.images import opening
 from tests.unit.formats.label_files import refused

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as peer
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats.regions import MOST_COVERS, UNCOVERED, Canvas
 
 RNG = np.random.default_rng(0)

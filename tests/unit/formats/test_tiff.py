@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats import arrays
 from labelgrid.formats.codecs import depth, normals
 from labelgrid.images import opening

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelgrid.errors import ImageError
+from labelgrid.basics.errors import ImageError
 from labelgrid.images import jpeg
 from labelgrid.images.reading import check_image, read_image
 

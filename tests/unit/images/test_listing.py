@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import ImageError
+from labelgrid.basics.errors import ImageError
 from labelgrid.images.listing import list_images, read_list
 
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from labelgrid.errors import ImageError, UsageError
+from labelgrid.basics.errors import ImageError, UsageError
 from labelgrid.images import object_folders
 from labelgrid.images.object_folders import list_objects, read_object_list
 from labelgrid.storage.addresses import Address

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from labelgrid.errors import ImageError, LabelError, MemoryShortageError, UsageError
+from labelgrid.basics.errors import ImageError, LabelError, MemoryShortageError, UsageError
 from labelgrid.formats.arrays import samples, stored_size
 from labelgrid.formats.codecs import depth
 from labelgrid.images import opening

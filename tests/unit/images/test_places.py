@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import ImageError, UsageError
-from labelgrid.files import digest, digest_of
+from labelgrid.basics.errors import ImageError, UsageError
+from labelgrid.basics.files import digest, digest_of
 from labelgrid.images.places import (
     ImagePaths,
     chosen_paths,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats.arrays import samples
 from labelgrid.formats.codecs import classes, depth
 from labelgrid.images import png

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from labelgrid.errors import ImageError
-from labelgrid.files import digest
+from labelgrid.basics.errors import ImageError
+from labelgrid.basics.files import digest
 from labelgrid.images.listing import list_images
 from labelgrid.images.reading import check_image, image_size, read_image
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelgrid.errors import ImageError
+from labelgrid.basics.errors import ImageError
 from labelgrid.images.thumbnails import HEIGHT, WIDTH, read_thumbnail, thumbnail_of
 
 

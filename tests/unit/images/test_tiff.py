@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from labelgrid.errors import ImageError, LabelError
+from labelgrid.basics.errors import ImageError, LabelError
 from labelgrid.formats import arrays
 from labelgrid.images.reading import check_image, read_image
 from labelgrid.images.tiff import check_tiff

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, inspect
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger import database, dialect
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.image_pages import ImageFilter
@@ -247,7 +247,7 @@ def test_a_create_that_was_stopped_is_done_again(
 AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.ledger.store import Store
 folder, act = Path(sys.argv[1]), sys.argv[2]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import LabelgridError, LedgerError
+from labelgrid.basics.errors import LabelgridError, LedgerError
 from labelgrid.ledger.database import check_name, check_values, foreign_value_errors
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.place import LedgerPlace
@@ -294,7 +294,7 @@ def test_a_signal_ends_a_statement_without_end(place: LedgerPlace, sign: signal.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from labelgrid.ledger.creation import create_database\n"
         "from labelgrid.ledger.place import read_place\n"
-        "from labelgrid.processes import stop_on_sigterm\n"
+        "from labelgrid.basics.processes import stop_on_sigterm\n"
         f"base = create_database(read_place({str(place)!r}))\n"
         "try:\n"
         "    with stop_on_sigterm(), base.reading() as connection:\n"

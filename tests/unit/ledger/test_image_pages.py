@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.ledger.store import Store

@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger import database
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.ledger.place import LedgerPlace

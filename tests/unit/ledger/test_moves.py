@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger import roster
 from labelgrid.ledger.grid import LEGAL, Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.moves import cell_row

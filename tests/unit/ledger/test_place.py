@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger.place import (
     DatabaseUrl,
     database_url,

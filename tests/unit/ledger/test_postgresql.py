@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import LedgerError, LostConnectionError
+from labelgrid.basics.errors import LedgerError, LostConnectionError
 from labelgrid.ledger import database
 from labelgrid.ledger.database import Database
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow

@@ -3,12 +3,12 @@ from dataclasses import replace
 
 import pytest
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
+from labelgrid.basics.streams import image_key
 from labelgrid.ledger import roster
 from labelgrid.ledger.grid import ImageRow, TaskRow
 from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.store import Store
-from labelgrid.streams import image_key
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.store import RoundRow, Store

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.ledger.place import LedgerPlace
@@ -18,7 +18,7 @@ from tests.started import Started
 CELLS = [Cell(f"{number:04d}", "depth") for number in range(2000)]
 HEAD = """
 import sys
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State
 from labelgrid.ledger.place import read_place
 from labelgrid.ledger.store import Store

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from labelgrid.errors import LedgerError, StateError
+from labelgrid.basics.errors import LedgerError, StateError
 from labelgrid.ledger.grid import LEGAL, Cell, Move, State
 from labelgrid.ledger.store import Store
 from tests.databases import change

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
-from labelgrid.errors import ModelError
+from labelgrid.basics.errors import ModelError
 from labelgrid.nets import backbones
 from labelgrid.nets.backbones import Encoder, load_weights
 from labelgrid.nets.options import BackboneOptions

@@ -4,8 +4,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from labelgrid import plugins
-from labelgrid.errors import ModelError
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import ModelError
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.nets.pyramid import TransformerPyramid, is_transformer

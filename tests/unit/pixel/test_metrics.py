@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from labelgrid.basics.results import Result
 from labelgrid.pixel.metrics import (
     DepthMetric,
     EdgeMetric,
@@ -17,7 +18,6 @@ from labelgrid.pixel.metrics import (
 from labelgrid.pixel.prediction import one_hot
 from labelgrid.pixel.set_f_metric import SetFMetric
 from labelgrid.pixel.target import Target
-from labelgrid.results import Result
 
 COVERS = ["labelgrid.pixel.set_f_metric"]
 

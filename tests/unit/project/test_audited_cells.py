@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from labelgrid.errors import LedgerError, ProjectError
+from labelgrid.basics.errors import LedgerError, ProjectError
 from labelgrid.project.audited_cells import (
     DRAWN_CELLS,
     cells_to_audit,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from labelgrid.errors import LedgerError, ProjectError, StateError, UsageError
+from labelgrid.basics.errors import LedgerError, ProjectError, StateError, UsageError
 from labelgrid.ledger.grid import Cell, ImageRow
 from labelgrid.project.by_hand import hold_out, request, skip
 from labelgrid.project.folder import ProjectFolder

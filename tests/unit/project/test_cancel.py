@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import LedgerError, UsageError
+from labelgrid.basics.errors import LedgerError, UsageError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, request_id
 from labelgrid.project.cancel import cancel, unlabel
 from labelgrid.project.folder import ProjectFolder

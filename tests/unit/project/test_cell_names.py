@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger.grid import Cell, ImageRow, State
 from labelgrid.project.by_hand import request
 from labelgrid.project.cancel import find_rows

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State
 from labelgrid.project.cell_table import each_cell
 from labelgrid.project.folder import ProjectFolder

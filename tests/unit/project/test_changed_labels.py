@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, State
-from labelgrid.progress import Silent
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.changed_labels import changed_labels, changed_text
 from labelgrid.project.folder import ProjectFolder

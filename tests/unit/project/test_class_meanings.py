@@ -7,7 +7,7 @@ import pytest
 
 from labelgrid import Project
 from labelgrid.annotate.answers import ImportRefused
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.project.folder import SETTINGS
 from labelgrid.project.settings import read_settings
 from tests.campaigns import make_project

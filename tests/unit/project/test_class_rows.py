@@ -2,9 +2,9 @@
 
 import math
 
+from labelgrid.basics.results import ClassScore
 from labelgrid.project.class_rows import class_rows
 from labelgrid.project.records import Measurement
-from labelgrid.results import ClassScore
 
 
 def measured(number, scores, heldout_set="same"):

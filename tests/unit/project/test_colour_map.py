@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
 from labelgrid.formats.codecs import classes
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.project.colour_map import read_colour_map

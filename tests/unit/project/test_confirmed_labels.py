@@ -2,9 +2,9 @@
 
 import pytest
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import State
-from labelgrid.progress import Silent
 from labelgrid.project.confirmed_labels import CONFIRMED, confirm, confirmed_paths
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.undo import undo

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from labelgrid.annotate.answers import Fault
-from labelgrid.errors import ImageError, LedgerError, ProjectError, RecipeError
+from labelgrid.basics.errors import ImageError, LedgerError, ProjectError, RecipeError
+from labelgrid.basics.progress import Silent
 from labelgrid.images.reading import check_image
 from labelgrid.ledger.grid import Cell, ImageRow, State
 from labelgrid.ledger.place import database_url
 from labelgrid.ledger.store import Store
-from labelgrid.progress import Silent
 from labelgrid.project import create, image_files
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.data.layouts import folder
-from labelgrid.errors import ProjectError
 from labelgrid.formats.naming import label_name
-from labelgrid.progress import Silent
 from labelgrid.project.dataset_check import Contents, layout_faults, read_contents, tasks_of
 from tests import published
 from tests.support import Made, make_dataset

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from labelgrid.annotate.answers import ImportRefused
-from labelgrid.errors import EmptyLabelError, LabelError, PluginError, ProjectError
+from labelgrid.basics.errors import EmptyLabelError, LabelError, PluginError, ProjectError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import RecipeError
+from labelgrid.basics.errors import RecipeError
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.derived_labels import DerivedCount, brought_labels, derived_counts
 from labelgrid.project.export import export

@@ -9,6 +9,7 @@ from typing import Any
 import huggingface_hub.constants
 import pytest
 
+from labelgrid.basics.trusted_code import VARIABLE
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.project.early_warnings import (
@@ -19,7 +20,6 @@ from labelgrid.project.early_warnings import (
 )
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.schema import Recipe
-from labelgrid.trusted_code import VARIABLE
 from tests.campaigns import Make
 
 BACKBONE = BackboneOptions(name="mobilenetv2_035")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labelgrid.errors import ImageError, ProjectError, UsageError
+from labelgrid.basics.errors import ImageError, ProjectError, UsageError
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.export import export, export_labels
 from labelgrid.project.folder import ProjectFolder

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from labelgrid.annotate.answers import Fault
-from labelgrid.errors import ImageError, LedgerError
+from labelgrid.basics.errors import ImageError, LedgerError
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, Move, State, TaskRow
-from labelgrid.progress import Silent
 from labelgrid.project import extend
 from labelgrid.project.extend import Added
 from labelgrid.project.sources import source_of

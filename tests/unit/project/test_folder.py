@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelgrid.config import parse, read_toml
-from labelgrid.errors import LedgerError, ProjectError, RecipeError
-from labelgrid.files import write_text
+from labelgrid.basics.config import parse, read_toml
+from labelgrid.basics.errors import LedgerError, ProjectError, RecipeError
+from labelgrid.basics.files import write_text
 from labelgrid.images.places import check_pattern, group_of
 from labelgrid.project.folder import ProjectFolder, check_new
 from labelgrid.project.settings import (

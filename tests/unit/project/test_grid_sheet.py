@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.images.reading import read_image
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.progress import Silent
 from labelgrid.project import grid_sheet
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.grid_sheet import draw_sheet, spread

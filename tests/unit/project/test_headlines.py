@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from labelgrid.basics.results import Result
 from labelgrid.project.headlines import headlines_of, jackknife_interval
 from labelgrid.project.records import Measurement
-from labelgrid.results import Result
 
 METRICS = {"depth": "RMSE"}
 

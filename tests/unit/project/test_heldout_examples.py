@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
 from labelgrid.project.heldout_examples import (
     EXAMPLES,
     LIST,

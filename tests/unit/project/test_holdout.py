@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Silent
+from labelgrid.basics.words import count_text
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State
-from labelgrid.progress import Silent
 from labelgrid.project import create, extend
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import families, free_images, holdout_count, images_trained_on
 from labelgrid.project.records import Fit, all_fits, write_fit
 from labelgrid.project.settings import Settings
-from labelgrid.words import count_text
 from tests.campaigns import DEPTH, Make, held
 from tests.projects import Said
 from tests.support import Made

@@ -14,7 +14,7 @@ from PIL import Image
 PEAK = """
 import sys
 from pathlib import Path
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.project import image_files
 status = lambda key: int(Path("/proc/self/status").read_text().partition(key + ":")[2].split()[0]) / 1024
 image_files.os.cpu_count = lambda: int(sys.argv[2])

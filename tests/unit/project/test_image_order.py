@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.project.cell_table import each_cell
 from labelgrid.project.folder import ProjectFolder

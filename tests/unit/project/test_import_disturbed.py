@@ -25,12 +25,12 @@ from pathlib import Path
 import alembic.command, cv2, PIL.PngImagePlugin  # loaded before rights are given up
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.ledger import moves
-from labelgrid import files
+from labelgrid.basics import files
 import labelgrid.formats.codecs.classes, labelgrid.formats.codecs.depth
 import labelgrid.tasks.kinds.semseg, labelgrid.tasks.kinds.depth
-from labelgrid import plugins
+from labelgrid.basics import plugins
 for name in plugins.names("tools"): plugins.create("tools", name)
 for name in plugins.names("relations"): plugins.resolve("relations", name)
 import importlib.readers, pydantic, labelgrid.project.import_picture, labelgrid.recipes.resolve

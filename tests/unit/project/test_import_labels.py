@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from labelgrid.annotate import tools
-from labelgrid.errors import LabelError, LedgerError, PluginError, UsageError
-from labelgrid.files import digest
+from labelgrid.basics.errors import LabelError, LedgerError, PluginError, UsageError
+from labelgrid.basics.files import digest
+from labelgrid.basics.progress import Silent
+from labelgrid.basics.trusted_code import VARIABLE
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.progress import Silent
 from labelgrid.project import import_labels as import_labels_module
 from labelgrid.project.create import create
 from labelgrid.project.export import export
@@ -28,7 +29,6 @@ from labelgrid.project.settings import Settings
 from labelgrid.project.task_change import drop_task
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.task import TaskDef
-from labelgrid.trusted_code import VARIABLE
 from tests.campaigns import (
     ask,
     cells_of,
@@ -507,7 +507,7 @@ def test_an_own_format_that_is_no_plug_in_is_refused(
 
 OTHER_TOOL = """
 from labelgrid.annotate.answers import Answers, Fault
-from labelgrid.recognition import Recognition
+from labelgrid.basics.recognition import Recognition
 
 
 class Other:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from labelgrid import Project
-from labelgrid.errors import LabelError, UsageError
+from labelgrid.basics.errors import LabelError, UsageError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.project.import_labels import FAULTS
 from labelgrid.project.suspicion import SuspiciousImport

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from labelgrid.annotate.answers import ImportRefused
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import DRY_PICTURE, FAULTS, PICTURE, import_labels
 from labelgrid.project.import_numbers import OCCURRED

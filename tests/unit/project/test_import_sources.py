@@ -10,8 +10,8 @@ from PIL import Image
 
 from labelgrid.annotate.answers import ImportRefused
 from labelgrid.annotate.import_options import ImportOptions
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.imported import Tally

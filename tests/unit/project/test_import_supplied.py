@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from labelgrid.annotate.answers import ImportRefused
-from labelgrid.errors import LabelError, ProjectError, RecipeError, UsageError
-from labelgrid.files import digest
-from labelgrid.progress import Silent
+from labelgrid.basics.errors import LabelError, ProjectError, RecipeError, UsageError
+from labelgrid.basics.files import digest
+from labelgrid.basics.progress import Silent
 from labelgrid.project import import_supplied as module
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import Tally, import_labels

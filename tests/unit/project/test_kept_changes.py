@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from labelgrid.api.project import Project
-from labelgrid.errors import RecipeError, UsageError
-from labelgrid.progress import Silent
+from labelgrid.basics.errors import RecipeError, UsageError
+from labelgrid.basics.progress import Silent
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.kept_changes import keep_changes
 from labelgrid.project.settings import read_settings, text_with_changes

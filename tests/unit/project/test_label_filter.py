@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.image_pages import ImageFilter
-from labelgrid.progress import Silent
 from labelgrid.project import label_classes
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder

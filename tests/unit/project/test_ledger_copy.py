@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger import transfer
 from labelgrid.ledger.creation import create_database
 from labelgrid.ledger.database import Database, open_database
@@ -19,7 +20,6 @@ from labelgrid.ledger.grid import Move, State
 from labelgrid.ledger.place import LedgerPlace, project_place
 from labelgrid.ledger.schema import METADATA
 from labelgrid.ledger.store import Store
-from labelgrid.progress import Silent
 from labelgrid.project import ledger_copy
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.ledger_copy import copy_ledger

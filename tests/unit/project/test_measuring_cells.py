@@ -5,8 +5,8 @@ import json
 import pytest
 
 from labelgrid import Project
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell
-from labelgrid.progress import Silent
 from labelgrid.project.audited_cells import note_audits
 from labelgrid.project.measuring_cells import MeasuringCells
 from labelgrid.project.pairs import note_pairs

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from labelgrid import Project
-from labelgrid.errors import ImageError, UsageError
+from labelgrid.basics.errors import ImageError, UsageError
+from labelgrid.basics.progress import Silent
 from labelgrid.images.places import image_file
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.unusable_images import find_unusable_images, noted_unusable_images
 from labelgrid.storage.cache import _LEASES

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from labelgrid import Project
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell
-from labelgrid.progress import Silent
 from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.requests import open_requests
 from labelgrid.project.settings import settings_text

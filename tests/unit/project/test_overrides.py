@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.project.overrides import parse_overrides
 
 

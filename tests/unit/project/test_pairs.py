@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from labelgrid.errors import LedgerError, RecipeError
+from labelgrid.basics.errors import LedgerError, RecipeError
 from labelgrid.project.pairs import DRAWN_IMAGES, drawn_pairs, note_pairs, paired_tasks
 from labelgrid.project.remove import remove
 from tests.projects import make_project

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
 from labelgrid.data.dataset import ImageSource
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, TaskRow

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import (
     DECLARED_LABELS,

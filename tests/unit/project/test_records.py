@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.results import Result
 from labelgrid.ledger.grid import Cell, Explanation, Pick
 from labelgrid.project.records import (
     PENDING,
@@ -27,7 +28,6 @@ from labelgrid.project.records import (
     write_member,
     write_picks,
 )
-from labelgrid.results import Result
 
 PICK = {
     "request_id": "r1-1",

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.progress import Silent
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.progress import Silent
 from labelgrid.project import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import ImageError, LabelError, LedgerError
+from labelgrid.basics.errors import ImageError, LabelError, LedgerError
+from labelgrid.basics.progress import Silent
 from labelgrid.images.reading import check_image
 from labelgrid.ledger.grid import SPLITS, Cell, Move, State
-from labelgrid.progress import Silent
 from labelgrid.project import extend
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder

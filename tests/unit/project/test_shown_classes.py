@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import State
-from labelgrid.progress import Silent
 from labelgrid.project import shown_classes as counted
 from labelgrid.project.shown_classes import shown_classes
 from labelgrid.project.stored_labels import read_stored_label

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
 from labelgrid.data.dataset import camera_of, size_of
 from labelgrid.data.layouts import folder
 from labelgrid.data.project_source import ProjectSource

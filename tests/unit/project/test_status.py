@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import ImageError, ProjectError
+from labelgrid.basics.errors import ImageError, ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
 from labelgrid.project.status import status_of

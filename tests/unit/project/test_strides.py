@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import ImageError
+from labelgrid.basics.errors import ImageError
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.progress import Silent
 from labelgrid.project import create, extend
 from labelgrid.project.settings import Settings
 from tests.support import Made

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import ProjectError, RecipeError
+from labelgrid.basics.errors import ProjectError, RecipeError
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_supplied import import_supplied

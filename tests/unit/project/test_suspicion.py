@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
+from labelgrid.basics.progress import Silent
 from labelgrid.formats.naming import label_name
 from labelgrid.ledger.grid import Cell, State, TaskRow
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.suspicion import SHEET, SuspiciousImport

@@ -7,11 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labelgrid.errors import ImageError, LabelError, LabelgridError, LedgerError, ProjectError
+from labelgrid.basics.errors import (
+    ImageError,
+    LabelError,
+    LabelgridError,
+    LedgerError,
+    ProjectError,
+)
+from labelgrid.basics.progress import Silent
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.codecs import classes
 from labelgrid.ledger.grid import Cell, Move, State, TaskRow
-from labelgrid.progress import Silent
 from labelgrid.project import extend
 from labelgrid.project.declaration_changes import redeclared_tasks, target_declarations
 from labelgrid.project.folder import ProjectFolder

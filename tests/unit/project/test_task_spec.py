@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import LabelgridError, PluginError, ProjectError, RecipeError
+from labelgrid.basics.errors import LabelgridError, PluginError, ProjectError, RecipeError
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.project.task_spec import changed_row, task_row, task_rows
 from labelgrid.tasks.task import TaskDef

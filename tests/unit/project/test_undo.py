@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import LabelError, LedgerError, ProjectError, StateError
+from labelgrid.basics.errors import LabelError, LedgerError, ProjectError, StateError
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.progress import Silent
 from labelgrid.project.by_hand import request, skip
 from labelgrid.project.cancel import cancel, unlabel
 from labelgrid.project.folder import ProjectFolder

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.api.project import Project
-from labelgrid.errors import LabelgridError, LedgerError
+from labelgrid.basics.errors import LabelgridError, LedgerError
 from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.unknown_splits import set_split, splitless_sentence

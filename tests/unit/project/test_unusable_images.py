@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import ImageError
+from labelgrid.basics.errors import ImageError
 from labelgrid.ledger import roster
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.project.export import export

@@ -14,11 +14,11 @@ from labelgrid.annotate import answer_folder
 from labelgrid.annotate.answers import ImportRefused
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
+from labelgrid.basics.progress import Silent
 from labelgrid.formats import arrays
 from labelgrid.images import png
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.ledger.store import Store
-from labelgrid.progress import Silent
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.export import export_labels
 from labelgrid.project.folder import ProjectFolder

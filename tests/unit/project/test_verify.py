@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelgrid.errors import LabelError, LabelgridError, ProjectError
+from labelgrid.basics.errors import LabelError, LabelgridError, ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell
-from labelgrid.progress import Silent
 from labelgrid.project.export import export_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
@@ -129,7 +129,7 @@ def test_an_old_project_with_a_damaged_png_is_found_out(
     labelled: ProjectFolder, data: Made
 ) -> None:
     """A label whose digest is right but whose checksum is wrong: a program that did not check it imported it."""
-    from labelgrid.files import digest
+    from labelgrid.basics.files import digest
     from labelgrid.ledger.grid import Move, State
 
     row = next(labelled.store.cells(task="depth"))

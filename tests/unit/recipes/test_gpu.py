@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.rounds import fit, query
 from labelgrid.select.strategy import Budget

@@ -5,10 +5,10 @@ from itertools import product
 
 import pytest
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import PluginError, RecipeError
 from labelgrid.data.layouts import pascal
 from labelgrid.data.options import SupplierChoice
-from labelgrid.errors import PluginError, RecipeError
 from labelgrid.lab.simulation.study import study_of
 from labelgrid.lab.simulation.validate import check_arms
 from labelgrid.recipes.resolve import (

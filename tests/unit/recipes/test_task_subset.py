@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from labelgrid.errors import RecipeError
+from labelgrid.basics.errors import RecipeError
 from labelgrid.recipes.resolve import load_recipe, load_tables
 from labelgrid.recipes.task_subset import WITHOUT, remove_tasks
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.results import Result
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.agreement import (
     LabelPair,
@@ -16,7 +17,6 @@ from labelgrid.relations.agreement import (
     trust_of,
 )
 from labelgrid.relations.bound import BoundRelation
-from labelgrid.results import Result
 from labelgrid.tasks.task import definitions
 from tests.support import make_scene, task_rows
 

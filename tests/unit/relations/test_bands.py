@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
 from labelgrid.formats.codec import LabelArray
 from labelgrid.lab.scenes.rooms import FOV
 from labelgrid.relations import bands

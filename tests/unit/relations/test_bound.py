@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from labelgrid.config import parse
-from labelgrid.errors import PluginError, RecipeError
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import PluginError, RecipeError
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.relations.bound import bind, bind_relations
 from labelgrid.relations.choice import RelationChoice

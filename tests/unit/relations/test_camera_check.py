@@ -2,8 +2,8 @@
 
 import pytest
 
-from labelgrid.camera import Camera
-from labelgrid.errors import LabelError
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import LabelError
 from labelgrid.relations.camera_check import known_camera
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labelgrid.errors import RecipeError
+from labelgrid.basics.errors import RecipeError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.relations.class_tables import NOTHING, class_index, look_up_classes

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from labelgrid.basics.results import Result
 from labelgrid.project.records import Measurement
 from labelgrid.report.study_content import PointResults, RunResult, StudyReport
-from labelgrid.results import Result
 
 HEADLINES = {"semseg": "mIoU", "depth": "RMSE"}
 #: Added to a strategy's loss: by its name, seed and place.

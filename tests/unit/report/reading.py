@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
+from labelgrid.basics.results import Result
 from labelgrid.project.records import Measurement
 from labelgrid.report.content import ProjectReport, SplitCells, TaskCells
 from labelgrid.report.page import render
 from labelgrid.report.project_page import project_page
-from labelgrid.results import Result
 
 VOID = {"meta", "img"}
 JPEG = b"\xff\xd8\xff\xe0 not a whole picture"

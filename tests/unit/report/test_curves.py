@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 
+from labelgrid.basics.results import Result
 from labelgrid.project.headlines import headlines_of
 from labelgrid.report.curves import OVERALL, curves, newest_metrics, set_changes
-from labelgrid.results import Result
 from tests.unit.report.reading import measured
 
 HEADLINES = {"semseg": "mIoU", "depth": "RMSE"}

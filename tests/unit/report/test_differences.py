@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labelgrid.comparison import bootstrap_interval
+from labelgrid.basics.comparison import bootstrap_interval
+from labelgrid.basics.results import delta_mtl
 from labelgrid.drawings.charts import MAX_BANDS
 from labelgrid.drawings.wording import rough_number, rough_range
 from labelgrid.project.records import Measurement
@@ -24,7 +25,6 @@ from labelgrid.report.means import (
 from labelgrid.report.page import render
 from labelgrid.report.study_content import PointResults
 from labelgrid.report.study_page import study_page
-from labelgrid.results import delta_mtl
 from tests.unit.report.made import HEADLINES, network, nothing, planted, point_results, study
 from tests.unit.report.reading import Page
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from labelgrid.comparison import READINGS_DISAGREE, PairComparison
+from labelgrid.basics.comparison import READINGS_DISAGREE, PairComparison
 from labelgrid.report.blocks import DataTable
 from labelgrid.report.campaign_measures import campaign_measures
 from labelgrid.report.comparison_blocks import ending_table

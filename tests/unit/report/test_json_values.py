@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from labelgrid.comparison import compare
+from labelgrid.basics.comparison import compare
 from labelgrid.report import measure
 from labelgrid.report.campaign_measures import study_measures
 from labelgrid.report.json_values import delta_mtl_rows, study_values

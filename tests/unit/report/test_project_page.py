@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from labelgrid.basics.results import ClassScore
 from labelgrid.ledger.grid import Cell, Explanation, Pick
 from labelgrid.project.headlines import headlines_of
 from labelgrid.report.content import (
@@ -18,7 +19,6 @@ from labelgrid.report.content import (
     TaskPictures,
     Training,
 )
-from labelgrid.results import ClassScore
 from tests.unit.report.reading import JPEG, TWO, Page, a_report, html, measured
 
 COVERS = ["labelgrid.report.measured_blocks"]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from labelgrid.files import write_text
+from labelgrid.basics.files import write_text
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.config import parse
-from labelgrid.errors import ProjectError
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.files import write_text
+from labelgrid.basics.results import Result
 from labelgrid.executors.job import JobEnd, JobFolder, JobOwner
-from labelgrid.files import write_text
 from labelgrid.lab.simulation import results
 from labelgrid.lab.simulation.campaign import create_run
 from labelgrid.lab.simulation.jobs import settings_of
@@ -23,7 +24,6 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.study_data import is_study, study_report
 from labelgrid.report.write import write_report
 from labelgrid.report.write_study import write_study_report
-from labelgrid.results import Result
 from tests.studies import make_data
 from tests.support import CLASSES
 from tests.unit.report.reading import Page

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from labelgrid.api.study import report
-from labelgrid.errors import ProjectError
-from labelgrid.files import write_text
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.files import write_text
+from labelgrid.basics.progress import Silent
+from labelgrid.basics.results import Result
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.report.project_data import project_report
 from labelgrid.report.write import write_project_report
-from labelgrid.results import Result
 from tests.campaigns import cells_of, make_project, snapshot
 from tests.support import Made
 from tests.unit.report.reading import Page

@@ -15,10 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 from labelgrid.api.project import Project
+from labelgrid.basics.errors import ProjectError, UsageError
+from labelgrid.basics.progress import Silent
+from labelgrid.basics.results import LOSS, ClassScore, Result
 from labelgrid.cli import app
-from labelgrid.errors import ProjectError, UsageError
 from labelgrid.ledger.store import Store
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.next_step import NextStep, next_step
@@ -31,7 +32,6 @@ from labelgrid.project.records import (
     write_measurement,
 )
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.results import LOSS, ClassScore, Result
 from labelgrid.rounds.advice_sentence import advice_sentence
 from labelgrid.rounds.advise import Advised, advise
 from labelgrid.rounds.advised import Advice

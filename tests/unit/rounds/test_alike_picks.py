@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from labelgrid.basics.progress import Silent
 from labelgrid.cli import app
-from labelgrid.progress import Silent
 from labelgrid.project import create
 from labelgrid.project.by_hand import request
 from labelgrid.project.folder import ProjectFolder

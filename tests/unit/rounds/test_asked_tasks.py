@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from labelgrid.basics.errors import LabelgridError, UsageError
+from labelgrid.basics.progress import Silent
 from labelgrid.cli import app
-from labelgrid.errors import LabelgridError, UsageError
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.task_change import TaskChange, change_task
 from labelgrid.rounds.query import QueryResult, query

@@ -11,13 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
+from labelgrid.basics.errors import ProjectError, UsageError
+from labelgrid.basics.processes import cores
+from labelgrid.basics.progress import Progress, Silent
 from labelgrid.drawings.label_sheet import SheetTask
-from labelgrid.errors import ProjectError, UsageError
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
 from labelgrid.ledger.grid import Cell, State
-from labelgrid.processes import cores
-from labelgrid.progress import Progress, Silent
 from labelgrid.project import audit_sheet
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelgrid.errors import LabelgridError, LedgerError, NothingToBuyError
+from labelgrid.basics.errors import LabelgridError, LedgerError, NothingToBuyError
 from labelgrid.ledger.grid import Cell, Move, State, Unit
 from labelgrid.rounds import query
 from labelgrid.rounds.query import unspent_budget

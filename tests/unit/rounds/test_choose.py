@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labelgrid.errors import PluginError
+from labelgrid.basics.errors import PluginError
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, Grid, Pick
-from labelgrid.progress import Silent
 from labelgrid.rounds.choose import choose
 from labelgrid.select.strategy import Budget, PoolView, Selection
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from labelgrid.errors import ProjectError, UsageError
+from labelgrid.basics.errors import ProjectError, UsageError
+from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.results import LOSS
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.progress import Progress, Silent
 from labelgrid.project.chosen_labels import chosen_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
-from labelgrid.results import LOSS
 from labelgrid.rounds import control_trainings, further_fits, query
 from labelgrid.rounds.control import ControlComparison, compare_with_control
 from labelgrid.select.strategy import Budget

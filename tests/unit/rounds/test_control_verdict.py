@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from labelgrid.comparison import sign_flip_p
-from labelgrid.results import LOSS, Result
+from labelgrid.basics.comparison import sign_flip_p
+from labelgrid.basics.results import LOSS, Result
 from labelgrid.rounds.control_verdict import (
     Measured,
     MeasureRow,

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.progress import Silent
 from labelgrid.data.frame import Frame
 from labelgrid.data.options import DataOptions
 from labelgrid.data.transforms import fit_placement
-from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.progress import Silent
 from labelgrid.project.extend import add
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels

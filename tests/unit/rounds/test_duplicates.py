@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import pytest
 
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
 from labelgrid.images.thumbnails import HEIGHT, WIDTH
-from labelgrid.progress import Silent
 from labelgrid.project import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Oracle, Settings

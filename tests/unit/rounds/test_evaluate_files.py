@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from labelgrid.basics.errors import LabelError, ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.data.frame import target_of
 from labelgrid.data.layouts import folder as layout
-from labelgrid.errors import LabelError, ProjectError
 from labelgrid.formats.soft import write_soft
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.progress import Silent
 from labelgrid.rounds import evaluate, fit, predict, query
 from labelgrid.rounds.evaluate_files import evaluate_files
 from labelgrid.select.strategy import Budget

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Pick, State
-from labelgrid.progress import Silent
 from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_picks

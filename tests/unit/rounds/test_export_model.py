@@ -16,9 +16,9 @@ import onnxruntime
 import pytest
 import torch
 
-from labelgrid.errors import ModelError, ProjectError, UsageError
+from labelgrid.basics.errors import ModelError, ProjectError, UsageError
+from labelgrid.basics.progress import Silent
 from labelgrid.nets.network import Network
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds import fit, onnx_file, query
 from labelgrid.rounds.export_model import export_model

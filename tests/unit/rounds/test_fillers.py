@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.progress import Silent
 from labelgrid.data.project_source import ProjectSource
-from labelgrid.errors import RecipeError
-from labelgrid.progress import Silent
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from labelgrid import plugins
-from labelgrid.errors import LabelgridError
-from labelgrid.progress import Silent
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.next_step import next_step
 from labelgrid.recipes.resolve import build_plugin

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Move, State
-from labelgrid.progress import Silent
 from labelgrid.project.heldout_examples import EXAMPLES, read_examples
 from labelgrid.project.records import measured_rounds, newest_fit
 from labelgrid.project.sources import source_of

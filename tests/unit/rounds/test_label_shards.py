@@ -5,10 +5,10 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from labelgrid.basics.progress import Silent
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
 from labelgrid.ledger.grid import State
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.label_evidence import LabelEvidence, gather_evidence

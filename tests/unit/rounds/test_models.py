@@ -17,11 +17,11 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
+from labelgrid.basics.errors import ModelError, RecipeError
+from labelgrid.basics.progress import Silent
 from labelgrid.cli import app
-from labelgrid.errors import ModelError, RecipeError
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel import losses
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit
 from labelgrid.rounds import fit, models, query

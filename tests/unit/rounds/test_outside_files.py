@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from labelgrid.errors import LabelError, ProjectError
+from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.rounds import outside_files
 from labelgrid.rounds.outside_files import OutsideFiles, predictions_changed, read_predictions
 from tests.outside import write_file

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from labelgrid import plugins
-from labelgrid.errors import LabelError, ModelError, NothingToBuyError, ProjectError
-from labelgrid.progress import Silent
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import LabelError, ModelError, NothingToBuyError, ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.records import newest_fit, read_measurement, read_picks
 from labelgrid.project.status import status_of

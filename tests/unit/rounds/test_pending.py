@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import LabelError
-from labelgrid.progress import Silent
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit, read_picks
 from labelgrid.project.remove import remove

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from labelgrid.annotate.answers import Fault
-from labelgrid.errors import ImageError, LabelError, UsageError
+from labelgrid.basics.errors import ImageError, LabelError, UsageError
+from labelgrid.basics.progress import Silent
 from labelgrid.formats.soft import read_soft
-from labelgrid.progress import Silent
 from labelgrid.rounds import fit, predict, query
 from labelgrid.select.strategy import Budget
 from tests.projects import answer, make_project

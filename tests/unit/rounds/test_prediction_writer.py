@@ -9,10 +9,10 @@ from PIL import Image
 
 from labelgrid.annotate.answer_folder import read_answers
 from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.images.reading import read_image
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.progress import Silent
 from labelgrid.rounds import fit, predict, query
 from labelgrid.rounds.prediction_writer import write_legends
 from labelgrid.select.strategy import Budget

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from labelgrid import Project
-from labelgrid.errors import ProjectError, StateError, UsageError
+from labelgrid.basics.errors import ProjectError, StateError, UsageError
 from tests.databases import content
 from tests.pages import cell_in, labelled_project, take_back
 

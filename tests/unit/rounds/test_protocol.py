@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from labelgrid.api.project import Project
+from labelgrid.basics.errors import LabelgridError, ProjectError, UsageError
+from labelgrid.basics.progress import Silent
 from labelgrid.cli import app
-from labelgrid.errors import LabelgridError, ProjectError, UsageError
-from labelgrid.progress import Silent
 from labelgrid.rounds import fit
 from labelgrid.rounds.evaluate import evaluate_split
 from labelgrid.rounds.protocol import Protocol

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from labelgrid.errors import LabelgridError, ProjectError, RecipeError
+from labelgrid.basics.errors import LabelgridError, ProjectError, RecipeError
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, Explanation, Move, State, request_id
-from labelgrid.progress import Silent
 from labelgrid.project.audited_cells import DRAWN_CELLS
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_supplied import import_supplied
@@ -179,7 +179,7 @@ def test_a_query_with_fresh_scores_loads_no_torch(project):
     score.score(project, Silent())
     code = (
         "import sys, pathlib; from labelgrid.project.folder import ProjectFolder\n"
-        "from labelgrid.progress import Silent\n"
+        "from labelgrid.basics.progress import Silent\n"
         "from labelgrid.rounds.query import query; from labelgrid.select.strategy import Budget\n"
         "with ProjectFolder.open(pathlib.Path(sys.argv[1])) as project:\n"
         "    picks = query(project, Budget(4), Silent(), prelabels=False).picks\n"

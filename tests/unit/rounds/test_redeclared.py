@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import ModelError, ProjectError
-from labelgrid.progress import Silent
+from labelgrid.basics.errors import ModelError, ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.project.records import newest_fit, read_measurement
 from labelgrid.project.status import status_of
 from labelgrid.project.task_change import TaskChange, change_task, drop_task

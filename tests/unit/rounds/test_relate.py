@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from labelgrid.api.project import Project
-from labelgrid.errors import ProjectError, RecipeError
+from labelgrid.basics.errors import ProjectError, RecipeError
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, Move, State, request_id
-from labelgrid.progress import Silent
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.pairs import note_pairs

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from labelgrid.progress import Progress, Silent
+from labelgrid.basics.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.rounds import round_times as module

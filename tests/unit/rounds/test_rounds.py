@@ -11,10 +11,16 @@ import cv2
 import numpy as np
 import pytest
 
-from labelgrid.config import parse, read_toml
-from labelgrid.errors import LabelgridError, ModelError, ProjectError, StateError, TrainingError
+from labelgrid.basics.config import parse, read_toml
+from labelgrid.basics.errors import (
+    LabelgridError,
+    ModelError,
+    ProjectError,
+    StateError,
+    TrainingError,
+)
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, Move, State, TaskRow
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit
 from labelgrid.project.settings import Settings, settings_text

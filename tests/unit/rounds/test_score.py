@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.config import parse
-from labelgrid.errors import ModelError, PluginError, ProjectError, RecipeError
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import ModelError, PluginError, ProjectError, RecipeError
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import State
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit
 from labelgrid.recipes.resolve import build_plugin

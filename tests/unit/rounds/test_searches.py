@@ -10,10 +10,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from labelgrid.basics.errors import (
+    ImageError,
+    LabelgridError,
+    NothingToBuyError,
+    ProjectError,
+    UsageError,
+)
+from labelgrid.basics.progress import Silent
 from labelgrid.cli import app
-from labelgrid.errors import ImageError, LabelgridError, NothingToBuyError, ProjectError, UsageError
 from labelgrid.ledger.grid import State, TaskRow
-from labelgrid.progress import Silent
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.task_change import TaskChange, change_task

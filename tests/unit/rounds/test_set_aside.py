@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import ImageError, LabelgridError, ProjectError
+from labelgrid.basics.errors import ImageError, LabelgridError, ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import State
-from labelgrid.progress import Silent
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import measured_rounds, newest_fit

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from labelgrid.annotate.answers import Fault
-from labelgrid.errors import ImageError
+from labelgrid.basics.errors import ImageError
+from labelgrid.basics.progress import Silent
 from labelgrid.executors.places.processes import Processes
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds import fit, predict
 from labelgrid.rounds.shard_predictor import FOLDER, PRELOADED

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.errors import ProjectError, UsageError
+from labelgrid.basics.errors import ProjectError, UsageError
+from labelgrid.basics.processes import cores
+from labelgrid.basics.progress import Progress, Silent
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
-from labelgrid.processes import cores
-from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.unusable_images import noted_unusable_images
 from labelgrid.recipes.schema import PluginChoice

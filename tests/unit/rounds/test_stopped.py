@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from labelgrid.basics.errors import LabelError, ModelError, ProjectError, TrainingError
+from labelgrid.basics.progress import Silent
 from labelgrid.cli import STOPPED, screen
-from labelgrid.errors import LabelError, ModelError, ProjectError, TrainingError
 from labelgrid.executors.job import JobFolder
 from labelgrid.ledger.grid import State
 from labelgrid.nets.networks import pad_net
-from labelgrid.progress import Silent
 from labelgrid.project.records import newest_fit
 from labelgrid.rounds import fit, predict, query
 from labelgrid.rounds.fillers import Fillers

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.progress import Silent
 from labelgrid.data.options import SupplierChoice
-from labelgrid.errors import RecipeError
 from labelgrid.ledger.grid import Cell
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.import_supplied import import_supplied

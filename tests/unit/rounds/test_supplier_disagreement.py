@@ -9,10 +9,10 @@ from typing import Any
 import cv2
 import pytest
 
-from labelgrid.config import merge
-from labelgrid.errors import ProjectError, RecipeError
+from labelgrid.basics.config import merge
+from labelgrid.basics.errors import ProjectError, RecipeError
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import State
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_supplied import import_supplied
 from labelgrid.recipes.schema import PluginChoice

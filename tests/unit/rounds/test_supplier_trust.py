@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, Move, State, request_id
-from labelgrid.progress import Silent
 from labelgrid.project.audited_cells import note_audits
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.import_labels import import_labels

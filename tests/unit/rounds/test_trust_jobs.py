@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from labelgrid.api.project import Project
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.executors.placement import executor_at
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
-from labelgrid.progress import Silent
 from labelgrid.project.folder import CAMERAS, SETTINGS, ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.import_supplied import import_supplied
@@ -35,7 +35,7 @@ JOBS = 3
 #: Does a job, and says by its exit code whether that loaded torch.
 WORKER = """
 import pickle, sys
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 function, job = pickle.load(sys.stdin.buffer)
 function(job, Silent())
 sys.exit("torch" in sys.modules)

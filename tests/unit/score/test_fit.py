@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from labelgrid.errors import ModelError, PluginError
-from labelgrid.progress import Silent
+from labelgrid.basics.errors import ModelError, PluginError
+from labelgrid.basics.progress import Silent
 from labelgrid.score.fit import FitImages, fit_statistics
 from labelgrid.score.pool import ScoringJob
 from labelgrid.score.statistic import TrainedStatistic

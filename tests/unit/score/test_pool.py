@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from labelgrid.errors import PluginError, ProjectError
-from labelgrid.progress import Silent
+from labelgrid.basics.errors import PluginError, ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.score.pool import Explaining, ScoringJob, gather
 from labelgrid.score.statistic import Statistic
 from labelgrid.score.statistics import confidence

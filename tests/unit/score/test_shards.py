@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labelgrid.errors import ImageError, ProjectError
-from labelgrid.progress import Silent
+from labelgrid.basics.errors import ImageError, ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.score import shards as score_shards_module
 from labelgrid.score.pool import (
     Explaining,

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from labelgrid.basics.progress import Silent
 from labelgrid.pixel.target import Target
-from labelgrid.progress import Silent
 from labelgrid.score import training
 from labelgrid.score.training import Rows, Schedule, replay_passes, train
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from labelgrid.errors import LabelgridError, PluginError
+from labelgrid.basics.errors import LabelgridError, PluginError
 from labelgrid.ledger.grid import Cell, Grid, Pick, State
 from labelgrid.select.budget import buy, check_budget, check_picks, payable_amount, pool_size
 from labelgrid.select.strategy import Budget

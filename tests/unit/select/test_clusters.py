@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from labelgrid.basics.streams import stream
 from labelgrid.select.clusters import ITERATIONS, k_means
-from labelgrid.streams import stream
 
 
 def planted(offset=0.0):

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labelgrid import plugins
-from labelgrid.errors import PluginError
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import PluginError
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.select.strategy import Budget

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelgrid.errors import LabelgridError, UsageError
+from labelgrid.basics.errors import LabelgridError, UsageError
 from labelgrid.ledger.grid import State
 from labelgrid.select.budget import check_picks, payable_amount
 from labelgrid.select.draws import (

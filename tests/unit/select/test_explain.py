@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelgrid.errors import PluginError
+from labelgrid.basics.errors import PluginError
 from labelgrid.ledger.grid import Explanation, Grid, Pick, State
 from labelgrid.select import explain
 from labelgrid.select.explain import explain_picks, nearest_labelled_images, quantiles_of, ranks_of

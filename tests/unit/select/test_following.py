@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from labelgrid.basics.streams import image_keys
 from labelgrid.ledger.grid import Grid, State, TaskRow
 from labelgrid.relations.bound import BoundRelation, bind
 from labelgrid.relations.choice import RelationChoice
@@ -19,7 +20,6 @@ from labelgrid.select.following import (
 from labelgrid.select.parts import draw_cells
 from labelgrid.select.strategies.random_cells import Options, build
 from labelgrid.select.strategy import Budget, PoolView
-from labelgrid.streams import image_keys
 from labelgrid.tasks.task import definitions
 
 TASKS = definitions(

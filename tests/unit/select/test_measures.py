@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labelgrid.errors import LabelgridError, RecipeError
+from labelgrid.basics.errors import LabelgridError, RecipeError
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.round_scores import check_expected_options, score_tables

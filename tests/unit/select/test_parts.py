@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labelgrid.errors import PluginError
+from labelgrid.basics.errors import PluginError
+from labelgrid.basics.streams import image_key
 from labelgrid.ledger.grid import Grid
 from labelgrid.select.parts import (
     DRAWN,
@@ -20,7 +21,6 @@ from labelgrid.select.parts import (
 )
 from labelgrid.select.strategies import partal, random_cells, random_images, rbal
 from labelgrid.select.strategy import Budget, PoolView, TrainedRound
-from labelgrid.streams import image_key
 
 COVERS = [
     "labelgrid.select.strategies.partal",

@@ -5,9 +5,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from labelgrid.basics.streams import image_keys
 from labelgrid.select.centres import farthest_first
 from labelgrid.select.two_rounds import WORST, Candidates, Cover, cover_in_parts
-from labelgrid.streams import image_keys
 
 N = 400
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
 from labelgrid.storage.addresses import (
     SCHEMES,
     Address,

@@ -8,7 +8,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from labelgrid.errors import StorageError
+from labelgrid.basics.errors import StorageError
 from labelgrid.storage.addresses import Address
 from labelgrid.storage.attempts import persist, reason_of, without_secrets
 from tests.web_store import make_certificate, web_store

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import StorageError
-from labelgrid.files import digest_of
+from labelgrid.basics.errors import StorageError
+from labelgrid.basics.files import digest_of
 from labelgrid.storage import cache as cache_module
 from labelgrid.storage.cache import LEASED, Cache
 from tests.jobs import wait_until
@@ -159,7 +159,7 @@ def test_room_is_made_by_removing_the_half_used_longest_ago(small):
 WORK = """
 import random, sys
 from pathlib import Path
-from labelgrid.files import digest_of
+from labelgrid.basics.files import digest_of
 from labelgrid.storage.cache import Cache
 cache = Cache(Path(sys.argv[1]), 10_000)
 draw = random.Random(int(sys.argv[2]))

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from labelgrid.errors import ProjectError, StorageError
-from labelgrid.files import digest_of
-from labelgrid.progress import Silent
+from labelgrid.basics.errors import ProjectError, StorageError
+from labelgrid.basics.files import digest_of
+from labelgrid.basics.progress import Silent
 from labelgrid.storage import objects
 from labelgrid.storage.addresses import Address
 from labelgrid.storage.cache import Cache

@@ -5,7 +5,7 @@ import os
 import fsspec
 import pytest
 
-from labelgrid.errors import StorageError
+from labelgrid.basics.errors import StorageError
 from labelgrid.storage import stamps
 from labelgrid.storage.addresses import Address
 from labelgrid.storage.stamps import Stamp, list_below, list_folder, stamp_of, stamps_of

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from labelgrid.errors import StorageError, UsageError
+from labelgrid.basics.errors import StorageError, UsageError
 from labelgrid.storage.addresses import Address
 from labelgrid.storage.systems import can_list, system_of
 

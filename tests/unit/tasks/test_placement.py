@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
 from labelgrid.tasks.placement import Placement, same_values
 
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.errors import LabelError, PluginError, RecipeError
+from labelgrid.basics.errors import LabelError, PluginError, RecipeError
+from labelgrid.basics.plugins import names
 from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.target import Target
-from labelgrid.plugins import names
 from labelgrid.tasks.task import TaskDef, build_all, definitions, spec_of
 
 ROWS = (

@@ -2,9 +2,11 @@ from tools.mirror import faults
 
 
 def test_a_module_without_a_test_module_is_found(plant):
-    root = plant({"src/labelgrid/select/strategies/partal.py": "", "src/labelgrid/errors.py": ""})
+    root = plant(
+        {"src/labelgrid/select/strategies/partal.py": "", "src/labelgrid/basics/errors.py": ""}
+    )
     assert faults(root) == [
-        "src/labelgrid/errors.py: no tests/unit/test_errors.py, and no test module has 'labelgrid.errors' "
+        "src/labelgrid/basics/errors.py: no tests/unit/basics/test_errors.py, and no test module has 'labelgrid.basics.errors' "
         "in its COVERS list",
         "src/labelgrid/select/strategies/partal.py: no tests/unit/select/strategies/test_partal.py, and no test "
         "module has 'labelgrid.select.strategies.partal' in its COVERS list",

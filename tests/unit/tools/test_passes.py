@@ -9,8 +9,8 @@ from tools.source import ROOT
 # In a process of its own, as the tool runs: a debugger or another profile function would take the
 # place of its own.
 CODE = """
-from labelgrid import plugins
-from labelgrid.streams import seed_of
+from labelgrid.basics import plugins
+from labelgrid.basics.streams import seed_of
 from tools.passes import passed
 from tools.source import ROOT
 package = ROOT / "src" / "labelgrid"

@@ -6,7 +6,7 @@ from typing import Annotated
 import pytest
 import typer
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
 from tools import reference
 from tools.reference import (
     commands,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.train.checkpoint import save
 from labelgrid.train.loop import fit, use_weights
 from labelgrid.train.model import TrainedModel

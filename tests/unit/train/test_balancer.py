@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.train.balancer import Balancer, TaskLosses
 from labelgrid.train.objective import supervised_loss
 from labelgrid.train.options import TrainOptions

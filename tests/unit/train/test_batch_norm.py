@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from labelgrid.errors import TrainingError
-from labelgrid.progress import Silent
+from labelgrid.basics.errors import TrainingError
+from labelgrid.basics.progress import Silent
 from labelgrid.train.batch_norm import norms_of, refuse_tiny_batches, track_statistics
 from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.options import TrainOptions

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from labelgrid.errors import ModelError
+from labelgrid.basics.errors import ModelError
 from labelgrid.train.checkpoint import Checkpoint, load, same_training, save, save_as, weights_hash
 
 STATE = Checkpoint(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.train.divergence import diverged_losses, divergence_warning
 from labelgrid.train.options import TrainOptions
 from labelgrid.train.trainer import Trainer

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch.distributed as dist
 
-from labelgrid.errors import TrainingError
+from labelgrid.basics.errors import TrainingError
 from labelgrid.executors.together import Place
 from labelgrid.train.division import division_remarks, refuse_undivided
 from labelgrid.train.group import ALONE, SeveralProcesses

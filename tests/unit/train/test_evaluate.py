@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from labelgrid.basics.errors import LabelError
 from labelgrid.data.frame import Frame
 from labelgrid.data.transforms import fit_placement
-from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train import evaluate as module

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
 from labelgrid.train.loop import fit
 from labelgrid.train.options import TrainOptions
 from tests.support import make_dataset

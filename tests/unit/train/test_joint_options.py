@@ -2,8 +2,8 @@
 
 import pytest
 
-from labelgrid.config import parse
-from labelgrid.errors import RecipeError
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import RecipeError
 from labelgrid.train.terms import contrastive, discriminator, jtr, mean_teacher, mtpsl
 
 JOINT = (contrastive, discriminator, mtpsl)

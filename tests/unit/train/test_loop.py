@@ -12,9 +12,9 @@ import pytest
 import torch
 from lightning_fabric.plugins import MixedPrecision
 
-from labelgrid.errors import TrainingError
+from labelgrid.basics.errors import TrainingError
+from labelgrid.basics.progress import Silent
 from labelgrid.nets.network import Network
-from labelgrid.progress import Silent
 from labelgrid.train.balance import uncertainty
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.group import TrainingGroup

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.progress import Silent
+from labelgrid.basics.streams import stream
 from labelgrid.data.batch import Batch, SoftTarget
 from labelgrid.data.loader import train_batch
-from labelgrid.errors import RecipeError
 from labelgrid.pixel.target import Target
-from labelgrid.progress import Silent
-from labelgrid.streams import stream
 from labelgrid.train.checkpoint import save
 from labelgrid.train.loop import fit
 from labelgrid.train.mixed_images import mix_images

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.errors import RecipeError
+from labelgrid.basics.errors import RecipeError
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.network import Features, Output
 from labelgrid.pixel.target import Target

@@ -7,7 +7,7 @@ import torch
 from lightning_fabric.plugins import MixedPrecision
 from torch import nn
 
-from labelgrid.errors import TrainingError
+from labelgrid.basics.errors import TrainingError
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.options import TrainOptions
 from labelgrid.train.term import OwnOptimiser, Term
@@ -149,7 +149,7 @@ def test_a_step_may_have_no_own_loss(data):
 
 
 def test_averaged_weights_of_two_terms_are_refused(data):
-    from labelgrid.errors import PluginError
+    from labelgrid.basics.errors import PluginError
 
     class Averaging(Term):
         def evaluated(self):

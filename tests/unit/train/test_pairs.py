@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelgrid.errors import RecipeError
+from labelgrid.basics.errors import RecipeError
 from labelgrid.train.pairs import allowed_pairs, distance, pairs_of
 
 NAMES = ("a", "b", "c")

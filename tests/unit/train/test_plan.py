@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.train.loop import fit
 from labelgrid.train.options import TrainOptions
 from tests.support import make_dataset

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from labelgrid.errors import ModelError, ProjectError
+from labelgrid.basics.errors import ModelError, ProjectError
 from labelgrid.train import preparation_state
 from labelgrid.train.preparation_state import Unfinished
 

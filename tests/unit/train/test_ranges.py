@@ -4,8 +4,8 @@ from dataclasses import fields
 
 import pytest
 
-from labelgrid import plugins
-from labelgrid.errors import RecipeError
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import RecipeError
 from labelgrid.recipes.resolve import check_options
 from labelgrid.recipes.schema import PluginChoice
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from labelgrid.errors import TrainingError
-from labelgrid.progress import Silent
+from labelgrid.basics.errors import TrainingError
+from labelgrid.basics.progress import Silent
 from labelgrid.train.balancer import Balancer
 from labelgrid.train.options import TrainOptions
 from labelgrid.train.shared_gradients import SharedGradients

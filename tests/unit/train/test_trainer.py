@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from labelgrid.basics.errors import TrainingError
+from labelgrid.basics.progress import Silent
+from labelgrid.basics.streams import seed_of, stream
 from labelgrid.data.batch import SoftLabel
 from labelgrid.data.loader import train_batches
-from labelgrid.errors import TrainingError
 from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Target
-from labelgrid.progress import Silent
-from labelgrid.streams import seed_of, stream
 from labelgrid.train.balance.fixed import Fixed
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.objective import fixed_weights, supervised_loss, task_losses

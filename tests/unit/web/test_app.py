@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.web.app import build_app
 
 

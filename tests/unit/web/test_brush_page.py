@@ -3,7 +3,7 @@
 import pytest
 
 from labelgrid import Project
-from labelgrid.errors import LedgerError, UsageError
+from labelgrid.basics.errors import LedgerError, UsageError
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.web.brush_page import brush_view
 from labelgrid.web.image_page import ImageQuery, image_view

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from labelgrid import Project
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
 from labelgrid.ledger.grid import Cell, TaskRow
 from labelgrid.tasks.task import TaskDef
 from labelgrid.web.drawings import drawn_label, erased_name, layer_regions, regions_of, value_names

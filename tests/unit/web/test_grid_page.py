@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from labelgrid import Project
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
 from labelgrid.ledger.grid import State
 from labelgrid.ledger.image_pages import ListedImage
 from labelgrid.project.other_labels import OtherLabel

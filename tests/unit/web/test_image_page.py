@@ -3,7 +3,7 @@
 import pytest
 
 from labelgrid import Project
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.web.image_page import ImageQuery, image_view
 from labelgrid.web.predictions import Predictions
 from tests.pages import cell_in, labelled_project

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from labelgrid import Project
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.web.job_orders import ImportFile, order_of
 from tests.pages import labelled_project
 

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from labelgrid import Project
-from labelgrid.errors import LabelgridError, StateError
+from labelgrid.basics.errors import LabelgridError, StateError
 from labelgrid.executors.job import JobEnd, JobFolder, JobOwner
 from labelgrid.web import jobs
 from labelgrid.web.job_orders import ImportFile, order_of

@@ -3,7 +3,7 @@
 import pytest
 
 from labelgrid import Project
-from labelgrid.errors import LedgerError
+from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger.grid import Cell
 from labelgrid.web.layers import layer_of, layers_of
 from labelgrid.web.predictions import Predictions

@@ -3,7 +3,7 @@
 import jinja2
 import pytest
 
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.web.pages import _environment, render
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from labelgrid import Project
-from labelgrid.errors import ProjectError
-from labelgrid.progress import Silent
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.project.settings import settings_text
 from labelgrid.rounds import fit
 from labelgrid.web.layers import layer_of

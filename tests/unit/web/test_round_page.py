@@ -3,7 +3,7 @@
 import pytest
 
 from labelgrid import Project
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.rounds.control_record import ComparisonRecord, write_comparison
 from labelgrid.web import round_page
 from labelgrid.web.round_page import RoundQuery, round_view

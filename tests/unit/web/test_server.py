@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from labelgrid.errors import ProjectError, UsageError
+from labelgrid.basics.errors import ProjectError, UsageError
 from labelgrid.web import guard, server
 from tests.pages import labelled_project
 

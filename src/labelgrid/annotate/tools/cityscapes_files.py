@@ -16,10 +16,10 @@ from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.mask_files import Masks, fault_of, head_of_first, png_names
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.words import join_names
 from labelgrid.formats.cityscapes_ids import EVALUATED, IGNORED, NAMES, NOT_EVALUATED, PLATE
-from labelgrid.recognition import Recognition
-from labelgrid.words import join_names
 
 #: A file's image, and what its numbers are.
 _FILE = re.compile(r"(.+?)(_gtFine|_gtCoarse|)_(labelIds|labelTrainIds)\.png")

@@ -15,10 +15,10 @@ from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.lists import LABEL_LIST, ListedLabel
 from labelgrid.annotate.mask_files import LOOKED_AT, Masks, fault_of, head_of_first, png_names
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import Cell
-from labelgrid.recognition import Recognition
-from labelgrid.words import count_text, join_names
 
 #: How Label Studio names a mask: task, annotation, who made it, tag and class, number.
 _BRUSH = re.compile(r"task-\d+-annotation-(\d+)-by-(.+?)-(\d+)\.png")

@@ -16,7 +16,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid import files
 from labelgrid.annotate.answers import Answers, Fault
 from labelgrid.annotate.coco_file import (
     REQUEST_IDS,
@@ -35,14 +34,15 @@ from labelgrid.annotate.lists import SKIPS, skip_lines
 from labelgrid.annotate.matching import add_skips, cell_of, is_inside
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.annotate.request import Request
-from labelgrid.errors import LabelError, ProjectError
+from labelgrid.basics import files
+from labelgrid.basics.errors import LabelError, ProjectError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.words import join_names
 from labelgrid.formats.coco_masks import decode_counts, encode_mask, mask_of
 from labelgrid.formats.regions import Canvas
 from labelgrid.ledger.grid import Cell
-from labelgrid.progress import Progress
-from labelgrid.recognition import Recognition
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import join_names
 
 IMAGES = "images"
 README = "README.txt"

@@ -20,12 +20,12 @@ from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.json_files import answer_files, holds_keys
 from labelgrid.annotate.matching import LINK, is_file_there, is_inside, leads_outside
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.words import join_names
 from labelgrid.formats.arrays import samples, shape_text
 from labelgrid.formats.channels import shown_colours
 from labelgrid.formats.regions import Canvas
-from labelgrid.recognition import Recognition
-from labelgrid.words import join_names
 
 #: A segment's id of 24 bits is below this.
 _IDS = 2**24

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from labelgrid import files
 from labelgrid.annotate.answers import Answers, Fault, Skip
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.cvat_request import (
@@ -31,10 +30,11 @@ from labelgrid.annotate.matching import LINK, cell_of, is_inside
 from labelgrid.annotate.region_answers import DrawnImage, region_answers
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.annotate.safe_xml import root_of
-from labelgrid.errors import LabelError
+from labelgrid.basics import files
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.recognition import Recognition
 from labelgrid.ledger.grid import Cell
-from labelgrid.progress import Progress
-from labelgrid.recognition import Recognition
 from labelgrid.tasks.task import TaskDef
 
 #: The file in a folder or zip file that CVAT exports.

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from labelgrid import files
 from labelgrid.annotate import answer_folder, lists
 from labelgrid.annotate.answer_folder import IMAGES, PRELABELS, README
 from labelgrid.annotate.answers import Answers
@@ -24,12 +23,13 @@ from labelgrid.annotate.lists import (
     FolderLists,
 )
 from labelgrid.annotate.request import Request, RequestItem
-from labelgrid.errors import ProjectError
+from labelgrid.basics import files
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.spreadsheets import csv_text
 from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import EXPLAINING, Cell, explained_row
-from labelgrid.progress import Progress
-from labelgrid.recognition import Recognition
-from labelgrid.spreadsheets import csv_text
 from labelgrid.tasks.legend import coloured, legend_text
 from labelgrid.tasks.task import TaskDef
 

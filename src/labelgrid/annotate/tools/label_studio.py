@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from labelgrid import files
 from labelgrid.annotate.answer_folder import IMAGES, README
 from labelgrid.annotate.answers import Answers, Fault
 from labelgrid.annotate.connector import ProjectIndex, ToolServer
@@ -17,10 +16,11 @@ from labelgrid.annotate.label_studio_exchange import download_answers, upload_re
 from labelgrid.annotate.label_studio_json import answers_of, config_of, image_name, tasks_of
 from labelgrid.annotate.matching import LINK, is_inside
 from labelgrid.annotate.request import Request
-from labelgrid.encodings import begin
-from labelgrid.errors import LabelError
-from labelgrid.progress import Progress
-from labelgrid.recognition import Recognition
+from labelgrid.basics import files
+from labelgrid.basics.encodings import begin
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.recognition import Recognition
 from labelgrid.tasks.task import TaskDef
 
 TASKS = "tasks.json"

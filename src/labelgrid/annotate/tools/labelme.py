@@ -29,10 +29,10 @@ from labelgrid.annotate.json_files import (
     read_members,
 )
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.recognition import Recognition
 from labelgrid.formats.arrays import file_errors, png_samples, shape_text
 from labelgrid.formats.regions import Canvas
-from labelgrid.recognition import Recognition
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw

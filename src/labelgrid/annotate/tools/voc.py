@@ -10,7 +10,6 @@ from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
-from labelgrid import files
 from labelgrid.annotate.answers import Answers, Fault
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.matching import LINK, is_inside
@@ -25,10 +24,11 @@ from labelgrid.annotate.voc_colours import (
     read_label_map,
     standard_names,
 )
-from labelgrid.errors import ImageError, LabelError
+from labelgrid.basics import files
+from labelgrid.basics.errors import ImageError, LabelError
+from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.regions import IGNORED, Canvas
-from labelgrid.recognition import Recognition
-from labelgrid.words import count_text, join_names
 
 MASKS = "SegmentationClass"
 BOXES = "Annotations"

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.errors import ImageError, LabelError, RecipeError
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.id_splits import check_classes, lacking_sentence, unmatched_sentence
-from labelgrid.errors import ImageError, LabelError, RecipeError
 from labelgrid.formats.arrays import check_any_valid, one_channel, samples, shape_text
 from labelgrid.formats.cityscapes_ids import CLASSES, NAMES
 from labelgrid.formats.codec import LabelArray
 from labelgrid.images.listing import list_images
 from labelgrid.images.reading import read_image
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import count_text, join_names
 
 ORIGIN = (
     "https://www.cityscapes-dataset.com/downloads: leftImg8bit_trainvaltest.zip, "

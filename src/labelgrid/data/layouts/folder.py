@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.camera import Camera
-from labelgrid.config import read_toml
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.config import read_toml
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.files import walk
 from labelgrid.data.cameras import Cameras, read_cameras
 from labelgrid.data.id_splits import check_split_ids, unmatched_sentence
-from labelgrid.errors import LabelError
-from labelgrid.files import walk
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.formats.naming import LONGEST, shorten_path, stem, whole_names
 from labelgrid.images.listing import list_images, read_list

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.errors import ImageError, LabelError
 from labelgrid.data.id_splits import (
     check_classes,
     lacking_sentence,
@@ -15,7 +16,6 @@ from labelgrid.data.id_splits import (
     replace_advice,
     unmatched_sentence,
 )
-from labelgrid.errors import ImageError, LabelError
 from labelgrid.formats.arrays import samples, shape_text
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.codecs import depth, normals

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import LabelError
 from labelgrid.data.id_splits import (
     ImagesById,
     check_order,
@@ -16,7 +17,6 @@ from labelgrid.data.id_splits import (
     replace_advice,
     unmatched_sentence,
 )
-from labelgrid.errors import LabelError
 from labelgrid.formats.arrays import one_channel, samples, shape_text
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.codecs import binary, depth, normals

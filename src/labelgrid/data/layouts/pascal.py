@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.errors import ImageError, LabelError, RecipeError
 from labelgrid.data.id_splits import (
     ALL_CLASSES,
     ImagesById,
@@ -21,7 +22,6 @@ from labelgrid.data.id_splits import (
     read_classes,
 )
 from labelgrid.data.matlab import read_variable
-from labelgrid.errors import ImageError, LabelError, RecipeError
 from labelgrid.formats.arrays import check_any_valid, one_channel, samples, shape_text
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.codecs import normals

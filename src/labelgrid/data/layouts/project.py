@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from labelgrid.basics.errors import ProjectError
 from labelgrid.data.cameras import read_cameras
 from labelgrid.data.project_source import ProjectSource, granted_labels
-from labelgrid.errors import ProjectError
 from labelgrid.ledger.grid import Cell, TaskRow
 from labelgrid.ledger.place import project_place
 from labelgrid.ledger.store import Store

@@ -15,11 +15,11 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from labelgrid.basics.processes import end_with_parent
 from labelgrid.executors.executor import carry_out
 from labelgrid.executors.job import END, STOPPED, JobEnd, JobFolder, end_by
 from labelgrid.executors.placement import refuse_address
 from labelgrid.executors.share import EVERYTHING, Share
-from labelgrid.processes import end_with_parent
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import ProjectError, UsageError
+from labelgrid.basics.errors import ProjectError, UsageError
 from labelgrid.executors.job import END, STOPPED, JobEnd, JobFolder
 from labelgrid.executors.ray_driver import RayReply, RayRequest, last_line
 from labelgrid.executors.ray_worker import RayCall

@@ -9,11 +9,11 @@ everywhere.
 import os
 from collections.abc import Mapping
 
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
+from labelgrid.basics.plugins import create
 from labelgrid.executors.executor import Executor
 from labelgrid.executors.placement import HERE, refuse_address
 from labelgrid.executors.share import Share
-from labelgrid.plugins import create
 
 #: The variables of a task: its number, how many there are, the first number, and the step.
 NUMBER = "SLURM_ARRAY_TASK_ID"

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.arrays import (
     Array,
     one_channel,
@@ -20,8 +22,6 @@ from labelgrid.formats.channels import equal_channels, shown_grey, without_alpha
 from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.formats.heads import head_of
 from labelgrid.formats.regions import UNCOVERED, RegionMap
-from labelgrid.recognition import Recognition
-from labelgrid.words import count_text, join_names
 
 EXTENSIONS = (".png", ".tiff", ".tif", ".bmp", ".npy")
 CHANNELS = 1

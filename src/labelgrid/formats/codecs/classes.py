@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats import class_faults
 from labelgrid.formats.arrays import (
     Array,
@@ -35,8 +37,6 @@ from labelgrid.formats.numbering import (
     look_up_numbers,
 )
 from labelgrid.formats.regions import UNCOVERED, RegionMap
-from labelgrid.recognition import Recognition
-from labelgrid.words import count_text, join_names
 
 EXTENSIONS = (".png", ".tiff", ".tif", ".bmp", ".npy")
 CHANNELS = 1

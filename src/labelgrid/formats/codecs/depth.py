@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.words import join_names
 from labelgrid.formats import containers
 from labelgrid.formats.arrays import (
     Array,
@@ -26,8 +28,6 @@ from labelgrid.formats.containers import stored_size as stored_size
 from labelgrid.formats.exr_channels import depth_names, names_in, read_depth
 from labelgrid.formats.heads import FEW, Head, head_of
 from labelgrid.formats.unmeasured import LARGEST, lone_largest, number_text
-from labelgrid.recognition import Recognition
-from labelgrid.words import join_names
 
 EXTENSIONS = containers.EXTENSIONS
 CHANNELS = 1

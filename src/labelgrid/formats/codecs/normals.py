@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.recognition import Recognition
 from labelgrid.formats import containers
 from labelgrid.formats.arrays import check_any_valid, save_array, save_png, shape_text
 from labelgrid.formats.channels import shown_numbers
@@ -18,7 +19,6 @@ from labelgrid.formats.containers import Container, stored_numbers
 from labelgrid.formats.containers import stored_size as stored_size
 from labelgrid.formats.exr_channels import names_in, normal_names, read_normals
 from labelgrid.formats.heads import head_of
-from labelgrid.recognition import Recognition
 
 EXTENSIONS = containers.EXTENSIONS
 CHANNELS = 3

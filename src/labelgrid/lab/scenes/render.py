@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import PluginError
+from labelgrid.basics.errors import PluginError
 from labelgrid.lab.scenes.denoising import denoise, remove_fireflies
 from labelgrid.lab.scenes.ray_casting import RayHits, Size
 from labelgrid.lab.scenes.rooms import Scene

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.streams import stream
 from labelgrid.lab.scenes import objects
 from labelgrid.lab.scenes.objects import Builder, colour, material, wood
 from labelgrid.lab.scenes.people import PERSON, person
@@ -20,7 +21,6 @@ from labelgrid.lab.scenes.solids import (
     rotation,
     translation,
 )
-from labelgrid.streams import stream
 
 Reals = NDArray[np.float64]
 

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import cv2
 
-from labelgrid import files
-from labelgrid.errors import ProjectError
+from labelgrid.basics import files
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.processes import cores, end_with_parent
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.streams import seed_of, stream
 from labelgrid.lab.scenes.maps import TASKS, scene_labels
 from labelgrid.lab.scenes.ray_casting import Size, cast
 from labelgrid.lab.scenes.render import mitsuba, render
 from labelgrid.lab.scenes.rooms import FOV, make_scene, room_of
-from labelgrid.processes import cores, end_with_parent
-from labelgrid.progress import Progress
-from labelgrid.streams import seed_of, stream
 from labelgrid.tasks.task import TaskDef, definitions
 
 #: The file in the folder that holds the settings.

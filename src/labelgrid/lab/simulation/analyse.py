@@ -6,20 +6,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labelgrid import files
+from labelgrid.basics import files
+from labelgrid.basics.errors import ProjectError, UsageError, command
+from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.spreadsheets import csv_text
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.drawing import Drawing, drawing_files
-from labelgrid.errors import ProjectError, UsageError, command
 from labelgrid.lab.simulation.analysis import Analysis, Finding, Mean, means_of
 from labelgrid.lab.simulation.results import RECORDS, recorded_runs
 from labelgrid.lab.simulation.runs import Run, runs_of
 from labelgrid.lab.simulation.study import KEPT, Study, kept_study, read_json
 from labelgrid.lab.simulation.validate import digest_images
-from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import SETTINGS
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.spreadsheets import csv_text
-from labelgrid.words import count_text, join_names
 
 #: The plug-in folder of the analyses.
 ANALYSES = "analyses"

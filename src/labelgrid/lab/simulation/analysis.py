@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.results import Result, mean_and_deviation
 from labelgrid.drawings.charts import Line
 from labelgrid.drawings.drawing import Drawing
 from labelgrid.drawings.wording import add_unit
 from labelgrid.lab.simulation.runs import Run, describe_point
 from labelgrid.lab.simulation.study import Kind
-from labelgrid.progress import Progress
-from labelgrid.results import Result, mean_and_deviation
 
 #: What a number is about, by column, such as {"round": 2, "task": "depth"}.
 Keys = Mapping[str, str | int | float]

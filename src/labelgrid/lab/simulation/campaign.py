@@ -14,7 +14,10 @@ from pathlib import Path
 import lightning_fabric  # noqa: F401 (a study's processes are forks of one that has loaded this module)
 import numpy as np
 
-from labelgrid.errors import NothingToBuyError, RecipeError
+from labelgrid.basics.errors import NothingToBuyError, RecipeError
+from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.results import LOSS
+from labelgrid.basics.words import count_text
 from labelgrid.images.places import group_of
 from labelgrid.lab.simulation.cell_lists import listed_cells
 from labelgrid.lab.simulation.forecast import TIMES, record_seconds
@@ -23,19 +26,16 @@ from labelgrid.lab.simulation.oracle import answer, grant, skip_unlabelled
 from labelgrid.lab.simulation.runs import DONE, Run
 from labelgrid.lab.simulation.study import Study
 from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow, request_id
-from labelgrid.progress import Progress, Silent
 from labelgrid.project.create import atomic_project, new_project
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.project.pairs import connected_tasks
 from labelgrid.project.records import read_fit, read_log, read_measurement, val_metrics
 from labelgrid.project.settings import Settings
 from labelgrid.project.sources import dataset_of
-from labelgrid.results import LOSS
 from labelgrid.rounds import fit, query
 from labelgrid.rounds.round_scores import strategy_of
 from labelgrid.select.budget import pool_size
 from labelgrid.select.strategy import Budget
-from labelgrid.words import count_text
 
 
 def create_run(

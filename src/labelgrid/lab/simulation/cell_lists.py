@@ -5,8 +5,8 @@ import io
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from labelgrid.errors import RecipeError
-from labelgrid.files import read_bytes
+from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.files import read_bytes
 from labelgrid.lab.simulation.arms import InitialLabels
 from labelgrid.lab.simulation.published_splits import published_cells
 from labelgrid.ledger.grid import Cell, State

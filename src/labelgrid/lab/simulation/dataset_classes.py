@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from labelgrid import plugins
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.data.dataset import DescribedDataset
-from labelgrid.errors import LabelgridError
 from labelgrid.lab.simulation.study import Study
 from labelgrid.project.task_spec import task_rows_of
 

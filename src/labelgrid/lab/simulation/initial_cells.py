@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.lab.simulation.arms import InitialLabels, InitialPlan
 from labelgrid.ledger.grid import Cell
-from labelgrid.streams import image_keys, keyed_uniform, seed_of
 
 #: The strategy that draws a run's initial images.
 FIRST = "random_images"

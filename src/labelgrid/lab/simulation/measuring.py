@@ -9,13 +9,14 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.words import join_names
 from labelgrid.data.dataset import Source, labels_of, nonempty_label
-from labelgrid.errors import ProjectError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.lab.simulation.analysis import Finding, Keys
 from labelgrid.lab.simulation.runs import Run
 from labelgrid.ledger.grid import Cell
-from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, read_fit
 from labelgrid.project.sources import dataset_of
@@ -25,7 +26,6 @@ from labelgrid.rounds.models import check_known_is_used, restore
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.evaluate import Evaluation, Measure, evaluate, predictions
 from labelgrid.train.model import TrainedModel
-from labelgrid.words import join_names
 
 T = TypeVar("T")
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labelgrid.config import parse
-from labelgrid.errors import ProjectError, command, note_unchanged
-from labelgrid.files import remove_folder, write_text
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import ProjectError, command, note_unchanged
+from labelgrid.basics.files import remove_folder, write_text
+from labelgrid.basics.progress import Progress
 from labelgrid.lab.simulation.own_values import study_values
 from labelgrid.lab.simulation.resume_check import check_folder
 from labelgrid.lab.simulation.study import KEPT, LOCK, OWN_FILE, OWN_LABELS
-from labelgrid.progress import Progress
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.labelled_copy import SUPPLIERS, copy_labelled
 from labelgrid.project.settings import table_lines

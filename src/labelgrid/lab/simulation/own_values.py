@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.config import merge
-from labelgrid.errors import ProjectError
+from labelgrid.basics.config import merge
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import State
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import prices_of
-from labelgrid.words import count_text, join_names
 
 #: The least number of labelled training images of a study.
 LEAST_IMAGES = 10

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from labelgrid.errors import ModelError, note_unchanged
+from labelgrid.basics.errors import ModelError, note_unchanged
+from labelgrid.basics.words import count_text, duration
 from labelgrid.lab.simulation.forecast import Pace, recorded_seconds, seconds_left
 from labelgrid.lab.simulation.jobs import Job, RunWork, jobs_of, work_left
 from labelgrid.lab.simulation.request import StudyRequest
@@ -13,7 +14,6 @@ from labelgrid.lab.simulation.runs import Run
 from labelgrid.lab.simulation.study import earlier_values, kept_study, supplied_of
 from labelgrid.lab.simulation.supplied_digests import SuppliedDigests
 from labelgrid.lab.simulation.validate import missing_weights, validate_study
-from labelgrid.words import count_text, duration
 
 
 @dataclass(frozen=True, kw_only=True)

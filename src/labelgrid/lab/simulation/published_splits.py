@@ -16,12 +16,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import RecipeError
-from labelgrid.files import read_bytes, read_text
+from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.files import read_bytes, read_text
+from labelgrid.basics.words import count_text
 from labelgrid.lab.simulation.arms import InitialLabels
 from labelgrid.lab.simulation.plain_pickle import lists_of_texts
 from labelgrid.ledger.grid import Cell
-from labelgrid.words import count_text
 
 #: Bytes that a split file may have, compressed and not.
 LIMIT = 2**24

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import note_unchanged
+from labelgrid.basics.errors import note_unchanged
+from labelgrid.basics.processes import cores
 from labelgrid.executors.placement import HERE
 from labelgrid.lab.simulation import plugin_code
 from labelgrid.lab.simulation.dataset_classes import add_dataset_classes
 from labelgrid.lab.simulation.study import Study, study_of
-from labelgrid.processes import cores
 from labelgrid.project.settings import resolve_recipe
 from labelgrid.recipes.resolve import load_recipe
 

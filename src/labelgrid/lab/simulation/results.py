@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from labelgrid.errors import ProjectError
-from labelgrid.files import atomic_write, disk_errors
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.files import atomic_write, disk_errors
+from labelgrid.basics.results import LOSS, Better, Result
+from labelgrid.basics.spreadsheets import escape_formula
 from labelgrid.lab.simulation.runs import Run, describe_point
 from labelgrid.lab.simulation.study import Study
 from labelgrid.project.records import Measurement, read_measurement
-from labelgrid.results import LOSS, Better, Result
-from labelgrid.spreadsheets import escape_formula
 
 #: The task of `LOSS` in the records.
 OVERALL = "all"

@@ -6,7 +6,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.words import join_names
 from labelgrid.lab.simulation.plugin_code import changed_plugins
 from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.results import keys_with_records, recorded_runs
@@ -24,7 +25,6 @@ from labelgrid.lab.simulation.study import (
     kept_study,
 )
 from labelgrid.project.folder import SETTINGS
-from labelgrid.words import join_names
 
 #: The fields of a study that select, end, show or explain runs, and change none.
 OPEN = frozenset(

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from labelgrid.files import digest
+from labelgrid.basics.files import digest
 from labelgrid.lab.simulation.cell_lists import listed_cells
 from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.runs import Run

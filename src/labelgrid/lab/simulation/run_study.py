@@ -8,12 +8,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from labelgrid import __version__, files
-from labelgrid.config import as_toml
-from labelgrid.errors import note_unchanged
+from labelgrid import __version__
+from labelgrid.basics import files
+from labelgrid.basics.config import as_toml
+from labelgrid.basics.errors import note_unchanged
+from labelgrid.basics.files import remove_folder, write_text
+from labelgrid.basics.progress import Progress, Silent
 from labelgrid.executors.placement import executor_at
 from labelgrid.executors.share import EVERYTHING, Share
-from labelgrid.files import remove_folder, write_text
 from labelgrid.lab.simulation import results
 from labelgrid.lab.simulation.jobs import Job
 from labelgrid.lab.simulation.other_shares import OtherShares
@@ -34,7 +36,6 @@ from labelgrid.lab.simulation.study import (
 )
 from labelgrid.lab.simulation.study_lock import locked_study
 from labelgrid.lab.simulation.validate import digest_images
-from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import SETTINGS
 from labelgrid.project.settings import settings_text
 

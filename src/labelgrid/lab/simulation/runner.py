@@ -4,17 +4,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from labelgrid.basics.files import write_text
+from labelgrid.basics.processes import set_threads
+from labelgrid.basics.progress import Progress
 from labelgrid.executors.executor import Executor, SaidWait
 from labelgrid.executors.job import JobEnd, JobFolder, JobReader, JobStep, without_numbers
 from labelgrid.executors.placement import HERE, executor_at
-from labelgrid.files import write_text
 from labelgrid.lab.simulation.campaign import copy_run, create_run, step
 from labelgrid.lab.simulation.jobs import Job, count_trainings
 from labelgrid.lab.simulation.other_shares import OtherShares
 from labelgrid.lab.simulation.runs import DONE, Run
 from labelgrid.lab.simulation.study_suppliers import take_labels
-from labelgrid.processes import set_threads
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 
 #: What is loaded where the runs are executed: all that trains, scores and evaluates.

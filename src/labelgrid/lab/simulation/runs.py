@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import RecipeError
+from labelgrid.basics.errors import RecipeError
 from labelgrid.lab.simulation.arms import FULL, NAME, InitialLabels
 from labelgrid.lab.simulation.study import Kind, Study
 from labelgrid.ledger.grid import TaskRow

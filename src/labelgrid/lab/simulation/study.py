@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from labelgrid import plugins
-from labelgrid.config import check_ranges, merge, parse, tables_of
-from labelgrid.errors import ProjectError, RecipeError
+from labelgrid.basics import plugins
+from labelgrid.basics.config import check_ranges, merge, parse, tables_of
+from labelgrid.basics.errors import ProjectError, RecipeError
 from labelgrid.lab.simulation.arms import (
     FULL,
     Arm,

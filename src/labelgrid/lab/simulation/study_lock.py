@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 
-from labelgrid import files
-from labelgrid.errors import ProjectError
+from labelgrid.basics import files
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.files import remove_folder
 from labelgrid.executors.share import Share
-from labelgrid.files import remove_folder
 from labelgrid.lab.simulation.study import LOCK, SHARES_LOCK
 
 

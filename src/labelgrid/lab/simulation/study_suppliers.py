@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from labelgrid import files
 from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.annotate.answers import Answer
 from labelgrid.annotate.class_names import ClassNames
 from labelgrid.annotate.import_options import ImportOptions
-from labelgrid.config import check_tasks
+from labelgrid.basics import files
+from labelgrid.basics.config import check_tasks
+from labelgrid.basics.errors import EmptyLabelError, RecipeError
+from labelgrid.basics.files import digest
+from labelgrid.basics.progress import Progress
 from labelgrid.data.dataset import Dataset, size_of
 from labelgrid.data.layouts.folder import label_file
-from labelgrid.errors import EmptyLabelError, RecipeError
-from labelgrid.files import digest
 from labelgrid.formats.codec import size_error
 from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.ledger.grid import Cell
-from labelgrid.progress import Progress
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.project.sources import dataset_of
 from labelgrid.project.supplier_classes import OtherClasses, other_classes

@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.files import digest
+from labelgrid.basics.words import join_names
 from labelgrid.data.dataset import Dataset
-from labelgrid.errors import LabelError
-from labelgrid.files import digest
 from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.study_suppliers import UNCHANGED, StudySupplier, SupplierReader
 from labelgrid.ledger.grid import Cell
@@ -15,7 +16,6 @@ from labelgrid.project.settings import Oracle
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.tasks.task import TaskDef, definitions
-from labelgrid.words import join_names
 
 
 @dataclass(frozen=True)

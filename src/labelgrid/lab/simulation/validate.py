@@ -7,14 +7,16 @@ from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
 
+from labelgrid.basics.errors import ModelError, ProjectError, RecipeError, note_unchanged
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.results import LOSS
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import CameraSource, Dataset, nonempty_label, size_of
-from labelgrid.errors import ModelError, ProjectError, RecipeError, note_unchanged
 from labelgrid.images.places import check_pattern
 from labelgrid.lab.simulation.cell_lists import listed_cells
 from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.runs import Run, runs_of
 from labelgrid.lab.simulation.study import Study
-from labelgrid.progress import Progress
 from labelgrid.project.early_warnings import missing_weights_warning
 from labelgrid.project.known_cameras import dataset_camera_step
 from labelgrid.project.settings import Oracle
@@ -22,7 +24,6 @@ from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.resolve import build_plugin, check_recipe, has_own_encoder, load_recipe
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.relations.bound import related_tasks, relations_with_camera
-from labelgrid.results import LOSS
 from labelgrid.rounds.round_scores import (
     check_expected_options,
     lacking_term,
@@ -33,7 +34,6 @@ from labelgrid.rounds.round_scores import (
 from labelgrid.select.budget import payable_amount
 from labelgrid.select.strategy import Strategy, check_task_names
 from labelgrid.tasks.task import definitions
-from labelgrid.words import count_text, join_names
 
 #: How many images are read at most to find a label of a task.
 LOOKED_AT = 20

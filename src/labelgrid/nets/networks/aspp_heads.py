@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.segmentation.deeplabv3 import ASPP
 
-from labelgrid.config import check_ranges
+from labelgrid.basics.config import check_ranges
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.one_stage import OneStage
 from labelgrid.nets.options import WIDEST, Rate

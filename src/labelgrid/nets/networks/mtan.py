@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from labelgrid.config import check_ranges
+from labelgrid.basics.config import check_ranges
 from labelgrid.nets.blocks import last_layers, pointwise, run_each
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw

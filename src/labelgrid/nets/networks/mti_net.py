@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from labelgrid.config import check_ranges
+from labelgrid.basics.config import check_ranges
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.blocks import basic_blocks, last_layers, pointwise, run_each
 from labelgrid.nets.distillation import Exchange, reason_to_ignore_known

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from labelgrid.config import check_ranges
+from labelgrid.basics.config import check_ranges
 from labelgrid.nets.one_stage import OneStage
 from labelgrid.nets.options import WIDEST, Rate, Stages
 from labelgrid.nets.unpooling import UNPORTABLE, EncoderDecoder, heads, initialise

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from labelgrid.config import check_ranges
+from labelgrid.basics.config import check_ranges
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.one_stage import OneStage
 from labelgrid.nets.options import WIDEST, Rate

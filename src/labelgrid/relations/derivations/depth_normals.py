@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.camera import Camera
-from labelgrid.errors import LabelError, RecipeError
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import LabelError, RecipeError
 from labelgrid.formats.arrays import shape_text
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.camera_check import known_camera

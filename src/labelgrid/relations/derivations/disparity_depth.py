@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.camera import Camera
-from labelgrid.config import check_ranges
-from labelgrid.errors import RecipeError
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.config import check_ranges
+from labelgrid.basics.errors import RecipeError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.camera_check import known_camera
 from labelgrid.relations.relation import Derive, OptionFinder, Relation, TrueExample

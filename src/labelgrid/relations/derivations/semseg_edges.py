@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.relation import Derive, DerivePredicted, Relation, Tried
 from labelgrid.tasks.task import TaskDef

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.class_tables import (
     NOTHING,

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from labelgrid.errors import ModelError
+from labelgrid.basics.errors import ModelError
 from labelgrid.nets.dropout import keyed_dropout, sites
 from labelgrid.nets.network import Features, Network, Raw
 from labelgrid.nets.options import Rate, Where

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from labelgrid.config import check_ranges
+from labelgrid.basics.config import check_ranges
 from labelgrid.score.statistic import FitContext, PoolBatch, Scope, TrainedStatistic
 from labelgrid.score.table import Axis
 from labelgrid.score.training import Passes, Rows, Schedule, replay_passes, resize_maps, train

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from labelgrid.errors import ModelError
+from labelgrid.basics.errors import ModelError
 from labelgrid.nets.network import Network
 from labelgrid.score.maps import MOMENTS, Outputs, image_means
 from labelgrid.score.options import At, Measure

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.stats import rankdata
 
+from labelgrid.basics.streams import keyed_uniform, seed_of
 from labelgrid.select.budget import cell_costs
 from labelgrid.select.parts import DRAWN, ReadStatistic, draw_cells
 from labelgrid.select.shares import Group, Turns, alternate, deal, interleave, random_order
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
-from labelgrid.streams import keyed_uniform, seed_of
 
 BY_CLASS = "class_entropy"
 #: Smaller entropies count as this one, whose logarithm is finite.

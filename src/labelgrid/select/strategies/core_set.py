@@ -10,12 +10,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from labelgrid.basics.words import count_text
 from labelgrid.select.budget import image_costs
 from labelgrid.select.centres import farthest_first
 from labelgrid.select.parts import draw_images
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.select.two_rounds import Candidates, Cover, cover_in_parts
-from labelgrid.words import count_text
 
 FEATURES = "features"
 

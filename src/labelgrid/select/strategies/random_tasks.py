@@ -12,13 +12,13 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import NothingToBuyError
+from labelgrid.basics.errors import NothingToBuyError
+from labelgrid.basics.words import join_names
 from labelgrid.ledger.grid import Grid
 from labelgrid.select.budget import cell_costs
 from labelgrid.select.parts import draw_cells
 from labelgrid.select.shares import Group, alternate, deal, interleave, random_order
 from labelgrid.select.strategy import Budget, PoolView, Selection, check_task_names
-from labelgrid.words import join_names
 
 
 @dataclass(frozen=True)

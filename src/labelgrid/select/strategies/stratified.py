@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from labelgrid.basics.streams import seed_of
 from labelgrid.select.budget import cell_costs, image_costs
 from labelgrid.select.clusters import k_means
 from labelgrid.select.parts import draw_cells, draw_images
 from labelgrid.select.shares import Group, alternate, deal, random_order
 from labelgrid.select.strategy import Budget, PoolView, Selection
-from labelgrid.streams import seed_of
 
 CLASSES = "classes"
 FEATURES = "features"

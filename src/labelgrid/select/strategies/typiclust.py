@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from labelgrid.basics.streams import seed_of
 from labelgrid.select.budget import image_costs, payable_amount
 from labelgrid.select.centres import finite_rows
 from labelgrid.select.clusters import k_means
 from labelgrid.select.shares import Group, alternate, deal
 from labelgrid.select.strategy import Budget, PoolView, Selection
-from labelgrid.streams import seed_of
 
 FEATURES = "features"
 #: What the released code adds to a mean distance, so that duplicates have a finite typicality.

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.formats.codecs import depth as files
 from labelgrid.formats.unmeasured import LARGEST, lone_largest
@@ -28,7 +29,6 @@ from labelgrid.tasks.planes import PLANES_CHECK
 from labelgrid.tasks.scale import Scale, divide_by_maximum, zoom_disparities, zoom_distances
 from labelgrid.tasks.stored_distances import CUT_OFF, STORED_NUMBERS
 from labelgrid.tasks.task import Range, Spec, Task, TaskDef
-from labelgrid.words import count_text, join_names
 
 #: The median depth of a label in any scene, from a hand's length to a view over a valley.
 METRES = (0.05, 200.0)

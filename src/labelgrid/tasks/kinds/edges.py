@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from labelgrid.config import check_ranges
+from labelgrid.basics.config import check_ranges
 from labelgrid.tasks.agreement import line_agreement
 from labelgrid.tasks.checks import SHOWS_SOMETHING
 from labelgrid.tasks.figures import line_width, positive_share

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from labelgrid.config import check_ranges
+from labelgrid.basics.config import check_ranges
 from labelgrid.tasks.agreement import region_agreement
 from labelgrid.tasks.figures import positive_share
 from labelgrid.tasks.outlines import border_outline

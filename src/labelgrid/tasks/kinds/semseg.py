@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from labelgrid.basics.words import count_text
 from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.tasks.agreement import class_agreement
 from labelgrid.tasks.checks import SHOWS_SOMETHING
@@ -23,7 +24,6 @@ from labelgrid.tasks.overview import Legend, Overview, percent, without_label
 from labelgrid.tasks.placement import same_values
 from labelgrid.tasks.scale import Scale, probability_error, released_probability_error
 from labelgrid.tasks.task import Spec, Task, TaskDef
-from labelgrid.words import count_text
 
 #: The number of classes, the largest ones, that the text of an overview names.
 NAMED = 5

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from labelgrid.config import check_ranges
+from labelgrid.basics.config import check_ranges
 from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
 
 

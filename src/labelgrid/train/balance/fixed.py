@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from labelgrid.config import check_tasks
-from labelgrid.errors import note_unchanged
+from labelgrid.basics.config import check_tasks
+from labelgrid.basics.errors import note_unchanged
 from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
 
 LARGEST = 1e9

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from labelgrid.config import check_ranges
+from labelgrid.basics.config import check_ranges
 from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
 from labelgrid.train.shared_gradients import SharedGradients
 

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from labelgrid.streams import stream
+from labelgrid.basics.streams import stream
 from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
 
 

@@ -14,10 +14,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from labelgrid.errors import PluginError, RecipeError, TrainingError
+from labelgrid.basics.errors import PluginError, RecipeError, TrainingError
+from labelgrid.basics.words import count_text
 from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
 from labelgrid.train.shared_gradients import Place, SharedGradients
-from labelgrid.words import count_text
 
 #: Maps gradients [t, n] to one [n].
 Aggregator = Callable[[Tensor], Tensor]

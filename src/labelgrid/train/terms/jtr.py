@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from labelgrid.config import check_unused_options
+from labelgrid.basics.config import check_unused_options
 from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Network, Output
 from labelgrid.nets.options import WIDEST

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from labelgrid.config import check_unused_options
+from labelgrid.basics.config import check_unused_options
 from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Network, Output, Raw, reason_to_ignore
 from labelgrid.nets.options import Rate

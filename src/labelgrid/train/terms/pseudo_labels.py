@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labelgrid.config import check_tasks
+from labelgrid.basics.config import check_tasks
+from labelgrid.basics.files import atomic_write
 from labelgrid.data.batch import SoftLabel, SoftLabels
 from labelgrid.data.dataset import labels_of
 from labelgrid.data.frame import Frame, label_of, resize_to_original, target_of
 from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import place_label
-from labelgrid.files import atomic_write
 from labelgrid.formats.codec import LabelArray
 from labelgrid.nets.network import Network, Raw
 from labelgrid.tasks.placement import Placement

@@ -11,7 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from labelgrid.errors import RecipeError
+from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.words import join_names
 from labelgrid.nets.network import Network
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.tasks.task import Task
@@ -19,7 +20,6 @@ from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import fixed_weights, half_to_float, resize_output
 from labelgrid.train.ranges import Weight
 from labelgrid.train.term import Preparation, Step, Term
-from labelgrid.words import join_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +123,7 @@ class RelationConsistency(Term):
 def scale_cameras(camera: Tensor, size: Sequence[int], to: Sequence[int]) -> Tensor:
     """Return the cameras [b, 4] of images of a height and width for maps of others.
 
-    As `labelgrid.camera.Camera.scale`.
+    As `labelgrid.basics.camera.Camera.scale`.
 
     Example:
         >>> scale_cameras(torch.tensor([[8.0, 8.0, 3.5, 2.5]]), (6, 8), (12, 4))

@@ -13,9 +13,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from labelgrid.basics.errors import ModelError, TrainingError
 from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import nonempty_label
-from labelgrid.errors import ModelError, TrainingError
 from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Task
 from labelgrid.train.checkpoint import weights_hash

@@ -10,7 +10,7 @@ from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.tools import cityscapes_files
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats.cityscapes_ids import CLASSES, IGNORED, NAMES, PLATE
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.project.folder import ProjectFolder

@@ -11,7 +11,7 @@ from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.tools import class_masks
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.ledger.grid import Cell
 from tests.campaigns import make_project
 from tests.support import make_dataset

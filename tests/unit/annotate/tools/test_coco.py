@@ -18,9 +18,9 @@ from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.annotate.tools.coco import SENT, build
-from labelgrid.errors import LabelError, ProjectError, UsageError
+from labelgrid.basics.errors import LabelError, ProjectError, UsageError
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, Pick
-from labelgrid.progress import Silent
 from labelgrid.tasks.task import definitions
 from tests.annotators.coco import uncompressed
 from tests.campaigns import make_project

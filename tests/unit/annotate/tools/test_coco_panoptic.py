@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.tools.coco_panoptic import build
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from tests.campaigns import make_project
 from tests.odd_json import is_read_without_another_error
 from tests.support import CLASSES, make_dataset

@@ -13,9 +13,9 @@ from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.tools import cvat
-from labelgrid.errors import LabelError, ProjectError, UsageError
+from labelgrid.basics.errors import LabelError, ProjectError, UsageError
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, Move, State, TaskRow
-from labelgrid.progress import Silent
 from tests.campaigns import ask, cells_of, make_project
 from tests.support import CLASSES, Made, make_dataset
 from tests.unit.annotate.tools.test_folder import listing, request_of

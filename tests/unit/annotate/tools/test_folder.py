@@ -15,12 +15,12 @@ import pytest
 
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.annotate.tools.folder import _readme, build
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Silent
+from labelgrid.basics.spreadsheets import unescape_formula
 from labelgrid.formats.arrays import palette_of
 from labelgrid.images.reading import image_size
 from labelgrid.ledger.grid import Cell, Explanation, Pick, TaskRow
-from labelgrid.progress import Silent
-from labelgrid.spreadsheets import unescape_formula
 from labelgrid.tasks.task import TaskDef, definitions
 from tests.campaigns import copy, manifest
 from tests.support import Made

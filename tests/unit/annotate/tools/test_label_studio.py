@@ -11,7 +11,7 @@ import pytest
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.label_studio_json import local_file
 from labelgrid.annotate.tools.label_studio import build
-from labelgrid.errors import LabelError, LabelgridError, ProjectError, UsageError
+from labelgrid.basics.errors import LabelError, LabelgridError, ProjectError, UsageError
 from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels

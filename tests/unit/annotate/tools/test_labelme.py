@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.tools.labelme import build
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from tests.annotators.labelme import mask_shape
 from tests.campaigns import make_project
 from tests.odd_json import is_read_without_another_error

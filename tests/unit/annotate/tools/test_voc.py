@@ -12,7 +12,7 @@ from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.tools import voc
 from labelgrid.annotate.voc_colours import standard_names
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, TaskRow
 from tests.campaigns import make_project

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
+from labelgrid.basics.errors import EmptyLabelError, ImageError, LabelError, RecipeError
 from labelgrid.data.layouts import cityscapes
-from labelgrid.errors import EmptyLabelError, ImageError, LabelError, RecipeError
 from labelgrid.project.task_spec import task_rows_of
 from labelgrid.tasks.task import TaskDef, definitions
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from labelgrid.basics.errors import ImageError, LabelError, RecipeError
+from labelgrid.basics.plugins import names, resolve
 from labelgrid.data.layouts import folder
-from labelgrid.errors import ImageError, LabelError, RecipeError
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.plugins import names, resolve
 from labelgrid.project.sources import ImageFiles
 from labelgrid.tasks.task import TaskDef, definitions
 

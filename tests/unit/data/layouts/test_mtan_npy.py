@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labelgrid.basics.errors import ImageError, LabelError, RecipeError
 from labelgrid.data.layouts import mtan_npy
-from labelgrid.errors import ImageError, LabelError, RecipeError
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.task import TaskDef
 

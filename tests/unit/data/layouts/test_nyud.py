@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from labelgrid.basics.errors import ImageError, LabelError
 from labelgrid.data.layouts import nyud
-from labelgrid.errors import ImageError, LabelError
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.task import TaskDef, definitions
 from tests.support import CLASSES, make_scene, task_rows

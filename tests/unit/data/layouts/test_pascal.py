@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from labelgrid.basics.errors import EmptyLabelError, ImageError, LabelError, RecipeError
 from labelgrid.data.layouts import pascal
-from labelgrid.errors import EmptyLabelError, ImageError, LabelError, RecipeError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.pixel.thinning import thin
 from labelgrid.project.task_spec import task_rows_of

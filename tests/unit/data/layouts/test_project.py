@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.basics.errors import LabelError, LedgerError, ProjectError
 from labelgrid.data import project_source
 from labelgrid.data.dataset import DescribedDataset, ListedDataset
 from labelgrid.data.layouts.project import build
-from labelgrid.errors import LabelError, LedgerError, ProjectError
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Oracle

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
+from labelgrid.basics.processes import started_at
+from labelgrid.basics.progress import Progress
 from labelgrid.executors.job import JobEnd, JobFolder
 from labelgrid.executors.placement import executor_at
 from labelgrid.executors.places.processes import Processes
-from labelgrid.processes import started_at
-from labelgrid.progress import Progress
 from tests.jobs import JobMaker, wait_until
 from tools.source import ROOT
 
@@ -103,7 +103,7 @@ def fail(progress: Progress) -> None:
 def test_a_process_does_one_job_after_another_and_one_that_failed_or_is_gone_is_replaced(
     tmp_path: Path,
 ) -> None:
-    processes = Processes("labelgrid.errors", 1)
+    processes = Processes("labelgrid.basics.errors", 1)
     first, second = of_jobs(processes, tmp_path, "ab")
     assert first == second
     processes.start(tmp_path / "failing", fail)
@@ -127,7 +127,7 @@ def wait_for(gate: Path, progress: Progress) -> None:
 def test_a_job_that_waits_for_a_worker_begins_when_one_is_free_and_never_after_a_stop(
     tmp_path: Path,
 ) -> None:
-    processes = Processes("labelgrid.errors", 1)
+    processes = Processes("labelgrid.basics.errors", 1)
     for name in ("a", "b", "c"):
         processes.start(tmp_path / name, wait_for, tmp_path / f"gate-{name}")
     assert processes.wait(0.2) == {}
@@ -146,7 +146,7 @@ def test_a_job_that_waits_for_a_worker_begins_when_one_is_free_and_never_after_a
 
 def test_no_address_is_taken() -> None:
     with pytest.raises(UsageError, match="takes no address, and got 'there'"):
-        executor_at("processes:there", 1, "labelgrid.errors")
+        executor_at("processes:there", 1, "labelgrid.basics.errors")
 
 
 #: Does a job, and then gets Ctrl-C in a process that has nothing to do, as from a terminal.
@@ -154,7 +154,7 @@ INTERRUPTED = """
 import os, signal, sys
 from pathlib import Path
 from labelgrid.executors.places.processes import Processes
-from labelgrid.processes import started_at
+from labelgrid.basics.processes import started_at
 from tests.jobs import JobMaker, wait_until
 from tests.unit.executors.places.test_processes import note_process
 if __name__ == "__main__":

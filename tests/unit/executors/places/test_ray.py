@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from labelgrid.errors import ProjectError, UsageError
+from labelgrid.basics.errors import ProjectError, UsageError
+from labelgrid.basics.processes import started_at
+from labelgrid.basics.progress import Progress
 from labelgrid.executors.job import JobEnd, JobFolder
 from labelgrid.executors.placement import executor_at
 from labelgrid.executors.places.ray import UNBEGUN, Ray
 from labelgrid.executors.ray_driver import RayReply, last_line
 from labelgrid.executors.ray_worker import RayCall, RayWorker
 from labelgrid.executors.spread import Piece, PieceList
-from labelgrid.processes import started_at
-from labelgrid.progress import Progress
 from tests.jobs import JobMaker, wait_until
 from tests.projects import Said
 from tests.ray_clusters import environment, need_ray
@@ -30,7 +30,7 @@ COVERS = ["labelgrid.executors.ray_driver", "labelgrid.executors.ray_worker"]
 
 @pytest.fixture
 def one_worker(ray_address: str) -> Iterator[Ray]:
-    executor = executor_at(f"ray:{ray_address}", 1, "labelgrid.errors")
+    executor = executor_at(f"ray:{ray_address}", 1, "labelgrid.basics.errors")
     assert isinstance(executor, Ray)
     yield executor
     executor.stop()
@@ -104,7 +104,7 @@ def test_a_worker_that_dies_before_a_job_begins_costs_that_job_no_try(
 
 
 def test_a_job_that_no_worker_lives_to_begin_has_died(tmp_path: Path) -> None:
-    executor = Ray("labelgrid.errors", 1)
+    executor = Ray("labelgrid.basics.errors", 1)
     executor._give = lambda number: None  # type: ignore[method-assign]
     executor.start(tmp_path / "job", say_who, tmp_path / "out")
     ends: dict[Path, JobEnd] = {}
@@ -142,7 +142,7 @@ def test_a_job_whose_worker_dies_is_done_once_and_the_death_is_a_line(
         is_done=(tmp_path / "out").exists,
     )
     said = Said()
-    executor = executor_at(f"ray:{ray_address}", 1, "labelgrid.errors")
+    executor = executor_at(f"ray:{ray_address}", 1, "labelgrid.basics.errors")
     PieceList(pieces=[piece], executor=executor, folder=tmp_path / "jobs", progress=said).run()
     assert (tmp_path / "out").read_text() == "scores" and (tmp_path / "made").read_text() == "|"
     lines = [line for line in said.lines if line.endswith(" It is tried again.")]
@@ -172,7 +172,7 @@ def test_a_job_whose_worker_dies_after_its_end_has_ended(one_worker: Ray, tmp_pa
 
 def test_a_cluster_that_is_not_there_is_named(tmp_path: Path) -> None:
     need_ray()
-    executor = executor_at("ray:127.0.0.1:9", 1, "labelgrid.errors")
+    executor = executor_at("ray:127.0.0.1:9", 1, "labelgrid.basics.errors")
     executor.start(tmp_path / "job", say_who, tmp_path / "out")
     with pytest.raises(ProjectError, match=r"Ray cannot be used: .*Connection refused") as refused:
         until_ended(executor)
@@ -208,7 +208,7 @@ def test_a_machine_without_the_folders_or_with_another_version_is_named(tmp_path
 def test_without_ray_the_command_that_installs_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError, match=r"Ray is not installed") as refused:
-        executor_at("ray", 1, "labelgrid.errors")
+        executor_at("ray", 1, "labelgrid.basics.errors")
     assert "pip install 'labelgrid[ray]'" in str(refused.value)
 
 
@@ -233,7 +233,7 @@ def test_a_cluster_that_dies_alone_is_noticed_and_the_next_job_gets_another(
     need_ray()
     for name, value in (("period_ms", "300"), ("failure_threshold", "2"), ("timeout_ms", "900")):
         monkeypatch.setenv(f"RAY_health_check_{name}", value)
-    executor = executor_at("ray", 1, "labelgrid.errors")
+    executor = executor_at("ray", 1, "labelgrid.basics.errors")
     assert isinstance(executor, Ray)
     executor.start(tmp_path / "job", wait_at_first, tmp_path / "out")
     wait_until((tmp_path / "out").exists, by=JobMaker(JobFolder(tmp_path / "job")))
@@ -262,7 +262,7 @@ import sys
 from pathlib import Path
 from labelgrid.executors.placement import executor_at
 from labelgrid.executors.spread import Piece, PieceList
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from tests.contracts.test_executors import work_on
 from tests.unit.executors.places.test_ray import write_then_die
 
@@ -283,7 +283,7 @@ for name, function, arguments in [
     pieces.append(piece)
 if __name__ == "__main__":
     print("begins", flush=True)
-    executor = executor_at("ray", 2, "labelgrid.errors")
+    executor = executor_at("ray", 2, "labelgrid.basics.errors")
     PieceList(pieces=pieces, executor=executor, folder=folder, progress=Loud()).run()
 """
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
 from labelgrid.executors.placement import executor_at
 from labelgrid.executors.places.slurm import COUNT, FIRST, NUMBER, STEP, share_of
 from labelgrid.executors.share import Share
@@ -53,7 +53,7 @@ def test_numbers_with_gaps_and_no_numbers_are_refused(variables: dict[str, str])
 def test_a_task_runs_its_jobs_in_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(NUMBER, "1")
     monkeypatch.setenv(COUNT, "3")
-    executor = executor_at("slurm", 5, "labelgrid.errors")
+    executor = executor_at("slurm", 5, "labelgrid.basics.errors")
     assert (executor.workers, executor.share) == (5, Share(1, 3))
     with pytest.raises(UsageError, match="takes no address"):
-        executor_at("slurm:there", 5, "labelgrid.errors")
+        executor_at("slurm:there", 5, "labelgrid.basics.errors")

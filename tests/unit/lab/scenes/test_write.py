@@ -11,15 +11,15 @@ import pytest
 
 pytest.importorskip("mitsuba", reason="scenes need the extra [scenes]")
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.data.layouts import folder
 from labelgrid.drawings.contact_sheet import contact_sheet
-from labelgrid.errors import ProjectError
 from labelgrid.images.places import group_of
 from labelgrid.lab.scenes.maps import TASKS
 from labelgrid.lab.scenes.rooms import FOV
 from labelgrid.lab.scenes.write import SceneSettings, write_scenes
-from labelgrid.progress import Silent
 from labelgrid.project.task_spec import task_rows
 from labelgrid.tasks.task import definitions
 

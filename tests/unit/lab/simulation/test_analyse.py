@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from labelgrid.errors import PluginError, ProjectError
+from labelgrid.basics.errors import PluginError, ProjectError
 from labelgrid.lab.simulation.analyse import analyse
 from tests.e2e.commands import done, refused, state
 from tests.projects import make_project

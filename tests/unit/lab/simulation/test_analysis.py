@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from labelgrid.basics.results import Result
 from labelgrid.lab.simulation.analysis import Finding, group_means, lines_of, means_of
 from labelgrid.lab.simulation.runs import Run
-from labelgrid.results import Result
 
 
 def finding(

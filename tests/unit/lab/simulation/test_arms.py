@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labelgrid.errors import LabelgridError, RecipeError
+from labelgrid.basics.errors import LabelgridError, RecipeError
+from labelgrid.basics.progress import Silent
 from labelgrid.lab.simulation import results
 from labelgrid.lab.simulation.arms import Arm, InitialLabels
 from labelgrid.lab.simulation.campaign import create_run, step
@@ -15,7 +16,6 @@ from labelgrid.lab.simulation.run_study import run_study
 from labelgrid.lab.simulation.runs import Run, runs_at_point, runs_of
 from labelgrid.lab.simulation.study import Study, kept_study, study_of
 from labelgrid.lab.simulation.validate import validate_study
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.report.study_content import PointResults

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from labelgrid.errors import LabelError, RecipeError
+from labelgrid.basics.errors import LabelError, RecipeError
+from labelgrid.basics.progress import Silent
 from labelgrid.lab.simulation import campaign
 from labelgrid.lab.simulation.campaign import copy_run, create_run, step
 from labelgrid.lab.simulation.forecast import TIMES, recorded_seconds
@@ -16,7 +17,6 @@ from labelgrid.lab.simulation.jobs import settings_of
 from labelgrid.lab.simulation.runs import Run
 from labelgrid.lab.simulation.study import Study, study_of
 from labelgrid.ledger.grid import Cell, State, Unit
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.pairs import drawn_pairs
 from labelgrid.project.records import (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import LabelgridError, RecipeError
+from labelgrid.basics.errors import LabelgridError, RecipeError
 from labelgrid.lab.simulation.arms import InitialLabels
 from labelgrid.lab.simulation.cell_lists import listed_cells, read_cells
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow

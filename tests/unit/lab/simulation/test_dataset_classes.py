@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import ImageError, LabelgridError, ProjectError
+from labelgrid.basics.errors import ImageError, LabelgridError, ProjectError
 from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.study import study_of
 from labelgrid.lab.simulation.validate import validate_study

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.progress import Silent
 from labelgrid.lab.simulation.analyse import analyse
 from labelgrid.lab.simulation.measuring import HiddenLabels, Question, measure_networks
 from labelgrid.lab.simulation.runs import Run
 from labelgrid.ledger.grid import Cell
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import dataset_of
 

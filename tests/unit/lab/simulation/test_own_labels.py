@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.api import study
-from labelgrid.errors import LabelError, ProjectError
+from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.lab.simulation.study import study_of
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder

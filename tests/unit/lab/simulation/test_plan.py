@@ -5,7 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from labelgrid.files import write_text
+from labelgrid.basics.files import write_text
 from labelgrid.lab.simulation.forecast import record_seconds
 from labelgrid.lab.simulation.jobs import work_of
 from labelgrid.lab.simulation.plan import plan_study

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.errors import RecipeError
+from labelgrid.basics.errors import RecipeError
 from labelgrid.lab.simulation import published_splits
 from labelgrid.lab.simulation.arms import InitialLabels
 from labelgrid.lab.simulation.published_splits import published_cells

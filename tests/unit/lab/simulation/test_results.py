@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
 from labelgrid.lab.simulation import results
 from labelgrid.lab.simulation.analyse import analyse
 from labelgrid.lab.simulation.request import StudyRequest

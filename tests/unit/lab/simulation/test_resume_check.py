@@ -8,8 +8,8 @@ from shutil import rmtree
 
 import pytest
 
-from labelgrid.errors import ImageError, LabelgridError, ProjectError
-from labelgrid.files import write_text
+from labelgrid.basics.errors import ImageError, LabelgridError, ProjectError
+from labelgrid.basics.files import write_text
 from labelgrid.lab.simulation import run_identity, run_study
 from labelgrid.lab.simulation.jobs import jobs_of, settings_of
 from labelgrid.lab.simulation.request import StudyRequest

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.basics.progress import Silent
 from labelgrid.cli import STOPPED, screen
 from labelgrid.executors.executor import Executor
 from labelgrid.executors.job import JobFolder, JobProgress, JobReader, JobStep
@@ -22,7 +23,6 @@ from labelgrid.lab.simulation.jobs import jobs_of, work_left
 from labelgrid.lab.simulation.results import outcomes_of
 from labelgrid.lab.simulation.runner import PRELOADED, JobStatus, Runner, run_job
 from labelgrid.lab.simulation.runs import runs_of
-from labelgrid.progress import Silent
 from tests.e2e.commands import typed
 from tests.studies import make_data, make_recipe, study_request
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import RecipeError
+from labelgrid.basics.errors import RecipeError
 from labelgrid.lab.simulation.runs import Run, describe_point, runs_at_point, runs_of
 from labelgrid.lab.simulation.study import Study, study_of
 from labelgrid.recipes.resolve import load_recipe

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import ProjectError
+from labelgrid.basics.errors import ProjectError
 from labelgrid.executors.share import Share
 from labelgrid.lab.simulation.study import LOCK
 from labelgrid.lab.simulation.study_lock import locked_study

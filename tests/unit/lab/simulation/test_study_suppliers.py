@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from labelgrid.errors import LabelgridError
-from labelgrid.files import digest
+from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.files import digest
+from labelgrid.basics.progress import Silent
 from labelgrid.lab.simulation.campaign import copy_run
 from labelgrid.lab.simulation.jobs import settings_of
 from labelgrid.lab.simulation.plan import plan_study
@@ -20,7 +21,6 @@ from labelgrid.lab.simulation.run_study import run_study
 from labelgrid.lab.simulation.runs import Run, runs_of
 from labelgrid.lab.simulation.study_suppliers import take_labels
 from labelgrid.ledger.grid import Cell
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_fit
 from labelgrid.project.suppliers import read_index, supplied_rows, supplier_names

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import LabelError
+from labelgrid.basics.errors import LabelError
 from labelgrid.lab.simulation.study_suppliers import StudySupplier
 from labelgrid.lab.simulation.supplied_digests import SuppliedDigests
 from tests.studies import make_data, study_request

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.errors import RecipeError
+from labelgrid.basics.errors import RecipeError
 from labelgrid.lab.scenes.maps import TASKS
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.relations.derivations.classes_saliency import Options, build

@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from labelgrid.camera import Camera
-from labelgrid.errors import LabelError
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.derivations.depth_normals import Options, derive_normals, step_of
 

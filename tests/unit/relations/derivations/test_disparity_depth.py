@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from labelgrid.camera import Camera
-from labelgrid.errors import LabelError, RecipeError
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import LabelError, RecipeError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.relations.derivations.disparity_depth import Options, build

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labelgrid.errors import RecipeError
+from labelgrid.basics.errors import RecipeError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.lab.scenes.maps import TASKS
 from labelgrid.lab.scenes.rooms import CLASSES

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.lab.simulation.analyse import analyse
 from labelgrid.lab.simulation.runs import Run
 from labelgrid.project.folder import ProjectFolder

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.lab.simulation.analyse import analyse
 from tests.e2e.commands import done
 from tests.unit.drawings.test_charts import texts

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.lab.simulation.analyse import analyse
 from labelgrid.train.mappings import MAPPINGS, Norm
 from research.analyses import joint_maps

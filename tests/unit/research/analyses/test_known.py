@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labelgrid.errors import UsageError
+from labelgrid.basics.errors import UsageError
 from labelgrid.lab.simulation.analyse import AnalysisResult, analyse
 from research.analyses.known import Options, build
 from tests.unit.drawings.test_charts import texts

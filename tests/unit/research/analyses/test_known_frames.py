@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.lab.simulation.analyse import analyse
 from tests.unit.drawings.test_charts import texts
 from tests.unit.lab.simulation.analyses.slow_analyses import of_set, outputs, truth

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labelgrid.basics.errors import ProjectError
 from labelgrid.data.batch import SoftLabel
-from labelgrid.errors import ProjectError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.run_study import run_study

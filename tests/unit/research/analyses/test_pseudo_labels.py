@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from labelgrid.errors import RecipeError
+from labelgrid.basics.errors import RecipeError
 from labelgrid.lab.simulation.analyse import analyse
 from labelgrid.project.folder import ProjectFolder
 from research.analyses.pseudo_errors import pseudo_errors

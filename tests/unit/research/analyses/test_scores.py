@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from labelgrid.basics.progress import Silent
 from labelgrid.lab.simulation.analyse import AnalysisResult, analyse
 from labelgrid.lab.simulation.measuring import Question, measure_cells
 from labelgrid.lab.simulation.runs import Run
 from labelgrid.ledger.grid import Cell, State
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.score.table import read_table
 from tests.unit.drawings.test_charts import texts

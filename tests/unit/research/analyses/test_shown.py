@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.errors import LabelgridError
 from research.analyses import shown
 from research.analyses.shown import ImageOptions, shown_images
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from labelgrid.basics.errors import ModelError
+from labelgrid.basics.progress import Silent
 from labelgrid.data.frame import Frame
-from labelgrid.errors import ModelError
 from labelgrid.nets.network import Features, Output
 from labelgrid.nets.networks import mti_net
-from labelgrid.progress import Silent
 from labelgrid.score import training
 from labelgrid.score.fit import FitImages, fit_statistics
 from labelgrid.score.pool import ScoringJob, pool_batches

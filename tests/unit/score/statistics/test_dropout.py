@@ -7,18 +7,18 @@ import pytest
 import torch
 from torch.nn import functional
 
+from labelgrid.basics.errors import ModelError
+from labelgrid.basics.progress import Silent
+from labelgrid.basics.streams import image_key
 from labelgrid.data.dataset import labels_of
 from labelgrid.data.frame import Frame, resize_to_original
 from labelgrid.data.loader import eval_batches
 from labelgrid.data.options import DataOptions
-from labelgrid.errors import ModelError
 from labelgrid.nets.dropout import keyed_dropout
-from labelgrid.progress import Silent
 from labelgrid.score import maps as module
 from labelgrid.score.maps import halve_frame
 from labelgrid.score.pool import ScoringJob, gather, pool_batches
 from labelgrid.score.statistics.dropout import Dropout, Options
-from labelgrid.streams import image_key
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel
 from tests.scoring import entropy, information, least_confidence, margin

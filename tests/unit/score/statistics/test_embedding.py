@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.score import training
 from labelgrid.score.fit import FitImages, fit_statistics
 from labelgrid.score.pool import ScoringJob, pool_batches

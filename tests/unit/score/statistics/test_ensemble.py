@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labelgrid.errors import ModelError
-from labelgrid.progress import Silent
+from labelgrid.basics.errors import ModelError
+from labelgrid.basics.progress import Silent
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import fit, query
 from labelgrid.score.fit import FitImages, fit_statistics

@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from labelgrid.errors import PluginError, RecipeError
+from labelgrid.basics.errors import PluginError, RecipeError
+from labelgrid.basics.streams import keyed_uniform, seed_of
 from labelgrid.ledger.grid import State
 from labelgrid.rounds.round_scores import check_expected_options
 from labelgrid.select.explain import explain_picks
 from labelgrid.select.parts import DRAWN
 from labelgrid.select.strategies import clasp_pe
 from labelgrid.select.strategy import Budget, PoolView, TrainedRound
-from labelgrid.streams import keyed_uniform, seed_of
 from tests.contracts.strategy_laws import grid_of
 
 TASKS = ["depth", "semseg"]

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from labelgrid.basics.streams import image_key
 from labelgrid.ledger.grid import State
 from labelgrid.select.strategies import core_set
 from labelgrid.select.strategy import Budget, PoolView
-from labelgrid.streams import image_key
 from tests.contracts.strategy_laws import grid_of
 from tests.reference.k_centre import brute_force
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labelgrid.errors import PluginError
+from labelgrid.basics.errors import PluginError
 from labelgrid.select.strategies.equal import Options, build
 from labelgrid.select.strategy import Budget, PoolView
 from tests.contracts.strategy_laws import TASKS, grid_of

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labelgrid.errors import NothingToBuyError, PluginError, RecipeError
+from labelgrid.basics.errors import NothingToBuyError, PluginError, RecipeError
 from labelgrid.ledger.grid import State
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice

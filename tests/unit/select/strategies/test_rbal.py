@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from labelgrid.errors import PluginError
+from labelgrid.basics.errors import PluginError
 from labelgrid.ledger.grid import Grid
 from labelgrid.select.strategies.rbal import Options, build
 from labelgrid.select.strategy import Budget, PoolView

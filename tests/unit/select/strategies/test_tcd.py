@@ -6,12 +6,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from labelgrid.basics.streams import image_key
 from labelgrid.ledger.grid import Grid
 from labelgrid.select.centres import squared_distances
 from labelgrid.select.parts import DRAWN, DRAWN_IMAGE
 from labelgrid.select.strategies.tcd import WHY, Options, build, unit_rows
 from labelgrid.select.strategy import Budget, PoolView
-from labelgrid.streams import image_key
 
 
 def pool_of(state, raw, features, seed=0):

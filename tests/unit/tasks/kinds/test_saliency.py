@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from labelgrid.errors import RecipeError
+from labelgrid.basics.errors import RecipeError
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import TaskDef

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import torch
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.train.balance.dwa import Options, build
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.objective import supervised_loss

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from labelgrid.errors import RecipeError
+from labelgrid.basics.errors import RecipeError
 from labelgrid.train.balance.fixed import Options, build
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.objective import supervised_loss

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import torch
 
-from labelgrid.errors import TrainingError
+from labelgrid.basics.errors import TrainingError
 from labelgrid.train.balance.gradnorm import LEAST, Options, build
 from labelgrid.train.objective import supervised_loss
 from tests.balancing import FULL, PRESENT, Toy, combined

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import torch
 
-from labelgrid.errors import TrainingError
+from labelgrid.basics.errors import TrainingError
 from labelgrid.train.balance.mgda import Options, build
 from labelgrid.train.objective import supervised_loss
 from labelgrid.train.shared_gradients import SharedGradients

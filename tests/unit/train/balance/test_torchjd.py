@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import torch
 
-from labelgrid.errors import PluginError, RecipeError, TrainingError
+from labelgrid.basics.errors import PluginError, RecipeError, TrainingError
 from labelgrid.train.balance.torchjd import Options, build
 from labelgrid.train.objective import supervised_loss
 from tests.balancing import FULL, PRESENT, Toy

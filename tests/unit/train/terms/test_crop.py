@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from labelgrid.basics.progress import Silent
 from labelgrid.data.loader import train_batch
 from labelgrid.nets.network import Features, Network, Output
-from labelgrid.progress import Silent
 from labelgrid.train.crops import Box, crop_batch, crop_prediction, draw_boxes
 from labelgrid.train.draws import Draws
 from labelgrid.train.terms.crop import Options, build

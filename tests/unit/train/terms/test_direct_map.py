@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from labelgrid.errors import RecipeError
+from labelgrid.basics.errors import RecipeError
 from labelgrid.train.terms import direct_map
 from labelgrid.train.terms.direct_map import Options
 from tests.unit.train.terms.stepped import (

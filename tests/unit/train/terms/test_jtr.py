@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.train.terms import jtr
 from labelgrid.train.terms.jtr import Options, build

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from labelgrid.progress import Silent
+from labelgrid.basics.progress import Silent
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.terms import mean_teacher
 from labelgrid.train.terms.mean_teacher import Options, build, smallest_gaps

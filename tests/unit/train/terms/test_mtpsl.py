@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from labelgrid.basics.errors import RecipeError
 from labelgrid.data.loader import train_batch
-from labelgrid.errors import RecipeError
 from labelgrid.lab.simulation.study import study_of
 from labelgrid.pixel.target import Target
 from labelgrid.recipes.resolve import load_recipe

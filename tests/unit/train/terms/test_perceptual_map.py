@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from labelgrid.errors import RecipeError
+from labelgrid.basics.errors import RecipeError
 from labelgrid.train.terms import perceptual_map
 from labelgrid.train.terms.perceptual_map import Options
 from tests.contracts.trained import different, resumes_exactly

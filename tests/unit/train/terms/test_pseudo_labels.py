@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch.nn import functional
 
+from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.progress import Silent
 from labelgrid.data.batch import SoftLabel, SoftTarget
 from labelgrid.data.frame import Frame
 from labelgrid.data.loader import train_batch
 from labelgrid.data.options import DataOptions
-from labelgrid.errors import RecipeError
 from labelgrid.formats.codec import LabelArray
-from labelgrid.progress import Silent
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import task_losses

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.camera import Camera
-from labelgrid.errors import RecipeError
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.progress import Silent
 from labelgrid.lab.scenes.maps import TASKS, scene_labels
 from labelgrid.lab.scenes.ray_casting import cast
 from labelgrid.lab.scenes.rooms import FOV, make_scene
-from labelgrid.progress import Silent
 from labelgrid.relations.bound import bind
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.tasks.task import definitions

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from labelgrid.errors import ModelError, TrainingError
-from labelgrid.progress import Silent
+from labelgrid.basics.errors import ModelError, TrainingError
+from labelgrid.basics.progress import Silent
 from labelgrid.train import preparation_state
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.terms import x_task

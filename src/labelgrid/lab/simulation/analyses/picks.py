@@ -14,6 +14,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from labelgrid.basics.progress import Progress
+from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.drawings.dots import Dots
 from labelgrid.lab.simulation.analysis import Finding, Mean, group_means
 from labelgrid.lab.simulation.measuring import Question, measure_networks
@@ -21,10 +23,8 @@ from labelgrid.lab.simulation.runs import Run
 from labelgrid.lab.simulation.study import Kind
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.moves import CellRow
-from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_fit
-from labelgrid.streams import image_keys, keyed_uniform, seed_of
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from labelgrid.errors import RecipeError
+from labelgrid.basics.errors import RecipeError
 from labelgrid.lab.simulation.analyse import AnalysisResult, analyse
 from tests.unit.drawings.test_charts import texts
 from tests.unit.lab.simulation.analyses.slow_analyses import (

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.results import Better, Verdict, verdict_on
+from labelgrid.basics.results import Better, Verdict, verdict_on
 
 #: A curve: x (labels or cost), rising, and the value there.
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]

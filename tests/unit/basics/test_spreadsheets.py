@@ -6,7 +6,7 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelgrid.spreadsheets import csv_text, escape_formula, unescape_formula
+from labelgrid.basics.spreadsheets import csv_text, escape_formula, unescape_formula
 
 
 @given(st.text())

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from labelgrid.progress import Silent
-from labelgrid.results import Result, delta_mtl, verdict_on
+from labelgrid.basics.progress import Silent
+from labelgrid.basics.results import Result, delta_mtl, verdict_on
 
-COVERS = ["labelgrid.progress", "labelgrid.__main__"]
+COVERS = ["labelgrid.basics.progress", "labelgrid.__main__"]
 
 
 def test_a_gain_is_positive_when_better_whatever_the_direction():

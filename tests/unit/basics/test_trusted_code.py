@@ -6,11 +6,12 @@ import sys
 
 import pytest
 
-from labelgrid import plugins, trust
-from labelgrid.errors import LabelgridError, PluginError, RecipeError, UsageError
+from labelgrid import trust
+from labelgrid.basics import plugins
+from labelgrid.basics.errors import LabelgridError, PluginError, RecipeError, UsageError
+from labelgrid.basics.trusted_code import VARIABLE, check_trusted, is_trusted
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.tasks.task import spec_of
-from labelgrid.trusted_code import VARIABLE, check_trusted, is_trusted
 
 NOT_NAMES = [
     ":",
@@ -104,7 +105,7 @@ def test_trust_is_of_whole_packages_and_reaches_the_processes_that_are_started(m
     ] == [
         *(True, True, False, True, False, True),
     ]
-    code = "from labelgrid.trusted_code import is_trusted; print(is_trusted('mine.sub'))"
+    code = "from labelgrid.basics.trusted_code import is_trusted; print(is_trusted('mine.sub'))"
     started = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
     )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labelgrid.camera import Camera
+from labelgrid.basics.camera import Camera
 from labelgrid.lab.scenes.ray_casting import ray_directions
 
 CAMERA = Camera(fx=50.0, fy=60.0, cx=20.25, cy=11.5)

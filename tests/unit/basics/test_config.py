@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from labelgrid.config import merge, parse, read_toml, tables_of
-from labelgrid.errors import RecipeError
+from labelgrid.basics.config import merge, parse, read_toml, tables_of
+from labelgrid.basics.errors import RecipeError
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from labelgrid.recognition import Recognition, recognitions
+from labelgrid.basics.recognition import Recognition, recognitions
 
 
 class Says:

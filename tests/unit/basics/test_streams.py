@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelgrid.streams import image_key, keyed_uniform, seed_of, stream
+from labelgrid.basics.streams import image_key, keyed_uniform, seed_of, stream
 
 
 def test_streams_of_other_names_or_seeds_are_others():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid import processes
+from labelgrid.basics import processes
 from labelgrid.cli import main
 
 

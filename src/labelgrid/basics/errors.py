@@ -73,7 +73,7 @@ def note_unchanged(unchanged: str) -> Iterator[None]:
         >>> with note_unchanged("Nothing was made."):
         ...     raise ImageError("The folder holds no images.", where="photos")
         Traceback (most recent call last):
-        labelgrid.errors.ImageError: The folder holds no images (photos).
+        labelgrid.basics.errors.ImageError: The folder holds no images (photos).
           Nothing was made.
     """
     try:

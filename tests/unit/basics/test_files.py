@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid import files
-from labelgrid.errors import ProjectError
-from labelgrid.files import (
+from labelgrid.basics import files
+from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.files import (
     atomic_folder,
     atomic_write,
     copy_file,

@@ -11,8 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from labelgrid.errors import RecipeError
-from labelgrid.files import read_text
+from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.files import read_text
 
 T = TypeVar("T")
 #: A dot between two parts of a key, which is in no quotes.
@@ -194,7 +194,7 @@ def check_tasks(key: str, names: Iterable[str], tasks: Iterable[str]) -> None:
     Example:
         >>> check_tasks("objective.weights", ["depth", "deph"], ["depth", "normals"])
         Traceback (most recent call last):
-        labelgrid.errors.RecipeError: objective.weights names deph, which is not a task.
+        labelgrid.basics.errors.RecipeError: objective.weights names deph, which is not a task.
           The tasks are: depth, normals.
     """
     task_names = list(tasks)

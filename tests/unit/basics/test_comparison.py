@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from labelgrid.comparison import (
+from labelgrid.basics.comparison import (
     bootstrap_interval,
     compare,
     first_crossing,

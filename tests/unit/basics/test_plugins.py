@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid import plugins
-from labelgrid.config import parse
-from labelgrid.errors import PluginError
+from labelgrid.basics import plugins
+from labelgrid.basics.config import parse
+from labelgrid.basics.errors import PluginError
 from labelgrid.recipes.resolve import shipped_recipes
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid import errors
-from labelgrid.errors import (
+from labelgrid.basics import errors
+from labelgrid.basics.errors import (
     LabelError,
     LabelgridError,
     UsageError,

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterable
 
-from labelgrid.errors import PluginError, UsageError
+from labelgrid.basics.errors import PluginError, UsageError
 
 #: The environment variable with the trusted modules, separated by commas. Processes that this one
 #: starts inherit it.

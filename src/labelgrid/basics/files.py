@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
-from labelgrid.encodings import decode
-from labelgrid.errors import ProjectError, shortage
+from labelgrid.basics.encodings import decode
+from labelgrid.basics.errors import ProjectError, shortage
 
 #: What torchvision says on a torch of another build or release: its own functions are not there.
 _NO_MATCH = "torchvision::"

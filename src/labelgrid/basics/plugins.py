@@ -17,8 +17,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from labelgrid.errors import PluginError
-from labelgrid.trusted_code import check_trusted
+from labelgrid.basics.errors import PluginError
+from labelgrid.basics.trusted_code import check_trusted
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def module(folder: str, name: str) -> ModuleType:
 
     Raises:
         PluginError: there is no such plug-in (the message lists the folder and the nearest match),
-            or it cannot be imported or is not trusted; see `labelgrid.trusted_code`.
+            or it cannot be imported or is not trusted; see `labelgrid.basics.trusted_code`.
     """
     path = _path(folder, name)
     if ":" not in name:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelgrid.words import by_value, count_text, join_names
+from labelgrid.basics.words import by_value, count_text, join_names
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from labelgrid.annotate.import_options import ImportOptions, read_names
-from labelgrid.encodings import UnknownEncodingError, begin, decode, words_in
-from labelgrid.errors import LabelgridError
+from labelgrid.basics.encodings import UnknownEncodingError, begin, decode, words_in
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.images.listing import read_list
 from labelgrid.ledger.grid import State, TaskRow
 from labelgrid.project.folder import ProjectFolder

@@ -1,0 +1,1 @@
+"""What every room uses: errors, files, words, processes, plug-ins and draws of numbers."""
