@@ -14,10 +14,10 @@ from scipy.interpolate import PchipInterpolator
 
 from labelgrid.basics.comparison import compare
 from labelgrid.basics.results import Better
+from labelgrid.lab.reports.means import delta_mtl_getter
+from labelgrid.lab.reports.study_content import PointResults
+from labelgrid.lab.reports.study_data import study_report
 from labelgrid.report.content import Measurement
-from labelgrid.report.means import delta_mtl_getter
-from labelgrid.report.study_content import PointResults
-from labelgrid.report.study_data import study_report
 
 RECORDS = Path(__file__).resolve().parents[1] / "docs/results/records/strategies-test"
 #: The leads that must stay significant.

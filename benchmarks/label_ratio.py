@@ -15,9 +15,9 @@ from _measure import check_limit
 from numpy.typing import NDArray
 
 from labelgrid.basics.comparison import first_crossing, interval_tail
-from labelgrid.report.means import label_count
-from labelgrid.report.study_content import PointResults
-from labelgrid.report.study_data import study_report
+from labelgrid.lab.reports.means import label_count
+from labelgrid.lab.reports.study_content import PointResults
+from labelgrid.lab.reports.study_data import study_report
 
 RECORDS = Path(__file__).resolve().parents[1] / "docs/results/records"
 #: The labels of the pairs, which arms with relations pay for and are not trained on.

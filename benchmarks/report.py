@@ -20,9 +20,9 @@ from scipy import stats
 
 from labelgrid.basics.comparison import bootstrap_interval, sign_flip_p
 from labelgrid.drawings.drawing import STYLE, Drawing, drawing_bytes
-from labelgrid.report.campaign_measures import study_measures
-from labelgrid.report.study_data import study_report
-from labelgrid.report.study_page import study_page
+from labelgrid.lab.reports.campaign_measures import study_measures
+from labelgrid.lab.reports.study_data import study_report
+from labelgrid.lab.reports.study_page import study_page
 
 STUDY = Path(__file__).parents[1] / "docs/results/records/strategies-test"
 #: The limits: processor seconds of the command; how many times faster than SciPy; drawings against

@@ -21,9 +21,9 @@ from _measure import check_limit
 from numpy.typing import ArrayLike
 
 from labelgrid.basics.results import Result
+from labelgrid.lab.reports.campaign_measures import campaign_measures
+from labelgrid.lab.reports.study_content import PointResults, RunResult
 from labelgrid.project.records import Measurement
-from labelgrid.report.campaign_measures import campaign_measures
-from labelgrid.report.study_content import PointResults, RunResult
 
 #: The most false verdicts in any case by any measure, and over all; in percent.
 FALSE_IN_A_CASE = 7.0

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from labelgrid.basics.words import count_text
 from labelgrid.drawings.wording import number, rough_number
-from labelgrid.report.campaign_measures import study_measures
-from labelgrid.report.measure import deciding_measure
-from labelgrid.report.study_data import study_report
-from labelgrid.report.verdicts import power_statement, verdict_rows
+from labelgrid.lab.reports.campaign_measures import study_measures
+from labelgrid.lab.reports.measure import deciding_measure
+from labelgrid.lab.reports.study_data import study_report
+from labelgrid.lab.reports.verdicts import power_statement, verdict_rows
 from tools import watched
 from tools.source import ROOT
 

@@ -8,12 +8,17 @@ from statistics import mean
 from labelgrid.basics.comparison import LEVEL, smallest_p
 from labelgrid.basics.results import LOSS
 from labelgrid.basics.words import count_text
+from labelgrid.lab.reports.campaign_measures import DELTA_MTL, campaign_measures
+from labelgrid.lab.reports.final_networks import EQUAL_COST, LAST, equal_cost_ending
+from labelgrid.lab.reports.means import (
+    delta_mtl_getter,
+    label_count,
+    label_count_getter,
+    metric_getter,
+)
+from labelgrid.lab.reports.measure import CampaignMeasure
+from labelgrid.lab.reports.study_content import PointResults, StudyReport
 from labelgrid.project.records import Measurement
-from labelgrid.report.campaign_measures import DELTA_MTL, campaign_measures
-from labelgrid.report.final_networks import EQUAL_COST, LAST, equal_cost_ending
-from labelgrid.report.means import delta_mtl_getter, label_count, label_count_getter, metric_getter
-from labelgrid.report.measure import CampaignMeasure
-from labelgrid.report.study_content import PointResults, StudyReport
 from tools.table_about import About
 from tools.table_records import Records, unit, with_keys
 from tools.table_values import NONE, Columns, difference, digits_of, markdown, shown, spread

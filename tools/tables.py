@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from labelgrid.basics.errors import LabelgridError
+from labelgrid.lab.reports.study_data import study_report
 from labelgrid.lab.simulation.results import TABLE, read_outcomes
-from labelgrid.report.study_data import study_report
 from tools.source import ROOT, report
 from tools.table_about import ABOUT, About, read_about
 from tools.table_campaigns import bought, columns, sections

@@ -203,9 +203,9 @@ def report(
     """
     shown = progress or Silent()
     shown.start("Reading what was measured", 1, "steps")  # loading the report's modules takes long
-    from labelgrid.report.study_data import is_study
+    from labelgrid.lab.reports.study_data import is_study
+    from labelgrid.lab.reports.write_study import write_study_report
     from labelgrid.report.write import write_report
-    from labelgrid.report.write_study import write_study_report
 
     folder = Path(folder)
     page = optional_path(out) or folder / "report.html"

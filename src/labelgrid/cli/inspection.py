@@ -53,7 +53,7 @@ def report(
     Example: [bold]labelgrid report flat --out flat.html[/]
     """
     from labelgrid.api import study
-    from labelgrid.report.json_values import delta_mtl_rows
+    from labelgrid.lab.reports.json_values import delta_mtl_rows
 
     with screen.Bar() as bar:
         written = study.report(folder, out, plots=plots, pictures=pictures, progress=bar)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from labelgrid.api.project import Project
-from labelgrid.report.study_data import is_study, study_report
+from labelgrid.lab.reports.study_data import is_study, study_report
 from labelgrid.web import (
     api_routes,
     brush_page,

@@ -13,8 +13,8 @@ import uvicorn
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.files import open_regular
 from labelgrid.basics.processes import PAGE_TOKEN
+from labelgrid.lab.reports.study_data import is_study
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.report.study_data import is_study
 from labelgrid.web.app import build_app
 from labelgrid.web.guard import Access, Guard, is_loopback
 

@@ -11,12 +11,12 @@ from fastapi.responses import HTMLResponse, Response
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.results import replace_non_finite
 from labelgrid.drawings.drawing import Drawing, drawing_bytes
+from labelgrid.lab.reports.campaign_measures import study_measures
+from labelgrid.lab.reports.json_values import study_values
+from labelgrid.lab.reports.study_data import study_report
+from labelgrid.lab.reports.study_page import study_page
 from labelgrid.report.blocks import DataTable
-from labelgrid.report.campaign_measures import study_measures
-from labelgrid.report.json_values import study_values
 from labelgrid.report.page import cell_text
-from labelgrid.report.study_data import study_report
-from labelgrid.report.study_page import study_page
 from labelgrid.web.pages import render
 from labelgrid.web.pictures import KeptPictures, picture_key
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from labelgrid.basics.results import Result
+from labelgrid.lab.reports.study_content import PointResults, RunResult, StudyReport
 from labelgrid.project.records import Measurement
-from labelgrid.report.study_content import PointResults, RunResult, StudyReport
 
 HEADLINES = {"semseg": "mIoU", "depth": "RMSE"}
 #: Added to a strategy's loss: by its name, seed and place.

@@ -8,7 +8,7 @@ import pytest
 
 from tools.source import ROOT
 
-COVERS = ["labelgrid.report.curve_measures", "labelgrid.report.measure"]
+COVERS = ["labelgrid.lab.reports.curve_measures", "labelgrid.lab.reports.measure"]
 STUDIES = 200
 #: In 200 studies, three standard deviations above 5 %.
 MOST = 0.05 + 3 * (0.05 * 0.95 / STUDIES) ** 0.5

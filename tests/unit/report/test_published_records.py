@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.lab.reports.study_data import study_report
+from labelgrid.lab.reports.write_study import write_study_report
 from labelgrid.lab.simulation.study import KEPT, read_json
-from labelgrid.report.study_data import study_report
-from labelgrid.report.write_study import write_study_report
 from tests.few_pictures import Pictures
 
 FOLDERS = sorted(

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from labelgrid.lab.reports.study_data import study_report
 from labelgrid.lab.simulation.run_study import run_study
-from labelgrid.report.study_data import study_report
 from tests.pages import client_of
 from tests.studies import study_request
 

@@ -8,6 +8,8 @@ import pytest
 
 from labelgrid.basics.errors import LabelgridError, RecipeError
 from labelgrid.basics.progress import Silent
+from labelgrid.lab.reports.study_content import PointResults
+from labelgrid.lab.reports.study_data import study_report
 from labelgrid.lab.simulation import results
 from labelgrid.lab.simulation.arms import Arm, InitialLabels
 from labelgrid.lab.simulation.campaign import create_run, step
@@ -18,8 +20,6 @@ from labelgrid.lab.simulation.study import Study, kept_study, study_of
 from labelgrid.lab.simulation.validate import validate_study
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.report.study_content import PointResults
-from labelgrid.report.study_data import study_report
 from tests.studies import begin, make_recipe, resumable, study_request, widened
 
 COVERS = [

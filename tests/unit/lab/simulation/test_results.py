@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from labelgrid.basics.errors import ProjectError
+from labelgrid.lab.reports.study_data import study_report
 from labelgrid.lab.simulation import results
 from labelgrid.lab.simulation.analyse import analyse
 from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.results import RECORDS
 from labelgrid.lab.simulation.run_study import FROM_RECORDS, StudyResult, run_study
-from labelgrid.report.study_data import study_report
 from tests.studies import study_request
 
 

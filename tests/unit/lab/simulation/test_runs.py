@@ -8,6 +8,7 @@ import pytest
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.progress import Silent
 from labelgrid.basics.results import Result, delta_mtl
+from labelgrid.lab.reports.study_data import study_report
 from labelgrid.lab.simulation.arms import Arm, InitialLabels
 from labelgrid.lab.simulation.campaign import create_run, step
 from labelgrid.lab.simulation.jobs import settings_of, work_of
@@ -20,7 +21,6 @@ from labelgrid.lab.simulation.study import Study, study_of
 from labelgrid.lab.simulation.validate import validate_study
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.report.study_data import study_report
 from labelgrid.report.write import write_report
 from tests.projects import Said
 from tests.studies import make_data, make_recipe, study_request

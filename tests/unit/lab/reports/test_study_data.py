@@ -13,6 +13,8 @@ from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.files import write_text
 from labelgrid.basics.results import Result
 from labelgrid.executors.job import JobEnd, JobFolder, JobOwner
+from labelgrid.lab.reports.study_data import is_study, study_report
+from labelgrid.lab.reports.write_study import write_study_report
 from labelgrid.lab.simulation import results
 from labelgrid.lab.simulation.campaign import create_run
 from labelgrid.lab.simulation.jobs import settings_of
@@ -21,14 +23,12 @@ from labelgrid.lab.simulation.runs import Run, runs_of
 from labelgrid.lab.simulation.study import Study
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.report.study_data import is_study, study_report
 from labelgrid.report.write import write_report
-from labelgrid.report.write_study import write_study_report
 from tests.studies import make_data
 from tests.support import CLASSES
 from tests.unit.report.reading import Page
 
-COVERS = ["labelgrid.report.write_study"]
+COVERS = ["labelgrid.lab.reports.write_study"]
 
 TASKS = {"semseg": {"classes": list(CLASSES)}, "depth": {}}
 STUDY = Study(

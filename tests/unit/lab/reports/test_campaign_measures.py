@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labelgrid.report.campaign_measures import campaign_measures
-from labelgrid.report.study_content import PointResults
+from labelgrid.lab.reports.campaign_measures import campaign_measures
+from labelgrid.lab.reports.study_content import PointResults
 from tests.unit.report.made import HEADLINES, network, planted, point_results
 
-COVERS = ["labelgrid.report.study_content"]
+COVERS = ["labelgrid.lab.reports.study_content"]
 
 
 def named(found: PointResults, word: str) -> object:

@@ -6,13 +6,13 @@ from math import nan
 
 import pytest
 
-from labelgrid.report.campaign_measures import study_measures
-from labelgrid.report.hindsight import best_by_round, hindsight_lines
-from labelgrid.report.json_values import study_values
-from labelgrid.report.means import metric_getter, total_loss
+from labelgrid.lab.reports.campaign_measures import study_measures
+from labelgrid.lab.reports.hindsight import best_by_round, hindsight_lines
+from labelgrid.lab.reports.json_values import study_values
+from labelgrid.lab.reports.means import metric_getter, total_loss
+from labelgrid.lab.reports.study_content import PointResults
+from labelgrid.lab.reports.study_page import study_page
 from labelgrid.report.page import render
-from labelgrid.report.study_content import PointResults
-from labelgrid.report.study_page import study_page
 from tests.unit.report.made import point_results, study
 from tests.unit.report.reading import Page
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from labelgrid.basics.results import mean_and_deviation
+from labelgrid.lab.reports.means import networks_by_round
+from labelgrid.lab.reports.study_content import PointResults
 from labelgrid.project.records import Measurement
 from labelgrid.report.blocks import Column, DataTable, Value, number_columns
-from labelgrid.report.means import networks_by_round
-from labelgrid.report.study_content import PointResults
 
 
 def spending_table(results: PointResults, label_costs: Mapping[str, float]) -> DataTable:

@@ -7,22 +7,10 @@ from labelgrid.drawings.charts import MAX_BANDS, Chart, Level, Line
 from labelgrid.drawings.dots import Dots
 from labelgrid.drawings.drawing import Drawing
 from labelgrid.drawings.wording import add_unit, number, rough_number, rough_range, spread
-from labelgrid.project.records import Measurement
-from labelgrid.report.blocks import (
-    Block,
-    Column,
-    DataTable,
-    Figure,
-    Heading,
-    Help,
-    Text,
-    Value,
-    number_columns,
-)
-from labelgrid.report.differences import difference_blocks, differences_method
-from labelgrid.report.final_networks import Ending
-from labelgrid.report.hindsight import hindsight_lines
-from labelgrid.report.means import (
+from labelgrid.lab.reports.differences import difference_blocks, differences_method
+from labelgrid.lab.reports.final_networks import Ending
+from labelgrid.lab.reports.hindsight import hindsight_lines
+from labelgrid.lab.reports.means import (
     AXES,
     RoundMean,
     ValueGetter,
@@ -35,8 +23,20 @@ from labelgrid.report.means import (
     same_for_all_seeds,
     total_loss,
 )
-from labelgrid.report.measure import CampaignMeasure
-from labelgrid.report.study_content import PointResults
+from labelgrid.lab.reports.measure import CampaignMeasure
+from labelgrid.lab.reports.study_content import PointResults
+from labelgrid.project.records import Measurement
+from labelgrid.report.blocks import (
+    Block,
+    Column,
+    DataTable,
+    Figure,
+    Heading,
+    Help,
+    Text,
+    Value,
+    number_columns,
+)
 
 #: A table of more pairs is folded.
 MAX_OPEN_PAIRS = 15

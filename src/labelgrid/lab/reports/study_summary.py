@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from labelgrid.basics.comparison import LEVEL, seeds_needed, smallest_p
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.wording import number
+from labelgrid.lab.reports.means import label_cost, label_count
+from labelgrid.lab.reports.measure import CampaignMeasure, deciding_measure
+from labelgrid.lab.reports.study_content import StudyReport
+from labelgrid.lab.reports.verdicts import VerdictRow
 from labelgrid.report.blocks import Block, Text
-from labelgrid.report.means import label_cost, label_count
-from labelgrid.report.measure import CampaignMeasure, deciding_measure
-from labelgrid.report.study_content import StudyReport
-from labelgrid.report.verdicts import VerdictRow
 
 #: At most so many arms of a verdict are named.
 NAMED = 4

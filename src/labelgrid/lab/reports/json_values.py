@@ -7,12 +7,12 @@ from typing import Any
 
 from labelgrid.basics.results import replace_non_finite
 from labelgrid.drawings.wording import spread
-from labelgrid.report.campaign_measures import DELTA_MTL
-from labelgrid.report.final_networks import LAST
-from labelgrid.report.hindsight import BestArm, best_by_round
-from labelgrid.report.means import metric_getter, total_loss
-from labelgrid.report.measure import CampaignMeasure
-from labelgrid.report.study_content import PointResults, StudyReport
+from labelgrid.lab.reports.campaign_measures import DELTA_MTL
+from labelgrid.lab.reports.final_networks import LAST
+from labelgrid.lab.reports.hindsight import BestArm, best_by_round
+from labelgrid.lab.reports.means import metric_getter, total_loss
+from labelgrid.lab.reports.measure import CampaignMeasure
+from labelgrid.lab.reports.study_content import PointResults, StudyReport
 
 
 def study_values(

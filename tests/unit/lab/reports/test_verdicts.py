@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from labelgrid.report.campaign_measures import campaign_measures
-from labelgrid.report.measure import CampaignMeasure, deciding_measure
-from labelgrid.report.verdicts import power_statement, verdict_rows, verdict_table
+from labelgrid.lab.reports.campaign_measures import campaign_measures
+from labelgrid.lab.reports.measure import CampaignMeasure, deciding_measure
+from labelgrid.lab.reports.verdicts import power_statement, verdict_rows, verdict_table
 from tests.unit.report.made import HEADLINES, Effect, noise, nothing, planted, point_results
 
 THREE = ("partal", "random_cells", "random_images")

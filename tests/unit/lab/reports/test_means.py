@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labelgrid.report.means import means_by_round, metric_getter, total_loss
+from labelgrid.lab.reports.means import means_by_round, metric_getter, total_loss
 from tests.unit.report.made import network, nothing, runs
 
 

@@ -6,10 +6,10 @@ Loads no torch.
 from pathlib import Path
 
 from labelgrid.basics.progress import Progress, Silent
-from labelgrid.report.campaign_measures import study_measures
-from labelgrid.report.json_values import study_values
-from labelgrid.report.study_data import shown_rounds, study_report
-from labelgrid.report.study_page import study_page
+from labelgrid.lab.reports.campaign_measures import study_measures
+from labelgrid.lab.reports.json_values import study_values
+from labelgrid.lab.reports.study_data import shown_rounds, study_report
+from labelgrid.lab.reports.study_page import study_page
 from labelgrid.report.write import WrittenReport, check_out, redraw_pictures, write_page
 
 

@@ -3,15 +3,14 @@
 import math
 from collections.abc import Callable, Mapping
 
-from labelgrid.project.records import Measurement
-from labelgrid.report.curve_measures import labels_to_reach, mean_loss_over
-from labelgrid.report.final_networks import (
+from labelgrid.lab.reports.curve_measures import labels_to_reach, mean_loss_over
+from labelgrid.lab.reports.final_networks import (
     Ending,
     Networks,
     equal_cost_ending,
     last_round_ending,
 )
-from labelgrid.report.means import (
+from labelgrid.lab.reports.means import (
     SeedValueGetter,
     delta_mtl_getter,
     first_result,
@@ -21,8 +20,9 @@ from labelgrid.report.means import (
     same_for_all_seeds,
     total_loss,
 )
-from labelgrid.report.measure import CampaignMeasure, PairValues, of_same_seeds
-from labelgrid.report.study_content import PointResults, StudyReport
+from labelgrid.lab.reports.measure import CampaignMeasure, PairValues, of_same_seeds
+from labelgrid.lab.reports.study_content import PointResults, StudyReport
+from labelgrid.project.records import Measurement
 
 #: The getter of a strategy's values.
 ValueOfStrategy = Callable[[str], SeedValueGetter]

@@ -10,11 +10,13 @@ from labelgrid.basics.comparison import bootstrap_interval
 from labelgrid.basics.results import delta_mtl
 from labelgrid.drawings.charts import MAX_BANDS
 from labelgrid.drawings.wording import rough_number, rough_range
-from labelgrid.project.records import Measurement
-from labelgrid.report.blocks import Help
-from labelgrid.report.comparison_blocks import curve_blocks, curve_figure
-from labelgrid.report.differences import difference_blocks, differences_method, mean_differences
-from labelgrid.report.means import (
+from labelgrid.lab.reports.comparison_blocks import curve_blocks, curve_figure
+from labelgrid.lab.reports.differences import (
+    difference_blocks,
+    differences_method,
+    mean_differences,
+)
+from labelgrid.lab.reports.means import (
     delta_mtl_getter,
     label_cost,
     label_count,
@@ -22,9 +24,11 @@ from labelgrid.report.means import (
     same_for_all_seeds,
     total_loss,
 )
+from labelgrid.lab.reports.study_content import PointResults
+from labelgrid.lab.reports.study_page import study_page
+from labelgrid.project.records import Measurement
+from labelgrid.report.blocks import Help
 from labelgrid.report.page import render
-from labelgrid.report.study_content import PointResults
-from labelgrid.report.study_page import study_page
 from tests.unit.report.made import HEADLINES, network, nothing, planted, point_results, study
 from tests.unit.report.reading import Page
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from labelgrid.basics.comparison import compare
-from labelgrid.report import measure
-from labelgrid.report.campaign_measures import study_measures
-from labelgrid.report.json_values import delta_mtl_rows, study_values
-from labelgrid.report.study_content import StudyReport
-from labelgrid.report.study_page import study_page
+from labelgrid.lab.reports import measure
+from labelgrid.lab.reports.campaign_measures import study_measures
+from labelgrid.lab.reports.json_values import delta_mtl_rows, study_values
+from labelgrid.lab.reports.study_content import StudyReport
+from labelgrid.lab.reports.study_page import study_page
 from tests.unit.report.made import (
     cheaper,
     network,

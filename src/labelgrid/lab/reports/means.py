@@ -8,8 +8,8 @@ import numpy as np
 
 from labelgrid.basics.comparison import Curve
 from labelgrid.basics.results import Result, delta_mtl, mean_and_deviation
+from labelgrid.lab.reports.study_content import RunResult
 from labelgrid.project.records import Measurement
-from labelgrid.report.study_content import RunResult
 
 #: Reads one value of a measured network; NaN if it has none.
 ValueGetter = Callable[[Measurement], float]

@@ -4,6 +4,22 @@ from collections.abc import Sequence
 
 from labelgrid.basics.comparison import MIN_PAIRS
 from labelgrid.basics.words import count_text, join_names
+from labelgrid.lab.reports.comparison_blocks import (
+    band_text,
+    curve_blocks,
+    curve_figure,
+    ending_table,
+    pair_blocks,
+    strategy_table,
+)
+from labelgrid.lab.reports.final_networks import equal_cost_ending, last_round_ending
+from labelgrid.lab.reports.hindsight import hindsight_blocks, hindsight_texts
+from labelgrid.lab.reports.means import total_loss
+from labelgrid.lab.reports.measure import CampaignMeasure, deciding_measure
+from labelgrid.lab.reports.spending import spending_table
+from labelgrid.lab.reports.study_content import PointResults, StudyReport
+from labelgrid.lab.reports.study_summary import study_summary
+from labelgrid.lab.reports.verdicts import VerdictRow, power_statement, verdict_rows, verdict_table
 from labelgrid.report.blocks import (
     Block,
     Column,
@@ -19,18 +35,6 @@ from labelgrid.report.blocks import (
     hint_blocks,
     number_columns,
 )
-from labelgrid.report.comparison_blocks import (
-    band_text,
-    curve_blocks,
-    curve_figure,
-    ending_table,
-    pair_blocks,
-    strategy_table,
-)
-from labelgrid.report.final_networks import equal_cost_ending, last_round_ending
-from labelgrid.report.hindsight import hindsight_blocks, hindsight_texts
-from labelgrid.report.means import total_loss
-from labelgrid.report.measure import CampaignMeasure, deciding_measure
 from labelgrid.report.shared_blocks import (
     LOSS_HELP,
     UNCERTAINTY_HELP,
@@ -38,10 +42,6 @@ from labelgrid.report.shared_blocks import (
     picked_cells,
     uncertainty_charts,
 )
-from labelgrid.report.spending import spending_table
-from labelgrid.report.study_content import PointResults, StudyReport
-from labelgrid.report.study_summary import study_summary
-from labelgrid.report.verdicts import VerdictRow, power_statement, verdict_rows, verdict_table
 
 #: The statistical method, in words.
 METHOD = (

@@ -10,6 +10,13 @@ from typing import Any, cast
 from labelgrid.basics.errors import command
 from labelgrid.basics.words import count_text
 from labelgrid.executors.job import JobFolder
+from labelgrid.lab.reports.study_content import (
+    PointResults,
+    RunDetails,
+    RunResult,
+    RunState,
+    StudyReport,
+)
 from labelgrid.lab.simulation import results
 from labelgrid.lab.simulation.arms import FULL
 from labelgrid.lab.simulation.runs import Run, describe_point, runs_at_point, runs_of, single_name
@@ -33,13 +40,6 @@ from labelgrid.report.project_view import (
     request_history,
     round_picks,
     uncertainty_of,
-)
-from labelgrid.report.study_content import (
-    PointResults,
-    RunDetails,
-    RunResult,
-    RunState,
-    StudyReport,
 )
 from labelgrid.report.task_pictures import predictions_of
 from labelgrid.tasks.task import definitions

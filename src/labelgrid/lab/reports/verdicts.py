@@ -7,8 +7,8 @@ from labelgrid.basics.comparison import LEVEL, PairComparison, seeds_needed, sma
 from labelgrid.basics.results import Verdict
 from labelgrid.basics.words import count_text
 from labelgrid.drawings.wording import number, rough_number, rough_range
+from labelgrid.lab.reports.measure import CampaignMeasure
 from labelgrid.report.blocks import Column, DataTable, Value, number_columns
-from labelgrid.report.measure import CampaignMeasure
 
 #: The verdict on the second of two strategies, by the verdict on the first.
 SWAPPED: Mapping[Verdict, Verdict] = {"better": "worse", "worse": "better"}

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
+from labelgrid.lab.reports.campaign_measures import study_measures
+from labelgrid.lab.reports.study_content import StudyReport
+from labelgrid.lab.reports.study_summary import study_summary
+from labelgrid.lab.reports.verdicts import VerdictRow, verdict_rows
 from labelgrid.report.blocks import Text
-from labelgrid.report.campaign_measures import study_measures
-from labelgrid.report.study_content import StudyReport
-from labelgrid.report.study_summary import study_summary
-from labelgrid.report.verdicts import VerdictRow, verdict_rows
 from tests.unit.report.made import Effect, nothing, planted, point_results, study
 
 THREE = ("partal", "random_cells", "random_images")

@@ -10,9 +10,9 @@ from labelgrid.basics.comparison import MIN_PAIRS, Curve, bootstrap_interval
 from labelgrid.basics.results import Better
 from labelgrid.drawings.charts import MAX_BANDS, Chart, Line
 from labelgrid.drawings.wording import rough_number, rough_range
+from labelgrid.lab.reports.means import AXES, SeedValueGetter, ValueGetter, finite_points
+from labelgrid.lab.reports.study_content import PointResults, RunResult
 from labelgrid.report.blocks import Block, Column, DataTable, Figure, Text, Value, number_columns
-from labelgrid.report.means import AXES, SeedValueGetter, ValueGetter, finite_points
-from labelgrid.report.study_content import PointResults, RunResult
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,16 +6,16 @@ from dataclasses import replace
 import pytest
 
 from labelgrid.basics.comparison import READINGS_DISAGREE, PairComparison
-from labelgrid.report.blocks import DataTable
-from labelgrid.report.campaign_measures import campaign_measures
-from labelgrid.report.comparison_blocks import ending_table
-from labelgrid.report.final_networks import (
+from labelgrid.lab.reports.campaign_measures import campaign_measures
+from labelgrid.lab.reports.comparison_blocks import ending_table
+from labelgrid.lab.reports.final_networks import (
     Ending,
     equal_cost_ending,
     last_round_ending,
     metrics_at_cost,
 )
-from labelgrid.report.means import ValueGetter, label_cost, metric_getter, total_loss
+from labelgrid.lab.reports.means import ValueGetter, label_cost, metric_getter, total_loss
+from labelgrid.report.blocks import DataTable
 from tests.unit.report.made import HEADLINES, Effect, cheaper, planted, point_results
 
 

@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 
 from labelgrid.drawings.request_history import RequestHistory
+from labelgrid.lab.reports.campaign_measures import study_measures
+from labelgrid.lab.reports.comparison_blocks import curve_figure
+from labelgrid.lab.reports.means import total_loss
+from labelgrid.lab.reports.study_content import PointResults, RunDetails, StudyReport
+from labelgrid.lab.reports.study_page import study_page
 from labelgrid.ledger.grid import Cell, Pick
-from labelgrid.report.campaign_measures import study_measures
-from labelgrid.report.comparison_blocks import curve_figure
 from labelgrid.report.content import RoundPicks, ShownPick
-from labelgrid.report.means import total_loss
 from labelgrid.report.page import render
-from labelgrid.report.study_content import PointResults, RunDetails, StudyReport
-from labelgrid.report.study_page import study_page
 from tests.unit.report.made import network, nothing, planted, point_results, runs, study
 from tests.unit.report.reading import JPEG, Page
 
 COVERS = [
-    "labelgrid.report.comparison_blocks",
-    "labelgrid.report.spending",
+    "labelgrid.lab.reports.comparison_blocks",
+    "labelgrid.lab.reports.spending",
     "labelgrid.report.shared_blocks",
 ]
 

@@ -10,10 +10,10 @@ from itertools import count
 
 from labelgrid.basics.results import mean_and_deviation
 from labelgrid.basics.words import join_names
+from labelgrid.lab.reports.means import RoundMean, ValueGetter, round_mean, total_loss
+from labelgrid.lab.reports.study_content import PointResults
 from labelgrid.project.records import Measurement
 from labelgrid.report.blocks import Block, Column, DataTable, Text, Value, number_columns
-from labelgrid.report.means import RoundMean, ValueGetter, round_mean, total_loss
-from labelgrid.report.study_content import PointResults
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ rounds lies above a loss that flattens, the more the longer the round.
 from collections.abc import Callable, Mapping
 
 from labelgrid.basics.comparison import Curve, first_crossing, mean_over, shared_places
-from labelgrid.report.means import (
+from labelgrid.lab.reports.means import (
     ValueGetter,
     finite_points,
     label_count,
     same_for_all_seeds,
     total_loss,
 )
-from labelgrid.report.measure import CampaignMeasure, PairValues, Values, of_same_seeds
-from labelgrid.report.study_content import PointResults, RunResult
+from labelgrid.lab.reports.measure import CampaignMeasure, PairValues, Values, of_same_seeds
+from labelgrid.lab.reports.study_content import PointResults, RunResult
 
 #: A run's loss over labels or cost, by seed and strategy.
 Curves = Mapping[int, Mapping[str, Curve]]

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from labelgrid.basics.results import Result
-from labelgrid.project.records import Measurement
-from labelgrid.report.means import (
+from labelgrid.lab.reports.means import (
     ValueGetter,
     label_cost,
     label_count,
@@ -16,7 +15,8 @@ from labelgrid.report.means import (
     metric_getter,
     total_loss,
 )
-from labelgrid.report.study_content import PointResults
+from labelgrid.lab.reports.study_content import PointResults
+from labelgrid.project.records import Measurement
 
 #: The name of the ending of whole runs.
 LAST = "after the last round"
