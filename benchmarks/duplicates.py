@@ -13,8 +13,7 @@ import cv2
 import numpy as np
 from _measure import check_limit, interleaved, machine, show
 
-from labelgrid.images.thumbnails import HEIGHT, WIDTH
-from labelgrid.project.near_duplicates import (
+from labelgrid.evidence.near_duplicates import (
     ALIKE,
     GLANCE,
     NEAREST,
@@ -23,6 +22,7 @@ from labelgrid.project.near_duplicates import (
     correlation,
     near_duplicates,
 )
+from labelgrid.images.thumbnails import HEIGHT, WIDTH
 
 #: At least so many times as fast as one after the other.
 BAR = 2.0

@@ -28,9 +28,10 @@ from labelgrid.annotate.answers import Answer
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Silent
+from labelgrid.evidence import plausibility
 from labelgrid.ledger.grid import Cell, TaskRow
 from labelgrid.ledger.store import CellRow
-from labelgrid.project import create, plausibility, suspicion
+from labelgrid.project import create, suspicion
 from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels

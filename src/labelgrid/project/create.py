@@ -11,6 +11,7 @@ from labelgrid.annotate.answers import Fault
 from labelgrid.basics.errors import LedgerError, ProjectError, note_unchanged
 from labelgrid.basics.files import remove_folder, write_text
 from labelgrid.basics.progress import Progress
+from labelgrid.evidence.near_duplicates import MOST
 from labelgrid.images.places import check_pattern, is_remote
 from labelgrid.images.thumbnails import Thumbnail
 from labelgrid.ledger.creation import discard
@@ -33,7 +34,6 @@ from labelgrid.project.image_files import (
     write_left_out,
 )
 from labelgrid.project.known_cameras import take_cameras
-from labelgrid.project.near_duplicates import MOST
 from labelgrid.project.settings import Settings, read_settings, settings_text
 from labelgrid.project.strides import check_strides
 from labelgrid.recipes.resolve import check_options, check_recipe, load_recipe

@@ -21,14 +21,14 @@ from labelgrid.basics.errors import EmptyLabelError, ImageError, LabelError, Pro
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import Dataset, DescribedDataset, LocatedDataset
-from labelgrid.formats.codec import RESIZED, codec, size_error
-from labelgrid.ledger.grid import Cell
-from labelgrid.project.dataset_remarks import (
+from labelgrid.evidence.dataset_remarks import (
     LabelFacts,
     check_remarks,
     label_facts,
     task_remarks,
 )
+from labelgrid.formats.codec import RESIZED, codec, size_error
+from labelgrid.ledger.grid import Cell
 from labelgrid.project.task_spec import name_task_file, task_rows, task_rows_of
 from labelgrid.tasks.task import TaskDef, definitions
 

@@ -16,12 +16,9 @@ import numpy as np
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.basics.words import count_text, join_names
-from labelgrid.images.places import image_file
-from labelgrid.images.reading import read_image
-from labelgrid.ledger.grid import SPLITS
-from labelgrid.project import edge_agreement
-from labelgrid.project.common_shift import common_shift, is_same_shift, is_slanting
-from labelgrid.project.edge_agreement import (
+from labelgrid.evidence import edge_agreement
+from labelgrid.evidence.common_shift import common_shift, is_same_shift, is_slanting
+from labelgrid.evidence.edge_agreement import (
     BETTER,
     LIMIT,
     LIMIT_FEW,
@@ -36,9 +33,12 @@ from labelgrid.project.edge_agreement import (
     shifted,
     turned,
 )
+from labelgrid.evidence.plausibility import Doubt
+from labelgrid.images.places import image_file
+from labelgrid.images.reading import read_image
+from labelgrid.ledger.grid import SPLITS
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import orientation_or_upright
-from labelgrid.project.plausibility import Doubt
 
 #: At most so many labels of a task are compared, each with its own image and so many others.
 LABELS = 16

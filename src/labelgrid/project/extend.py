@@ -10,6 +10,7 @@ from labelgrid.annotate.answers import Fault
 from labelgrid.basics.errors import ImageError, command, note_unchanged
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import count_text, join_names
+from labelgrid.evidence.near_duplicates import MOST, read_thumbnails
 from labelgrid.images.places import existing_images, is_remote
 from labelgrid.images.thumbnails import Thumbnail
 from labelgrid.ledger.grid import ImageRow, Split, State, TaskRow
@@ -24,7 +25,6 @@ from labelgrid.project.image_files import (
     say_other_files,
     write_left_out,
 )
-from labelgrid.project.near_duplicates import MOST, read_thumbnails
 from labelgrid.project.records import all_fits
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored_labels import read_stored_label

@@ -13,10 +13,10 @@ from labelgrid.basics.errors import ProjectError, command
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.basics.words import count_text
+from labelgrid.evidence.near_duplicates import Draw, as_block, leak_warning, near_duplicates
 from labelgrid.images.thumbnails import Thumbnail
 from labelgrid.ledger.grid import ImageRow, State
 from labelgrid.ledger.store import Store
-from labelgrid.project.near_duplicates import Draw, as_block, leak_warning, near_duplicates
 from labelgrid.project.records import Fit
 from labelgrid.project.requests import request_heldout
 

@@ -12,16 +12,16 @@ import numpy as np
 
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import join_names
+from labelgrid.evidence.class_order import LabelUse, label_use
+from labelgrid.evidence.edge_agreement import BETTER
+from labelgrid.evidence.part_maps import PartMapping, PartMaps, part_relations
+from labelgrid.evidence.plausibility import Evidence, Summary, label_summary, slope_agreement
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import CellRow
-from labelgrid.project.class_order import LabelUse, label_use
-from labelgrid.project.edge_agreement import BETTER
 from labelgrid.project.edge_evidence import EdgeEvidence, OutlineFit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_classes import classes_in
-from labelgrid.project.part_maps import PartMapping, PartMaps, part_relations
-from labelgrid.project.plausibility import Evidence, Summary, label_summary, slope_agreement
 from labelgrid.project.relation_evidence import RelationEvidence, drawn_images, stored_label
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.tasks.figures import LabelFigure

@@ -11,16 +11,21 @@ import numpy as np
 
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import join_names
-from labelgrid.ledger.grid import Cell
-from labelgrid.ledger.store import CellRow
-from labelgrid.project import plausibility
-from labelgrid.project.class_order import (
+from labelgrid.evidence import plausibility
+from labelgrid.evidence.class_order import (
     ClassUse,
     merged_use,
     order_examples,
     use_of_label,
     usual_order_of,
 )
+from labelgrid.evidence.odd_labels import middle_and_spread
+from labelgrid.evidence.part_evidence import PartEvidence
+from labelgrid.evidence.part_maps import PartMaps, part_relations
+from labelgrid.evidence.plausibility import Evidence
+from labelgrid.evidence.repeated_labels import repeated_cells
+from labelgrid.ledger.grid import Cell
+from labelgrid.ledger.store import CellRow
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_classes import note_label_classes
 from labelgrid.project.label_comparison import (
@@ -31,12 +36,7 @@ from labelgrid.project.label_comparison import (
     blamed,
     labels_by_image,
 )
-from labelgrid.project.odd_labels import middle_and_spread
-from labelgrid.project.part_evidence import PartEvidence
-from labelgrid.project.part_maps import PartMaps, part_relations
-from labelgrid.project.plausibility import Evidence
 from labelgrid.project.relation_evidence import checked_relations, usually_holds
-from labelgrid.project.repeated_labels import repeated_cells
 from labelgrid.relations.bound import BoundRelation, connected_tasks
 from labelgrid.tasks.figures import LabelFigure
 

@@ -20,13 +20,13 @@ from labelgrid.basics.errors import LabelgridError, command
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import ImageSource, camera_of
+from labelgrid.evidence import plausibility
+from labelgrid.evidence.label_grids import grid_means
+from labelgrid.evidence.plausibility import Doubt
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
-from labelgrid.project import plausibility
 from labelgrid.project.edge_evidence import LEAST, OTHERS
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.label_grids import grid_means
-from labelgrid.project.plausibility import Doubt
 from labelgrid.project.sources import source_of
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.recipes.resolve import load_recipe

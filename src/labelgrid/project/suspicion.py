@@ -16,11 +16,8 @@ from labelgrid.annotate.answers import Fault, ImportRefused
 from labelgrid.basics.errors import LabelError, LabelgridError, ProjectError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
-from labelgrid.formats.codec import LabelArray
-from labelgrid.ledger.grid import Cell, State
-from labelgrid.ledger.store import CellRow
-from labelgrid.project import edge_evidence, plausibility, repeated_labels
-from labelgrid.project.class_order import (
+from labelgrid.evidence import plausibility, repeated_labels
+from labelgrid.evidence.class_order import (
     ClassMap,
     first_for_unlabelled,
     order_beside,
@@ -28,17 +25,21 @@ from labelgrid.project.class_order import (
     order_text,
     prediction_text,
 )
-from labelgrid.project.edge_agreement import Edges
+from labelgrid.evidence.edge_agreement import Edges
+from labelgrid.evidence.missing_rest import missing_rest
+from labelgrid.evidence.odd_labels import OddLabels
+from labelgrid.evidence.part_grid import PartBox
+from labelgrid.evidence.part_maps import PartMapping, PartMaps, part_relations
+from labelgrid.evidence.plausibility import Doubt, Pair, Summary
+from labelgrid.evidence.repeated_labels import repeated_cells, repeated_doubt, shows_something
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.store import CellRow
+from labelgrid.project import edge_evidence
 from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.missing_rest import missing_rest
-from labelgrid.project.odd_labels import OddLabels
-from labelgrid.project.part_grid import PartBox
-from labelgrid.project.part_maps import PartMapping, PartMaps, part_relations
 from labelgrid.project.part_suspicion import part_doubts
-from labelgrid.project.plausibility import Doubt, Pair, Summary
 from labelgrid.project.relation_evidence import RelationEvidence, drawn_images
-from labelgrid.project.repeated_labels import repeated_cells, repeated_doubt, shows_something
 from labelgrid.project.requests import prelabel
 from labelgrid.project.sources import source_of
 from labelgrid.project.stored_labels import read_stored_label

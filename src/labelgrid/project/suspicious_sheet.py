@@ -14,13 +14,13 @@ from labelgrid.drawings.label_sheet import (
     Size,
     label_sheet,
 )
+from labelgrid.evidence.part_grid import PartBox
+from labelgrid.evidence.plausibility import Doubt
 from labelgrid.formats.codec import LabelArray
 from labelgrid.images.places import ImagePaths
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_picture import fitted_image, framed
-from labelgrid.project.part_grid import PartBox
-from labelgrid.project.plausibility import Doubt
 from labelgrid.tasks.pictures import thumbnail
 from labelgrid.tasks.task import TaskDef
 

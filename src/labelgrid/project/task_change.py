@@ -18,10 +18,10 @@ from labelgrid.basics.errors import (
 )
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.words import count_text, join_names
+from labelgrid.evidence import plausibility
 from labelgrid.ledger.grid import State, TaskRow
 from labelgrid.ledger.older_classes import declare_complete, older_labels
 from labelgrid.ledger.store import CellRow
-from labelgrid.project import plausibility
 from labelgrid.project.cancel import cancel_all
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.requests import request_heldout

@@ -14,17 +14,17 @@ import numpy as np
 from labelgrid.basics.errors import LabelgridError, command
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import count_text, join_names
-from labelgrid.images.thumbnails import LEAST, Thumbnail
-from labelgrid.ledger.grid import Grid, ImageRow, Pick
-from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.image_files import size_of
-from labelgrid.project.near_duplicates import (
+from labelgrid.evidence.near_duplicates import (
     alike_groups,
     as_block,
     near_duplicates,
     nearest_pairs,
     read_thumbnails,
 )
+from labelgrid.images.thumbnails import LEAST, Thumbnail
+from labelgrid.ledger.grid import Grid, ImageRow, Pick
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.image_files import size_of
 from labelgrid.project.records import newest_fit
 from labelgrid.select.strategy import Strategy
 

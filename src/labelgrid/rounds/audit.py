@@ -10,6 +10,7 @@ from labelgrid.basics.errors import ProjectError, UsageError
 from labelgrid.basics.files import write_bytes, write_text
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.spreadsheets import csv_text
+from labelgrid.evidence.part_grid import PartBox
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.audit_sheet import draw_audit
 from labelgrid.project.confirmed_labels import confirmed_paths
@@ -17,7 +18,6 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_doubt import rank_by_doubt
 from labelgrid.project.label_evidence import LabelEvidence, OfLabels, gather_evidence
 from labelgrid.project.label_losses import note_label_losses
-from labelgrid.project.part_grid import PartBox
 from labelgrid.rounds.label_shards import evidence_elsewhere
 from labelgrid.rounds.spreading import IN_THIS_PROCESS, Spreading
 

@@ -16,13 +16,13 @@ from labelgrid.basics.processes import set_threads
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.data.frame import Frame
+from labelgrid.evidence.plausibility import Evidence
 from labelgrid.executors.spread import Piece, given
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.roster import Roster
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import families
-from labelgrid.project.plausibility import Evidence
 from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext, context_of

@@ -13,13 +13,7 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.spreadsheets import csv_text
 from labelgrid.basics.words import count_text
 from labelgrid.drawings.label_sheet import RGB, Layout, SheetRow, SheetTask, label_sheet
-from labelgrid.images.places import image_file
-from labelgrid.images.thumbnails import LEAST
-from labelgrid.ledger.grid import ImageRow
-from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.holdout import drawing_anew
-from labelgrid.project.import_picture import fitted_image
-from labelgrid.project.near_duplicates import (
+from labelgrid.evidence.near_duplicates import (
     PASSES,
     NearDuplicates,
     Thumbnails,
@@ -27,6 +21,12 @@ from labelgrid.project.near_duplicates import (
     near_duplicates,
     nearest_pairs,
 )
+from labelgrid.images.places import image_file
+from labelgrid.images.thumbnails import LEAST
+from labelgrid.ledger.grid import ImageRow
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.holdout import drawing_anew
+from labelgrid.project.import_picture import fitted_image
 from labelgrid.rounds.spreading import Spreading
 from labelgrid.rounds.thumbnail_shards import ShardedThumbnails, sharded_thumbnails
 from labelgrid.tasks.overview import Legend

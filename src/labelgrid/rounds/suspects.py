@@ -11,10 +11,10 @@ from pathlib import Path
 from labelgrid.basics.errors import ProjectError, command
 from labelgrid.basics.files import open_regular
 from labelgrid.basics.spreadsheets import unescape_formula
+from labelgrid.evidence.part_grid import PartBox
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.confirmed_labels import confirmed_paths
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.part_grid import PartBox
 from labelgrid.rounds.audit import TABLE, AuditedLabel, SeenLabel
 
 

@@ -20,10 +20,10 @@ from labelgrid.basics.errors import ImageError
 from labelgrid.basics.files import atomic_write, digest_of, disk_errors, open_regular
 from labelgrid.basics.processes import cores
 from labelgrid.basics.progress import Progress
+from labelgrid.evidence.near_duplicates import Thumbnails
 from labelgrid.images.places import ImagePaths, file_versions, read_placed_image
 from labelgrid.images.thumbnails import HEIGHT, LEAST, WIDTH, Thumbnail, thumbnail_of
 from labelgrid.ledger.grid import ImageRow
-from labelgrid.project.near_duplicates import Thumbnails
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.spreading import JOBS, Spreading, pieces_of_images
 from labelgrid.rounds.stamped_record import (

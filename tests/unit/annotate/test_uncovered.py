@@ -18,7 +18,7 @@ from tests.campaigns import make_project
 from tests.e2e.commands import done, typed
 from tests.support import make_dataset
 
-COVERS = ["labelgrid.project.missing_rest"]
+COVERS = ["labelgrid.evidence.missing_rest"]
 HEIGHT, WIDTH = SIZE = (24, 32)
 NAMES = ["background", "chair"]
 

@@ -18,7 +18,7 @@ from labelgrid.project.dataset_check import Contents, layout_faults, read_conten
 from tests import published
 from tests.support import Made, make_dataset
 
-COVERS = ["labelgrid.project.dataset_remarks"]
+COVERS = ["labelgrid.evidence.dataset_remarks"]
 TABLES = """
 [semseg]
 classes = ["a", "b", "c", "d"]

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from labelgrid.evidence.edge_agreement import on_grid
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.project.edge_agreement import on_grid
 from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
@@ -21,7 +21,7 @@ from tests.campaigns import make_project
 from tests.support import Made
 
 COVERS = [
-    "labelgrid.project.edge_agreement",
+    "labelgrid.evidence.edge_agreement",
     "labelgrid.project.edge_evidence",
     "labelgrid.tasks.outlines",
 ]

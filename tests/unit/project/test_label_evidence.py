@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from labelgrid.evidence.class_order import class_use
+from labelgrid.evidence.plausibility import Evidence, Summary
 from labelgrid.ledger.grid import Cell
-from labelgrid.project.class_order import class_use
 from labelgrid.project.edge_evidence import OutlineFit
 from labelgrid.project.label_comparison import (
     blamed,
@@ -18,7 +19,6 @@ from labelgrid.project.label_evidence import (
     order_evidence,
     repetition_evidence,
 )
-from labelgrid.project.plausibility import Evidence, Summary
 from labelgrid.tasks.figures import LabelFigure
 
 COVERS = ["labelgrid.project.label_comparison"]

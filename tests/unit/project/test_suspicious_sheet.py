@@ -9,11 +9,11 @@ import cv2
 import pytest
 
 from labelgrid.drawings.label_sheet import SheetRow
+from labelgrid.evidence.plausibility import Doubt
 from labelgrid.ledger.grid import Cell
 from labelgrid.project import suspicious_sheet
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
-from labelgrid.project.plausibility import Doubt
 from labelgrid.project.suspicion import SHEET, SuspiciousImport
 from labelgrid.project.suspicious_sheet import SuspiciousLabels, suspicious_images
 from tests.campaigns import copy, make_project

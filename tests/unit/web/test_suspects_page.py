@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from labelgrid import Project
-from labelgrid.project.part_grid import PartBox
+from labelgrid.evidence.part_grid import PartBox
 from labelgrid.web import suspects_page
 from labelgrid.web.suspects_page import suspects_view
 from tests.pages import client_of, suspicious_project

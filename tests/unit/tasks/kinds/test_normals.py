@@ -1,9 +1,9 @@
 import numpy as np
 import torch
 
+from labelgrid.evidence.plausibility import compare_with_earlier, compare_with_ranges
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.target import Target
-from labelgrid.project.plausibility import compare_with_earlier, compare_with_ranges
 from labelgrid.tasks.kinds.normals import direction_figures, turn_normals
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import TaskDef

@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from labelgrid.basics.camera import USUAL_VIEW, Camera
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.data.dataset import ImageSource, camera_of
-from labelgrid.formats.codec import LabelArray
-from labelgrid.project.edge_agreement import Edges
-from labelgrid.project.label_grids import FINE, FineLabel, Mask, grid_means
-from labelgrid.project.part_grid import GRID, pack
-from labelgrid.project.part_marks import (
+from labelgrid.evidence.edge_agreement import Edges
+from labelgrid.evidence.label_grids import FINE, FineLabel, Mask, grid_means
+from labelgrid.evidence.part_grid import GRID, pack
+from labelgrid.evidence.part_marks import (
     IMAGE,
     bent_marks,
     border_marks,
     drawn_marks,
     edge_marks,
 )
-from labelgrid.project.plausibility import Summary
+from labelgrid.evidence.plausibility import Summary
+from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.bound import BoundRelation, bind, connected_tasks, undeclared_relations
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.tasks.task import TaskDef

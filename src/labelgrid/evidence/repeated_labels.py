@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from labelgrid.basics.words import count_text, join_names
+from labelgrid.evidence.edge_agreement import BETTER, LIMIT
+from labelgrid.evidence.plausibility import Doubt
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
-from labelgrid.project.edge_agreement import BETTER, LIMIT
-from labelgrid.project.plausibility import Doubt
 from labelgrid.tasks.task import TaskDef
 
 #: Fewer images in which a tool has the same regions may look alike; a file is used by mistake.

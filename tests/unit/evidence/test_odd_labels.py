@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from labelgrid.evidence.odd_labels import OddLabels
 from labelgrid.ledger.grid import Cell
-from labelgrid.project.odd_labels import OddLabels
 from labelgrid.tasks.figures import LabelFigure
 
 RNG = np.random.default_rng(0)

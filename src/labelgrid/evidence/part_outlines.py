@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
-from labelgrid.project.part_grid import GRID, Floats, rectangles
-from labelgrid.project.part_marks import (
+from labelgrid.evidence.part_grid import GRID, Floats, rectangles
+from labelgrid.evidence.part_marks import (
     FOLLOWED,
     IMAGE,
     LEVELS,

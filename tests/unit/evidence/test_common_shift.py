@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from labelgrid.project.common_shift import common_shift, is_same_shift
-from labelgrid.project.edge_agreement import GRID, Edges, on_grid
+from labelgrid.evidence.common_shift import common_shift, is_same_shift
+from labelgrid.evidence.edge_agreement import GRID, Edges, on_grid
 
 SIZE = (240, 320)
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from labelgrid.project.part_context import CellMap, Context
-from labelgrid.project.part_grid import Floats
+from labelgrid.evidence.part_context import CellMap, Context
+from labelgrid.evidence.part_grid import Floats
 
 #: How far off numbers may be at most, in mean squares: a few cells decide nothing.
 MOST = 9.0

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from labelgrid.basics.words import count_text
-from labelgrid.project.class_order import ClassMap
-from labelgrid.project.plausibility import Doubt
+from labelgrid.evidence.class_order import ClassMap
+from labelgrid.evidence.plausibility import Doubt
 
 #: Fewer earlier labels do not say what is usual.
 LEAST = 3

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labelgrid.project.class_order import (
+from labelgrid.evidence.class_order import (
     FEW,
     ClassMap,
     class_use,

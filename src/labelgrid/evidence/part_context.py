@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
-from labelgrid.project.part_grid import CELLS, GRID
+from labelgrid.evidence.part_grid import CELLS, GRID
 
 #: Images are divided into so many folds; at most so many are learned from, in every second cell.
 FOLDS = 4

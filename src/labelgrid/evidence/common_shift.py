@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.project.edge_agreement import GRID, Edges
+from labelgrid.evidence.edge_agreement import GRID, Edges
 
 #: Agreements are looked at up to so many steps of the grid away.
 REACH = 6

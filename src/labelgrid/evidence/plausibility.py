@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.basics.words import count_text, join_names
+from labelgrid.evidence.class_order import MOST_CLASSES, ClassMap
+from labelgrid.evidence.edge_agreement import Edges, on_grid
+from labelgrid.evidence.label_grids import FineLabel, drawn_lines, fine_label
+from labelgrid.evidence.part_grid import PartBox
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
-from labelgrid.project.class_order import MOST_CLASSES, ClassMap
-from labelgrid.project.edge_agreement import Edges, on_grid
-from labelgrid.project.label_grids import FineLabel, drawn_lines, fine_label
-from labelgrid.project.part_grid import PartBox
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.task import TaskDef
 

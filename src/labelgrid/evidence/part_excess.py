@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from labelgrid.project.part_grid import Floats, excess, unpack
-from labelgrid.project.part_maps import STEP, UNKNOWN, PartMaps
+from labelgrid.evidence.part_grid import Floats, excess, unpack
+from labelgrid.evidence.part_maps import STEP, UNKNOWN, PartMaps
 
 #: Labels that are so near to what follows agree, and ones that are so far do not: 8 and 28 degrees
 #: between normals, a factor of 1.15 and 1.6 between depths.

@@ -12,14 +12,11 @@ from scipy.sparse import csr_array
 
 from labelgrid.basics.camera import Camera
 from labelgrid.data.dataset import ImageSource
-from labelgrid.formats.codec import LabelArray
-from labelgrid.ledger.grid import Cell, TaskRow
-from labelgrid.project.label_doubt import LIMITS, rank_by_doubt
-from labelgrid.project.label_grids import FINE, drawn_lines, fine_label
-from labelgrid.project.part_evidence import LEAST, SORTS, PartEvidence
-from labelgrid.project.part_grid import CLEAN, PartBox, excess, pack, rectangles, unpack
-from labelgrid.project.part_maps import PartMapping, PartMaps, part_relations
-from labelgrid.project.part_marks import (
+from labelgrid.evidence.label_grids import FINE, drawn_lines, fine_label
+from labelgrid.evidence.part_evidence import LEAST, SORTS, PartEvidence
+from labelgrid.evidence.part_grid import CLEAN, PartBox, excess, pack, rectangles, unpack
+from labelgrid.evidence.part_maps import PartMapping, PartMaps, part_relations
+from labelgrid.evidence.part_marks import (
     FOLLOWED,
     IMAGE,
     LEVELS,
@@ -29,19 +26,22 @@ from labelgrid.project.part_marks import (
     drawn_marks,
     unpack_marks,
 )
-from labelgrid.project.part_outlines import Outlines, _logistic
+from labelgrid.evidence.part_outlines import Outlines, _logistic
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import Cell, TaskRow
+from labelgrid.project.label_doubt import LIMITS, rank_by_doubt
 from labelgrid.project.part_suspicion import part_doubts
 from labelgrid.tasks.task import TaskDef
 
 COVERS = [
-    "labelgrid.project.label_grids",
-    "labelgrid.project.part_context",
-    "labelgrid.project.part_excess",
-    "labelgrid.project.part_grid",
-    "labelgrid.project.part_maps",
-    "labelgrid.project.part_marks",
-    "labelgrid.project.part_outlines",
-    "labelgrid.project.part_surprise",
+    "labelgrid.evidence.label_grids",
+    "labelgrid.evidence.part_context",
+    "labelgrid.evidence.part_excess",
+    "labelgrid.evidence.part_grid",
+    "labelgrid.evidence.part_maps",
+    "labelgrid.evidence.part_marks",
+    "labelgrid.evidence.part_outlines",
+    "labelgrid.evidence.part_surprise",
     "labelgrid.project.part_suspicion",
 ]
 HEIGHT, WIDTH = FINE

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from labelgrid.formats.codecs.depth import Options as DepthOptions
-from labelgrid.project.plausibility import (
+from labelgrid.evidence.plausibility import (
     FEW,
     Pair,
     Summary,
@@ -15,6 +14,7 @@ from labelgrid.project.plausibility import (
     compare_with_ranges,
     slope_agreement,
 )
+from labelgrid.formats.codecs.depth import Options as DepthOptions
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.kinds.depth import depth_figures
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.basics.words import count_text, join_names
+from labelgrid.evidence.plausibility import FEW, Doubt, FigureSet, least_spread, scale_value
 from labelgrid.ledger.grid import Cell
-from labelgrid.project.plausibility import FEW, Doubt, FigureSet, least_spread, scale_value
 from labelgrid.tasks.figures import LabelFigure
 
 #: A label in another unit is farther off the others than this factor, and than so many times their

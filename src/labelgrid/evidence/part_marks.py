@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.project.edge_agreement import BORDER, SIDE, Edges
-from labelgrid.project.edge_agreement import GRID as EDGES
-from labelgrid.project.label_grids import FINE, Mask
+from labelgrid.evidence.edge_agreement import BORDER, SIDE, Edges
+from labelgrid.evidence.edge_agreement import GRID as EDGES
+from labelgrid.evidence.label_grids import FINE, Mask
 
 #: Marks have so many rows and columns; those that are no drawn lines are kept at half of them.
 MARKED = FINE

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from labelgrid.images.thumbnails import Thumbnail
-from labelgrid.ledger.grid import Split
-from labelgrid.project import create, extend
-from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.near_duplicates import (
+from labelgrid.evidence.near_duplicates import (
     ALIKE,
     Thumbnails,
     as_block,
     correlation,
     near_duplicates,
 )
+from labelgrid.images.thumbnails import Thumbnail
+from labelgrid.ledger.grid import Split
+from labelgrid.project import create, extend
+from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings
 from tests.campaigns import DEPTH
 from tests.projects import Said
@@ -229,8 +229,8 @@ def test_more_images_than_are_looked_up_at_a_time_find_their_pairs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pictures = [scene(number) for number in (1, 2, 3, 4, 3, 2, 1)]
-    monkeypatch.setattr("labelgrid.project.near_duplicates.BLOCK", 1)
-    monkeypatch.setattr("labelgrid.project.near_duplicates.NEIGHBOURS", 0)
+    monkeypatch.setattr("labelgrid.evidence.near_duplicates.BLOCK", 1)
+    monkeypatch.setattr("labelgrid.evidence.near_duplicates.NEIGHBOURS", 0)
     assert set(found(pictures, {"000", "001"})) == {("000", "006"), ("001", "005")}
 
 

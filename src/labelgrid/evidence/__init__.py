@@ -1,0 +1,1 @@
+"""What speaks for and against labels, which come in as values: no project, no network."""
