@@ -17,12 +17,12 @@ import numpy as np
 from _measure import check_limit
 from plausibility import Frames, nyuv2, scenes
 
+from labelgrid.audit.audit import audit
 from labelgrid.basics.progress import Silent
 from labelgrid.project import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.settings import Settings
-from labelgrid.rounds.audit import audit
 
 SHARE = 0.05
 FIRST = 0.1

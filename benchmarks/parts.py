@@ -23,12 +23,12 @@ import numpy as np
 from _measure import check_limit
 from plausibility import Frames, nyuv2, scenes
 
+from labelgrid.audit.audit import AuditedLabel, audit
 from labelgrid.basics.progress import Silent
 from labelgrid.project import create
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.settings import Settings
 from labelgrid.project.task_spec import task_rows
-from labelgrid.rounds.audit import AuditedLabel, audit
 
 BAR = 0.9
 TRIES = 60

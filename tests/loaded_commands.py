@@ -11,7 +11,7 @@ MODULES = (
     "labelgrid.project.import_labels",
     "labelgrid.report.write",
     "labelgrid.rounds.advice_sentence",
-    "labelgrid.rounds.label_shards",
+    "labelgrid.audit.label_shards",
     "labelgrid.rounds.predict",
     "labelgrid.rounds.query",
     "labelgrid.rounds.score",

@@ -30,6 +30,7 @@ from labelgrid.project.settings import (
 if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.annotate.answers import Fault
     from labelgrid.annotate.import_options import Keep
+    from labelgrid.audit.audit import Audited, AuditedLabel
     from labelgrid.executors.share import Share
     from labelgrid.formats.codec import LabelArray
     from labelgrid.project.export import Exported
@@ -46,7 +47,6 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.verify import Verified
     from labelgrid.report.write import WrittenReport
     from labelgrid.rounds.advise import Advised
-    from labelgrid.rounds.audit import Audited, AuditedLabel
     from labelgrid.rounds.control import ControlComparison
     from labelgrid.rounds.derived_predictions import Derived
     from labelgrid.rounds.duplicates import FoundDuplicates
@@ -1014,8 +1014,8 @@ class Project(ProjectContents):
         Returns:
             the labels; none if only a share of the work was done.
         """
-        from labelgrid.rounds.audit import audit
-        from labelgrid.rounds.label_shards import PRELOADED
+        from labelgrid.audit.audit import audit
+        from labelgrid.audit.label_shards import PRELOADED
         from labelgrid.rounds.spreading import spreading_of
 
         spreading = spreading_of(on, workers, shard, PRELOADED)
@@ -1219,7 +1219,7 @@ class Project(ProjectContents):
         Args:
             cells: labelled cells as `IMAGE:TASK`.
         """
-        from labelgrid.project.confirmed_labels import confirm
+        from labelgrid.audit.confirmed_labels import confirm
 
         return self._changed(confirm(self._project, list(cells)))
 
@@ -1231,7 +1231,7 @@ class Project(ProjectContents):
         Raises:
             ProjectError: the audit's table is damaged.
         """
-        from labelgrid.rounds.suspects import suspects
+        from labelgrid.audit.suspects import suspects
 
         return suspects(self._project)
 
@@ -1241,13 +1241,13 @@ class Project(ProjectContents):
         Raises:
             ProjectError: the audit's table is damaged.
         """
-        from labelgrid.rounds.suspects import suspect_paths
+        from labelgrid.audit.suspects import suspect_paths
 
         return suspect_paths(self._project)
 
     def suspect_cells(self, paths: Mapping[Cell, str]) -> list[Cell]:
         """Those of some cells of `suspect_paths` whose labels have not changed since."""
-        from labelgrid.rounds.suspects import current_cells
+        from labelgrid.audit.suspects import current_cells
 
         return current_cells(self._project, paths)
 

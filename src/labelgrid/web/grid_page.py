@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, Field
 
 from labelgrid.api.project import Project
+from labelgrid.audit.audit import TABLE
 from labelgrid.basics.errors import UsageError
 from labelgrid.ledger.grid import STATE_NAMES, Cell, State
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
 from labelgrid.project.image_order import LOSS, SHARE
 from labelgrid.project.label_filter import LabelFilter
 from labelgrid.project.other_labels import PRELABEL
-from labelgrid.rounds.audit import TABLE
 from labelgrid.web.layers import LABEL
 from labelgrid.web.pages import page_count
 from labelgrid.web.predictions import Predictions

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from labelgrid.api.project import Project
-from labelgrid.rounds.audit import AuditedLabel
+from labelgrid.audit.audit import AuditedLabel
 from labelgrid.web.import_pictures import refused_picture
 from labelgrid.web.pages import page_count
 from labelgrid.web.scale_legend import ScaleLegend, shared_legends

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from labelgrid.audit.label_doubt import LIMITS, rank_by_doubt
 from labelgrid.basics.camera import Camera
 from labelgrid.data.dataset import ImageSource
 from labelgrid.evidence.label_grids import FINE, drawn_lines, fine_label
@@ -29,7 +30,6 @@ from labelgrid.evidence.part_marks import (
 from labelgrid.evidence.part_outlines import Outlines, _logistic
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, TaskRow
-from labelgrid.project.label_doubt import LIMITS, rank_by_doubt
 from labelgrid.project.part_suspicion import part_doubts
 from labelgrid.tasks.task import TaskDef
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labelgrid.audit.audit import audit
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.progress import Silent
 from labelgrid.formats.codec import LabelArray
@@ -26,7 +27,6 @@ from labelgrid.project.suspicion import SuspiciousImport
 from labelgrid.project.verify import verify
 from labelgrid.relations.bound import bind
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.rounds.audit import audit
 from labelgrid.tasks.task import definitions
 from tests.support import Made, make_dataset, make_scene
 

@@ -5,15 +5,15 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from labelgrid.audit.audit import audit
+from labelgrid.audit.label_evidence import LabelEvidence, gather_evidence
+from labelgrid.audit.label_shards import FOLDER, PRELOADED, evidence_elsewhere
 from labelgrid.basics.progress import Silent
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
 from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
-from labelgrid.project.label_evidence import LabelEvidence, gather_evidence
-from labelgrid.rounds.audit import audit
-from labelgrid.rounds.label_shards import FOLDER, PRELOADED, evidence_elsewhere
 from labelgrid.rounds.spreading import Spreading
 from tests.campaigns import make_project
 from tests.projects import Said

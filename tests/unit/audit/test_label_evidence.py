@@ -4,6 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from labelgrid.audit.label_doubt import LIMITS
+from labelgrid.audit.label_evidence import (
+    figure_evidence,
+    order_evidence,
+    repetition_evidence,
+)
 from labelgrid.evidence.class_order import class_use
 from labelgrid.evidence.plausibility import Evidence, Summary
 from labelgrid.ledger.grid import Cell
@@ -12,12 +18,6 @@ from labelgrid.project.label_comparison import (
     blamed,
     edge_evidence_of,
     slope_evidence,
-)
-from labelgrid.project.label_doubt import LIMITS
-from labelgrid.project.label_evidence import (
-    figure_evidence,
-    order_evidence,
-    repetition_evidence,
 )
 from labelgrid.tasks.figures import LabelFigure
 

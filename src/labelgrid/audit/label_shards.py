@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from labelgrid.audit.label_evidence import LabelEvidence, gathered
 from labelgrid.basics.files import remove_folder
 from labelgrid.basics.progress import Progress
 from labelgrid.ledger.roster import Roster
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_comparison import ComparedImage, Comparing, labels_by_image
-from labelgrid.project.label_evidence import LabelEvidence, gathered
 from labelgrid.project.label_stamp import stamp_of_labels
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.spreading import JOBS, Spreading, pieces_of_images

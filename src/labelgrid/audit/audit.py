@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
+from labelgrid.audit.audit_sheet import draw_audit
+from labelgrid.audit.confirmed_labels import confirmed_paths
+from labelgrid.audit.label_doubt import rank_by_doubt
+from labelgrid.audit.label_evidence import LabelEvidence, OfLabels, gather_evidence
+from labelgrid.audit.label_shards import evidence_elsewhere
 from labelgrid.basics.errors import ProjectError, UsageError
 from labelgrid.basics.files import write_bytes, write_text
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.spreadsheets import csv_text
 from labelgrid.evidence.part_grid import PartBox
 from labelgrid.ledger.grid import Cell, State
-from labelgrid.project.audit_sheet import draw_audit
-from labelgrid.project.confirmed_labels import confirmed_paths
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.label_doubt import rank_by_doubt
-from labelgrid.project.label_evidence import LabelEvidence, OfLabels, gather_evidence
 from labelgrid.project.label_losses import note_label_losses
-from labelgrid.rounds.label_shards import evidence_elsewhere
 from labelgrid.rounds.spreading import IN_THIS_PROCESS, Spreading
 
 #: The files of the project with the result.
@@ -43,7 +43,7 @@ class AuditedLabel:
         task: its task.
         image: its image.
         place: among the labels of its task; 1 is the most doubtful.
-        doubt: see `labelgrid.project.label_doubt`; 0 if nothing speaks against it.
+        doubt: see `labelgrid.audit.label_doubt`; 0 if nothing speaks against it.
         reasons: what does, in words, the strongest first.
         path: of its file in the project.
         confirmed: whether somebody looked at it and found it right.
@@ -127,7 +127,7 @@ def audit(
     sorts = dict(evidence.sorts)
     pictures: Mapping[Cell, Path] = {}
     if folds:
-        from labelgrid.rounds.audit_folds import fold_evidence  # only with folds: loads torch
+        from labelgrid.audit.audit_folds import fold_evidence  # only with folds: loads torch
 
         sorts["model"], pictures = fold_evidence(project, folds, progress)
         _note_losses(project, evidence, sorts["model"])
@@ -176,7 +176,7 @@ def _gather(
 def _train_folds(
     project: ProjectFolder, folds: int, progress: Progress, spreading: Spreading
 ) -> bool:
-    from labelgrid.rounds.audit_folds import train_folds  # only with folds: loads torch
+    from labelgrid.audit.audit_folds import train_folds  # only with folds: loads torch
 
     return train_folds(project, folds, progress, spreading)
 

@@ -8,14 +8,14 @@ from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
+from labelgrid.audit.audit import TABLE, AuditedLabel, SeenLabel
+from labelgrid.audit.confirmed_labels import confirmed_paths
 from labelgrid.basics.errors import ProjectError, command
 from labelgrid.basics.files import open_regular
 from labelgrid.basics.spreadsheets import unescape_formula
 from labelgrid.evidence.part_grid import PartBox
 from labelgrid.ledger.grid import Cell, State
-from labelgrid.project.confirmed_labels import confirmed_paths
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.rounds.audit import TABLE, AuditedLabel, SeenLabel
 
 
 def suspects(project: ProjectFolder) -> list[AuditedLabel] | None:

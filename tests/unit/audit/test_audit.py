@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+from labelgrid.audit import audit_folds, audit_sheet
+from labelgrid.audit.audit import Audited, audit
 from labelgrid.basics.errors import ProjectError, UsageError
 from labelgrid.basics.processes import cores
 from labelgrid.basics.progress import Progress, Silent
@@ -18,12 +20,10 @@ from labelgrid.drawings.label_sheet import SheetTask
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
 from labelgrid.ledger.grid import Cell, State
-from labelgrid.project import audit_sheet
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.label_losses import label_losses
-from labelgrid.rounds import audit_folds, fit, further_fits
-from labelgrid.rounds.audit import Audited, audit
+from labelgrid.rounds import fit, further_fits
 from labelgrid.rounds.shard_scorer import PRELOADED
 from labelgrid.rounds.spreading import JOBS, Spreading
 from labelgrid.train.plan import Plan
@@ -34,9 +34,9 @@ from tests.rounds import Killed, Killing, labelled
 from tests.support import Made, make_dataset
 
 COVERS = [
-    "labelgrid.project.audit_sheet",
-    "labelgrid.rounds.audit",
-    "labelgrid.rounds.audit_folds",
+    "labelgrid.audit.audit_sheet",
+    "labelgrid.audit.audit",
+    "labelgrid.audit.audit_folds",
 ]
 TASKS = ("semseg", "depth", "normals", "edges")
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.audit.label_evidence import OfLabels
 from labelgrid.evidence.part_grid import PartBox
 from labelgrid.evidence.plausibility import Evidence
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.label_comparison import EDGES
-from labelgrid.project.label_evidence import OfLabels
 
 #: By sort, the value above which evidence speaks against a label. The limits of figures and models
 #: depend on the task: so many interquartile ranges above the third quartile of its labels, but

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from labelgrid import Project
+from labelgrid.audit.suspects import suspects
 from labelgrid.basics.errors import ProjectError
-from labelgrid.rounds.suspects import suspects
 from tests.e2e.commands import done, refused
 from tests.pages import suspicious_project
 

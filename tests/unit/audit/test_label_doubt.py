@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from labelgrid.audit.label_doubt import LIMITS, WORST, rank_by_doubt
 from labelgrid.evidence.plausibility import Evidence
 from labelgrid.ledger.grid import Cell
-from labelgrid.project.label_doubt import LIMITS, WORST, rank_by_doubt
 
 CELLS = [Cell(f"{number:03}.png", "depth") for number in range(100)]
 
