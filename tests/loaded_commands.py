@@ -10,7 +10,7 @@ MODULES = (
     "labelgrid.project.export",
     "labelgrid.project.import_labels",
     "labelgrid.report.write",
-    "labelgrid.rounds.advice_sentence",
+    "labelgrid.advice.advice_sentence",
     "labelgrid.audit.label_shards",
     "labelgrid.rounds.predict",
     "labelgrid.rounds.query",

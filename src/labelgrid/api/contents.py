@@ -95,9 +95,9 @@ class ProjectContents(CellContents):
 
     def status_and_step(self) -> "tuple[dict[str, Any], NextStep]":
         """As `status`, with the next step, which takes no second count of the cells."""
+        from labelgrid.advice.advice_sentence import advice_sentence, relations_sentence
         from labelgrid.project.next_step import next_step
         from labelgrid.project.status import status_of
-        from labelgrid.rounds.advice_sentence import advice_sentence, relations_sentence
 
         project = self._project
         counts = project.store.counts()

@@ -28,6 +28,9 @@ from labelgrid.project.settings import (
 )
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
+    from labelgrid.advice.advise import Advised
+    from labelgrid.advice.control import ControlComparison
+    from labelgrid.advice.round_times import RoundTimes
     from labelgrid.annotate.answers import Fault
     from labelgrid.annotate.import_options import Keep
     from labelgrid.audit.audit import Audited, AuditedLabel
@@ -46,15 +49,12 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.undo import NamedOperation, Undone
     from labelgrid.project.verify import Verified
     from labelgrid.report.write import WrittenReport
-    from labelgrid.rounds.advise import Advised
-    from labelgrid.rounds.control import ControlComparison
     from labelgrid.rounds.derived_predictions import Derived
     from labelgrid.rounds.duplicates import FoundDuplicates
     from labelgrid.rounds.export_model import ExportedModel
     from labelgrid.rounds.proposal import Proposal
     from labelgrid.rounds.query import QueryResult
     from labelgrid.rounds.relate import Related
-    from labelgrid.rounds.round_times import RoundTimes
     from labelgrid.score.table import Table
 
 #: One or several paths of files or folders.
@@ -1033,7 +1033,7 @@ class Project(ProjectContents):
         Args:
             seeds: the number of trainings on each of the two; 6 at least.
         """
-        from labelgrid.rounds.control import compare_with_control
+        from labelgrid.advice.control import compare_with_control
 
         with self._job() as progress:
             return compare_with_control(self._project, seeds, progress)
@@ -1046,7 +1046,7 @@ class Project(ProjectContents):
         Args:
             own_recipe: measure only the project's recipe.
         """
-        from labelgrid.rounds.round_times import round_times
+        from labelgrid.advice.round_times import round_times
 
         return round_times(self._project, self._progress, own_recipe=own_recipe)
 
@@ -1059,7 +1059,7 @@ class Project(ProjectContents):
         Args:
             budget: the cost that the purchases are compared at; None: that of the last round.
         """
-        from labelgrid.rounds.advise import advise
+        from labelgrid.advice.advise import advise
 
         return advise(self._project, budget)
 

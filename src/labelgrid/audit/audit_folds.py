@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from labelgrid.advice.further_fits import FurtherFit, Told
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.files import disk_errors, remove_folder
 from labelgrid.basics.processes import set_threads
@@ -27,7 +28,6 @@ from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext, context_of
 from labelgrid.rounds.fit import Splits, splits_for_training
-from labelgrid.rounds.further_fits import FurtherFit, Told
 from labelgrid.rounds.outputs import predicted_label
 from labelgrid.rounds.spreading import JOBS, Spreading
 from labelgrid.tasks.pictures import thumbnail

@@ -229,7 +229,7 @@ def _show_new(project: "Project", time: bool) -> None:
 
 def _first_time(project: "Project", time: bool) -> str:
     """Say how long a round takes, or which command measures it."""
-    from labelgrid.rounds.first_time import FirstTime, first_time
+    from labelgrid.advice.first_time import FirstTime, first_time
 
     if not time:
         return str(FirstTime(folder=project.folder))

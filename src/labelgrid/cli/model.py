@@ -505,7 +505,7 @@ def control(
     """
     from dataclasses import asdict
 
-    from labelgrid.rounds.control_verdict import table_rows
+    from labelgrid.advice.control_verdict import table_rows
 
     with open_project(folder) as project:
         compared = project.control(seeds=seeds)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid import __version__
+from labelgrid.advice.advise import advise
 from labelgrid.basics.errors import command
 from labelgrid.ledger.grid import Pick, Split, State
 from labelgrid.ledger.store import RoundRow
@@ -32,7 +33,6 @@ from labelgrid.recipes.resolve import network_words
 from labelgrid.report.content import Hint, ProjectReport, Round, SplitCells, TaskCells, Training
 from labelgrid.report.project_view import data_hash, request_history, round_picks, uncertainty_of
 from labelgrid.report.task_pictures import overlays_of, predictions_of
-from labelgrid.rounds.advise import advise
 
 PARTS: Mapping[Split, str] = {
     "train": "Training",

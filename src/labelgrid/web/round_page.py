@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from labelgrid.advice.control_record import ComparisonRecord, read_comparison
 from labelgrid.api.project import Project
 from labelgrid.ledger.grid import Cell, Pick
 from labelgrid.project.other_labels import PRELABEL
-from labelgrid.rounds.control_record import ComparisonRecord, read_comparison
 from labelgrid.web.grid_page import MOST_PAGES
 from labelgrid.web.layers import LABEL
 from labelgrid.web.pages import page_count

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from labelgrid.advice import further_fits
 from labelgrid.audit import audit_folds, audit_sheet
 from labelgrid.audit.audit import Audited, audit
 from labelgrid.basics.errors import ProjectError, UsageError
@@ -23,7 +24,7 @@ from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.label_losses import label_losses
-from labelgrid.rounds import fit, further_fits
+from labelgrid.rounds import fit
 from labelgrid.rounds.shard_scorer import PRELOADED
 from labelgrid.rounds.spreading import JOBS, Spreading
 from labelgrid.train.plan import Plan

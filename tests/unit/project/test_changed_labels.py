@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.advice.advise import advise
 from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.cancel import unlabel
@@ -14,7 +15,6 @@ from labelgrid.project.import_labels import import_labels
 from labelgrid.project.next_step import next_step
 from labelgrid.project.records import Fit, newest_fit, write_fit
 from labelgrid.project.undo import undo
-from labelgrid.rounds.advise import advise
 from labelgrid.rounds.query import query
 from labelgrid.select.strategy import Budget
 from tests.projects import answer, make_project

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labelgrid.advice.relation_advice import relation_advice
 from labelgrid.basics.progress import Silent
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
@@ -19,7 +20,6 @@ from labelgrid.recipes.resolve import load_recipe
 from labelgrid.relations.bound import bind
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.rounds.relate import relate
-from labelgrid.rounds.relation_advice import relation_advice
 from labelgrid.tasks.task import definitions
 from tests.support import make_dataset
 

@@ -3,8 +3,8 @@
 import pytest
 
 from labelgrid import Project
+from labelgrid.advice.control_record import ComparisonRecord, write_comparison
 from labelgrid.basics.errors import LabelgridError
-from labelgrid.rounds.control_record import ComparisonRecord, write_comparison
 from labelgrid.web import round_page
 from labelgrid.web.round_page import RoundQuery, round_view
 from tests.pages import labelled_project

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from labelgrid.advice import control_trainings, further_fits
+from labelgrid.advice.control import ControlComparison, compare_with_control
 from labelgrid.basics.errors import ProjectError, UsageError
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.results import LOSS
@@ -15,8 +17,7 @@ from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.chosen_labels import chosen_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
-from labelgrid.rounds import control_trainings, further_fits, query
-from labelgrid.rounds.control import ControlComparison, compare_with_control
+from labelgrid.rounds import query
 from labelgrid.select.strategy import Budget
 from labelgrid.train.plan import Plan
 from tests.campaigns import snapshot
@@ -25,9 +26,9 @@ from tests.rounds import QUICK, Killed, Killing, labelled, open_copy, with_contr
 from tests.support import Made
 
 COVERS = [
-    "labelgrid.rounds.control",
-    "labelgrid.rounds.control_trainings",
-    "labelgrid.rounds.further_fits",
+    "labelgrid.advice.control",
+    "labelgrid.advice.control_trainings",
+    "labelgrid.advice.further_fits",
 ]
 
 

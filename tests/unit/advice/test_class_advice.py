@@ -3,9 +3,9 @@
 import math
 from pathlib import Path
 
+from labelgrid.advice.class_advice import class_advice
 from labelgrid.project.class_rows import ClassRow
 from labelgrid.project.shown_classes import ShownClasses
-from labelgrid.rounds.class_advice import class_advice
 
 #: Small classes that many labels show and that are predicted well.
 KNOWN = {"cup": (30.0, 0.5, 20), "key": (40.0, 0.2, 24), "pen": (50.0, 0.1, 40)}

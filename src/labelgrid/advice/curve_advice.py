@@ -4,11 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from labelgrid.basics.words import count_text
-from labelgrid.drawings.wording import number
-from labelgrid.rounds.advised import Advice
-from labelgrid.rounds.flat_rounds import FlatRounds
-from labelgrid.rounds.forecast_text import (
+from labelgrid.advice.advised import Advice
+from labelgrid.advice.flat_rounds import FlatRounds
+from labelgrid.advice.forecast_text import (
     EXPECT,
     fitted_curve,
     foreseen_advice,
@@ -17,7 +15,9 @@ from labelgrid.rounds.forecast_text import (
     rising_curves,
     value_text,
 )
-from labelgrid.rounds.task_curves import TaskCurve
+from labelgrid.advice.task_curves import TaskCurve
+from labelgrid.basics.words import count_text
+from labelgrid.drawings.wording import number
 
 #: A task has flattened if a doubling of its labels may move its metric by this share at most.
 FLAT = 0.02

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from labelgrid.advice.advised import Advice, Topic
+from labelgrid.advice.task_curves import TaskCurve
 from labelgrid.drawings.wording import number
-from labelgrid.rounds.advised import Advice, Topic
-from labelgrid.rounds.task_curves import TaskCurve
 from labelgrid.select.label_curve import Forecast, LabelCurve
 
 #: What is said of curves through rounds that show no gain.

@@ -3,6 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from labelgrid.advice.advised import Advice
+from labelgrid.advice.class_advice import class_advice
+from labelgrid.advice.curve_advice import flat_advice, next_round_advice
+from labelgrid.advice.further_advice import (
+    count_free_images,
+    following_advice,
+    heldout_advice,
+    picks_advice,
+    training_advice,
+)
+from labelgrid.advice.purchases import last_cost, most_labels, purchases
+from labelgrid.advice.relation_advice import relation_advice
+from labelgrid.advice.task_curves import TaskCurve, task_curves
 from labelgrid.basics.errors import UsageError, command
 from labelgrid.project.changed_labels import changed_text
 from labelgrid.project.class_rows import class_rows
@@ -12,19 +25,6 @@ from labelgrid.project.records import Measurement, measured_rounds, newest_fit
 from labelgrid.project.shown_classes import shown_classes
 from labelgrid.recipes.resolve import has_own_encoder, load_recipe
 from labelgrid.recipes.schema import Recipe
-from labelgrid.rounds.advised import Advice
-from labelgrid.rounds.class_advice import class_advice
-from labelgrid.rounds.curve_advice import flat_advice, next_round_advice
-from labelgrid.rounds.further_advice import (
-    count_free_images,
-    following_advice,
-    heldout_advice,
-    picks_advice,
-    training_advice,
-)
-from labelgrid.rounds.purchases import last_cost, most_labels, purchases
-from labelgrid.rounds.relation_advice import relation_advice
-from labelgrid.rounds.task_curves import TaskCurve, task_curves
 
 
 @dataclass(frozen=True, kw_only=True)

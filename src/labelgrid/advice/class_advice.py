@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from labelgrid.advice.advised import Advice
 from labelgrid.basics.errors import command
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.wording import number, rough_number
 from labelgrid.project.class_rows import ClassRow
 from labelgrid.project.shown_classes import ShownClasses
-from labelgrid.rounds.advised import Advice
 
 #: The metric of a class.
 METRIC = "IoU"

@@ -5,9 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from labelgrid.basics.comparison import sign_flip_p
-from labelgrid.basics.results import LOSS, Result
-from labelgrid.rounds.control_verdict import (
+from labelgrid.advice.control_verdict import (
     Measured,
     MeasureRow,
     answer_of,
@@ -15,6 +13,8 @@ from labelgrid.rounds.control_verdict import (
     sentence,
     table_rows,
 )
+from labelgrid.basics.comparison import sign_flip_p
+from labelgrid.basics.results import LOSS, Result
 
 BASE = [2.0, 2.5, 1.5, 3.0, 2.2, 1.8]
 

@@ -5,12 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from labelgrid.basics.errors import command
-from labelgrid.basics.words import count_text, duration, join_names
-from labelgrid.drawings.wording import number, rough_number
-from labelgrid.project.prices import few_times
-from labelgrid.rounds.advised import Advice
-from labelgrid.rounds.forecast_text import (
+from labelgrid.advice.advised import Advice
+from labelgrid.advice.forecast_text import (
     EXPECT,
     cannot_tell,
     fitted_curve,
@@ -20,7 +16,11 @@ from labelgrid.rounds.forecast_text import (
     relative_gain,
     rising_curves,
 )
-from labelgrid.rounds.task_curves import TaskCurve
+from labelgrid.advice.task_curves import TaskCurve
+from labelgrid.basics.errors import command
+from labelgrid.basics.words import count_text, duration, join_names
+from labelgrid.drawings.wording import number, rough_number
+from labelgrid.project.prices import few_times
 from labelgrid.select.label_curve import FEWEST, Forecast, LabelCurve
 from labelgrid.select.strategy import Brings
 

@@ -4,6 +4,15 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from labelgrid.advice.control_record import ComparisonRecord, write_comparison
+from labelgrid.advice.control_trainings import ControlTrainings, TaskLabels
+from labelgrid.advice.control_verdict import (
+    Answer,
+    MeasureRow,
+    answer_of,
+    compare_measures,
+    sentence,
+)
 from labelgrid.basics.comparison import seeds_needed
 from labelgrid.basics.errors import ProjectError, UsageError, command
 from labelgrid.basics.progress import Progress
@@ -12,15 +21,6 @@ from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.chosen_labels import ChosenLabels, chosen_labels, equal_counts
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.context import context_of, labelled_images
-from labelgrid.rounds.control_record import ComparisonRecord, write_comparison
-from labelgrid.rounds.control_trainings import ControlTrainings, TaskLabels
-from labelgrid.rounds.control_verdict import (
-    Answer,
-    MeasureRow,
-    answer_of,
-    compare_measures,
-    sentence,
-)
 from labelgrid.rounds.fit import splits_for_training
 from labelgrid.select.draws import CONTROL
 

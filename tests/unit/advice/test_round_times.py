@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
+from labelgrid.advice import round_times as module
+from labelgrid.advice.round_times import RecipeTime, RoundTimes, round_times
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.rounds import round_times as module
-from labelgrid.rounds.round_times import RecipeTime, RoundTimes, round_times
 from labelgrid.train.trainer import Trainer
 from tests.e2e.commands import done, state
 from tests.projects import TASKS, make_project

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from labelgrid.advice.advised import Advice
+from labelgrid.advice.buying_advice import Offer, buying_advice
+from labelgrid.advice.task_curves import TaskCurve
 from labelgrid.project.derived_labels import grid_to_buy
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import times_of
 from labelgrid.project.records import Fit, newest_fit
-from labelgrid.rounds.advised import Advice
-from labelgrid.rounds.buying_advice import Offer, buying_advice
-from labelgrid.rounds.task_curves import TaskCurve
 from labelgrid.select.following import brings_of, known_labels
 
 

@@ -4,10 +4,10 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from labelgrid.advice.control_verdict import Answer
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import ProjectError, RecipeError
 from labelgrid.basics.files import read_text, write_text
-from labelgrid.rounds.control_verdict import Answer
 
 #: The file of the answer, in the project's folder.
 ANSWER = "control/answer.json"

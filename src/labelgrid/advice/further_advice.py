@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from labelgrid.advice.advised import Advice
+from labelgrid.advice.control_record import read_comparison
 from labelgrid.basics.errors import command
 from labelgrid.basics.results import LOSS
 from labelgrid.basics.words import count_text, join_names
@@ -17,8 +19,6 @@ from labelgrid.project.headlines import jackknife_interval
 from labelgrid.project.records import EpochRecord, Measurement, all_fits, newest_fit, read_log
 from labelgrid.project.suppliers import supplier_values
 from labelgrid.recipes.schema import Recipe
-from labelgrid.rounds.advised import Advice
-from labelgrid.rounds.control_record import read_comparison
 
 #: The wanted half of the 95 % interval of a percentage, in points.
 POINTS = 2.0

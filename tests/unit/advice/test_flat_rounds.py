@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from labelgrid.advice.flat_rounds import FlatRounds, flat_rounds
 from labelgrid.basics.results import Better
-from labelgrid.rounds.flat_rounds import FlatRounds, flat_rounds
 from labelgrid.select.curve_priors import PRIORS
 from labelgrid.select.label_curve import CurvePoint, LabelCurve, MetricScale, fit_curve, prior_of
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.rounds import first_time as module
-from labelgrid.rounds.first_time import FirstTime, first_time
+from labelgrid.advice import first_time as module
+from labelgrid.advice.first_time import FirstTime, first_time
 from tests.e2e.commands import done, refused
 from tests.jobs import children, wait_until
 from tests.projects import RECIPE
@@ -53,7 +53,7 @@ def test_in_a_terminal_a_round_is_measured_unless_it_is_refused(words: list[str]
 #: Runs a command that gives a measurement up as soon as it has begun.
 IMPATIENT = """
 from labelgrid.cli import main
-from labelgrid.rounds import first_time
+from labelgrid.advice import first_time
 first_time.LIMIT = 0.2
 main()
 """

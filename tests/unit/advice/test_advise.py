@@ -14,6 +14,20 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from labelgrid.advice.advice_sentence import advice_sentence
+from labelgrid.advice.advise import Advised, advise
+from labelgrid.advice.advised import Advice
+from labelgrid.advice.buying_advice import Offer, buying_advice
+from labelgrid.advice.control_record import (
+    ANSWER,
+    ComparisonRecord,
+    read_comparison,
+    write_comparison,
+)
+from labelgrid.advice.curve_advice import flat_advice, next_round_advice
+from labelgrid.advice.flat_rounds import FlatRounds
+from labelgrid.advice.further_advice import further_images, heldout_advice, late_fall
+from labelgrid.advice.task_curves import TaskCurve, task_curves
 from labelgrid.api.project import Project
 from labelgrid.basics.errors import ProjectError, UsageError
 from labelgrid.basics.progress import Silent
@@ -32,21 +46,7 @@ from labelgrid.project.records import (
     write_measurement,
 )
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.rounds.advice_sentence import advice_sentence
-from labelgrid.rounds.advise import Advised, advise
-from labelgrid.rounds.advised import Advice
-from labelgrid.rounds.buying_advice import Offer, buying_advice
-from labelgrid.rounds.control_record import (
-    ANSWER,
-    ComparisonRecord,
-    read_comparison,
-    write_comparison,
-)
-from labelgrid.rounds.curve_advice import flat_advice, next_round_advice
-from labelgrid.rounds.flat_rounds import FlatRounds
-from labelgrid.rounds.further_advice import further_images, heldout_advice, late_fall
 from labelgrid.rounds.query import query
-from labelgrid.rounds.task_curves import TaskCurve, task_curves
 from labelgrid.select.curve_priors import PRIORS
 from labelgrid.select.label_curve import CurvePoint, MetricScale, fit_curve, prior_of
 from labelgrid.select.strategy import Budget
@@ -55,17 +55,17 @@ from tests.pages import client_of
 from tests.projects import answer, make_project
 
 COVERS = [
-    "labelgrid.rounds.advice_sentence",
-    "labelgrid.rounds.advise",
-    "labelgrid.rounds.advised",
-    "labelgrid.rounds.buying_advice",
-    "labelgrid.rounds.control_record",
-    "labelgrid.rounds.curve_advice",
-    "labelgrid.rounds.forecast_text",
-    "labelgrid.rounds.further_advice",
-    "labelgrid.rounds.purchases",
-    "labelgrid.rounds.relation_advice",
-    "labelgrid.rounds.task_curves",
+    "labelgrid.advice.advice_sentence",
+    "labelgrid.advice.advise",
+    "labelgrid.advice.advised",
+    "labelgrid.advice.buying_advice",
+    "labelgrid.advice.control_record",
+    "labelgrid.advice.curve_advice",
+    "labelgrid.advice.forecast_text",
+    "labelgrid.advice.further_advice",
+    "labelgrid.advice.purchases",
+    "labelgrid.advice.relation_advice",
+    "labelgrid.advice.task_curves",
     "labelgrid.select.curve_priors",
 ]
 METRICS = {
@@ -263,7 +263,7 @@ def test_advice_on_classes_has_the_budget_of_the_next_step(
         asked.append(budget)
         return []
 
-    told = sys.modules["labelgrid.rounds.advise"]
+    told = sys.modules["labelgrid.advice.advise"]
     monkeypatch.setattr(told, "class_advice", noted)
     step = NextStep(command="query", typed=["query"], why="", budget=200, unit="cost")
     for found in (step, replace(step, budget=0)):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from labelgrid.advice.advised import Advice
 from labelgrid.basics.errors import command
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.wording import number
@@ -12,7 +13,6 @@ from labelgrid.project.relation_offers import labels_of_all, relation_offers
 from labelgrid.recipes.schema import Recipe
 from labelgrid.relations.agreement import FEWEST
 from labelgrid.relations.bound import BoundRelation, connect, declared_relations
-from labelgrid.rounds.advised import Advice
 from labelgrid.select.following import known_labels
 
 

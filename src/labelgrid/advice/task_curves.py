@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from labelgrid.advice.flat_rounds import FlatRounds, flat_rounds
 from labelgrid.basics.results import Result
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Measurement, all_fits, measured_rounds
-from labelgrid.rounds.flat_rounds import FlatRounds, flat_rounds
 from labelgrid.rounds.training_history import training_history
 from labelgrid.select.curve_priors import PRIORS
 from labelgrid.select.label_curve import CurvePoint, LabelCurve, MetricScale, fit_curve, prior_of

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
+from labelgrid.advice.further_fits import FurtherFit, Told
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.results import LOSS, Result
 from labelgrid.basics.streams import seed_of
@@ -16,7 +17,6 @@ from labelgrid.project.chosen_labels import ChosenLabels, draw_equal, equal_coun
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext, labelled_images, tasks_by_image
 from labelgrid.rounds.fit import Splits
-from labelgrid.rounds.further_fits import FurtherFit, Told
 from labelgrid.rounds.model_record import measure
 from labelgrid.train.evaluate import Evaluation
 

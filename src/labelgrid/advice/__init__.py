@@ -1,0 +1,1 @@
+"""What to do next, and whether it pays: purchases, controls, forecasts, time."""
