@@ -16,10 +16,10 @@ import torch
 from _made import network_of, recipe, task_definitions
 from _measure import check_limit, interleaved, machine
 
+from labelgrid.exporting.export_model import IMAGES
+from labelgrid.exporting.exported_network import ExportedNetwork
+from labelgrid.exporting.onnx_file import TIMES, TOLERANCE, differences, write_onnx
 from labelgrid.nets.network import example_output
-from labelgrid.rounds.export_model import IMAGES
-from labelgrid.rounds.exported_network import ExportedNetwork
-from labelgrid.rounds.onnx_file import TIMES, TOLERANCE, differences, write_onnx
 from labelgrid.tasks.task import build_all
 
 

@@ -34,7 +34,7 @@ LOADS = {
     "balance": "from labelgrid.train.balance.torchjd import aggregator_of as of; of('UPGrad', {}, 2)",
     "exr": "import OpenEXR",
     "gs": "import fsspec; fsspec.get_filesystem_class('gs')",
-    "onnx": "import labelgrid.rounds.onnx_file, labelgrid.nets.onnx_ops",
+    "onnx": "import labelgrid.exporting.onnx_file, labelgrid.nets.onnx_ops",
     "postgres": "import labelgrid.ledger.postgresql, psycopg_binary",
     "ray": "import labelgrid.executors.ray_driver, ray; ray.remote",
     "s3": "import fsspec; fsspec.get_filesystem_class('s3')",

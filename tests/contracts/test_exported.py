@@ -6,13 +6,13 @@ import pytest
 
 from labelgrid.basics import plugins
 from labelgrid.data.options import DataOptions
+from labelgrid.exporting.export_model import IMAGES
+from labelgrid.exporting.exported_network import ExportedNetwork
+from labelgrid.exporting.onnx_file import differences, write_onnx
 from labelgrid.nets.network import Network, example_output
-from labelgrid.rounds.export_model import IMAGES
-from labelgrid.rounds.exported_network import ExportedNetwork
-from labelgrid.rounds.onnx_file import differences, write_onnx
 from tests.network_laws import TASKS, made
 
-COVERS = ["labelgrid.rounds.exported_network"]
+COVERS = ["labelgrid.exporting.exported_network"]
 
 #: Two tasks: the graphs of four take much longer to record.
 SOME = {name: TASKS[name] for name in ("semseg", "normals")}

@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.annotate.import_options import Keep
     from labelgrid.audit.audit import Audited, AuditedLabel
     from labelgrid.executors.share import Share
+    from labelgrid.exporting.export_model import ExportedModel
     from labelgrid.formats.codec import LabelArray
     from labelgrid.project.export import Exported
     from labelgrid.project.extend import Added
@@ -51,7 +52,6 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.report.write import WrittenReport
     from labelgrid.rounds.derived_predictions import Derived
     from labelgrid.rounds.duplicates import FoundDuplicates
-    from labelgrid.rounds.export_model import ExportedModel
     from labelgrid.rounds.proposal import Proposal
     from labelgrid.rounds.query import QueryResult
     from labelgrid.rounds.relate import Related
@@ -893,7 +893,7 @@ class Project(ProjectContents):
             to: the format, ONNX; it needs the extra `onnx`.
             known: tasks whose labels are inputs, too; a network of two stages improves the others.
         """
-        from labelgrid.rounds.export_model import export_model
+        from labelgrid.exporting.export_model import export_model
 
         path = optional_path(out) or self.folder / f"model.{to}"
         return export_model(self._project, path, known=tuple(known), progress=self._progress)

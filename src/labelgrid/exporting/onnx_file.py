@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from labelgrid.basics.streams import seed_of
+from labelgrid.exporting.exported_network import ExportedNetwork, KnownLabels
 from labelgrid.nets.onnx_ops import translations
-from labelgrid.rounds.exported_network import ExportedNetwork, KnownLabels
 from labelgrid.tasks.task import Task
 
 #: The set of operators: runtimes since 2023 have it.

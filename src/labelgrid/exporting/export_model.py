@@ -133,8 +133,8 @@ def _write(
     progress: Progress,
 ) -> dict[str, float]:
     """Write the file, and return the largest difference by task."""
-    from labelgrid.rounds.exported_network import ExportedNetwork
-    from labelgrid.rounds.onnx_file import differences, write_onnx
+    from labelgrid.exporting.exported_network import ExportedNetwork
+    from labelgrid.exporting.onnx_file import differences, write_onnx
 
     predicted = _learned(context, fit)
     network = ExportedNetwork(

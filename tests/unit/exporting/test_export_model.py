@@ -18,15 +18,16 @@ import torch
 
 from labelgrid.basics.errors import ModelError, ProjectError, UsageError
 from labelgrid.basics.progress import Silent
+from labelgrid.exporting import onnx_file
+from labelgrid.exporting.export_model import export_model
+from labelgrid.exporting.onnx_file import read_description
 from labelgrid.nets.network import Network
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.rounds import fit, onnx_file, query
-from labelgrid.rounds.export_model import export_model
-from labelgrid.rounds.onnx_file import read_description
+from labelgrid.rounds import fit, query
 from labelgrid.select.strategy import Budget
 from tests.projects import answer, make_project
 
-COVERS = ["labelgrid.rounds.onnx_file"]
+COVERS = ["labelgrid.exporting.onnx_file"]
 
 ROBOT = Path(__file__).parents[3] / "examples/robot_loop.py"
 

@@ -1,0 +1,1 @@
+"""Writes a network as a file that programs without labelgrid run."""
