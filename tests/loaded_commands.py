@@ -15,7 +15,7 @@ MODULES = (
     "labelgrid.rounds.predict",
     "labelgrid.rounds.query",
     "labelgrid.rounds.score",
-    "labelgrid.rounds.trust_jobs",
+    "labelgrid.suppliers.trust_jobs",
     "labelgrid.lab.simulation.campaign",
     "labelgrid.lab.simulation.run_study",
 )

@@ -12,7 +12,7 @@ import pytest
 import labelgrid
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.context import context_of, labelled_images
-from labelgrid.rounds.supplied import pairs
+from labelgrid.suppliers.supplied import pairs
 from tests.e2e.commands import done, held_out, status
 from tests.projects import RECIPE
 

@@ -41,6 +41,6 @@ def relations_sentence(project: ProjectFolder) -> str:
     """
     if len(all_fits(project.folder)) < 2:
         return ""
-    from labelgrid.project.relation_offers import offers_text, relation_offers  # slow to load
+    from labelgrid.suppliers.relation_offers import offers_text, relation_offers  # slow to load
 
     return offers_text(relation_offers(project), project.folder)

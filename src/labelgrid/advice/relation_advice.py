@@ -9,11 +9,11 @@ from labelgrid.drawings.wording import number
 from labelgrid.ledger.grid import Grid
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.random_labels import ENOUGH, RandomLabels
-from labelgrid.project.relation_offers import labels_of_all, relation_offers
 from labelgrid.recipes.schema import Recipe
 from labelgrid.relations.agreement import FEWEST
 from labelgrid.relations.bound import BoundRelation, connect, declared_relations
 from labelgrid.select.following import known_labels
+from labelgrid.suppliers.relation_offers import labels_of_all, relation_offers
 
 
 def relation_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:

@@ -130,7 +130,7 @@ class ProjectContents(CellContents):
         Args:
             labelled: only relations between tasks that have labels of training images.
         """
-        from labelgrid.project.relation_offers import offers_text, relation_offers
+        from labelgrid.suppliers.relation_offers import offers_text, relation_offers
 
         offers = relation_offers(self._project)
         if labelled:

@@ -54,8 +54,8 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.rounds.duplicates import FoundDuplicates
     from labelgrid.rounds.proposal import Proposal
     from labelgrid.rounds.query import QueryResult
-    from labelgrid.rounds.relate import Related
     from labelgrid.score.table import Table
+    from labelgrid.suppliers.relate import Related
 
 #: One or several paths of files or folders.
 Places = Place | Iterable[Place]
@@ -1076,9 +1076,9 @@ class Project(ProjectContents):
         Returns:
             what was measured; no row if only a share of the work was done.
         """
-        from labelgrid.rounds.relate import relate
         from labelgrid.rounds.spreading import spreading_of
-        from labelgrid.rounds.trust_jobs import PRELOADED
+        from labelgrid.suppliers.relate import relate
+        from labelgrid.suppliers.trust_jobs import PRELOADED
 
         spreading = spreading_of(on, workers, 0, PRELOADED)
         if spreading.executor is not None:

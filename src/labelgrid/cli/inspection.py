@@ -18,10 +18,10 @@ from labelgrid.cli.shares import share_at, share_values
 if TYPE_CHECKING:
     from labelgrid.advice.round_times import RecipeTime
     from labelgrid.audit.audit import Audited
-    from labelgrid.project.relation_trust import RelationRow
     from labelgrid.relations.agreement import Measured
-    from labelgrid.rounds.relate import Related
-    from labelgrid.rounds.supplier_trust import SupplierRow
+    from labelgrid.suppliers.relate import Related
+    from labelgrid.suppliers.relation_trust import RelationRow
+    from labelgrid.suppliers.supplier_trust import SupplierRow
 
 #: The rows of the table of an audit.
 DOUBTFUL = 20

@@ -15,7 +15,7 @@ from labelgrid.recipes.resolve import check_options, load_recipe, override
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.relations.bound import BoundRelation, bind_relations
 from labelgrid.rounds.image_cameras import ImageCameras
-from labelgrid.rounds.supplied import BoundSupplier, bind_suppliers, trust_by_supplier
+from labelgrid.suppliers.supplied import BoundSupplier, bind_suppliers, trust_by_supplier
 from labelgrid.tasks.task import Task, TaskDef, build_all
 
 

@@ -12,7 +12,7 @@ from labelgrid.data.derived import Filler, add_supplied, derivable
 from labelgrid.project.known_cameras import camera_step
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.context import RoundContext, tasks_by_image
-from labelgrid.rounds.supplied import supplied_by_task
+from labelgrid.suppliers.supplied import supplied_by_task
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from labelgrid.rounds.fillers import Fillers, check_cameras
 from labelgrid.rounds.model_record import measure_heldout, record_model
 from labelgrid.rounds.models import load_previous_weights, new_network, previous_model, terms_of
 from labelgrid.rounds.round_scores import check_expected_options, lacking_term, strategy_of
-from labelgrid.rounds.supplied import supplied_identity
+from labelgrid.suppliers.supplied import supplied_identity
 from labelgrid.train.checkpoint import load, same_training
 from labelgrid.train.division import refuse_undivided
 from labelgrid.train.group import ALONE, TrainingGroup

@@ -44,7 +44,6 @@ from labelgrid.rounds.shard_scorer import (
     score_ordered,
 )
 from labelgrid.rounds.spreading import IN_THIS_PROCESS, JOBS, Spreading
-from labelgrid.rounds.supplied import supplied_by_task
 from labelgrid.score.fit import FitImages, fit_statistics
 from labelgrid.score.pool import (
     Explaining,
@@ -57,6 +56,7 @@ from labelgrid.score.pool import (
 from labelgrid.score.shards import PoolShard, PoolShards
 from labelgrid.score.statistic import PoolBatch, Statistic, TrainedStatistic
 from labelgrid.score.table import Table
+from labelgrid.suppliers.supplied import supplied_by_task
 from labelgrid.train.evaluate import predictions
 from labelgrid.train.model import TrainedModel
 

@@ -23,10 +23,10 @@ from labelgrid.recipes.resolve import (
 )
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.rounds.outside_files import predictions_changed
-from labelgrid.rounds.supplied import BoundSupplier, bind_suppliers, supplied_identity
 from labelgrid.score.table import EXPLAINING, FILE, Table, read_stamp, read_table, weights_stamp
 from labelgrid.select.classes import CLASSES
 from labelgrid.select.strategy import Strategy
+from labelgrid.suppliers.supplied import BoundSupplier, bind_suppliers, supplied_identity
 
 #: The statistic by which the nearest labelled image is found.
 FEATURES = "features"

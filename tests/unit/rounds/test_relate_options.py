@@ -13,17 +13,17 @@ from labelgrid.ledger.grid import TaskRow
 from labelgrid.project import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
-from labelgrid.project.relation_offers import offers_text, relation_offers
-from labelgrid.project.relation_trust import RelationRow
 from labelgrid.project.settings import Settings
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.relations.bound import bind
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.rounds.relate import relate
+from labelgrid.suppliers.relate import relate
+from labelgrid.suppliers.relation_offers import offers_text, relation_offers
+from labelgrid.suppliers.relation_trust import RelationRow
 from labelgrid.tasks.task import definitions
 from tests.support import make_dataset
 
-COVERS = ["labelgrid.project.relation_trust", "labelgrid.relations.offered"]
+COVERS = ["labelgrid.suppliers.relation_trust", "labelgrid.relations.offered"]
 #: No class is called person.
 CLASSES = ["none", "shirt", "skirt", "shoe", "hat", "bag", "belt"]
 CLOTHES = {"classes": CLASSES}

@@ -25,7 +25,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_fit
 from labelgrid.project.suppliers import read_index, supplied_rows, supplier_names
 from labelgrid.rounds.context import context_of
-from labelgrid.rounds.supplied import pairs
+from labelgrid.suppliers.supplied import pairs
 from tests.studies import make_data, make_recipe, study_request
 from tests.support import Made
 from tests.unit.lab.simulation.test_campaign import (

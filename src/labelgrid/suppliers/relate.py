@@ -13,13 +13,18 @@ from labelgrid.basics.files import disk_errors, read_text, write_text
 from labelgrid.basics.progress import Progress
 from labelgrid.data.cameras import NAME as CAMERAS
 from labelgrid.project.folder import SETTINGS, ProjectFolder
-from labelgrid.project.relation_trust import RelationRow, proposed_camera, relation_tables
 from labelgrid.project.settings import text_with_tables
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.rounds.spreading import IN_THIS_PROCESS, Spreading
-from labelgrid.rounds.supplier_trust import SupplierRow, note_measured_trust, supplier_tables
-from labelgrid.rounds.trust_jobs import rows_elsewhere
-from labelgrid.rounds.trust_rows import TrustRows, UnmeasuredTrust, measure_trust, unmeasured_trust
+from labelgrid.suppliers.relation_trust import RelationRow, proposed_camera, relation_tables
+from labelgrid.suppliers.supplier_trust import SupplierRow, note_measured_trust, supplier_tables
+from labelgrid.suppliers.trust_jobs import rows_elsewhere
+from labelgrid.suppliers.trust_rows import (
+    TrustRows,
+    UnmeasuredTrust,
+    measure_trust,
+    unmeasured_trust,
+)
 
 UNCHANGED = "Nothing was written."
 #: Tables [changes.SECTION.NAME]: by section, then by name.

@@ -23,9 +23,9 @@ from labelgrid.project.settings import read_settings
 from labelgrid.project.status import status_of
 from labelgrid.project.suppliers import noted_trust
 from labelgrid.rounds.context import context_of
-from labelgrid.rounds.relate import Related, relate
-from labelgrid.rounds.supplier_trust import SupplierRow
 from labelgrid.select.draws import CONTROL, SuppliedCells
+from labelgrid.suppliers.relate import Related, relate
+from labelgrid.suppliers.supplier_trust import SupplierRow
 from tests.projects import make_project
 from tests.rounds import open_copy
 from tests.support import Made

@@ -15,7 +15,6 @@ from labelgrid.executors.spread import Piece, given
 from labelgrid.ledger.roster import Roster
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_stamp import stamp_of_labels
-from labelgrid.project.relation_trust import RelationRow
 from labelgrid.project.suppliers import INDEX, supplier_folder, supplier_names
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.spreading import JOBS, Spreading
@@ -25,8 +24,9 @@ from labelgrid.rounds.stamped_record import (
     read_stamped,
     write_stamped,
 )
-from labelgrid.rounds.supplier_trust import SupplierRow
-from labelgrid.rounds.trust_rows import TrustRows, UnmeasuredTrust, measure_trust
+from labelgrid.suppliers.relation_trust import RelationRow
+from labelgrid.suppliers.supplier_trust import SupplierRow
+from labelgrid.suppliers.trust_rows import TrustRows, UnmeasuredTrust, measure_trust
 
 #: The module that processes load before they measure.
 PRELOADED = __name__

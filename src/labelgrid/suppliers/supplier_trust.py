@@ -19,8 +19,8 @@ from labelgrid.project.random_labels import ENOUGH, MOST, MOST_PIXELS, RandomLab
 from labelgrid.project.sources import source_of
 from labelgrid.project.suppliers import note_trust
 from labelgrid.relations.agreement import FEWEST, LabelPair, Measured, measure_labels
-from labelgrid.rounds.supplied import pairs
 from labelgrid.select.draws import SuppliedCells
+from labelgrid.suppliers.supplied import pairs
 from labelgrid.tasks.task import TaskDef
 
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from labelgrid.basics.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.relation_trust import (
+from labelgrid.recipes.schema import Recipe
+from labelgrid.suppliers.relation_trust import (
     RelationRow,
     UnmeasuredRelation,
     measure_relations,
     unmeasured_relations,
 )
-from labelgrid.recipes.schema import Recipe
-from labelgrid.rounds.supplier_trust import (
+from labelgrid.suppliers.supplier_trust import (
     SupplierRow,
     UnmeasuredSupplier,
     measure_suppliers,

@@ -8,7 +8,7 @@ import pytest
 
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.relation_offers import RelationOffer, offers_text, relation_offers
+from labelgrid.suppliers.relation_offers import RelationOffer, offers_text, relation_offers
 from tests.projects import make_project
 
 FLAT = Path("flat")

@@ -16,17 +16,17 @@ from labelgrid.ledger.grid import Cell, Move, State, request_id
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.pairs import note_pairs
-from labelgrid.project.relation_trust import RelationRow
 from labelgrid.project.settings import read_settings
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.context import context_of
 from labelgrid.rounds.query import query
-from labelgrid.rounds.relate import CAMERAS, Related, relate
 from labelgrid.select.strategy import Budget
+from labelgrid.suppliers.relate import CAMERAS, Related, relate
+from labelgrid.suppliers.relation_trust import RelationRow
 from tests.projects import answer, make_project
 from tests.support import Made
 
-COVERS = ["labelgrid.project.relation_trust", "labelgrid.rounds.trust_rows"]
+COVERS = ["labelgrid.suppliers.relation_trust", "labelgrid.suppliers.trust_rows"]
 TABLE = "[changes.relations.depth_normals]\ntrust = 0.5\n"
 
 

@@ -21,7 +21,7 @@ from labelgrid.project.task_change import drop_task
 from labelgrid.rounds import fit
 from labelgrid.rounds.context import context_of, labelled_images
 from labelgrid.rounds.models import new_network
-from labelgrid.rounds.supplied import pairs, trust_by_supplier
+from labelgrid.suppliers.supplied import pairs, trust_by_supplier
 from labelgrid.train.plan import Plan
 from tests.rounds import QUICK, copied, labelled
 from tests.support import Made

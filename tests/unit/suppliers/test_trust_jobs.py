@@ -20,11 +20,11 @@ from labelgrid.project.folder import CAMERAS, SETTINGS, ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.import_supplied import import_supplied
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.rounds import trust_jobs
-from labelgrid.rounds.relate import Related, relate
 from labelgrid.rounds.spreading import Spreading
-from labelgrid.rounds.trust_jobs import FOLDER, PRELOADED
-from labelgrid.rounds.trust_rows import unmeasured_trust
+from labelgrid.suppliers import trust_jobs
+from labelgrid.suppliers.relate import Related, relate
+from labelgrid.suppliers.trust_jobs import FOLDER, PRELOADED
+from labelgrid.suppliers.trust_rows import unmeasured_trust
 from tests.projects import Said, make_project
 from tests.ray_clusters import environment
 from tests.rounds import open_copy
