@@ -23,8 +23,8 @@ from _measure import check_limit, interleaved, machine, show
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.progress import Silent
 from labelgrid.images import png
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.project import create
-from labelgrid.project.import_labels import import_labels
 from labelgrid.project.settings import Settings
 from labelgrid.tasks.task import TaskDef
 

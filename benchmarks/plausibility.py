@@ -19,12 +19,12 @@ from _measure import check_limit, command, labelgrid
 
 from labelgrid.annotate.answers import ImportRefused
 from labelgrid.basics.progress import Silent
+from labelgrid.imports.import_labels import import_labels
+from labelgrid.imports.suspicion import SuspiciousImport
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.project import create
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
 from labelgrid.project.settings import Settings
-from labelgrid.project.suspicion import SuspiciousImport
 from labelgrid.project.task_spec import task_rows
 
 #: The good batches of each source, and the planted ones of each sort.

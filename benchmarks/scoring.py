@@ -34,12 +34,12 @@ from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import labels_of
 from labelgrid.data.layouts.folder import FolderDataset
 from labelgrid.data.loader import eval_batches
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Network
 from labelgrid.nets.options import Where
 from labelgrid.project import create
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
 from labelgrid.project.settings import Settings
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice

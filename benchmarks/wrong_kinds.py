@@ -29,14 +29,15 @@ from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Silent
 from labelgrid.evidence import plausibility
+from labelgrid.imports import suspicion
+from labelgrid.imports.import_labels import import_labels
+from labelgrid.imports.validate_labels import AcceptedLabel
 from labelgrid.ledger.grid import Cell, TaskRow
 from labelgrid.ledger.store import CellRow
-from labelgrid.project import create, suspicion
+from labelgrid.project import create
 from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
 from labelgrid.project.settings import Settings
-from labelgrid.project.validate_labels import AcceptedLabel
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.overview import Overview
 from labelgrid.tasks.task import TaskDef

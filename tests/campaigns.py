@@ -12,10 +12,10 @@ import pytest
 
 from labelgrid.annotate.answers import ImportRefused
 from labelgrid.images.reading import check_image
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow, request_id
 from labelgrid.ledger.store import Store
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
 from labelgrid.project.settings import Settings, settings_text
 from tests.support import Made
 

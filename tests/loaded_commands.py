@@ -8,7 +8,7 @@ MODULES = (
     "labelgrid.api.project",
     "labelgrid.api.study",
     "labelgrid.project.export",
-    "labelgrid.project.import_labels",
+    "labelgrid.imports.import_labels",
     "labelgrid.report.write",
     "labelgrid.advice.advice_sentence",
     "labelgrid.audit.label_shards",

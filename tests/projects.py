@@ -5,10 +5,10 @@ from pathlib import Path
 from unittest.mock import patch
 
 from labelgrid.basics.progress import Silent
+from labelgrid.imports.import_labels import LabelImport, import_labels
+from labelgrid.imports.imported import Imported
 from labelgrid.project import create
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import LabelImport, import_labels
-from labelgrid.project.imported import Imported
 from labelgrid.project.settings import Settings
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.tasks.task import TaskDef

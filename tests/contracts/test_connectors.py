@@ -33,11 +33,11 @@ from labelgrid.basics.recognition import Recognition, recognitions
 from labelgrid.formats.regions import UNCOVERED
 from labelgrid.images.opening import format_of
 from labelgrid.images.reading import read_image
+from labelgrid.imports.import_labels import import_labels
+from labelgrid.imports.imported import Imported
+from labelgrid.imports.validate_labels import validate_labels
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.export import export
-from labelgrid.project.import_labels import import_labels
-from labelgrid.project.imported import Imported
-from labelgrid.project.validate_labels import validate_labels
 from tests.campaigns import ask, cells_of, make_project, snapshot, states
 from tests.contracts import wrong_connectors
 from tests.support import Made, make_dataset

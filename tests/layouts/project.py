@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from labelgrid.basics.progress import Silent
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Move, State
 from labelgrid.project.create import create
-from labelgrid.project.import_labels import import_labels
 from labelgrid.project.settings import Settings
 from tests.support import Made
 

@@ -14,12 +14,12 @@ from labelgrid.basics.progress import Silent
 from labelgrid.data.loader import train_batches
 from labelgrid.data.options import DataOptions
 from labelgrid.formats.codec import LabelArray
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.target import Target
 from labelgrid.project import create
 from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
 from labelgrid.project.settings import Settings
 from labelgrid.project.sources import source_of
 from labelgrid.recipes.schema import PluginChoice

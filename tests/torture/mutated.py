@@ -24,9 +24,9 @@ from PIL import Image
 from labelgrid.annotate.answers import Answer, Fault
 from labelgrid.basics.errors import LabelError
 from labelgrid.images.reading import check_image, read_image
+from labelgrid.imports.validate_labels import LabelValidator
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.validate_labels import LabelValidator
 from tests.projects import make_project
 from tests.support import KINDS
 from tests.torture.strict import notices

@@ -25,8 +25,8 @@ from labelgrid.annotate.unpacking import unpacked
 from labelgrid.basics import plugins
 from labelgrid.basics.progress import Silent
 from labelgrid.basics.recognition import recognitions
+from labelgrid.imports.validate_labels import validate_labels
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.validate_labels import validate_labels
 from tests.contracts.test_connectors import ANNOTATORS, Place, listing
 from tests.torture.mutated import MUTATIONS
 

@@ -37,12 +37,12 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.executors.share import Share
     from labelgrid.exporting.export_model import ExportedModel
     from labelgrid.formats.codec import LabelArray
+    from labelgrid.imports.import_sources import Source
+    from labelgrid.imports.imported import Imported
     from labelgrid.project.export import Exported
     from labelgrid.project.extend import Added
     from labelgrid.project.grid_sheet import DrawnSheet
     from labelgrid.project.image_files import Check
-    from labelgrid.project.import_sources import Source
-    from labelgrid.project.imported import Imported
     from labelgrid.project.next_step import NextStep
     from labelgrid.project.records import Fit
     from labelgrid.project.remove import Removed, Restored
@@ -350,8 +350,8 @@ class Project(ProjectContents):
             LabelgridError: a label cannot be imported; lists every such label.
         """
         from labelgrid.annotate.import_options import ImportOptions
-        from labelgrid.project.import_labels import import_labels
-        from labelgrid.project.import_supplied import import_supplied
+        from labelgrid.imports.import_labels import import_labels
+        from labelgrid.imports.import_supplied import import_supplied
         from labelgrid.project.tool_server import tool_server
 
         if seed is not None and not limit:
@@ -441,7 +441,7 @@ class Project(ProjectContents):
             LabelgridError: the label cannot be imported.
         """
         from labelgrid.annotate.answers import Answer
-        from labelgrid.project.import_one import import_one
+        from labelgrid.imports.import_one import import_one
 
         given = Path(label) if isinstance(label, str) else label
         answer = Answer(

@@ -22,9 +22,9 @@ from labelgrid.drawings.label_sheet import (
 from labelgrid.evidence.part_grid import PartBox
 from labelgrid.formats.codec import LabelArray
 from labelgrid.images.places import image_file
+from labelgrid.imports.import_picture import fitted_image, framed
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_picture import fitted_image, framed
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.tasks.overview import Legend, Overview
 from labelgrid.tasks.pictures import thumbnail

@@ -33,9 +33,9 @@ from labelgrid.basics.errors import ProjectError, UsageError
 from labelgrid.basics.progress import Silent
 from labelgrid.basics.results import LOSS, ClassScore, Result
 from labelgrid.cli import app
+from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.ledger.store import Store
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.next_step import NextStep, next_step
 from labelgrid.project.records import (
     EpochRecord,

@@ -13,10 +13,10 @@ from labelgrid.advice.control import ControlComparison, compare_with_control
 from labelgrid.basics.errors import ProjectError, UsageError
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.results import LOSS
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.chosen_labels import chosen_labels
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
 from labelgrid.rounds import query
 from labelgrid.select.strategy import Budget
 from labelgrid.train.plan import Plan

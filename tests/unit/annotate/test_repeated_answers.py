@@ -15,11 +15,11 @@ from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions, Keep
 from labelgrid.annotate.label_studio_json import answers_of
 from labelgrid.annotate.repeated_answers import keep_one, repeated_faults
+from labelgrid.imports.import_labels import import_labels
+from labelgrid.imports.import_sources import Source
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
-from labelgrid.project.import_sources import Source
 from tests.annotators import coco, cvat, label_studio
 from tests.annotators import folder as plain_folder
 from tests.campaigns import ask, cells_of, make_project, states

@@ -10,10 +10,10 @@ import pytest
 from labelgrid import Project
 from labelgrid.annotate.uncovered import background_of
 from labelgrid.basics.errors import LabelError
+from labelgrid.imports.suspicion import SuspiciousImport
 from labelgrid.ledger.grid import State, TaskRow
 from labelgrid.project.folder import SETTINGS
 from labelgrid.project.settings import read_settings
-from labelgrid.project.suspicion import SuspiciousImport
 from tests.campaigns import make_project
 from tests.e2e.commands import done, typed
 from tests.support import make_dataset

@@ -11,9 +11,9 @@ from labelgrid.audit.label_shards import FOLDER, PRELOADED, evidence_elsewhere
 from labelgrid.basics.progress import Silent
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
 from labelgrid.rounds.spreading import Spreading
 from tests.campaigns import make_project
 from tests.projects import Said

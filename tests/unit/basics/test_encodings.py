@@ -14,9 +14,9 @@ from labelgrid.annotate.import_options import ImportOptions, read_names
 from labelgrid.basics.encodings import UnknownEncodingError, begin, decode, words_in
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.images.listing import read_list
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import State, TaskRow
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
 from labelgrid.project.task_spec import task_row
 from tests.campaigns import make_project
 from tests.support import make_dataset

@@ -29,8 +29,8 @@ from labelgrid.evidence.part_marks import (
 )
 from labelgrid.evidence.part_outlines import Outlines, _logistic
 from labelgrid.formats.codec import LabelArray
+from labelgrid.imports.part_suspicion import part_doubts
 from labelgrid.ledger.grid import Cell, TaskRow
-from labelgrid.project.part_suspicion import part_doubts
 from labelgrid.tasks.task import TaskDef
 
 COVERS = [
@@ -42,7 +42,7 @@ COVERS = [
     "labelgrid.evidence.part_marks",
     "labelgrid.evidence.part_outlines",
     "labelgrid.evidence.part_surprise",
-    "labelgrid.project.part_suspicion",
+    "labelgrid.imports.part_suspicion",
 ]
 HEIGHT, WIDTH = FINE
 IMAGES = 18

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from labelgrid.imports.import_labels import import_labels
+from labelgrid.imports.suspicion import SuspiciousImport
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
-from labelgrid.project.suspicion import SuspiciousImport
 from tests.campaigns import make_project
 from tests.support import Made, make_dataset
 

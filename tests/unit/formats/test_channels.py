@@ -11,8 +11,8 @@ from PIL import Image
 from labelgrid.annotate.answers import ImportRefused
 from labelgrid.basics.errors import LabelError
 from labelgrid.formats.codec import codec, options_of
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import State, TaskRow
-from labelgrid.project.import_labels import import_labels
 from tests.campaigns import make_project
 from tests.support import make_dataset
 

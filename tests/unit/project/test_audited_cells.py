@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from labelgrid.basics.errors import LedgerError, ProjectError
+from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.project.audited_cells import (
     DRAWN_CELLS,
     cells_to_audit,
@@ -16,7 +17,6 @@ from labelgrid.project.audited_cells import (
     supplied_cells,
 )
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.remove import remove
 from labelgrid.project.task_change import drop_task
 from labelgrid.select.draws import SuppliedCells

@@ -7,11 +7,11 @@ import pytest
 
 from labelgrid.advice.advise import advise
 from labelgrid.basics.progress import Silent
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.changed_labels import changed_labels, changed_text
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
 from labelgrid.project.next_step import next_step
 from labelgrid.project.records import Fit, newest_fit, write_fit
 from labelgrid.project.undo import undo

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.chosen_labels import chosen_labels, draw_equal, equal_counts
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
 from labelgrid.select.draws import CONTROL
 from tests.rounds import with_control
 from tests.support import Made

@@ -12,9 +12,9 @@ import pytest
 from labelgrid.annotate.answers import ImportRefused
 from labelgrid.basics.errors import EmptyLabelError, LabelError, PluginError, ProjectError
 from labelgrid.formats.codec import LabelArray
+from labelgrid.imports.import_labels import Imported, Tally, import_labels
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import Imported, Tally, import_labels
 from labelgrid.tasks.task import TaskDef
 from tests.campaigns import copy, make_project, snapshot, states
 from tests.support import Made

@@ -12,11 +12,11 @@ from PIL import Image
 
 from labelgrid.evidence.edge_agreement import on_grid
 from labelgrid.formats.codec import LabelArray
+from labelgrid.imports.import_labels import import_labels
+from labelgrid.imports.suspicion import SuspiciousImport
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
-from labelgrid.project.suspicion import SuspiciousImport
 from tests.campaigns import make_project
 from tests.support import Made
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
 from tests.campaigns import ledger, make_project, put, states
 from tests.support import Made
 
@@ -23,7 +23,7 @@ RUN = """
 import os, resource, signal, sys
 from pathlib import Path
 import alembic.command, cv2, PIL.PngImagePlugin  # loaded before rights are given up
-from labelgrid.project.import_labels import import_labels
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.ledger import moves
@@ -33,7 +33,7 @@ import labelgrid.tasks.kinds.semseg, labelgrid.tasks.kinds.depth
 from labelgrid.basics import plugins
 for name in plugins.names("tools"): plugins.create("tools", name)
 for name in plugins.names("relations"): plugins.resolve("relations", name)
-import importlib.readers, pydantic, labelgrid.project.import_picture, labelgrid.recipes.resolve
+import importlib.readers, pydantic, labelgrid.imports.import_picture, labelgrid.recipes.resolve
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 def after(count, module, name):

@@ -10,13 +10,13 @@ from PIL import Image
 from labelgrid.audit.label_evidence import gather_evidence
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.progress import Silent
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.project import label_classes
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_order import image_orders, ordered_images
-from labelgrid.project.import_labels import import_labels
 from labelgrid.project.label_filter import LabelFilter, find_images
 from labelgrid.project.label_losses import label_losses, note_label_losses
 from labelgrid.project.stored_labels import read_stored_label

@@ -7,8 +7,8 @@ import pytest
 
 from labelgrid import Project
 from labelgrid.basics.progress import Silent
+from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.ledger.grid import Cell
-from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.requests import open_requests
 from labelgrid.project.settings import settings_text
 from labelgrid.rounds import fit, query

@@ -10,10 +10,11 @@ from labelgrid.audit.audit import audit
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.progress import Silent
 from labelgrid.formats.codec import LabelArray
+from labelgrid.imports.import_labels import import_labels
+from labelgrid.imports.suspicion import SuspiciousImport
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.project import create
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
 from labelgrid.project.relation_evidence import (
     MEAN,
     CoarseLabel,
@@ -23,7 +24,6 @@ from labelgrid.project.relation_evidence import (
     usually_holds,
 )
 from labelgrid.project.settings import Settings
-from labelgrid.project.suspicion import SuspiciousImport
 from labelgrid.project.verify import verify
 from labelgrid.relations.bound import bind
 from labelgrid.relations.choice import RelationChoice

@@ -8,11 +8,11 @@ import pytest
 from labelgrid.basics.errors import ImageError, LabelError, LedgerError
 from labelgrid.basics.progress import Silent
 from labelgrid.images.reading import check_image
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import SPLITS, Cell, Move, State
 from labelgrid.project import extend
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
 from labelgrid.project.remove import Removed, Restored, remove, restore
 from labelgrid.project.task_change import TaskChange, change_task, drop_task, restore_task
 from tests.campaigns import ask, cells_of, ledger

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from labelgrid.basics.errors import ProjectError, RecipeError
+from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.suppliers import (
     Delivery,
     IndexedLabel,

@@ -17,11 +17,11 @@ from labelgrid.basics.errors import (
 from labelgrid.basics.progress import Silent
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.codecs import classes
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, Move, State, TaskRow
 from labelgrid.project import extend
 from labelgrid.project.declaration_changes import redeclared_tasks, target_declarations
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
 from labelgrid.project.records import Fit
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.sources import source_of

@@ -6,11 +6,11 @@ import pytest
 
 from labelgrid.basics.errors import LabelError, LedgerError, ProjectError, StateError
 from labelgrid.basics.progress import Silent
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.by_hand import request, skip
 from labelgrid.project.cancel import cancel, unlabel
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
 from labelgrid.project.remove import remove, restore
 from labelgrid.project.requests import open_requests
 from labelgrid.project.task_change import TaskChange, change_task

@@ -13,10 +13,10 @@ from PIL import Image
 
 from labelgrid.basics.errors import LabelError, LabelgridError, ProjectError
 from labelgrid.basics.progress import Silent
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.export import export_labels
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
 from labelgrid.project.settings import Oracle, Settings
 from labelgrid.project.sources import source_of
 from labelgrid.project.verify import Verified, verify

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from labelgrid.imports.import_labels import import_labels
+from labelgrid.imports.suspicion import SuspiciousImport
 from labelgrid.lab.scenes.maps import TASKS
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
-from labelgrid.project.suspicion import SuspiciousImport
 from labelgrid.tasks.task import TaskDef
 from tests.campaigns import make_project
 from tests.rooms import room_labels

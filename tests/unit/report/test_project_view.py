@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from labelgrid.basics.files import write_text
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
 from labelgrid.report.project_view import data_hash, request_history, round_picks, uncertainty_of
 from labelgrid.score.table import Axis, Table, write_table
 from labelgrid.tasks.pictures import jpeg

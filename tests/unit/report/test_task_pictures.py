@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.heldout_examples import EXAMPLES, HeldoutExample, write_examples
-from labelgrid.project.import_labels import import_labels
 from labelgrid.report.task_pictures import OVERLAID, overlays_of, predictions_of
 from tests.campaigns import make_project
 from tests.support import Made

@@ -16,10 +16,10 @@ from labelgrid.data.frame import Frame
 from labelgrid.data.options import DataOptions
 from labelgrid.data.transforms import fit_placement
 from labelgrid.formats.codec import LabelArray
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.project.extend import add
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
 from labelgrid.relations.bound import bind
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.relations.relation import Derive, Relation

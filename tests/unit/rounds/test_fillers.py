@@ -12,9 +12,9 @@ import pytest
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.progress import Silent
 from labelgrid.data.project_source import ProjectSource
+from labelgrid.imports.import_labels import import_labels
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds import fit
 from labelgrid.rounds.context import context_of

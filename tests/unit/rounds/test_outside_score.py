@@ -11,7 +11,7 @@ import pytest
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import LabelError, ModelError, NothingToBuyError, ProjectError
 from labelgrid.basics.progress import Silent
-from labelgrid.project.import_supplied import import_supplied
+from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.project.records import newest_fit, read_measurement, read_picks
 from labelgrid.project.status import status_of
 from labelgrid.recipes.resolve import build_plugin

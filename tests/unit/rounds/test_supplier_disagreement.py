@@ -12,9 +12,9 @@ import pytest
 from labelgrid.basics.config import merge
 from labelgrid.basics.errors import ProjectError, RecipeError
 from labelgrid.basics.progress import Silent
+from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_supplied import import_supplied
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import fit, query, score
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of

@@ -12,10 +12,10 @@ import pytest
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.progress import Silent
 from labelgrid.data.options import SupplierChoice
+from labelgrid.imports.import_labels import import_labels
+from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
-from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.sources import source_of
 from labelgrid.project.task_change import drop_task
 from labelgrid.rounds import fit

@@ -13,11 +13,11 @@ import pytest
 
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.progress import Silent
+from labelgrid.imports.import_labels import import_labels
+from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.ledger.grid import Cell, Move, State, request_id
 from labelgrid.project.audited_cells import note_audits
 from labelgrid.project.folder import SETTINGS, ProjectFolder
-from labelgrid.project.import_labels import import_labels
-from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.pairs import note_pairs
 from labelgrid.project.settings import read_settings
 from labelgrid.project.status import status_of

@@ -16,9 +16,9 @@ from labelgrid.basics.progress import Silent
 from labelgrid.executors.placement import executor_at
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
+from labelgrid.imports.import_labels import import_labels
+from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.project.folder import CAMERAS, SETTINGS, ProjectFolder
-from labelgrid.project.import_labels import import_labels
-from labelgrid.project.import_supplied import import_supplied
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.rounds.spreading import Spreading
 from labelgrid.suppliers import trust_jobs

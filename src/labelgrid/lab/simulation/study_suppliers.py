@@ -22,6 +22,7 @@ from labelgrid.data.dataset import Dataset, size_of
 from labelgrid.data.layouts.folder import label_file
 from labelgrid.formats.codec import size_error
 from labelgrid.formats.naming import label_name, whole_names
+from labelgrid.imports.validate_labels import as_file
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.project.sources import dataset_of
@@ -35,7 +36,6 @@ from labelgrid.project.suppliers import (
     supplier_names,
     write_index,
 )
-from labelgrid.project.validate_labels import as_file
 from labelgrid.recipes.schema import Recipe
 from labelgrid.rounds.context import recipe_of
 from labelgrid.tasks.task import TaskDef

@@ -8,8 +8,8 @@ from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Progress
 from labelgrid.formats.naming import shorten_path, stem
+from labelgrid.imports.validate_labels import UNCHANGED, AcceptedLabel, as_file
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, as_file
 from labelgrid.tasks.task import TaskDef
 
 #: The folder of a project's labels.

@@ -6,8 +6,8 @@ import pytest
 from labelgrid import Project
 from labelgrid.basics.errors import LabelError, UsageError
 from labelgrid.formats.codec import LabelArray
-from labelgrid.project.import_labels import FAULTS
-from labelgrid.project.suspicion import SuspiciousImport
+from labelgrid.imports.import_labels import FAULTS
+from labelgrid.imports.suspicion import SuspiciousImport
 from tests.pages import cell_in, labelled_project
 
 

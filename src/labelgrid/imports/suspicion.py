@@ -33,17 +33,17 @@ from labelgrid.evidence.part_maps import PartMapping, PartMaps, part_relations
 from labelgrid.evidence.plausibility import Doubt, Pair, Summary
 from labelgrid.evidence.repeated_labels import repeated_cells, repeated_doubt, shows_something
 from labelgrid.formats.codec import LabelArray
+from labelgrid.imports.part_suspicion import part_doubts
+from labelgrid.imports.validate_labels import UNCHANGED, AcceptedLabel, as_file
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.project import edge_evidence
 from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.part_suspicion import part_doubts
 from labelgrid.project.relation_evidence import RelationEvidence, drawn_images
 from labelgrid.project.requests import prelabel
 from labelgrid.project.sources import source_of
 from labelgrid.project.stored_labels import read_stored_label
-from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, as_file
 from labelgrid.relations.bound import connected_tasks
 
 #: The picture of the project that shows the labels of a suspicious import.
@@ -524,7 +524,7 @@ def _draw_sheet(evidence: _Evidence, doubts: Sequence[Doubt], path: Path) -> boo
     False if a file cannot be read or written.
     """
     from labelgrid.basics.files import write_bytes
-    from labelgrid.project.suspicious_sheet import SuspiciousLabels, draw_suspicious
+    from labelgrid.imports.suspicious_sheet import SuspiciousLabels, draw_suspicious
 
     doubted = list(dict.fromkeys(doubt.task for doubt in doubts))
     names = [name for name in evidence.tasks if name in doubted or evidence.sample(name)]

@@ -17,15 +17,15 @@ from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.basics.progress import Silent
 from labelgrid.formats import arrays
 from labelgrid.images import png
+from labelgrid.imports.import_labels import import_labels
+from labelgrid.imports.import_picture import SHOWN
+from labelgrid.imports.validate_labels import validate_labels
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.ledger.store import Store
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.export import export_labels
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
-from labelgrid.project.import_picture import SHOWN
 from labelgrid.project.task_change import TaskChange, change_task
-from labelgrid.project.validate_labels import validate_labels
 from labelgrid.tasks.task import TaskDef
 from tests.campaigns import copy, make_project, manifest, put, refusal
 from tests.support import Made

@@ -21,9 +21,9 @@ from labelgrid.drawings.label_sheet import (
 from labelgrid.evidence.part_grid import PartBox
 from labelgrid.images.places import ImagePaths
 from labelgrid.images.reading import read_image
+from labelgrid.imports.imported import Numbers
+from labelgrid.imports.validate_labels import AcceptedLabel, as_file
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.imported import Numbers
-from labelgrid.project.validate_labels import AcceptedLabel, as_file
 from labelgrid.tasks.overview import Overview
 from labelgrid.tasks.pictures import thumbnail
 

@@ -12,10 +12,10 @@ from labelgrid.annotate.answers import ImportRefused
 from labelgrid.basics.errors import LabelError, ProjectError, RecipeError, UsageError
 from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Silent
-from labelgrid.project import import_supplied as module
+from labelgrid.imports import import_supplied as module
+from labelgrid.imports.import_labels import Tally, import_labels
+from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import Tally, import_labels
-from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.suppliers import read_index, supplied_rows, supplier_folder
 from labelgrid.project.verify import verify
 from tests.campaigns import ledger, make_project, snapshot

@@ -18,9 +18,9 @@ from labelgrid.evidence.part_grid import PartBox
 from labelgrid.evidence.plausibility import Doubt
 from labelgrid.formats.codec import LabelArray
 from labelgrid.images.places import ImagePaths
+from labelgrid.imports.import_picture import fitted_image, framed
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_picture import fitted_image, framed
 from labelgrid.tasks.pictures import thumbnail
 from labelgrid.tasks.task import TaskDef
 

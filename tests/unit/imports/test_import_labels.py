@@ -18,12 +18,12 @@ from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Silent
 from labelgrid.basics.trusted_code import VARIABLE
 from labelgrid.formats.codec import LabelArray
+from labelgrid.imports import import_labels as import_labels_module
+from labelgrid.imports.import_labels import Imported, Tally, import_labels
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.project import import_labels as import_labels_module
 from labelgrid.project.create import create
 from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import Imported, Tally, import_labels
 from labelgrid.project.remove import remove
 from labelgrid.project.settings import Settings
 from labelgrid.project.task_change import drop_task
@@ -44,7 +44,7 @@ from tests.campaigns import (
 )
 from tests.support import Made
 
-COVERS = ["labelgrid.project.copy_labels", "labelgrid.project.import_labels"]
+COVERS = ["labelgrid.imports.copy_labels", "labelgrid.imports.import_labels"]
 TASKS = ("semseg", "depth")
 
 

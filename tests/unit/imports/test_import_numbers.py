@@ -9,21 +9,21 @@ import cv2
 import numpy as np
 import pytest
 
+from labelgrid.imports import import_picture
+from labelgrid.imports.import_labels import DRY_PICTURE, PICTURE, import_labels
+from labelgrid.imports.import_numbers import OCCURRED
+from labelgrid.imports.imported import Found
 from labelgrid.ledger.grid import Cell
-from labelgrid.project import import_picture
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import DRY_PICTURE, PICTURE, import_labels
-from labelgrid.project.import_numbers import OCCURRED
-from labelgrid.project.imported import Found
 from labelgrid.tasks.class_colours import class_colours
 from tests.campaigns import make_project, put, refusal, snapshot
 from tests.support import CLASSES, Made, make_dataset
 
 COVERS = [
-    "labelgrid.project.import_numbers",
-    "labelgrid.project.import_picture",
-    "labelgrid.project.imported",
+    "labelgrid.imports.import_numbers",
+    "labelgrid.imports.import_picture",
+    "labelgrid.imports.imported",
 ]
 
 

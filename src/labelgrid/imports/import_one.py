@@ -11,12 +11,12 @@ from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.matching import wrong_extension
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.progress import Progress
+from labelgrid.imports.import_labels import LabelImport
+from labelgrid.imports.import_place import import_place
+from labelgrid.imports.imported import Imported
+from labelgrid.imports.suspicion import SHEET
+from labelgrid.imports.validate_labels import UNCHANGED, ValidatedLabels
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import LabelImport
-from labelgrid.project.import_place import import_place
-from labelgrid.project.imported import Imported
-from labelgrid.project.suspicion import SHEET
-from labelgrid.project.validate_labels import UNCHANGED, ValidatedLabels
 
 
 def import_one(

@@ -29,26 +29,26 @@ from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray
-from labelgrid.ledger.grid import Cell, Move, Split, State
-from labelgrid.project.class_meanings import keep_names, keep_rest, names_note
-from labelgrid.project.copy_labels import LABELS, copy_labels
-from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_numbers import OCCURRED, ImportNumbers
-from labelgrid.project.import_place import import_place
-from labelgrid.project.import_sources import (
+from labelgrid.imports.class_meanings import keep_names, keep_rest, names_note
+from labelgrid.imports.copy_labels import LABELS, copy_labels
+from labelgrid.imports.import_numbers import OCCURRED, ImportNumbers
+from labelgrid.imports.import_place import import_place
+from labelgrid.imports.import_sources import (
     ImportSources,
     Source,
     open_sources,
     sources_text,
 )
-from labelgrid.project.imported import Found, Imported, Tally
-from labelgrid.project.suspicion import SHEET, Summaries, check_plausible
-from labelgrid.project.validate_labels import (
+from labelgrid.imports.imported import Found, Imported, Tally
+from labelgrid.imports.suspicion import SHEET, Summaries, check_plausible
+from labelgrid.imports.validate_labels import (
     UNCHANGED,
     AcceptedLabel,
     ValidatedLabels,
     validate_labels,
 )
+from labelgrid.ledger.grid import Cell, Move, Split, State
+from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import TaskDef
 
 #: Where a folder has its labels.
@@ -391,7 +391,7 @@ class LabelImport:
 
     def _draw(self, result: Imported, validated: ValidatedLabels, name: str) -> Imported:
         """Draw some of the new labels; whatever happens, the import goes on."""
-        from labelgrid.project.import_picture import draw_import
+        from labelgrid.imports.import_picture import draw_import
 
         path = self.place / name
         fresh = [label for label in validated.labels if label.status in ("new", "replaced")]

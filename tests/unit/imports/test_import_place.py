@@ -8,12 +8,12 @@ import pytest
 
 from labelgrid.annotate.answers import ImportRefused
 from labelgrid.basics.progress import Silent
+from labelgrid.imports.import_labels import DRY_PICTURE, FAULTS, PICTURE, import_labels
+from labelgrid.imports.import_numbers import OCCURRED
+from labelgrid.imports.import_place import import_place
+from labelgrid.imports.imported import Imported
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import DRY_PICTURE, FAULTS, PICTURE, import_labels
-from labelgrid.project.import_numbers import OCCURRED
-from labelgrid.project.import_place import import_place
-from labelgrid.project.imported import Imported
 from tests.campaigns import make_project, put
 from tests.support import Made, make_dataset
 

@@ -15,11 +15,13 @@ from labelgrid.basics import files
 from labelgrid.basics.errors import LabelError, UsageError
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.words import count_text
+from labelgrid.imports.import_labels import LabelImport
+from labelgrid.imports.import_place import import_place
+from labelgrid.imports.import_sources import Source, open_sources
+from labelgrid.imports.imported import Imported
+from labelgrid.imports.suspicion import Summaries, SuspiciousImport
+from labelgrid.imports.validate_labels import UNCHANGED, ValidatedLabels, validate_labels
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
-from labelgrid.project.import_labels import LabelImport
-from labelgrid.project.import_place import import_place
-from labelgrid.project.import_sources import Source, open_sources
-from labelgrid.project.imported import Imported
 from labelgrid.project.supplier_classes import OtherClasses, other_classes
 from labelgrid.project.suppliers import (
     Delivery,
@@ -31,8 +33,6 @@ from labelgrid.project.suppliers import (
     supplier_folder,
     write_index,
 )
-from labelgrid.project.suspicion import Summaries, SuspiciousImport
-from labelgrid.project.validate_labels import UNCHANGED, ValidatedLabels, validate_labels
 
 
 def import_supplied(

@@ -13,10 +13,10 @@ import pytest
 
 from labelgrid.basics.progress import Silent
 from labelgrid.formats.naming import label_name
+from labelgrid.imports.import_labels import import_labels
+from labelgrid.imports.suspicion import SHEET, SuspiciousImport
 from labelgrid.ledger.grid import Cell, State, TaskRow
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
-from labelgrid.project.suspicion import SHEET, SuspiciousImport
 from labelgrid.project.task_change import TaskChange, change_task
 from tests.campaigns import ask, copy, make_project, put
 from tests.support import Made, make_dataset
@@ -310,7 +310,7 @@ def test_real_depth_and_normals_agree_and_flipped_ones_do_not(nyuv2: Path, tmp_p
 
 
 def test_comparing_labels_loads_no_torch() -> None:
-    code = "import sys, labelgrid.project.suspicion, labelgrid.drawings.contact_sheet; sys.exit('torch' in sys.modules)"
+    code = "import sys, labelgrid.imports.suspicion, labelgrid.drawings.contact_sheet; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

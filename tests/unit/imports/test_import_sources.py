@@ -11,10 +11,10 @@ from PIL import Image
 from labelgrid.annotate.answers import ImportRefused
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.basics.progress import Silent
+from labelgrid.imports.import_labels import import_labels
+from labelgrid.imports.imported import Tally
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
-from labelgrid.project.imported import Tally
 from labelgrid.project.undo import undo
 from tests.campaigns import copy, snapshot, states
 from tests.support import Made

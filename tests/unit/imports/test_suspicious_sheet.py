@@ -10,12 +10,12 @@ import pytest
 
 from labelgrid.drawings.label_sheet import SheetRow
 from labelgrid.evidence.plausibility import Doubt
+from labelgrid.imports import suspicious_sheet
+from labelgrid.imports.import_labels import import_labels
+from labelgrid.imports.suspicion import SHEET, SuspiciousImport
+from labelgrid.imports.suspicious_sheet import SuspiciousLabels, suspicious_images
 from labelgrid.ledger.grid import Cell
-from labelgrid.project import suspicious_sheet
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_labels import import_labels
-from labelgrid.project.suspicion import SHEET, SuspiciousImport
-from labelgrid.project.suspicious_sheet import SuspiciousLabels, suspicious_images
 from tests.campaigns import copy, make_project
 from tests.support import Made, make_dataset
 

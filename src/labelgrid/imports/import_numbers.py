@@ -12,12 +12,12 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import join_names
 from labelgrid.evidence.plausibility import Doubt
 from labelgrid.formats.codec import LabelArray
+from labelgrid.imports.imported import Numbers
+from labelgrid.imports.validate_labels import AcceptedLabel
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.imported import Numbers
 from labelgrid.project.label_classes import classes_in, note_label_classes
 from labelgrid.project.stored_labels import read_stored_label
-from labelgrid.project.validate_labels import AcceptedLabel
 from labelgrid.tasks.overview import Overview
 
 #: The file of the project with the names, such as classes, that occur in its labels, by task. It

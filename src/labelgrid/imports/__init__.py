@@ -1,0 +1,1 @@
+"""Labels come in: sources, checks, doubts, copies, the record, the numbers and the picture."""
