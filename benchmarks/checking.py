@@ -24,7 +24,7 @@ from labelgrid.basics.errors import LabelError
 from labelgrid.basics.progress import Silent
 from labelgrid.images import png
 from labelgrid.imports.import_labels import import_labels
-from labelgrid.project import create
+from labelgrid.operations import create
 from labelgrid.project.settings import Settings
 from labelgrid.tasks.task import TaskDef
 

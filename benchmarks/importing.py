@@ -21,7 +21,7 @@ from _measure import check_limit, machine
 from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_labels import LabelImport, import_labels
-from labelgrid.project import create
+from labelgrid.operations import create
 from labelgrid.project.settings import Settings
 
 BAR = 2.5

@@ -26,7 +26,7 @@ from plausibility import Frames, nyuv2, scenes
 from labelgrid.audit.audit import AuditedLabel, audit
 from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_labels import import_labels
-from labelgrid.project import create
+from labelgrid.operations import create
 from labelgrid.project.settings import Settings
 from labelgrid.project.task_spec import task_rows
 

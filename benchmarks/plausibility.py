@@ -22,7 +22,7 @@ from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.imports.suspicion import SuspiciousImport
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.project import create
+from labelgrid.operations import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings
 from labelgrid.project.task_spec import task_rows

@@ -16,11 +16,11 @@ from _measure import check_limit, interleaved, machine, show
 
 from labelgrid.basics.results import Result
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow, request_id
-from labelgrid.project.create import new_project
+from labelgrid.operations.create import new_project
+from labelgrid.operations.status import status_of
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, measured_rounds, write_fit, write_measurement
 from labelgrid.project.settings import Settings
-from labelgrid.project.status import status_of
 from labelgrid.report.content import Measurement
 from labelgrid.rounds.training_history import training_history
 

@@ -38,7 +38,7 @@ from labelgrid.imports.import_labels import import_labels
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Network
 from labelgrid.nets.options import Where
-from labelgrid.project import create
+from labelgrid.operations import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings
 from labelgrid.recipes.resolve import build_plugin

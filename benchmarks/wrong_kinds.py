@@ -34,7 +34,7 @@ from labelgrid.imports.import_labels import import_labels
 from labelgrid.imports.validate_labels import AcceptedLabel
 from labelgrid.ledger.grid import Cell, TaskRow
 from labelgrid.ledger.store import CellRow
-from labelgrid.project import create
+from labelgrid.operations import create
 from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings

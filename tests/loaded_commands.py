@@ -7,7 +7,7 @@ MODULES = (
     "labelgrid.cli",
     "labelgrid.api.project",
     "labelgrid.api.study",
-    "labelgrid.project.export",
+    "labelgrid.operations.export",
     "labelgrid.imports.import_labels",
     "labelgrid.report.write",
     "labelgrid.advice.advice_sentence",

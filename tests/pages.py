@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell
-from labelgrid.project.cancel import unlabel
+from labelgrid.operations.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds import query
 from labelgrid.select.strategy import Budget

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from labelgrid.basics.progress import Silent
-from labelgrid.project import create
-from labelgrid.project.export import export
+from labelgrid.operations import create
+from labelgrid.operations.export import export
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings
 from tests.campaigns import DEPTH, NORMALS, Make, ask, cells_of, fill, make_project

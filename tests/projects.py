@@ -7,7 +7,7 @@ from unittest.mock import patch
 from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_labels import LabelImport, import_labels
 from labelgrid.imports.imported import Imported
-from labelgrid.project import create
+from labelgrid.operations import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings
 from labelgrid.recipes.schema import PluginChoice
@@ -62,7 +62,7 @@ def _undrawn(_: LabelImport, result: Imported, *__: object) -> Imported:
 
 def answer(project: ProjectFolder, made: Made) -> int:
     """Label every open request with the made labels; returns how many cells. Draws no picture."""
-    from labelgrid.project.export import export
+    from labelgrid.operations.export import export
 
     out = project.folder.parent / "request"
     count = 0

@@ -37,7 +37,7 @@ from labelgrid.imports.import_labels import import_labels
 from labelgrid.imports.imported import Imported
 from labelgrid.imports.validate_labels import validate_labels
 from labelgrid.ledger.grid import Cell
-from labelgrid.project.export import export
+from labelgrid.operations.export import export
 from tests.campaigns import ask, cells_of, make_project, snapshot, states
 from tests.contracts import wrong_connectors
 from tests.support import Made, make_dataset

@@ -309,7 +309,7 @@ def test_a_stop_by_the_user_is_no_fault(project: Copied, monkeypatch: pytest.Mon
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("labelgrid.project.status.status_of", stopped)
+    monkeypatch.setattr("labelgrid.operations.status.status_of", stopped)
     found = typed("status", project("new"))
     assert (found.code, found.out) == (130, "")
     assert found.err == "Stopped. Finished work is kept. Run the same command to resume.\n"
@@ -321,7 +321,7 @@ def test_an_unexpected_disk_error_has_a_clear_message(
     def failing(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "/a/file")
 
-    monkeypatch.setattr("labelgrid.project.status.status_of", failing)
+    monkeypatch.setattr("labelgrid.operations.status.status_of", failing)
     found = typed("status", project("new"))
     assert (found.code, said(found.err)) == (
         1,

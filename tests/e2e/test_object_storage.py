@@ -20,7 +20,7 @@ from labelgrid.api.places import path_or_address
 from labelgrid.basics.errors import ImageError, StorageError
 from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import State
-from labelgrid.project import create
+from labelgrid.operations import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings
 from labelgrid.recipes.schema import PluginChoice

@@ -7,7 +7,7 @@ from pathlib import Path
 from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Move, State
-from labelgrid.project.create import create
+from labelgrid.operations.create import create
 from labelgrid.project.settings import Settings
 from tests.support import Made
 

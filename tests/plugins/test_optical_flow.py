@@ -16,9 +16,9 @@ from labelgrid.data.options import DataOptions
 from labelgrid.formats.codec import LabelArray
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import TaskRow
+from labelgrid.operations import create
+from labelgrid.operations.export import export
 from labelgrid.pixel.target import Target
-from labelgrid.project import create
-from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings
 from labelgrid.project.sources import source_of

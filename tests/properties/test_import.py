@@ -11,7 +11,7 @@ from PIL import Image
 
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell
-from labelgrid.project.export import export, export_labels
+from labelgrid.operations.export import export, export_labels
 from labelgrid.project.folder import ProjectFolder
 from tests.campaigns import ask, cells_of, copy, make_project, manifest, states
 from tests.support import Made, make_dataset

@@ -29,7 +29,7 @@ COVERS = [
     "labelgrid.api.project",
     "labelgrid.api.study",
     "labelgrid.cli.opening",
-    "labelgrid.project.operation_log",
+    "labelgrid.operations.operation_log",
 ]
 
 #: What needs no network loads neither torch nor the command line.

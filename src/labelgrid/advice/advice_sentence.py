@@ -3,8 +3,8 @@
 Loads no numpy before two trainings.
 """
 
+from labelgrid.operations.next_step import NextStep, next_step
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.next_step import NextStep, next_step
 from labelgrid.project.records import all_fits
 
 

@@ -17,10 +17,10 @@ from labelgrid.advice.purchases import last_cost, most_labels, purchases
 from labelgrid.advice.relation_advice import relation_advice
 from labelgrid.advice.task_curves import TaskCurve, task_curves
 from labelgrid.basics.errors import UsageError, command
+from labelgrid.operations.class_rows import class_rows
+from labelgrid.operations.next_step import budget_options, next_step
 from labelgrid.project.changed_labels import changed_text
-from labelgrid.project.class_rows import class_rows
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.next_step import budget_options, next_step
 from labelgrid.project.records import Measurement, measured_rounds, newest_fit
 from labelgrid.project.shown_classes import shown_classes
 from labelgrid.recipes.resolve import has_own_encoder, load_recipe

@@ -9,7 +9,7 @@ from labelgrid.advice.advised import Advice
 from labelgrid.basics.errors import command
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.wording import number, rough_number
-from labelgrid.project.class_rows import ClassRow
+from labelgrid.operations.class_rows import ClassRow
 from labelgrid.project.shown_classes import ShownClasses
 
 #: The metric of a class.

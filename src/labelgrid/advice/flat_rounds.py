@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from labelgrid.basics.results import Verdict, verdict_on
 from labelgrid.drawings.wording import number
-from labelgrid.project.headlines import jackknife_interval
+from labelgrid.operations.headlines import jackknife_interval
 from labelgrid.select.label_curve import CurvePoint, LabelCurve
 
 #: Fewer rounds say nothing.

@@ -13,9 +13,9 @@ from labelgrid.basics.results import LOSS
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.wording import number
 from labelgrid.ledger.grid import State
+from labelgrid.operations.headlines import jackknife_interval
 from labelgrid.project.derived_labels import derived_counts, grid_to_buy
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.headlines import jackknife_interval
 from labelgrid.project.records import EpochRecord, Measurement, all_fits, newest_fit, read_log
 from labelgrid.project.suppliers import supplier_values
 from labelgrid.recipes.schema import Recipe

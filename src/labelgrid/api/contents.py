@@ -17,9 +17,9 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     import numpy as np
     from numpy.typing import NDArray
 
-    from labelgrid.project.class_rows import ClassRow
+    from labelgrid.operations.class_rows import ClassRow
+    from labelgrid.operations.next_step import NextStep
     from labelgrid.project.label_filter import LabelFilter, MatchingImages
-    from labelgrid.project.next_step import NextStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +96,8 @@ class ProjectContents(CellContents):
     def status_and_step(self) -> "tuple[dict[str, Any], NextStep]":
         """As `status`, with the next step, which takes no second count of the cells."""
         from labelgrid.advice.advice_sentence import advice_sentence, relations_sentence
-        from labelgrid.project.next_step import next_step
-        from labelgrid.project.status import status_of
+        from labelgrid.operations.next_step import next_step
+        from labelgrid.operations.status import status_of
 
         project = self._project
         counts = project.store.counts()
@@ -109,7 +109,7 @@ class ProjectContents(CellContents):
 
     def next_command(self) -> str:
         """The next command of the campaign."""
-        from labelgrid.project.next_step import next_step
+        from labelgrid.operations.next_step import next_step
 
         return next_step(self._project).line
 
@@ -118,7 +118,7 @@ class ProjectContents(CellContents):
 
         Where no label is left to request, it is the next command.
         """
-        from labelgrid.project.next_step import first_query
+        from labelgrid.operations.next_step import first_query
 
         return first_query(self._project) or self.next_command()
 
@@ -139,7 +139,7 @@ class ProjectContents(CellContents):
 
     def warnings(self) -> list[str]:
         """What would stop or disappoint later, each line with the command that helps."""
-        from labelgrid.project.early_warnings import early_warnings
+        from labelgrid.operations.early_warnings import early_warnings
 
         return early_warnings(self._project)
 
@@ -287,7 +287,7 @@ class ProjectContents(CellContents):
 
         The worst are first. Empty before the first one.
         """
-        from labelgrid.project.class_rows import class_rows
+        from labelgrid.operations.class_rows import class_rows
         from labelgrid.project.records import measured_rounds
 
         return class_rows(measured_rounds(self.folder, newest=2))
@@ -310,7 +310,7 @@ class ProjectContents(CellContents):
         Raises:
             LedgerError: there is no such cell.
         """
-        from labelgrid.project.operation_log import operation_rows
+        from labelgrid.operations.operation_log import operation_rows
 
         return self.history(cell) if cell else operation_rows(self._project, last)
 
@@ -336,7 +336,7 @@ class ProjectContents(CellContents):
 
     def round_rows(self) -> list[dict[str, Any]]:
         """The rounds as `status` shows them: `round`, `strategy`, `budget`, `unit` and `state`."""
-        from labelgrid.project.status import round_rows
+        from labelgrid.operations.status import round_rows
 
         return round_rows(self._project)
 

@@ -39,16 +39,16 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.formats.codec import LabelArray
     from labelgrid.imports.import_sources import Source
     from labelgrid.imports.imported import Imported
-    from labelgrid.project.export import Exported
-    from labelgrid.project.extend import Added
-    from labelgrid.project.grid_sheet import DrawnSheet
+    from labelgrid.operations.export import Exported
+    from labelgrid.operations.extend import Added
+    from labelgrid.operations.grid_sheet import DrawnSheet
+    from labelgrid.operations.next_step import NextStep
+    from labelgrid.operations.remove import Removed, Restored
+    from labelgrid.operations.task_change import Changed
+    from labelgrid.operations.undo import NamedOperation, Undone
+    from labelgrid.operations.verify import Verified
     from labelgrid.project.image_files import Check
-    from labelgrid.project.next_step import NextStep
     from labelgrid.project.records import Fit
-    from labelgrid.project.remove import Removed, Restored
-    from labelgrid.project.task_change import Changed
-    from labelgrid.project.undo import NamedOperation, Undone
-    from labelgrid.project.verify import Verified
     from labelgrid.report.write import WrittenReport
     from labelgrid.rounds.derived_predictions import Derived
     from labelgrid.rounds.duplicates import FoundDuplicates
@@ -148,7 +148,7 @@ class Project(ProjectContents):
         Raises:
             LabelgridError: an argument cannot be used.
         """
-        from labelgrid.project.create import create
+        from labelgrid.operations.create import create
 
         file = optional_path(weights)
         if file and not file.is_file():
@@ -226,7 +226,7 @@ class Project(ProjectContents):
 
         Images and tasks are given as for `create`. If this fails, nothing is added.
         """
-        from labelgrid.project.extend import add
+        from labelgrid.operations.extend import add
 
         left_out: list[Fault] = []
         self.left_out = left_out
@@ -271,7 +271,7 @@ class Project(ProjectContents):
         Raises:
             LabelgridError: there is no such task, or its labels do not fit the change; lists them.
         """
-        from labelgrid.project.task_change import (
+        from labelgrid.operations.task_change import (
             Changed,
             TaskChange,
             change_task,
@@ -530,7 +530,7 @@ class Project(ProjectContents):
 
     def _say_splitless(self) -> None:
         """Say which images are in no training because they are in no split."""
-        from labelgrid.project.unknown_splits import splitless_sentence
+        from labelgrid.operations.unknown_splits import splitless_sentence
 
         text = splitless_sentence(self._project)
         if text:
@@ -776,7 +776,7 @@ class Project(ProjectContents):
             local_files: a folder from which the server serves images of its own machine: they are
                 written to `out` below it. None: they are uploaded.
         """
-        from labelgrid.project.export import export, export_labels
+        from labelgrid.operations.export import export, export_labels
         from labelgrid.project.tool_server import tool_server
 
         root = optional_path(local_files)
@@ -817,7 +817,7 @@ class Project(ProjectContents):
             the cells that are missing now or, if they are of held-out images and with `requeue`,
             requested.
         """
-        from labelgrid.project.cancel import cancel
+        from labelgrid.operations.cancel import cancel
 
         cells = list(cells)
         if not cells:
@@ -954,13 +954,13 @@ class Project(ProjectContents):
             out: the PNG file; None: `sheet.png` in the project.
             count: the most images, spread evenly over those that have a label.
         """
-        from labelgrid.project.grid_sheet import draw_sheet
+        from labelgrid.operations.grid_sheet import draw_sheet
 
         return draw_sheet(self._project, optional_path(out), count, self._progress)
 
     def verify(self) -> "Verified":
         """Read every image and label of a project, and list those that are damaged or changed."""
-        from labelgrid.project.verify import verify
+        from labelgrid.operations.verify import verify
 
         return verify(self._project, self._progress)
 
@@ -1097,7 +1097,7 @@ class Project(ProjectContents):
         Args:
             cells: labelled cells as `IMAGE:TASK`.
         """
-        from labelgrid.project.cancel import unlabel
+        from labelgrid.operations.cancel import unlabel
 
         return self._changed(unlabel(self._project, list(cells)))
 
@@ -1107,7 +1107,7 @@ class Project(ProjectContents):
         Args:
             cells: missing cells as `IMAGE:TASK`.
         """
-        from labelgrid.project.by_hand import request
+        from labelgrid.operations.by_hand import request
 
         return self._changed(request(self._project, list(cells)))
 
@@ -1118,7 +1118,7 @@ class Project(ProjectContents):
             cells: requested cells as `IMAGE:TASK`, or request ids.
             why: the reason, one line.
         """
-        from labelgrid.project.by_hand import skip
+        from labelgrid.operations.by_hand import skip
 
         return self._changed(skip(self._project, list(cells), why))
 
@@ -1133,7 +1133,7 @@ class Project(ProjectContents):
         Returns:
             the ids of all that are held out now and were not before.
         """
-        from labelgrid.project.by_hand import hold_out
+        from labelgrid.operations.by_hand import hold_out
 
         return hold_out(self._project, list(images), self._progress)
 
@@ -1152,7 +1152,7 @@ class Project(ProjectContents):
         Returns:
             the ids of the images.
         """
-        from labelgrid.project.unknown_splits import set_split
+        from labelgrid.operations.unknown_splits import set_split
 
         return set_split(self._project, split, list(images), was)
 
@@ -1161,7 +1161,7 @@ class Project(ProjectContents):
 
         `images` are ids. `restore` brings them back.
         """
-        from labelgrid.project.remove import remove
+        from labelgrid.operations.remove import remove
 
         return remove(self._project, list(images))
 
@@ -1170,7 +1170,7 @@ class Project(ProjectContents):
 
         `images` are ids.
         """
-        from labelgrid.project.remove import restore
+        from labelgrid.operations.remove import restore
 
         return restore(self._project, list(images), self._progress)
 
@@ -1188,13 +1188,13 @@ class Project(ProjectContents):
             LabelgridError: there is nothing to undo, or the last operation cannot be undone.
             StateError: another operation is the last one.
         """
-        from labelgrid.project.undo import undo
+        from labelgrid.operations.undo import undo
 
         return undo(self._project, self._progress, dry_run=dry_run, operation=operation)
 
     def last_undoable(self) -> "NamedOperation | None":
         """The operation that `undo` would undo, in a few words; None if there is none."""
-        from labelgrid.project.undo import last_undoable
+        from labelgrid.operations.undo import last_undoable
 
         return last_undoable(self._project)
 
@@ -1204,7 +1204,7 @@ class Project(ProjectContents):
         Raises:
             LabelgridError: there is nothing to undo, or the last operation cannot be undone.
         """
-        from labelgrid.project.undo import foresee_undo
+        from labelgrid.operations.undo import foresee_undo
 
         return foresee_undo(self._project)
 
@@ -1261,7 +1261,7 @@ class Project(ProjectContents):
 
     def next_step(self) -> "NextStep":
         """The next step of the campaign: its command, and why it is due."""
-        from labelgrid.project.next_step import next_step
+        from labelgrid.operations.next_step import next_step
 
         return next_step(self._project)
 
@@ -1289,7 +1289,7 @@ class Project(ProjectContents):
 
     def _changed(self, cells: list[Cell]) -> ChangedCells:
         """These cells, and those of them that are of held-out images."""
-        from labelgrid.project.cancel import heldout_cells
+        from labelgrid.operations.cancel import heldout_cells
 
         return ChangedCells(cells, heldout_cells(self._project.store, cells))
 

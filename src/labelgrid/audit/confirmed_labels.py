@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger.grid import Cell, State
-from labelgrid.project.cancel import find_rows
+from labelgrid.operations.cancel import find_rows
 from labelgrid.project.folder import ProjectFolder
 
 #: The ledger's key of the confirmed labels: the paths of their files, which hold their hashes.

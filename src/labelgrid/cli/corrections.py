@@ -16,7 +16,7 @@ from labelgrid.cli.opening import open_project
 
 if TYPE_CHECKING:
     from labelgrid.api.project import Project
-    from labelgrid.project.task_change import Changed
+    from labelgrid.operations.task_change import Changed
 
 
 @note_unchanged("The task is unchanged.")

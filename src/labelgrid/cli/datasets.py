@@ -14,7 +14,7 @@ from labelgrid.cli.model import CropOption, MaxDepth, MinDepth
 
 if TYPE_CHECKING:
     from labelgrid.data.dataset import Dataset
-    from labelgrid.project.dataset_check import Contents
+    from labelgrid.operations.dataset_check import Contents
 
 Layout = Annotated[
     str, typer.Argument(metavar="NAME", help="The layout; see `labelgrid list layouts`.")
@@ -151,8 +151,8 @@ def _draw_dataset(
 ) -> tuple[int, int]:
     """Draw the sheet of a data set; returns how many images it shows, and how many there are."""
     from labelgrid.drawings.contact_sheet import contact_sheet
-    from labelgrid.project.dataset_check import tasks_of
-    from labelgrid.project.grid_sheet import spread
+    from labelgrid.operations.dataset_check import tasks_of
+    from labelgrid.operations.grid_sheet import spread
 
     _refuse_inside(out, root)
     source = _source(format, root)
@@ -184,8 +184,8 @@ def check(
     from dataclasses import asdict
 
     from labelgrid.drawings.contact_sheet import check_out, contact_sheet
-    from labelgrid.project.dataset_check import layout_faults, read_contents, tasks_of
-    from labelgrid.project.grid_sheet import spread
+    from labelgrid.operations.dataset_check import layout_faults, read_contents, tasks_of
+    from labelgrid.operations.grid_sheet import spread
 
     if out:
         _refuse_inside(out, root)
@@ -233,7 +233,7 @@ def evaluate(
     Example: [bold]labelgrid data evaluate nyud NYUD_MT predicted --split val[/]
     """
     from labelgrid.basics.errors import UsageError
-    from labelgrid.project.dataset_check import tasks_of
+    from labelgrid.operations.dataset_check import tasks_of
     from labelgrid.project.task_spec import name_task_file
     from labelgrid.rounds.evaluate_files import evaluate_files
     from labelgrid.rounds.protocol import Protocol

@@ -33,7 +33,7 @@ def copy(
 
     Example: [bold]labelgrid ledger copy flat postgresql+psycopg://ann@db.lab/labels[/]
     """
-    from labelgrid.project.ledger_copy import copy_ledger
+    from labelgrid.operations.ledger_copy import copy_ledger
 
     with screen.Bar() as bar:
         copied = copy_ledger(folder, to, bar)

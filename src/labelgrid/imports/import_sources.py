@@ -24,7 +24,7 @@ from labelgrid.basics.recognition import Recognition, recognitions
 from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import Split
-from labelgrid.project.dataset_labels import answers_of
+from labelgrid.operations.dataset_labels import answers_of
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.storage.addresses import Address
 from labelgrid.storage.objects import download

@@ -17,7 +17,7 @@ from labelgrid.basics.progress import Progress
 from labelgrid.formats.codec import Form, LabelArray, codec, size_error
 from labelgrid.ledger.grid import Cell, ImageRow, Split, State, is_annotator, is_time
 from labelgrid.ledger.store import CellRow
-from labelgrid.project.cancel import withdrawn_labels
+from labelgrid.operations.cancel import withdrawn_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import orientation_or_upright, size_of
 from labelgrid.project.requests import prelabel_folder, prelabel_in

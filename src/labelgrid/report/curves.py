@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from labelgrid.basics.results import Better, Result
-from labelgrid.project.headlines import Headline, with_change
+from labelgrid.operations.headlines import Headline, with_change
 from labelgrid.project.records import Measurement
 
 #: The name of the curve of all tasks together: one that no task can have.

@@ -7,8 +7,8 @@ from labelgrid.basics.results import Better
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.charts import Chart, Line, Marks
 from labelgrid.drawings.wording import add_unit, rough_number, rough_range, signed_number
-from labelgrid.project.class_rows import class_rows
-from labelgrid.project.headlines import Headline, headlines_of
+from labelgrid.operations.class_rows import class_rows
+from labelgrid.operations.headlines import Headline, headlines_of
 from labelgrid.report.blocks import (
     Block,
     Column,

@@ -16,9 +16,9 @@ from labelgrid.advice.advise import advise
 from labelgrid.basics.errors import command
 from labelgrid.ledger.grid import Pick, Split, State
 from labelgrid.ledger.store import RoundRow
+from labelgrid.operations.next_step import next_step
 from labelgrid.project.derived_labels import derived_counts
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.next_step import next_step
 from labelgrid.project.prices import TaskTimes, times_of
 from labelgrid.project.records import (
     EpochRecord,

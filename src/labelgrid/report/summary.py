@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from labelgrid.basics.words import count_text
 from labelgrid.drawings.wording import number
-from labelgrid.project.headlines import brief_text, headlines_of
+from labelgrid.operations.headlines import brief_text, headlines_of
 from labelgrid.report.blocks import Block, Text
 from labelgrid.report.content import ProjectReport, SplitCells
 

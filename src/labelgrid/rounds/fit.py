@@ -22,8 +22,8 @@ from labelgrid.data.derived import DerivedSource
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.formats.codec import check_digest
 from labelgrid.nets.network import Network
+from labelgrid.operations.early_warnings import training_without_weights
 from labelgrid.project.declaration_changes import target_declarations
-from labelgrid.project.early_warnings import training_without_weights
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit
 from labelgrid.project.unusable_images import usable_images

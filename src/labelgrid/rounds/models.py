@@ -13,12 +13,12 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import seed_of
 from labelgrid.nets.backbones import Encoder, UnfetchedWeightsError
 from labelgrid.nets.network import Network, reason_to_ignore
-from labelgrid.project.declaration_changes import redeclared_tasks
-from labelgrid.project.early_warnings import (
+from labelgrid.operations.early_warnings import (
     missing_weights_warning,
     training_without_weights,
     unused_weights_warning,
 )
+from labelgrid.project.declaration_changes import redeclared_tasks
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members
 from labelgrid.recipes.resolve import build_plugin, has_own_encoder

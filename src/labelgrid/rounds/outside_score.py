@@ -14,10 +14,10 @@ from labelgrid.data.frame import Frame
 from labelgrid.data.loader import OnFault
 from labelgrid.ledger.grid import Split, State
 from labelgrid.nets.network import Network, Raw
+from labelgrid.operations.status import headlines
 from labelgrid.project.declaration_changes import target_declarations
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
-from labelgrid.project.status import headlines
 from labelgrid.project.unusable_images import usable_images
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images
 from labelgrid.rounds.model_record import record_measurement, record_model

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from labelgrid.api.project import Project
-from labelgrid.project.next_step import NextStep
-from labelgrid.project.undo import NamedOperation
+from labelgrid.operations.next_step import NextStep
+from labelgrid.operations.undo import NamedOperation
 from labelgrid.web.exports import (
     ExportChoice,
     ExportedFolder,

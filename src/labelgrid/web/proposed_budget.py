@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labelgrid.ledger.grid import Unit
-from labelgrid.project.next_step import NextStep
+from labelgrid.operations.next_step import NextStep
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,8 @@ from labelgrid.basics.results import LOSS, ClassScore, Result
 from labelgrid.cli import app
 from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.ledger.store import Store
+from labelgrid.operations.next_step import NextStep, next_step
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.next_step import NextStep, next_step
 from labelgrid.project.records import (
     EpochRecord,
     Fit,

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from labelgrid.advice.class_advice import class_advice
-from labelgrid.project.class_rows import ClassRow
+from labelgrid.operations.class_rows import ClassRow
 from labelgrid.project.shown_classes import ShownClasses
 
 #: Small classes that many labels show and that are predicted well.

@@ -26,7 +26,7 @@ from labelgrid.basics.errors import UsageError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.label_studio_runs import decode
 from labelgrid.ledger.grid import Cell, Pick, TaskRow
-from labelgrid.project.cancel import cancel
+from labelgrid.operations.cancel import cancel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import definitions
 from tests.campaigns import ask, make_project

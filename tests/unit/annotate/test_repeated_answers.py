@@ -18,7 +18,7 @@ from labelgrid.annotate.repeated_answers import keep_one, repeated_faults
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.imports.import_sources import Source
 from labelgrid.ledger.grid import Cell
-from labelgrid.project.export import export
+from labelgrid.operations.export import export
 from labelgrid.project.folder import ProjectFolder
 from tests.annotators import coco, cvat, label_studio
 from tests.annotators import folder as plain_folder

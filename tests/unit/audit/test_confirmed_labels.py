@@ -6,8 +6,8 @@ from labelgrid.audit.confirmed_labels import CONFIRMED, confirm, confirmed_paths
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import State
+from labelgrid.operations.undo import undo
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.undo import undo
 from tests.pages import labelled_project
 
 

@@ -482,6 +482,6 @@ def test_what_no_sentence_was_made_for_is_not_hidden(
     def wrong(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a fault of the program")
 
-    monkeypatch.setattr("labelgrid.project.status.status_of", wrong)
+    monkeypatch.setattr("labelgrid.operations.status.status_of", wrong)
     with pytest.raises(ZeroDivisionError):
         typed("status", flat)

@@ -19,7 +19,7 @@ from labelgrid.evidence.near_duplicates import (
 )
 from labelgrid.images.thumbnails import Thumbnail
 from labelgrid.ledger.grid import Split
-from labelgrid.project import create, extend
+from labelgrid.operations import create, extend
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings
 from tests.campaigns import DEPTH

@@ -21,12 +21,12 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.imports import import_labels as import_labels_module
 from labelgrid.imports.import_labels import Imported, Tally, import_labels
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.project.create import create
-from labelgrid.project.export import export
+from labelgrid.operations.create import create
+from labelgrid.operations.export import export
+from labelgrid.operations.remove import remove
+from labelgrid.operations.task_change import drop_task
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.remove import remove
 from labelgrid.project.settings import Settings
-from labelgrid.project.task_change import drop_task
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.task import TaskDef
 from tests.campaigns import (

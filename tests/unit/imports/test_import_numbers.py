@@ -14,7 +14,7 @@ from labelgrid.imports.import_labels import DRY_PICTURE, PICTURE, import_labels
 from labelgrid.imports.import_numbers import OCCURRED
 from labelgrid.imports.imported import Found
 from labelgrid.ledger.grid import Cell
-from labelgrid.project.cancel import unlabel
+from labelgrid.operations.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.class_colours import class_colours
 from tests.campaigns import make_project, put, refusal, snapshot

@@ -14,8 +14,8 @@ from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.imports.imported import Tally
 from labelgrid.ledger.grid import Cell
+from labelgrid.operations.undo import undo
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.undo import undo
 from tests.campaigns import copy, snapshot, states
 from tests.support import Made
 

@@ -15,9 +15,9 @@ from labelgrid.basics.progress import Silent
 from labelgrid.imports import import_supplied as module
 from labelgrid.imports.import_labels import Tally, import_labels
 from labelgrid.imports.import_supplied import import_supplied
+from labelgrid.operations.verify import verify
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.suppliers import read_index, supplied_rows, supplier_folder
-from labelgrid.project.verify import verify
 from tests.campaigns import ledger, make_project, snapshot
 from tests.projects import Said
 from tests.support import Made

@@ -16,8 +16,8 @@ from labelgrid.formats.naming import label_name
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.imports.suspicion import SHEET, SuspiciousImport
 from labelgrid.ledger.grid import Cell, State, TaskRow
+from labelgrid.operations.task_change import TaskChange, change_task
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.task_change import TaskChange, change_task
 from tests.campaigns import ask, copy, make_project, put
 from tests.support import Made, make_dataset
 

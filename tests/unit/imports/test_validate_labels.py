@@ -22,10 +22,10 @@ from labelgrid.imports.import_picture import SHOWN
 from labelgrid.imports.validate_labels import validate_labels
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.ledger.store import Store
-from labelgrid.project.cancel import unlabel
-from labelgrid.project.export import export_labels
+from labelgrid.operations.cancel import unlabel
+from labelgrid.operations.export import export_labels
+from labelgrid.operations.task_change import TaskChange, change_task
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.task_change import TaskChange, change_task
 from labelgrid.tasks.task import TaskDef
 from tests.campaigns import copy, make_project, manifest, put, refusal
 from tests.support import Made

@@ -10,6 +10,8 @@ import pytest
 
 from labelgrid.basics.errors import LedgerError, ProjectError
 from labelgrid.imports.import_supplied import import_supplied
+from labelgrid.operations.remove import remove
+from labelgrid.operations.task_change import drop_task
 from labelgrid.project.audited_cells import (
     DRAWN_CELLS,
     cells_to_audit,
@@ -17,8 +19,6 @@ from labelgrid.project.audited_cells import (
     supplied_cells,
 )
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.remove import remove
-from labelgrid.project.task_change import drop_task
 from labelgrid.select.draws import SuppliedCells
 from tests.projects import make_project
 

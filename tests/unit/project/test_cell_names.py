@@ -4,8 +4,8 @@ import pytest
 
 from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger.grid import Cell, ImageRow, State
-from labelgrid.project.by_hand import request
-from labelgrid.project.cancel import find_rows
+from labelgrid.operations.by_hand import request
+from labelgrid.operations.cancel import find_rows
 from labelgrid.project.cell_names import named_cells
 from labelgrid.project.folder import ProjectFolder
 

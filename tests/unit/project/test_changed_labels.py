@@ -9,12 +9,12 @@ from labelgrid.advice.advise import advise
 from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, State
-from labelgrid.project.cancel import unlabel
+from labelgrid.operations.cancel import unlabel
+from labelgrid.operations.next_step import next_step
+from labelgrid.operations.undo import undo
 from labelgrid.project.changed_labels import changed_labels, changed_text
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.next_step import next_step
 from labelgrid.project.records import Fit, newest_fit, write_fit
-from labelgrid.project.undo import undo
 from labelgrid.rounds.query import query
 from labelgrid.select.strategy import Budget
 from tests.projects import answer, make_project

@@ -8,11 +8,11 @@ import pytest
 
 from labelgrid.basics.errors import RecipeError
 from labelgrid.ledger.grid import Cell, Move, State
+from labelgrid.operations.export import export
+from labelgrid.operations.status import status_of
 from labelgrid.project.derived_labels import DerivedCount, brought_labels, derived_counts
-from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import settings_text
-from labelgrid.project.status import status_of
 from tests.campaigns import make_project
 from tests.support import Made, make_dataset
 

@@ -10,7 +10,7 @@ from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Silent
 from labelgrid.basics.words import count_text
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State
-from labelgrid.project import create, extend
+from labelgrid.operations import create, extend
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import families, free_images, holdout_count, images_trained_on
 from labelgrid.project.records import Fit, all_fits, write_fit

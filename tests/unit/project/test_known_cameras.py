@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.ledger.grid import ImageRow
-from labelgrid.project.create import create
+from labelgrid.operations.create import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.known_cameras import camera_status, camera_step
 from labelgrid.project.settings import Oracle, Settings

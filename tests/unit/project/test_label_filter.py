@@ -13,15 +13,15 @@ from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.image_pages import ImageFilter
+from labelgrid.operations.cancel import unlabel
+from labelgrid.operations.task_change import TaskChange, change_task
+from labelgrid.operations.undo import undo
 from labelgrid.project import label_classes
-from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_order import image_orders, ordered_images
 from labelgrid.project.label_filter import LabelFilter, find_images
 from labelgrid.project.label_losses import label_losses, note_label_losses
 from labelgrid.project.stored_labels import read_stored_label
-from labelgrid.project.task_change import TaskChange, change_task
-from labelgrid.project.undo import undo
 from tests.campaigns import make_project
 from tests.support import CLASSES, Made
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from labelgrid.basics.errors import LedgerError, RecipeError
+from labelgrid.operations.remove import remove
 from labelgrid.project.pairs import DRAWN_IMAGES, drawn_pairs, note_pairs, paired_tasks
-from labelgrid.project.remove import remove
 from tests.projects import make_project
 
 RELATION = {"relations": {"depth_normals": {}}}

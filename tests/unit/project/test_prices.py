@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, Move, State
+from labelgrid.operations.status import status_of
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import (
     DECLARED_LABELS,
@@ -20,7 +21,6 @@ from labelgrid.project.prices import (
     times_of,
 )
 from labelgrid.project.prices import apply_learned_costs as priced
-from labelgrid.project.status import status_of
 from labelgrid.report.project_data import project_report
 from labelgrid.report.project_page import cells_figure
 from tests.campaigns import cells_of, make_project

@@ -13,7 +13,8 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.imports.suspicion import SuspiciousImport
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.project import create
+from labelgrid.operations import create
+from labelgrid.operations.verify import verify
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.relation_evidence import (
     MEAN,
@@ -24,7 +25,6 @@ from labelgrid.project.relation_evidence import (
     usually_holds,
 )
 from labelgrid.project.settings import Settings
-from labelgrid.project.verify import verify
 from labelgrid.relations.bound import bind
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.tasks.task import definitions

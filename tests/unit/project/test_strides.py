@@ -8,7 +8,7 @@ import pytest
 from labelgrid.basics.errors import ImageError
 from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.project import create, extend
+from labelgrid.operations import create, extend
 from labelgrid.project.settings import Settings
 from tests.support import Made
 

@@ -9,9 +9,9 @@ import pytest
 from labelgrid.basics.errors import ImageError
 from labelgrid.ledger import roster
 from labelgrid.ledger.grid import ImageRow
-from labelgrid.project.export import export
+from labelgrid.operations.export import export
+from labelgrid.operations.status import status_of
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.status import status_of
 from labelgrid.project.unusable_images import (
     find_unusable_images,
     images_without_files,

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from labelgrid.basics.results import Result
-from labelgrid.project.headlines import headlines_of
+from labelgrid.operations.headlines import headlines_of
 from labelgrid.report.curves import OVERALL, curves, newest_metrics, set_changes
 from tests.unit.report.reading import measured
 

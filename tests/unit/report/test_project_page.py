@@ -8,7 +8,7 @@ import pytest
 
 from labelgrid.basics.results import ClassScore
 from labelgrid.ledger.grid import Cell, Explanation, Pick
-from labelgrid.project.headlines import headlines_of
+from labelgrid.operations.headlines import headlines_of
 from labelgrid.report.content import (
     Hint,
     PictureLegend,

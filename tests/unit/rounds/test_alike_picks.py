@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from labelgrid.basics.progress import Silent
 from labelgrid.cli import app
-from labelgrid.project import create
-from labelgrid.project.by_hand import request
+from labelgrid.operations import create
+from labelgrid.operations.by_hand import request
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings
 from labelgrid.rounds import alike_picks

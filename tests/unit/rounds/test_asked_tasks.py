@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from labelgrid.basics.errors import LabelgridError, UsageError
 from labelgrid.basics.progress import Silent
 from labelgrid.cli import app
+from labelgrid.operations.task_change import TaskChange, change_task
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.task_change import TaskChange, change_task
 from labelgrid.rounds.query import QueryResult, query
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, make_project

@@ -18,7 +18,7 @@ from labelgrid.data.transforms import fit_placement
 from labelgrid.formats.codec import LabelArray
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.project.extend import add
+from labelgrid.operations.extend import add
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.relations.bound import bind
 from labelgrid.relations.choice import RelationChoice

@@ -12,7 +12,7 @@ from labelgrid.basics.progress import Silent
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
 from labelgrid.images.thumbnails import HEIGHT, WIDTH
-from labelgrid.project import create
+from labelgrid.operations import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Oracle, Settings
 from labelgrid.rounds.duplicates import FOLDER, FoundDuplicates, find_duplicates

@@ -11,7 +11,7 @@ import pytest
 
 from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Pick, State
-from labelgrid.project.export import export
+from labelgrid.operations.export import export
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_picks
 from labelgrid.recipes.resolve import hash_of, resolved_options

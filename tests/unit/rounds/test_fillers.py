@@ -13,7 +13,7 @@ from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.progress import Silent
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.imports.import_labels import import_labels
-from labelgrid.project.cancel import unlabel
+from labelgrid.operations.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds import fit

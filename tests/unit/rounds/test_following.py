@@ -12,8 +12,8 @@ import pytest
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.progress import Silent
+from labelgrid.operations.next_step import next_step
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.next_step import next_step
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.query import query
@@ -149,7 +149,7 @@ def test_a_project_whose_rest_follows_has_nothing_left_to_buy(
     answer(project, data)
     with pytest.raises(LabelgridError, match=r"or it follows from others \(60\)"):
         picked(project, Budget(10))
-    monkeypatch.setattr("labelgrid.project.next_step._why_train", lambda *_: "")  # is trained
+    monkeypatch.setattr("labelgrid.operations.next_step._why_train", lambda *_: "")  # is trained
     step = next_step(project)
     assert step.command == "report"
     assert step.why == "Every cell has an answer, or follows from others: see the report."

@@ -12,8 +12,8 @@ from labelgrid.basics import plugins
 from labelgrid.basics.errors import LabelError, ModelError, NothingToBuyError, ProjectError
 from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_supplied import import_supplied
+from labelgrid.operations.status import status_of
 from labelgrid.project.records import newest_fit, read_measurement, read_picks
-from labelgrid.project.status import status_of
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import evaluate, fit, models, outside_score, predict, query, score

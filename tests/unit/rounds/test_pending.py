@@ -8,9 +8,9 @@ import pytest
 
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.progress import Silent
+from labelgrid.operations.remove import remove
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit, read_picks
-from labelgrid.project.remove import remove
 from labelgrid.rounds import fit, previews, query
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, answer

@@ -6,9 +6,9 @@ import pytest
 
 from labelgrid.basics.errors import ModelError, ProjectError
 from labelgrid.basics.progress import Silent
+from labelgrid.operations.status import status_of
+from labelgrid.operations.task_change import TaskChange, change_task, drop_task
 from labelgrid.project.records import newest_fit, read_measurement
-from labelgrid.project.status import status_of
-from labelgrid.project.task_change import TaskChange, change_task, drop_task
 from labelgrid.rounds import evaluate, fit, query, score
 from labelgrid.select.strategy import Budget
 from tests.projects import Said

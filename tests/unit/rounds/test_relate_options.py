@@ -11,7 +11,7 @@ from labelgrid.basics.progress import Silent
 from labelgrid.formats.codec import LabelArray
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.project import create
+from labelgrid.operations import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings
 from labelgrid.recipes.resolve import load_recipe

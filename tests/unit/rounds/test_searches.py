@@ -20,10 +20,10 @@ from labelgrid.basics.errors import (
 from labelgrid.basics.progress import Silent
 from labelgrid.cli import app
 from labelgrid.ledger.grid import State, TaskRow
-from labelgrid.project.cancel import unlabel
+from labelgrid.operations.cancel import unlabel
+from labelgrid.operations.task_change import TaskChange, change_task
+from labelgrid.operations.undo import undo
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.task_change import TaskChange, change_task
-from labelgrid.project.undo import undo
 from labelgrid.relations.bound import bind
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.rounds import fit, pool_scorer, query, score

@@ -8,7 +8,7 @@ import pytest
 from labelgrid.basics.errors import ImageError, LabelgridError, ProjectError
 from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import State
-from labelgrid.project.cancel import unlabel
+from labelgrid.operations.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import measured_rounds, newest_fit
 from labelgrid.project.unusable_images import noted_unusable_images

@@ -78,7 +78,7 @@ def test_a_client_of_azure_without_an_account_says_where_credentials_come_from(m
 
 def test_no_client_is_loaded_until_an_object_is_asked_for():
     code = (
-        "import sys, labelgrid.project.create, labelgrid.project.extend,"
+        "import sys, labelgrid.operations.create, labelgrid.operations.extend,"
         "labelgrid.data.project_source, labelgrid.imports.import_labels, labelgrid.storage.objects;"
         "print([name for name in ('fsspec', 's3fs', 'aiohttp', 'botocore') if name in sys.modules])"
     )

@@ -15,9 +15,9 @@ from labelgrid.data.options import SupplierChoice
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.ledger.grid import Cell
+from labelgrid.operations.task_change import drop_task
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import source_of
-from labelgrid.project.task_change import drop_task
 from labelgrid.rounds import fit
 from labelgrid.rounds.context import context_of, labelled_images
 from labelgrid.rounds.models import new_network

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelgrid.project.next_step import NextStep
+from labelgrid.operations.next_step import NextStep
 from labelgrid.web.proposed_budget import ProposedBudget, proposed_budget
 
 TASKS = {"semseg": {"cost": 10.0, "missing": 1}, "depth": {"cost": 1.0, "missing": 3}}

@@ -26,7 +26,7 @@ from labelgrid.lab.simulation.oracle import answer, grant, skip_unlabelled
 from labelgrid.lab.simulation.runs import DONE, Run
 from labelgrid.lab.simulation.study import Study
 from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow, request_id
-from labelgrid.project.create import atomic_project, new_project
+from labelgrid.operations.create import atomic_project, new_project
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.project.pairs import connected_tasks
 from labelgrid.project.records import read_fit, read_log, read_measurement, val_metrics

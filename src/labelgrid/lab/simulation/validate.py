@@ -17,7 +17,7 @@ from labelgrid.lab.simulation.cell_lists import listed_cells
 from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.runs import Run, runs_of
 from labelgrid.lab.simulation.study import Study
-from labelgrid.project.early_warnings import missing_weights_warning
+from labelgrid.operations.early_warnings import missing_weights_warning
 from labelgrid.project.known_cameras import dataset_camera_step
 from labelgrid.project.settings import Oracle
 from labelgrid.project.sources import dataset_of

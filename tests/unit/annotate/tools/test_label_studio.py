@@ -13,7 +13,7 @@ from labelgrid.annotate.label_studio_json import local_file
 from labelgrid.annotate.tools.label_studio import build
 from labelgrid.basics.errors import LabelError, LabelgridError, ProjectError, UsageError
 from labelgrid.imports.import_labels import import_labels
-from labelgrid.project.export import export
+from labelgrid.operations.export import export
 from labelgrid.project.folder import ProjectFolder
 from tests.annotators import label_studio
 from tests.campaigns import ask, cells_of, make_project, states

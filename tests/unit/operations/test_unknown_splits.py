@@ -6,9 +6,9 @@ import pytest
 from labelgrid.api.project import Project
 from labelgrid.basics.errors import LabelgridError, LedgerError
 from labelgrid.ledger.grid import State
+from labelgrid.operations.unknown_splits import set_split, splitless_sentence
+from labelgrid.operations.verify import verify
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.unknown_splits import set_split, splitless_sentence
-from labelgrid.project.verify import verify
 from tests.databases import change
 from tests.e2e.commands import done
 from tests.projects import Said

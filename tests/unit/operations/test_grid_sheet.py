@@ -11,9 +11,9 @@ from labelgrid.basics.progress import Silent
 from labelgrid.images.reading import read_image
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.project import grid_sheet
+from labelgrid.operations import grid_sheet
+from labelgrid.operations.grid_sheet import draw_sheet, spread
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.grid_sheet import draw_sheet, spread
 from labelgrid.tasks.class_colours import class_colours
 from tests.projects import make_project
 from tests.support import CLASSES, Made

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from labelgrid.ledger.grid import Move, State
+from labelgrid.operations.next_step import first_query, next_step
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.next_step import first_query, next_step
 from labelgrid.project.requests import ALONE, ASKED
 from labelgrid.web.proposed_budget import ProposedBudget, proposed_budget
 from tests.campaigns import ask, cells_of

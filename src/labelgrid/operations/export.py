@@ -23,11 +23,11 @@ from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.images.places import held_image_file, image_file
 from labelgrid.images.reading import changed_image_error, image_size
 from labelgrid.ledger.grid import SPLITS, Cell, Explanation, ImageRow, Move, Pick, State
+from labelgrid.operations.next_step import next_step
 from labelgrid.project.derived_labels import brought_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import size_of
 from labelgrid.project.measuring_cells import MeasuringCells
-from labelgrid.project.next_step import next_step
 from labelgrid.project.records import read_picks
 from labelgrid.project.requests import open_requests, prelabel
 from labelgrid.project.unusable_images import usable_images

@@ -8,14 +8,14 @@ from labelgrid.basics.errors import LabelError, LedgerError, ProjectError, State
 from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.project.by_hand import request, skip
-from labelgrid.project.cancel import cancel, unlabel
+from labelgrid.operations.by_hand import request, skip
+from labelgrid.operations.cancel import cancel, unlabel
+from labelgrid.operations.remove import remove, restore
+from labelgrid.operations.task_change import TaskChange, change_task
+from labelgrid.operations.undo import INSTEAD, UNDOABLE, foresee_undo, last_undoable, undo
+from labelgrid.operations.verify import verify
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.remove import remove, restore
 from labelgrid.project.requests import open_requests
-from labelgrid.project.task_change import TaskChange, change_task
-from labelgrid.project.undo import INSTEAD, UNDOABLE, foresee_undo, last_undoable, undo
-from labelgrid.project.verify import verify
 from tests.campaigns import Make, ask, cells_of, ledger, make_project, states
 from tests.support import Made
 
@@ -196,7 +196,7 @@ def test_the_last_operation_is_named_in_a_few_words(
     named = last_undoable(project)
     assert named and named.text == "import (6 cells from requested to labelled)"
     assert foresee_undo(project) == undo(project, Silent(), dry_run=True)
-    monkeypatch.setattr("labelgrid.project.undo.MOST_COUNTED", 5)
+    monkeypatch.setattr("labelgrid.operations.undo.MOST_COUNTED", 5)
     named = last_undoable(project)
     assert named and named.text == f"import ({named.operation.at})"
     number = named.operation.id

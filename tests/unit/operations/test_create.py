@@ -14,7 +14,8 @@ from labelgrid.images.reading import check_image
 from labelgrid.ledger.grid import Cell, ImageRow, State
 from labelgrid.ledger.place import database_url
 from labelgrid.ledger.store import Store
-from labelgrid.project import create, image_files
+from labelgrid.operations import create
+from labelgrid.project import image_files
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings
 from tests import postgres

@@ -22,7 +22,7 @@ from labelgrid.evidence import plausibility
 from labelgrid.ledger.grid import State, TaskRow
 from labelgrid.ledger.older_classes import declare_complete, older_labels
 from labelgrid.ledger.store import CellRow
-from labelgrid.project.cancel import cancel_all
+from labelgrid.operations.cancel import cancel_all
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored_labels import misfits, refuse_changed, refuse_misfits

@@ -3,7 +3,7 @@
 import math
 
 from labelgrid.basics.results import ClassScore
-from labelgrid.project.class_rows import class_rows
+from labelgrid.operations.class_rows import class_rows
 from labelgrid.project.records import Measurement
 
 

@@ -8,14 +8,14 @@ from dataclasses import asdict
 from typing import Any
 
 from labelgrid.ledger.views import TaskCount
+from labelgrid.operations.headlines import Headline, headlines_of
+from labelgrid.operations.next_step import NextStep, next_step
+from labelgrid.operations.unknown_splits import splitless_sentence
 from labelgrid.project.derived_labels import derived_counts
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
-from labelgrid.project.headlines import Headline, headlines_of
 from labelgrid.project.known_cameras import camera_status
-from labelgrid.project.next_step import NextStep, next_step
 from labelgrid.project.prices import times_of
 from labelgrid.project.records import measured_rounds
-from labelgrid.project.unknown_splits import splitless_sentence
 from labelgrid.project.unusable_images import noted_unusable_images
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from labelgrid.basics.results import ClassScore
-from labelgrid.project.headlines import comparable_round
+from labelgrid.operations.headlines import comparable_round
 from labelgrid.project.records import Measurement
 
 

@@ -10,11 +10,11 @@ from labelgrid.basics.progress import Silent
 from labelgrid.images.reading import check_image
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import SPLITS, Cell, Move, State
-from labelgrid.project import extend
-from labelgrid.project.cancel import unlabel
+from labelgrid.operations import extend
+from labelgrid.operations.cancel import unlabel
+from labelgrid.operations.remove import Removed, Restored, remove, restore
+from labelgrid.operations.task_change import TaskChange, change_task, drop_task, restore_task
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.remove import Removed, Restored, remove, restore
-from labelgrid.project.task_change import TaskChange, change_task, drop_task, restore_task
 from tests.campaigns import ask, cells_of, ledger
 from tests.projects import Said
 from tests.support import Made

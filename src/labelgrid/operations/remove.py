@@ -12,7 +12,7 @@ from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import ImageRow, State
 from labelgrid.ledger.store import CellRow, Store
-from labelgrid.project.cancel import cancel_all
+from labelgrid.operations.cancel import cancel_all
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import families
 from labelgrid.project.requests import request_heldout

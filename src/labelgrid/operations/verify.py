@@ -18,11 +18,11 @@ from labelgrid.images.reading import changed_image_error, check_image
 from labelgrid.ledger.grid import Cell, ImageRow, State
 from labelgrid.ledger.place import FILE
 from labelgrid.ledger.store import CellRow
+from labelgrid.operations.unknown_splits import splitless_faults
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.relation_evidence import relation_remarks
 from labelgrid.project.stored_labels import check_stored_label
 from labelgrid.project.suppliers import supplied_rows
-from labelgrid.project.unknown_splits import splitless_faults
 from labelgrid.tasks.task import TaskDef
 
 

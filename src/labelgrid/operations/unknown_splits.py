@@ -59,7 +59,7 @@ def set_split(
         LedgerError: an image is unknown, or in a split; or others of its group, or with its
             content, are in another one.
     """
-    from labelgrid.project.remove import refuse_other_split  # slow to load
+    from labelgrid.operations.remove import refuse_other_split  # slow to load
 
     store = project.store
     with store.transaction("split"):

@@ -15,17 +15,17 @@ from labelgrid.basics.errors import LabelError, LabelgridError, ProjectError
 from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell
-from labelgrid.project.export import export_labels
+from labelgrid.operations.export import export_labels
+from labelgrid.operations.verify import Verified, verify
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Oracle, Settings
 from labelgrid.project.sources import source_of
-from labelgrid.project.verify import Verified, verify
 from tests.campaigns import make_project, snapshot
 from tests.databases import change
 from tests.e2e.commands import typed
 from tests.support import Made
 
-COVERS = ["labelgrid.project.stored_labels", "labelgrid.project.verify"]
+COVERS = ["labelgrid.project.stored_labels", "labelgrid.operations.verify"]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from labelgrid.basics.errors import LedgerError, ProjectError, StateError, UsageError
 from labelgrid.ledger.grid import Cell, ImageRow
-from labelgrid.project.by_hand import hold_out, request, skip
+from labelgrid.operations.by_hand import hold_out, request, skip
 from labelgrid.project.folder import ProjectFolder
 from tests.campaigns import ledger, states
 from tests.projects import Said

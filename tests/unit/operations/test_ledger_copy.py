@@ -20,9 +20,9 @@ from labelgrid.ledger.grid import Move, State
 from labelgrid.ledger.place import LedgerPlace, project_place
 from labelgrid.ledger.schema import METADATA
 from labelgrid.ledger.store import Store
-from labelgrid.project import ledger_copy
+from labelgrid.operations import ledger_copy
+from labelgrid.operations.ledger_copy import copy_ledger
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.ledger_copy import copy_ledger
 from tests import postgres
 from tests.campaigns import cells_of, make_project
 from tests.support import Made

@@ -6,7 +6,7 @@ import pytest
 
 from labelgrid.basics.errors import LedgerError, UsageError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, request_id
-from labelgrid.project.cancel import cancel, unlabel
+from labelgrid.operations.cancel import cancel, unlabel
 from labelgrid.project.folder import ProjectFolder
 from tests.campaigns import ask, cells_of, ledger, make_project, states
 from tests.support import Made

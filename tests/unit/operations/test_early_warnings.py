@@ -12,7 +12,7 @@ import pytest
 from labelgrid.basics.trusted_code import VARIABLE
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.nets.options import BackboneOptions
-from labelgrid.project.early_warnings import (
+from labelgrid.operations.early_warnings import (
     early_warnings,
     missing_weights_warning,
     shape_warning,

@@ -19,13 +19,19 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.codecs import classes
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, Move, State, TaskRow
-from labelgrid.project import extend
+from labelgrid.operations import extend
+from labelgrid.operations.task_change import (
+    Changed,
+    TaskChange,
+    change_task,
+    drop_task,
+    restore_task,
+)
 from labelgrid.project.declaration_changes import redeclared_tasks, target_declarations
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.sources import source_of
-from labelgrid.project.task_change import Changed, TaskChange, change_task, drop_task, restore_task
 from tests.campaigns import ask, cells_of, ledger, make_project
 from tests.projects import Said
 from tests.support import Made, make_dataset
@@ -33,7 +39,7 @@ from tests.support import Made, make_dataset
 COVERS = [
     "labelgrid.project.declaration_changes",
     "labelgrid.ledger.older_classes",
-    "labelgrid.project.task_change",
+    "labelgrid.operations.task_change",
 ]
 
 

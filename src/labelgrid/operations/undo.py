@@ -11,9 +11,9 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import State
 from labelgrid.ledger.store import Kept, Operation, OperationSummary
+from labelgrid.operations.remove import refuse_other_split
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit, remove_picks
-from labelgrid.project.remove import refuse_other_split
 from labelgrid.project.stored_labels import refuse_misfits
 
 #: The commands whose operations can be undone.

@@ -14,7 +14,7 @@ from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Silent
 from labelgrid.data.layouts import folder
 from labelgrid.formats.naming import label_name
-from labelgrid.project.dataset_check import Contents, layout_faults, read_contents, tasks_of
+from labelgrid.operations.dataset_check import Contents, layout_faults, read_contents, tasks_of
 from tests import published
 from tests.support import Made, make_dataset
 

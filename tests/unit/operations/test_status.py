@@ -14,10 +14,10 @@ import pytest
 from labelgrid.basics.errors import ImageError, ProjectError
 from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, Move, State
+from labelgrid.operations.status import status_of
+from labelgrid.operations.task_change import drop_task
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
-from labelgrid.project.status import status_of
-from labelgrid.project.task_change import drop_task
 from labelgrid.project.unusable_images import usable_images
 from labelgrid.report.project_data import project_report
 from labelgrid.report.project_page import cells_figure

@@ -17,7 +17,7 @@ from labelgrid.formats.naming import label_name
 from labelgrid.ledger.grid import Move, State
 from labelgrid.ledger.older_classes import complete_classes, declare_complete
 from labelgrid.ledger.store import CellRow
-from labelgrid.project.create import new_project
+from labelgrid.operations.create import new_project
 from labelgrid.project.folder import CAMERAS, ProjectFolder
 from labelgrid.project.settings import Settings
 from labelgrid.project.suppliers import read_index, supplier_folder

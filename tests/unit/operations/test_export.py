@@ -11,7 +11,7 @@ import pytest
 from labelgrid.basics.errors import ImageError, ProjectError, UsageError
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.project.export import export, export_labels
+from labelgrid.operations.export import export, export_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import TaskDef
 from tests.campaigns import ask, cells_of, copy, fill, ledger, make_project, manifest, put, states

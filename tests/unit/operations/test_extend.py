@@ -11,8 +11,8 @@ from labelgrid.annotate.answers import Fault
 from labelgrid.basics.errors import ImageError, LedgerError
 from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell, Move, State, TaskRow
-from labelgrid.project import extend
-from labelgrid.project.extend import Added
+from labelgrid.operations import extend
+from labelgrid.operations.extend import Added
 from labelgrid.project.sources import source_of
 from tests.campaigns import DEPTH, NORMALS, Make, held, states
 from tests.support import Made

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from labelgrid.basics.results import Result
-from labelgrid.project.headlines import headlines_of, jackknife_interval
+from labelgrid.operations.headlines import headlines_of, jackknife_interval
 from labelgrid.project.records import Measurement
 
 METRICS = {"depth": "RMSE"}

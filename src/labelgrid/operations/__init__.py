@@ -1,0 +1,1 @@
+"""Operations on a project: create, extend, remove, undo, cancel, export, change, verify."""
