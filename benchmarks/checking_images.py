@@ -36,7 +36,7 @@ def check(folder: Path, threads: int) -> None:
     Print the peak in MiB above the memory before, and the processor seconds.
     """
     from labelgrid.basics.progress import Silent
-    from labelgrid.project.image_files import find_images, rows_of
+    from labelgrid.project.images.image_files import find_images, rows_of
 
     small = folder.parent / "small"
     for place in (small, folder):

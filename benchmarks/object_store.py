@@ -93,7 +93,7 @@ def warm(folder: Path, names: list[str], repeats: int) -> bool:
 def cold(folder: Path, names: list[str], delay: float) -> bool:
     from labelgrid.basics.progress import Silent
     from labelgrid.images.reading import check_image
-    from labelgrid.project.image_files import find_images, rows_of
+    from labelgrid.project.images.image_files import find_images, rows_of
     from labelgrid.storage.addresses import Address
     from labelgrid.storage.systems import system_of
 

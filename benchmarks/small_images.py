@@ -16,7 +16,7 @@ from _measure import check_limit, interleaved, machine, show
 
 from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Silent
-from labelgrid.project.image_files import find_images, rows_of
+from labelgrid.project.images.image_files import find_images, rows_of
 
 BAR = 2.0
 

@@ -37,7 +37,7 @@ from tests.started import Started
 from tests.support import Made, make_dataset
 from tests.videos import video
 
-COVERS = ["labelgrid.project.object_contents", "labelgrid.project.object_faults"]
+COVERS = ["labelgrid.project.images.object_contents", "labelgrid.project.images.object_faults"]
 CHANGES: dict[str, Any] = {
     "network": {"name": "shared_heads", "options": {}},
     "train": {"epochs": 1, "workers": 2},

@@ -98,7 +98,7 @@ def _unmeasured_suppliers(project: ProjectFolder, recipe: Recipe) -> list[Advice
 
 def count_free_images(project: ProjectFolder) -> int:
     """The training images that can still be held out: no training may have used their groups."""
-    from labelgrid.project.holdout import families, free_images, images_trained_on
+    from labelgrid.project.images.holdout import families, free_images, images_trained_on
 
     rows = list(project.store.images())
     used = images_trained_on(project.store, rows, all_fits(project.folder))

@@ -240,7 +240,7 @@ class CellContents:
             LedgerError: the id is unknown.
             ImageError: its size is not known, and its file cannot be read.
         """
-        from labelgrid.project.image_files import size_of
+        from labelgrid.project.images.image_files import size_of
 
         return size_of(self._project.store.image(image_id))
 

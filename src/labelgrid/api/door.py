@@ -41,7 +41,7 @@ MOST_CHARACTERS = 100_000
 LARGEST = 2**63 - 1
 #: The modules of annotations that a module of this package imports for type checkers alone.
 HOMES = {
-    "Check": "labelgrid.project.image_files",
+    "Check": "labelgrid.project.images.image_files",
     "Derived": "labelgrid.rounds.derived_predictions",
     "Iterable": "collections.abc",
     "Keep": "labelgrid.annotate.import_options",

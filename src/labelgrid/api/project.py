@@ -47,7 +47,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.operations.task_change import Changed
     from labelgrid.operations.undo import NamedOperation, Undone
     from labelgrid.operations.verify import Verified
-    from labelgrid.project.image_files import Check
+    from labelgrid.project.images.image_files import Check
     from labelgrid.project.records import Fit
     from labelgrid.report.write import WrittenReport
     from labelgrid.rounds.derived_predictions import Derived

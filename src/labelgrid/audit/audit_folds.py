@@ -23,8 +23,8 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.roster import Roster
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.holdout import families
-from labelgrid.project.unusable_images import usable_images
+from labelgrid.project.images.holdout import families
+from labelgrid.project.images.unusable_images import usable_images
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext, context_of
 from labelgrid.rounds.fit import Splits, splits_for_training

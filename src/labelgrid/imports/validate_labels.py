@@ -19,7 +19,7 @@ from labelgrid.ledger.grid import Cell, ImageRow, Split, State, is_annotator, is
 from labelgrid.ledger.store import CellRow
 from labelgrid.operations.cancel import withdrawn_labels
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.image_files import orientation_or_upright, size_of
+from labelgrid.project.images.image_files import orientation_or_upright, size_of
 from labelgrid.project.requests import prelabel_folder, prelabel_in
 from labelgrid.project.stored_labels import is_intact, name_task_commands
 from labelgrid.tasks.legend import coloured

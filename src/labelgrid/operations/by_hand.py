@@ -9,7 +9,7 @@ from labelgrid.basics.words import join_names
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.operations.cancel import find_rows
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.holdout import families, images_trained_on, pool_left, pool_warning
+from labelgrid.project.images.holdout import families, images_trained_on, pool_left, pool_warning
 from labelgrid.project.records import all_fits
 from labelgrid.project.requests import request_heldout, request_outside_rounds
 

@@ -25,17 +25,17 @@ from labelgrid.project.folder import (
     check_new,
     remove_unfinished,
 )
-from labelgrid.project.holdout import hold_out, holdout_count, say_leaks, say_not_compared
-from labelgrid.project.image_files import (
+from labelgrid.project.images.holdout import hold_out, holdout_count, say_leaks, say_not_compared
+from labelgrid.project.images.image_files import (
     Check,
     find_images,
     rows_of,
     say_other_files,
     write_left_out,
 )
-from labelgrid.project.known_cameras import take_cameras
+from labelgrid.project.images.known_cameras import take_cameras
+from labelgrid.project.images.strides import check_strides
 from labelgrid.project.settings import Settings, read_settings, settings_text
-from labelgrid.project.strides import check_strides
 from labelgrid.recipes.resolve import check_options, check_recipe, load_recipe
 from labelgrid.relations.bound import declared_relations
 from labelgrid.tasks.task import definitions

@@ -26,11 +26,11 @@ from labelgrid.ledger.grid import SPLITS, Cell, Explanation, ImageRow, Move, Pic
 from labelgrid.operations.next_step import next_step
 from labelgrid.project.derived_labels import brought_labels
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.image_files import size_of
+from labelgrid.project.images.image_files import size_of
+from labelgrid.project.images.unusable_images import usable_images
 from labelgrid.project.measuring_cells import MeasuringCells
 from labelgrid.project.records import read_picks
 from labelgrid.project.requests import open_requests, prelabel
-from labelgrid.project.unusable_images import usable_images
 
 COLUMNS = ("image", "task", "path", "round", "cost", "weight", "split", "seconds", "annotator")
 LIST = "labels.csv"

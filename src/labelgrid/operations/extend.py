@@ -16,8 +16,8 @@ from labelgrid.images.thumbnails import Thumbnail
 from labelgrid.ledger.grid import ImageRow, Split, State, TaskRow
 from labelgrid.ledger.store import Store
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.holdout import hold_out, holdout_count, say_leaks, say_not_compared
-from labelgrid.project.image_files import (
+from labelgrid.project.images.holdout import hold_out, holdout_count, say_leaks, say_not_compared
+from labelgrid.project.images.image_files import (
     Check,
     ImageFolder,
     find_images,
@@ -25,10 +25,10 @@ from labelgrid.project.image_files import (
     say_other_files,
     write_left_out,
 )
+from labelgrid.project.images.strides import check_strides
 from labelgrid.project.records import all_fits
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored_labels import read_stored_label
-from labelgrid.project.strides import check_strides
 
 if TYPE_CHECKING:  # most projects have no images in stores of objects
     from labelgrid.storage.addresses import Address

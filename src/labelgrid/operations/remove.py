@@ -14,10 +14,10 @@ from labelgrid.ledger.grid import ImageRow, State
 from labelgrid.ledger.store import CellRow, Store
 from labelgrid.operations.cancel import cancel_all
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.holdout import families
+from labelgrid.project.images.holdout import families
+from labelgrid.project.images.strides import check_strides
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored_labels import refuse_changed, refuse_misfits
-from labelgrid.project.strides import check_strides
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from labelgrid.operations.next_step import NextStep, next_step
 from labelgrid.operations.unknown_splits import splitless_sentence
 from labelgrid.project.derived_labels import derived_counts
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
-from labelgrid.project.known_cameras import camera_status
+from labelgrid.project.images.known_cameras import camera_status
+from labelgrid.project.images.unusable_images import noted_unusable_images
 from labelgrid.project.prices import times_of
 from labelgrid.project.records import measured_rounds
-from labelgrid.project.unusable_images import noted_unusable_images
 
 
 def status_of(

@@ -24,9 +24,9 @@ from labelgrid.ledger.older_classes import declare_complete, older_labels
 from labelgrid.ledger.store import CellRow
 from labelgrid.operations.cancel import cancel_all
 from labelgrid.project.folder import SETTINGS, ProjectFolder
+from labelgrid.project.images.strides import check_strides
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored_labels import misfits, refuse_changed, refuse_misfits
-from labelgrid.project.strides import check_strides
 from labelgrid.project.task_spec import changed_row
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.relations.bound import declared_relations

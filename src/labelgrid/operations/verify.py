@@ -115,7 +115,9 @@ def _object_faults(
     """What is wrong with images in stores of objects; those of known versions are not read."""
     if not rows:
         return []
-    from labelgrid.project.object_faults import object_faults  # most projects have no objects
+    from labelgrid.project.images.object_faults import (
+        object_faults,  # most projects have no objects
+    )
 
     found = object_faults(rows, progress)
     progress.advance(len(rows))

@@ -38,7 +38,7 @@ from labelgrid.images.places import image_file
 from labelgrid.images.reading import read_image
 from labelgrid.ledger.grid import SPLITS
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.image_files import orientation_or_upright
+from labelgrid.project.images.image_files import orientation_or_upright
 
 #: At most so many labels of a task are compared, each with its own image and so many others.
 LABELS = 16

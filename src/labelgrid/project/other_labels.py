@@ -14,7 +14,7 @@ from labelgrid.images.places import image_file
 from labelgrid.ledger.grid import Cell, Hint, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.image_files import size_of
+from labelgrid.project.images.image_files import size_of
 from labelgrid.project.requests import prelabel
 from labelgrid.project.suppliers import read_index, supplier_names
 from labelgrid.relations.bound import BoundRelation

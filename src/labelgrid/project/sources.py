@@ -23,7 +23,7 @@ from labelgrid.images.places import ImagePaths
 from labelgrid.images.reading import image_size, read_image
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.image_files import find_images
+from labelgrid.project.images.image_files import find_images
 from labelgrid.project.settings import Oracle
 from labelgrid.tasks.task import TaskDef
 

@@ -24,7 +24,7 @@ from labelgrid.evidence.near_duplicates import (
 from labelgrid.images.thumbnails import LEAST, Thumbnail
 from labelgrid.ledger.grid import Grid, ImageRow, Pick
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.image_files import size_of
+from labelgrid.project.images.image_files import size_of
 from labelgrid.project.records import newest_fit
 from labelgrid.select.strategy import Strategy
 

@@ -10,9 +10,9 @@ from labelgrid.images.listing import list_images
 from labelgrid.images.places import ImagePaths
 from labelgrid.ledger.grid import Split
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.images.unusable_images import usable_images
 from labelgrid.project.records import Fit
 from labelgrid.project.sources import ImageFiles, labels_folder, source_of
-from labelgrid.project.unusable_images import usable_images
 from labelgrid.rounds.context import labelled_images
 from labelgrid.rounds.evaluate_files import evaluate_files, results_json
 from labelgrid.rounds.model_record import measure, measure_heldout

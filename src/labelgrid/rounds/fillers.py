@@ -9,7 +9,7 @@ from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import join_names
 from labelgrid.data.derived import Filler, add_supplied, derivable
-from labelgrid.project.known_cameras import camera_step
+from labelgrid.project.images.known_cameras import camera_step
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.context import RoundContext, tasks_by_image
 from labelgrid.suppliers.supplied import supplied_by_task

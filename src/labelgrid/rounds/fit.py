@@ -25,8 +25,8 @@ from labelgrid.nets.network import Network
 from labelgrid.operations.early_warnings import training_without_weights
 from labelgrid.project.declaration_changes import target_declarations
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.images.unusable_images import usable_images
 from labelgrid.project.records import Fit, newest_fit
-from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
 from labelgrid.relations.bound import declared_relations
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images, tasks_by_image

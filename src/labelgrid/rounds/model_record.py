@@ -7,6 +7,7 @@ from labelgrid.basics.progress import Progress
 from labelgrid.ledger.grid import Split, State
 from labelgrid.project.declaration_changes import target_declarations
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.images.unusable_images import usable_images
 from labelgrid.project.records import (
     Fit,
     Measurement,
@@ -14,7 +15,6 @@ from labelgrid.project.records import (
     write_fit,
     write_measurement,
 )
-from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext, labelled_images
 from labelgrid.rounds.heldout_examples import Outputs, save_examples

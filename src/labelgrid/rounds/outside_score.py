@@ -17,8 +17,8 @@ from labelgrid.nets.network import Network, Raw
 from labelgrid.operations.status import headlines
 from labelgrid.project.declaration_changes import target_declarations
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.images.unusable_images import usable_images
 from labelgrid.project.records import Fit
-from labelgrid.project.unusable_images import usable_images
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images
 from labelgrid.rounds.model_record import record_measurement, record_model
 from labelgrid.rounds.outside_arrays import FEATURES

@@ -19,12 +19,12 @@ from labelgrid.executors.spread import Piece
 from labelgrid.ledger.grid import Grid
 from labelgrid.nets.network import Raw
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.records import Fit, MemberRecord, read_members
-from labelgrid.project.unusable_images import (
+from labelgrid.project.images.unusable_images import (
     note_unusable_images,
     unusable_objects,
     usable_images,
 )
+from labelgrid.project.records import Fit, MemberRecord, read_members
 from labelgrid.recipes.schema import Recipe
 from labelgrid.rounds.context import (
     RoundContext,

@@ -16,7 +16,11 @@ from labelgrid.data.cameras import read_cameras
 from labelgrid.formats.naming import whole_names
 from labelgrid.images.places import chosen_paths
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.image_files import readable_images, refuse_or_leave_out, write_left_out
+from labelgrid.project.images.image_files import (
+    readable_images,
+    refuse_or_leave_out,
+    write_left_out,
+)
 from labelgrid.project.records import Fit
 from labelgrid.project.sources import ImageFiles, labels_folder, other_folders
 from labelgrid.relations.bound import BoundRelation, bind_relations

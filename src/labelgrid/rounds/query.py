@@ -29,6 +29,11 @@ from labelgrid.images.thumbnails import LEAST
 from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
 from labelgrid.project.audited_cells import DRAWN_CELLS, cells_to_audit, note_audits
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.images.unusable_images import (
+    find_unusable_images,
+    images_without_files,
+    unusable_objects,
+)
 from labelgrid.project.pairs import DRAWN_IMAGES, drawn_pairs, note_pairs, paired_tasks
 from labelgrid.project.prices import apply_learned_costs
 from labelgrid.project.records import (
@@ -40,11 +45,6 @@ from labelgrid.project.records import (
     write_picks,
 )
 from labelgrid.project.requests import ALONE, ASKED
-from labelgrid.project.unusable_images import (
-    find_unusable_images,
-    images_without_files,
-    unusable_objects,
-)
 from labelgrid.recipes.resolve import build_plugin, hash_of, resolved_options
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.alike_picks import AlikePicks, say_alike

@@ -15,14 +15,14 @@ from labelgrid.ledger.grid import Cell, ImageRow, State
 from labelgrid.ledger.place import database_url
 from labelgrid.ledger.store import Store
 from labelgrid.operations import create
-from labelgrid.project import image_files
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.images import image_files
 from labelgrid.project.settings import Settings
 from tests import postgres
 from tests.campaigns import DEPTH, NORMALS, Make, held, states
 from tests.support import Made
 
-COVERS = ["labelgrid.project.image_files"]
+COVERS = ["labelgrid.project.images.image_files"]
 
 
 def test_a_project_knows_its_images_by_path_size_and_content(make: Make, photos: Made) -> None:

@@ -17,8 +17,8 @@ from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.operations.status import status_of
 from labelgrid.operations.task_change import drop_task
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.images.unusable_images import usable_images
 from labelgrid.project.records import Fit
-from labelgrid.project.unusable_images import usable_images
 from labelgrid.report.project_data import project_report
 from labelgrid.report.project_page import cells_figure
 from tests.campaigns import ask, cells_of, make_project

@@ -10,8 +10,8 @@ from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import State
 from labelgrid.operations.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.images.unusable_images import noted_unusable_images
 from labelgrid.project.records import measured_rounds, newest_fit
-from labelgrid.project.unusable_images import noted_unusable_images
 from labelgrid.rounds import evaluate, fit, query, score
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, make_project

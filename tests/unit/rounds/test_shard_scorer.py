@@ -17,7 +17,7 @@ from labelgrid.basics.progress import Progress, Silent
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.unusable_images import noted_unusable_images
+from labelgrid.project.images.unusable_images import noted_unusable_images
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import fit, query, score
 from labelgrid.rounds.shard_scorer import PRELOADED, THREADS, ScoringOrder, ShardImages

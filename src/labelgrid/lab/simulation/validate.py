@@ -18,7 +18,7 @@ from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.runs import Run, runs_of
 from labelgrid.lab.simulation.study import Study
 from labelgrid.operations.early_warnings import missing_weights_warning
-from labelgrid.project.known_cameras import dataset_camera_step
+from labelgrid.project.images.known_cameras import dataset_camera_step
 from labelgrid.project.settings import Oracle
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.resolve import build_plugin, check_recipe, has_own_encoder, load_recipe

@@ -12,12 +12,12 @@ from labelgrid.basics.errors import ImageError, UsageError
 from labelgrid.basics.progress import Silent
 from labelgrid.images.places import image_file
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.unusable_images import find_unusable_images, noted_unusable_images
+from labelgrid.project.images.unusable_images import find_unusable_images, noted_unusable_images
 from labelgrid.storage.cache import _LEASES
 from tests.projects import RECIPE, Said
 from tests.support import Made, make_dataset
 
-COVERS = ["labelgrid.project.object_contents"]
+COVERS = ["labelgrid.project.images.object_contents"]
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from labelgrid.basics.words import count_text
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State
 from labelgrid.operations import create, extend
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.holdout import families, free_images, holdout_count, images_trained_on
+from labelgrid.project.images.holdout import families, free_images, holdout_count, images_trained_on
 from labelgrid.project.records import Fit, all_fits, write_fit
 from labelgrid.project.settings import Settings
 from tests.campaigns import DEPTH, Make, held

@@ -12,7 +12,7 @@ from labelgrid.ledger.grid import ImageRow
 from labelgrid.operations.export import export
 from labelgrid.operations.status import status_of
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.unusable_images import (
+from labelgrid.project.images.unusable_images import (
     find_unusable_images,
     images_without_files,
     noted_unusable_images,

@@ -8,7 +8,7 @@ import pytest
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.operations.create import create
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.known_cameras import camera_status, camera_step
+from labelgrid.project.images.known_cameras import camera_status, camera_step
 from labelgrid.project.settings import Oracle, Settings
 from tests.campaigns import make_project
 from tests.projects import Said

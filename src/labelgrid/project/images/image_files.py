@@ -238,7 +238,9 @@ def _object_rows(
 
     For thumbnails, they are.
     """
-    from labelgrid.project.object_contents import read_objects  # most projects have no objects
+    from labelgrid.project.images.object_contents import (
+        read_objects,  # most projects have no objects
+    )
 
     check = partial(_fault_or_size, thumbnails=thumbnails)
     again = thumbnails is not None

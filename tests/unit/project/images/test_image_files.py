@@ -15,7 +15,7 @@ PEAK = """
 import sys
 from pathlib import Path
 from labelgrid.basics.progress import Silent
-from labelgrid.project import image_files
+from labelgrid.project.images import image_files
 status = lambda key: int(Path("/proc/self/status").read_text().partition(key + ":")[2].split()[0]) / 1024
 image_files.os.cpu_count = lambda: int(sys.argv[2])
 for name in ("small", "large"):

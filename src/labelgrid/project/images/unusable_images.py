@@ -137,7 +137,9 @@ def _remote_faults(rows: Sequence[ImageRow], progress: Progress, *, ahead: bool)
     """
     if not rows:
         return {}
-    from labelgrid.project.object_faults import object_faults  # most projects have no objects
+    from labelgrid.project.images.object_faults import (
+        object_faults,  # most projects have no objects
+    )
 
     found = object_faults(rows, progress, ahead=ahead, cached=not ahead)
     return {image_id: error.what for image_id, error in found.items()}

@@ -1,0 +1,1 @@
+"""The images of a project: their files and cameras, those set aside and those held out."""
