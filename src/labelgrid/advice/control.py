@@ -18,7 +18,7 @@ from labelgrid.basics.errors import ProjectError, UsageError, command
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import Cell, State
-from labelgrid.project.chosen_labels import ChosenLabels, chosen_labels, equal_counts
+from labelgrid.project.cells.chosen_labels import ChosenLabels, chosen_labels, equal_counts
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.context import context_of, labelled_images
 from labelgrid.rounds.fit import splits_for_training

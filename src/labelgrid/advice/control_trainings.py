@@ -13,7 +13,7 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.results import LOSS, Result
 from labelgrid.basics.streams import seed_of
 from labelgrid.basics.words import duration
-from labelgrid.project.chosen_labels import ChosenLabels, draw_equal, equal_counts
+from labelgrid.project.cells.chosen_labels import ChosenLabels, draw_equal, equal_counts
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext, labelled_images, tasks_by_image
 from labelgrid.rounds.fit import Splits

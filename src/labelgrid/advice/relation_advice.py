@@ -7,8 +7,8 @@ from labelgrid.basics.errors import command
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.wording import number
 from labelgrid.ledger.grid import Grid
+from labelgrid.project.cells.random_labels import ENOUGH, RandomLabels
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.random_labels import ENOUGH, RandomLabels
 from labelgrid.recipes.schema import Recipe
 from labelgrid.relations.agreement import FEWEST
 from labelgrid.relations.bound import BoundRelation, connect, declared_relations

@@ -9,7 +9,7 @@ from labelgrid.basics.progress import Progress
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.ledger.store import CellRow
-from labelgrid.project.cell_names import named_cells
+from labelgrid.project.cells.cell_names import named_cells
 from labelgrid.project.folder import ProjectFolder
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
 
     from labelgrid.annotate.answers import Fault
     from labelgrid.formats.codec import LabelArray
-    from labelgrid.project.cell_notes import CellNote
+    from labelgrid.project.cells.cell_notes import CellNote
     from labelgrid.project.other_labels import OtherLabel
     from labelgrid.tasks.task import TaskDef
 
@@ -144,7 +144,7 @@ class CellContents:
         Raises:
             LedgerError: there is no such cell.
         """
-        from labelgrid.project.measuring_cells import MeasuringCells
+        from labelgrid.project.cells.measuring_cells import MeasuringCells
 
         return MeasuringCells(self._project).purpose(self._cell_row(cell).cell)
 
@@ -201,7 +201,7 @@ class CellContents:
         Raises:
             LedgerError: there is no such cell.
         """
-        from labelgrid.project.cell_notes import read_notes
+        from labelgrid.project.cells.cell_notes import read_notes
 
         return read_notes(self._project, self._cell_row(cell).cell)
 

@@ -461,7 +461,7 @@ class Project(ProjectContents):
             LedgerError: there is no such cell.
             UsageError: the note is empty or too long.
         """
-        from labelgrid.project.cell_notes import add_note
+        from labelgrid.project.cells.cell_notes import add_note
 
         add_note(self._project, self._cell_row(cell).cell, text)
 

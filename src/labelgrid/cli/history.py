@@ -80,7 +80,7 @@ def cells(
 
     Example: [bold]labelgrid cells flat --state requested --order changed[/]
     """
-    from labelgrid.project.cell_table import write_csv
+    from labelgrid.project.cells.cell_table import write_csv
 
     with open_project(folder, looking=True) as project:
         rows = project.each_cell(

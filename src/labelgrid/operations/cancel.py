@@ -11,7 +11,7 @@ from labelgrid.ledger.grid import Cell, Split, State
 from labelgrid.ledger.moves import to_missing
 from labelgrid.ledger.roster import is_text
 from labelgrid.ledger.store import CellRow, Store
-from labelgrid.project.cell_names import named_cells
+from labelgrid.project.cells.cell_names import named_cells
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import request_heldout
 

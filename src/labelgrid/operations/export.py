@@ -24,11 +24,11 @@ from labelgrid.images.places import held_image_file, image_file
 from labelgrid.images.reading import changed_image_error, image_size
 from labelgrid.ledger.grid import SPLITS, Cell, Explanation, ImageRow, Move, Pick, State
 from labelgrid.operations.next_step import next_step
+from labelgrid.project.cells.measuring_cells import MeasuringCells
 from labelgrid.project.derived_labels import brought_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.image_files import size_of
 from labelgrid.project.images.unusable_images import usable_images
-from labelgrid.project.measuring_cells import MeasuringCells
 from labelgrid.project.records import read_picks
 from labelgrid.project.requests import open_requests, prelabel
 

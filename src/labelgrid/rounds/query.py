@@ -27,14 +27,14 @@ from labelgrid.basics.streams import seed_of
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.images.thumbnails import LEAST
 from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
-from labelgrid.project.audited_cells import DRAWN_CELLS, cells_to_audit, note_audits
+from labelgrid.project.cells.audited_cells import DRAWN_CELLS, cells_to_audit, note_audits
+from labelgrid.project.cells.pairs import DRAWN_IMAGES, drawn_pairs, note_pairs, paired_tasks
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.unusable_images import (
     find_unusable_images,
     images_without_files,
     unusable_objects,
 )
-from labelgrid.project.pairs import DRAWN_IMAGES, drawn_pairs, note_pairs, paired_tasks
 from labelgrid.project.prices import apply_learned_costs
 from labelgrid.project.records import (
     PREVIEWS,

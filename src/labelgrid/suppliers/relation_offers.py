@@ -7,8 +7,8 @@ from pathlib import Path
 from labelgrid.basics.errors import command
 from labelgrid.basics.words import join_names
 from labelgrid.ledger.views import TaskCount
+from labelgrid.project.cells.random_labels import ENOUGH
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.random_labels import ENOUGH
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.relations.agreement import FEWEST
 from labelgrid.relations.bound import BoundRelation, connect

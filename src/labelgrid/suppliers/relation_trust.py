@@ -12,9 +12,9 @@ from labelgrid.basics.errors import command
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import camera_of, nonempty_label
+from labelgrid.project.cells.random_labels import ENOUGH, MOST, MOST_PIXELS, RandomLabels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.known_cameras import camera_step
-from labelgrid.project.random_labels import ENOUGH, MOST, MOST_PIXELS, RandomLabels
 from labelgrid.project.sources import source_of
 from labelgrid.relations.agreement import (
     FEWEST,

@@ -13,9 +13,9 @@ from labelgrid.basics.words import count_text
 from labelgrid.data.dataset import Source
 from labelgrid.data.options import SupplierChoice
 from labelgrid.ledger.grid import Cell, State
-from labelgrid.project.audited_cells import supplied_cells
+from labelgrid.project.cells.audited_cells import supplied_cells
+from labelgrid.project.cells.random_labels import ENOUGH, MOST, MOST_PIXELS, RandomLabels
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.random_labels import ENOUGH, MOST, MOST_PIXELS, RandomLabels
 from labelgrid.project.sources import source_of
 from labelgrid.project.suppliers import note_trust
 from labelgrid.relations.agreement import FEWEST, LabelPair, Measured, measure_labels

@@ -10,7 +10,7 @@ from labelgrid.api.project import Project
 from labelgrid.basics.errors import LabelgridError, LedgerError
 from labelgrid.ledger.grid import Cell
 from labelgrid.ledger.image_pages import ListedImage
-from labelgrid.project.cell_notes import CellNote
+from labelgrid.project.cells.cell_notes import CellNote
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.web.drawings import value_names
 from labelgrid.web.grid_page import GridQuery, shape_of

@@ -15,7 +15,7 @@ from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.results import LOSS
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.project.chosen_labels import chosen_labels
+from labelgrid.project.cells.chosen_labels import chosen_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds import query
 from labelgrid.select.strategy import Budget

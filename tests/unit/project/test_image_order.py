@@ -5,7 +5,7 @@ import pytest
 
 from labelgrid.basics.errors import UsageError
 from labelgrid.ledger.image_pages import ImageFilter
-from labelgrid.project.cell_table import each_cell
+from labelgrid.project.cells.cell_table import each_cell
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_order import image_orders, ordered_images
 from labelgrid.project.score_files import newest_scores, scores_file

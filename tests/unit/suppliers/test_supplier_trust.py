@@ -17,9 +17,9 @@ from labelgrid.imports.import_labels import import_labels
 from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.ledger.grid import Cell, Move, State, request_id
 from labelgrid.operations.status import status_of
-from labelgrid.project.audited_cells import note_audits
+from labelgrid.project.cells.audited_cells import note_audits
+from labelgrid.project.cells.pairs import note_pairs
 from labelgrid.project.folder import SETTINGS, ProjectFolder
-from labelgrid.project.pairs import note_pairs
 from labelgrid.project.settings import read_settings
 from labelgrid.project.suppliers import noted_trust
 from labelgrid.rounds.context import context_of

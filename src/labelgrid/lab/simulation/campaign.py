@@ -27,8 +27,8 @@ from labelgrid.lab.simulation.runs import DONE, Run
 from labelgrid.lab.simulation.study import Study
 from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow, request_id
 from labelgrid.operations.create import atomic_project, new_project
+from labelgrid.project.cells.pairs import connected_tasks
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
-from labelgrid.project.pairs import connected_tasks
 from labelgrid.project.records import read_fit, read_log, read_measurement, val_metrics
 from labelgrid.project.settings import Settings
 from labelgrid.project.sources import dataset_of

@@ -17,8 +17,8 @@ from labelgrid.lab.simulation.jobs import settings_of
 from labelgrid.lab.simulation.runs import Run
 from labelgrid.lab.simulation.study import Study, study_of
 from labelgrid.ledger.grid import Cell, State, Unit
+from labelgrid.project.cells.pairs import drawn_pairs
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.pairs import drawn_pairs
 from labelgrid.project.records import (
     EpochRecord,
     Measurement,

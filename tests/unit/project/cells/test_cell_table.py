@@ -8,7 +8,7 @@ import pytest
 
 from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State
-from labelgrid.project.cell_table import each_cell
+from labelgrid.project.cells.cell_table import each_cell
 from labelgrid.project.folder import ProjectFolder
 from tests.campaigns import ask, make_project
 from tests.support import Made
@@ -105,7 +105,7 @@ def test_cells_of_removed_images_are_left_out(campaign: ProjectFolder) -> None:
 PEAK = """
 import sys, tracemalloc
 from pathlib import Path
-from labelgrid.project.cell_table import each_cell
+from labelgrid.project.cells.cell_table import each_cell
 from labelgrid.project.folder import ProjectFolder
 
 project = ProjectFolder.open(Path(sys.argv[1]))

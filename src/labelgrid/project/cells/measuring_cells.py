@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from labelgrid.ledger.grid import Cell, State
-from labelgrid.project.audited_cells import noted_audits
+from labelgrid.project.cells.audited_cells import noted_audits
+from labelgrid.project.cells.pairs import noted_pairs
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.pairs import noted_pairs
 from labelgrid.select.draws import AUDIT, CONTROL, PAIR
 
 HELD_OUT = "its image is held out"

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from labelgrid.ledger.grid import Cell, Move, State, request_id
+from labelgrid.project.cells.pairs import note_pairs
+from labelgrid.project.cells.random_labels import DRAWN, NOT_PICKED, RandomLabels
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.pairs import note_pairs
-from labelgrid.project.random_labels import DRAWN, NOT_PICKED, RandomLabels
 from labelgrid.select.draws import CONTROL, SuppliedCells
 from tests.projects import make_project
 

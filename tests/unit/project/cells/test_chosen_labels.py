@@ -9,7 +9,7 @@ import pytest
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.operations.cancel import unlabel
-from labelgrid.project.chosen_labels import chosen_labels, draw_equal, equal_counts
+from labelgrid.project.cells.chosen_labels import chosen_labels, draw_equal, equal_counts
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.select.draws import CONTROL
 from tests.rounds import with_control

@@ -6,7 +6,7 @@ import pytest
 
 from labelgrid.basics.errors import LedgerError, RecipeError
 from labelgrid.operations.remove import remove
-from labelgrid.project.pairs import DRAWN_IMAGES, drawn_pairs, note_pairs, paired_tasks
+from labelgrid.project.cells.pairs import DRAWN_IMAGES, drawn_pairs, note_pairs, paired_tasks
 from tests.projects import make_project
 
 RELATION = {"relations": {"depth_normals": {}}}

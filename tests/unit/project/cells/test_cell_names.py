@@ -6,7 +6,7 @@ from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger.grid import Cell, ImageRow, State
 from labelgrid.operations.by_hand import request
 from labelgrid.operations.cancel import find_rows
-from labelgrid.project.cell_names import named_cells
+from labelgrid.project.cells.cell_names import named_cells
 from labelgrid.project.folder import ProjectFolder
 
 

@@ -10,8 +10,8 @@ from functools import cached_property
 
 from labelgrid.basics.streams import image_key
 from labelgrid.ledger.grid import Cell, State
+from labelgrid.project.cells.pairs import drawn_pairs
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.pairs import drawn_pairs
 from labelgrid.relations.agreement import FEWEST
 from labelgrid.select.draws import CONTROL, SuppliedCells, is_pick, is_random
 

@@ -12,7 +12,7 @@ from labelgrid.basics.errors import LedgerError, ProjectError
 from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.operations.remove import remove
 from labelgrid.operations.task_change import drop_task
-from labelgrid.project.audited_cells import (
+from labelgrid.project.cells.audited_cells import (
     DRAWN_CELLS,
     cells_to_audit,
     note_audits,

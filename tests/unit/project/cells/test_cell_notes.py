@@ -4,7 +4,7 @@ import pytest
 
 from labelgrid import Project
 from labelgrid.basics.errors import LedgerError, UsageError
-from labelgrid.project.cell_notes import MOST
+from labelgrid.project.cells.cell_notes import MOST
 from tests.pages import cell_in, labelled_project
 
 
