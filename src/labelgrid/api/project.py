@@ -607,7 +607,7 @@ class Project(ProjectContents):
         with self._share_job(spreading.share) as progress:
             if folder is None:
                 return score(self._project, progress, strategy, spreading)
-            from labelgrid.rounds.outside_score import score_predictions
+            from labelgrid.rounds.own_model.outside_score import score_predictions
 
             return score_predictions(self._project, folder, progress, strategy)
 

@@ -17,7 +17,7 @@ from labelgrid.rounds.context import labelled_images
 from labelgrid.rounds.evaluate_files import evaluate_files, results_json
 from labelgrid.rounds.model_record import measure, measure_heldout
 from labelgrid.rounds.models import model_of, restore
-from labelgrid.rounds.outside_score import evaluate_recorded
+from labelgrid.rounds.own_model.outside_score import evaluate_recorded
 from labelgrid.rounds.protocol import WHOLE, Protocol
 from labelgrid.train.evaluate import Evaluation, evaluate
 

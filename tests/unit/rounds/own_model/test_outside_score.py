@@ -16,16 +16,17 @@ from labelgrid.operations.status import status_of
 from labelgrid.project.records import newest_fit, read_measurement, read_picks
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.rounds import evaluate, fit, models, outside_score, predict, query, score
+from labelgrid.rounds import evaluate, fit, models, predict, query, score
 from labelgrid.rounds.context import context_of, labelled_images
-from labelgrid.rounds.outside_predictions import OutsidePredictions
+from labelgrid.rounds.own_model import outside_score
+from labelgrid.rounds.own_model.outside_predictions import OutsidePredictions
 from labelgrid.rounds.round_scores import reads_suppliers, strategy_of
 from labelgrid.select.strategy import Budget
 from tests.outside import export_network, made_up, write_file, write_made_up
 from tests.projects import Said, answer
 from tests.rounds import copied, labelled, open_copy
 
-COVERS = ["labelgrid.rounds.model_record", "labelgrid.rounds.outside_predictions"]
+COVERS = ["labelgrid.rounds.model_record", "labelgrid.rounds.own_model.outside_predictions"]
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.rounds.outside_arrays import array_faults, expected_arrays, shapes_of
+from labelgrid.rounds.own_model.outside_arrays import array_faults, expected_arrays, shapes_of
 from labelgrid.tasks.task import build_all, definitions
 from tests.outside import made_up
 from tests.support import CLASSES

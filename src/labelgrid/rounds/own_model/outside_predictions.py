@@ -24,13 +24,18 @@ from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.images.opening import CONTENT
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.rounds.context import RoundContext
-from labelgrid.rounds.outside_arrays import FEATURES, array_faults, expected_arrays, shapes_of
 from labelgrid.rounds.outside_files import (
     EXTENSION,
     LARGEST,
     Arrays,
     OutsideFiles,
     read_predictions,
+)
+from labelgrid.rounds.own_model.outside_arrays import (
+    FEATURES,
+    array_faults,
+    expected_arrays,
+    shapes_of,
 )
 from labelgrid.score.maps import Outputs, Passes
 from labelgrid.score.statistic import PoolBatch, Statistic

@@ -21,8 +21,8 @@ from labelgrid.project.images.unusable_images import usable_images
 from labelgrid.project.records import Fit
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images
 from labelgrid.rounds.model_record import record_measurement, record_model
-from labelgrid.rounds.outside_arrays import FEATURES
-from labelgrid.rounds.outside_predictions import OutsidePredictions
+from labelgrid.rounds.own_model.outside_arrays import FEATURES
+from labelgrid.rounds.own_model.outside_predictions import OutsidePredictions
 from labelgrid.rounds.pool_scorer import PoolScorer, ScoredImages, empty_table
 from labelgrid.rounds.protocol import WHOLE, Protocol
 from labelgrid.rounds.round_scores import RoundScores, strategy_of

@@ -1,0 +1,1 @@
+"""Predictions of a network outside the program, in place of a training."""
