@@ -596,9 +596,9 @@ class Project(ProjectContents):
         Raises:
             LabelgridError: there is no model yet, or it cannot give what the strategy needs.
         """
+        from labelgrid.executors.spreading import spreading_of
         from labelgrid.rounds.score import score
         from labelgrid.rounds.shard_scorer import PRELOADED
-        from labelgrid.rounds.spreading import spreading_of
 
         spreading = spreading_of(on, workers, shard, PRELOADED)
         folder = optional_path(predictions)
@@ -860,9 +860,9 @@ class Project(ProjectContents):
         Returns:
             the number of files; of a share of the work, its own.
         """
+        from labelgrid.executors.spreading import spreading_of
         from labelgrid.rounds.predict import predict
         from labelgrid.rounds.shard_predictor import PRELOADED
-        from labelgrid.rounds.spreading import spreading_of
 
         left_out: list[Fault] = []
         self.left_out = left_out
@@ -980,8 +980,8 @@ class Project(ProjectContents):
         Returns:
             what was found; None if only a share of the images was read.
         """
+        from labelgrid.executors.spreading import spreading_of
         from labelgrid.rounds.duplicates import find_duplicates
-        from labelgrid.rounds.spreading import spreading_of
         from labelgrid.rounds.thumbnail_shards import PRELOADED
 
         spreading = spreading_of(on, workers, shard, PRELOADED)
@@ -1016,7 +1016,7 @@ class Project(ProjectContents):
         """
         from labelgrid.audit.audit import audit
         from labelgrid.audit.label_shards import PRELOADED
-        from labelgrid.rounds.spreading import spreading_of
+        from labelgrid.executors.spreading import spreading_of
 
         spreading = spreading_of(on, workers, shard, PRELOADED)
         if not folds and spreading.executor is None:
@@ -1076,7 +1076,7 @@ class Project(ProjectContents):
         Returns:
             what was measured; no row if only a share of the work was done.
         """
-        from labelgrid.rounds.spreading import spreading_of
+        from labelgrid.executors.spreading import spreading_of
         from labelgrid.suppliers.relate import relate
         from labelgrid.suppliers.trust_jobs import PRELOADED
 

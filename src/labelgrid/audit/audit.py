@@ -16,10 +16,10 @@ from labelgrid.basics.files import write_bytes, write_text
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.spreadsheets import csv_text
 from labelgrid.evidence.part_grid import PartBox
+from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_losses import note_label_losses
-from labelgrid.rounds.spreading import IN_THIS_PROCESS, Spreading
 
 #: The files of the project with the result.
 TABLE = "audit.csv"

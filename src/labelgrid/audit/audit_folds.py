@@ -19,6 +19,7 @@ from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.data.frame import Frame
 from labelgrid.evidence.plausibility import Evidence
 from labelgrid.executors.spread import Piece, given
+from labelgrid.executors.spreading import JOBS, Spreading
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.roster import Roster
@@ -29,7 +30,6 @@ from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext, context_of
 from labelgrid.rounds.fit import Splits, splits_for_training
 from labelgrid.rounds.outputs import predicted_label
-from labelgrid.rounds.spreading import JOBS, Spreading
 from labelgrid.tasks.pictures import thumbnail
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.evaluate import Measure, predictions

@@ -12,19 +12,19 @@ from pathlib import Path
 from labelgrid.audit.label_evidence import LabelEvidence, gathered
 from labelgrid.basics.files import remove_folder
 from labelgrid.basics.progress import Progress
-from labelgrid.ledger.roster import Roster
-from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.label_comparison import ComparedImage, Comparing, labels_by_image
-from labelgrid.project.label_stamp import stamp_of_labels
-from labelgrid.recipes.resolve import hash_of
-from labelgrid.rounds.spreading import JOBS, Spreading, pieces_of_images
-from labelgrid.rounds.stamped_record import (
+from labelgrid.executors.spreading import JOBS, Spreading, pieces_of_images
+from labelgrid.executors.stamped_record import (
     Stamped,
     not_there_error,
     read_stamped,
     record_path,
     write_stamped,
 )
+from labelgrid.ledger.roster import Roster
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.label_comparison import ComparedImage, Comparing, labels_by_image
+from labelgrid.project.label_stamp import stamp_of_labels
+from labelgrid.recipes.resolve import hash_of
 
 #: The module that processes load before they compare labels.
 PRELOADED = __name__

@@ -21,13 +21,13 @@ from labelgrid.evidence.near_duplicates import (
     near_duplicates,
     nearest_pairs,
 )
+from labelgrid.executors.spreading import Spreading
 from labelgrid.images.places import image_file
 from labelgrid.images.thumbnails import LEAST
 from labelgrid.imports.import_picture import fitted_image
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.holdout import drawing_anew
-from labelgrid.rounds.spreading import Spreading
 from labelgrid.rounds.thumbnail_shards import ShardedThumbnails, sharded_thumbnails
 from labelgrid.tasks.overview import Legend
 

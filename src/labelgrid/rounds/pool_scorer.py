@@ -16,6 +16,7 @@ from labelgrid.data.frame import Frame
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.data.supplied import MostTrusted
 from labelgrid.executors.spread import Piece
+from labelgrid.executors.spreading import IN_THIS_PROCESS, JOBS, Spreading
 from labelgrid.ledger.grid import Grid
 from labelgrid.nets.network import Raw
 from labelgrid.project.folder import ProjectFolder
@@ -43,7 +44,6 @@ from labelgrid.rounds.shard_scorer import (
     build_statistics,
     score_ordered,
 )
-from labelgrid.rounds.spreading import IN_THIS_PROCESS, JOBS, Spreading
 from labelgrid.score.fit import FitImages, fit_statistics
 from labelgrid.score.pool import (
     Explaining,

@@ -13,6 +13,7 @@ from labelgrid.basics.files import remove_abandoned, remove_folder
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import join_names
 from labelgrid.data.cameras import read_cameras
+from labelgrid.executors.spreading import IN_THIS_PROCESS, JOBS, Spreading
 from labelgrid.formats.naming import whole_names
 from labelgrid.images.places import chosen_paths
 from labelgrid.project.folder import ProjectFolder
@@ -31,7 +32,6 @@ from labelgrid.rounds.models import check_known_is_used, model_of, restore_model
 from labelgrid.rounds.prediction_writer import PredictionWriter, write_legends
 from labelgrid.rounds.predictor import Predictor, tasks_with_heads
 from labelgrid.rounds.shard_predictor import FOLDER, PredictionOrder, pieces_of, shards_of
-from labelgrid.rounds.spreading import IN_THIS_PROCESS, JOBS, Spreading
 from labelgrid.train.model import TrainedModel
 
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Progress
+from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.own_model.outside_score import OutsideScorer
 from labelgrid.rounds.pool_scorer import PoolScorer, empty_table
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
-from labelgrid.rounds.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.score.table import Table
 
 

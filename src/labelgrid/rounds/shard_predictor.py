@@ -11,6 +11,7 @@ from labelgrid.basics.processes import set_threads
 from labelgrid.basics.progress import Progress
 from labelgrid.data.loader import UnreadableImage
 from labelgrid.executors.spread import Piece
+from labelgrid.executors.stamped_record import Stamped, read_stamped, record_path, write_stamped
 from labelgrid.images.places import chosen_paths, file_versions
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.project.records import Fit
@@ -26,7 +27,6 @@ from labelgrid.rounds.models import restore_trained
 from labelgrid.rounds.prediction_writer import PredictionWriter
 from labelgrid.rounds.predictor import Predictor, tasks_with_heads
 from labelgrid.rounds.shard_scorer import THREADS
-from labelgrid.rounds.stamped_record import Stamped, read_stamped, record_path, write_stamped
 from labelgrid.tasks.task import definitions
 
 #: The module that processes load before they predict shards.

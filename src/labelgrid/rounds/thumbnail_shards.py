@@ -21,18 +21,18 @@ from labelgrid.basics.files import atomic_write, digest_of, disk_errors, open_re
 from labelgrid.basics.processes import cores
 from labelgrid.basics.progress import Progress
 from labelgrid.evidence.near_duplicates import Thumbnails
-from labelgrid.images.places import ImagePaths, file_versions, read_placed_image
-from labelgrid.images.thumbnails import HEIGHT, LEAST, WIDTH, Thumbnail, thumbnail_of
-from labelgrid.ledger.grid import ImageRow
-from labelgrid.recipes.resolve import hash_of
-from labelgrid.rounds.spreading import JOBS, Spreading, pieces_of_images
-from labelgrid.rounds.stamped_record import (
+from labelgrid.executors.spreading import JOBS, Spreading, pieces_of_images
+from labelgrid.executors.stamped_record import (
     Stamped,
     not_there_error,
     read_stamped,
     record_path,
     write_stamped,
 )
+from labelgrid.images.places import ImagePaths, file_versions, read_placed_image
+from labelgrid.images.thumbnails import HEIGHT, LEAST, WIDTH, Thumbnail, thumbnail_of
+from labelgrid.ledger.grid import ImageRow
+from labelgrid.recipes.resolve import hash_of
 
 #: The module that processes load before they make thumbnails.
 PRELOADED = __name__

@@ -12,10 +12,10 @@ from labelgrid.basics.errors import ProjectError, RecipeError, command, note_unc
 from labelgrid.basics.files import disk_errors, read_text, write_text
 from labelgrid.basics.progress import Progress
 from labelgrid.data.cameras import NAME as CAMERAS
+from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import text_with_tables
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.rounds.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.suppliers.relation_trust import RelationRow, proposed_camera, relation_tables
 from labelgrid.suppliers.supplier_trust import SupplierRow, note_measured_trust, supplier_tables
 from labelgrid.suppliers.trust_jobs import rows_elsewhere

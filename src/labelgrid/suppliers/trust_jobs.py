@@ -12,18 +12,18 @@ from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.basics.files import read_text, remove_folder
 from labelgrid.basics.progress import Progress
 from labelgrid.executors.spread import Piece, given
-from labelgrid.ledger.roster import Roster
-from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.label_stamp import stamp_of_labels
-from labelgrid.project.suppliers import INDEX, supplier_folder, supplier_names
-from labelgrid.recipes.resolve import hash_of
-from labelgrid.rounds.spreading import JOBS, Spreading
-from labelgrid.rounds.stamped_record import (
+from labelgrid.executors.spreading import JOBS, Spreading
+from labelgrid.executors.stamped_record import (
     Stamped,
     not_there_error,
     read_stamped,
     write_stamped,
 )
+from labelgrid.ledger.roster import Roster
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.label_stamp import stamp_of_labels
+from labelgrid.project.suppliers import INDEX, supplier_folder, supplier_names
+from labelgrid.recipes.resolve import hash_of
 from labelgrid.suppliers.relation_trust import RelationRow
 from labelgrid.suppliers.supplier_trust import SupplierRow
 from labelgrid.suppliers.trust_rows import TrustRows, UnmeasuredTrust, measure_trust

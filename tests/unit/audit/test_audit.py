@@ -20,13 +20,13 @@ from labelgrid.basics.progress import Progress, Silent
 from labelgrid.drawings.label_sheet import SheetTask
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
+from labelgrid.executors.spreading import JOBS, Spreading
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_losses import label_losses
 from labelgrid.rounds import fit
 from labelgrid.rounds.shard_scorer import PRELOADED
-from labelgrid.rounds.spreading import JOBS, Spreading
 from labelgrid.train.plan import Plan
 from tests.campaigns import make_project as plain_project
 from tests.campaigns import snapshot

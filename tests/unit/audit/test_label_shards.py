@@ -11,15 +11,15 @@ from labelgrid.audit.label_shards import FOLDER, PRELOADED, evidence_elsewhere
 from labelgrid.basics.progress import Silent
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
+from labelgrid.executors.spreading import Spreading
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.rounds.spreading import Spreading
 from tests.campaigns import make_project
 from tests.projects import Said
 from tests.support import make_dataset
 
-COVERS = ["labelgrid.rounds.stamped_record", "labelgrid.project.label_stamp"]
+COVERS = ["labelgrid.executors.stamped_record", "labelgrid.project.label_stamp"]
 TASKS = ("semseg", "depth", "normals", "edges")
 IMAGES = 20
 

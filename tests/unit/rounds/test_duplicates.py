@@ -11,12 +11,12 @@ from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Silent
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
+from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.images.thumbnails import HEIGHT, WIDTH
 from labelgrid.operations import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Oracle, Settings
 from labelgrid.rounds.duplicates import FOLDER, FoundDuplicates, find_duplicates
-from labelgrid.rounds.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.rounds.thumbnail_shards import PRELOADED
 from tests.campaigns import DEPTH
 from tests.projects import Said

@@ -11,11 +11,11 @@ from labelgrid.annotate.answers import Fault
 from labelgrid.basics.errors import ImageError
 from labelgrid.basics.progress import Silent
 from labelgrid.executors.places.processes import Processes
+from labelgrid.executors.spreading import Spreading
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds import fit, predict
 from labelgrid.rounds.shard_predictor import FOLDER, PRELOADED
 from labelgrid.rounds.shard_scorer import THREADS
-from labelgrid.rounds.spreading import Spreading
 from tests.projects import Said
 from tests.rounds import QUICK, labelled
 from tests.support import Made

@@ -16,19 +16,19 @@ from labelgrid.basics.processes import cores
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
+from labelgrid.executors.spreading import JOBS, Spreading, spreading_of
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.unusable_images import noted_unusable_images
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import fit, query, score
 from labelgrid.rounds.shard_scorer import PRELOADED, THREADS, ScoringOrder, ShardImages
-from labelgrid.rounds.spreading import JOBS, Spreading, spreading_of
 from labelgrid.score.shards import PoolShard
 from labelgrid.score.table import EXPLAINING, FILE
 from labelgrid.select.strategy import Budget
 from tests.projects import Said
 from tests.rounds import QUICK, copied, labelled
 
-COVERS = ["labelgrid.rounds.spreading"]
+COVERS = ["labelgrid.executors.spreading"]
 HERE = "tests.unit.rounds.test_shard_scorer"
 
 

@@ -16,11 +16,11 @@ from labelgrid.basics.progress import Silent
 from labelgrid.executors.placement import executor_at
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
+from labelgrid.executors.spreading import Spreading
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.project.folder import CAMERAS, SETTINGS, ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.rounds.spreading import Spreading
 from labelgrid.suppliers import trust_jobs
 from labelgrid.suppliers.relate import Related, relate
 from labelgrid.suppliers.trust_jobs import FOLDER, PRELOADED

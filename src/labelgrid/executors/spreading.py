@@ -12,7 +12,7 @@ from labelgrid.executors.executor import Executor
 from labelgrid.executors.placement import HERE, executor_at
 from labelgrid.executors.share import EVERYTHING, Share, shard_size
 from labelgrid.executors.spread import Piece, PieceList, given
-from labelgrid.rounds.stamped_record import S, kept_shards
+from labelgrid.executors.stamped_record import S, kept_shards
 
 #: The folder of the jobs of shards, beside their files.
 JOBS = "jobs"
