@@ -23,10 +23,14 @@ LIGHT = (
         "annotate",
         "executors",
         "recipes",
+        "evidence",
         "project",
+        "operations",
+        "imports",
         "report",
+        "lab/reports",
     ),
-    *("api", "web", "plugins.py"),
+    *("api", "web", "basics"),
 )
 
 #: The commands that must run without torch, in the order in which they depend on each other.

@@ -68,7 +68,7 @@ FOLDERS: dict[str, Folder] = {
         "executors.places", "executor", ("workers", "share", "start", "wait", "stop")
     ),
     "analyses": Folder(
-        "simulation.analyses",
+        "lab.simulation.analyses",
         "analysis",
         ("kinds", "within", "needs", "findings", "drawings"),
     ),
