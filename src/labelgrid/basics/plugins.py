@@ -354,9 +354,23 @@ def _import_error(name: str, error: Exception) -> PluginError:
     reason = str(error)
     if not isinstance(error, ImportError | AttributeError):
         reason = f"{type(error).__name__}: {error}"
-    return PluginError(
-        f"'{name}' cannot be imported: {reason}.", next_step="Check the spelling and PYTHONPATH."
-    )
+    place = _new_place(getattr(error, "name", None) or "")
+    next_step = "Check the spelling and PYTHONPATH."
+    if place and isinstance(error, ModuleNotFoundError):
+        next_step = f"In this version of labelgrid that module is `{place}`."
+    return PluginError(f"'{name}' cannot be imported: {reason}.", next_step=next_step)
+
+
+def _new_place(name: str) -> str:
+    """Where a module of labelgrid is that was elsewhere; empty: there is none of its name."""
+    root = Path(__file__).parents[1]
+    last = name.rpartition(".")[2]
+    if not name.startswith(f"{root.name}.") or not last.isidentifier():
+        return ""
+    found = sorted([*root.rglob(f"{last}.py"), *root.rglob(f"{last}/__init__.py")])
+    places = [file.relative_to(root.parent).with_suffix("").parts for file in found]
+    names = [".".join(parts).removesuffix(".__init__") for parts in places]
+    return names[0] if len(names) == 1 else ""
 
 
 def describe(folder: str) -> dict[str, str]:

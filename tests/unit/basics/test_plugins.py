@@ -52,7 +52,7 @@ def test_outside_code_goes_by_module_and_object(tmp_path, monkeypatch):
 
 
 def test_every_shipped_recipe_has_a_first_line():
-    files = Path(plugins.__file__).parent.glob("recipes/**/*.toml")
+    files = Path(plugins.__file__).parents[1].glob("recipes/**/*.toml")
     assert shipped_recipes().keys() == {path.stem for path in files}
     assert all(line[0] != "#" and line[-1] == "." for line in shipped_recipes().values())
 
@@ -108,6 +108,23 @@ def test_options_are_had_without_the_rest_of_their_file(tmp_path, monkeypatch):
         PluginError, match="cannot be imported: No module named 'a_heavy_library_of_nobody'"
     ):
         plugins.resolve("networks", name)
+
+
+def test_a_plugin_of_an_older_version_is_told_where_a_module_is_now(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("LABELGRID_TRUST", "of_older_version")
+    for before, now in (
+        ("labelgrid.errors", "labelgrid.basics.errors"),
+        ("labelgrid.simulation", "labelgrid.lab.simulation"),
+        ("labelgrid.project.create", "labelgrid.operations.create"),
+    ):
+        (tmp_path / "of_older_version.py").write_text(f"import {before}\n")
+        with pytest.raises(PluginError) as caught:
+            plugins.resolve("networks", "of_older_version:build")
+        assert caught.value.next_step == f"In this version of labelgrid that module is `{now}`."
+    (tmp_path / "of_older_version.py").write_text("import labelgrid.never_was\n")
+    with pytest.raises(PluginError, match="Check the spelling"):
+        plugins.resolve("networks", "of_older_version:build")
 
 
 def test_options_are_loaded_once_and_again_after_a_change_of_the_file(tmp_path, monkeypatch):

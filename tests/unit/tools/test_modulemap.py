@@ -28,3 +28,12 @@ def test_a_module_whose_docstring_has_no_first_line_is_found(plant):
         "src/labelgrid/nets/bare.py: the module has no docstring",
         "src/labelgrid/nets/empty.py: the module has no docstring",
     ]
+
+
+def test_a_folder_with_more_modules_than_a_topic_has_is_found(plant):
+    few = {f"src/labelgrid/nets/n{number}.py": '"""A net."""\n' for number in range(39)}
+    assert modulemap.faults(plant({**FILES, **few})) == []
+    many = {**few, "src/labelgrid/nets/more.py": '"""One more."""\n'}
+    assert modulemap.faults(plant({**FILES, **many})) == [
+        "src/labelgrid/nets: 41 modules; more than 40 are several topics"
+    ]
