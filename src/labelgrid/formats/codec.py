@@ -170,16 +170,17 @@ class Codec(Protocol[O_contra]):
 
     A module may also have `stored_size(path)`, the height and width in a file's header or None:
     then a label of another size than its image is refused before it is decoded. And
-    `read_prediction(path, options)`, if a prediction in such a file may have values that a label
-    may not have. And `recognise(path)`: a `labelgrid.basics.recognition.Recognition` of a file that may be
-    of the format, by its head (`labelgrid.formats.heads`), or None; it reads little and raises
-    nothing. And, for labels that a tool can draw as regions, `region_names(options)`: the names of
-    regions, none if these are named after the task; `from_regions(regions, options)`: the label of
-    a `labelgrid.formats.regions.RegionMap`; and its inverse, `to_regions(label, options)`. And, for
-    labels of classes, `limit_classes(label, known, options)`: a label that is older than a class;
-    and `legend(options, colours)`: a `labelgrid.formats.colours.LegendRow` for each number.
-    And `EXAMPLES`: two or more pixels of `CHANNELS` numbers that every file of the format
-    can hold; `tests/contracts/test_formats.py` makes labels of them.
+    `read_prediction(path, options)`, if a prediction in such a file may have values that a
+    label may not have. And `recognise(path)`: a `labelgrid.basics.recognition.Recognition` of a
+    file that may be of the format, by its head (`labelgrid.formats.heads`), or None; it reads
+    little and raises nothing. And, for labels that a tool can draw as regions,
+    `region_names(options)`: the names of regions, none if these are named after the task;
+    `from_regions(regions, options)`: the label of a `labelgrid.formats.regions.RegionMap`; and
+    its inverse, `to_regions(label, options)`. And, for labels of classes, `limit_classes(label,
+    known, options)`: a label that is older than a class; and `legend(options, colours)`: a
+    `labelgrid.formats.colours.LegendRow` for each number. And `EXAMPLES`: two or more pixels of
+    `CHANNELS` numbers that every file of the format can hold; `tests/contracts/test_formats.py`
+    makes labels of them.
     """
 
     EXTENSIONS: tuple[str, ...]  #: the extensions that it reads; it writes the first

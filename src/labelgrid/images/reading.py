@@ -104,10 +104,10 @@ def changed_image_error(path: Path) -> ImageError:
 def check_image(path: Path, look: Look | None = None) -> CheckedImage:
     """Check an image to its end as `read_image` does, without keeping all its pixels.
 
-    The digest is `labelgrid.basics.files.digest` of the file. All checksums of a PNG and of a deflated
-    TIFF are checked. JPEG has none: lost parts are detected, but no damage after which no coded
-    pixels are missing. Of a PNG or JPEG not all pixels are kept: the memory is at most that of the
-    decoded image, or four times that if a JPEG is progressive (4:4:4).
+    The digest is `labelgrid.basics.files.digest` of the file. All checksums of a PNG and of a
+    deflated TIFF are checked. JPEG has none: lost parts are detected, but no damage after which
+    no coded pixels are missing. Of a PNG or JPEG not all pixels are kept: the memory is at most
+    that of the decoded image, or four times that if a JPEG is progressive (4:4:4).
 
     Args:
         path: of the image.

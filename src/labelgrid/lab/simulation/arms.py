@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from labelgrid.recipes.schema import PluginChoice
 
-#: How initial labels are distributed; see `labelgrid.lab.simulation.initial_cells` and, for plans with
-#: a file, `labelgrid.lab.simulation.cell_lists`.
+#: How initial labels are distributed; see `labelgrid.lab.simulation.initial_cells` and, for plans
+#: with a file, `labelgrid.lab.simulation.cell_lists`.
 InitialPlan = Literal["images", "one", "random", "shares", "cells", "ledger", "published"]
 #: The plans whose cells a file lists.
 LISTED = frozenset({"cells", "ledger", "published"})
