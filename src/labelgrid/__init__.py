@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from labelgrid.api.study import analyse, estimate, simulate
     from labelgrid.basics.errors import LabelgridError
     from labelgrid.basics.trusted_code import trust
+    from labelgrid.basics.version import __version__
 
-__version__ = "0.1.0"
 __all__ = ["LabelgridError", "Project", "__version__", "analyse", "estimate", "simulate", "trust"]
 
 #: The module of each public name. It is imported on first use, so that `import labelgrid` imports
@@ -28,6 +28,7 @@ _HOMES = {
     "estimate": "labelgrid.api.study",
     "simulate": "labelgrid.api.study",
     "trust": "labelgrid.basics.trusted_code",
+    "__version__": "labelgrid.basics.version",
 }
 
 

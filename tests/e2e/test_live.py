@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid import __version__
+from labelgrid.basics.version import __version__
 from labelgrid.data.loader import train_batches
 from tests.e2e.commands import cells, done, fixed, held_out, log, manifest, status
 from tests.support import Made

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import typer
 
-from labelgrid import __version__
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.files import of_system
 from labelgrid.basics.processes import (
@@ -21,6 +20,7 @@ from labelgrid.basics.processes import (
     look_rarely_for_garbage,
     stop_on_sigterm,
 )
+from labelgrid.basics.version import __version__
 from labelgrid.cli import (
     corrections,
     datasets,

@@ -12,7 +12,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from labelgrid import __version__
 from labelgrid.basics.processes import (
     PAGE_TOKEN,
     die_with_parent,
@@ -20,6 +19,7 @@ from labelgrid.basics.processes import (
     look_rarely_for_garbage,
 )
 from labelgrid.basics.progress import Silent
+from labelgrid.basics.version import __version__
 from labelgrid.executors.job import JobEnd, JobFolder, end_by, record_job
 
 #: The number of OpenMP's threads; Ray sets it in its workers.

@@ -6,11 +6,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from labelgrid import __version__
 from labelgrid.basics.config import read_toml
 from labelgrid.basics.errors import ModelError, UsageError
 from labelgrid.basics.files import atomic_write, disk_errors
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.version import __version__
 from labelgrid.basics.words import join_names
 from labelgrid.data.cameras import NAME as CAMERA
 from labelgrid.data.options import DataOptions

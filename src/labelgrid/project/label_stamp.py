@@ -5,10 +5,10 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from labelgrid import __version__
 from labelgrid.basics.config import read_toml
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.files import read_text
+from labelgrid.basics.version import __version__
 from labelgrid.project.folder import CAMERAS, SETTINGS, ProjectFolder
 from labelgrid.recipes.resolve import hash_of, load_recipe
 

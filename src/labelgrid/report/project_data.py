@@ -11,9 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from labelgrid import __version__
 from labelgrid.advice.advise import advise
 from labelgrid.basics.errors import command
+from labelgrid.basics.version import __version__
 from labelgrid.ledger.grid import Pick, Split, State
 from labelgrid.ledger.store import RoundRow
 from labelgrid.operations.next_step import next_step

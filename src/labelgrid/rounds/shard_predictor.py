@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from labelgrid import __version__
 from labelgrid.basics.processes import set_threads
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.version import __version__
 from labelgrid.data.loader import UnreadableImage
 from labelgrid.executors.spread import Piece
 from labelgrid.executors.stamped_record import Stamped, read_stamped, record_path, write_stamped

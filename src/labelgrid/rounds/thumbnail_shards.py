@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from labelgrid import __version__
 from labelgrid.basics.errors import ImageError
 from labelgrid.basics.files import atomic_write, digest_of, disk_errors, open_regular
 from labelgrid.basics.processes import cores
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.version import __version__
 from labelgrid.evidence.near_duplicates import Thumbnails
 from labelgrid.executors.spreading import JOBS, Spreading, pieces_of_images
 from labelgrid.executors.stamped_record import (

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from labelgrid import __version__
 from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.version import __version__
 from labelgrid.score.table import EXPLAINING, FILE, Table, TableParts, read_table, table_parts
 
 #: The end of the names of shards' files.

@@ -7,8 +7,8 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid import __version__
 from labelgrid.api.project import Project
+from labelgrid.basics.version import __version__
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.pictures import colour_map, picture_file
 from labelgrid.tasks.task import TaskDef

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import typer.main
 
-from labelgrid import __version__, cli
+from labelgrid import cli
 from labelgrid.basics import plugins
+from labelgrid.basics.version import __version__
 from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.ledger.grid import Cell, State

@@ -8,12 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from labelgrid import __version__
 from labelgrid.basics import files
 from labelgrid.basics.config import as_toml
 from labelgrid.basics.errors import note_unchanged
 from labelgrid.basics.files import remove_folder, write_text
 from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.version import __version__
 from labelgrid.executors.placement import executor_at
 from labelgrid.executors.share import EVERYTHING, Share
 from labelgrid.lab.simulation import results
