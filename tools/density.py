@@ -23,7 +23,15 @@ MOST_FIELDS = 4
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 #: Methods of tensors and arrays that take one argument for each axis.
 AXES = {"view", "reshape", "expand", "permute", "repeat", "new_zeros", "transpose", "tile"}
-FIGURES = ("lines of code", "packed, %", "comprehensions", "ternaries", "5 or more arguments")
+FIGURES = (
+    "lines of code",
+    "nodes",
+    "imports, %",
+    "packed, %",
+    "comprehensions",
+    "ternaries",
+    "5 or more arguments",
+)
 
 
 def faults(root: Path) -> list[str]:
@@ -121,6 +129,9 @@ def _counts_of(module: Module) -> Counter[str]:
     own = _own_names(module.tree)
     counted = Counter({"modules": 1, "lines of code": _code_lines(module)})
     for node in ast.walk(module.tree):
+        counted["nodes"] += 1
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            counted["import lines"] += (node.end_lineno or node.lineno) - node.lineno + 1
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
             counted["assignments"] += 1
         if isinstance(node, ast.Assign) and _is_packed(node):
@@ -165,6 +176,8 @@ def table(found: dict[str, Counter[str]]) -> str:
         figures = [
             f"{one['modules']:,}",
             f"{one['lines of code']:,}",
+            f"{one['nodes']:,}",
+            f"{100 * one['import lines'] / lines:.0f}",
             f"{100 * one['packed'] / max(one['assignments'], 1):.1f}",
             f"{1000 * one['comprehensions'] / lines:.0f}",
             f"{1000 * one['ternaries'] / lines:.0f}",

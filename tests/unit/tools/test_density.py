@@ -58,9 +58,11 @@ def test_a_table_shows_how_dense_each_package_is(plant):
     packed = '"""Doc."""\n# Comment.\na, b = 1, 2\nx = [y for y in z]\ny = 1 if a else 2\n'
     root = plant({"src/labelgrid/nets/a.py": packed, "src/labelgrid/b.py": "x = 1\n"})
     rows = table(counts(root)).splitlines()
-    assert rows[0].startswith("| package | modules | lines of code | packed, % |")
+    assert rows[0].startswith(
+        "| package | modules | lines of code | nodes | imports, % | packed, % |"
+    )
     assert rows[2:] == [
-        "| (root) | 1 | 1 | 0.0 | 0 | 0 | 0 |",
-        "| nets | 1 | 3 | 33.3 | 333 | 333 | 0 |",
-        "| all | 2 | 4 | 25.0 | 250 | 250 | 0 |",
+        "| (root) | 1 | 1 | 5 | 0 | 0.0 | 0 | 0 | 0 |",
+        "| nets | 1 | 3 | 33 | 0 | 33.3 | 333 | 333 | 0 |",
+        "| all | 2 | 4 | 38 | 0 | 25.0 | 250 | 250 | 0 |",
     ]
