@@ -103,8 +103,8 @@ def page(
     return _listed(connection, statement.offset(first).limit(count))
 
 
-def names(connection: Connection, wanted: ImageFilter, *, newest: bool) -> list[str]:
-    """The ids of all images that match; see `Store.matching_names`."""
+def names(connection: Connection, wanted: ImageFilter, *, newest: bool = False) -> list[str]:
+    """The ids of all images that match, in their order or, `newest`, the last changed first."""
     images = select(IMAGES.c.name)
     if newest:
         last = select(func.max(EVENTS.c.id)).where(EVENTS.c.image_id == IMAGES.c.id)
@@ -116,7 +116,11 @@ def names(connection: Connection, wanted: ImageFilter, *, newest: bool) -> list[
 def names_and_labels(
     connection: Connection, wanted: ImageFilter, task: str
 ) -> list[tuple[str, str | None]]:
-    """The images that match, with a label's content; see `Store.matching_names_and_labels`."""
+    """As `names`, with the content hash of each image's label of a task; None: none.
+
+    Raises:
+        LedgerError: there is no such task.
+    """
     (number,) = _chosen_tasks(connection, replace(wanted, task=task))
     own = CELLS.alias()  # not the cell that the filter looks for
     here = and_(
@@ -129,7 +133,13 @@ def names_and_labels(
 
 
 def labels(connection: Connection, wanted: ImageFilter) -> list[tuple[str, str]]:
-    """The labels of the wanted task that match; see `Store.matching_labels`."""
+    """The labels of the wanted task that match, each its image's id and its content hash.
+
+    They are ordered by the ids.
+
+    Raises:
+        LedgerError: there is no such task.
+    """
     statement = roster.restrict_to_splits(
         connection, select(IMAGES.c.name, CELLS.c.digest), wanted.splits
     )
@@ -141,7 +151,13 @@ def labels(connection: Connection, wanted: ImageFilter) -> list[tuple[str, str]]
 def labels_of_images(
     connection: Connection, wanted: ImageFilter, image_ids: Iterable[str]
 ) -> list[tuple[str, str, str]]:
-    """The labels of these images that match; see `Store.labels_of_images`."""
+    """The labels of these images that match: their images' ids, content hashes and paths.
+
+    They are ordered by the ids.
+
+    Raises:
+        LedgerError: there is no such task.
+    """
     columns = (IMAGES.c.name, CELLS.c.digest, CELLS.c.path, CELLS.c.task_id)
     statement = roster.restrict_present_to_splits(
         connection, _of_labels(select(*columns), wanted), wanted.splits
@@ -197,12 +213,12 @@ def _rows(connection: Connection, statement: Select[Any]) -> list[Any]:
 
 
 def annotators(connection: Connection) -> list[str]:
-    """Who or what made labels, in alphabetical order; see `Store.annotators`."""
+    """Who or what made labels, in alphabetical order."""
     return sorted(filter(None, connection.scalars(select(CELLS.c.annotator).distinct())))
 
 
 def listed_images(connection: Connection, image_ids: Sequence[str]) -> list[ListedImage]:
-    """Images with the states of their cells, in this order; see `Store.listed_images`."""
+    """Images with the states of their cells, in this order; unknown ones are left out."""
     listed: dict[str, ListedImage] = {}
     for batch in roster.batches(image_ids):
         named = select(*_COLUMNS).where(IMAGES.c.name.in_(batch), roster.present(connection))
@@ -212,7 +228,11 @@ def listed_images(connection: Connection, image_ids: Sequence[str]) -> list[List
 
 
 def listed_image(connection: Connection, image_id: str) -> ListedImage:
-    """An image with the states of its cells; see `Store.listed_image`."""
+    """An image with the states of its cells.
+
+    Raises:
+        LedgerError: there is no such image, or it was removed.
+    """
     found = listed_images(connection, [image_id])
     if not found:
         raise roster.unknown_image_error(image_id)
@@ -220,7 +240,7 @@ def listed_image(connection: Connection, image_id: str) -> ListedImage:
 
 
 def neighbours(connection: Connection, wanted: ImageFilter, image_id: str) -> tuple[str, str]:
-    """The matching images before and after this one; see `Store.neighbours`."""
+    """The matching images before and after this one, in the order of their ids; "" for none."""
     name = IMAGES.c.name
     images = roster.restrict_present_to_splits(connection, select(name), wanted.splits)
     matching = _matching(connection, images, wanted).limit(1)

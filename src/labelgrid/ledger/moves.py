@@ -120,7 +120,10 @@ def cell_row(
 
 
 def find(connection: Connection, cells: Iterable[Cell]) -> dict[Cell, CellRow]:
-    """The rows of these cells; see `Store.find`."""
+    """The rows of these cells; cells of unknown images or tasks are left out.
+
+    An import compares paths and digests with these rows to recognise labels it imported before.
+    """
     wanted = list(cells)
     working = _load(connection, wanted)
     return {cell: working.row(cell) for cell in wanted if working.knows(cell)}

@@ -113,14 +113,14 @@ def without_effect(connection: Connection) -> frozenset[int]:
 
 
 def last_in_effect(connection: Connection) -> OperationSummary | None:
-    """The newest operation that was neither undone nor undid another one; with what it did."""
+    """The newest operation that was neither undone nor undid another one."""
     return next(iter(_summaries(connection, _last_in_effect(connection))), None)
 
 
 def last_name(connection: Connection) -> tuple[Operation, int] | None:
-    """The newest operation in effect, and the number of its events and those after it.
+    """The operation of `last_operation`, and the number of its events and those after it.
 
-    What it did is not read: that takes long for a large one.
+    It is found fast, whatever the operation did.
     """
     row = connection.execute(_last_in_effect(connection)).one_or_none()
     if row is None:
@@ -137,7 +137,7 @@ def _last_in_effect(connection: Connection) -> Select[Any]:
 
 
 def newest(connection: Connection, count: int) -> list[OperationSummary]:
-    """The newest operations, the last one first; see `Store.operations`."""
+    """The newest operations, at most so many, the last one first, with what they did."""
     return _summaries(connection, select(OPERATIONS).order_by(OPERATIONS.c.id.desc()).limit(count))
 
 
@@ -216,9 +216,18 @@ class Kept:
 
 
 def keep(
-    connection: Connection, *, notes: Sequence[str], images: Sequence[str], round: int
+    connection: Connection, *, notes: Sequence[str] = (), images: Sequence[str] = (), round: int = 0
 ) -> None:
-    """Keep what the operation is about to replace; see `Store.keep`."""
+    """Keep with the transaction's operation what it is about to replace beside cells.
+
+    `undo` needs it.
+
+    Args:
+        connection: of the transaction.
+        notes: the keys of notes.
+        images: the ids of images whose splits change.
+        round: the number of the round that is opened, if it is not open, and closed.
+    """
     values = {}
     for key in notes:
         values[key] = list(connection.scalars(select(NOTES.c.value).where(NOTES.c.key == key)))

@@ -10,7 +10,10 @@ _COLUMNS = [column.name for column in CELLS.c if column.name != "state"]
 
 
 def rebuild(connection: Connection) -> int:
-    """Recompute the cells' table from the events alone; see `Store.rebuild`."""
+    """Recompute the current state from the events.
+
+    Returns the number of cells that differed (0: sound).
+    """
     differing = len(differing_cells(connection))
     if differing:
         connection.execute(delete(CELLS))

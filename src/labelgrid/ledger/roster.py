@@ -272,7 +272,7 @@ def set_removed(
 
 
 def removed_names(connection: Connection, kind: Removable) -> list[str]:
-    """The names of the removed images or tasks; see `Store.removed`."""
+    """The names of the removed images or tasks, in the order they were added."""
     table = _TABLES[kind]
     known = _known(connection)
     if known is not None and kind == "tasks":
@@ -305,9 +305,11 @@ def tasks(connection: Connection) -> dict[int, TaskRow]:
 
 
 def images(
-    connection: Connection, splits: Sequence[Split] | None, names: Collection[str] | None
+    connection: Connection,
+    splits: Sequence[Split] | None = None,
+    names: Collection[str] | None = None,
 ) -> Iterator[ImageRow]:
-    """The images of the splits and names, ordered by id; see `Store.images`."""
+    """The images of some splits and some names (None: all), ordered by id (code points)."""
     statement = in_name_order(connection, select(IMAGES), splits)
     statement = statement.execution_options(yield_per=BATCH)
     if names is None:
@@ -319,7 +321,11 @@ def images(
 
 
 def image(connection: Connection, image_id: str) -> ImageRow:
-    """One image; see `Store.image`."""
+    """One image.
+
+    Raises:
+        LedgerError: the id is unknown.
+    """
     row = connection.execute(
         select(IMAGES).where(IMAGES.c.name == image_id, present(connection))
     ).one_or_none()
@@ -328,8 +334,8 @@ def image(connection: Connection, image_id: str) -> ImageRow:
     return _image(row)
 
 
-def count_images(connection: Connection, splits: Sequence[Split] | None) -> int:
-    """The number of images in the splits."""
+def count_images(connection: Connection, splits: Sequence[Split] | None = None) -> int:
+    """The number of images in some splits (None: all)."""
     count = select(func.count()).select_from(IMAGES)
     return connection.scalar(restrict_to_splits(connection, count, splits)) or 0
 
@@ -349,8 +355,11 @@ class SplitlessImages:
     names: Sequence[str]
 
 
-def splitless_images(connection: Connection, most: int) -> list[SplitlessImages]:
-    """The images in no split, at most so many of each; see `Store.splitless_images`."""
+def splitless_images(connection: Connection, most: int = 5) -> list[SplitlessImages]:
+    """The images in no split, by the unknown one of before, with the ids of `most` of each.
+
+    A ledger of an older labelgrid may have some: no training and no measurement reads them.
+    """
     if not rounds.get(connection, RENAMED, {}):
         return []
     is_splitless = IMAGES.c.split.not_in(SPLITS)
@@ -372,7 +381,7 @@ def splitless_images(connection: Connection, most: int) -> list[SplitlessImages]
 
 
 def image_roots(connection: Connection) -> set[str]:
-    """The roots of all images that are not removed."""
+    """The folders and addresses that images are in; removed ones are left out."""
     roots = select(IMAGES.c.root).distinct()
     return set(connection.scalars(restrict_to_splits(connection, roots, None)))
 

@@ -58,7 +58,7 @@ def rounds(connection: Connection) -> tuple[RoundRow, ...]:
 
 
 def current_round(connection: Connection) -> RoundRow | None:
-    """The open round, or None."""
+    """The open round, if there is one."""
     open_rounds = [row for row in rounds(connection) if row.state == "open"]
     return open_rounds[0] if open_rounds else None
 
@@ -80,7 +80,11 @@ def round_of(values: Mapping[str, Any]) -> RoundRow:
 
 
 def open_round(connection: Connection) -> RoundRow:
-    """Open the next round; see `Store.open_round`."""
+    """Open the next round; the first is number 1.
+
+    Raises:
+        LedgerError: a round is open.
+    """
     current = current_round(connection)
     if current:
         raise LedgerError(
@@ -94,9 +98,10 @@ def open_round(connection: Connection) -> RoundRow:
 
 
 def update_round(connection: Connection, row: RoundRow) -> None:
-    """Replace the open round's row, which may close it.
+    """Replace the row of the open round.
 
-    See `Store.update_round` and `Store.close_round`.
+    Raises:
+        LedgerError: the round is not open.
     """
     current = current_round(connection)
     if current is None or current.number != row.number:
@@ -137,13 +142,13 @@ def restore_round(connection: Connection, number: int, before: RoundRow | None) 
         connection.execute(insert(ROUNDS), asdict(before))
 
 
-def get(connection: Connection, key: str, default: Any) -> Any:
-    """Read a note; see `Store.get`."""
+def get(connection: Connection, key: str, default: Any = None) -> Any:
+    """The note under a key, or `default`."""
     row = connection.execute(select(NOTES.c.value).where(NOTES.c.key == key)).one_or_none()
     return default if row is None else row.value
 
 
 def put(connection: Connection, key: str, value: Any) -> None:
-    """Write a note; see `Store.put`."""
+    """Store a note: any JSON value; it replaces an older one with the same key."""
     connection.execute(delete(NOTES).where(NOTES.c.key == key))
     connection.execute(insert(NOTES), {"key": key, "value": value})

@@ -14,15 +14,15 @@ from labelgrid.ledger import (
     database,
     image_pages,
     moves,
-    operations,
-    rebuild,
     roster,
-    rounds,
     undo,
     views,
 )
-from labelgrid.ledger.grid import Cell, Grid, ImageRow, Move, Split, State, TaskRow
-from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
+from labelgrid.ledger import operations as operation_rows
+from labelgrid.ledger import rebuild as rebuilding
+from labelgrid.ledger import rounds as round_rows
+from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow
+from labelgrid.ledger.image_pages import ImageFilter, ImagePage
 from labelgrid.ledger.moves import CellRow
 from labelgrid.ledger.operations import Kept, Operation, OperationSummary
 from labelgrid.ledger.place import LedgerPlace
@@ -64,6 +64,33 @@ def _read_each(
         return self._database.each_again(partial(method, self, *arguments, **named))
 
     return read
+
+
+def _reads(
+    function: Callable[Concatenate[Connection, P], T],
+) -> "Callable[Concatenate[Store, P], T]":
+    """The method that reads by a function, again if the connection to the database is lost."""
+
+    @_read
+    @wraps(function)
+    def read(self: "Store", /, *arguments: P.args, **named: P.kwargs) -> T:
+        with self._database.reading() as connection:
+            return function(connection, *arguments, **named)
+
+    return read
+
+
+def _writes(
+    function: Callable[Concatenate[Connection, P], T],
+) -> "Callable[Concatenate[Store, P], T]":
+    """The method that writes by a function, in one transaction."""
+
+    @wraps(function)
+    def write(self: "Store", /, *arguments: P.args, **named: P.kwargs) -> T:
+        with self._database.writing() as connection:
+            return function(connection, *arguments, **named)
+
+    return write
 
 
 class Store:
@@ -305,15 +332,7 @@ class Store:
         with self._database.reading() as connection:
             yield from roster.images(connection, splits, names)
 
-    @_read
-    def image(self, image_id: str) -> ImageRow:
-        """One image.
-
-        Raises:
-            LedgerError: the id is unknown.
-        """
-        with self._database.reading() as connection:
-            return roster.image(connection, image_id)
+    image = _reads(roster.image)
 
     @_read
     def image_page(self, wanted: ImageFilter, *, first: int = 0, count: int = 60) -> ImagePage:
@@ -328,110 +347,19 @@ class Store:
             total = image_pages.count_matches(connection, wanted)
             return ImagePage(total, image_pages.page(connection, wanted, first=first, count=count))
 
-    @_read
-    def matching_names(self, wanted: ImageFilter, *, newest: bool = False) -> list[str]:
-        """The ids of all images that match, in their order or, `newest`, the last changed first."""
-        with self._database.reading() as connection:
-            return image_pages.names(connection, wanted, newest=newest)
-
-    @_read
-    def matching_names_and_labels(
-        self, wanted: ImageFilter, task: str
-    ) -> list[tuple[str, str | None]]:
-        """As `matching_names`, with the content hash of each image's label of a task; None: none.
-
-        Raises:
-            LedgerError: there is no such task.
-        """
-        with self._database.reading() as connection:
-            return image_pages.names_and_labels(connection, wanted, task)
-
-    @_read
-    def matching_labels(self, wanted: ImageFilter) -> list[tuple[str, str]]:
-        """The labels of the wanted task that match, each its image's id and its content hash.
-
-        They are ordered by the ids.
-
-        Raises:
-            LedgerError: there is no such task.
-        """
-        with self._database.reading() as connection:
-            return image_pages.labels(connection, wanted)
-
-    @_read
-    def labels_of_images(
-        self, wanted: ImageFilter, image_ids: Iterable[str]
-    ) -> list[tuple[str, str, str]]:
-        """The labels of these images that match: their images' ids, content hashes and paths.
-
-        They are ordered by the ids.
-
-        Raises:
-            LedgerError: there is no such task.
-        """
-        with self._database.reading() as connection:
-            return image_pages.labels_of_images(connection, wanted, image_ids)
-
-    @_read
-    def listed_images(self, image_ids: Sequence[str]) -> list[ListedImage]:
-        """Images with the states of their cells, in this order; unknown ones are left out."""
-        with self._database.reading() as connection:
-            return image_pages.listed_images(connection, image_ids)
-
-    @_read
-    def annotators(self) -> list[str]:
-        """Who or what made labels, in alphabetical order."""
-        with self._database.reading() as connection:
-            return image_pages.annotators(connection)
-
-    @_read
-    def last_event(self) -> int:
-        """The number of the newest event; 0 without any."""
-        with self._database.reading() as connection:
-            return views.last_event(connection)
-
-    @_read
-    def last_time(self, state: State) -> str:
-        """When a cell last became of a state (UTC, ISO 8601), even if it was undone; "": never."""
-        with self._database.reading() as connection:
-            return views.last_time(connection, state)
-
-    @_read
-    def listed_image(self, image_id: str) -> ListedImage:
-        """An image with the states of its cells.
-
-        Raises:
-            LedgerError: there is no such image, or it was removed.
-        """
-        with self._database.reading() as connection:
-            return image_pages.listed_image(connection, image_id)
-
-    @_read
-    def neighbours(self, wanted: ImageFilter, image_id: str) -> tuple[str, str]:
-        """The matching images before and after this one, in the order of their ids; "" for none."""
-        with self._database.reading() as connection:
-            return image_pages.neighbours(connection, wanted, image_id)
-
-    @_read
-    def count_images(self, splits: Sequence[Split] | None = None) -> int:
-        """The number of images in some splits (None: all)."""
-        with self._database.reading() as connection:
-            return roster.count_images(connection, splits)
-
-    @_read
-    def splitless_images(self, most: int = 5) -> list[roster.SplitlessImages]:
-        """The images in no split, by the unknown one of before, with the ids of `most` of each.
-
-        A ledger of an older labelgrid may have some: no training and no measurement reads them.
-        """
-        with self._database.reading() as connection:
-            return roster.splitless_images(connection, most)
-
-    @_read
-    def image_roots(self) -> set[str]:
-        """The folders and addresses that images are in; removed ones are left out."""
-        with self._database.reading() as connection:
-            return roster.image_roots(connection)
+    matching_names = _reads(image_pages.names)
+    matching_names_and_labels = _reads(image_pages.names_and_labels)
+    matching_labels = _reads(image_pages.labels)
+    labels_of_images = _reads(image_pages.labels_of_images)
+    listed_images = _reads(image_pages.listed_images)
+    annotators = _reads(image_pages.annotators)
+    last_event = _reads(views.last_event)
+    last_time = _reads(views.last_time)
+    listed_image = _reads(image_pages.listed_image)
+    neighbours = _reads(image_pages.neighbours)
+    count_images = _reads(roster.count_images)
+    splitless_images = _reads(roster.splitless_images)
+    image_roots = _reads(roster.image_roots)
 
     def add_task(self, row: TaskRow) -> None:
         """Add a task: a new column of missing cells.
@@ -477,11 +405,7 @@ class Store:
         with self._changing_roster(kind, names) as connection:
             return roster.set_removed(connection, kind, names, False)
 
-    @_read
-    def removed(self, kind: roster.Removable) -> list[str]:
-        """The names of the removed images or tasks, in the order they were added."""
-        with self._database.reading() as connection:
-            return roster.removed_names(connection, kind)
+    removed = _reads(roster.removed_names)
 
     def move(self, steps: Sequence[Move]) -> None:
         """Make all these moves in order, or none.
@@ -500,14 +424,7 @@ class Store:
             self._check_tasks(connection, steps)
             moves.move(connection, steps)
 
-    @_read
-    def find(self, cells: Iterable[Cell]) -> dict[Cell, CellRow]:
-        """The rows of these cells; cells of unknown images or tasks are left out.
-
-        An import compares paths and digests with these rows to recognise labels it imported before.
-        """
-        with self._database.reading() as connection:
-            return moves.find(connection, cells)
+    find = _reads(moves.find)
 
     @_read_each
     def cells(
@@ -534,32 +451,10 @@ class Store:
         with self._database.reading() as connection:
             yield from views.cells(connection, splits, **wanted)
 
-    @_read
-    def grid(self, splits: Sequence[Split] = ("train",)) -> Grid:
-        """The grid for strategies: states and costs as arrays, images ordered by id."""
-        with self._database.reading() as connection:
-            return views.grid(connection, splits)
-
-    @_read
-    def counts(self, splits: Sequence[Split] | None = None) -> dict[str, TaskCount]:
-        """The cells by state and the costs of each task, over some splits (None: all)."""
-        with self._database.reading() as connection:
-            return views.counts(connection, splits)
-
-    @_read
-    def spent(self, splits: Sequence[Split] | None = None) -> float:
-        """The cost of all answers in some splits (None: all).
-
-        Those of removed images and dropped tasks count.
-        """
-        with self._database.reading() as connection:
-            return views.amount_spent(connection, splits)
-
-    @_read
-    def seconds(self, splits: Sequence[Split] | None = None) -> dict[str, list[float]]:
-        """How long labels of some splits (None: all) took, by task, where their imports said so."""
-        with self._database.reading() as connection:
-            return views.seconds(connection, splits)
+    grid = _reads(views.grid)
+    counts = _reads(views.counts)
+    spent = _reads(views.amount_spent)
+    seconds = _reads(views.seconds)
 
     @_read_each
     def events(
@@ -595,47 +490,16 @@ class Store:
         """
         return tuple(self.events(image_id=cell.image_id, task=cell.task, in_effect=in_effect))
 
-    @_read
-    def operations(self, count: int) -> list[OperationSummary]:
-        """The newest operations, at most so many, the last one first, with what they did."""
-        with self._database.reading() as connection:
-            return operations.newest(connection, count)
-
-    @_read
-    def last_operation(self) -> OperationSummary | None:
-        """The newest operation that was neither undone nor undid another one."""
-        with self._database.reading() as connection:
-            return operations.last_in_effect(connection)
-
-    @_read
-    def last_operation_name(self) -> tuple[Operation, int] | None:
-        """The operation of `last_operation`, and the number of its events and those after it.
-
-        It is found fast, whatever the operation did.
-        """
-        with self._database.reading() as connection:
-            return operations.last_name(connection)
-
-    def keep(
-        self, *, notes: Sequence[str] = (), images: Sequence[str] = (), round: int = 0
-    ) -> None:
-        """Keep with the transaction's operation what it is about to replace beside cells.
-
-        `undo` needs it.
-
-        Args:
-            notes: the keys of notes.
-            images: the ids of images whose splits change.
-            round: the number of the round that is opened, if it is not open, and closed.
-        """
-        with self._database.writing() as connection:
-            operations.keep(connection, notes=notes, images=images, round=round)
+    operations = _reads(operation_rows.newest)
+    last_operation = _reads(operation_rows.last_in_effect)
+    last_operation_name = _reads(operation_rows.last_name)
+    keep = _writes(operation_rows.keep)
 
     @_read
     def kept(self, operation: Operation) -> Kept:
         """What an operation kept; empty if it kept nothing."""
         with self._database.reading() as connection:
-            return operations.kept_before(connection, operation.id)
+            return operation_rows.kept_before(connection, operation.id)
 
     def undo(self, operation: Operation) -> None:
         """Undo the last operation in effect; an outer transaction is named by its `undo_command`.
@@ -650,38 +514,10 @@ class Store:
         with self._database.writing(operation.undo_command) as connection:
             undo.undo(connection, operation.id)
 
-    @_read
-    def pool_hash(self) -> str:
-        """A hash that changes with any move, any new task, and any image added or updated.
-
-        When an operation is undone, it is again what it was before that.
-        """
-        with self._database.reading() as connection:
-            return views.pool_hash(connection)
-
-    def open_round(self) -> RoundRow:
-        """Open the next round; the first is number 1.
-
-        Raises:
-            LedgerError: a round is open.
-        """
-        with self._database.writing() as connection:
-            return rounds.open_round(connection)
-
-    @_read
-    def current_round(self) -> RoundRow | None:
-        """The open round, if there is one."""
-        with self._database.reading() as connection:
-            return rounds.current_round(connection)
-
-    def update_round(self, row: RoundRow) -> None:
-        """Replace the row of the open round.
-
-        Raises:
-            LedgerError: the round is not open.
-        """
-        with self._database.writing() as connection:
-            rounds.update_round(connection, row)
+    pool_hash = _reads(views.pool_hash)
+    open_round = _writes(round_rows.open_round)
+    current_round = _reads(round_rows.current_round)
+    update_round = _writes(round_rows.update_round)
 
     def close_round(self, row: RoundRow, requests: Sequence[Move] = ()) -> None:
         """Close the round and request its picks in one transaction.
@@ -692,41 +528,17 @@ class Store:
         """
         with self._database.writing() as connection:
             self._check_tasks(connection, requests)
-            rounds.close_round(connection, row)
+            round_rows.close_round(connection, row)
             moves.move(connection, requests)
 
-    @_read
-    def rounds(self) -> tuple[RoundRow, ...]:
-        """All rounds, ordered by number."""
-        with self._database.reading() as connection:
-            return rounds.rounds(connection)
-
-    @_read
-    def get(self, key: str, default: Any = None) -> Any:
-        """The note under a key, or `default`."""
-        with self._database.reading() as connection:
-            return rounds.get(connection, key, default)
-
-    def put(self, key: str, value: Any) -> None:
-        """Store a note: any JSON value; it replaces an older one with the same key."""
-        with self._database.writing() as connection:
-            rounds.put(connection, key, value)
-
-    def count_change(self) -> None:
-        """Count an update of image files or of what a task declares; `pool_hash` differs then."""
-        with self._database.writing() as connection:
-            views.count_change(connection)
-
-    def rebuild(self) -> int:
-        """Recompute the current state from the events.
-
-        Returns the number of cells that differed (0: sound).
-        """
-        with self._database.writing() as connection:
-            return rebuild.rebuild(connection)
+    rounds = _reads(round_rows.rounds)
+    get = _reads(round_rows.get)
+    put = _writes(round_rows.put)
+    count_change = _writes(views.count_change)
+    rebuild = _writes(rebuilding.rebuild)
 
     @_read
     def differing_cells(self) -> list[Cell]:
         """The cells whose state is not what their events say, which only damage explains."""
         with self._database.reading() as connection:
-            return [Cell(*names) for names in rebuild.differing_cells(connection)]
+            return [Cell(*names) for names in rebuilding.differing_cells(connection)]

@@ -55,8 +55,8 @@ class Event:
     move: Move
 
 
-def grid(connection: Connection, splits: Sequence[Split]) -> Grid:
-    """The grid of the splits' images; see `Store.grid`."""
+def grid(connection: Connection, splits: Sequence[Split] = ("train",)) -> Grid:
+    """The grid for strategies: states and costs as arrays, images ordered by id."""
     import numpy as np
 
     tasks = roster.tasks(connection)
@@ -82,8 +82,8 @@ def grid(connection: Connection, splits: Sequence[Split]) -> Grid:
     )
 
 
-def counts(connection: Connection, splits: Sequence[Split] | None) -> dict[str, TaskCount]:
-    """Counts and costs by task; see `Store.counts`."""
+def counts(connection: Connection, splits: Sequence[Split] | None = None) -> dict[str, TaskCount]:
+    """The cells by state and the costs of each task, over some splits (None: all)."""
     images = roster.count_images(connection, splits)
     by_state = select(CELLS.c.task_id, CELLS.c.state)
     # Without splits and removed images the sum needs no join.
@@ -107,8 +107,10 @@ def counts(connection: Connection, splits: Sequence[Split] | None) -> dict[str, 
     return task_counts
 
 
-def seconds(connection: Connection, splits: Sequence[Split] | None) -> dict[str, list[float]]:
-    """The seconds of the labels that have a time, by task; see `Store.seconds`."""
+def seconds(
+    connection: Connection, splits: Sequence[Split] | None = None
+) -> dict[str, list[float]]:
+    """How long labels of some splits (None: all) took, by task, where their imports said so."""
     timed = (
         select(CELLS.c.task_id, CELLS.c.seconds)
         .join_from(CELLS, IMAGES)
@@ -126,8 +128,11 @@ def seconds(connection: Connection, splits: Sequence[Split] | None) -> dict[str,
     return times
 
 
-def amount_spent(connection: Connection, splits: Sequence[Split] | None) -> float:
-    """The cost of all answers; see `Store.spent`."""
+def amount_spent(connection: Connection, splits: Sequence[Split] | None = None) -> float:
+    """The cost of all answers in some splits (None: all).
+
+    Those of removed images and dropped tasks count.
+    """
     return sum(_paid(connection, splits).values(), 0.0)
 
 
@@ -255,7 +260,7 @@ CONTENTS = "contents"
 
 
 def count_change(connection: Connection) -> None:
-    """Count an update of that kind."""
+    """Count an update of image files or of what a task declares; `pool_hash` differs then."""
     count = rounds.get(connection, CONTENTS, 0)
     rounds.put(connection, CONTENTS, count + 1 if isinstance(count, int) else 1)
 
@@ -266,14 +271,17 @@ def last_event(connection: Connection) -> int:
 
 
 def last_time(connection: Connection, state: State) -> str:
-    """When a cell last became of a state (UTC); "" if none has; see `Store.last_time`."""
+    """When a cell last became of a state (UTC, ISO 8601), even if it was undone; "": never."""
     moved = select(OPERATIONS.c.at).join_from(EVENTS, OPERATIONS)
     newest = moved.where(EVENTS.c.to_state == int(state)).order_by(EVENTS.c.id.desc()).limit(1)
     return str(connection.scalar(newest) or "")
 
 
 def pool_hash(connection: Connection) -> str:
-    """A hash of states, images, their contents and tasks; see `Store.pool_hash`."""
+    """A hash that changes with any move, any new task, and any image added or updated.
+
+    When an operation is undone, it is again what it was before that.
+    """
     newest = select(EVENTS.c.id).order_by(EVENTS.c.id.desc()).limit(1)
     last = connection.scalar(_restrict_to_effect(connection, newest)) or 0
     # Half of each key is enough to detect a new image, and the sum of 2**31 halves fits the
