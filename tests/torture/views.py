@@ -43,7 +43,7 @@ ledger.commit()
 
 @dataclass
 class Views(Attack):
-    """One such ledger, and each command of a project; `notes` that nobody reads do no harm."""
+    """One such ledger, and each command of a project; what a command does not read does no harm."""
 
     name = "views and long values"
 
@@ -74,7 +74,8 @@ class Views(Attack):
         self.note = f"{statement[:90]}: {command}"
         words = command.replace("FLAT", str(flat)).replace("OUT", str(self.room / "out"))
         result = outcome(words.split())
-        harmless = "notes SET" in statement
+        names_unread = "images SET name" in statement and command.startswith("status")
+        harmless = "notes SET" in statement or names_unread
         return "wrong" if result == "right" and not harmless else result
 
 
