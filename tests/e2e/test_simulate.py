@@ -25,7 +25,8 @@ from tests.unit.report.reading import Page
 
 COVERS = [
     "labelgrid.rounds.previews",
-    "labelgrid.cli.study",
+    "labelgrid.cli.lab",
+    "labelgrid.cli.study_screen",
     "labelgrid.lab.simulation.run_study",
     "labelgrid.lab.simulation.results",
     "labelgrid.basics.processes",

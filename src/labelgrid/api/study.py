@@ -1,12 +1,15 @@
 """Provides studies as Python functions, on which the commands of their names stand."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from labelgrid.api.door import Count, check_arguments
 from labelgrid.api.places import Place, optional_path
+from labelgrid.basics.errors import UsageError
 from labelgrid.basics.progress import Silent
 
 if TYPE_CHECKING:
@@ -18,6 +21,36 @@ if TYPE_CHECKING:
     from labelgrid.report.write import WrittenReport
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def need_laboratory() -> None:
+    """Refuse what the laboratory does where it was left out.
+
+    Raises:
+        UsageError: it was.
+    """
+    if find_spec("labelgrid.lab") is None:
+        raise UsageError(
+            "This labelgrid has no laboratory: studies, their reports and scenes are left out.",
+            next_step="Install labelgrid whole; projects need none of it.",
+            unchanged="Nothing was done.",
+        )
+
+
+def _of_laboratory(function: Callable[P, T]) -> Callable[P, T]:
+    """The function, refused where the laboratory was left out."""
+
+    @wraps(function)
+    def checked(*arguments: P.args, **named: P.kwargs) -> T:
+        need_laboratory()
+        return function(*arguments, **named)
+
+    return checked
+
+
+@_of_laboratory
 @check_arguments
 def simulate(
     recipe: str | None,
@@ -71,6 +104,7 @@ def simulate(
         return run_study(request, progress)
 
 
+@_of_laboratory
 @check_arguments
 def estimate(
     recipe: str | None,
@@ -91,7 +125,6 @@ def estimate(
         LabelgridError: what `simulate` would refuse, but for weights that cannot be fetched: the
             plan's `missing` says so.
     """
-    from labelgrid.basics.progress import Silent
     from labelgrid.lab.simulation.plan import plan_study
 
     with _opened_request(
@@ -137,6 +170,7 @@ def _opened_request(
         )
 
 
+@_of_laboratory
 @check_arguments
 def analyse(
     folder: Place,
@@ -203,11 +237,24 @@ def report(
     """
     shown = progress or Silent()
     shown.start("Reading what was measured", 1, "steps")  # loading the report's modules takes long
-    from labelgrid.lab.reports.study_data import is_study
-    from labelgrid.lab.reports.write_study import write_study_report
+    from labelgrid.project.folder import is_study
     from labelgrid.report.write import write_report
 
     folder = Path(folder)
+    write = write_report
+    if is_study(folder):
+        need_laboratory()
+        from labelgrid.lab.reports.write_study import write_study_report
+
+        write = write_study_report
     page = optional_path(out) or folder / "report.html"
-    write = write_study_report if is_study(folder) else write_report
     return write(folder, page, optional_path(plots), pictures=pictures, progress=shown)
+
+
+def rows_of_study(values: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """The columns and rows of delta_mtl among the values of a report; of a project's, none."""
+    if "delta_mtl" not in values:
+        return (), ()
+    from labelgrid.lab.reports.json_values import delta_mtl_rows
+
+    return delta_mtl_rows(values)

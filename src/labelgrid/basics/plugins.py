@@ -89,8 +89,14 @@ def names(folder: str) -> list[str]:
 
 
 def _paths(folder: str) -> list[Path]:
-    """The paths of a folder of plug-ins; more than one if its package was extended."""
-    package = importlib.import_module(f"labelgrid.{FOLDERS[folder].package}")
+    """The paths of a folder of plug-ins; more than one if its package was extended.
+
+    There is none if the folder is a part of the laboratory and that was left out.
+    """
+    try:
+        package = importlib.import_module(f"labelgrid.{FOLDERS[folder].package}")
+    except ModuleNotFoundError:
+        return []
     return [Path(path) for path in package.__path__]
 
 
@@ -375,8 +381,10 @@ def _new_place(name: str) -> str:
 
 def describe(folder: str) -> dict[str, str]:
     """The plug-ins of a folder with the first lines of their docstrings, without importing them."""
-    base = _paths(folder)[0]
-    return {name: _first_line(base / f"{name}.py") for name in names(folder)}
+    found = {}
+    for base in _paths(folder)[:1]:
+        found = {name: _first_line(base / f"{name}.py") for name in names(folder)}
+    return found
 
 
 def _first_line(path: Path) -> str:

@@ -29,17 +29,17 @@ from labelgrid.cli import (
     grid,
     history,
     inspection,
+    lab,
     ledger,
     model,
     page,
     screen,
-    study,
 )
 
 #: The exit status after Ctrl-C or SIGTERM.
 STOPPED = 130
 #: Commands that run no plug-in of anybody.
-WITHOUT_PLUG_INS = (datasets.scenes, inspection.list_)
+WITHOUT_PLUG_INS = (lab.scenes, inspection.list_)
 
 app = typer.Typer(
     name="labelgrid",
@@ -114,7 +114,7 @@ for part in (
     inspection,
     duplicates,
     page,
-    study,
+    lab,
     datasets,
 ):
     part.register(app)

@@ -1,12 +1,11 @@
-"""Commands on data sets: render one, draw its images with their labels, also those of a project."""
+"""Commands on data sets: check one, draw its images with their labels, also those of a project."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from labelgrid.basics.errors import command, note_unchanged
+from labelgrid.basics.errors import command
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson
@@ -27,50 +26,6 @@ Tasks = Annotated[
 ]
 #: The faults that `data check` prints.
 FAULTS = 20
-
-
-@note_unchanged("Rendered scenes are kept.")
-def scenes(
-    out: Annotated[
-        Path,
-        typer.Argument(metavar="OUT", help="The data set's folder; an existing one is extended."),
-    ],
-    count: Annotated[int, typer.Option(help="Total number of scenes.", min=1)] = 500,
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "96x128",
-    seed: Annotated[int, typer.Option(help="Seed of rooms, cameras and light.")] = 0,
-    samples: Annotated[
-        int, typer.Option(help="Light paths per pixel; fewer give more noise.", min=1)
-    ] = 16,
-    frames: Annotated[
-        int, typer.Option(help="Scenes of each room, from slightly moved cameras.", min=1)
-    ] = 1,
-    jobs: Annotated[
-        int, typer.Option(help="Parallel processes; 0: one per processor core.", min=0)
-    ] = 0,
-    json: AsJson = False,
-) -> None:
-    """Render rooms with exact labels of every task, as a data set of the layout `folder`.
-
-    Example: [bold]labelgrid scenes rooms --count 200 --size 96x128[/]
-    """
-    from labelgrid.basics.errors import UsageError
-    from labelgrid.lab.scenes.write import SceneSettings, write_scenes
-
-    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", size)
-    if not match:
-        raise UsageError(
-            f"'{size}' is not a size.", next_step="Give height, then width: --size 96x128."
-        )
-    settings = SceneSettings((int(match[1]), int(match[2])), seed, samples, frames)
-    with screen.Bar() as bar:
-        total, new = write_scenes(out, count, settings=settings, progress=bar, jobs=jobs)
-    if json:
-        screen.print_json({"folder": str(out), "scenes": total, "rendered": new})
-        return
-    screen.say(
-        f"{out}: {count_text(total, 'scene')}, {new:,} of them rendered now. "
-        f"Look at some: {command('sheet', out, '--out', 'sheet.png')}"
-    )
 
 
 def sheet(
@@ -292,8 +247,7 @@ data = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for each in (scenes, sheet):
-        app.command()(each)
+    app.command()(sheet)
     data.command()(check)
     data.command()(evaluate)
     data.command()(layout)

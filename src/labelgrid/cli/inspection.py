@@ -53,7 +53,6 @@ def report(
     Example: [bold]labelgrid report flat --out flat.html[/]
     """
     from labelgrid.api import study
-    from labelgrid.lab.reports.json_values import delta_mtl_rows
 
     with screen.Bar() as bar:
         written = study.report(folder, out, plots=plots, pictures=pictures, progress=bar)
@@ -63,7 +62,7 @@ def report(
     screen.say(f"Wrote {written.page}")
     if plots:
         screen.say(f"Wrote {count_text(written.drawings, 'file')} in {plots}")
-    columns, rows = delta_mtl_rows(written.values)
+    columns, rows = study.rows_of_study(written.values)
     if rows:
         screen.print_table(
             "delta_mtl after the last round in %: mean ± deviation over seeds", columns, rows

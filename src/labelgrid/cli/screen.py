@@ -4,7 +4,6 @@ import json
 import re
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
@@ -16,10 +15,9 @@ from rich.table import Table
 
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.results import replace_non_finite
-from labelgrid.basics.words import count_text, duration
+from labelgrid.basics.words import duration
 
 if TYPE_CHECKING:
-    from rich.console import Group
     from rich.progress import Progress
 
 console = Console(stderr=True, highlight=False)
@@ -29,8 +27,6 @@ EVERY = 5.0
 #: The width of a table where there is no terminal: none of its cells is folded, and all can be
 #: searched for.
 WIDE = 10_000
-#: The states of runs of which this call does no more.
-CUT_SHORT = ("stopped", "failed")
 
 
 class Lines:
@@ -94,7 +90,7 @@ def escape_control_characters(text: str) -> str:
     return "".join(c if c in "\n\t" or c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """A text for rich: no control characters, no markup."""
     return escape(escape_control_characters(text))
 
@@ -121,7 +117,7 @@ class Bar:
         self.bars.start()
         if self.task is not None:
             self.bars.stop_task(self.task)
-        self.task = self.bars.add_task(_shown(what), total=total, rate=unit, note="")
+        self.task = self.bars.add_task(shown(what), total=total, rate=unit, note="")
 
     def advance(self, amount: int = 1, note: str = "") -> None:
         """As `Progress.advance`."""
@@ -132,11 +128,11 @@ class Bar:
         self.bars.advance(self.task, amount)
         speed = self.bars.tasks[-1].finished_speed or self.bars.tasks[-1].speed
         rate = f"{speed:.1f} {self.unit}/s" if speed else self.unit
-        self.bars.update(self.task, rate=rate, note=_shown(note))
+        self.bars.update(self.task, rate=rate, note=shown(note))
 
     def say(self, text: str) -> None:
         """As `Progress.say`."""
-        self.bars.console.print(_shown(text), soft_wrap=True)
+        self.bars.console.print(shown(text), soft_wrap=True)
 
     def __enter__(self) -> Self:
         return self
@@ -169,117 +165,6 @@ def _columns() -> "Progress":
     )
 
 
-class Runs:
-    """Shows the runs of a study as a live table.
-
-    Without a terminal it prints a line where a run's state changes, and one every five seconds.
-    """
-
-    def __init__(self) -> None:
-        from rich.live import Live
-
-        self.live = Live(console=console, refresh_per_second=2)
-        self.shown_at = time.monotonic()
-        self.printed_at = self.shown_at
-        self.seconds: defaultdict[str, float] = defaultdict(float)  # of this call, by run
-        self.printed: dict[str, str] = {}
-
-    def __enter__(self) -> "Runs":
-        if console.is_terminal:
-            self.live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.live.stop()
-
-    def show(self, reports: Mapping[str, Any]) -> None:
-        """Show the state of the runs."""
-        self._count_seconds(reports)
-        if console.is_terminal:
-            self.live.update(self._table(reports))
-            return
-        is_due = self.shown_at - self.printed_at >= EVERY
-        for key, report in reports.items():
-            is_running = report.state == "running"
-            share = f" {100 * report.done / report.work:.0f} %" if is_running else ""
-            if self.printed.get(key, "waiting") != report.state or (is_due and is_running):
-                self.printed[key] = report.state
-                self.printed_at = self.shown_at
-                line = f"{key}: {report.state}{share} {report.fault}".rstrip()
-                note(f"{line} ({self._summary(reports)})")
-
-    def _summary(self, reports: Mapping[str, Any]) -> str:
-        ended = sum(report.state in ("done", *CUT_SHORT) for report in reports.values())
-        return f"{ended} of {count_text(len(reports), 'run')}{self._eta(reports)}"
-
-    def _table(self, reports: Mapping[str, Any]) -> "Group":
-        """A table of the running, stopped and failed runs; the others are only counted."""
-        waiting = sum(report.state == "waiting" for report in reports.values())
-        from rich.console import Group
-
-        rows = Table("run", "state", "what")
-        for key, report in sorted(reports.items(), key=lambda item: item[1].state != "running"):
-            if report.state in ("running", *CUT_SHORT):
-                rows.add_row(_shown(key), report.state, _shown(report.fault or report.what))
-        return Group(f"{self._summary(reports)}; {waiting} waiting", *([rows] if rows.rows else []))
-
-    def _count_seconds(self, reports: Mapping[str, Any]) -> None:
-        """Add the time since the last call to that of each running run."""
-        now = time.monotonic()
-        for key, report in reports.items():
-            if report.state == "running":
-                self.seconds[key] += now - self.shown_at
-        self.shown_at = now
-
-    def _eta(self, reports: Mapping[str, Any]) -> str:
-        """The time until all runs are done, at the rates of this call; "" before any work."""
-        from labelgrid.lab.simulation.forecast import Pace, seconds_left
-
-        paces = []
-        for key, report in reports.items():
-            pace = Pace(
-                arm=report.arm,
-                seconds=self.seconds[key],
-                done=report.done - (report.done_before or 0.0),
-                left=0.0 if report.state in CUT_SHORT else report.work - report.done,
-            )
-            paces.append(pace)
-        running = sum(report.state == "running" for report in reports.values())
-        seconds = seconds_left(paces, running)
-        return "" if seconds is None else f", ETA {duration(seconds)}"
-
-
-class StudyBar(Bar):
-    """Draws the progress of a study: a bar while images are read, then the table of its runs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.table: Runs | None = None
-
-    def show(self, statuses: Mapping[str, Any]) -> None:
-        """Draw how the runs are doing."""
-        if self.table is None:
-            super().__exit__(None, None, None)
-            self.task = None
-            self.table = Runs().__enter__()
-        self.table.show(statuses)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        super().__exit__(kind, error, trace)
-        if self.table is not None:
-            self.table.__exit__(kind, error, trace)
-
-
 def as_options(text: str) -> str:
     """A text of Python, in which a command's options take the place of keywords.
 
@@ -304,21 +189,21 @@ def print_error(fault: LabelgridError) -> None:
     """Print an error, without colours if there is no memory for them."""
     head, _, tail = as_options(str(fault)).partition("\n")
     try:
-        console.print(f"[red]Error:[/] {_shown(head)}", soft_wrap=True)
+        console.print(f"[red]Error:[/] {shown(head)}", soft_wrap=True)
         if tail:
-            console.print(_shown(tail), soft_wrap=True)
+            console.print(shown(tail), soft_wrap=True)
     except MemoryError:
         sys.stderr.write(f"Error: {escape_control_characters(as_options(str(fault)))}\n")
 
 
 def note(text: str) -> None:
     """Print a line to stderr."""
-    console.print(_shown(text), soft_wrap=True)
+    console.print(shown(text), soft_wrap=True)
 
 
 def say(text: str) -> None:
     """Print a line of the result to stdout."""
-    out.print(_shown(text), soft_wrap=True)
+    out.print(shown(text), soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
@@ -361,10 +246,10 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
 
     Only a terminal's width folds its cells.
     """
-    drawn = Table(title=_shown(title), title_justify="left")
+    drawn = Table(title=shown(title), title_justify="left")
     for index, column in enumerate(columns):
         numbers = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        drawn.add_column(_shown(column), justify="right" if numbers else "left", overflow="fold")
+        drawn.add_column(shown(column), justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(_shown(f"{v:z.4g}" if isinstance(v, float) else str(v)) for v in row))
+        drawn.add_row(*(shown(f"{v:z.4g}" if isinstance(v, float) else str(v)) for v in row))
     (out if out.is_terminal else Console(width=WIDE)).print(drawn)

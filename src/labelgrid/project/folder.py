@@ -33,6 +33,11 @@ LEFT_OUT = "left-out.txt"
 MARKER = ".labelgrid-unfinished"
 
 
+def is_study(folder: Path) -> bool:
+    """Whether a folder holds the runs of a study."""
+    return (folder / STUDY).is_file()
+
+
 class ProjectFolder:
     """An open project folder.
 

@@ -10,7 +10,8 @@ from fastapi import APIRouter, FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from labelgrid.api.project import Project
-from labelgrid.lab.reports.study_data import is_study, study_report
+from labelgrid.api.study import need_laboratory
+from labelgrid.project.folder import is_study
 from labelgrid.web import (
     api_routes,
     brush_page,
@@ -24,7 +25,6 @@ from labelgrid.web import (
     page_routes,
     picture_routes,
     review_pages,
-    study_pages,
     undo_routes,
 )
 from labelgrid.web.guard import Access, Guard
@@ -86,7 +86,9 @@ def _project_routers(folder: Path) -> list[APIRouter]:
 
 
 def _study_routers(folder: Path) -> list[APIRouter]:
-    study_report(folder)  # a damaged one is refused at once
+    need_laboratory()
+    from labelgrid.web import study_pages  # a part of the laboratory
+
     return [study_pages.router(folder)]
 
 

@@ -13,8 +13,7 @@ import uvicorn
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.files import open_regular
 from labelgrid.basics.processes import PAGE_TOKEN
-from labelgrid.lab.reports.study_data import is_study
-from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.folder import ProjectFolder, is_study
 from labelgrid.web.app import build_app
 from labelgrid.web.guard import Access, Guard, is_loopback
 

@@ -27,7 +27,12 @@ SECTIONS = ("curves", "runs")
 
 
 def router(folder: Path) -> APIRouter:
-    """The routes of a study; each request reads its folder anew."""
+    """The routes of a study; each request reads its folder anew.
+
+    Raises:
+        LabelgridError: the study is damaged.
+    """
+    study_report(folder)
     routes = APIRouter()
     pictures = _Pictures()
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from labelgrid.basics.errors import LabelError
-from labelgrid.cli import screen
+from labelgrid.cli import screen, study_screen
 from labelgrid.lab.simulation.runner import JobStatus
 
 LONG = "word " * 60 + "end"
@@ -184,7 +184,7 @@ def test_many_runs_are_a_table_with_the_time_left_at_the_rate_of_this_call(
         "d": JobStatus(work=100.0),
         "e": JobStatus(state="stopped", fault="It was stopped.", work=900.0),
     }
-    with screen.Runs() as table:
+    with study_screen.Runs() as table:
         table.shown_at -= 600.0
         table.show(reports)
         table.live.refresh()
@@ -207,7 +207,7 @@ def test_of_many_runs_those_that_are_running_are_on_the_screen(
     reports |= {f"next{n}": JobStatus() for n in range(40)} | {
         "now": JobStatus(state="running", what="Training 1/2")
     }
-    with screen.Runs() as table:
+    with study_screen.Runs() as table:
         table.show(reports)
         table.live.refresh()
     assert (
@@ -220,7 +220,7 @@ def test_of_many_runs_those_that_are_running_are_on_the_screen(
 def test_without_a_terminal_a_run_has_a_line_a_change_and_one_every_few_seconds(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    table = screen.Runs()
+    table = study_screen.Runs()
     table.seconds["a"] = 60.0
     for state, done, since in (
         ("waiting", 0.0, 0.0),

@@ -52,11 +52,6 @@ RECORDED_STATES = ("running", "stopped", "failed")
 SHOWN = 12
 
 
-def is_study(folder: Path) -> bool:
-    """Whether a folder holds the runs of a study."""
-    return (folder / KEPT).is_file()
-
-
 @dataclass(frozen=True, kw_only=True)
 class StudyFolder:
     """The content of a study's folder.

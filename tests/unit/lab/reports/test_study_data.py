@@ -13,7 +13,7 @@ from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.files import write_text
 from labelgrid.basics.results import Result
 from labelgrid.executors.job import JobEnd, JobFolder, JobOwner
-from labelgrid.lab.reports.study_data import is_study, study_report
+from labelgrid.lab.reports.study_data import study_report
 from labelgrid.lab.reports.write_study import write_study_report
 from labelgrid.lab.simulation import results
 from labelgrid.lab.simulation.campaign import create_run
@@ -22,7 +22,7 @@ from labelgrid.lab.simulation.oracle import answer
 from labelgrid.lab.simulation.runs import Run, runs_of
 from labelgrid.lab.simulation.study import Study
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.folder import ProjectFolder, is_study
 from labelgrid.report.write import write_report
 from tests.studies import make_data
 from tests.support import CLASSES

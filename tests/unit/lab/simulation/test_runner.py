@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.basics.progress import Silent
-from labelgrid.cli import STOPPED, screen
+from labelgrid.cli import STOPPED, study_screen
 from labelgrid.executors.executor import Executor
 from labelgrid.executors.job import JobFolder, JobProgress, JobReader, JobStep
 from labelgrid.executors.placement import HERE, executor_at
@@ -154,11 +154,11 @@ def test_a_run_that_is_asked_to_stop_ends_alone_and_the_next_call_goes_on_with_i
 def test_runs_that_continue_a_stopped_one_are_stopped_and_the_command_says_which(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(_: screen.StudyBar, statuses: Mapping[str, JobStatus]) -> None:
+    def stop(_: study_screen.StudyBar, statuses: Mapping[str, JobStatus]) -> None:
         if statuses["start-seed0"].what.startswith("Training "):
             (tmp_path / "out" / "jobs" / "start-seed0" / "stop").touch()
 
-    monkeypatch.setattr(screen.StudyBar, "show", stop)
+    monkeypatch.setattr(study_screen.StudyBar, "show", stop)
     recipe = make_recipe(tmp_path)
     text = recipe.read_text().replace("rounds = 2", "rounds = 2\nfull = false")
     recipe.write_text(text.replace("epochs = 1", "epochs = 1000"))  # not done before it is stopped

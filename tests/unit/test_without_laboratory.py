@@ -1,0 +1,66 @@
+"""The laboratory can be left out: projects need none of it, and its commands say so."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools.source import ROOT
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the package without the folder `lab`."""
+    folder = tmp_path_factory.mktemp("without")
+    ignored = shutil.ignore_patterns("lab", "__pycache__")
+    shutil.copytree(ROOT / "src/labelgrid", folder / "labelgrid", ignore=ignored)
+    return folder
+
+
+def run(package: Path, *words: object) -> tuple[int, str]:
+    """Run a command of the copy; its exit status, and what it printed."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "labelgrid", *map(str, words)],
+        env={**os.environ, "PYTHONPATH": str(package)},
+        cwd=package,
+        capture_output=True,
+        text=True,
+    )
+    return ran.returncode, ran.stdout + ran.stderr
+
+
+def test_its_commands_say_that_it_is_left_out(package: Path, tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "study.json").write_text("{}")
+    for words in (
+        ("simulate", "demo", "--data", tmp_path, "--out", tmp_path / "out"),
+        ("simulate", "demo", "--data", tmp_path, "--out", tmp_path / "out", "--dry-run"),
+        ("analyse", study, "picks"),
+        ("report", study),
+        ("serve", study, "--port", "0"),
+        ("scenes", tmp_path / "rooms"),
+    ):
+        code, said = run(package, *words)
+        assert code == 2 and "This labelgrid has no laboratory" in said, (words, said)
+        assert "Traceback" not in said and not (tmp_path / "out").exists()
+
+
+def test_a_project_needs_none_of_it(package: Path, tmp_path: Path) -> None:
+    from tests.support import make_dataset
+
+    made = make_dataset(tmp_path / "made", n=3, tasks=("depth",))
+    flat = tmp_path / "flat"
+    for words in (
+        ("init", flat, "--images", made.images, "--task", "depth", "--no-time"),
+        ("query", flat, "--budget", 1, "--strategy", "random_cells"),
+        ("status", flat),
+        ("report", flat),
+        ("list", "strategies"),
+        ("list",),
+    ):
+        code, said = run(package, *words)
+        assert code == 0, (words, said)
