@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from labelgrid.basics.progress import Progress
 from labelgrid.data.dataset import labels_of
-from labelgrid.drawings.picture_grid import Picture, PictureGrid
 from labelgrid.lab.simulation.analysis import Finding, Mean
 from labelgrid.lab.simulation.measuring import hidden_data
 from labelgrid.lab.simulation.runs import Run
@@ -22,6 +21,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.models import restore
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.evaluate import predictions
+from research.analyses.picture_grid import Picture, PictureGrid
 from research.analyses.shown import (
     ImageOptions,
     ShownMap,

@@ -31,7 +31,6 @@ from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import labels_of, nonempty_label
 from labelgrid.data.frame import label_of
 from labelgrid.data.loader import eval_batches
-from labelgrid.drawings.picture_grid import Picture, PictureGrid
 from labelgrid.lab.simulation.analysis import Finding, Mean
 from labelgrid.lab.simulation.measuring import hidden_data
 from labelgrid.lab.simulation.runs import Run
@@ -45,6 +44,7 @@ from labelgrid.train.joint_space import JointTerm
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import resize_output
 from labelgrid.train.pairs import distance
+from research.analyses.picture_grid import Picture, PictureGrid
 from research.analyses.shown import shown_runs
 
 #: The term whose mapping is shown.

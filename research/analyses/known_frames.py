@@ -12,7 +12,6 @@ from typing import ClassVar
 from labelgrid.basics.errors import ProjectError, UsageError
 from labelgrid.basics.progress import Progress
 from labelgrid.data.dataset import Source, nonempty_label
-from labelgrid.drawings.picture_grid import Picture, PictureGrid
 from labelgrid.formats.codec import LabelArray
 from labelgrid.lab.simulation.analysis import Finding, Mean
 from labelgrid.lab.simulation.measuring import HiddenLabels, hidden_data
@@ -26,6 +25,7 @@ from labelgrid.tasks.pictures import colour_map
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.evaluate import predictions
 from labelgrid.train.model import TrainedModel
+from research.analyses.picture_grid import Picture, PictureGrid
 from research.analyses.shown import (
     ImageOptions,
     ShownMap,

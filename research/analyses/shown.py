@@ -17,7 +17,6 @@ from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.results import Result
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.data.frame import Frame
-from labelgrid.drawings.picture_grid import Picture
 from labelgrid.drawings.wording import number
 from labelgrid.formats.codec import LabelArray
 from labelgrid.lab.simulation.runs import Run, describe_point
@@ -29,6 +28,7 @@ from labelgrid.rounds.outputs import predicted_label
 from labelgrid.tasks.pictures import colour_map
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.evaluate import Measure
+from research.analyses.picture_grid import Picture
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from labelgrid.drawings.drawing import drawing_bytes
-from labelgrid.drawings.picture_grid import Picture, PictureGrid
+from research.analyses.picture_grid import Picture, PictureGrid
 from tests.unit.drawings.test_charts import texts
 
 
