@@ -95,7 +95,9 @@ def _paths(folder: str) -> list[Path]:
     """
     try:
         package = importlib.import_module(f"labelgrid.{FOLDERS[folder].package}")
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name != "labelgrid.lab":
+            raise
         return []
     return [Path(path) for path in package.__path__]
 
