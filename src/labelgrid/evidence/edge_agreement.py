@@ -72,7 +72,7 @@ def image_edges(image: NDArray[np.uint8]) -> Edges:
     smooth = cv2.GaussianBlur(grey, (0, 0), 1.5)
     right = cv2.Sobel(smooth, cv2.CV_32F, 1, 0)
     down = cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
-    return on_grid(np.log1p(cv2.magnitude(right, down)))
+    return on_grid(np.log1p(np.sqrt(right * right + down * down)))
 
 
 def on_grid(strength: NDArray[np.float32]) -> Edges:

@@ -85,6 +85,6 @@ def _log_slope(planes: list[NDArray[Any]], valid: NDArray[np.bool_]) -> NDArray[
         smooth = cv2.GaussianBlur(plane.astype(np.float32), (0, 0), 1)
         right = cv2.Sobel(smooth, cv2.CV_32F, 1, 0)
         down = cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
-        total += cv2.magnitude(right, down)
+        total += np.sqrt(right * right + down * down)
     inside = cv2.erode(valid.astype(np.uint8), np.ones((7, 7), np.uint8))
     return np.where(inside == 1, np.log1p(total), 0).astype(np.float32)
