@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from labelgrid.basics.progress import Silent
+from labelgrid.executors import share
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
 from labelgrid.rounds import fit, query, score
-from labelgrid.score import shards
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.select.strategy import Budget
 from labelgrid.train.trainer import Trainer
@@ -77,6 +77,6 @@ def killed_scoring(
             raise KeyboardInterrupt
         return real(self, batch)
 
-    monkeypatch.setattr(shards, "ALONE", 3)
+    monkeypatch.setattr(share, "ALONE", 3)
     monkeypatch.setattr(statistic, "__call__", killed)
     return batches

@@ -500,7 +500,7 @@ def all_pink(value: Any, *_: Any) -> Any:
 
 def test_the_plain_data_of_all_kinds_and_their_pictures_load_no_torch() -> None:
     code = (
-        "import sys; from labelgrid import plugins; from labelgrid.tasks.task import spec_of; "
+        "import sys; from labelgrid.basics import plugins; from labelgrid.tasks.task import spec_of; "
         "import labelgrid.tasks.pictures; "
         f"print(len([spec_of(kind) for kind in [*plugins.names('kinds'), {OWN!r}]]), 'torch' in sys.modules)"
     )

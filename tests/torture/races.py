@@ -161,8 +161,8 @@ class Others:
 _BENEATH = ("labelgrid.ledger", "labelgrid.cli", "labelgrid.basics.files", "labelgrid.formats")
 #: What may be done while a reader's transaction is open: `cells` writes its rows as it reads them, of which there may be millions.
 HELD = {
-    "project.cell_table._with_cells < project.cell_table._rows",
-    "project.cell_table._with_cells < project.cell_table._rows < project.cell_table.each_cell",
+    "project.cells.cell_table._with_cells < project.cells.cell_table._rows",
+    "project.cells.cell_table._with_cells < project.cells.cell_table._rows < project.cells.cell_table.each_cell",
 }
 _WATCHING: list[Others] = []
 

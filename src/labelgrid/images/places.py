@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelgrid.basics.errors import ImageError, ProjectError
+from labelgrid.basics.errors import ImageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -212,22 +212,6 @@ class ImagePaths(Mapping[str, Path]):
         return len(self.places)
 
 
-def check_pattern(pattern: str, where: str = "") -> None:
-    """Check that a pattern of groups, found in the file `where`, is a regular expression.
-
-    Raises:
-        ProjectError: it is not.
-    """
-    try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ProjectError(
-            f"The pattern of groups, {pattern!r}, is not a regular expression: {error}.",
-            where=where,
-            next_step="Fix it, or escape special characters.",
-        ) from error
-
-
 def group_of(pattern: str, image_id: str) -> str:
     r"""The group of an image: the match of the pattern's first group, otherwise the id.
 
@@ -239,7 +223,6 @@ def group_of(pattern: str, image_id: str) -> str:
     """
     if not pattern:
         return ""
-    check_pattern(pattern)
     match = re.search(pattern, image_id)
     if match is None:
         return image_id

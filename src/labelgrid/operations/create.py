@@ -12,7 +12,7 @@ from labelgrid.basics.errors import LedgerError, ProjectError, note_unchanged
 from labelgrid.basics.files import remove_folder, write_text
 from labelgrid.basics.progress import Progress
 from labelgrid.evidence.near_duplicates import MOST
-from labelgrid.images.places import check_pattern, is_remote
+from labelgrid.images.places import is_remote
 from labelgrid.images.thumbnails import Thumbnail
 from labelgrid.ledger.creation import discard
 from labelgrid.ledger.grid import TaskRow
@@ -35,7 +35,7 @@ from labelgrid.project.images.image_files import (
 )
 from labelgrid.project.images.known_cameras import take_cameras
 from labelgrid.project.images.strides import check_strides
-from labelgrid.project.settings import Settings, read_settings, settings_text
+from labelgrid.project.settings import Settings, check_pattern, read_settings, settings_text
 from labelgrid.recipes.resolve import check_options, check_recipe, load_recipe
 from labelgrid.relations.bound import declared_relations
 from labelgrid.tasks.task import definitions

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from labelgrid.basics.config import parse, read_toml
 from labelgrid.basics.errors import LedgerError, ProjectError, RecipeError
 from labelgrid.basics.files import write_text
-from labelgrid.images.places import check_pattern, group_of
+from labelgrid.images.places import group_of
 from labelgrid.project.folder import ProjectFolder, check_new
 from labelgrid.project.settings import (
     Oracle,
     Settings,
+    check_pattern,
     resolve_recipe,
     settings_text,
     text_with_tables,

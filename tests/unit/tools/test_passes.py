@@ -38,7 +38,7 @@ def run(code: str) -> list[str]:
 
 
 def test_the_modules_in_which_a_function_runs_are_noted_and_no_others() -> None:
-    assert run(CODE) == ["streams.py", "plugins.py streams.py"]
+    assert run(CODE) == ["basics/streams.py", "basics/plugins.py basics/streams.py"]
 
 
 def test_a_query_passes_half_of_the_modules_that_it_once_passed_and_six() -> None:

@@ -73,7 +73,7 @@ def test_the_overview_offers_the_next_step(folder):
         assert "<option selected>labels</option>" in page  # as the last query
         project.request([cell_in(folder, "missing")])  # into a round without a budget
         rounds = read(client, "/").partition("<h2>Rounds</h2>")[2]
-    assert '<td class="n">–</td><td>–</td><td>open</td>' in rounds
+    assert '>–</td><td data-name="unit">–</td><td data-name="state">open</td>' in rounds
 
 
 def test_a_budget_is_advised_on(folder):

@@ -12,14 +12,13 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.results import LOSS
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import CameraSource, Dataset, nonempty_label, size_of
-from labelgrid.images.places import check_pattern
 from labelgrid.lab.simulation.cell_lists import listed_cells
 from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.runs import Run, runs_of
 from labelgrid.lab.simulation.study import Study
 from labelgrid.operations.early_warnings import missing_weights_warning
 from labelgrid.project.images.known_cameras import dataset_camera_step
-from labelgrid.project.settings import Oracle
+from labelgrid.project.settings import Oracle, check_pattern
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.resolve import build_plugin, check_recipe, has_own_encoder, load_recipe
 from labelgrid.recipes.schema import PluginChoice, Recipe

@@ -9,6 +9,7 @@ from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.progress import Silent
 from labelgrid.basics.results import Result, delta_mtl
 from labelgrid.lab.reports.study_data import study_report
+from labelgrid.lab.reports.write_study import write_study_report
 from labelgrid.lab.simulation.arms import Arm, InitialLabels
 from labelgrid.lab.simulation.campaign import create_run, step
 from labelgrid.lab.simulation.jobs import settings_of, work_of
@@ -21,7 +22,6 @@ from labelgrid.lab.simulation.study import Study, study_of
 from labelgrid.lab.simulation.validate import validate_study
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.report.write import write_report
 from tests.projects import Said
 from tests.studies import make_data, make_recipe, study_request
 
@@ -147,7 +147,7 @@ def test_a_task_without_an_initial_label_has_no_network_and_fails_no_study(tmp_p
     assert not done.failed
     assert {o.strategy for o in done.outcomes() if o.kind == "single"} == {"single.mine.depth"}
     assert {run.state for run in study_report(request.out).runs} == {"done"}
-    assert "delta_mtl" not in str(write_report(request.out, tmp_path / "report.html").values)
+    assert "delta_mtl" not in str(write_study_report(request.out, tmp_path / "report.html").values)
 
 
 NAMING = """
@@ -259,7 +259,7 @@ def test_a_study_measures_its_arms_against_single_task_networks(tmp_path: Path) 
     assert all(o.task in ("all", o.strategy.rpartition(".")[2]) for o in alone)
     (point,) = study_report(request.out).points
     assert set(point.single) == {"single.sl", "single", "single.full"}
-    written = write_report(request.out, tmp_path / "report.html")
+    written = write_study_report(request.out, tmp_path / "report.html")
     measures = {m["name"]: m["strategies"] for m in written.values["points"][0]["measures"]}
     name = "delta_mtl over single-task networks"
     for measure, strategy, base in (
