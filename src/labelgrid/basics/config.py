@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.errors import ProjectError, RecipeError
 from labelgrid.basics.files import read_text
 
 T = TypeVar("T")
@@ -324,3 +324,19 @@ def as_toml(value: object) -> str:
         return repr(value)  # JSON writes 1e+30 without a decimal point
     # A JSON string is a TOML string, but for the character 7F.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def check_pattern(pattern: str, where: str = "") -> None:
+    """Check that a pattern of groups, found in the file `where`, is a regular expression.
+
+    Raises:
+        ProjectError: it is not.
+    """
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ProjectError(
+            f"The pattern of groups, {pattern!r}, is not a regular expression: {error}.",
+            where=where,
+            next_step="Fix it, or escape special characters.",
+        ) from error

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labelgrid.basics.config import check_pattern
 from labelgrid.basics.errors import ImageError
 
 if TYPE_CHECKING:
@@ -223,6 +224,7 @@ def group_of(pattern: str, image_id: str) -> str:
     """
     if not pattern:
         return ""
+    check_pattern(pattern)
     match = re.search(pattern, image_id)
     if match is None:
         return image_id

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labelgrid.annotate.answers import Fault
+from labelgrid.basics.config import check_pattern
 from labelgrid.basics.errors import LedgerError, ProjectError, note_unchanged
 from labelgrid.basics.files import remove_folder, write_text
 from labelgrid.basics.progress import Progress
@@ -35,7 +36,7 @@ from labelgrid.project.images.image_files import (
 )
 from labelgrid.project.images.known_cameras import take_cameras
 from labelgrid.project.images.strides import check_strides
-from labelgrid.project.settings import Settings, check_pattern, read_settings, settings_text
+from labelgrid.project.settings import Settings, read_settings, settings_text
 from labelgrid.recipes.resolve import check_options, check_recipe, load_recipe
 from labelgrid.relations.bound import declared_relations
 from labelgrid.tasks.task import definitions

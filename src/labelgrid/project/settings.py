@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from labelgrid.basics.config import as_toml, merge, parse, read_toml
-from labelgrid.basics.errors import ProjectError, RecipeError
+from labelgrid.basics.config import as_toml, check_pattern, merge, parse, read_toml
+from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.plugins import PluginChoice
 from labelgrid.ledger.place import FILE, KEY, database_url, schema_name
 
@@ -301,19 +301,3 @@ def ledger_url(word: str, folder: Path) -> str:
         'postgresql+psycopg://db.lab/labels?schema=flat'
     """
     return str(database_url(word, schema_name(folder))) if word else ""
-
-
-def check_pattern(pattern: str, where: str = "") -> None:
-    """Check that a pattern of groups, found in the file `where`, is a regular expression.
-
-    Raises:
-        ProjectError: it is not.
-    """
-    try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ProjectError(
-            f"The pattern of groups, {pattern!r}, is not a regular expression: {error}.",
-            where=where,
-            next_step="Fix it, or escape special characters.",
-        ) from error

@@ -7,6 +7,7 @@ from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
 
+from labelgrid.basics.config import check_pattern
 from labelgrid.basics.errors import ModelError, ProjectError, RecipeError, note_unchanged
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.results import LOSS
@@ -18,7 +19,7 @@ from labelgrid.lab.simulation.runs import Run, runs_of
 from labelgrid.lab.simulation.study import Study
 from labelgrid.operations.early_warnings import missing_weights_warning
 from labelgrid.project.images.known_cameras import dataset_camera_step
-from labelgrid.project.settings import Oracle, check_pattern
+from labelgrid.project.settings import Oracle
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.resolve import build_plugin, check_recipe, has_own_encoder, load_recipe
 from labelgrid.recipes.schema import PluginChoice, Recipe
