@@ -7,7 +7,7 @@ import pytest
 from labelgrid import cli
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.trusted_code import VARIABLE, is_trusted
-from labelgrid.cli import datasets, grid
+from labelgrid.cli import datasets, grid, lab
 
 
 def test_every_command_but_two_takes_it():
@@ -16,7 +16,7 @@ def test_every_command_but_two_takes_it():
         for info in (*cli.app.registered_commands, *datasets.data.registered_commands)
         if "trust" not in inspect.signature(info.callback).parameters
     }
-    assert without == {datasets.scenes.__name__, "list_"}
+    assert without == {lab.scenes.__name__, "list_"}
 
 
 def test_the_options_of_the_command_are_its_own_and_trust_is_the_last():
