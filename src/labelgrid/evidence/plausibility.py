@@ -417,7 +417,7 @@ def slope_agreement(one: NDArray[np.int8], other: NDArray[np.int8]) -> tuple[flo
         same = np.count_nonzero(products > 0)
         opposite = np.count_nonzero(products < 0)
         if same + opposite >= PIXELS:
-            agreements[axis] = (same - opposite) / (same + opposite)
+            agreements[axis] = float((same - opposite) / (same + opposite))
     return agreements[0], agreements[1]
 
 
