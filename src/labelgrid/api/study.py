@@ -253,7 +253,7 @@ def report(
 
 def rows_of_study(values: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     """The columns and rows of delta_mtl among the values of a report; of a project's, none."""
-    if "delta_mtl" not in values:
+    if "points" not in values:
         return (), ()
     from labelgrid.lab.reports.json_values import delta_mtl_rows
 
