@@ -192,7 +192,7 @@ def grid_page(project: Project, query: GridQuery) -> GridPage:
         found=found,
         pages=pages,
         suspects=_suspects_on(project, found, labels.among or {}),
-        legends=shared_legends(task for name, task in tasks.items() if name == over),
+        legends=shared_legends(tasks, [over]),
         seen=seen,
     )
 

@@ -105,7 +105,7 @@ def round_view(project: Project, query: RoundQuery) -> RoundView:
     return RoundView(
         values=rounds[query.number],
         photographs=photographs,
-        legends=shared_legends(task for name, task in project.tasks.items() if name in tasks),
+        legends=shared_legends(project.tasks, tasks),
         counts={answer: counts[answer] for answer in ANSWERS.values()},
         page=page,
         pages=pages,

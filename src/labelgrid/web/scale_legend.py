@@ -1,6 +1,6 @@
 """Says what the colours of labels mean: classes, the ends of a scale, or directions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from labelgrid.formats.codec import LabelArray
@@ -44,9 +44,9 @@ def scale_ends(task: TaskDef, label: LabelArray) -> tuple[float, float] | None:
     return _seen(task, label).limits() if label.valid.any() else None
 
 
-def shared_legends(tasks: Iterable[TaskDef]) -> dict[str, ScaleLegend]:
-    """What the colours in all pictures of some tasks mean, by the tasks' names."""
-    return {task.name: _shared_legend(task) for task in tasks}
+def shared_legends(tasks: Mapping[str, TaskDef], shown: Collection[str]) -> dict[str, ScaleLegend]:
+    """What the colours in all pictures of the shown tasks mean, in the order of all tasks."""
+    return {name: _shared_legend(task) for name, task in tasks.items() if name in shown}
 
 
 def _shared_legend(task: TaskDef) -> ScaleLegend:

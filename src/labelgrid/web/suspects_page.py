@@ -56,7 +56,7 @@ def suspects_view(project: Project, page: int) -> SuspectsView:
     return SuspectsView(
         labels=None if labels is None else shown,
         sizes={label.image: project.image_size(label.image) for label in shown},
-        legends=shared_legends(task for name, task in project.tasks.items() if name in tasks),
+        legends=shared_legends(project.tasks, tasks),
         total=total,
         page=page,
         pages=pages,

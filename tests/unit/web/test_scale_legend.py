@@ -53,7 +53,11 @@ def test_yes_or_no_has_no_scale(kind):
 
 def test_colours_that_all_labels_of_a_task_share_are_classes_directions_or_a_scale():
     rooms = TaskDef.of(TaskRow("rooms", "semseg", 1.0, {"classes": ["background", "wall", "tv"]}))
-    legends = shared_legends([rooms, task_of("depth"), task_of("normals"), task_of("edges")])
+    tasks = [rooms, task_of("depth"), task_of("normals"), task_of("edges"), task_of("saliency")]
+    legends = shared_legends(
+        {task.name: task for task in tasks}, [task.name for task in tasks[:-1]]
+    )
+    assert list(legends) == ["rooms", "depth", "normals", "edges"]
     names = {task: [name for name, _ in legend.swatches] for task, legend in legends.items()}
     assert names["rooms"] == ["background", "wall", "tv"] and names["depth"] == []
     assert {"up", "left"} <= set(names["normals"]) and names["edges"] == ["no", "yes"]
