@@ -342,13 +342,15 @@ def _remove_if_abandoned(path: Path) -> None:
             os.close(handle)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file in place of an earlier one.
+def write_bytes(
+    path: Path, content: bytes | memoryview, unchanged: str = "", *, durable: bool = False
+) -> None:
+    """Write a file atomically, in place of an earlier one; `durable` is as of `atomic_write`.
 
     Raises:
-        ProjectError: the disk reports an error.
+        ProjectError: the disk reports an error; `unchanged` is added to the message.
     """
-    with disk_errors(path), atomic_write(path) as temporary:
+    with disk_errors(path, unchanged), atomic_write(path, durable=durable) as temporary:
         temporary.write_bytes(content)
 
 

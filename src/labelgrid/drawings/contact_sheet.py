@@ -39,8 +39,7 @@ def contact_sheet(
         for column, picture in enumerate(_pictures(source, tasks, image_id, (width, height))):
             left = column * (width + GAP)
             sheet[top : top + height, left : left + width] = picture
-    with files.disk_errors(out), files.atomic_write(out, durable=True) as temporary:
-        temporary.write_bytes(picture_file(sheet, ".png"))
+    files.write_bytes(out, picture_file(sheet, ".png"), durable=True)
 
 
 def check_out(out: Path) -> None:

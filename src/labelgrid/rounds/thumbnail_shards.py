@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from labelgrid.basics.errors import ImageError
-from labelgrid.basics.files import atomic_write, digest_of, disk_errors, open_regular
+from labelgrid.basics.files import digest_of, open_regular, write_bytes
 from labelgrid.basics.processes import cores
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.version import __version__
@@ -164,8 +164,7 @@ def write_thumbnails(shard: ThumbnailShard, progress: Progress, threads: int) ->
                 pixels[place] = found
             progress.advance()
     data = pixels.tobytes()
-    with disk_errors(shard.file, UNCHANGED), atomic_write(shard.file, durable=True) as temporary:
-        temporary.write_bytes(data)
+    write_bytes(shard.file, data, UNCHANGED, durable=True)
     record = ThumbnailRecord(stamp=shard.stamp, digest=digest_of(data), faults=faults, small=small)
     write_stamped(record, shard.path, UNCHANGED)
 

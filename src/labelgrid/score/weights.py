@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from labelgrid.basics.errors import ModelError
-from labelgrid.basics.files import atomic_write, disk_errors, open_regular
+from labelgrid.basics.files import open_regular, write_bytes
 
 
 def write_weights(path: Path, values: Mapping[str, Any]) -> None:
@@ -20,10 +20,9 @@ def write_weights(path: Path, values: Mapping[str, Any]) -> None:
     Raises:
         ProjectError: the file cannot be written.
     """
-    with disk_errors(path), atomic_write(path, durable=True) as temporary:
-        memory = io.BytesIO()  # torch would wrap an OSError of the disk in a RuntimeError
-        torch.save(dict(values), memory)
-        temporary.write_bytes(memory.getbuffer())
+    memory = io.BytesIO()  # torch would wrap an OSError of the disk in a RuntimeError
+    torch.save(dict(values), memory)
+    write_bytes(path, memory.getbuffer(), durable=True)
 
 
 def read_weights(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from labelgrid.basics.errors import ModelError
-from labelgrid.basics.files import atomic_write, disk_errors, open_regular
+from labelgrid.basics.files import open_regular, write_bytes
 
 #: The least number of seconds between two saves: the state of large modules takes a while.
 SAVE_EVERY = 30.0
@@ -61,8 +61,7 @@ class Unfinished:
             state[name] = part.state_dict()
         memory = io.BytesIO()  # torch would wrap an OSError of the disk in a RuntimeError
         torch.save(state, memory)
-        with disk_errors(self.path), atomic_write(self.path, durable=True) as temporary:
-            temporary.write_bytes(memory.getbuffer())
+        write_bytes(self.path, memory.getbuffer(), durable=True)
         self.saved = time.monotonic()
 
     def resume(self) -> tuple[int, ...] | None:
