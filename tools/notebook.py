@@ -6,6 +6,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from labelgrid.basics.bars import PROGRESS
 from tools.source import ROOT
 
 FOLDER = "docs/notebooks"
@@ -14,7 +15,7 @@ LIMIT = 600
 
 
 def executed(path: Path) -> NotebookNode:
-    """A notebook with the outputs of a run in a kernel of its own, without messages on stderr.
+    """A notebook with the outputs of a run in a kernel of its own, without stderr and progress.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell fails.
@@ -23,8 +24,13 @@ def executed(path: Path) -> NotebookNode:
     client = NotebookClient(notebook, timeout=LIMIT, kernel_name="python3", record_timing=False)
     client.execute()
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
-        cell["outputs"] = [output for output in cell.outputs if output.get("name") != "stderr"]
+        cell["outputs"] = [output for output in cell.outputs if not _is_passing(output)]
     return notebook
+
+
+def _is_passing(output: NotebookNode) -> bool:
+    """Whether an output says how long something took, or only what goes on."""
+    return output.get("name") == "stderr" or output.get("metadata") == PROGRESS
 
 
 def main() -> None:

@@ -28,7 +28,6 @@ from tests.support import make_dataset
 
 COVERS = [
     "labelgrid.api.cells",
-    "labelgrid.api.contents",
     "labelgrid.api.former_members",
     "labelgrid.api.places",
     "labelgrid.api.project",

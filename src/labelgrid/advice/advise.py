@@ -17,6 +17,7 @@ from labelgrid.advice.purchases import last_cost, most_labels, purchases
 from labelgrid.advice.relation_advice import relation_advice
 from labelgrid.advice.task_curves import TaskCurve, task_curves
 from labelgrid.basics.errors import UsageError, command
+from labelgrid.basics.shown import Shown
 from labelgrid.operations.class_rows import class_rows
 from labelgrid.operations.next_step import budget_options, next_step
 from labelgrid.project.changed_labels import changed_text
@@ -27,8 +28,8 @@ from labelgrid.recipes.resolve import has_own_encoder, load_recipe
 from labelgrid.recipes.schema import Recipe
 
 
-@dataclass(frozen=True, kw_only=True)
-class Advised:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Advised(Shown):
     """The advice for a project.
 
     Args:
@@ -38,6 +39,9 @@ class Advised:
 
     advice: Sequence[Advice]
     budget: float
+
+    def __str__(self) -> str:
+        return "\n".join(advice.text for advice in self.advice)
 
 
 def advise(project: ProjectFolder, budget: float | None = None) -> Advised:

@@ -1,8 +1,9 @@
 """Trains on a strategy's picks and on as many random labels, and says whether the picks pay."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from labelgrid.advice.control_record import ComparisonRecord, write_comparison
 from labelgrid.advice.control_trainings import ControlTrainings, TaskLabels
@@ -16,6 +17,7 @@ from labelgrid.advice.control_verdict import (
 from labelgrid.basics.comparison import seeds_needed
 from labelgrid.basics.errors import ProjectError, UsageError, command
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.shown import Shown, table
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.cells.chosen_labels import ChosenLabels, chosen_labels, equal_counts
@@ -28,8 +30,8 @@ from labelgrid.select.draws import CONTROL
 FEWEST = 2
 
 
-@dataclass(frozen=True, kw_only=True)
-class ControlComparison:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ControlComparison(Shown):
     """The answer to whether the picks pay.
 
     Args:
@@ -49,6 +51,16 @@ class ControlComparison:
     labels: Sequence[TaskLabels]
     shared: int
     measures: Sequence[MeasureRow]
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _parts(self) -> Iterator[str]:
+        rows = [
+            (row.name, row.metric, fmean(row.picks), fmean(row.control), row.unit)
+            for row in self.measures
+        ]
+        yield table(("task", "metric", "with the picks", "with random labels", "unit"), rows)
 
 
 def compare_with_control(

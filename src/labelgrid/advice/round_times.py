@@ -1,7 +1,7 @@
 """Measures how long a round takes on this machine, by recipe, and says which recipe fits."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import command
 from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.shown import Shown, table
 from labelgrid.basics.words import duration
 from labelgrid.data.dataset import ImageSource, camera_of
 from labelgrid.formats.codec import LabelArray, codec
@@ -70,8 +71,8 @@ class RecipeTime:
     terms: Sequence[str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class RoundTimes:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RoundTimes(Shown):
     """How long rounds take on this machine.
 
     Args:
@@ -102,6 +103,17 @@ class RoundTimes:
         words = ("--set", f"train.steps={steps}", "--keep")
         shorter = command("fit", folder, *words)
         return f"{text} With fewer steps it fits: {shorter}"
+
+    def __str__(self) -> str:
+        (best,) = (each for each in self.times if each.recipe == self.fits)
+        return f"A round with the recipe {best.recipe} takes {duration(best.seconds)}."
+
+    def _parts(self) -> Iterator[str]:
+        rows = []
+        for each in self.times:
+            size = "x".join(map(str, each.size))
+            rows.append((each.recipe, size, each.steps, duration(each.seconds)))
+        yield table(("recipe", "size", "steps", "a round"), rows)
 
 
 @dataclass(frozen=True)

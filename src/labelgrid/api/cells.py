@@ -1,31 +1,40 @@
 """Provides a cell of a project: its label, its history, and what else is known of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelgrid.api.door import Amount, check_methods, steady
 from labelgrid.api.places import Place
-from labelgrid.basics.errors import LedgerError, command
+from labelgrid.basics.errors import LabelgridError, LedgerError, command
 from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.shown import Shown, figure, gallery, table, text_block
 from labelgrid.ledger.grid import Cell, Hint, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.project.cells.cell_names import named_cells
 from labelgrid.project.folder import ProjectFolder
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
+    import numpy as np
+    from numpy.typing import NDArray
+
     from labelgrid.formats.codec import LabelArray
     from labelgrid.imports.imported import Imported
     from labelgrid.project.cells.cell_notes import CellNote
     from labelgrid.project.other_labels import OtherLabel
 
+#: The width of a picture in a notebook, in pixels.
+PICTURE = 320
+#: What a notebook shows of an event.
+EVENT = ("at", "command", "before", "after", "why")
 #: A cell as `IMAGE:TASK`, or as a pair of both.
 CellName = str | Cell | tuple[str, str]
 
 
 @check_methods
 @steady
-class ProjectCell:
+class ProjectCell(Shown):
     """A cell of a project, as `Project.cell` finds it; each value is read when it is asked for.
 
     Args:
@@ -46,6 +55,31 @@ class ProjectCell:
         self.key = self._named(name)
         if not project.store.find([self.key]) and not project.store.history(self.key):
             raise self._unknown(f"{self.key.image_id}:{self.key.task}")
+
+    def __str__(self) -> str:
+        row = self._project.store.find([self.key]).get(self.key)
+        state = row.state.name.lower() if row else "of a removed image or a dropped task"
+        return f"{self.key.image_id}:{self.key.task}, {state}."
+
+    def _parts(self) -> Iterator[str]:
+        try:
+            yield gallery(self._pictures())
+            yield table(("statistic", "scored last"), self.statistics().items())
+        except LabelgridError as error:
+            yield text_block(error.what)
+        yield table(EVENT, map(itemgetter(*EVENT), self.history()))
+
+    def _pictures(self) -> Iterator[str]:
+        """The photograph, and the label over it, if there is one."""
+        from labelgrid.drawings.overlay import draw_overlay
+        from labelgrid.tasks.pictures import jpeg
+
+        photograph = read_image(self._project, self.key.image_id)
+        yield figure(jpeg(photograph), self.key.image_id, ["photograph"], width=PICTURE)
+        if self.state == State.LABELLED:
+            task = self._project.tasks()[self.key.task]
+            drawn = draw_overlay(photograph, task, self.label())
+            yield figure(jpeg(drawn), f"{task.name} over it", [task.name], width=PICTURE)
 
     @property
     def state(self) -> State:
@@ -218,3 +252,15 @@ class ProjectCell:
             next_step="A cell is IMAGE:TASK, such as room/0003.png:depth; "
             f"`{command('cells', self._project.folder)}` lists all.",
         )
+
+
+def read_image(project: ProjectFolder, image_id: str) -> "NDArray[np.uint8]":
+    """An image as RGB; see `Project.image`."""
+    from labelgrid.images.places import read_placed_image
+    from labelgrid.project.sources import dataset_of
+
+    row = project.store.image(image_id)
+    oracle = project.settings.oracle
+    if oracle is not None:
+        return dataset_of(oracle).image(image_id)
+    return read_placed_image(row.root, image_id, row.digest)

@@ -1,16 +1,17 @@
 """Provides what a project holds as Python values, such as its cells, labels and picks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelgrid.api.cells import CellName, ProjectCell
+from labelgrid.api.cells import CellName, ProjectCell, read_image
 from labelgrid.api.door import Count, Positive, check_methods, steady
 from labelgrid.api.former_members import where_now
 from labelgrid.basics.errors import LabelgridError, LedgerError
 from labelgrid.basics.progress import Progress
-from labelgrid.basics.words import count_text
+from labelgrid.basics.shown import Shown, table, text_block
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import Cell, Pick, Split
 from labelgrid.project.cells.cell_table import StateName, each_cell
 from labelgrid.project.folder import ProjectFolder
@@ -23,6 +24,9 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.formats.codec import LabelArray
     from labelgrid.operations.next_step import NextStep
     from labelgrid.tasks.task import TaskDef
+
+#: The states of cells whose counts a notebook shows.
+STATES = ("labelled", "requested", "skipped", "missing")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +55,8 @@ class Counts:
         return f"{images}, {tasks}, {labels}, {count_text(self.rounds, 'round')}"
 
 
-@dataclass(frozen=True)
-class ChangedCells:
+@dataclass(frozen=True, repr=False)
+class ChangedCells(Shown):
     """The cells that a call changed.
 
     Args:
@@ -63,10 +67,15 @@ class ChangedCells:
     cells: Sequence[Cell]
     heldout: Sequence[Cell]
 
+    def __str__(self) -> str:
+        names = [f"{cell.image_id}:{cell.task}" for cell in self.cells]
+        held = f", {len(self.heldout):,} of them held out" if self.heldout else ""
+        return f"{count_text(len(names), 'cell')}{held}: {join_names(names, 3)}."
+
 
 @check_methods
 @steady
-class ProjectContents:
+class ProjectContents(Shown):
     """What a project holds; each value is read when it is asked for."""
 
     #: What the last `create`, `add` or `predict` with `leave_out` could not read.
@@ -75,10 +84,29 @@ class ProjectContents:
     _progress: Progress
 
     def __repr__(self) -> str:
+        return f"<Project {self}>"
+
+    def __str__(self) -> str:
         try:
-            return f"<Project {self.folder}: {counts_of(self._project)}>"
+            return f"{self.folder}: {counts_of(self._project)}"
         except LabelgridError as error:
-            return f"<Project {self.folder}: {error.what}>"
+            return f"{self.folder}: {error.what}"
+
+    def _parts(self) -> Iterator[str]:
+        try:
+            status = self.status()
+        except LabelgridError as error:
+            yield text_block(error.what)
+            return
+        measured = {line["task"]: line["text"] for line in status["headlines"]}
+        columns = ("task", *STATES, "spent", "on held-out images")[: 6 + bool(measured)]
+        rows = []
+        for name, task in status["tasks"].items():
+            counts = [task[state] for state in STATES]
+            headline = measured.get(name, "").removeprefix(f"{name} ")
+            rows.append((name, *counts, task["spent"], headline)[: len(columns)])
+        yield table(columns, rows)
+        yield text_block(f"Next: {status['next']}")
 
     @property
     def folder(self) -> Path:
@@ -178,14 +206,7 @@ class ProjectContents:
             LedgerError: the id is unknown.
             ImageError: its file is missing, damaged, or has changed since it was added.
         """
-        from labelgrid.images.places import read_placed_image
-        from labelgrid.project.sources import dataset_of
-
-        row = self._project.store.image(image_id)
-        oracle = self._project.settings.oracle
-        if oracle is not None:
-            return dataset_of(oracle).image(image_id)
-        return read_placed_image(row.root, image_id, row.digest)
+        return read_image(self._project, image_id)
 
     def picks(self, round: Count) -> list[Pick]:
         """The picks of a round, best first, with their scores, reasons and terms.

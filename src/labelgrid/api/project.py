@@ -20,8 +20,9 @@ from labelgrid.api.door import (
 )
 from labelgrid.api.places import Place, optional_path, path_or_address
 from labelgrid.basics import plugins
+from labelgrid.basics.bars import caller_progress
 from labelgrid.basics.errors import ModelError, RecipeError, UsageError
-from labelgrid.basics.progress import Progress, caller_progress
+from labelgrid.basics.progress import Progress
 from labelgrid.executors.job import record_job
 from labelgrid.ledger.grid import Cell, OpenSplit, Split, TaskRow, Unit
 from labelgrid.project.folder import SETTINGS, ProjectFolder

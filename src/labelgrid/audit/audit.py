@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from labelgrid.audit.label_shards import evidence_elsewhere
 from labelgrid.basics.errors import ProjectError, UsageError
 from labelgrid.basics.files import write_bytes, write_text
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.shown import Shown, picture_of, table
 from labelgrid.basics.spreadsheets import csv_text
+from labelgrid.basics.words import count_text
 from labelgrid.evidence.part_grid import PartBox
 from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.ledger.grid import Cell, State
@@ -35,8 +37,8 @@ class SeenLabel:
     path: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class AuditedLabel:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class AuditedLabel(Shown):
     """A label and what speaks against it: a row of `audit.csv`.
 
     Args:
@@ -61,9 +63,12 @@ class AuditedLabel:
     others: Mapping[str, Sequence[SeenLabel]] = field(default_factory=dict)
     part: PartBox | None = None
 
+    def __str__(self) -> str:
+        return f"{self.image}:{self.task}, doubt {self.doubt:.3g}: {'; '.join(self.reasons)}"
 
-@dataclass(frozen=True, kw_only=True)
-class Audited:
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Audited(Shown):
     """The result of an audit.
 
     Args:
@@ -89,6 +94,19 @@ class Audited:
         return [
             label for label in self.labels if label.doubt and (confirmed or not label.confirmed)
         ]
+
+    def __str__(self) -> str:
+        doubtful = len(self.doubtful())
+        labels = count_text(len(self.labels), "label")
+        return f"Something speaks against {doubtful:,} of {labels}; all are in {self.table}."
+
+    def _parts(self) -> Iterator[str]:
+        rows = [
+            (label.doubt, label.task, label.image, "; ".join(label.reasons))
+            for label in self.doubtful()
+        ]
+        yield table(("doubt", "task", "image", "what speaks against the label"), rows)
+        yield picture_of(self.sheet, "the most doubtful labels on their photographs")
 
 
 def audit(

@@ -231,3 +231,15 @@ class ServerError(LabelgridError):
     ) -> None:
         super().__init__(what, where=where, next_step=next_step, unchanged=unchanged)
         self.status = status
+
+
+def escape_control_characters(text: str) -> str:
+    r"""The text with control characters and undecodable bytes as their codes.
+
+    A file name may hold both.
+
+    Example:
+        >>> print(escape_control_characters("a\x1b[31m.jpg"))
+        a\x1b[31m.jpg
+    """
+    return "".join(c if c in "\n\t" or c.isprintable() else repr(c)[1:-1] for c in text)

@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.errors import LabelgridError, escape_control_characters
 from labelgrid.basics.results import replace_non_finite
 from labelgrid.basics.words import duration
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from labelgrid.basics.bars import TerminalBars
 
 console = Console(stderr=True, highlight=False)
 out = Console(highlight=False)
@@ -54,10 +54,10 @@ class Lines:
         self.note = ""
         self.began = self.printed = time.monotonic()
 
-    def advance(self, amount: int, text: str) -> None:
+    def advance(self, amount: int = 1, note: str = "") -> None:
         """As `Progress.advance`."""
         self.done = self.done + amount
-        self.note = text
+        self.note = note
         now = time.monotonic()
         if self.what and now - self.printed >= EVERY and self.done < self.total:
             self.printed = now
@@ -67,6 +67,10 @@ class Lines:
                 if rate
                 else ""
             )
+
+    def say(self, text: str) -> None:
+        """As `Progress.say`."""
+        note(text)
 
     def end(self) -> None:
         """End the step, if there is one; one of nothing has no line."""
@@ -78,18 +82,6 @@ class Lines:
         note(f"{self.what} {self.done}/{self.total} {self.unit}{more} {self.note}".rstrip())
 
 
-def escape_control_characters(text: str) -> str:
-    r"""The text with control characters and undecodable bytes as their codes.
-
-    A file name may hold both.
-
-    Example:
-        >>> print(escape_control_characters("a\x1b[31m.jpg"))
-        a\x1b[31m.jpg
-    """
-    return "".join(c if c in "\n\t" or c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def shown(text: str) -> str:
     """A text for rich: no control characters, no markup."""
     return escape(escape_control_characters(text))
@@ -99,40 +91,28 @@ class Bar:
     """Shows `labelgrid.basics.progress.Progress`: a bar on the terminal, lines elsewhere."""
 
     def __init__(self) -> None:
-        self.lines = None if console.is_terminal else Lines()
-        self.task: Any = None
-        self.unit = ""
+        self.is_terminal = console.is_terminal
 
     @cached_property
-    def bars(self) -> "Progress":
-        """The bars of the steps; loaded by the first one, since many commands have none."""
-        return _columns()
+    def steps(self) -> "Lines | TerminalBars":
+        """What shows the steps; loaded by the first one, since many commands have none."""
+        if not self.is_terminal:
+            return Lines()
+        from labelgrid.basics.bars import TerminalBars
+
+        return TerminalBars(console)
 
     def start(self, what: str, total: int, unit: str) -> None:
         """As `Progress.start`."""
-        if self.lines:
-            self.lines.start(what, total, unit)
-            return
-        self.unit = unit
-        self.bars.start()
-        if self.task is not None:
-            self.bars.stop_task(self.task)
-        self.task = self.bars.add_task(shown(what), total=total, rate=unit, note="")
+        self.steps.start(what, total, unit)
 
     def advance(self, amount: int = 1, note: str = "") -> None:
         """As `Progress.advance`."""
-        if self.lines:
-            self.lines.advance(amount, note)
-        if self.task is None:
-            return
-        self.bars.advance(self.task, amount)
-        speed = self.bars.tasks[-1].finished_speed or self.bars.tasks[-1].speed
-        rate = f"{speed:.1f} {self.unit}/s" if speed else self.unit
-        self.bars.update(self.task, rate=rate, note=shown(note))
+        self.steps.advance(amount, note)
 
     def say(self, text: str) -> None:
         """As `Progress.say`."""
-        self.bars.console.print(shown(text), soft_wrap=True)
+        self.steps.say(text)
 
     def __enter__(self) -> Self:
         return self
@@ -143,26 +123,7 @@ class Bar:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.lines:
-            self.lines.end()
-        if self.task is not None:  # stopping without a start would print an empty line
-            self.bars.stop()
-
-
-def _columns() -> "Progress":
-    from rich import progress  # slow to load
-
-    return progress.Progress(
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TextColumn("{task.fields[rate]}"),
-        progress.TimeElapsedColumn(),
-        progress.TextColumn("ETA"),
-        progress.TimeRemainingColumn(),
-        progress.TextColumn("{task.fields[note]}"),
-        console=console,
-    )
+        self.steps.end()
 
 
 def as_options(text: str) -> str:

@@ -115,7 +115,6 @@ class StudyBar(screen.Bar):
         """Draw how the runs are doing."""
         if self.table is None:
             super().__exit__(None, None, None)
-            self.task = None
             self.table = Runs().__enter__()
         self.table.show(statuses)
 

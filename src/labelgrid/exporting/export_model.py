@@ -1,6 +1,6 @@
 """Writes a project's network as a file that programs without labelgrid run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +10,7 @@ from labelgrid.basics.config import read_toml
 from labelgrid.basics.errors import ModelError, UsageError
 from labelgrid.basics.files import atomic_write, disk_errors
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.shown import Shown, table
 from labelgrid.basics.version import __version__
 from labelgrid.basics.words import join_names
 from labelgrid.data.cameras import NAME as CAMERA
@@ -27,8 +28,8 @@ IMAGES = 20
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExportedModel:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ExportedModel(Shown):
     """A file that was written.
 
     Args:
@@ -45,6 +46,12 @@ class ExportedModel:
     tasks: tuple[str, ...]
     known: tuple[str, ...]
     differences: Mapping[str, float]
+
+    def __str__(self) -> str:
+        return f"{self.path} predicts {join_names(self.tasks)} as round {self.round} does."
+
+    def _parts(self) -> Iterator[str]:
+        yield table(("task", "largest difference"), list(self.differences.items()))
 
 
 def export_model(

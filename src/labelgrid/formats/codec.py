@@ -13,6 +13,7 @@ from labelgrid.basics import plugins
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import LabelError, LabelSizeError
 from labelgrid.basics.files import digest
+from labelgrid.basics.shown import Shown
 
 #: What to do about a label of another size than its image, where the two are only read.
 RESIZED = "Replace the one that was resized, cropped or turned."
@@ -23,8 +24,8 @@ RESTORE = "Import the right file again; `labelgrid verify` lists all changed fil
 O_contra = TypeVar("O_contra", contravariant=True)
 
 
-@dataclass(frozen=True)
-class LabelArray:
+@dataclass(frozen=True, repr=False)
+class LabelArray(Shown):
     """A label as arrays; the file's "ignore" numbers have become a mask.
 
     Args:
@@ -42,6 +43,11 @@ class LabelArray:
     def size(self) -> tuple[int, int]:
         """Height and width."""
         return self.valid.shape[0], self.valid.shape[1]
+
+    def __str__(self) -> str:
+        height, width = self.size
+        channels = self.value.shape[2]
+        return f"{height}x{width}x{channels} {self.value.dtype}, valid at {self.valid.mean():.1%}."
 
 
 def known_numbers(plane: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:

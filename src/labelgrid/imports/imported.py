@@ -1,11 +1,12 @@
 """Represents the result of an import: its counts, and numbers that a person can check."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from labelgrid.annotate.answers import Fault, fault_lines
+from labelgrid.basics.shown import Shown, picture_of
 from labelgrid.basics.words import count_text, join_names
 
 #: So many images whose label is still requested are named, of each task.
@@ -77,8 +78,8 @@ class Found:
         return ", ".join(parts)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Imported:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Imported(Shown):
     """The result of an import, by task; of a dry run, what an import would do.
 
     Two are equal if their counts are.
@@ -176,3 +177,6 @@ class Imported:
         listed = Path(self.left_out_list) if self.left_out_list else None
         wrong = fault_lines(self.left_out, listed)
         return ["Left out, since it is wrong:", *(f"  {line}" for line in wrong)]
+
+    def _parts(self) -> Iterator[str]:
+        yield picture_of(self.picture, "some of the new labels")

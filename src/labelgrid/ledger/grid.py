@@ -6,6 +6,7 @@ from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from labelgrid.basics.shown import Shown
 from labelgrid.basics.streams import seed_of
 
 if TYPE_CHECKING:  # slow to load
@@ -148,8 +149,8 @@ class Explanation:
         return {name: value for name, value in vars(self).items() if value != nothing[name]}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pick:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Pick(Shown):
     """A cell that is to be labelled, and what is known of it.
 
     A strategy gives the first four fields; the query that requests the cell adds the rest.
@@ -176,6 +177,11 @@ class Pick:
     terms: Mapping[str, float] = field(default_factory=dict)
     explanation: Explanation = field(default_factory=Explanation)
     drawn: bool = False
+
+    def __str__(self) -> str:
+        score = "" if self.score is None else f", score {self.score:.4g}"
+        why = f": {self.why}" if self.why else ""
+        return f"{self.cell.image_id}:{self.cell.task}{score}, cost {self.cost:g}{why}"
 
 
 def explained_row(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from labelgrid.basics import files, plugins
 from labelgrid.basics.errors import ProjectError, UsageError, command
 from labelgrid.basics.files import digest, read_bytes
 from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.shown import Shown
 from labelgrid.basics.spreadsheets import csv_text, unescape_formula
 from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import check_digest, codec
@@ -36,8 +37,8 @@ COLUMNS = ("image", "task", "path", "round", "cost", "weight", "split", "seconds
 LIST = "labels.csv"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Exported:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Exported(Shown):
     """The result of an export.
 
     Args:

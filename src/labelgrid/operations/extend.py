@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from labelgrid.annotate.answers import Fault
 from labelgrid.basics.errors import ImageError, command, note_unchanged
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.shown import Shown
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.evidence.near_duplicates import MOST, read_thumbnails
 from labelgrid.images.places import existing_images, is_remote
@@ -37,8 +38,8 @@ if TYPE_CHECKING:  # most projects have no images in stores of objects
 MEASURED: tuple[Split, ...] = ("val", "test", "heldout")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Added:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Added(Shown):
     """The result of `add`.
 
     Args:

@@ -1,6 +1,6 @@
 """Draws a sheet of a project: some of its images, and beside each the labels of all tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.files import write_bytes
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.shown import Shown, picture_of
 from labelgrid.basics.words import count_text
 from labelgrid.drawings.contact_sheet import check_out
 from labelgrid.drawings.label_sheet import (
@@ -33,8 +34,8 @@ _NOTES = {State.MISSING: "no label", State.REQUESTED: "requested", State.SKIPPED
 _UNREAD = "cannot be read"
 
 
-@dataclass(frozen=True)
-class DrawnSheet:
+@dataclass(frozen=True, repr=False)
+class DrawnSheet(Shown):
     """A sheet that was drawn.
 
     Args:
@@ -48,6 +49,13 @@ class DrawnSheet:
     shown: int
     images: int
     labelled: bool
+
+    def __str__(self) -> str:
+        images = count_text(self.images, "image")
+        return f"{self.path} shows {self.shown:,} of {images}{' with labels' * self.labelled}."
+
+    def _parts(self) -> Iterator[str]:
+        yield picture_of(self.path, "images beside their labels")
 
 
 def draw_sheet(

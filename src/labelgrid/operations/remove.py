@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from labelgrid.basics.errors import LedgerError, note_unchanged
 from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.shown import Shown
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import ImageRow, State
 from labelgrid.ledger.store import CellRow, Store
@@ -20,8 +21,8 @@ from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored_labels import refuse_changed, refuse_misfits
 
 
-@dataclass(frozen=True)
-class Removed:
+@dataclass(frozen=True, repr=False)
+class Removed(Shown):
     """The result of `remove`: the number of images, of cancelled requests, and of their labels."""
 
     images: int
@@ -37,8 +38,8 @@ class Removed:
         return f"{text} {count_text(self.labels, 'label stays', 'labels stay')} on disk, unused."
 
 
-@dataclass(frozen=True)
-class Restored:
+@dataclass(frozen=True, repr=False)
+class Restored(Shown):
     """The result of `restore`: the number of images, and of their labels."""
 
     images: int

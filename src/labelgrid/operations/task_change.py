@@ -17,6 +17,7 @@ from labelgrid.basics.errors import (
     note_unchanged,
 )
 from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.shown import Shown
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.evidence import plausibility
 from labelgrid.ledger.grid import State, TaskRow
@@ -57,8 +58,8 @@ class TaskChange:
     complete: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Changed:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Changed(Shown):
     """The result of a change.
 
     Args:
@@ -79,6 +80,17 @@ class Changed:
     moved: Sequence[str] = ()
     cancelled: int = 0
     older: int = 0
+
+    def __str__(self) -> str:
+        row = self.row
+        words = [f"{row.name} ({row.kind}), cost {row.cost:g} a label."]
+        if self.checked:
+            words.append(f"Read {count_text(self.checked, 'label')} with it.")
+        if self.cancelled:
+            words.append(f"Cancelled {count_text(self.cancelled, 'request')}.")
+        if self.stale:
+            words.append("Models and scores made before are stale: fit() trains with it.")
+        return "\n".join([" ".join(words), *self.moved])
 
 
 @note_unchanged(UNCHANGED)

@@ -8,6 +8,7 @@ from typing import Any
 
 from labelgrid.basics.errors import ProjectError, StateError, command, note_unchanged
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.shown import Shown
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import State
 from labelgrid.ledger.store import Kept, Operation, OperationSummary
@@ -33,8 +34,8 @@ UNCHANGED = "Nothing was undone."
 MOST_COUNTED = 10_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Undone:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Undone(Shown):
     """The result of an undo.
 
     Args:

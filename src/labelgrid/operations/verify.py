@@ -12,6 +12,7 @@ from functools import partial
 from labelgrid.annotate.answers import Fault
 from labelgrid.basics.errors import ImageError, LabelError, ProjectError, command
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.shown import Shown
 from labelgrid.basics.words import count_text
 from labelgrid.images.places import image_file
 from labelgrid.images.reading import changed_image_error, check_image
@@ -26,8 +27,8 @@ from labelgrid.project.suppliers import supplied_rows
 from labelgrid.tasks.task import TaskDef
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verified:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Verified(Shown):
     """The result of a verification: how many images and labels were read, and their faults.
 
     `supplied` are the labels of suppliers.

@@ -5,7 +5,7 @@ Loads no torch.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -15,6 +15,8 @@ from labelgrid.basics.config import parse
 from labelgrid.basics.errors import ProjectError, RecipeError
 from labelgrid.basics.files import disk_errors, read_text, remove_folder, write_text
 from labelgrid.basics.results import ClassScore, Result, replace_non_finite
+from labelgrid.basics.shown import Shown, table
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import Pick, explained_row
 
 T = TypeVar("T")
@@ -30,8 +32,8 @@ PENDING = "previews-pending.txt"
 _PICK_KEYS = ("image", "task", "score", "cost", "why")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fit:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Fit(Shown):
     """A finished training of a round: `fit.json`.
 
     Args:
@@ -77,6 +79,22 @@ class Fit:
     def predicts(self) -> bool:
         """Whether there are predictions that count; not before the first training."""
         return bool(self.checkpoint or self.predictions)
+
+    def __str__(self) -> str:
+        if self.predictions:
+            return f"Round {self.round} has the predictions in {self.predictions}."
+        labels = join_names([f"{count:,} {task}" for task, count in self.labels.items()])
+        images = count_text(self.images, "image")
+        return (
+            f"Round {self.round}: trained on {images} with {labels} labels -> {self.checkpoint}\n"
+            "evaluate() has its metrics; query(budget) picks the next labels."
+        )
+
+    def _parts(self) -> Iterator[str]:
+        if not any(self.filled.values()):  # the words say all
+            return
+        rows = [(task, count, self.filled.get(task, 0)) for task, count in self.labels.items()]
+        yield table(("task", "labels", "derived or supplied"), rows)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
 """Writes a report as one HTML file: no network, no script, pictures embedded."""
 
-import base64
-
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from labelgrid.basics.shown import data_uri
 from labelgrid.drawings.drawing import Drawing, drawing_bytes
 from labelgrid.drawings.wording import explanation_lines, number
 from labelgrid.report.blocks import Page, Value
@@ -33,8 +32,7 @@ def render(page: Page) -> str:
         "cell_text": cell_text,
         "with_commands": with_commands,
         "number": number,
-        "jpeg_uri": jpeg_uri,
-        "png_uri": png_uri,
+        "data_uri": data_uri,
         "svg_uri": svg_uri,
     }
     environment.filters["explained"] = lambda pick: explanation_lines(pick.terms, pick.explanation)
@@ -50,20 +48,6 @@ def cell_text(value: Value) -> str:
     return number(value)
 
 
-def jpeg_uri(jpeg: bytes) -> str:
-    """A JPEG file as a data URI."""
-    return _data_uri("image/jpeg", jpeg)
-
-
-def png_uri(png: bytes) -> str:
-    """A PNG file as a data URI."""
-    return _data_uri("image/png", png)
-
-
 def svg_uri(drawing: Drawing) -> str:
     """A drawing as a data URI."""
-    return _data_uri("image/svg+xml", drawing_bytes(drawing, "svg"))
-
-
-def _data_uri(media_type: str, content: bytes) -> str:
-    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
+    return data_uri(drawing_bytes(drawing, "svg"))

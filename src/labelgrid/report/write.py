@@ -13,6 +13,7 @@ from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.files import open_regular, write_text
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.results import replace_non_finite
+from labelgrid.basics.shown import Shown
 from labelgrid.drawings.drawing import drawing_files
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.blocks import Page
@@ -22,8 +23,8 @@ from labelgrid.report.project_page import project_page
 from labelgrid.report.project_view import newest_scored_round
 
 
-@dataclass(frozen=True)
-class WrittenReport:
+@dataclass(frozen=True, repr=False)
+class WrittenReport(Shown):
     """A report that was written.
 
     Args:
@@ -35,6 +36,9 @@ class WrittenReport:
     page: Path
     drawings: int
     values: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"Wrote {self.page}."
 
 
 def write_report(

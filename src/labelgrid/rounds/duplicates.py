@@ -10,6 +10,7 @@ from pathlib import Path
 from labelgrid.basics.errors import LabelgridError, ProjectError, command
 from labelgrid.basics.files import disk_errors, remove_folder, write_bytes, write_text
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.shown import Shown, picture_of, table
 from labelgrid.basics.spreadsheets import csv_text
 from labelgrid.basics.words import count_text
 from labelgrid.drawings.label_sheet import RGB, Layout, SheetRow, SheetTask, label_sheet
@@ -42,8 +43,8 @@ NOT_READ = "No image was read."
 NOT_WRITTEN = "The result of an earlier search is kept."
 
 
-@dataclass(frozen=True, kw_only=True)
-class FoundDuplicates:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class FoundDuplicates(Shown):
     """The images for measuring that look like training images.
 
     Args:
@@ -65,6 +66,16 @@ class FoundDuplicates:
     warning: str
     table: Path
     sheet: Path | None
+
+    def __str__(self) -> str:
+        if self.pairs:
+            return self.warning
+        measured = count_text(self.measured, "held-out image")
+        return f"None of {measured} looks like one of {self.training:,} training images."
+
+    def _parts(self) -> Iterator[str]:
+        yield table(("held out", "training", "likeness"), self.pairs)
+        yield picture_of(self.sheet, "held-out images beside the training images they look like")
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ write previews.
 """
 
 import math
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -23,8 +23,10 @@ from labelgrid.basics.errors import (
     command,
 )
 from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.shown import ROWS, Shown, figure, gallery, text_block
 from labelgrid.basics.streams import seed_of
 from labelgrid.basics.words import count_text, join_names
+from labelgrid.images.places import read_placed_image
 from labelgrid.images.thumbnails import LEAST
 from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
 from labelgrid.project.cells.audited_cells import DRAWN_CELLS, cells_to_audit, note_audits
@@ -83,6 +85,7 @@ from labelgrid.select.draws import (
 )
 from labelgrid.select.following import brings_of, leave_out_following, left_out_text
 from labelgrid.select.strategy import Budget, PoolView, Strategy, skips_following
+from labelgrid.tasks.pictures import jpeg
 
 if TYPE_CHECKING:
     from labelgrid.rounds.pool_scorer import PoolScorer
@@ -91,10 +94,12 @@ if TYPE_CHECKING:
 COLD = "random_images"
 #: The ledger's key of what earlier budgets left over, by unit.
 CARRIED = "carried"
+#: The width of a photograph among the picks of a notebook, in pixels.
+THUMBNAIL = 200
 
 
-@dataclass(frozen=True, kw_only=True)
-class QueryResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class QueryResult(Shown):
     """The result of a query.
 
     Args:
@@ -106,6 +111,7 @@ class QueryResult:
         class_name: the class that was searched for, as `TASK:CLASS`; empty: none.
         like: the example that was searched by; empty: none.
         alike: the picked images that look like others; None: they were not compared.
+        places: the root folder and the digest of the images of the first picks, by id.
     """
 
     round: int
@@ -116,6 +122,7 @@ class QueryResult:
     class_name: str = ""
     like: str = ""
     alike: AlikePicks | None = None
+    places: Mapping[str, tuple[str, str]] = field(default_factory=dict, compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """The result as JSON values; a cell is `{"image": ID, "task": NAME}`."""
@@ -134,6 +141,35 @@ class QueryResult:
             "like": self.like,
             "alike": self.alike.as_json() if self.alike else None,
         }
+
+    def __str__(self) -> str:
+        counts = Counter(pick.cell.task for pick in self.picks)
+        labels = join_names([f"{count:,} {task}" for task, count in counts.items()])
+        before = ", requested before" if self.repeated else ""
+        searched = join_names([each for each in (self.class_name, self.like) if each])
+        by = f"{self.strategy}, {searched}" if searched else self.strategy
+        return f"Round {self.round} ({by}) picks {labels}: cost {self.cost:g}{before}."
+
+    def _parts(self) -> Iterator[str]:
+        picks = defaultdict[str, list[Pick]](list)
+        for pick in self.picks:
+            picks[pick.cell.image_id].append(pick)
+        yield gallery(self._figure(image_id, picks[image_id]) for image_id in self.places)
+        if len(picks) > len(self.places):
+            yield text_block(f"and picks of {len(picks) - len(self.places):,} images more")
+
+    def _figure(self, image_id: str, picks: Sequence[Pick]) -> str:
+        """The photograph of an image, with the tasks that are asked for, and why."""
+        root, digest = self.places[image_id]
+        tasks = join_names([pick.cell.task for pick in picks])
+        reasons = dict.fromkeys(pick.why for pick in picks if pick.why)
+        lines = [tasks, *reasons, image_id]
+        try:
+            photograph = jpeg(read_placed_image(root, image_id, digest), THUMBNAIL)
+        except LabelgridError as error:
+            photograph = b""
+            lines.append(error.what)
+        return figure(photograph, f"{image_id}: {tasks}", lines, width=THUMBNAIL)
 
 
 def query(
@@ -861,6 +897,8 @@ def _compare_picks(job: _Query, result: QueryResult, *, requested: bool) -> Quer
     """
     picked = list(dict.fromkeys(pick.cell.image_id for pick in result.picks))
     images = job.project.store.images(names=picked)
+    first = [row for row in images if row.image_id in picked[:ROWS]]
+    result = replace(result, places={row.image_id: (row.root, row.digest) for row in first})
     if all(0 < max(row.height, row.width) < LEAST for row in images):
         return result
     alike = say_alike(

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.files import atomic_write, open_regular
+from labelgrid.basics.shown import Shown
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import Cell
 
 #: The file name of a pool's score table.
@@ -44,8 +46,8 @@ UNPACKED = 256
 LONGEST = 2**16
 
 
-@dataclass(frozen=True, kw_only=True)
-class Table:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Table(Shown):
     """The statistics of n images.
 
     Args:
@@ -120,6 +122,10 @@ class Table:
             out[rows >= 0] = values[rows[rows >= 0]]
             aligned[name] = out
         return aligned
+
+    def __str__(self) -> str:
+        names = join_names(list(self.statistics)) or "no statistics needed"
+        return f"Scored {count_text(len(self.images), 'image')}: {names}."
 
 
 def write_table(table: Table, path: Path) -> None:

@@ -4,13 +4,15 @@ Nothing changes until it is told to. Loads no torch.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from labelgrid.basics.errors import ProjectError, RecipeError, command, note_unchanged
 from labelgrid.basics.files import disk_errors, read_text, write_text
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.shown import Shown, table
+from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.cameras import NAME as CAMERAS
 from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.project.folder import SETTINGS, ProjectFolder
@@ -31,8 +33,8 @@ UNCHANGED = "Nothing was written."
 Tables = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Related:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Related(Shown):
     """The relations and the suppliers of a project, measured.
 
     Args:
@@ -47,6 +49,23 @@ class Related:
     suppliers: Sequence[SupplierRow]
     files: Mapping[str, str]
     written: bool
+
+    def __str__(self) -> str:
+        count = count_text(len(self.relations), "relation")
+        of = count_text(len(self.suppliers), "task of a supplier", "tasks of suppliers")
+        if not self.files:
+            return f"Measured {count} and {of}; there is nothing to write."
+        names = join_names(list(self.files))
+        proposed = f"wrote {names}" if self.written else f"relate(write=True) writes {names}"
+        return f"Measured {count} and {of}; {proposed}."
+
+    def _parts(self) -> Iterator[str]:
+        rows = []
+        for relation in self.relations:
+            name = f"{join_names(relation.reads)} → {relation.gives}"
+            rows.append((relation.name, name, relation.sample, relation.now, relation.trust))
+        rows += [(row.supplier, row.task, row.sample, row.now, row.trust) for row in self.suppliers]
+        yield table(("", "labels", "measured on", "trust now", "proposed"), rows)
 
 
 @note_unchanged(UNCHANGED)

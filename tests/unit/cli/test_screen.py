@@ -65,11 +65,11 @@ def test_a_terminal_shows_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) ->
     terminal = Console(file=seen, force_terminal=True, width=120, color_system=None)
     monkeypatch.setattr(screen, "console", terminal)
     with screen.Bar() as bar:
-        bar.bars.get_time = lambda: float(next(now))
+        bar.steps.bars.get_time = lambda: float(next(now))
         bar.start("Training", 100, "images")
         for _ in range(10):
             bar.advance(2, "epoch 1/5")
-        bar.bars.refresh()
+        bar.steps.bars.refresh()
     text = seen.getvalue()
     assert "images/s" in text and "ETA" in text and "epoch 1/5" in text and "20/100" in text
 
