@@ -76,7 +76,8 @@ class TerminalBars:
 class NotebookBars:
     """Shows the steps of a call in the output of a notebook's cell, in one place.
 
-    The step that goes on is a bar; of those before, the long ones stay as lines.
+    The step that goes on is a bar; of those before, the long ones stay as lines, as does what was
+    said.
     """
 
     def __init__(self) -> None:
@@ -110,7 +111,8 @@ class NotebookBars:
 
     def say(self, text: str) -> None:
         """As `Progress.say`."""
-        print(text)
+        self.past.append(text)
+        self._draw()
 
     def end(self) -> None:
         """End the step, if there is one."""
@@ -175,7 +177,8 @@ class CallerBars:
 
     def say(self, text: str) -> None:
         """As `Progress.say`."""
-        (self.bars or _new_bars()).say(text)
+        self.bars = self.bars or _new_bars()
+        self.bars.say(text)
 
     def end_call(self) -> None:
         """End the step, if there is one."""

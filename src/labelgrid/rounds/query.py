@@ -165,7 +165,7 @@ class QueryResult(Shown):
         reasons = dict.fromkeys(pick.why for pick in picks if pick.why)
         lines = [tasks, *reasons, image_id]
         try:
-            photograph = jpeg(read_placed_image(root, image_id, digest), THUMBNAIL)
+            photograph = jpeg(read_placed_image(root, image_id, digest))
         except LabelgridError as error:
             photograph = b""
             lines.append(error.what)

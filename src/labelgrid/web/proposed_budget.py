@@ -47,7 +47,7 @@ def proposed_budget(rounds: Sequence[Mapping[str, Any]], step: NextStep) -> Prop
     """The budget that the next step names; before other steps than a query, that of the last one.
 
     Args:
-        rounds: as `Project.round_rows` tells them.
+        rounds: as `status` tells them.
         step: of the campaign.
     """
     if step.budget:

@@ -113,7 +113,7 @@ def test_bars_of_a_console_say_the_rate() -> None:
 
 
 def test_a_notebook_shows_the_step_in_one_place_and_keeps_the_long_ones(
-    cell: Cell, now: list[float], capsys: pytest.CaptureFixture[str]
+    cell: Cell, now: list[float]
 ) -> None:
     progress = caller_progress()
     assert isinstance(progress, CallerBars)
@@ -127,9 +127,10 @@ def test_a_notebook_shows_the_step_in_one_place_and_keeps_the_long_ones(
     assert len(cell.shown) == 1 and '<progress value="50" max="100">' in cell.shown[0]
     assert "Training &lt;b&gt; 50/100 images, 25.0 images/s, ETA 2 s epoch 1/2" in cell.shown[0]
     assert "Reading" not in cell.shown[0]
-    progress.say("Halfway.")
-    assert capsys.readouterr().out == "Halfway.\n"
+    progress.say("Half <way>.")
+    assert "Half &lt;way&gt;.<br><progress" in cell.shown[0]
     progress.end_call()
+    assert "Half &lt;way&gt;." in cell.shown[0] and len(cell.shown) == 1
     assert "<progress" not in cell.shown[0]
     assert "Training &lt;b&gt; 50/100 images epoch 1/2, 2 s" in cell.shown[0]
     assert cell.metadata and all(each == PROGRESS for each in cell.metadata)
