@@ -30,7 +30,7 @@ def executed(path: Path) -> NotebookNode:
 
 def _is_passing(output: NotebookNode) -> bool:
     """Whether an output says how long something took, or only what goes on."""
-    return output.get("name") == "stderr" or output.get("metadata") == PROGRESS
+    return bool(output.get("name") == "stderr" or output.get("metadata") == PROGRESS)
 
 
 def main() -> None:
