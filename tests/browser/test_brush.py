@@ -4,6 +4,7 @@ import numpy as np
 from playwright.sync_api import expect
 
 from labelgrid.api.reader import ProjectReader
+from labelgrid.ledger.grid import Cell
 from tests.browsers import opened, press
 from tests.pages import cell_in, take_back
 
@@ -115,7 +116,7 @@ def test_after_saving_the_next_request_of_the_task_is_drawn(browser, address, fo
     with ProjectReader.open(folder) as project:
         missing = [row["image"] for row in project.cells(state="missing", task="semseg")]
         project.request([f"{image}:semseg" for image in missing[:2]])
-        following = project.next_request(f"{missing[0]}:semseg")
+        following = project.next_request(Cell(missing[0], "semseg"))
     page = open_brush(browser, address, f"{missing[0]}:semseg")
     press(page, "2")
     drag(page, (10, 10), (30, 30))
