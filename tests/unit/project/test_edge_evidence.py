@@ -1,5 +1,6 @@
 """Labels whose outlines do not follow the edges of their images are doubted, and the cause is named."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -241,3 +242,16 @@ def test_the_grid_is_that_of_blurring_cutting_and_shrinking(shape: tuple[int, in
     grid = cv2.resize(local, (77, 57), interpolation=cv2.INTER_AREA)
     wanted = (grid - grid.mean()) / grid.std()
     assert np.abs(on_grid(outline) - wanted.ravel()).max() < 1e-3
+
+
+def test_no_thread_spins_after_a_grid_is_made() -> None:
+    # NumPy's products of these sizes are divided among threads, which then spin for 30 ms each.
+    outline = np.random.default_rng(0).random((240, 320), dtype=np.float32)
+    on_grid(outline)
+    own = time.thread_time()
+    all_threads = time.process_time()
+    for _ in range(20):
+        on_grid(outline)
+    own = time.thread_time() - own
+    all_threads = time.process_time() - all_threads
+    assert all_threads < 2 * own + 0.2
