@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from labelgrid.api.requests import ProtocolRequest
 from labelgrid.basics.errors import command
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson
-from labelgrid.cli.model import CropOption, MaxDepth, MinDepth
+from labelgrid.cli.options import with_options
 
 if TYPE_CHECKING:
     from labelgrid.data.dataset import Dataset
@@ -165,9 +166,11 @@ def check(
         raise typer.Exit(1)
 
 
+@with_options
 def evaluate(
     name: Layout,
     root: Root,
+    request: ProtocolRequest,
     predictions: Annotated[
         Path,
         typer.Argument(
@@ -178,9 +181,6 @@ def evaluate(
         str, typer.Option(help="The data set's split to measure on; all images by default.")
     ] = "",
     tasks: Tasks = None,
-    crop: CropOption = "",
-    min_depth: MinDepth = None,
-    max_depth: MaxDepth = None,
     json: AsJson = False,
 ) -> None:
     """Measure prediction files from any program on a data set.
@@ -191,7 +191,6 @@ def evaluate(
     from labelgrid.operations.dataset_check import tasks_of
     from labelgrid.project.task_spec import name_task_file
     from labelgrid.rounds.evaluate_files import evaluate_files
-    from labelgrid.rounds.protocol import Protocol
 
     source = _source(name, root)
     splits = source.splits() if split else {}
@@ -201,7 +200,7 @@ def evaluate(
             next_step=f"Its splits are: {', '.join(splits) or 'none'}.",
         )
     image_ids = splits.get(split, source.images())
-    protocol = Protocol(crop=crop, least=min_depth, most=max_depth)
+    protocol = request.protocol
     with name_task_file(), screen.Bar() as bar:
         definitions = tasks_of(source, root, tasks)
         protocol.check(definitions)

@@ -12,11 +12,13 @@ from typing import Annotated, Any
 
 import typer
 
+from labelgrid.api.requests import UndoRequest
 from labelgrid.basics.errors import UsageError, command, note_unchanged
 from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder
 from labelgrid.cli.opening import open_project
+from labelgrid.cli.options import with_options
 
 #: The most cells that a terminal shows.
 SHOWN = 1000
@@ -153,15 +155,10 @@ def _operation(row: Mapping[str, Any]) -> list[Any]:
 
 
 @note_unchanged("Nothing was undone.")
+@with_options
 def undo(
     folder: Folder,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be undone, and change nothing.")
-    ] = False,
-    operation: Annotated[
-        int | None,
-        typer.Option(help="Undo only if this is the last operation, by its number in the log."),
-    ] = None,
+    request: UndoRequest,
     json: AsJson = False,
 ) -> None:
     """Undo the last import, query, unlabel, cancel, request or skip, as a new operation.
@@ -169,7 +166,7 @@ def undo(
     Example: [bold]labelgrid undo flat --dry-run[/]
     """
     with open_project(folder) as project:
-        undone = project.undo(dry_run=dry_run, operation=operation)
+        undone = project.undo(**request)
     if json:
         screen.print_json(undone.as_json())
     else:

@@ -6,13 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from labelgrid.api.requests import (
+    AdviseRequest,
+    AuditRequest,
+    RelateRequest,
+    ReportRequest,
+    TimeRequest,
+)
 from labelgrid.basics.errors import UsageError, command, note_unchanged
 from labelgrid.basics.words import count_text, duration, join_names
 from labelgrid.cli import screen
 from labelgrid.cli.exchange import cells_as_json
-from labelgrid.cli.grid import AsJson
-from labelgrid.cli.model import On, ShardSize, Workers
+from labelgrid.cli.grid import AsJson, Folder
 from labelgrid.cli.opening import open_project
+from labelgrid.cli.options import with_options
 from labelgrid.cli.shares import share_at, share_values
 
 if TYPE_CHECKING:
@@ -28,22 +35,12 @@ DOUBTFUL = 20
 
 
 @note_unchanged("Nothing was written.")
+@with_options
 def report(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="The folder of a project or a study.")
     ],
-    out: Annotated[
-        Path | None, typer.Option(help="The HTML file; DIR/report.html by default.")
-    ] = None,
-    plots: Annotated[
-        Path | None, typer.Option(help="A folder for each figure as SVG and PNG.", file_okay=False)
-    ] = None,
-    pictures: Annotated[
-        bool,
-        typer.Option(
-            "--pictures", help="Predict the shown cells that have no pictures yet; loads the model."
-        ),
-    ] = False,
+    request: ReportRequest,
     json: AsJson = False,
 ) -> None:
     """Write the report of a project or a study as one self-contained HTML file.
@@ -55,13 +52,13 @@ def report(
     from labelgrid.api import study
 
     with screen.Bar() as bar:
-        written = study.report(folder, out, plots=plots, pictures=pictures, progress=bar)
+        written = study.report(folder, **request, progress=bar)
     if json:
         screen.print_json(written.values)
         return
     screen.say(f"Wrote {written.page}")
-    if plots:
-        screen.say(f"Wrote {count_text(written.drawings, 'file')} in {plots}")
+    if request.plots:
+        screen.say(f"Wrote {count_text(written.drawings, 'file')} in {request.plots}")
     columns, rows = study.rows_of_study(written.values)
     if rows:
         screen.print_table(
@@ -70,7 +67,7 @@ def report(
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")],
+    folder: Folder,
     json: AsJson = False,
 ) -> None:
     """Read every image and label of a project, and list those that are damaged or changed.
@@ -92,22 +89,10 @@ def verify(
 
 
 @note_unchanged("The labels are unchanged.")
+@with_options
 def audit(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")],
-    folds: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Train so many networks, each without a fold of the images, and compare the "
-            "fold's labels with its predictions; 0: no network.",
-        ),
-    ] = 0,
-    all: Annotated[
-        bool, typer.Option("--all", help="Show labels that somebody confirmed as right, too.")
-    ] = False,
-    on: On = "",
-    workers: Workers = 0,
-    shard: ShardSize = 0,
+    folder: Folder,
+    request: AuditRequest,
     confirm: Annotated[
         list[str] | None,
         typer.Option(
@@ -127,7 +112,7 @@ def audit(
     from dataclasses import asdict
 
     if confirm:
-        if any((folds, all, on, workers, shard)):
+        if request.given():
             raise UsageError(
                 "--confirm notes that labels are right and does no audit: the other options would "
                 "do nothing.",
@@ -136,8 +121,8 @@ def audit(
         _confirm(folder, confirm, json)
         return
     with open_project(folder) as project:
-        audited = project.audit(folds=folds, all=all, on=on, workers=workers, shard=shard)
-    share = share_at(on)
+        audited = project.audit(**request)
+    share = share_at(request.on)
     if not share.is_all:  # which was said; the labels are not ranked yet
         if json:
             screen.print_json(share_values(share))
@@ -146,7 +131,7 @@ def audit(
         sheet = str(audited.sheet) if audited.sheet else None
         screen.print_json({**asdict(audited), "table": str(audited.table), "sheet": sheet})
         return
-    _say_doubts(folder, audited, all=all)
+    _say_doubts(folder, audited, all=request.all)
 
 
 def _say_doubts(folder: Path, audited: "Audited", *, all: bool) -> None:
@@ -190,11 +175,10 @@ def _confirm(folder: Path, cells: list[str], json: bool) -> None:
     screen.say(f"{labels} noted as right, and left out of audits until replaced.")
 
 
+@with_options
 def time(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")],
-    own_recipe: Annotated[
-        bool, typer.Option("--own-recipe", help="Measure only the project's recipe.")
-    ] = False,
+    folder: Folder,
+    request: TimeRequest,
     json: AsJson = False,
 ) -> None:
     """Measure how long a round takes on this machine, by recipe, and say which recipe fits.
@@ -206,7 +190,7 @@ def time(
     from dataclasses import asdict
 
     with open_project(folder) as project:
-        times = project.time(own_recipe=own_recipe)
+        times = project.time(**request)
     if json:
         screen.print_json(asdict(times))
         return
@@ -236,14 +220,10 @@ def _time_row(each: "RecipeTime") -> list[str]:
     return [each.recipe, size, f"{each.steps:,}", *seconds, duration(each.seconds), memory]
 
 
+@with_options
 def advise(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")],
-    budget: Annotated[
-        float | None,
-        typer.Option(
-            help="The cost that purchases are compared at; by default that of the last round."
-        ),
-    ] = None,
+    folder: Folder,
+    request: AdviseRequest,
     json: AsJson = False,
 ) -> None:
     """Say which labels to buy next, what they may gain, and what else would help.
@@ -255,7 +235,7 @@ def advise(
     from dataclasses import asdict
 
     with open_project(folder, looking=True) as project:
-        advised = project.advise(budget=budget)
+        advised = project.advise(**request)
     if json:
         screen.print_json(asdict(advised))
         return
@@ -264,27 +244,10 @@ def advise(
 
 
 @note_unchanged("Nothing was written.")
+@with_options
 def relate(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")],
-    write: Annotated[
-        bool,
-        typer.Option(
-            "--write",
-            help="Write what is proposed: the trust into labelgrid.toml, and the field of view of "
-            "unknown cameras into camera.toml.",
-        ),
-    ] = False,
-    on: Annotated[
-        str,
-        typer.Option(
-            metavar="PLACE",
-            help="Measure each relation, and each supplier and task, as a job in this place; see "
-            "`labelgrid list executors`.",
-        ),
-    ] = "",
-    workers: Annotated[
-        int, typer.Option(help="How many jobs at a time; with --on, one per processor core.", min=0)
-    ] = 0,
+    folder: Folder,
+    request: RelateRequest,
     json: AsJson = False,
 ) -> None:
     """Measure relations and suppliers by true labels, and propose how far to trust them.
@@ -296,8 +259,8 @@ def relate(
     from dataclasses import asdict
 
     with open_project(folder) as project:
-        related = project.relate(write=write, on=on, workers=workers)
-    share = share_at(on)
+        related = project.relate(**request)
+    share = share_at(request.on)
     if not share.is_all:  # which was said; nothing is joined yet
         if json:
             screen.print_json(share_values(share))

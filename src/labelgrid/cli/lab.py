@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +11,7 @@ import typer
 from labelgrid.basics.errors import command, note_unchanged
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.cli import screen
-from labelgrid.cli.grid import AsJson, Weights
-from labelgrid.cli.model import Unit
+from labelgrid.cli.grid import AsJson
 from labelgrid.cli.shares import share_values
 from labelgrid.cli.study_screen import StudyBar
 
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 #: The values of a plan in JSON, and the keys of the work of each of its arms.
 PLANNED = ("runs", "steps", "at_once", "seconds", "note")
 WORK = ("arm", "kind", "runs", "trainings", "labels", "steps")
+
+
+class Unit(StrEnum):
+    """The unit of a budget."""
+
+    labels = "labels"
+    images = "images"
+    cost = "cost"
 
 
 @note_unchanged("Finished steps of the runs are kept.")
@@ -43,7 +51,10 @@ def simulate(
             "studied.",
         ),
     ] = None,
-    weights: Weights = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="A local file of backbone weights.", exists=True, dir_okay=False),
+    ] = None,
     strategies: Annotated[
         str,
         typer.Option(

@@ -1,0 +1,140 @@
+"""Makes records of what commands are asked, and methods that take the fields of a record.
+
+A record documents each of its fields once, and its constructor refuses what does not fit.
+"""
+
+import re
+from collections.abc import Callable, KeysView, Mapping
+from dataclasses import dataclass
+from functools import cache, wraps
+from inspect import Parameter, cleandoc, signature
+from textwrap import fill
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, dataclass_transform
+
+from labelgrid.api.door import check_arguments
+
+P = ParamSpec("P")
+Q = TypeVar("Q")
+R = TypeVar("R")
+S = TypeVar("S")
+T = TypeVar("T")
+
+#: The columns of a generated docstring.
+WIDTH = 92
+
+
+class CommandRequest:
+    """What a command is asked; `**` unpacks it into a call of the method that takes it.
+
+    Class arguments say how the command line spells a field whose option has not its name, or a
+    value that is shown as another word: "--class CLASS". A word alone is that of an argument, and
+    an empty text hides a field.
+    """
+
+    spelled: ClassVar[Mapping[str, str]] = {}
+    #: Methods that take what was a field before, by its name.
+    moved: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls, **spelled: str) -> None:
+        known: dict[str, str] = {}
+        for base in reversed(cls.__mro__[1:]):
+            known |= vars(base).get("spelled", {})
+        cls.spelled = {**known, **spelled}
+
+    @classmethod
+    @cache
+    def fields(cls) -> Mapping[str, Parameter]:
+        """The fields as parameters of the constructor, by name."""
+        return signature(cls).parameters
+
+    @classmethod
+    @cache
+    def meanings(cls) -> dict[str, str]:
+        """What each field means, by name, also of those that are inherited."""
+        found: dict[str, str] = {}
+        for each in reversed(cls.__mro__):
+            found |= argument_meanings(cleandoc(each.__doc__ or ""))
+        return found
+
+    def keys(self) -> KeysView[str]:
+        """The names of the fields."""
+        return vars(self).keys()
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self, name)
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self.given().items())
+        return f"{type(self).__name__}({given})"
+
+    def given(self) -> dict[str, Any]:
+        """The fields that say something else than their defaults, by name."""
+        found = {}
+        for name, field in self.fields().items():
+            value = self[name]
+            is_empty = field.default == () and not value
+            if value != field.default and not is_empty:
+                found[name] = value
+        return found
+
+    def part(self, kind: "type[CommandRequest]") -> dict[str, Any]:
+        """The fields that another kind of request has, too."""
+        return {name: self[name] for name in kind.fields()}
+
+
+@dataclass_transform(frozen_default=True, eq_default=False)
+def record(cls: type[T]) -> type[T]:
+    """The class as a frozen dataclass whose constructor refuses arguments that do not fit."""
+    made = dataclass(frozen=True, eq=False, repr=False)(cls)
+    made.__init__ = check_arguments(made.__init__)  # type: ignore[method-assign]
+    return made
+
+
+def takes(
+    request: Callable[P, Q],
+) -> Callable[[Callable[[S, Q], R]], Callable[Concatenate[S, P], R]]:
+    """Let a method that takes a record be called with the record's fields, which it documents."""
+
+    def taking(method: Callable[[S, Q], R]) -> Callable[Concatenate[S, P], R]:
+        @wraps(method)
+        def call(self: S, /, *arguments: P.args, **named: P.kwargs) -> R:
+            for name in named.keys() & getattr(request, "moved", {}):
+                raise TypeError(f"`{name}=` is of {request.moved[name]} now")  # type: ignore[attr-defined]
+            return method(self, request(*arguments, **named))
+
+        shown = signature(method)
+        owner = next(iter(shown.parameters.values()))
+        fields = signature(request).parameters.values()
+        call.__signature__ = shown.replace(parameters=[owner, *fields])  # type: ignore[attr-defined]
+        call.__doc__ = _documented(method.__doc__, request)
+        return call
+
+    return taking
+
+
+def _documented(text: str | None, request: Any) -> str:
+    """A docstring with the fields of a record, before what is returned and raised."""
+    head, *tail = re.split(r"\n\n(?=Returns:|Raises:)", cleandoc(text or ""), maxsplit=1)
+    meanings = request.meanings()
+    lines = ["Args:"]
+    for name in signature(request).parameters:
+        indent = {"initial_indent": " " * 4, "subsequent_indent": " " * 8}
+        lines.append(fill(f"{name}: {meanings.get(name, '')}.", WIDTH, **indent))  # type: ignore[arg-type]
+    return "\n\n".join([head, "\n".join(lines), *tail])
+
+
+def argument_meanings(docstring: str) -> dict[str, str]:
+    r"""Parse the `Args:` of a docstring: the meanings by name.
+
+    Example:
+        >>> argument_meanings("What.\n\nArgs:\n    a, b: of both,\n        at once.\n    c: else.")
+        {'a': 'of both, at once', 'b': 'of both, at once', 'c': 'else'}
+    """
+    _, begins, text = docstring.partition("Args:\n")
+    by_name: dict[str, str] = {}
+    if not begins:
+        return by_name
+    for entry in re.split(r"\n(?= {4}\S)", re.split(r"\n(?=\S)", text.rstrip())[0]):
+        names, _, meaning = entry.strip().partition(": ")
+        by_name |= dict.fromkeys(names.split(", "), " ".join(meaning.split()).removesuffix("."))
+    return by_name
