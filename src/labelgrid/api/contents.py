@@ -9,9 +9,9 @@ from labelgrid.api.cells import CellContents
 from labelgrid.api.door import Count, Positive, check_methods, steady
 from labelgrid.basics.errors import LabelgridError, LedgerError
 from labelgrid.basics.words import count_text
-from labelgrid.ledger.grid import Cell, Pick, Split, State
+from labelgrid.ledger.grid import Cell, Pick, Split, State, StateName
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
-from labelgrid.project.cells.cell_table import StateName, each_cell
+from labelgrid.project.cells.cell_table import each_cell
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
     import numpy as np

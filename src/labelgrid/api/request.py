@@ -4,11 +4,11 @@ A record documents each of its fields once, and its constructor refuses what doe
 """
 
 import re
+from collections import ChainMap
 from collections.abc import Callable, KeysView, Mapping
 from dataclasses import dataclass
 from functools import cache, wraps
 from inspect import Parameter, cleandoc, signature
-from textwrap import fill
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, dataclass_transform
 
 from labelgrid.api.door import check_arguments
@@ -19,27 +19,22 @@ R = TypeVar("R")
 S = TypeVar("S")
 T = TypeVar("T")
 
-#: The columns of a generated docstring.
-WIDTH = 92
-
 
 class CommandRequest:
     """What a command is asked; `**` unpacks it into a call of the method that takes it.
 
     Class arguments say how the command line spells a field whose option has not its name, or a
     value that is shown as another word: "--class CLASS". A word alone is that of an argument, and
-    an empty text hides a field.
+    a hyphen hides a field.
     """
 
-    spelled: ClassVar[Mapping[str, str]] = {}
+    spelled: ClassVar[ChainMap[str, str]] = ChainMap()
     #: Methods that take what was a field before, by its name.
     moved: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls, **spelled: str) -> None:
-        known: dict[str, str] = {}
-        for base in reversed(cls.__mro__[1:]):
-            known |= vars(base).get("spelled", {})
-        cls.spelled = {**known, **spelled}
+        bases = [base.spelled for base in cls.__bases__ if issubclass(base, CommandRequest)]
+        cls.spelled = ChainMap(spelled, *bases)
 
     @classmethod
     @cache
@@ -63,16 +58,12 @@ class CommandRequest:
     def __getitem__(self, name: str) -> Any:
         return getattr(self, name)
 
-    def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in self.given().items())
-        return f"{type(self).__name__}({given})"
-
     def given(self) -> dict[str, Any]:
         """The fields that say something else than their defaults, by name."""
         found = {}
         for name, field in self.fields().items():
             value = self[name]
-            is_empty = field.default == () and not value
+            is_empty = isinstance(value, list | dict) and not value
             if value != field.default and not is_empty:
                 found[name] = value
         return found
@@ -85,7 +76,7 @@ class CommandRequest:
 @dataclass_transform(frozen_default=True, eq_default=False)
 def record(cls: type[T]) -> type[T]:
     """The class as a frozen dataclass whose constructor refuses arguments that do not fit."""
-    made = dataclass(frozen=True, eq=False, repr=False)(cls)
+    made = dataclass(frozen=True, eq=False)(cls)
     made.__init__ = check_arguments(made.__init__)  # type: ignore[method-assign]
     return made
 
@@ -115,12 +106,8 @@ def takes(
 def _documented(text: str | None, request: Any) -> str:
     """A docstring with the fields of a record, before what is returned and raised."""
     head, *tail = re.split(r"\n\n(?=Returns:|Raises:)", cleandoc(text or ""), maxsplit=1)
-    meanings = request.meanings()
-    lines = ["Args:"]
-    for name in signature(request).parameters:
-        indent = {"initial_indent": " " * 4, "subsequent_indent": " " * 8}
-        lines.append(fill(f"{name}: {meanings.get(name, '')}.", WIDTH, **indent))  # type: ignore[arg-type]
-    return "\n\n".join([head, "\n".join(lines), *tail])
+    lines = [f"    {name}: {meaning}." for name, meaning in request.meanings().items()]
+    return "\n\n".join([head, "\n".join(["Args:", *lines]), *tail])
 
 
 def argument_meanings(docstring: str) -> dict[str, str]:

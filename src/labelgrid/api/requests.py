@@ -73,7 +73,7 @@ class NewImagesRequest(CommandRequest, holdout="--holdout N|N%"):
     """
 
     _: KW_ONLY
-    holdout: Count | str = 0
+    holdout: Count | str = "0"
     check: Check = "full"
     leave_out: bool = False
 
@@ -81,12 +81,12 @@ class NewImagesRequest(CommandRequest, holdout="--holdout N|N%"):
 @record
 class CreateRequest(
     NewImagesRequest,
-    progress="",
-    options="",
+    progress="-",
+    options="-",
     images="--images PATH",
     tasks="--task",
     changes="--set KEY=VALUE",
-    weights="--weights PRESENT_FILE",
+    weights="--weights FILE!",
     ledger="--ledger URL",
 ):
     """What `Project.create` is asked.
@@ -292,7 +292,7 @@ class ImportAnswersRequest(AnyImportRequest):
 
 
 @record
-class FitRequest(CommandRequest, changes="--set KEY=VALUE", weights="--weights PRESENT_FILE"):
+class FitRequest(CommandRequest, changes="--set KEY=VALUE", weights="--weights FILE!"):
     """What `Project.fit` is asked.
 
     Args:

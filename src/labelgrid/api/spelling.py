@@ -1,31 +1,21 @@
 """Spells requests as the command line does: each field as an option, and a request as words."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from labelgrid.api.request import CommandRequest
 
 
-@dataclass(frozen=True)
-class Spelling:
-    """How the command line spells a field.
+def spelling(name: str, words: str = "") -> tuple[list[str], str]:
+    """The options that a field is written by, none for an argument, and what stands for its value.
 
-    Args:
-        options: its options, of which the first is written; none: it is an argument.
-        value: what stands for its value in help texts; empty: what its type says.
+    Example:
+        >>> spelling("leave_out"), spelling("format", "--format --from"), spelling("cells", "CELLS")
+        ((['--leave-out'], ''), (['--format', '--from'], ''), ([], 'CELLS'))
     """
-
-    options: tuple[str, ...]
-    value: str
-
-
-def spelling(request: type[CommandRequest], name: str) -> Spelling:
-    """How the command line spells a field of a request."""
-    option = f"--{name.replace('_', '-')}"
-    words = request.spelled.get(name, option).split()
-    options = tuple(word for word in words if word.startswith("--"))
-    return Spelling(options, " ".join(words[len(options) :]))
+    written = (words or f"--{name.replace('_', '-')}").split()
+    options = [word for word in written if word.startswith("--")]
+    return options, " ".join(written[len(options) :])
 
 
 def words_of(request: CommandRequest) -> list[str]:
@@ -38,7 +28,7 @@ def words_of(request: CommandRequest) -> list[str]:
     """
     words: list[str] = []
     for name, value in request.given().items():
-        option = next(iter(spelling(type(request), name).options), "")
+        option = next(iter(spelling(name, request.spelled.get(name, ""))[0]), "")
         for text in _texts(value):
             if isinstance(value, bool):
                 words.append(option if value else option.replace("--", "--no-", 1))

@@ -3,7 +3,8 @@
 Loads no torch.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,7 +13,6 @@ from labelgrid.basics.errors import UsageError, command, note_unchanged
 from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.cli.exchange import say_requested_again
-from labelgrid.cli.grid import AsJson, Folder
 from labelgrid.cli.opening import open_project
 from labelgrid.cli.options import with_options
 
@@ -22,17 +22,16 @@ if TYPE_CHECKING:
 
 
 @note_unchanged("The task is unchanged.")
-@with_options
+@with_options(
+    drop="--drop: drop the task; its labels stay on disk",
+    restore="--restore: bring a dropped task back with its labels",
+)
 def task(
-    folder: Folder,
+    folder: Path,
     request: ChangeTaskRequest,
-    drop: Annotated[
-        bool, typer.Option("--drop", help="Drop the task; its labels stay on disk.")
-    ] = False,
-    restore: Annotated[
-        bool, typer.Option("--restore", help="Bring a dropped task back with its labels.")
-    ] = False,
-    json: AsJson = False,
+    drop: bool = False,
+    restore: bool = False,
+    json: bool = False,
 ) -> None:
     """Show a task, change what it declares, drop it, or bring it back.
 
@@ -103,12 +102,11 @@ def _task_text(done: "Changed", project: "Project") -> str:
 
 
 @note_unchanged("Nothing was withdrawn.")
+@with_options(cells="CELLS: labelled cells as IMAGE:TASK")
 def unlabel(
-    folder: Folder,
-    cells: Annotated[
-        list[str], typer.Argument(metavar="CELLS", help="Labelled cells as IMAGE:TASK.")
-    ],
-    json: AsJson = False,
+    folder: Path,
+    cells: list[str],
+    json: bool = False,
 ) -> None:
     """Withdraw wrong labels: their cells are missing again; files and history are kept.
 
@@ -126,12 +124,11 @@ def unlabel(
 
 
 @note_unchanged("Nothing was requested.")
+@with_options(cells="CELLS: missing cells as IMAGE:TASK")
 def request(
-    folder: Folder,
-    cells: Annotated[
-        list[str], typer.Argument(metavar="CELLS", help="Missing cells as IMAGE:TASK.")
-    ],
-    json: AsJson = False,
+    folder: Path,
+    cells: list[str],
+    json: bool = False,
 ) -> None:
     """Request labels that you chose yourself, beside what queries pick.
 
@@ -147,11 +144,11 @@ def request(
 
 
 @note_unchanged("Nothing was skipped.")
-@with_options
+@with_options()
 def skip(
-    folder: Folder,
+    folder: Path,
     request: SkipRequest,
-    json: AsJson = False,
+    json: bool = False,
 ) -> None:
     """Skip requests that nobody can answer: no query picks these cells again.
 
@@ -167,15 +164,15 @@ def skip(
 
 
 @note_unchanged("Nothing was removed.")
+@with_options(
+    images="IMAGES: image ids, as requests name them",
+    restore="--restore: bring removed images back with their labels",
+)
 def remove(
-    folder: Folder,
-    images: Annotated[
-        list[str], typer.Argument(metavar="IMAGES", help="Image ids, as requests name them.")
-    ],
-    restore: Annotated[
-        bool, typer.Option("--restore", help="Bring removed images back with their labels.")
-    ] = False,
-    json: AsJson = False,
+    folder: Path,
+    images: list[str],
+    restore: bool = False,
+    json: bool = False,
 ) -> None:
     """Take images out of the project, or bring them back; their files, labels and history are kept.
 
@@ -192,11 +189,11 @@ def remove(
 
 
 @note_unchanged("Nothing was changed.")
-@with_options
+@with_options()
 def split(
-    folder: Folder,
+    folder: Path,
     request: SetSplitRequest,
-    json: AsJson = False,
+    json: bool = False,
 ) -> None:
     """Put images that are in no split into one; `status` names them.
 

@@ -9,7 +9,6 @@ from labelgrid.api.requests import SpreadRequest
 from labelgrid.basics.errors import command
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.cli import screen
-from labelgrid.cli.grid import AsJson, Folder
 from labelgrid.cli.opening import open_project
 from labelgrid.cli.options import with_options
 from labelgrid.cli.shares import share_at, share_values
@@ -21,11 +20,11 @@ if TYPE_CHECKING:
     from labelgrid.rounds.duplicates import FoundDuplicates
 
 
-@with_options
+@with_options()
 def duplicates(
-    folder: Folder,
+    folder: Path,
     request: SpreadRequest,
-    json: AsJson = False,
+    json: bool = False,
 ) -> None:
     """Find held-out images that look like training images, such as frames of one video.
 

@@ -6,6 +6,7 @@ Loads no torch.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -22,7 +23,6 @@ from labelgrid.api.spelling import words_of
 from labelgrid.basics.errors import UsageError, command, note_unchanged
 from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
-from labelgrid.cli.grid import AsJson, Folder
 from labelgrid.cli.opening import open_project
 from labelgrid.cli.options import with_options
 
@@ -71,11 +71,11 @@ def _plugin_name(name: str | None) -> str | None:
 
 
 @note_unchanged("Nothing was imported.")
-@with_options
+@with_options()
 def import_(
-    folder: Folder,
+    folder: Path,
     request: TypedImportRequest,
-    json: AsJson = False,
+    json: bool = False,
 ) -> None:
     """Import labels: all of them, or none and a list of faults.
 
@@ -133,11 +133,11 @@ def _connector(name: str) -> str:
     return name
 
 
-@with_options
+@with_options()
 def export(
-    folder: Folder,
+    folder: Path,
     request: ExportRequest,
-    json: AsJson = False,
+    json: bool = False,
 ) -> None:
     """Write the open requests (or all labels) as files; run again, it updates the folder.
 
@@ -156,11 +156,11 @@ def export(
 
 
 @note_unchanged("Nothing was cancelled.")
-@with_options
+@with_options()
 def cancel(
-    folder: Folder,
+    folder: Path,
     request: CancelRequest,
-    json: AsJson = False,
+    json: bool = False,
 ) -> None:
     """Cancel requests; without cells and --round, all open ones except those of held-out images.
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -22,11 +22,6 @@ from labelgrid.cli.options import with_options
 if TYPE_CHECKING:
     from labelgrid.api.project import Project
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-TaskFile = Annotated[
-    Path | None, typer.Option("--tasks", help="A TOML file with one table per task.")
-]
 #: A new project with more images is timed only if that is asked for.
 MOST_TIMED = 100_000
 Titles = Mapping[str, str]
@@ -46,20 +41,17 @@ HELDOUT_TOO = "   (asks for the held-out images' labels, too)"
 
 
 @note_unchanged("Nothing was made.")
-@with_options
+@with_options(
+    task_file="--tasks: a TOML file with one table per task",
+    time="--time: measure how long a round takes here, in some ten seconds; by default in a "
+    "terminal, for at most 100,000 images",
+)
 def init(
-    folder: Folder,
+    folder: Path,
     request: CreateRequest,
-    task_file: TaskFile = None,
-    time: Annotated[
-        bool | None,
-        typer.Option(
-            "--time/--no-time",
-            help="Measure how long a round takes here, in some ten seconds; by default in a "
-            "terminal, for at most 100,000 images.",
-        ),
-    ] = None,
-    json: AsJson = False,
+    task_file: Path | None = None,
+    time: bool | None = None,
+    json: bool = False,
 ) -> None:
     """Create a project from images and tasks.
 
@@ -159,12 +151,12 @@ def _tasks(typed: Any, task_file: Path | None) -> list[Place]:
 
 
 @note_unchanged("Nothing was added.")
-@with_options
+@with_options(task_file="--tasks: a TOML file with one table per task")
 def add(
-    folder: Folder,
+    folder: Path,
     request: AddRequest,
-    task_file: TaskFile = None,
-    json: AsJson = False,
+    task_file: Path | None = None,
+    json: bool = False,
 ) -> None:
     """Add images or tasks to a project, or hold out images of it.
 
@@ -172,7 +164,7 @@ def add(
     """
     from labelgrid.basics.errors import UsageError
 
-    if not (request.images or request.tasks or task_file or request.holdout):
+    if not (request.images or request.tasks or task_file or request.holdout != "0"):
         raise UsageError(
             "Neither images nor tasks were named.",
             next_step="Add --images FOLDER, or --task NAME, such as --task depth.",
@@ -194,7 +186,8 @@ def add(
         screen.say(f"Next: {command('export', folder)}{HELDOUT_FIRST}")
 
 
-def status(folder: Folder, json: AsJson = False) -> None:
+@with_options()
+def status(folder: Path, json: bool = False) -> None:
     """Show images, cells by state, costs and rounds.
 
     Example: [bold]labelgrid status flat --json[/]

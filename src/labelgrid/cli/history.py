@@ -4,11 +4,10 @@ Loads no torch.
 """
 
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -16,9 +15,9 @@ from labelgrid.api.requests import UndoRequest
 from labelgrid.basics.errors import UsageError, command, note_unchanged
 from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
-from labelgrid.cli.grid import AsJson, Folder
 from labelgrid.cli.opening import open_project
 from labelgrid.cli.options import with_options
+from labelgrid.ledger.grid import Split, StateName
 
 #: The most cells that a terminal shows.
 SHOWN = 1000
@@ -38,45 +37,24 @@ EVENT_COLUMNS = {
 }
 
 
-class CellState(StrEnum):
-    """The states that cells are listed by."""
-
-    missing = "missing"
-    requested = "requested"
-    labelled = "labelled"
-    skipped = "skipped"
-
-
-class AnySplit(StrEnum):
-    """The splits that cells are listed by."""
-
-    train = "train"
-    val = "val"
-    test = "test"
-    heldout = "heldout"
-
-
+@with_options(
+    state="--state: only the cells in this state",
+    task="--task: only the cells of this task",
+    split="--split: only the cells of this split's images",
+    round="--round: only the cells that this round asked for; 0: no round",
+    order="--order: of the images: changed, loss/TASK, share/TASK:CLASS (the largest predicted "
+    "share first), or a scored statistic; by their ids without it",
+    csv="--csv FILE: write all of them to this CSV file",
+)
 def cells(
-    folder: Folder,
-    state: Annotated[CellState | None, typer.Option(help="Only the cells in this state.")] = None,
-    task: Annotated[str | None, typer.Option(help="Only the cells of this task.")] = None,
-    split: Annotated[
-        AnySplit | None, typer.Option(help="Only the cells of this split's images.")
-    ] = None,
-    round: Annotated[
-        int | None, typer.Option(help="Only the cells that this round asked for; 0: no round.")
-    ] = None,
-    order: Annotated[
-        str,
-        typer.Option(
-            help="Of the images: changed, loss/TASK, share/TASK:CLASS (the largest predicted share "
-            "first), or a scored statistic; by their ids without it."
-        ),
-    ] = "",
-    csv: Annotated[
-        Path | None, typer.Option(help="Write all of them to this CSV file.", dir_okay=False)
-    ] = None,
-    json: AsJson = False,
+    folder: Path,
+    state: StateName | None = None,
+    task: str | None = None,
+    split: Split | None = None,
+    round: int | None = None,
+    order: str = "",
+    csv: Path | None = None,
+    json: bool = False,
 ) -> None:
     """List cells with their states, ordered by image, then task.
 
@@ -86,9 +64,9 @@ def cells(
 
     with open_project(folder, looking=True) as project:
         rows = project.each_cell(
-            state=state.value if state else None,
+            state=state,
             task=task,
-            split=split.value if split else None,
+            split=split,
             round=round,
             order=order,
         )
@@ -116,13 +94,14 @@ def _show_cells(folder: Path, rows: Iterator[dict[str, Any]]) -> None:
         screen.say(f"And {count_text(more, 'cell')} more: `--csv cells.csv` writes all.")
 
 
+@with_options(
+    cell="[IMAGE:TASK]: show all that happened to this cell", last="--last: the most operations"
+)
 def log(
-    folder: Folder,
-    cell: Annotated[
-        str, typer.Argument(metavar="[IMAGE:TASK]", help="Show all that happened to this cell.")
-    ] = "",
-    last: Annotated[int, typer.Option(help="The most operations.", min=1)] = 20,
-    json: AsJson = False,
+    folder: Path,
+    cell: str = "",
+    last: int = 20,
+    json: bool = False,
 ) -> None:
     """Show the newest operations of a project, or all that happened to a cell.
 
@@ -155,11 +134,11 @@ def _operation(row: Mapping[str, Any]) -> list[Any]:
 
 
 @note_unchanged("Nothing was undone.")
-@with_options
+@with_options()
 def undo(
-    folder: Folder,
+    folder: Path,
     request: UndoRequest,
-    json: AsJson = False,
+    json: bool = False,
 ) -> None:
     """Undo the last import, query, unlabel, cancel, request or skip, as a new operation.
 

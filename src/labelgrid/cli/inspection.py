@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -17,7 +17,6 @@ from labelgrid.basics.errors import UsageError, command, note_unchanged
 from labelgrid.basics.words import count_text, duration, join_names
 from labelgrid.cli import screen
 from labelgrid.cli.exchange import cells_as_json
-from labelgrid.cli.grid import AsJson, Folder
 from labelgrid.cli.opening import open_project
 from labelgrid.cli.options import with_options
 from labelgrid.cli.shares import share_at, share_values
@@ -35,13 +34,11 @@ DOUBTFUL = 20
 
 
 @note_unchanged("Nothing was written.")
-@with_options
+@with_options(folder="DIR: the folder of a project or a study")
 def report(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The folder of a project or a study.")
-    ],
+    folder: Path,
     request: ReportRequest,
-    json: AsJson = False,
+    json: bool = False,
 ) -> None:
     """Write the report of a project or a study as one self-contained HTML file.
 
@@ -66,9 +63,10 @@ def report(
         )
 
 
+@with_options()
 def verify(
-    folder: Folder,
-    json: AsJson = False,
+    folder: Path,
+    json: bool = False,
 ) -> None:
     """Read every image and label of a project, and list those that are damaged or changed.
 
@@ -89,19 +87,15 @@ def verify(
 
 
 @note_unchanged("The labels are unchanged.")
-@with_options
+@with_options(
+    confirm="--confirm CELL: note, instead of an audit, that the label of IMAGE:TASK is right: it "
+    "is not doubted again"
+)
 def audit(
-    folder: Folder,
+    folder: Path,
     request: AuditRequest,
-    confirm: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CELL",
-            help="Note, instead of an audit, that the label of IMAGE:TASK is right: it is not "
-            "doubted again. Repeatable.",
-        ),
-    ] = None,
-    json: AsJson = False,
+    confirm: list[str] | None = None,
+    json: bool = False,
 ) -> None:
     """Rank the labels of a project by how likely they are wrong, and show the worst.
 
@@ -175,11 +169,11 @@ def _confirm(folder: Path, cells: list[str], json: bool) -> None:
     screen.say(f"{labels} noted as right, and left out of audits until replaced.")
 
 
-@with_options
+@with_options()
 def time(
-    folder: Folder,
+    folder: Path,
     request: TimeRequest,
-    json: AsJson = False,
+    json: bool = False,
 ) -> None:
     """Measure how long a round takes on this machine, by recipe, and say which recipe fits.
 
@@ -220,11 +214,11 @@ def _time_row(each: "RecipeTime") -> list[str]:
     return [each.recipe, size, f"{each.steps:,}", *seconds, duration(each.seconds), memory]
 
 
-@with_options
+@with_options()
 def advise(
-    folder: Folder,
+    folder: Path,
     request: AdviseRequest,
-    json: AsJson = False,
+    json: bool = False,
 ) -> None:
     """Say which labels to buy next, what they may gain, and what else would help.
 
@@ -244,11 +238,11 @@ def advise(
 
 
 @note_unchanged("Nothing was written.")
-@with_options
+@with_options()
 def relate(
-    folder: Folder,
+    folder: Path,
     request: RelateRequest,
-    json: AsJson = False,
+    json: bool = False,
 ) -> None:
     """Measure relations and suppliers by true labels, and propose how far to trust them.
 
@@ -331,11 +325,10 @@ def _figures(measured: "Measured | None") -> tuple[str, str, str]:
     return ("; ".join(texts), f"{measured.coverage:.0%}", f"{measured.trust:g}")
 
 
+@with_options(trust="-", folder="[FOLDER]: what to list: strategies, networks, recipes and others")
 def list_(
-    folder: Annotated[
-        str, typer.Argument(metavar="[FOLDER]", help="strategies, networks, recipes, ...")
-    ] = "",
-    json: AsJson = False,
+    folder: str = "",
+    json: bool = False,
 ) -> None:
     """List plug-ins and recipes, one per line.
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -22,7 +22,7 @@ from labelgrid.basics.errors import command, note_unchanged
 from labelgrid.basics.processes import TOGETHER
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.cli import screen
-from labelgrid.cli.grid import AsJson, Folder, left_out_values, say_left_out
+from labelgrid.cli.grid import left_out_values, say_left_out
 from labelgrid.cli.opening import open_project
 from labelgrid.cli.options import with_options
 from labelgrid.cli.shares import share_at, share_values
@@ -35,14 +35,12 @@ SHOWN = 10
 
 
 @note_unchanged("Labels and earlier rounds are unchanged.")
-@with_options
+@with_options(report="--report: then write the report, DIR/report.html")
 def fit(
-    folder: Folder,
+    folder: Path,
     request: FitRequest,
-    report: Annotated[
-        bool, typer.Option("--report", help="Then write the report, DIR/report.html.")
-    ] = False,
-    json: AsJson = False,
+    report: bool = False,
+    json: bool = False,
 ) -> None:
     """Train on all labels or resume a stopped training, then measure on the held-out images.
 
@@ -90,11 +88,11 @@ def _say_what_resumes() -> Iterator[None]:
 
 
 @note_unchanged("Nothing was requested; finished scores are unchanged.")
-@with_options
+@with_options()
 def score(
-    folder: Folder,
+    folder: Path,
     request: ScoreRequest,
-    json: AsJson = False,
+    json: bool = False,
 ) -> None:
     """Score the pool with the newest model, or resume a stopped run.
 
@@ -118,15 +116,12 @@ def score(
 
 
 @note_unchanged("Nothing was requested.")
-@with_options
+@with_options(export="--export: then write all open requests as files into this folder")
 def query(
-    folder: Folder,
+    folder: Path,
     request: QueryRequest,
-    export: Annotated[
-        Path | None,
-        typer.Option(help="Then write all open requests as files into this folder."),
-    ] = None,
-    json: AsJson = False,
+    export: Path | None = None,
+    json: bool = False,
 ) -> None:
     """Pick cells within the budget, mark them requested and close the round.
 
@@ -181,11 +176,11 @@ def _say_counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {task}" for task, count in counts.items())
 
 
-@with_options
+@with_options()
 def predict(
-    folder: Folder,
+    folder: Path,
     request: PredictRequest,
-    json: AsJson = False,
+    json: bool = False,
 ) -> None:
     """Predict all tasks of images as label files, at the images' original size.
 
@@ -202,11 +197,11 @@ def predict(
 
 
 @note_unchanged("Nothing was written.")
-@with_options
+@with_options()
 def export_model(
-    folder: Folder,
+    folder: Path,
     request: ExportModelRequest,
-    json: AsJson = False,
+    json: bool = False,
 ) -> None:
     """Write the newest network as a file that programs without labelgrid run.
 
@@ -224,11 +219,11 @@ def export_model(
     screen.say(f"ONNX Runtime and the network differ by at most {worst:.1e} of the largest value.")
 
 
-@with_options
+@with_options()
 def evaluate(
-    folder: Folder,
+    folder: Path,
     request: EvaluateRequest,
-    json: AsJson = False,
+    json: bool = False,
 ) -> None:
     """Measure the newest model, or prediction files, at the images' original size.
 
@@ -243,11 +238,11 @@ def evaluate(
 
 
 @note_unchanged("The rounds are unchanged; finished trainings of the comparison are kept.")
-@with_options
+@with_options()
 def control(
-    folder: Folder,
+    folder: Path,
     request: ControlRequest,
-    json: AsJson = False,
+    json: bool = False,
 ) -> None:
     """Measure whether a strategy's picks pay: compare them with as many random labels.
 

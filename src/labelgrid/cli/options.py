@@ -1,99 +1,136 @@
-"""Makes options of the fields of a request: their types, defaults and help texts."""
+"""Makes options of the parameters of commands, and of the fields of their requests."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache, partial, wraps
-from inspect import Parameter, isclass, signature
+from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
+from labelgrid.api.door import check_arguments
 from labelgrid.api.request import CommandRequest
 from labelgrid.api.spelling import spelling
 
-#: What is said of a path by what stands for it. A place that anything else stands for may be an
-#: address, which stays as it is typed: a path would drop the slash at its end.
-PATHS: Mapping[str, Mapping[str, Any]] = {
-    "": {},
-    "FILE": {"dir_okay": False},
-    "FOLDER": {"file_okay": False},
-    "PRESENT_FILE": {"dir_okay": False, "exists": True},
-}
-#: The spelling of a field that is not typed.
-HIDDEN = ""
+#: The parameters that most commands have.
+SHARED = {"folder": "DIR: the project's folder", "json": "--json: print the result as JSON"}
+#: What stands for a path of this machine. A place that anything else stands for may be an address,
+#: which stays as it is typed: a path would drop the slash at its end. "!": it must be there.
+PATHS = ("", "FILE", "FILE!", "FOLDER")
+#: Types of what is given one by one.
+SEVERAL = {Iterable, Sequence, list}
 #: A field in the documentation of another.
 FIELD = re.compile(r"`(\w+)`")
 #: How the documentation of a field begins to say what is without it.
 WITHOUT = re.compile(r'(\bNone|\b[Ee]mpty|""): ')
+#: In place of how something is spelled: it cannot be typed.
+HIDDEN = "-"
 
 
-def with_options(function: Callable[..., None]) -> Callable[..., None]:
-    """A command whose request is typed: each field of it is an option or an argument.
+def _trust(prefixes: list[str] | None) -> list[str] | None:
+    if prefixes:
+        from labelgrid.basics.trusted_code import trust
 
-    A field that the function itself has as a parameter is the value of that.
+        trust(prefixes)
+    return prefixes
+
+
+#: The option of commands that run plug-ins.
+TRUST = Parameter(
+    "trust",
+    Parameter.KEYWORD_ONLY,
+    default=None,
+    annotation=Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trust",
+            callback=_trust,
+            is_eager=True,
+            help="Run plug-ins from this module or package. Repeatable.",
+        ),
+    ],
+)
+
+
+@dataclass(frozen=True)
+class TypedOption:
+    """An option or an argument of a command.
+
+    Args:
+        parameter: of the command, or a field of its request.
+        words: how it is spelled, as in `CommandRequest`.
+        meaning: what it means.
     """
-    own = signature(function).parameters
-    name, request = next((each.name, each.annotation) for each in own.values() if _is_asked(each))
-    fields = request.fields()
-    shown: list[Parameter] = []
-    for each in own.values():
-        shown += _options(request, set(own)) if each.name == name else [each]
-    shown = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in shown]
 
-    @wraps(function)
-    def run(**given: Any) -> None:
-        typed = {field: given[field] for field in fields if field in given}
-        kept = {each: given[each] for each in own if each != name}
-        function(**kept, **{name: request(**_read(request, typed))})
+    parameter: Parameter
+    words: str
+    meaning: str
 
-    run.__signature__ = signature(function).replace(parameters=shown)  # type: ignore[attr-defined]
-    run.__annotations__ = {each.name: each.annotation for each in shown}
-    return run
+    @property
+    def kinds(self) -> list[Any]:
+        """The types of its values but None; of words, an enum."""
+        return list(_kinds(self.parameter.annotation))
 
+    @property
+    def is_list(self) -> bool:
+        """Whether values are given one by one."""
+        return bool(SEVERAL & {*self.kinds}) or self.kinds == [Mapping]
 
-def _is_asked(parameter: Parameter) -> bool:
-    kind = parameter.annotation
-    return isclass(kind) and issubclass(kind, CommandRequest)
+    def read(self, value: Any) -> Any:
+        """The value of what was typed."""
+        if not self.is_list:
+            return value
+        if self.kinds != [Mapping]:
+            return value or []
+        from labelgrid.project.task_spec import assignments
 
+        return assignments(value or [], self.words.split()[0])
 
-def _options(request: type[CommandRequest], own: set[str]) -> list[Parameter]:
-    """The options of the fields of a request, but for those that a command has itself."""
-    hidden = {*own, *(name for name, words in request.spelled.items() if words == HIDDEN)}
-    fields = request.fields().values()
-    return [_option(request, field) for field in fields if field.name not in hidden]
+    def shown(self, others: Mapping[str, "TypedOption"]) -> Parameter:
+        """The parameter as Typer reads it."""
+        options, value = spelling(self.parameter.name, self.words)
+        kinds = self.kinds
+        default = self.parameter.default
+        settings: dict[str, Any] = {"help": self._help(others), "metavar": value.strip("!") or None}
+        kind: Any = str if str in kinds or self.is_list else kinds[0]
+        if Path in kinds and not self.is_list and (kind is Path or value in PATHS):
+            kind = Path
+            is_file = "FILE" in value
+            is_there = "!" in value
+            settings |= {"exists": is_there, "dir_okay": not is_file}
+            settings["file_okay"] = is_file or not (is_there or value == "FOLDER")
+        if self.is_list:
+            kind = list[str]
+            default = default if default is Parameter.empty and not options else None
+        elif issubclass(kind, StrEnum) and default in list(kind):
+            default = kind(default)
+        named = [] if kind is bool and default is not False else options  # else with --no-NAME, too
+        info = typer.Option(*named, **settings) if options else typer.Argument(**settings)
+        hint: Any = Annotated
+        annotation = hint[kind | None if default is None else kind, info]
+        return Parameter(
+            self.parameter.name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+        )
 
+    def _help(self, others: Mapping[str, "TypedOption"]) -> str:
+        """The first sentence of the meaning, in words of the command line."""
 
-def _option(request: type[CommandRequest], field: Parameter) -> Parameter:
-    """A field as an option or an argument of Typer."""
-    spelled = spelling(request, field.name)
-    kinds = list(_kinds(field.annotation))
-    is_list = Iterable in kinds or Sequence in kinds or kinds == [Mapping]
-    settings: dict[str, Any] = {"help": _help(request, field.name)}
-    default = field.default
-    if Path in kinds and not is_list and spelled.value in PATHS:
-        kind: Any = Path
-        settings |= PATHS[spelled.value]
-    else:
-        kind = str if str in kinds or is_list else kinds[0]
-        settings["metavar"] = spelled.value or None
-    if issubclass(kind, str) and isinstance(default, int | str):
-        default = kind(default)
-    if is_list:
-        kind = list[str]
-        default = default if default is Parameter.empty and not spelled.options else None
-        settings["help"] += " Repeatable." if spelled.options else ""
-    declared = spelled.options if default is not True else ()
-    info = typer.Option(*declared, **settings) if spelled.options else typer.Argument(**settings)
-    hint: Any = Annotated
-    annotation = hint[kind | None if default is None else kind, info]
-    return field.replace(annotation=annotation, default=default)
+        def spelled(named: re.Match[str]) -> str:
+            words = others[named[1]].words if named[1] in others else named[0]
+            return (words or f"--{named[1].replace('_', '-')}").split()[0]
+
+        text, *_ = re.split(r"\.(?= [A-Z])", self.meaning)
+        text = FIELD.sub(spelled, WITHOUT.sub("by default ", text)).replace("[", r"\[")
+        again = " Repeatable." if self.is_list and "--" in (self.words or "--") else ""
+        return f"{text[0].upper()}{text[1:]}.{again}"
 
 
 def _kinds(annotation: Any) -> Iterator[Any]:
-    """The classes of the values that an annotation allows but for None; of words, an enum."""
+    """The types of the values that an annotation allows but None; of words, an enum."""
     origin = get_origin(annotation)
     if origin in (Union, UnionType):
         for member in get_args(annotation):
@@ -101,43 +138,56 @@ def _kinds(annotation: Any) -> Iterator[Any]:
     elif origin is Annotated:
         yield from _kinds(get_args(annotation)[0])
     elif origin is Literal:
-        yield _words(get_args(annotation))
+        yield StrEnum("Word", [(word, word) for word in get_args(annotation)])
     elif annotation is not NoneType:
         yield origin or annotation
 
 
-@cache
-def _words(words: tuple[str, ...]) -> Any:
-    """The enum of some words."""
-    return StrEnum("Word", [(word, word) for word in words])
+def with_options(**own: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Let parameters of a command, and the fields of its `request`, be options or arguments.
+
+    Args:
+        own: how each parameter is spelled and what it means: "--class CLASS: a class", or
+            "CELLS: some cells" for an argument; "-" as `trust` where no plug-in is run.
+    """
+
+    def made(function: Callable[..., None]) -> Callable[..., None]:
+        parameters = signature(function).parameters
+        request = CommandRequest
+        options: dict[str, TypedOption] = {}
+        for name, parameter in parameters.items():
+            if name == "request":
+                request = parameter.annotation
+                options |= _fields(request, set(parameters))
+            else:
+                words, _, meaning = {**SHARED, **own}[name].partition(": ")
+                options[name] = TypedOption(parameter, words, meaning)
+
+        checked = check_arguments(function)
+
+        @wraps(function)
+        def run(trust: Any = None, **given: Any) -> None:
+            read = {name: options[name].read(value) for name, value in given.items()}
+            if "request" in parameters:
+                read["request"] = request(
+                    **{each: read[each] for each in request.fields().keys() & read.keys()}
+                )
+            checked(**{name: read[name] for name in parameters})
+
+        shown = [option.shown(options) for option in options.values()]
+        shown += [TRUST] if own.get("trust") != HIDDEN else []
+        run.__signature__ = signature(function).replace(parameters=shown)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in shown}
+        return run
+
+    return made
 
 
-def _help(request: type[CommandRequest], name: str) -> str:
-    """The first sentence of a field's documentation, in words of the command line."""
-    text, *_ = re.split(r"\.(?= [A-Z])", request.meanings()[name])
-    text = FIELD.sub(partial(_spelled, request), WITHOUT.sub("by default ", text))
-    return f"{text[0].upper()}{text[1:]}.".replace("[", r"\[")
-
-
-def _spelled(request: type[CommandRequest], named: re.Match[str]) -> str:
-    """A name between backticks, or the option of the field that it names."""
-    if named[1] not in request.fields():
-        return named[0]
-    spelled = spelling(request, named[1])
-    return spelled.options[0] if spelled.options else spelled.value
-
-
-def _read(request: type[CommandRequest], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of fields that were typed, without those that are the defaults."""
-    from labelgrid.project.task_spec import assignments
-
+def _fields(request: type[CommandRequest], own: set[str]) -> dict[str, TypedOption]:
+    """The fields of a request that a command has not itself, and that are not hidden."""
     found = {}
     for name, field in request.fields().items():
-        value = values.get(name)
-        if value is None and field.default is Parameter.empty:
-            value = []
-        if Mapping in _kinds(field.annotation) and isinstance(value, list):
-            value = assignments(value, spelling(request, name).options[0])
-        if value is not None and str(value) != str(field.default):
-            found[name] = value
+        words = request.spelled.get(name, "")
+        if name not in own and words != HIDDEN:
+            found[name] = TypedOption(field, words, request.meanings()[name])
     return found

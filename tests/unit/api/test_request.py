@@ -54,9 +54,7 @@ def test_a_request_is_frozen_checked_and_given_on_as_it_is() -> None:
     request = QueryRequest(3, "images", dry_run=True, tasks=("depth",))
     assert request.given() == {"budget": 3, "unit": "images", "tasks": ["depth"], "dry_run": True}
     assert QueryRequest(**request).given() == request.given()
-    assert (
-        repr(replace(request, dry_run=False, tasks=())) == "QueryRequest(budget=3, unit='images')"
-    )
+    assert replace(request, dry_run=False, tasks=()).given() == {"budget": 3, "unit": "images"}
     with pytest.raises(FrozenInstanceError):
         request.new = True  # type: ignore[misc]
     for wrong in ({"budget": "3"}, {"unit": "miles"}, {"pairs": -1}, {"tasks": "depth"}):

@@ -13,7 +13,7 @@ from labelgrid.api import requests
 from labelgrid.api.request import CommandRequest
 from labelgrid.api.spelling import spelling, words_of
 from labelgrid.cli.exchange import TypedImportRequest
-from labelgrid.cli.options import with_options
+from labelgrid.cli.options import HIDDEN, with_options
 
 REQUESTS = [
     each
@@ -69,7 +69,7 @@ def typed(request: type[CommandRequest], words: list[str]) -> CommandRequest:
     parameter = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=request)
     command.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
     app = typer.Typer()
-    app.command()(with_options(command))
+    app.command()(with_options()(command))
     typer.main.get_command(app)(words, standalone_mode=False)
     return found[0]
 
@@ -82,10 +82,10 @@ def test_the_words_of_a_request_ask_for_the_same(request_class: type[CommandRequ
     fields = request_class.fields()
     asked = 0
     for name, field in request_class.fields().items():
-        if name in UNTRIED or request_class.spelled.get(name) == "":
+        if name in UNTRIED or request_class.spelled.get(name) == HIDDEN:
             continue
         needed = {each: value for each, value in BESIDE.get(name, {}).items() if each in fields}
-        text = "-x y" if spelling(request_class, name).options else "a b"
+        text = "-x y" if spelling(name, request_class.spelled.get(name, ""))[0] else "a b"
         for value in another(field.annotation, field.default, text):
             request = request_class(**{**base, **needed, name: value})
             found = typed(request_class, words_of(request))
@@ -106,7 +106,7 @@ def test_help_is_the_first_sentence_in_words_of_the_command_line() -> None:
         """Ask."""
 
     texts = {}
-    for name, parameter in inspect.signature(with_options(command)).parameters.items():
+    for name, parameter in inspect.signature(with_options()(command)).parameters.items():
         texts[name] = get_args(parameter.annotation)[1].help
     assert (
         texts["budget"] == "How much to spend, in --unit; by default what --pairs and --audit take."
