@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from labelgrid.api.cells import CellContents
 from labelgrid.api.door import Count, Positive, check_methods, steady
+from labelgrid.api.request import takes
+from labelgrid.api.requests import CellsRequest
 from labelgrid.basics.errors import LabelgridError, LedgerError
 from labelgrid.basics.words import count_text
-from labelgrid.ledger.grid import Cell, Pick, Split, State, StateName
+from labelgrid.ledger.grid import Cell, Pick, State
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
 from labelgrid.project.cells.cell_table import each_cell
 
@@ -143,25 +145,11 @@ class ProjectContents(CellContents):
 
         return early_warnings(self._project)
 
-    def cells(
-        self,
-        *,
-        state: StateName | None = None,
-        task: str | None = None,
-        split: Split | None = None,
-        round: Count | None = None,
-        order: str = "",
-    ) -> list[dict[str, Any]]:
+    @takes(CellsRequest)
+    def cells(self, request: CellsRequest) -> list[dict[str, Any]]:
         """The cells as a table: a dictionary for each, ordered by image, then task.
 
         `pandas.DataFrame(project.cells())` reads it, and so does `pyarrow.Table.from_pylist`.
-
-        Args:
-            state: only the cells in this state; None: all, and those without a label too.
-            task: only the cells of this task; None: all tasks.
-            split: only the cells of the images of this split, such as "heldout"; None: all.
-            round: only the cells that this round asked for; None: all.
-            order: of the images, one of `image_orders`; empty: by their ids.
 
         Returns:
             `image`, `task`, `split`, `state`, `round` (that asked for the label; 0 outside the
@@ -172,23 +160,13 @@ class ProjectContents(CellContents):
             LedgerError: there is no such task or round.
             UsageError: there is no such state or split.
         """
-        found = self.each_cell(state=state, task=task, split=split, round=round, order=order)
-        return list(found)
+        return list(self.each_cell(**request))
 
-    def each_cell(
-        self,
-        *,
-        state: StateName | None = None,
-        task: str | None = None,
-        split: Split | None = None,
-        round: Count | None = None,
-        order: str = "",
-    ) -> Iterator[dict[str, Any]]:
+    @takes(CellsRequest)
+    def each_cell(self, request: CellsRequest) -> Iterator[dict[str, Any]]:
         """The dictionaries of `cells`, read while they are consumed: for very many cells."""
-        self._check_round(round)
-        return each_cell(
-            self._project, state=state, task=task, split=split, round=round, order=order
-        )
+        self._check_round(request.round)
+        return each_cell(self._project, **request)
 
     def image_page(
         self,

@@ -3,7 +3,7 @@
 The command line stands on it: each method does the work of the command of its name.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -64,6 +64,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.executors.share import Share
     from labelgrid.exporting.export_model import ExportedModel
     from labelgrid.formats.codec import LabelArray
+    from labelgrid.imports.import_sources import Source
     from labelgrid.imports.imported import Imported
     from labelgrid.operations.export import Exported
     from labelgrid.operations.extend import Added
@@ -263,10 +264,7 @@ class Project(ProjectContents):
         Raises:
             LabelgridError: a label cannot be imported; lists every such label.
         """
-        from labelgrid.imports.import_labels import import_labels
-
-        told = self._told(request, "split", "replace")
-        return import_labels(self._project, _sources(request.labels), **told)
+        return self._import(request, _sources(request.labels))
 
     @takes(ImportSuppliedRequest)
     def import_supplied(self, request: ImportSuppliedRequest) -> "Imported":
@@ -275,10 +273,7 @@ class Project(ProjectContents):
         Raises:
             LabelgridError: a label cannot be imported; lists every such label.
         """
-        from labelgrid.imports.import_supplied import import_supplied
-
-        told = self._told(request, "supplier", "cost")
-        return import_supplied(self._project, _sources(request.labels), **told)
+        return self._import(request, _sources(request.labels))
 
     @takes(ImportAnswersRequest)
     def import_answers(self, request: ImportAnswersRequest) -> "Imported":
@@ -287,23 +282,19 @@ class Project(ProjectContents):
         Raises:
             LabelgridError: the server cannot be read, or a label cannot be imported.
         """
-        from labelgrid.imports.import_labels import import_labels
-        from labelgrid.imports.import_supplied import import_supplied
         from labelgrid.project.tool_server import tool_server
 
         server = tool_server(self._project, request.url, optional_path(request.token_file))
-        source = server or _sources(())
-        if request.supplier:
-            told = self._told(request, "supplier", "cost")
-            return import_supplied(self._project, source, **told)
-        return import_labels(self._project, source, **self._told(request, "split", "replace"))
+        return self._import(request, server or _sources(()))
 
-    def _told(self, request: AnyImportRequest, *more: str) -> dict[str, Any]:
-        """What an import is told of a request: the fields of every import, and `more`."""
+    def _import(self, request: AnyImportRequest, source: "Source | Sequence[Source]") -> "Imported":
+        """Import true labels, or those of the supplier that a request names."""
         from labelgrid.annotate.import_options import ImportOptions, read_names
+        from labelgrid.imports.import_labels import import_labels
+        from labelgrid.imports.import_supplied import import_supplied
 
         settings = self._project.settings
-        is_supplied = "supplier" in more
+        is_supplied = "supplier" in request.given()
         names = request.map
         if isinstance(names, str):
             names = read_names(names) if names else {}
@@ -316,8 +307,17 @@ class Project(ProjectContents):
             keep=request.keep,
             leave_out=request.leave_out,
         )
-        told = {name: request[name] for name in ("format", "accept", "limit", "dry_run", *more)}
-        return {**told, "seed": request.seed or 0, "options": options, "progress": self._progress}
+        own = ("supplier", "cost") if is_supplied else ("split", "replace")
+        given = {name: request[name] for name in ("format", "accept", "limit", "dry_run", *own)}
+        carry_out: Callable[..., Imported] = import_supplied if is_supplied else import_labels
+        return carry_out(
+            self._project,
+            source,
+            **given,
+            seed=request.seed or 0,
+            options=options,
+            progress=self._progress,
+        )
 
     def import_label(
         self,

@@ -17,24 +17,27 @@ P = ParamSpec("P")
 Q = TypeVar("Q")
 R = TypeVar("R")
 S = TypeVar("S")
-T = TypeVar("T")
 
 
+@dataclass_transform(frozen_default=True, eq_default=False)
 class CommandRequest:
     """What a command is asked; `**` unpacks it into a call of the method that takes it.
 
-    Class arguments say how the command line spells a field whose option has not its name, or a
-    value that is shown as another word: "--class CLASS". A word alone is that of an argument, and
-    a hyphen hides a field.
+    A subclass is a frozen dataclass whose constructor refuses values that do not fit. Its class
+    arguments say how the command line spells a field whose option has not its name, or a value that
+    is shown as another word: "--class CLASS". A word alone is that of an argument, and a hyphen
+    hides a field.
     """
 
     spelled: ClassVar[ChainMap[str, str]] = ChainMap()
     #: Methods that take what was a field before, by its name.
     moved: ClassVar[Mapping[str, str]] = {}
 
-    def __init_subclass__(cls, **spelled: str) -> None:
+    def __init_subclass__(cls, *, kw_only: bool = False, **spelled: str) -> None:
         bases = [base.spelled for base in cls.__bases__ if issubclass(base, CommandRequest)]
         cls.spelled = ChainMap(spelled, *bases)
+        dataclass(frozen=True, eq=False, kw_only=kw_only)(cls)
+        cls.__init__ = check_arguments(cls.__init__)  # type: ignore[method-assign]
 
     @classmethod
     @cache
@@ -71,14 +74,6 @@ class CommandRequest:
     def part(self, kind: "type[CommandRequest]") -> dict[str, Any]:
         """The fields that another kind of request has, too."""
         return {name: self[name] for name in kind.fields()}
-
-
-@dataclass_transform(frozen_default=True, eq_default=False)
-def record(cls: type[T]) -> type[T]:
-    """The class as a frozen dataclass whose constructor refuses arguments that do not fit."""
-    made = dataclass(frozen=True, eq=False)(cls)
-    made.__init__ = check_arguments(made.__init__)  # type: ignore[method-assign]
-    return made
 
 
 def takes(

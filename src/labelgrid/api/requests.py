@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from labelgrid.annotate.import_options import Keep
 from labelgrid.api.door import Amount, Cost, Count, Positive
 from labelgrid.api.places import Place
-from labelgrid.api.request import CommandRequest, record
+from labelgrid.api.request import CommandRequest
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.progress import Progress
-from labelgrid.ledger.grid import OpenSplit, Split, Unit
+from labelgrid.ledger.grid import OpenSplit, Split, StateName, Unit
 
 if TYPE_CHECKING:  # most requests are carried out in this process
     from labelgrid.executors.spreading import Spreading
@@ -22,8 +22,7 @@ Places = Place | Iterable[Place]
 Check = Literal["full", "none"]
 
 
-@record
-class PlacedRequest(CommandRequest, on="--on PLACE"):
+class PlacedRequest(CommandRequest, on="--on PLACE", kw_only=True):
     """What is said of work that can be done elsewhere.
 
     Args:
@@ -32,7 +31,6 @@ class PlacedRequest(CommandRequest, on="--on PLACE"):
         workers: the number of parts at a time; 0: with `on`, one per core.
     """
 
-    _: KW_ONLY
     on: str = ""
     workers: Count = 0
 
@@ -48,20 +46,17 @@ class PlacedRequest(CommandRequest, on="--on PLACE"):
         return spreading_of(self.on, self.workers, vars(self).get("shard", 0), preload)
 
 
-@record
-class SpreadRequest(PlacedRequest, shard="--shard N"):
+class SpreadRequest(PlacedRequest, shard="--shard N", kw_only=True):
     """What is said of a pass over many images.
 
     Args:
         shard: the number of images in a part; 0: chosen by their number.
     """
 
-    _: KW_ONLY
     shard: Count = 0
 
 
-@record
-class NewImagesRequest(CommandRequest, holdout="--holdout N|N%"):
+class NewImagesRequest(CommandRequest, holdout="--holdout N|N%", kw_only=True):
     """What is said of images that come in.
 
     Args:
@@ -72,13 +67,11 @@ class NewImagesRequest(CommandRequest, holdout="--holdout N|N%"):
             `left_out` of the project.
     """
 
-    _: KW_ONLY
     holdout: Count | str = "0"
     check: Check = "full"
     leave_out: bool = False
 
 
-@record
 class CreateRequest(
     NewImagesRequest,
     progress="-",
@@ -126,7 +119,6 @@ class CreateRequest(
     progress: Progress | None = None
 
 
-@record
 class AddRequest(NewImagesRequest, images="--images PATH", tasks="--task"):
     """What `Project.add` is asked.
 
@@ -140,7 +132,6 @@ class AddRequest(NewImagesRequest, images="--images PATH", tasks="--task"):
     tasks: Places = ()
 
 
-@record
 class ChangeTaskRequest(
     CommandRequest,
     name="TASK",
@@ -168,9 +159,8 @@ class ChangeTaskRequest(
     complete: bool = False
 
 
-@record
 class AnyImportRequest(
-    CommandRequest, format="--format --from", map="--map NAMES", rest="--rest CLASS"
+    CommandRequest, format="--format --from", map="--map NAMES", rest="--rest CLASS", kw_only=True
 ):
     """What is said of labels that come in, whoever made them.
 
@@ -196,7 +186,6 @@ class AnyImportRequest(
         dry_run: say what would be imported and why it would be refused, and import nothing.
     """
 
-    _: KW_ONLY
     format: str | None = None
     limit: Count = 0
     seed: int | None = None
@@ -216,7 +205,6 @@ class AnyImportRequest(
             )
 
 
-@record
 class ImportRequest(AnyImportRequest, labels="[LABELS]..."):
     """What `Project.import_labels` is asked.
 
@@ -239,7 +227,6 @@ class ImportRequest(AnyImportRequest, labels="[LABELS]..."):
     replace: bool = False
 
 
-@record
 class ImportSuppliedRequest(AnyImportRequest, labels="[LABELS]...", supplier="--supplier NAME"):
     """What `Project.import_supplied` is asked.
 
@@ -256,7 +243,6 @@ class ImportSuppliedRequest(AnyImportRequest, labels="[LABELS]...", supplier="--
     cost: Cost | None = None
 
 
-@record
 class ImportAnswersRequest(AnyImportRequest):
     """What `Project.import_answers` is asked.
 
@@ -291,8 +277,9 @@ class ImportAnswersRequest(AnyImportRequest):
             )
 
 
-@record
-class FitRequest(CommandRequest, changes="--set KEY=VALUE", weights="--weights FILE!"):
+class FitRequest(
+    CommandRequest, changes="--set KEY=VALUE", weights="--weights FILE!", kw_only=True
+):
     """What `Project.fit` is asked.
 
     Args:
@@ -307,7 +294,6 @@ class FitRequest(CommandRequest, changes="--set KEY=VALUE", weights="--weights F
             of the processors. They show their progress on stderr.
     """
 
-    _: KW_ONLY
     recipe: str = ""
     epochs: Positive | None = None
     weights: Place | None = None
@@ -316,7 +302,6 @@ class FitRequest(CommandRequest, changes="--set KEY=VALUE", weights="--weights F
     devices: Positive = 1
 
 
-@record
 class ScoreRequest(SpreadRequest, predictions="--predictions FOLDER"):
     """What `Project.score` is asked.
 
@@ -332,7 +317,6 @@ class ScoreRequest(SpreadRequest, predictions="--predictions FOLDER"):
     predictions: Place | None = None
 
 
-@record
 class QueryRequest(
     CommandRequest,
     tasks="--task TASK",
@@ -397,7 +381,6 @@ class QueryRequest(
             )
 
 
-@record
 class ExportRequest(CommandRequest, local_files="--local-files FOLDER"):
     """What `Project.export` is asked.
 
@@ -420,7 +403,7 @@ class ExportRequest(CommandRequest, local_files="--local-files FOLDER"):
     _: KW_ONLY
     to: str = "folder"
     round: Count | None = None
-    task: str | Iterable[str] = ()
+    task: str | Iterable[str] = ""
     labels: bool = False
     link: bool = False
     url: str = ""
@@ -437,7 +420,6 @@ class ExportRequest(CommandRequest, local_files="--local-files FOLDER"):
             )
 
 
-@record
 class CancelRequest(CommandRequest, cells="[CELLS]"):
     """What `Project.cancel` is asked.
 
@@ -454,7 +436,6 @@ class CancelRequest(CommandRequest, cells="[CELLS]"):
     requeue: bool = False
 
 
-@record
 class PredictRequest(SpreadRequest, images="IMAGES"):
     """What `Project.predict` is asked.
 
@@ -482,7 +463,6 @@ class PredictRequest(SpreadRequest, images="IMAGES"):
     leave_out: bool = False
 
 
-@record
 class ExportModelRequest(CommandRequest, out="--out FILE"):
     """What `Project.export_model` is asked.
 
@@ -499,12 +479,12 @@ class ExportModelRequest(CommandRequest, out="--out FILE"):
     known: Iterable[str] = ()
 
 
-@record
 class ProtocolRequest(
     CommandRequest,
     crop="--crop CROP",
     min_depth="--min-depth METRES",
     max_depth="--max-depth METRES",
+    kw_only=True,
 ):
     """What is said of a measurement, as published protocols do.
 
@@ -517,7 +497,6 @@ class ProtocolRequest(
             it; None: no limit. With a crop or a range, nothing is written for the report.
     """
 
-    _: KW_ONLY
     crop: str = ""
     min_depth: Cost | None = None
     max_depth: Amount | None = None
@@ -530,7 +509,6 @@ class ProtocolRequest(
         return Protocol(crop=self.crop, least=self.min_depth, most=self.max_depth)
 
 
-@record
 class EvaluateRequest(ProtocolRequest, labels="[LABELS]", predictions="--predictions FOLDER"):
     """What `Project.evaluate` is asked.
 
@@ -546,7 +524,6 @@ class EvaluateRequest(ProtocolRequest, labels="[LABELS]", predictions="--predict
     predictions: Place | None = None
 
 
-@record
 class ReportRequest(CommandRequest, plots="--plots FOLDER"):
     """What `Project.report` is asked.
 
@@ -562,8 +539,7 @@ class ReportRequest(CommandRequest, plots="--plots FOLDER"):
     pictures: bool = False
 
 
-@record
-class AuditRequest(SpreadRequest):
+class AuditRequest(SpreadRequest, kw_only=True):
     """What `Project.audit` is asked.
 
     Args:
@@ -572,13 +548,11 @@ class AuditRequest(SpreadRequest):
         all: show labels that somebody confirmed as right, too.
     """
 
-    _: KW_ONLY
     folds: Count = 0
     all: bool = False
 
 
-@record
-class RelateRequest(PlacedRequest):
+class RelateRequest(PlacedRequest, kw_only=True):
     """What `Project.relate` is asked.
 
     Args:
@@ -586,47 +560,39 @@ class RelateRequest(PlacedRequest):
             camera.toml.
     """
 
-    _: KW_ONLY
     write: bool = False
 
 
-@record
-class ControlRequest(CommandRequest):
+class ControlRequest(CommandRequest, kw_only=True):
     """What `Project.control` is asked.
 
     Args:
         seeds: the number of trainings on each of the two; 6 at least.
     """
 
-    _: KW_ONLY
     seeds: Positive = 6
 
 
-@record
-class TimeRequest(CommandRequest):
+class TimeRequest(CommandRequest, kw_only=True):
     """What `Project.time` is asked.
 
     Args:
         own_recipe: measure only the project's recipe.
     """
 
-    _: KW_ONLY
     own_recipe: bool = False
 
 
-@record
-class AdviseRequest(CommandRequest):
+class AdviseRequest(CommandRequest, kw_only=True):
     """What `Project.advise` is asked.
 
     Args:
         budget: the cost that the purchases are compared at; None: that of the last round.
     """
 
-    _: KW_ONLY
     budget: Amount | None = None
 
 
-@record
 class SkipRequest(CommandRequest, cells="CELLS"):
     """What `Project.skip` is asked.
 
@@ -640,7 +606,6 @@ class SkipRequest(CommandRequest, cells="CELLS"):
     why: str = ""
 
 
-@record
 class SetSplitRequest(CommandRequest, split="SPLIT", images="[IMAGES]..."):
     """What `Project.set_split` is asked.
 
@@ -656,8 +621,7 @@ class SetSplitRequest(CommandRequest, split="SPLIT", images="[IMAGES]..."):
     was: str = ""
 
 
-@record
-class UndoRequest(CommandRequest):
+class UndoRequest(CommandRequest, kw_only=True):
     """What `Project.undo` is asked.
 
     Args:
@@ -666,6 +630,24 @@ class UndoRequest(CommandRequest):
             whichever is.
     """
 
-    _: KW_ONLY
     dry_run: bool = False
     operation: Positive | None = None
+
+
+class CellsRequest(CommandRequest, kw_only=True):
+    """What `Project.cells` is asked.
+
+    Args:
+        state: only the cells in this state; None: all, and those without a label too.
+        task: only the cells of this task; None: all tasks.
+        split: only the cells of this split's images; None: all.
+        round: only the cells that this round asked for; 0: no round; None: all.
+        order: of the images: changed, loss/TASK, share/TASK:CLASS (the largest predicted share
+            first), or a scored statistic; empty: by their ids.
+    """
+
+    state: StateName | None = None
+    task: str | None = None
+    split: Split | None = None
+    round: Count | None = None
+    order: str = ""

@@ -11,7 +11,7 @@ from labelgrid.basics.words import count_text, join_names
 from labelgrid.cli import screen
 from labelgrid.cli.opening import open_project
 from labelgrid.cli.options import with_options
-from labelgrid.cli.shares import share_at, share_values
+from labelgrid.cli.shares import said_share
 
 #: The images that a line names.
 SHOWN = 5
@@ -35,9 +35,8 @@ def duplicates(
     """
     with open_project(folder) as project:
         found = project.duplicates(**request)
-    if found is None:  # a share of the images was read, which was said
-        if json:
-            screen.print_json(share_values(share_at(request.on)))
+    if found is None:  # a share of the images was read
+        said_share(request.on, json)
         return
     if json:
         screen.print_json(_as_json(found))

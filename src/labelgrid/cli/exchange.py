@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from labelgrid.api.request import record
 from labelgrid.api.requests import (
     CancelRequest,
     ExportRequest,
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from labelgrid.ledger.grid import Cell
 
 
-@record
 class TypedImportRequest(ImportAnswersRequest, ImportSuppliedRequest, ImportRequest):
     """What the command `import` is asked.
 

@@ -11,13 +11,12 @@ from typing import Any
 
 import typer
 
-from labelgrid.api.requests import UndoRequest
+from labelgrid.api.requests import CellsRequest, UndoRequest
 from labelgrid.basics.errors import UsageError, command, note_unchanged
 from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.cli.opening import open_project
 from labelgrid.cli.options import with_options
-from labelgrid.ledger.grid import Split, StateName
 
 #: The most cells that a terminal shows.
 SHOWN = 1000
@@ -37,22 +36,10 @@ EVENT_COLUMNS = {
 }
 
 
-@with_options(
-    state="--state: only the cells in this state",
-    task="--task: only the cells of this task",
-    split="--split: only the cells of this split's images",
-    round="--round: only the cells that this round asked for; 0: no round",
-    order="--order: of the images: changed, loss/TASK, share/TASK:CLASS (the largest predicted "
-    "share first), or a scored statistic; by their ids without it",
-    csv="--csv FILE: write all of them to this CSV file",
-)
+@with_options(csv="--csv FILE: write all of them to this CSV file")
 def cells(
     folder: Path,
-    state: StateName | None = None,
-    task: str | None = None,
-    split: Split | None = None,
-    round: int | None = None,
-    order: str = "",
+    request: CellsRequest,
     csv: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -63,13 +50,7 @@ def cells(
     from labelgrid.project.cells.cell_table import write_csv
 
     with open_project(folder, looking=True) as project:
-        rows = project.each_cell(
-            state=state,
-            task=task,
-            split=split,
-            round=round,
-            order=order,
-        )
+        rows = project.each_cell(**request)
         if csv and json:
             raise UsageError("--csv and --json exclude each other.", next_step="Give one of them.")
         if csv:

@@ -19,7 +19,7 @@ from labelgrid.cli import screen
 from labelgrid.cli.exchange import cells_as_json
 from labelgrid.cli.opening import open_project
 from labelgrid.cli.options import with_options
-from labelgrid.cli.shares import share_at, share_values
+from labelgrid.cli.shares import said_share
 
 if TYPE_CHECKING:
     from labelgrid.advice.round_times import RecipeTime
@@ -116,10 +116,7 @@ def audit(
         return
     with open_project(folder) as project:
         audited = project.audit(**request)
-    share = share_at(request.on)
-    if not share.is_all:  # which was said; the labels are not ranked yet
-        if json:
-            screen.print_json(share_values(share))
+    if said_share(request.on, json):  # the labels are not ranked yet
         return
     if json:
         sheet = str(audited.sheet) if audited.sheet else None
@@ -254,10 +251,7 @@ def relate(
 
     with open_project(folder) as project:
         related = project.relate(**request)
-    share = share_at(request.on)
-    if not share.is_all:  # which was said; nothing is joined yet
-        if json:
-            screen.print_json(share_values(share))
+    if said_share(request.on, json):  # nothing is joined yet
         return
     if json:
         screen.print_json(asdict(related))

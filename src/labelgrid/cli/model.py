@@ -25,7 +25,7 @@ from labelgrid.cli import screen
 from labelgrid.cli.grid import left_out_values, say_left_out
 from labelgrid.cli.opening import open_project
 from labelgrid.cli.options import with_options
-from labelgrid.cli.shares import share_at, share_values
+from labelgrid.cli.shares import said_share, share_at, share_values
 
 if TYPE_CHECKING:
     from labelgrid.rounds.query import QueryResult
@@ -102,10 +102,7 @@ def score(
     """
     with open_project(folder) as project:
         table = project.score(**request)
-    share = share_at(request.on)
-    if not share.is_all:  # which was said; the table is not there yet
-        if json:
-            screen.print_json(share_values(share))
+    if said_share(request.on, json):  # the table is not there yet
         return
     if json:
         values = {"images": len(table.images), "statistics": list(table.statistics)}

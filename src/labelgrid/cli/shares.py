@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from labelgrid.cli import screen
+
 if TYPE_CHECKING:  # most commands divide no work
     from labelgrid.executors.share import Share
 
@@ -33,3 +35,11 @@ def share_values(share: "Share") -> dict[str, Any]:
         {'share': {'index': 0, 'count': 2}}
     """
     return {} if share.is_all else {"share": asdict(share)}
+
+
+def said_share(on: str, json: bool) -> bool:
+    """Whether a command did a share of its work alone, which was said; JSON names the share."""
+    share = share_at(on)
+    if json and not share.is_all:
+        screen.print_json(share_values(share))
+    return not share.is_all

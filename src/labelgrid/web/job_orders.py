@@ -50,8 +50,10 @@ MAP = "names.txt"
 _BLOCK = 2**20
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
-#: What a browser may say of each field: its type with its limits, and its default.
-Fields = Mapping[str, tuple[Any, Any]]
+#: The types, with their limits, of the fields of which a browser may say something.
+Fields = Mapping[str, Any]
+#: Fields that a browser must say, whatever their default is.
+REQUIRED = ("budget",)
 
 
 def _printable(text: str) -> str:
@@ -115,22 +117,22 @@ class Order(BaseModel):
 
 
 def _model(name: str, request: type[CommandRequest], fields: Fields, bases: Any) -> Any:
-    """The class of what a browser may say, in the words of the request."""
-    meanings = request.meanings()
+    """The class of what a browser may say of a request, in its words."""
     known: dict[str, Any] = {}
-    for each, (kind, default) in fields.items():
-        known[each] = (kind, Field(default, description=meanings.get(each)))
+    for each, kind in fields.items():
+        default = ... if each in REQUIRED else request.fields()[each].default
+        known[each] = (kind, Field(default, description=request.meanings()[each]))
     return create_model(name, __base__=bases, **known)
 
 
 #: What a person says of labels to import.
 CHOICES: Fields = {
-    "rest": (Annotated[str, AfterValidator(_printable), Field(max_length=200)], ""),
-    "map": (Annotated[str, AfterValidator(_names), Field(max_length=20_000)], ""),
-    "keep": (Literal["", "first", "last"], ""),
-    "replace": (bool, False),
-    "accept": (bool, False),
-    "leave_out": (bool, False),
+    "rest": Annotated[str, AfterValidator(_printable), Field(max_length=200)],
+    "map": Annotated[str, AfterValidator(_names), Field(max_length=20_000)],
+    "keep": Literal["", "first", "last"],
+    "replace": bool,
+    "accept": bool,
+    "leave_out": bool,
 }
 ImportChoices: Any = _model("ImportChoices", ImportRequest, CHOICES, BaseModel)
 
@@ -184,9 +186,8 @@ class Started:
     def order(self, command: str) -> Any:
         """The class of the orders of a command."""
         word: Any = Literal
-        fields = {"command": (word[command], ...), **self.fields}
-        bases = (Order, self.base)
-        return _model(f"{command.title()}Order", self.request, fields, bases)
+        base = create_model("Named", __base__=(Order, self.base), command=(word[command], ...))
+        return _model(f"{command.title()}Order", self.request, self.fields, base)
 
 
 def _keep_picks(said: dict[str, Any], project: Project, folder: Path) -> dict[str, Any]:
@@ -261,34 +262,26 @@ STARTED = {
     "fit": Started(
         FitRequest,
         {
-            "epochs": (Annotated[int, Field(ge=1, le=100_000)] | None, None),
-            "changes": (
-                Annotated[
-                    dict[str, bool | int | Number], AfterValidator(_keys), Field(max_length=50)
-                ],
-                {},
-            ),
+            "epochs": Annotated[int, Field(ge=1, le=100_000)] | None,
+            "changes": Annotated[
+                dict[str, bool | int | Number], AfterValidator(_keys), Field(max_length=50)
+            ],
         },
     ),
     "score": Started(ScoreRequest),
     "query": Started(
         QueryRequest,
         {
-            "budget": (Annotated[Number, Field(gt=0)], ...),
-            "unit": (Unit, "labels"),
-            "new": (bool, False),
-            "dry_run": (bool, False),
+            "budget": Annotated[Number, Field(gt=0)],
+            "unit": Unit,
+            "new": bool,
+            "dry_run": bool,
         },
         _keep_picks,
     ),
-    "export": Started(ExportRequest, {"to": (Tool, "folder"), "task": (str, "")}, _place_requests),
-    "import": Started(
-        ImportRequest,
-        {"format": (Tool, "")},
-        _find_labels,
-        ImportPlace,
-    ),
-    "audit": Started(AuditRequest, {"folds": (Annotated[int, Field(ge=0, le=100)], 0)}),
+    "export": Started(ExportRequest, {"to": Tool, "task": str}, _place_requests),
+    "import": Started(ImportRequest, {"format": Tool}, _find_labels, ImportPlace),
+    "audit": Started(AuditRequest, {"folds": Annotated[int, Field(ge=0, le=100)]}),
     "report": Started(ReportRequest),
 }
 ORDERS = tuple(started.order(command) for command, started in STARTED.items())
