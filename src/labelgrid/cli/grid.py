@@ -20,7 +20,7 @@ from labelgrid.cli.opening import open_project
 from labelgrid.cli.options import with_options
 
 if TYPE_CHECKING:
-    from labelgrid.api.project import Project
+    from labelgrid.api.reader import ProjectReader
 
 #: A new project with more images is timed only if that is asked for.
 MOST_TIMED = 100_000
@@ -58,7 +58,7 @@ def init(
     Example: [bold]labelgrid init flat --images photos --task semseg:classes.txt --task depth
     --holdout 50[/]
     """
-    from labelgrid.api.project import Project
+    from labelgrid.api.reader import ProjectReader
     from labelgrid.basics.errors import UsageError
 
     if not request.images:
@@ -70,7 +70,7 @@ def init(
         )
     with screen.Bar() as bar:
         tasks = _tasks(request.tasks, task_file)
-        project = Project.create(**replace(request, tasks=tasks, progress=bar))
+        project = ProjectReader.create(**replace(request, tasks=tasks, progress=bar))
     with project:
         if json:
             screen.print_json(asdict(project.counts()) | left_out_values(project))
@@ -81,7 +81,7 @@ def init(
         _show_new(project, time)
 
 
-def left_out_values(project: "Project") -> dict[str, Any]:
+def left_out_values(project: "ProjectReader") -> dict[str, Any]:
     """The images that a command left out, as JSON values."""
     left_out = [asdict(fault) for fault in project.left_out]
     for values in left_out:
@@ -89,7 +89,7 @@ def left_out_values(project: "Project") -> dict[str, Any]:
     return {"left_out": left_out}
 
 
-def say_left_out(project: "Project") -> None:
+def say_left_out(project: "ProjectReader") -> None:
     """Print which images a command left out, and why."""
     from labelgrid.annotate.answers import fault_lines
     from labelgrid.project.folder import LEFT_OUT
@@ -104,11 +104,14 @@ def say_left_out(project: "Project") -> None:
         screen.say(f"  {line}")
 
 
-def _show_new(project: "Project", time: bool) -> None:
+def _show_new(project: "ProjectReader", time: bool) -> None:
     """Print what was made, what would disappoint later, and the next command.
 
     With `time`, measure how long a round takes.
     """
+    from labelgrid.operations.early_warnings import early_warnings
+    from labelgrid.operations.next_step import first_query, next_step
+
     folder = project.folder
     counts = project.counts()
     images = count_text(counts.images, "image")
@@ -126,13 +129,14 @@ def _show_new(project: "Project", time: bool) -> None:
     offers = project.offered_relations()
     if offers:
         screen.say(f"  {offers}")
-    for line in project.warnings():
+    for line in early_warnings(project.disk):
         screen.say(f"  {line}")
     too = HELDOUT_TOO if counts.heldout else ""
-    screen.say(f"Next: {project.first_command()}{too}")
+    first = first_query(project.disk) or next_step(project.disk).line
+    screen.say(f"Next: {first}{too}")
 
 
-def _first_time(project: "Project", time: bool) -> str:
+def _first_time(project: "ProjectReader", time: bool) -> str:
     """Say how long a round takes, or which command measures it."""
     from labelgrid.advice.first_time import FirstTime, first_time
 

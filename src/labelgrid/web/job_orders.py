@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.api.request import CommandRequest
 from labelgrid.api.requests import (
     AuditRequest,
@@ -94,7 +94,7 @@ class Order(BaseModel):
     model_config = ConfigDict(extra="forbid")
     command: str
 
-    def words(self, project: Project, folder: Path) -> list[str]:
+    def words(self, project: ProjectReader, folder: Path) -> list[str]:
         """The arguments of the command, without the project's folder.
 
         Args:
@@ -180,7 +180,9 @@ class Started:
 
     request: type[CommandRequest]
     fields: Fields = field(default_factory=dict)
-    complete: Callable[[dict[str, Any], Project, Path], dict[str, Any]] = lambda said, *_: said
+    complete: Callable[[dict[str, Any], ProjectReader, Path], dict[str, Any]] = lambda said, *_: (
+        said
+    )
     base: Any = BaseModel
 
     def order(self, command: str) -> Any:
@@ -190,12 +192,12 @@ class Started:
         return _model(f"{command.title()}Order", self.request, self.fields, base)
 
 
-def _keep_picks(said: dict[str, Any], project: Project, folder: Path) -> dict[str, Any]:
+def _keep_picks(said: dict[str, Any], project: ProjectReader, folder: Path) -> dict[str, Any]:
     """Keep the picks of a dry run in the job's folder."""
     return {**said, "save": folder.absolute() / PICKS} if said.get("dry_run") else said
 
 
-def _place_requests(said: dict[str, Any], project: Project, folder: Path) -> dict[str, Any]:
+def _place_requests(said: dict[str, Any], project: ProjectReader, folder: Path) -> dict[str, Any]:
     """Write the requests into the folders of their rounds, or for a tool into the job's."""
     task = said.get("task", "")
     if task and task not in project.tasks:
@@ -205,7 +207,7 @@ def _place_requests(said: dict[str, Any], project: Project, folder: Path) -> dic
     return {**said, "out": folder.absolute() / REQUEST}
 
 
-def _find_labels(said: dict[str, Any], project: Project, folder: Path) -> dict[str, Any]:
+def _find_labels(said: dict[str, Any], project: ProjectReader, folder: Path) -> dict[str, Any]:
     """Import what is in the folder of a round's requests, or a file that was sent, also earlier."""
     name = said.pop("name", "")
     file = said.pop("file", None)
@@ -222,7 +224,7 @@ def _find_labels(said: dict[str, Any], project: Project, folder: Path) -> dict[s
     return {"labels": [str(place)], **said}
 
 
-def _exported(project: Project, round: int) -> Path:
+def _exported(project: ProjectReader, round: int) -> Path:
     """The folder of a round's requests, which may be answered."""
     request = request_folder(project, round)
     if not request.is_dir():
@@ -301,7 +303,7 @@ class ReadyOrder:
     command: str
     request: CommandRequest
 
-    def words(self, project: Project, folder: Path) -> list[str]:
+    def words(self, project: ProjectReader, folder: Path) -> list[str]:
         """As `Order.words`."""
         del project, folder
         return words_of(self.request)
@@ -312,14 +314,14 @@ class ReadyOrder:
         return {}
 
 
-def sent_file(project: Project, number: int) -> Path:
+def sent_file(project: ProjectReader, number: int) -> Path:
     """The file that was sent to a job.
 
     Raises:
         UsageError: none was.
         ProjectError: its folder leads out of the project.
     """
-    folder = project.inside(f"jobs/{number:04d}/{SENT}")
+    folder = project.disk.inside(f"jobs/{number:04d}/{SENT}")
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     files = [path for path in found if path.is_file() and not path.is_symlink()]
     if len(files) != 1:
@@ -344,13 +346,13 @@ def file_name(name: str, end: str) -> str:
     return (kept.strip(" .-") or "answer") + end
 
 
-def request_folder(project: Project, round: int) -> Path:
+def request_folder(project: ProjectReader, round: int) -> Path:
     """The folder to which a round's requests are exported.
 
     Raises:
         ProjectError: it leads out of the project.
     """
-    return project.inside(f"rounds/{round:04d}/request")
+    return project.disk.inside(f"rounds/{round:04d}/request")
 
 
 def order_of(values: Mapping[str, object]) -> Order:
