@@ -11,7 +11,7 @@ from functools import cache, wraps
 from inspect import Parameter, cleandoc, signature
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, dataclass_transform
 
-from labelgrid.api.door import check_arguments
+from labelgrid.api.door import check_values
 
 P = ParamSpec("P")
 Q = TypeVar("Q")
@@ -37,7 +37,7 @@ class CommandRequest:
         bases = [base.spelled for base in cls.__bases__ if issubclass(base, CommandRequest)]
         cls.spelled = ChainMap(spelled, *bases)
         dataclass(frozen=True, eq=False, kw_only=kw_only)(cls)
-        cls.__init__ = check_arguments(cls.__init__)  # type: ignore[method-assign]
+        cls.__init__ = check_values(cls.__init__)  # type: ignore[method-assign]
 
     @classmethod
     @cache

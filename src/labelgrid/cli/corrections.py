@@ -3,6 +3,7 @@
 Loads no torch.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,7 @@ def _task_text(done: "Changed", project: "Project") -> str:
 @with_options(cells="CELLS: labelled cells as IMAGE:TASK")
 def unlabel(
     folder: Path,
-    cells: list[str],
+    cells: Sequence[str],
     json: bool = False,
 ) -> None:
     """Withdraw wrong labels: their cells are missing again; files and history are kept.
@@ -127,7 +128,7 @@ def unlabel(
 @with_options(cells="CELLS: missing cells as IMAGE:TASK")
 def request(
     folder: Path,
-    cells: list[str],
+    cells: Sequence[str],
     json: bool = False,
 ) -> None:
     """Request labels that you chose yourself, beside what queries pick.
@@ -172,7 +173,7 @@ def skip(
 )
 def remove(
     folder: Path,
-    images: list[str],
+    images: Sequence[str],
     restore: bool = False,
     json: bool = False,
 ) -> None:

@@ -94,7 +94,7 @@ def verify(
 def audit(
     folder: Path,
     request: AuditRequest,
-    confirm: list[str] | None = None,
+    confirm: Sequence[str] = (),
     json: bool = False,
 ) -> None:
     """Rank the labels of a project by how likely they are wrong, and show the worst.
@@ -155,7 +155,7 @@ def _say_doubts(folder: Path, audited: "Audited", *, all: bool) -> None:
         )
 
 
-def _confirm(folder: Path, cells: list[str], json: bool) -> None:
+def _confirm(folder: Path, cells: Sequence[str], json: bool) -> None:
     """Note that labels are right, and say so."""
     with open_project(folder) as project:
         confirmed = project.confirm(cells).cells

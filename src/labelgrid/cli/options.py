@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
-from labelgrid.api.door import check_arguments
+from labelgrid.api.door import check_values
 from labelgrid.api.request import CommandRequest
 from labelgrid.api.spelling import spelling
 
@@ -22,7 +22,7 @@ SHARED = {"folder": "DIR: the project's folder", "json": "--json: print the resu
 #: which stays as it is typed: a path would drop the slash at its end. "!": it must be there.
 PATHS = ("", "FILE", "FILE!", "FOLDER")
 #: Types of what is given one by one.
-SEVERAL = {Iterable, Sequence, list}
+SEVERAL = {Iterable, Sequence}
 #: A field in the documentation of another.
 FIELD = re.compile(r"`(\w+)`")
 #: How the documentation of a field begins to say what is without it.
@@ -163,7 +163,7 @@ def with_options(**own: str) -> Callable[[Callable[..., None]], Callable[..., No
                 words, _, meaning = {**SHARED, **own}[name].partition(": ")
                 options[name] = TypedOption(parameter, words, meaning)
 
-        checked = check_arguments(function)
+        checked = check_values(function)
 
         @wraps(function)
         def run(trust: Any = None, **given: Any) -> None:
@@ -172,7 +172,7 @@ def with_options(**own: str) -> Callable[[Callable[..., None]], Callable[..., No
                 read["request"] = request(
                     **{each: read[each] for each in request.fields().keys() & read.keys()}
                 )
-            checked(**{name: read[name] for name in parameters})
+            checked(**{name: value for name, value in read.items() if name in parameters})
 
         shown = [option.shown(options) for option in options.values()]
         shown += [TRUST] if own.get("trust") != HIDDEN else []
