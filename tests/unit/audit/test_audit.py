@@ -35,7 +35,6 @@ from tests.rounds import Killed, Killing, labelled
 from tests.support import Made, make_dataset
 
 COVERS = [
-    "labelgrid.audit.audit_sheet",
     "labelgrid.audit.audit",
     "labelgrid.audit.audit_folds",
 ]

@@ -18,6 +18,7 @@ from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.evidence import edge_agreement
 from labelgrid.evidence.common_shift import common_shift, is_same_shift, is_slanting
+from labelgrid.evidence.doubts import Doubt
 from labelgrid.evidence.edge_agreement import (
     BETTER,
     LIMIT,
@@ -33,12 +34,9 @@ from labelgrid.evidence.edge_agreement import (
     shifted,
     turned,
 )
-from labelgrid.evidence.plausibility import Doubt
-from labelgrid.images.places import image_file
+from labelgrid.evidence.known_labels import KnownLabels
+from labelgrid.images.places import image_file, orientation_or_upright
 from labelgrid.images.reading import read_image
-from labelgrid.ledger.grid import SPLITS
-from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.images.image_files import orientation_or_upright
 
 #: At most so many labels of a task are compared, each with its own image and so many others.
 LABELS = 16
@@ -125,21 +123,21 @@ def _shift_words(down: float, right: float) -> str:
 
 
 class EdgeEvidence:
-    """The edges of a project's images, each image read once.
+    """The edges of images, each read once.
 
     Args:
-        project: the project.
+        known: knows all images.
     """
 
-    def __init__(self, project: ProjectFolder) -> None:
-        self._store = project.store
+    def __init__(self, known: KnownLabels) -> None:
+        self._known = known
         self._edges: dict[str, Edges | None] = {}
         self._places: dict[str, tuple[str, str, str]] = {}
 
     @cached_property
     def _drawn(self) -> list[str]:
         """All images, in the order in which they are drawn as others."""
-        ids = self._store.grid(SPLITS).images
+        ids = self._known.image_ids
         draws = keyed_uniform(image_keys(ids), seed_of(0, "image edges"))
         return [ids[int(index)] for index in np.argsort(draws, kind="stable")]
 
@@ -417,7 +415,7 @@ class EdgeEvidence:
         """Look up where images are, with one query for all of them."""
         unknown = set(image_ids) - self._places.keys()
         if unknown:
-            for row in self._store.images(names=unknown):
+            for row in self._known.images(unknown):
                 self._places[row.image_id] = (row.root, row.image_id, row.digest)
 
     def _file(self, image_id: str) -> Path:
