@@ -196,13 +196,21 @@ def draw_doubtful(
     columns = [name for name in COLUMNS if name != "prediction" or predictions]
     layout = Layout(len(columns), len(shown))
     rows = []
-    images = {row.image_id: row for row in known.images({cell.image_id for cell in shown})}
+    image_ids = {cell.image_id for cell in shown}
+    images = {row.image_id: row for row in known.images(image_ids)}
     tasks = known.tasks
     names = dict.fromkeys(cell.task for cell in shown)
     overviews = {name: tasks[name].overview() for name in names}
     for place, (cell, reasons) in enumerate(shown.items(), 1):
         photograph = fitted_photograph(images[cell.image_id], layout)
-        label, outlines = _pictures(known, cell, overviews[cell.task], photograph, layout)
+        array = known.label(cell)
+        label: RGB | str = UNREAD
+        outlines: RGB | str = ""
+        if array is not None:
+            overviews[cell.task].add(cell.image_id, array)
+            label = _own_picture(tasks[cell.task], array, layout)
+            if not isinstance(photograph, str):
+                outlines = _outlined(photograph, tasks[cell.task], array)
         part = parts.get(cell)
         pictures = [framed(label, part), framed(outlines, part)]
         if predictions:
@@ -223,19 +231,11 @@ def _legend(overview: Overview) -> Legend:
     return replace(legend, ends=(near, far))
 
 
-def _pictures(
-    known: KnownLabels, cell: Cell, shown: Overview, photograph: RGB | str, layout: Layout
-) -> tuple[RGB | str, RGB | str]:
-    """A label, which is added to `shown`, and its outlines on the photograph."""
-    label = known.label(cell)
-    if label is None:
-        return UNREAD, ""
-    task = known.tasks[cell.task]
+def _own_picture(task: TaskDef, label: LabelArray, layout: Layout) -> RGB:
+    """A label at the size of a picture, with a scale of its own."""
     overview = task.overview()
-    overview.add(cell.image_id, label)
-    shown.add(cell.image_id, label)
-    outlines = "" if isinstance(photograph, str) else _outlined(photograph, task, label)
-    return _label_picture(task, label, overview, layout), outlines
+    overview.add("", label)
+    return _label_picture(task, label, overview, layout)
 
 
 def _outlined(photograph: RGB, task: TaskDef, label: LabelArray) -> RGB | str:

@@ -147,7 +147,7 @@ def compare_with_predictions(
     """Compare labels with the model's predictions of the same cells.
 
     A poor model is no evidence: earlier labels show how far its predictions usually are from
-    labels. Only a larger distance is suspicious, and only opposite slopes where they were the same
+    labels. Only a larger distance is doubted, and only opposite slopes where they were the same
     before.
     """
     if len(pairs) < PREDICTIONS or len(earlier) < FEW:

@@ -16,6 +16,7 @@ from labelgrid.formats.codecs.depth import Options as DepthOptions
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.kinds.depth import depth_figures
 
+COVERS = ["labelgrid.evidence.doubts", "labelgrid.evidence.label_summary"]
 RIGHT = np.ones((20, 20, 2), np.int8)
 FLIPPED_X = RIGHT * np.array([-1, 1], np.int8)
 

