@@ -234,7 +234,7 @@ class BatchDoubts:
         if summary is None or summary.outline is None:
             return {}
         images = [cell.image_id for cell in cells[: repeated_labels.NAMED]]
-        return self.edges.agreements_with(summary.outline, images)
+        return self.edges.agreements(dict.fromkeys(images, summary.outline), of_one=True)
 
     def _images_differ(self, cells: Sequence[Cell]) -> bool:
         """Whether the images of cells are different files, as far as that is known."""

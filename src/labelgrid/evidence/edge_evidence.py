@@ -141,23 +141,18 @@ class EdgeEvidence:
         draws = keyed_uniform(image_keys(ids), seed_of(0, "image edges"))
         return [ids[int(index)] for index in np.argsort(draws, kind="stable")]
 
-    def agreements(self, outlines: Outlines) -> dict[str, float]:
-        """How well each label agrees with its own image, by image; some may not be known."""
-        found = {}
-        self._find([*outlines, *self._drawn[: OTHERS + 1]])
-        for image_id, outline in outlines.items():
-            value = self._agreement(outline, image_id, {image_id})
-            if value is not None:
-                found[image_id] = value
-        return found
+    def agreements(self, outlines: Outlines, *, of_one: bool = False) -> dict[str, float]:
+        """How well each label agrees with its own image, by image; some may not be known.
 
-    def agreements_with(self, outline: Edges, images: Sequence[str]) -> dict[str, float]:
-        """How well one label agrees with each of these images; some may not be known."""
+        Args:
+            outlines: image -> the outlines of its label.
+            of_one: all are those of one label, for which none of these is another's image.
+        """
         found = {}
-        own = set(images)
-        self._find([*images, *self._drawn[: OTHERS + len(own)]])
-        for image_id in images:
-            value = self._agreement(outline, image_id, own)
+        own = set(outlines)
+        self._find([*outlines, *self._drawn[: OTHERS + (len(own) if of_one else 1)]])
+        for image_id, outline in outlines.items():
+            value = self._agreement(outline, image_id, own if of_one else {image_id})
             if value is not None:
                 found[image_id] = value
         return found
