@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import command
 from labelgrid.basics.progress import Progress, Silent
@@ -120,7 +120,7 @@ class TimedImages:
         """As `ImageSource.images`."""
         return self.data.images()
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """As `ImageSource.image`."""
         return self.data.image(image_id)
 

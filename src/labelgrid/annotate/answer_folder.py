@@ -36,7 +36,7 @@ from labelgrid.formats.naming import stem
 from labelgrid.images.opening import FORMATS
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.tasks.legend import LEGEND_PICTURE, LEGEND_TABLE, OVERLAY, OVERLAYS
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDefs
 
 README = "README.txt"
 IMAGES = "images"
@@ -56,7 +56,7 @@ class _Tables:
     `above` is `TASK/` if all labels of the folder are of one task, and else empty.
     """
 
-    tasks: Mapping[str, TaskDef]
+    tasks: TaskDefs
     requests: dict[str, Cell]
     images: frozenset[str]
     by_stem: Mapping[str, list[str]] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Defines the connector protocol: send a request to a labelling tool, receive its answer."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from labelgrid.images.places import image_file
 from labelgrid.images.reading import image_size
 from labelgrid.ledger.grid import SPLITS, Cell, State
 from labelgrid.ledger.store import Store
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,7 @@ class ProjectIndex:
     """
 
     def __init__(
-        self,
-        store: Store,
-        tasks: Mapping[str, TaskDef],
-        options: ImportOptions = ImportOptions(),
+        self, store: Store, tasks: TaskDefs, options: ImportOptions = ImportOptions()
     ) -> None:
         self.tasks = tasks
         self.options = options

@@ -72,10 +72,7 @@ class CvatImage:
 
 
 def read_images(
-    path: Path,
-    where: str,
-    ignored: frozenset[str] = frozenset(),
-    decoder: Decoder = plain_text,
+    path: Path, where: str, ignored: frozenset[str] = frozenset(), decoder: Decoder = plain_text
 ) -> list[CvatImage]:
     """Read all images of a file.
 
@@ -214,8 +211,7 @@ def _turned(points: _Points, attributes: Mapping[str, str]) -> _Points:
     degrees = _number(attributes, "rotation") if "rotation" in attributes else 0.0
     sine = np.sin(np.radians(degrees))
     cosine = np.cos(np.radians(degrees))
-    turned: _Points = points @ np.array([[cosine, sine], [-sine, cosine]])
-    return turned
+    return points @ np.array([[cosine, sine], [-sine, cosine]])
 
 
 _PAINTERS: dict[str, Callable[[Mapping[str, str], Canvas, int], None]] = {

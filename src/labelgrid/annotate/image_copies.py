@@ -122,5 +122,4 @@ def copy_content(source: Path, name: str) -> bytes:
             where=str(source),
             next_step="Make it smaller, or take it out with `labelgrid remove`.",
         )
-    content: bytes = data.tobytes()
-    return content
+    return data.tobytes()

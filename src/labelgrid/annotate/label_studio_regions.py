@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.annotate.region_answers import Shape
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import LabelError
 from labelgrid.formats import label_studio_runs
 from labelgrid.formats.regions import Canvas
@@ -32,7 +33,7 @@ Points = NDArray[np.float64]
 Paint = Callable[[Canvas, int], None]
 
 
-def brush_region(mask: NDArray[np.bool_], name: str, control: str) -> dict[str, Any]:
+def brush_region(mask: Bools, name: str, control: str) -> dict[str, Any]:
     """A region that covers a mask [h, w].
 
     Args:
@@ -210,8 +211,7 @@ def _rotated(points: Points, value: Mapping[str, Any]) -> Points:
         raise LabelError(f"A region's rotation is {angle!r:.40}; it must be at most 360 degrees.")
     sine = np.sin(np.radians(angle))
     cosine = np.cos(np.radians(angle))
-    rotated: Points = points @ np.array([[cosine, sine], [-sine, cosine]])
-    return rotated
+    return points @ np.array([[cosine, sine], [-sine, cosine]])
 
 
 def _filled(ring: Points) -> Paint:

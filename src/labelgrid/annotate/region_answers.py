@@ -4,13 +4,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
 from labelgrid.annotate.answers import Answer, Answers, Fault
 from labelgrid.annotate.class_names import ClassNames, NameTarget
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import EmptyLabelError, LabelError
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray
@@ -199,7 +197,7 @@ class _Drawing:
             )
         return label
 
-    def _refuse_outside(self, uncovered: NDArray[np.bool_]) -> None:
+    def _refuse_outside(self, uncovered: Bools) -> None:
         """Refuse classes that were drawn and are nowhere: what is there instead is not known.
 
         Raises:

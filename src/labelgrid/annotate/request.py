@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labelgrid.ledger.grid import Cell, Pick
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDefs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Request:
     """
 
     items: Sequence[RequestItem]
-    tasks: Mapping[str, TaskDef]
+    tasks: TaskDefs
     images: Mapping[str, Path]
     names: Mapping[str, str]
     sizes: Mapping[str, tuple[int, int]]

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelgrid.annotate.json_files import Decoder, plain_text
 from labelgrid.basics import files
+from labelgrid.basics.array_types import Ints
 from labelgrid.basics.errors import LabelError
 from labelgrid.formats.channels import shown_colours
 from labelgrid.formats.colours import colour_codes
@@ -124,7 +124,7 @@ def _wrong_line(where: str, text: str) -> LabelError:
     )
 
 
-def read_colours(path: Path) -> NDArray[np.int64]:
+def read_colours(path: Path) -> Ints:
     """The colour of each pixel [h, w] of a picture.
 
     Raises:
@@ -135,7 +135,7 @@ def read_colours(path: Path) -> NDArray[np.int64]:
     return colour_codes(read_image(path) if shown is None else shown)
 
 
-def count_colours(colours: NDArray[np.int64]) -> dict[int, int]:
+def count_colours(colours: Ints) -> dict[int, int]:
     """Colour -> the number of its pixels, the most frequent first.
 
     Example:

@@ -4,14 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import EmptyLabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 
 class ImageSource(Protocol):
@@ -20,7 +18,7 @@ class ImageSource(Protocol):
     def images(self) -> Sequence[str]:
         """The image ids."""
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """Read an image: RGB, uint8 [h, w, 3], upright.
 
         Raises:
@@ -125,7 +123,7 @@ def size_of(source: ImageSource, image_id: str) -> tuple[int, int]:
     return height, width
 
 
-def labels_of(source: Source, tasks: Mapping[str, TaskDef], image_id: str) -> dict[str, LabelArray]:
+def labels_of(source: Source, tasks: TaskDefs, image_id: str) -> dict[str, LabelArray]:
     """Read the labels that a source has of an image, by task."""
     labels = {}
     for name, task in tasks.items():

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import ImageError, LabelError, RecipeError
 from labelgrid.basics.files import read_text
 from labelgrid.basics.words import count_text, join_names
@@ -50,7 +50,7 @@ class ImagesById:
         """The image ids: file names in the folder of images."""
         return list(self.names.values())
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """As `ImageSource.image`."""
         return read_image(self.root / self.IMAGES / image_id)
 

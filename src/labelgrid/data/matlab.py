@@ -5,10 +5,8 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
-
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import read_bytes
 from labelgrid.images.opening import max_bytes
@@ -26,7 +24,7 @@ DEEPEST = 16
 LARGEST = 2**28
 
 
-def read_variable(path: Path, name: str) -> NDArray[Any]:
+def read_variable(path: Path, name: str) -> Array:
     """Read one variable of a .mat file, as Matlab 4 to 7.2 write them.
 
     Structures become arrays with named fields.
@@ -66,8 +64,7 @@ def read_variable(path: Path, name: str) -> NDArray[Any]:
             where=str(path),
             next_step="Get the file again.",
         )
-    value: NDArray[Any] = content[name]
-    return value
+    return content[name]
 
 
 def _check(data: bytes) -> None:

@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.files import inside
 from labelgrid.data.cameras import Cameras
@@ -54,7 +52,7 @@ class ProjectSource:
         """The image ids."""
         return list(self.files)
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """As `ImageSource.image`."""
         root, digest = self.files[image_id]
         return read_placed_image(root, image_id, digest)

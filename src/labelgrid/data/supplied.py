@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from labelgrid.formats.codec import LabelArray, check_digest
 from labelgrid.tasks.alignment import Align, Extent, align_to, invert
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 
 class SuppliedFile(NamedTuple):
@@ -71,7 +71,7 @@ class MostTrusted:
     """
 
     by_task: Mapping[str, Sequence[SuppliedLabels]]
-    tasks: Mapping[str, TaskDef]
+    tasks: TaskDefs
     labelled: Mapping[str, Collection[str]]
 
     def labels(self, image_id: str) -> dict[str, LabelArray]:

@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools
 from labelgrid.drawings.drawing import COLOURS, INK, RULE, row_major
 from labelgrid.drawings.wording import number, shorten_name
 
@@ -192,7 +192,7 @@ def _draw_line(axes: Axes, line: Line, index: int) -> None:
             axes.vlines(x, low, high, color=colour, alpha=0.5, linewidth=1.5)
 
 
-def _find_isolated(y: Sequence[float]) -> NDArray[np.bool_]:
+def _find_isolated(y: Sequence[float]) -> Bools:
     """Which points have a gap, or the end of the line, on both sides.
 
     Example:

@@ -1,6 +1,6 @@
 """Draws a contact sheet: one row per image, with the image and the label of each task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -11,15 +11,13 @@ from labelgrid.basics.errors import ProjectError
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.images.reading import Pixels
 from labelgrid.tasks.pictures import colour_map, picture_file
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDefs
 
 #: The gap between pictures, in pixels.
 GAP = 2
 
 
-def contact_sheet(
-    source: Source, tasks: Mapping[str, TaskDef], image_ids: Sequence[str], out: Path
-) -> None:
+def contact_sheet(source: Source, tasks: TaskDefs, image_ids: Sequence[str], out: Path) -> None:
     """Write a PNG of images and labels, all at the size of the first image.
 
     A missing or empty label is white.
@@ -62,7 +60,7 @@ def check_out(out: Path) -> None:
 
 
 def _pictures(
-    source: Source, tasks: Mapping[str, TaskDef], image_id: str, size: tuple[int, int]
+    source: Source, tasks: TaskDefs, image_id: str, size: tuple[int, int]
 ) -> list[Pixels]:
     """The image and its labels, white where there is none."""
     image = source.image(image_id)

@@ -22,7 +22,7 @@ from torch import Tensor
 from labelgrid.basics.streams import seed_of
 from labelgrid.exporting.exported_network import ExportedNetwork, KnownLabels
 from labelgrid.nets.onnx_ops import translations
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 
 #: The set of operators: runtimes since 2023 have it.
 OPSET = 18
@@ -118,8 +118,7 @@ def read_description(path: Path) -> dict[str, Any]:
     """The description in a file's metadata."""
     properties = onnx.load(path, load_external_data=False).metadata_props
     [found] = [one.value for one in properties if one.key == DESCRIPTION]
-    description: dict[str, Any] = json.loads(found)
-    return description
+    return json.loads(found)
 
 
 @dataclass(frozen=True)
@@ -196,7 +195,7 @@ def _fed(image: Tensor, labels: KnownLabels) -> dict[str, Any]:
 
 
 def _example(
-    tasks: Mapping[str, Task], known: Sequence[str], count: int, size: tuple[int, int]
+    tasks: Tasks, known: Sequence[str], count: int, size: tuple[int, int]
 ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
     """Images of random pixels, and random known labels at half of the pixels."""
     draws = _draws(*size)

@@ -12,8 +12,8 @@ from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.errors import EmptyLabelError, LabelError
 from labelgrid.basics.files import atomic_write, open_regular, read_bytes
 from labelgrid.formats import tiff
@@ -27,8 +27,6 @@ from labelgrid.images.opening import (
     refuse_other_format,
 )
 from labelgrid.images.tiff import check_tiff, tags_of
-
-Array = NDArray[Any]
 
 #: Pillow's modes whose arrays hold the stored numbers: 1-bit, grey, palette indices, integers,
 #: floats, colour.
@@ -190,8 +188,7 @@ def _decoded(data: bytes) -> Array | None:
     """What OpenCV makes of a PNG, blue first; None if it cannot read it."""
     import cv2
 
-    array: Array | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    return array
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
 
 
 def _deep_colours(data: bytes, channels: int) -> Array:
@@ -334,7 +331,7 @@ def one_channel(array: Array, path: Path, what: str) -> Array:
     return flat
 
 
-def check_any_valid(valid: NDArray[np.bool_], path: Path, why: str) -> None:
+def check_any_valid(valid: Bools, path: Path, why: str) -> None:
     """Refuse a label without any valid pixel.
 
     Raises:

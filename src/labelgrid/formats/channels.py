@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import LabelError
 from labelgrid.formats.arrays import Array, palette_of, samples
 
@@ -53,7 +53,7 @@ def equal_channels(array: Array) -> Array | None:
     return array[..., 0]
 
 
-def shown_colours(path: Path, what: str) -> NDArray[np.uint8] | None:
+def shown_colours(path: Path, what: str) -> Bytes | None:
     """The colours [h, w, 3] of 8 bits that a file shows, whatever type it has.
 
     It may have a palette, or an alpha channel of which all pixels are opaque. None if it is grey,

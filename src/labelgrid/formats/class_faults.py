@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Ints
 from labelgrid.basics.config import as_toml
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.words import count_text, join_names
@@ -41,7 +42,7 @@ def unnamed(wrong: NDArray[Any]) -> str:
 
 def unknown_indices(
     numbers: Array,
-    wrong: NDArray[np.bool_],
+    wrong: Bools,
     options: Numbering,
     classes: Sequence[str],
     *,
@@ -157,7 +158,7 @@ def no_indices(stored: Array, path: Path) -> LabelError:
 
 
 def unknown_colours(
-    wrong: NDArray[np.int64], options: Numbering, named: Mapping[int, str], path: Path
+    wrong: Ints, options: Numbering, named: Mapping[int, str], path: Path
 ) -> LabelError:
     """The error about colours 0xrrggbb, stored where no class is, that `colours` does not have."""
     values, counts = np.unique(wrong, return_counts=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelgrid.basics import plugins
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import LabelError, LabelSizeError
 from labelgrid.basics.files import digest
@@ -34,9 +34,9 @@ class LabelArray:
             about other classes.
     """
 
-    value: NDArray[Any]
-    valid: NDArray[np.bool_]
-    annotated: NDArray[np.bool_] | None = None
+    value: Array
+    valid: Bools
+    annotated: Bools | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -44,7 +44,7 @@ class LabelArray:
         return self.valid.shape[0], self.valid.shape[1]
 
 
-def known_numbers(plane: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
+def known_numbers(plane: Array, valid: Bools) -> Array:
     """The numbers [n] of a map [h, w] where it is valid; do not write into them.
 
     Example:

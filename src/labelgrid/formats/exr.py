@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array
 from labelgrid.images.opening import WrongFileError, max_content, refuse_giant
 
-Array = NDArray[Any]
 #: Bits of the version.
 _DEEP = 0x800
 _PARTS = 0x1000

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Ints
 from labelgrid.basics.config import check_ranges
 from labelgrid.basics.words import join_names
 from labelgrid.formats.arrays import Array
@@ -156,7 +157,7 @@ def look_up_numbers(
     return np.asarray(cv2.LUT(numbers, table)).reshape(numbers.shape)
 
 
-def look_up_colours(codes: NDArray[np.int64], places: Mapping[int, int]) -> NDArray[np.int32]:
+def look_up_colours(codes: Ints, places: Mapping[int, int]) -> NDArray[np.int32]:
     """The place of each colour 0xrrggbb; `UNKNOWN` where it has none.
 
     Example:

@@ -14,6 +14,7 @@ from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats32
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import open_regular
 from labelgrid.formats.arrays import save_bytes, shape_text
@@ -66,7 +67,7 @@ def write_soft(
     save_bytes(path, packed.getvalue())
 
 
-def read_soft(path: Path) -> NDArray[np.float32]:
+def read_soft(path: Path) -> Floats32:
     """Read the prediction [c, h, w] in a file.
 
     Raises:

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array
 from labelgrid.images.opening import WrongFileError, refuse_channels, refuse_giant
 from labelgrid.images.tiff import tags_of
 
@@ -54,7 +54,7 @@ def dtype_of(tags: Mapping[int, Any]) -> "np.dtype[Any]":
     return np.dtype(f"{letter}{tags[_BITS][0] // 8}")
 
 
-def wide_samples(data: bytes) -> NDArray[Any]:
+def wide_samples(data: bytes) -> Array:
     """The numbers [h, w] or [h, w, c], as stored, in this machine's order of bytes.
 
     Raises:

@@ -276,8 +276,7 @@ def _texts(pa: Any, column: Any, where: str) -> list[str | None]:
             where=where,
             next_step="List paths or addresses of images.",
         )
-    texts: list[str | None] = column.to_pylist()
-    return texts
+    return column.to_pylist()
 
 
 def _is_text(pa: object, type: object) -> bool:

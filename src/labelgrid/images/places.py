@@ -10,12 +10,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.config import check_pattern
 from labelgrid.basics.errors import ImageError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    pass
 
 
 def is_remote(root: str) -> bool:
@@ -51,7 +51,7 @@ def image_file(root: str, image_id: str, digest: str = "", *, check: bool = True
         return fetch(address, digest, max_bytes(), check=check)
 
 
-def read_placed_image(root: str, image_id: str, digest: str = "") -> "NDArray[np.uint8]":
+def read_placed_image(root: str, image_id: str, digest: str = "") -> "Bytes":
     """Read an image wherever it is; the arguments are as of `image_file`, all else as `read_image`.
 
     A damaged copy in the cache is fetched again.

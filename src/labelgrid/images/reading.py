@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import ImageError
 from labelgrid.basics.files import digest_of, open_regular, read_bytes
 from labelgrid.images import jpeg, png
@@ -346,9 +347,7 @@ def _readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _load(
-    image: Image.Image, data: bytes, path: Path, *, convert: bool = True
-) -> NDArray[Any] | None:
+def _load(image: Image.Image, data: bytes, path: Path, *, convert: bool = True) -> Array | None:
     """Decode the whole image, with OpenCV where it can; None if `image` then holds the pixels.
 
     Of 16 bits 8 are returned if `convert`.
@@ -374,7 +373,7 @@ def _fast_jpeg(data: bytes) -> Pixels | None:
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
-def _imdecode(data: bytes, flags: int) -> NDArray[Any] | None:
+def _imdecode(data: bytes, flags: int) -> Array | None:
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
@@ -399,7 +398,7 @@ def _is_whole_jpeg(data: bytes) -> bool:
     return False
 
 
-def _deep(data: bytes, path: Path) -> NDArray[Any]:
+def _deep(data: bytes, path: Path) -> Array:
     pixels = _imdecode(
         data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     )
@@ -412,7 +411,7 @@ def _deep(data: bytes, path: Path) -> NDArray[Any]:
     return pixels
 
 
-def _sixteen_bits(data: bytes, path: Path, convert: bool) -> NDArray[Any]:
+def _sixteen_bits(data: bytes, path: Path, convert: bool) -> Array:
     pixels = _deep(data, path)
     largest = int(pixels.max())
     if largest < DARKEST_16_BIT:

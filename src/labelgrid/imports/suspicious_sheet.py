@@ -6,14 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from labelgrid.basics.errors import LabelgridError
-from labelgrid.drawings.label_sheet import (
-    RGB,
-    Layout,
-    SheetRow,
-    SheetTask,
-    Size,
-    label_sheet,
-)
+from labelgrid.drawings.label_sheet import RGB, Layout, SheetRow, SheetTask, Size, label_sheet
 from labelgrid.evidence.part_grid import PartBox
 from labelgrid.evidence.plausibility import Doubt
 from labelgrid.formats.codec import LabelArray
@@ -22,7 +15,7 @@ from labelgrid.imports.import_picture import fitted_image, framed
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.pictures import thumbnail
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDefs
 
 #: So many images of the import are shown, and as many with earlier labels.
 ROWS = 4
@@ -47,7 +40,7 @@ class SuspiciousLabels:
     """
 
     project: ProjectFolder
-    tasks: Mapping[str, TaskDef]
+    tasks: TaskDefs
     fresh: Sequence[str]
     earlier: Sequence[str]
     imported: Collection[Cell]

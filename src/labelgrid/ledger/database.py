@@ -99,9 +99,7 @@ class Database:
         self.dialect = dialect or dialect_at(place)
         self._revision: str | None = None  # what a writer must find; None: any
         self._engine = create_engine(
-            self.dialect.url(),
-            connect_args=self.dialect.arguments(),
-            json_serializer=as_json,
+            self.dialect.url(), connect_args=self.dialect.arguments(), json_serializer=as_json
         )
         self._local = threading.local()
         self.dialect.attach(self._engine)
@@ -130,8 +128,7 @@ class Database:
     @property
     def known(self) -> Mapping[str, Any]:
         """What this thread's readers know, as execution options of their connections."""
-        known: Mapping[str, Any] = getattr(self._local, "known", {})
-        return known
+        return getattr(self._local, "known", {})
 
     @known.setter
     def known(self, options: Mapping[str, Any]) -> None:
@@ -228,8 +225,7 @@ class Database:
 
     def _outer(self) -> Connection | None:
         """The connection of this thread's write transaction."""
-        connection: Connection | None = getattr(self._local, "connection", None)
-        return connection
+        return getattr(self._local, "connection", None)
 
     def _begin(self, command: str, *, creating: bool, migrating: bool = False) -> Connection:
         """Begin a write transaction."""
@@ -347,8 +343,7 @@ def next_id(connection: Connection, table: Table) -> int:
 
 def pending_operation(connection: Connection) -> Pending:
     """The operation of a write transaction."""
-    operation: Pending = connection.get_execution_options()[_PENDING]
-    return operation
+    return connection.get_execution_options()[_PENDING]
 
 
 @contextmanager
@@ -566,8 +561,7 @@ def revision_of(connection: Connection) -> str | None:
         return None
     acting = {each for each in found if each[0] not in PLAIN}
     _refuse_difference(acting, expected)
-    version: str | None = connection.scalar(select(VERSION.c.version_num))
-    return version
+    return connection.scalar(select(VERSION.c.version_num))
 
 
 def migrate(connection: Connection) -> None:
@@ -600,12 +594,7 @@ def as_json(value: Any) -> str:
 
 
 def check_parameters(
-    connection: Any,
-    cursor: Any,
-    statement: str,
-    parameters: Any,
-    context: Any,
-    executemany: bool,
+    connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
 ) -> None:
     """Check the values of a statement: SQLAlchemy's event `before_cursor_execute`.
 

@@ -6,6 +6,7 @@ from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from labelgrid.basics.array_types import Bools, Floats
 from labelgrid.basics.streams import seed_of
 
 if TYPE_CHECKING:  # slow to load
@@ -255,12 +256,12 @@ class Grid:
     keys: "NDArray[np.uint64]"
     tasks: Sequence[str]
     state: "NDArray[np.int8]"
-    cost: "NDArray[np.float64]"
-    left_out: "NDArray[np.bool_] | None" = None
+    cost: "Floats"
+    left_out: "Bools | None" = None
     asked: Collection[str] | None = None
 
     @property
-    def eligible(self) -> "NDArray[np.bool_]":
+    def eligible(self) -> "Bools":
         """Bool [n, t]: the cells that may be picked."""
         import numpy as np
 
@@ -277,7 +278,7 @@ class Grid:
         return len(self.tasks) if self.asked is None else len(self.asked)
 
     @property
-    def bought(self) -> "NDArray[np.bool_]":
+    def bought(self) -> "Bools":
         """Bool [n, t]: the cells with a label, or a request for one."""
         import numpy as np
 

@@ -330,8 +330,7 @@ class PostgreSQL:
 
     def transaction_number(self, connection: Connection) -> str:
         """As `Dialect.transaction_number`."""
-        number: str = connection.exec_driver_sql("SELECT pg_current_xact_id()::text").scalar_one()
-        return number
+        return connection.exec_driver_sql("SELECT pg_current_xact_id()::text").scalar_one()
 
     def was_committed(self, connection: Connection, number: str) -> bool | None:
         """As `Dialect.was_committed`."""

@@ -89,8 +89,7 @@ def read_roster(connection: Connection, before: Roster | None = None) -> Roster:
 
 def _known(connection: Connection) -> Roster | None:
     """What the reader knew before; None: what is read is the newest."""
-    known: Roster | None = connection.get_execution_options().get(KNOWN)
-    return known
+    return connection.get_execution_options().get(KNOWN)
 
 
 def _last_image(connection: Connection) -> int:

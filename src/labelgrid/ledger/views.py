@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
+from labelgrid.basics.array_types import Ints
 from labelgrid.ledger import class_lists, roster, rounds
 from labelgrid.ledger.database import check_optional, check_values, dialect_of, foreign_row_error
 from labelgrid.ledger.grid import HINTS, Cell, Grid, Hint, Move, Split, State, is_time
@@ -18,10 +19,7 @@ from labelgrid.ledger.operations import Operation, operation_of, without_effect
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, IS_ANSWER, OPERATIONS, TASKS
 
 if TYPE_CHECKING:  # slow to load
-    import numpy as np
-    from numpy.typing import NDArray
-
-    INT64 = NDArray[np.int64]
+    INT64 = Ints
 
 
 @dataclass(frozen=True, kw_only=True)

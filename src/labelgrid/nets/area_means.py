@@ -17,8 +17,7 @@ def area_means(values: Tensor, size: tuple[int, int]) -> Tensor:
         tensor([[[[0.5000, 4.5000]]]])
     """
     if torch.compiler.is_exporting():
-        operator: Tensor = _area_means(values, *size)
-        return operator
+        return _area_means(values, *size)
     return functional.adaptive_avg_pool2d(values, size)
 
 

@@ -132,8 +132,7 @@ class Encoder(nn.Module):
         total = functional.conv2d(maps[0], parts[0], bias)
         for scale, part in zip(maps[1:], parts[1:], strict=True):
             total = total + _resize(functional.conv2d(scale, part), size)
-        fused: Tensor = self.mix[1:](crop_padding(total, stride, height, width))
-        return fused
+        return self.mix[1:](crop_padding(total, stride, height, width))
 
 
 def _resize(x: Tensor, size: torch.Size) -> Tensor:

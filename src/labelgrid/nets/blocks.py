@@ -10,7 +10,7 @@ from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.late_compiler import BasicBlock, Bottleneck
 from labelgrid.nets.network import Raw
 from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Task, Tasks
 
 
 def bottlenecks(inputs: int, width: int) -> nn.Sequential:
@@ -67,8 +67,7 @@ class Predict(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Map features [b, width, h, w] to raw outputs [b, channels, h, w]."""
         if self.dropout.mask is None:
-            raw: Tensor = self.convolution(self.dropout(features))
-            return raw
+            return self.convolution(self.dropout(features))
         # Applying the masks to the weights gives the same sums, and needs no masked copy of the
         # features.
         bias = self.convolution.get_parameter("bias")
@@ -79,7 +78,7 @@ class Predict(nn.Module):
         )
 
 
-def last_layers(tasks: Mapping[str, Task], width: int, dropout: float, stage: str) -> nn.ModuleDict:
+def last_layers(tasks: Tasks, width: int, dropout: float, stage: str) -> nn.ModuleDict:
     """The last layers of each task's head, by task."""
     return nn.ModuleDict(
         {name: Predict(width, task.channels, dropout, stage) for name, task in tasks.items()}
@@ -91,7 +90,7 @@ def run_each(layers: nn.ModuleDict, maps: Raw) -> Raw:
     return {name: layers[name](x) for name, x in maps.items()}
 
 
-def activate(tasks: Mapping[str, Task], raw: Raw) -> Raw:
+def activate(tasks: Tasks, raw: Raw) -> Raw:
     """Convert the tasks' raw outputs to predictions."""
     return {name: tasks[name].activate(x) for name, x in raw.items()}
 
@@ -111,9 +110,7 @@ def known_prediction(task: Task, target: Target, size: tuple[int, int]) -> tuple
     return task.from_mean(total / share.clamp(min=1e-6)), share >= 0.5
 
 
-def insert_known_labels(
-    tasks: Mapping[str, Task], predictions: Raw, known: Mapping[str, Target] | None
-) -> Raw:
+def insert_known_labels(tasks: Tasks, predictions: Raw, known: Mapping[str, Target] | None) -> Raw:
     """Replace initial predictions by known labels where these are valid (PartAL section 3.3)."""
     replaced = dict(predictions)
     for name, target in (known or {}).items():

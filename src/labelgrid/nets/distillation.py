@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from labelgrid.nets.blocks import activate, insert_known_labels, run_each
 from labelgrid.nets.network import Raw
 from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 
 #: Why a network with such messages ignores known labels.
 NOT_REPLACED = 'makes messages of hidden features (messages = "features")'
@@ -26,7 +26,7 @@ class Embed(nn.Sequential):
         )
 
 
-def embeddings(tasks: Mapping[str, Task], width: int) -> nn.ModuleDict:
+def embeddings(tasks: Tasks, width: int) -> nn.ModuleDict:
     """The layers that embed each task's prediction, by task."""
     return nn.ModuleDict({name: Embed(task.channels, width) for name, task in tasks.items()})
 
@@ -50,7 +50,7 @@ class ExchangeOptions(Protocol):
 class Exchange(nn.Module):
     """Initial heads whose tasks exchange messages; `add_exchange` adds the layers."""
 
-    def add_exchange(self, tasks: Mapping[str, Task], width: int, options: ExchangeOptions) -> None:
+    def add_exchange(self, tasks: Tasks, width: int, options: ExchangeOptions) -> None:
         """Add the embeddings of predictions, unless nothing reads them, and the distillation."""
         self.tasks = dict(tasks)
         self.own = options.own
@@ -77,8 +77,7 @@ class Exchange(nn.Module):
         if self.own == "prediction":
             same = self.sent == "predictions" and not known
             own = sources if same else run_each(self.embed, predictions)
-        refined: Raw = self.distil(own, sources)
-        return refined
+        return self.distil(own, sources)
 
 
 def reason_to_ignore_known(options: ExchangeOptions) -> str:

@@ -141,8 +141,7 @@ class Network(nn.Module):
 
         A network whose features are not what `encoder` returns overrides this.
         """
-        features: Features = self.encoder(image)
-        return features
+        return self.encoder(image)
 
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
         """Run everything after the encoder, including the initial heads' dropout."""
@@ -166,8 +165,7 @@ class Network(nn.Module):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Output:
         """As `forward`."""
-        output: Output = super().__call__(*args, **kwargs)
-        return output
+        return super().__call__(*args, **kwargs)
 
 
 #: The sides of the image of `example_output`.

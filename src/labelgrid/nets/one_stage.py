@@ -12,7 +12,7 @@ from labelgrid.nets.blocks import last_layers, run_each
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 
 
 class Rates(Protocol):
@@ -41,7 +41,7 @@ class OneStage(Network):
 
     def __init__(
         self,
-        tasks: Mapping[str, Task],
+        tasks: Tasks,
         encoder: nn.Module,
         channels: int,
         bodies: nn.ModuleDict,

@@ -73,5 +73,4 @@ class Excitation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Weigh the channels of maps [b, width, h, w]."""
-        weighed: Tensor = x * self.factors(x.mean((2, 3)))[:, :, None, None]
-        return weighed
+        return x * self.factors(x.mean((2, 3)))[:, :, None, None]

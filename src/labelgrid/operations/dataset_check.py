@@ -21,16 +21,11 @@ from labelgrid.basics.errors import EmptyLabelError, ImageError, LabelError, Pro
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import Dataset, DescribedDataset, LocatedDataset
-from labelgrid.evidence.dataset_remarks import (
-    LabelFacts,
-    check_remarks,
-    label_facts,
-    task_remarks,
-)
+from labelgrid.evidence.dataset_remarks import LabelFacts, check_remarks, label_facts, task_remarks
 from labelgrid.formats.codec import RESIZED, codec, size_error
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.task_spec import name_task_file, task_rows, task_rows_of
-from labelgrid.tasks.task import TaskDef, definitions
+from labelgrid.tasks.task import TaskDef, TaskDefs, definitions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,13 +127,12 @@ def layout_faults(name: str, root: Path) -> list[str]:
     check = getattr(plugins.module("layouts", name), "check", None)
     if check is None:
         return []
-    sentences: list[str] = check(root)
-    return sentences
+    return check(root)
 
 
 def read_contents(
     dataset: Dataset,
-    tasks: Mapping[str, TaskDef],
+    tasks: TaskDefs,
     image_ids: Sequence[str],
     layout: Sequence[str],
     progress: Progress,
@@ -216,7 +210,7 @@ def _split_file(dataset: Dataset, split: str) -> str:
     return str(dataset.split_file(split))
 
 
-def _read_image(dataset: Dataset, tasks: Mapping[str, TaskDef], image_id: str) -> _ImageFacts:
+def _read_image(dataset: Dataset, tasks: TaskDefs, image_id: str) -> _ImageFacts:
     image = _ImageFacts(image_id)
     size = None
     try:

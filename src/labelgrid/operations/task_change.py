@@ -31,7 +31,7 @@ from labelgrid.project.task_spec import changed_row
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.relations.bound import declared_relations
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: At most so many labels are read with both declarations, to say what the change does to their
 #: values.
@@ -128,12 +128,7 @@ def change_task(
         labelled = store.cells(task=name, state=State.LABELLED)
         older = older_labels(store, name, labelled, len(after.classes))
     return Changed(
-        row=row,
-        checked=len(cells),
-        requested=requested,
-        stale=stale,
-        moved=moved,
-        older=older,
+        row=row, checked=len(cells), requested=requested, stale=stale, moved=moved, older=older
     )
 
 
@@ -222,7 +217,7 @@ def _refuse_needed(project: ProjectFolder, name: str) -> None:
             )
 
 
-def _can_bind(relations: Mapping[str, RelationChoice], tasks: Mapping[str, TaskDef]) -> bool:
+def _can_bind(relations: Mapping[str, RelationChoice], tasks: TaskDefs) -> bool:
     """Whether declared relations fit tasks."""
     try:
         declared_relations(relations, tasks)

@@ -5,21 +5,21 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Floats, Ints
 from labelgrid.pixel.matching import Matcher
 from labelgrid.pixel.thinning import thin
 
-Floats = NDArray[np.float64]
 #: 0.01 to 0.99.
 THRESHOLDS: Floats = np.arange(1, 100) / 100
 
 
 def boundary_counts(
     prediction: Floats,
-    truths: Sequence[NDArray[np.bool_]],
+    truths: Sequence[Bools],
     distance: float = 0.0075,
     nms: bool = False,
     thresholds: Floats = THRESHOLDS,
-) -> NDArray[np.int64]:
+) -> Ints:
     """Count the boundary pixels of an image that match, at each threshold.
 
     The pixels at or above each threshold and the true boundaries are thinned, then matched one to

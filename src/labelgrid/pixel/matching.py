@@ -4,7 +4,8 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+from labelgrid.basics.array_types import Bools, Places
 
 if TYPE_CHECKING:  # slow to load
     from scipy.sparse import csr_array
@@ -28,7 +29,7 @@ class Matcher:
         array([ True, False,  True])
     """
 
-    def __init__(self, truth: NDArray[np.bool_], radius: float) -> None:
+    def __init__(self, truth: Bools, radius: float) -> None:
         reach = math.floor(radius)
         self.reach = reach
         self.count = int(truth.sum())
@@ -39,7 +40,7 @@ class Matcher:
         near = down**2 + right**2 <= radius**2
         self.offsets = (down[near] * self.numbers.shape[1] + right[near]).astype(np.intp)
 
-    def have_partners(self, points: NDArray[np.intp]) -> NDArray[np.bool_]:
+    def have_partners(self, points: Places) -> Bools:
         """Which of the points [n, 2] (row, column) have a partner."""
         from scipy.sparse.csgraph import maximum_flow  # slow to load
 
@@ -49,7 +50,7 @@ class Matcher:
         flow = maximum_flow(network, 0, network.shape[0] - 1).flow
         return np.asarray(flow[[0], 1 : len(points) + 1].toarray()[0] > 0)
 
-    def _near_pairs(self, points: NDArray[np.intp], first: int) -> NDArray[np.intp]:
+    def _near_pairs(self, points: Places, first: int) -> Places:
         """All pairs [2, n] (point, truth) of `CHUNK` points, from the `first` on."""
         padded = points[first : first + CHUNK] + self.reach
         places = padded[:, 0] * self.numbers.shape[1] + padded[:, 1]
@@ -58,9 +59,7 @@ class Matcher:
         return np.stack([point + first, partners[point, offset]])
 
 
-def _network(
-    point: NDArray[np.intp], partner: NDArray[np.intp], sizes: tuple[int, int]
-) -> "csr_array":
+def _network(point: Places, partner: Places, sizes: tuple[int, int]) -> "csr_array":
     """The flow network: a source (node 0), the points, the truths and a sink (last).
 
     Every edge has a capacity of 1.

@@ -250,8 +250,7 @@ def resolved_options(
     for name in sorted(set(names)):
         choice = PluginChoice(name, tables.get(name, {}))
         options[name] = asdict(check_options(folder, choice))
-    values: dict[str, dict[str, Any]] = json.loads(json.dumps(options, default=str))
-    return values
+    return json.loads(json.dumps(options, default=str))
 
 
 def training_options(recipe: Recipe) -> dict[str, dict[str, dict[str, Any]]]:

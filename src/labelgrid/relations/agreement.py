@@ -7,11 +7,11 @@ The unit is the image: a figure is the mean over images, and its interval is dra
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.camera import Camera, Size
 from labelgrid.basics.results import Result
 from labelgrid.basics.streams import stream
@@ -214,7 +214,7 @@ def _resized(label: LabelArray, size: tuple[int, int]) -> LabelArray:
     return replace(label, value=label.value[here], valid=label.valid[here])
 
 
-def _interval(values: NDArray[Any], seed: int) -> tuple[float, float]:
+def _interval(values: Array, seed: int) -> tuple[float, float]:
     """A 95 % bootstrap interval of the mean over images."""
     count = len(values)
     if count < MANY:

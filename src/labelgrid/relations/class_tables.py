@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Ints
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import LabelArray
@@ -45,7 +46,7 @@ def class_index(task: TaskDef, name: str, option: str) -> int:
     )
 
 
-def look_up_classes(label: LabelArray, table: NDArray[np.int64]) -> LabelArray:
+def look_up_classes(label: LabelArray, table: Ints) -> LabelArray:
     """What a table [classes] of whole numbers says of each pixel's class: int64 [h, w, 1].
 
     A pixel is not valid where the table says `NOTHING`. Where classes were not annotated, a pixel
@@ -67,7 +68,7 @@ def look_up_classes(label: LabelArray, table: NDArray[np.int64]) -> LabelArray:
 
 def count_classes(
     label: LabelArray, values: NDArray[np.integer], truth: LabelArray, size: tuple[int, int]
-) -> NDArray[np.int64]:
+) -> Ints:
     """Counts the pixels of each class that have each value: int64 `size`, [classes, values].
 
     Args:
@@ -92,6 +93,6 @@ def count_classes(
     return np.bincount(places, minlength=size[0] * size[1]).reshape(size)
 
 
-def sum_counts(readings: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+def sum_counts(readings: Sequence[Ints]) -> Ints:
     """The sum of counts of several images; one at least."""
     return np.sum(readings, axis=0, dtype=np.int64)

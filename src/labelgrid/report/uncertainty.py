@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Floats
 from labelgrid.select.parts import widths
 
 
@@ -21,8 +21,8 @@ class ScoredRound:
     """
 
     round: int
-    values: NDArray[np.float64]
-    missing: NDArray[np.bool_]
+    values: Floats
+    missing: Bools
 
 
 def mean_normalised(

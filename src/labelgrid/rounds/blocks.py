@@ -11,9 +11,9 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.basics.array_types import Ints
 from labelgrid.data.frame import Frame, Neighbours, neighbours, resize_to_original, to_patches
 from labelgrid.formats.codec import LabelArray
 from labelgrid.pixel.prediction import contenders, first_argmax
@@ -118,7 +118,7 @@ def _corners(raw: Tensor, frame: Frame, rows: Axis, columns: Axis) -> Tensor:
     return torch.stack(corners)
 
 
-def _fill(value: NDArray[np.int64], contending: Tensor, rows: Axis, columns: Axis) -> None:
+def _fill(value: Ints, contending: Tensor, rows: Axis, columns: Axis) -> None:
     """Write the first channel of every block that can be the largest in it.
 
     Where it is the only one, this is the label.
@@ -136,9 +136,7 @@ def _fill(value: NDArray[np.int64], contending: Tensor, rows: Axis, columns: Axi
     value[int(rows.start[0]) : int(rows.stop[-1])] = first.repeat(widths, 1).repeat(heights, 0)
 
 
-def _solve(
-    value: NDArray[np.int64], raw: Tensor, contending: Tensor, rows: Axis, columns: Axis
-) -> None:
+def _solve(value: Ints, raw: Tensor, contending: Tensor, rows: Axis, columns: Axis) -> None:
     """Write the labels of the blocks in which several channels can be the largest.
 
     Blocks with equally many are solved together.

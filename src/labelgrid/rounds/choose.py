@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.errors import NothingToBuyError, ProjectError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import count_text, join_names
@@ -55,7 +55,7 @@ class Choice:
         return float(sum(pick.cost for pick in self.picks))
 
 
-def pool_statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, NDArray[Any]]:
+def pool_statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, Array]:
     """The statistics at the grid's rows; NaN for tasks whose head is untrained.
 
     So it is for cells without a supplied label in a statistic that reads these.
@@ -87,7 +87,7 @@ def pool_statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, NDArray[Any
     return statistics
 
 
-def _rows_with_scores(table: Table, grid: Grid) -> NDArray[np.bool_]:
+def _rows_with_scores(table: Table, grid: Grid) -> Bools:
     """Bool [n], the rows of the grid whose images have scores."""
     scored = set(table.images)
     flags = (image_id in scored for image_id in grid.images)

@@ -30,7 +30,7 @@ from labelgrid.rounds.prediction_files import (
     soft_prediction,
 )
 from labelgrid.rounds.protocol import WHOLE, Protocol
-from labelgrid.tasks.task import Task, TaskDef, build_all
+from labelgrid.tasks.task import Task, TaskDef, TaskDefs, build_all
 from labelgrid.train.evaluate import strips
 
 #: At most so many predictions of a task, the first ones, are compared with their labels to find
@@ -40,7 +40,7 @@ PAIRS = 32
 
 def evaluate_files(
     source: Source,
-    definitions: Mapping[str, TaskDef],
+    definitions: TaskDefs,
     image_ids: Sequence[str],
     folder: Path,
     progress: Progress,

@@ -6,12 +6,12 @@ Loads no torch, except to compute them.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelgrid.annotate.answers import spelling_hint
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import ImageError, LedgerError, ProjectError
 from labelgrid.basics.files import digest
 from labelgrid.data.project_source import ProjectSource
@@ -62,7 +62,7 @@ def find_example(project: ProjectFolder, asked: str) -> ExampleImage:
 
 def example_features(
     make_scorer: Callable[[], "PoolScorer"], table: Table, example: ExampleImage
-) -> NDArray[Any]:
+) -> Array:
     """The features [d] of an example: those of the scores, or computed by the same network.
 
     Args:
@@ -75,8 +75,7 @@ def example_features(
         ProjectError: predictions that another program wrote lack it.
     """
     if not example.root and example.name in table.images:
-        vector: NDArray[Any] = table.aligned([example.name])[FEATURES][0]
-        return vector
+        return table.aligned([example.name])[FEATURES][0]
     scorer = make_scorer()
     if scorer.fit.predictions and example.root:
         raise ProjectError(

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
-from numpy.typing import NDArray
-
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.basics.files import digest, open_regular
 from labelgrid.formats.npz import open_arrays, stated_array, unpack
@@ -19,7 +17,7 @@ EXTENSION = ".npz"
 #: A file whose arrays have more bytes is refused: 10 passes of 40 classes at 640x480 have 0.5e9.
 LARGEST = 2**32
 
-Arrays = dict[str, NDArray[Any]]
+Arrays = dict[str, Array]
 
 
 @dataclass(frozen=True)

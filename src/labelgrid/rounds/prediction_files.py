@@ -3,15 +3,14 @@
 These are label files, class numbers and probabilities.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.basics.array_types import Array, Floats32
 from labelgrid.basics.errors import EmptyLabelError, LabelError, ProjectError
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import Source, nonempty_label
@@ -21,14 +20,14 @@ from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.formats.soft import EXTENSION, read_soft
 from labelgrid.project.sources import other_folders
-from labelgrid.tasks.task import Task, TaskDef
+from labelgrid.tasks.task import Task, TaskDef, TaskDefs
 
 #: The extensions of numbers that every task accepts besides those of its label files.
 NUMBERS = (".npy", ".png")
 
 
 def find_predictions(
-    source: Source, definitions: Mapping[str, TaskDef], image_ids: Sequence[str], folder: Path
+    source: Source, definitions: TaskDefs, image_ids: Sequence[str], folder: Path
 ) -> dict[str, dict[str, Path]]:
     """The files of predictions, by task and image, of the tasks with a folder; each label has one.
 
@@ -79,7 +78,7 @@ def _missing_predictions(
     )
 
 
-def known_tasks_text(definitions: Mapping[str, TaskDef]) -> str:
+def known_tasks_text(definitions: TaskDefs) -> str:
     """A sentence that names the tasks."""
     return f"The tasks are {', '.join(definitions)}."
 
@@ -165,7 +164,7 @@ def soft_prediction(task: Task, definition: TaskDef, path: Path) -> Tensor | Non
     return merged.index_add_(0, torch.from_numpy(index), predicted)
 
 
-def _soft_values(task: Task, path: Path) -> NDArray[Any] | None:
+def _soft_values(task: Task, path: Path) -> Array | None:
     """The numbers in a file; None if it holds no soft prediction."""
     if path.suffix == EXTENSION:
         return read_soft(path)
@@ -179,7 +178,7 @@ def _soft_values(task: Task, path: Path) -> NDArray[Any] | None:
     return None if values.ndim == 2 else values
 
 
-def _wrong_shape(task: Task, values: NDArray[Any], classes: int, path: Path) -> LabelError:
+def _wrong_shape(task: Task, values: Array, classes: int, path: Path) -> LabelError:
     """The error about a soft prediction of another shape; `classes` are those before `merge`."""
     expected = f"[{task.channels}, h, w]"
     if classes != task.channels:
@@ -196,7 +195,7 @@ def _wrong_shape(task: Task, values: NDArray[Any], classes: int, path: Path) -> 
     )
 
 
-def _grey(task: Task, path: Path) -> NDArray[np.float32]:
+def _grey(task: Task, path: Path) -> Floats32:
     """The probabilities [1, h, w] in a file of one number a pixel."""
     stored = one_channel(samples(path), path, f"A prediction of {task.name}")
     if path.suffix != ".png" or stored.dtype.kind != "u":

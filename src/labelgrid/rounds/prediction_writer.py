@@ -26,7 +26,7 @@ from labelgrid.tasks.legend import (
 )
 from labelgrid.tasks.overview import Legend
 from labelgrid.tasks.pictures import picture_file
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: The width of the picture of all legends, in pixels.
 WIDTH = 900
@@ -93,7 +93,7 @@ class PredictionWriter:
         return self.out / OVERLAYS / task / name
 
 
-def write_legends(out: Path, tasks: Mapping[str, TaskDef]) -> None:
+def write_legends(out: Path, tasks: TaskDefs) -> None:
     """Write the classes of all tasks, with their colours and numbers, as a table and a picture.
 
     Raises:

@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import LabelError, ModelError, note_unchanged
 from labelgrid.basics.files import atomic_folder, disk_errors
 from labelgrid.basics.progress import Silent
@@ -200,5 +199,5 @@ class Pictures:
         values = resize_to_original(uncertainty, frame).cpu().numpy()
         self._save(index, "uncertainty", heat_map(values))
 
-    def _save(self, index: int, content: str, picture: NDArray[np.uint8]) -> None:
+    def _save(self, index: int, content: str, picture: Bytes) -> None:
         (self.folder / f"{index:03d}-{content}.jpg").write_bytes(jpeg(picture))

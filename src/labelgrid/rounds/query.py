@@ -12,8 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import (
     LabelgridError,
     LedgerError,
@@ -58,12 +57,7 @@ from labelgrid.rounds.choose import (
     used_up_text,
 )
 from labelgrid.rounds.kept_scores import kept_scores
-from labelgrid.rounds.proposal import (
-    DrawnOfSupplier,
-    Proposal,
-    read_proposal,
-    write_proposal,
-)
+from labelgrid.rounds.proposal import DrawnOfSupplier, Proposal, read_proposal, write_proposal
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
 from labelgrid.rounds.searches import Search, find_search
 from labelgrid.rounds.training_history import training_history
@@ -216,10 +210,7 @@ def query(
             announce_previews(project.round_folder(choice.round), previews)
             request_proposal(project, proposal, "Run the same command again.")
         result = QueryResult(
-            round=choice.round,
-            strategy=choice.strategy,
-            picks=list(choice.picks),
-            cost=choice.cost,
+            round=choice.round, strategy=choice.strategy, picks=list(choice.picks), cost=choice.cost
         )
     result = replace(result, class_name=search.class_name, like=search.like)
     result = _compare_picks(job, result, requested=not dry_run)
@@ -504,7 +495,7 @@ class _Pool:
     grid: Grid
     table: Table | None
     unscored: frozenset[str]
-    example: NDArray[Any] | None = None
+    example: Array | None = None
 
 
 def _pool(job: _Query, budget: Budget) -> _Pool:

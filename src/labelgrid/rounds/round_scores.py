@@ -58,8 +58,7 @@ def score_tables(
 
 def _expected_options(strategy: Strategy) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
     """The options that a strategy relies on, by folder and name of the plug-in."""
-    expected: Mapping[str, Mapping[str, Mapping[str, Any]]] = getattr(strategy, "expects", {})
-    return expected
+    return getattr(strategy, "expects", {})
 
 
 def lacking_term(strategy: Strategy, terms: Collection[str]) -> tuple[str, str] | None:

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from numpy.typing import NDArray
-
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import count_text
@@ -64,7 +63,7 @@ class Search:
                 "--budget leaves these out."
             )
 
-    def features(self, table: Table, scorer: Callable[[], "PoolScorer"]) -> NDArray[Any] | None:
+    def features(self, table: Table, scorer: Callable[[], "PoolScorer"]) -> Array | None:
         """The features of the example; None without one.
 
         Args:

@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import ImageError
 from labelgrid.basics.files import digest_of, open_regular, write_bytes
 from labelgrid.basics.processes import cores
@@ -98,7 +98,7 @@ class ThumbnailShard:
             raise not_there_error(what, self.file, UNCHANGED)
         return Thumbnails(self.image_ids, pixels)
 
-    def _pixels(self) -> NDArray[np.uint8] | None:
+    def _pixels(self) -> Bytes | None:
         """The content of the file; None if it is not the one of the record."""
         record = self.read()
         shape = (len(self.rows), HEIGHT, WIDTH)

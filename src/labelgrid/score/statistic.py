@@ -16,7 +16,7 @@ from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Features, Output
 from labelgrid.pixel.target import Target
 from labelgrid.score.table import Axis
-from labelgrid.tasks.task import Task, TaskDef
+from labelgrid.tasks.task import TaskDefs, Tasks
 from labelgrid.train.model import TrainedModel
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class PoolBatch:
     keys: NDArray[np.uint64]
     features: Features
     model: TrainedModel
-    tasks: Mapping[str, Task]
-    definitions: Mapping[str, TaskDef] = field(default_factory=dict)
+    tasks: Tasks
+    definitions: TaskDefs = field(default_factory=dict)
     supplier_labels: Mapping[str, Target] = field(default_factory=dict)
 
     @property
@@ -132,7 +132,7 @@ class FitContext:
     """
 
     model: TrainedModel
-    tasks: Mapping[str, Task]
+    tasks: Tasks
     weights: Mapping[str, float]
     labelled: Callable[[int], Iterator[PoolBatch]]
     pool: Callable[[int], Iterator[PoolBatch]]

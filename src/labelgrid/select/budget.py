@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats, Places
 from labelgrid.basics.errors import LabelgridError, PluginError
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import Grid, Pick, State, Unit
 from labelgrid.select.strategy import Budget
 
-Floats = NDArray[np.float64]
 #: Tolerance for rounding when costs are summed: relative to the budget, at least absolute.
 ROUNDING = 1e-9
 
@@ -257,11 +257,7 @@ def buy(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float) 
 
 
 def _take(
-    items: NDArray[np.intp],
-    scores: Floats,
-    keys: NDArray[np.uint64],
-    costs: Floats,
-    amount: float,
+    items: Places, scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float
 ) -> tuple[list[int], float]:
     """Take the best of some items that the amount pays for; also returns the rest of the amount."""
     order = items[np.lexsort((keys[items], -scores[items]))]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Floats
 from labelgrid.select.budget import payable_amount
 
-Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 #: Sizes that fit a CPU cache: rows converted to float64, centres per matrix product, and pairs per
@@ -48,10 +48,9 @@ def squared_distances(features: NDArray[np.floating], centre: NDArray[np.floatin
     return distances
 
 
-def finite_rows(features: NDArray[np.floating]) -> NDArray[np.bool_]:
+def finite_rows(features: NDArray[np.floating]) -> Bools:
     """Which rows [n] of features [n, d] are finite; the features of the others are unknown."""
-    finite: NDArray[np.bool_] = np.isfinite(features.sum(1, dtype=np.float64))
-    return finite
+    return np.isfinite(features.sum(1, dtype=np.float64))
 
 
 class Nearest:
@@ -201,7 +200,7 @@ class ShortList:
         # Exact distances to the centres that were added since.
         self.since = np.full(len(self.rows), np.inf)
 
-    def farthest(self, open_rows: NDArray[np.bool_]) -> tuple[int, float] | None:
+    def farthest(self, open_rows: Bools) -> tuple[int, float] | None:
         """The place in the list of the farthest open row, and its exact squared distance.
 
         Returns None if no row is open, or if a row outside the list could be farther.
@@ -232,9 +231,7 @@ class ShortList:
         np.minimum(self.since, distances, out=self.since)
 
 
-def short_list(
-    nearest: Nearest, open_rows: NDArray[np.bool_], keys: NDArray[np.uint64]
-) -> ShortList:
+def short_list(nearest: Nearest, open_rows: Bools, keys: NDArray[np.uint64]) -> ShortList:
     """The farthest of the open rows [n], and all that could be as far as the farthest."""
     rows = np.flatnonzero(open_rows)
     values = nearest.values[rows]
@@ -250,7 +247,7 @@ def short_list(
 
 def farthest_first(
     features: NDArray[np.floating],
-    centres: NDArray[np.bool_],
+    centres: Bools,
     costs: Floats,
     keys: NDArray[np.uint64],
     amount: float,

@@ -3,13 +3,15 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats
+
 #: The statistic with the share of each image's pixels that is predicted as each class.
 CLASSES = "classes"
 
 
 def shares_of_class(
     statistic: NDArray[np.floating], tasks: int, column: int, number: int
-) -> NDArray[np.float64]:
+) -> Floats:
     """The share [n] of a class in each image; 0 where the statistic has no such class.
 
     Args:

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats32, Places
 from labelgrid.basics.streams import stream
 from labelgrid.select.centres import squared_distances
 
@@ -14,7 +15,7 @@ ITERATIONS = 20
 
 def k_means(
     features: NDArray[np.floating], keys: NDArray[np.uint64], count: int, seed: int
-) -> NDArray[np.intp]:
+) -> Places:
     """The cluster of each row, [n], by k-means from k-means++ seeds.
 
     Args:
@@ -46,7 +47,7 @@ def k_means(
     return clusters
 
 
-def _scale(features: NDArray[np.floating]) -> NDArray[np.float32]:
+def _scale(features: NDArray[np.floating]) -> Floats32:
     """Features less their mean, in (-1, 1).
 
     Products of numbers with a large mean are not exact, and squares of large numbers overflow.
@@ -56,7 +57,7 @@ def _scale(features: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.ldexp(centred, -exponent).astype(np.float32)
 
 
-def _draw_seeds(features: NDArray[np.float32], count: int, seed: int) -> NDArray[np.float32]:
+def _draw_seeds(features: Floats32, count: int, seed: int) -> Floats32:
     """Draw rows [k, d] one after the other, by the squared distance to the nearest drawn one.
 
     The probability of a row is proportional to this distance.

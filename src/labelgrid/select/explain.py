@@ -2,16 +2,15 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Floats
 from labelgrid.basics.errors import PluginError
 from labelgrid.ledger.grid import Explanation, Grid, Pick, State
 from labelgrid.select.strategy import Selection
 
-Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 #: How many picks and labelled images are compared at a time.
@@ -102,7 +101,7 @@ def _places(picks: Sequence[Pick], grid: Grid) -> tuple[Rows, Rows]:
     return rows, np.array([column_of[pick.cell.task] for pick in picks], np.intp)
 
 
-def quantiles_of(values: NDArray[Any], grid: Grid, rows: Rows, columns: Rows) -> Floats:
+def quantiles_of(values: Array, grid: Grid, rows: Rows, columns: Rows) -> Floats:
     """The share of the candidates whose value is smaller than a cell's, equal ones counted half.
 
     Args:
@@ -144,7 +143,7 @@ def quantiles_of(values: NDArray[Any], grid: Grid, rows: Rows, columns: Rows) ->
     return quantiles
 
 
-def ranks_of(scores: NDArray[Any], grid: Grid, rows: Rows, columns: Rows) -> Rows:
+def ranks_of(scores: Array, grid: Grid, rows: Rows, columns: Rows) -> Rows:
     """The ranks of cells among all missing cells, or of their images among the pool's images.
 
     Args:

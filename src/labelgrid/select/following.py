@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.streams import keyed_uniform, seed_of
 from labelgrid.basics.words import join_names
 from labelgrid.ledger.grid import Grid, State
@@ -143,7 +143,7 @@ def value_with_following(scores: Scores, grid: Grid, brings: Brings) -> Scores:
     return found
 
 
-def known_labels(grid: Grid, relations: Sequence[BoundRelation]) -> NDArray[np.bool_]:
+def known_labels(grid: Grid, relations: Sequence[BoundRelation]) -> Bools:
     """Bool [n, t]: the missing cells whose label follows from labels that are there."""
     columns = {task: column for column, task in enumerate(grid.tasks)}
     labelled = grid.state == State.LABELLED

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools, Floats
 from labelgrid.basics.errors import PluginError
 from labelgrid.basics.streams import keyed_uniform, seed_of
 from labelgrid.ledger.grid import Grid, Pick
@@ -40,7 +40,7 @@ class ScorerResult:
     """
 
     values: Scores
-    terms: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    terms: Mapping[str, Array] = field(default_factory=dict)
     without: Mapping[str, Scores] = field(default_factory=dict)
     shared: bool = False
 
@@ -117,7 +117,7 @@ class AsIs:
         return scores
 
 
-def widths(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+def widths(low: Floats, high: Floats) -> Floats:
     """The ranges of scores, to divide by; infinite where they differ by rounding only.
 
     Example:
@@ -330,7 +330,7 @@ def missing_means(scores: Scores, grid: Grid) -> Scores:
 
 
 def best_cells(
-    scores: Scores, grid: Grid, budget: Budget, why: str, drawn: NDArray[np.bool_], valued: bool
+    scores: Scores, grid: Grid, budget: Budget, why: str, drawn: Bools, valued: bool
 ) -> list[Pick]:
     """Pick the cells with the highest scores in the whole grid within the budget.
 
@@ -358,7 +358,7 @@ def best_cells(
 
 
 def best_images(
-    scores: Scores, grid: Grid, budget: Budget, why: str, drawn: NDArray[np.bool_], valued: bool
+    scores: Scores, grid: Grid, budget: Budget, why: str, drawn: Bools, valued: bool
 ) -> list[Pick]:
     """Pick all missing cells of the images with the highest mean score within the budget.
 

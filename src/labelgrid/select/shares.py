@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.streams import stream
 from labelgrid.select.budget import Floats, payable_amount
 
@@ -144,7 +145,7 @@ def deal(
 
 
 def _next_item(
-    queue: Iterator[tuple[int, float]], taken: NDArray[np.bool_], costs: Floats, amount: float
+    queue: Iterator[tuple[int, float]], taken: Bools, costs: Floats, amount: float
 ) -> tuple[int, float] | None:
     """The next item that is not taken and that the amount pays for, and its score."""
     for item, score in queue:

@@ -7,11 +7,10 @@ is the task's gain: doubling labels takes the same share off its loss at any num
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats
 from labelgrid.select.strategy import TrainedRound
 
-Floats = NDArray[np.float64]
 #: The fewest rounds with losses on val images: fewer give a line, but not how sure it is.
 FEWEST = 3
 #: No task's gain is taken to be less than this share of the mean, so that none starves.

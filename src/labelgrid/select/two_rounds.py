@@ -9,6 +9,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.streams import keyed_uniform, seed_of
 from labelgrid.select.centres import Floats, Nearest, Rows, farthest_first, finite_rows
 
@@ -56,7 +57,7 @@ class Candidates:
     """
 
     features: NDArray[np.floating]
-    centres: NDArray[np.bool_]
+    centres: Bools
     costs: Floats
     keys: NDArray[np.uint64]
     draws: Floats
@@ -135,7 +136,7 @@ def cover_in_parts(pool: Candidates, amount: float, size: int) -> Cover:
     return Cover(picks=picks.tolist(), distances=distances, radius=radius, least=least, parts=parts)
 
 
-def _distances(pool: Candidates, finite: NDArray[np.bool_], picks: Rows) -> Floats:
+def _distances(pool: Candidates, finite: Bools, picks: Rows) -> Floats:
     """The distance [n] of each row to the nearest centre; infinite for rows that are not finite."""
     distances = np.full(len(finite), np.inf)
     rows = np.flatnonzero(finite)

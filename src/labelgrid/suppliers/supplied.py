@@ -23,7 +23,7 @@ from labelgrid.project.suppliers import (
     supplier_folder,
 )
 from labelgrid.tasks.alignment import Extent, extent_of, invert, usual_extent
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: So many labels of a task, drawn from those of the training images, say what its scale is.
 SAMPLE = 32
@@ -47,7 +47,7 @@ class BoundSupplier:
 
 
 def trust_by_supplier(
-    project: ProjectFolder, choices: Mapping[str, SupplierChoice], tasks: Mapping[str, TaskDef]
+    project: ProjectFolder, choices: Mapping[str, SupplierChoice], tasks: TaskDefs
 ) -> dict[str, dict[str, float]]:
     """The suppliers that a recipe trusts, and how far in each task that it trusts them in.
 
@@ -81,7 +81,7 @@ def _refuse_folder(project: ProjectFolder, name: str, choice: SupplierChoice) ->
 
 
 def bind_suppliers(
-    project: ProjectFolder, choices: Mapping[str, SupplierChoice], tasks: Mapping[str, TaskDef]
+    project: ProjectFolder, choices: Mapping[str, SupplierChoice], tasks: TaskDefs
 ) -> list[BoundSupplier]:
     """The suppliers that a recipe trusts in some task.
 
@@ -176,7 +176,7 @@ def supplied_by_task(
     project: ProjectFolder,
     suppliers: Collection[BoundSupplier],
     source: Source,
-    tasks: Mapping[str, TaskDef],
+    tasks: TaskDefs,
     labelled: Mapping[str, Collection[str]],
 ) -> dict[str, list[SuppliedLabels]]:
     """The labels of images that suppliers gave, by task.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.tasks.checks import MANY, LabelCheck
 
 #: Labels are thinned to at most so many rows and columns.
@@ -30,7 +31,7 @@ LOWER = 0.1
 Places = NDArray[np.float64]
 
 
-def places_of(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) -> Places | None:
+def places_of(value: Array, valid: Bools, _options: object) -> Places | None:
     """How normals [h, w, 3] change from place to place; None if they do not."""
     step = -(-max(valid.shape) // SIDE)
     thin = (slice(step // 2, None, step),) * 2

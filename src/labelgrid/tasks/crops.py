@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.words import join_names
 
@@ -33,7 +33,7 @@ class Crop:
 
     edges: tuple[int | Fraction, int | Fraction, int | Fraction, int | Fraction]
 
-    def mask(self, size: tuple[int, int]) -> NDArray[np.bool_]:
+    def mask(self, size: tuple[int, int]) -> Bools:
         """Which pixels of an image [h, w] belong to the crop; shares are rounded down.
 
         Raises:

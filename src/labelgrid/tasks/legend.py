@@ -27,8 +27,7 @@ def legend_of(task: TaskDef) -> list[LegendRow]:
     if legend is None:
         return []
     colours = colour_codes(task.region_colours).tolist()
-    rows: list[LegendRow] = legend(task.options, colours)
-    return rows
+    return legend(task.options, colours)
 
 
 def legend_text(task: TaskDef) -> str:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bytes
 from labelgrid.basics.words import count_text
 from labelgrid.formats.codec import LabelArray, known_numbers
 
@@ -33,7 +33,7 @@ class Legend:
     """
 
     swatches: Sequence[tuple[tuple[int, int, int], str]] = ()
-    scale: NDArray[np.uint8] | None = None
+    scale: Bytes | None = None
     ends: tuple[str, str] = ("", "")
 
 
@@ -49,7 +49,7 @@ class Overview:
     #: Whether pictures keep lines of a pixel, as the edges of things are.
     lines: bool = False
     #: The colours [k, 3] of the classes, which the task sets.
-    class_colours: NDArray[np.uint8] = np.empty((0, 3), np.uint8)
+    class_colours: Bytes = np.empty((0, 3), np.uint8)
     #: Whether labels answer yes or no with 1 and 0; over a photograph only what is yes is shown.
     yes_or_no: bool = False
 
@@ -170,7 +170,7 @@ class LogHistogram:
     def __init__(self) -> None:
         self.counts = np.zeros(_BINS, np.int64)
 
-    def add(self, values: NDArray[Any]) -> None:
+    def add(self, values: Array) -> None:
         """Add numbers; those below 0 count as 0."""
         bits = np.maximum(values, 0).astype(np.float32).view(np.uint32)
         self.counts += np.bincount(bits >> _DROPPED, minlength=_BINS)

@@ -12,9 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelgrid.basics import plugins
+from labelgrid.basics.array_types import Array, Bools, Bytes, Floats32
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import PluginError, RecipeError
 from labelgrid.basics.results import Result
@@ -46,18 +46,16 @@ if TYPE_CHECKING:
 
 #: Values [h, w, c], valid [h, w], the view's placement, the label files' options -> values and
 #: valid on the canvas.
-Transform = Callable[
-    [NDArray[Any], NDArray[np.bool_], Placement, Any], tuple[NDArray[Any], NDArray[np.bool_]]
-]
+Transform = Callable[[Array, Bools, Placement, Any], tuple[Array, Bools]]
 #: Values [h, w, c] (0 where not valid), valid [h, w], ends of the scale, the label files' options
 #: -> RGB [h, w, 3].
-Render = Callable[[NDArray[Any], NDArray[np.bool_], "Range | None", Any], NDArray[np.uint8]]
+Render = Callable[[Array, Bools, "Range | None", Any], Bytes]
 #: Values [h, w, c], valid [h, w], the label files' options -> the label's figures by their names.
-Figures = Callable[[NDArray[Any], NDArray[np.bool_], Any], Mapping[str, LabelFigure]]
+Figures = Callable[[Array, Bools, Any], Mapping[str, LabelFigure]]
 #: Values [h, w, c], valid [h, w], the label files' options -> how surfaces recede to the right and
 #: upward [h, w, 2].
-Slope = Callable[[NDArray[Any], NDArray[np.bool_], Any], NDArray[Any] | None]
-OtherSlopes = Callable[[NDArray[Any], NDArray[np.bool_], Any], Mapping[str, NDArray[Any]]]
+Slope = Callable[[Array, Bools, Any], Array | None]
+OtherSlopes = Callable[[Array, Bools, Any], Mapping[str, Array]]
 #: The values at the ends of a picture's scale.
 Range = tuple[float, float]
 
@@ -188,14 +186,12 @@ class TaskDef:
     @property
     def form(self) -> Form:
         """The options that every label format has."""
-        form: Form = self.options
-        return form
+        return self.options
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes in its label files; empty if these hold none."""
-        names: tuple[str, ...] = getattr(self.options, "classes", ())
-        return names
+        return getattr(self.options, "classes", ())
 
     @property
     def grows_toward_camera(self) -> bool:
@@ -205,8 +201,7 @@ class TaskDef:
     @property
     def class_names(self) -> tuple[str, ...]:
         """The names of the classes of its labels; empty if these hold none."""
-        names: tuple[str, ...] = getattr(self.options, "names", ())
-        return names
+        return getattr(self.options, "names", ())
 
     @property
     def region_names(self) -> tuple[str, ...]:
@@ -225,7 +220,7 @@ class TaskDef:
         """The colours [k, 3] of `region_names`."""
         return class_colours(self.region_names, self.class_order)
 
-    def covers(self, label: LabelArray) -> NDArray[np.bool_]:
+    def covers(self, label: LabelArray) -> Bools:
         """Where a label hides what is below its picture, [h, w]: not where it is background."""
         shown = np.isfinite(label.value).all(2) & label.valid
         if not self.class_names:
@@ -236,24 +231,18 @@ class TaskDef:
     def from_regions(self, regions: RegionMap) -> LabelArray:
         """The label of the regions that a tool drew, in the numbers of `region_names`."""
         label_codec: Any = codec(self.spec.codec)
-        label: LabelArray = label_codec.from_regions(regions, self.options)
-        return label
+        return label_codec.from_regions(regions, self.options)
 
     def to_regions(self, label: LabelArray) -> RegionMap:
         """The regions of a label, for a tool to draw: the inverse of `from_regions`."""
         label_codec: Any = codec(self.spec.codec)
-        regions: RegionMap = label_codec.to_regions(label, self.options)
-        return regions
+        return label_codec.to_regions(label, self.options)
 
-    def transform(
-        self, value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement
-    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    def transform(self, value: Array, valid: Bools, geometry: Placement) -> tuple[Array, Bools]:
         """Transform label values [h, w, c] and valid [h, w] to a view of the image."""
         return self.spec.transform(value, valid, geometry, self.options)
 
-    def render(
-        self, value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None = None
-    ) -> NDArray[np.uint8]:
+    def render(self, value: Array, valid: Bools, limits: Range | None = None) -> Bytes:
         """Render values [h, w, c], 0 where not valid [h, w], as a picture [h, w, 3].
 
         `limits` sets the scale's ends.
@@ -289,18 +278,18 @@ class TaskDef:
             overview.class_colours = self.region_colours
         return overview
 
-    def slope(self, label: LabelArray) -> NDArray[Any] | None:
+    def slope(self, label: LabelArray) -> Array | None:
         """How the surface of a label recedes to the right and upward, [h, w, 2].
 
         None if the kind does not tell.
         """
         return self.spec.slope(label.value, label.valid, self.options)
 
-    def other_slopes(self, label: LabelArray) -> Mapping[str, NDArray[Any]]:
+    def other_slopes(self, label: LabelArray) -> Mapping[str, Array]:
         """What the slope of a label would be with another option, by that option."""
         return self.spec.other_slopes(label.value, label.valid, self.options)
 
-    def outline(self, label: LabelArray) -> NDArray[np.float32] | None:
+    def outline(self, label: LabelArray) -> Floats32 | None:
         """Where a label changes, from 0 up, [h, w] of any size; None if the kind does not tell."""
         return self.spec.outline(label.value, label.valid, self.options)
 
@@ -328,8 +317,7 @@ class TaskDef:
         limit = getattr(codec(self.spec.codec), "limit_classes", None)
         if limit is None or known >= len(self.classes):
             return label
-        limited: LabelArray = limit(label, known, self.options)
-        return limited
+        return limit(label, known, self.options)
 
     def read_at(self, path: Path, size: tuple[int, int]) -> LabelArray:
         """As `read`, for an image of this size; resampled to it if the task declares that.
@@ -406,8 +394,7 @@ class TaskDef:
 
     def build(self) -> Task:
         """The task's functions on tensors (imports torch)."""
-        task: Task = plugins.create("kinds", self.kind, self)
-        return task
+        return plugins.create("kinds", self.kind, self)
 
 
 def _keep_values(values: Tensor) -> Tensor:
@@ -491,6 +478,11 @@ class Task:
         for sample in samples:
             moments.update(sample)
         return moments.uncertainty()
+
+
+#: By the names of the tasks.
+TaskDefs = Mapping[str, TaskDef]
+Tasks = Mapping[str, Task]
 
 
 def spec_of(kind: str) -> Spec:

@@ -1,6 +1,6 @@
 """Crops and mirrors the images, labels and predictions of a batch, each image by its own draws."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from labelgrid.data.batch import Batch
 from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Task, Tasks
 from labelgrid.train.draws import Draws
 
 Size = tuple[int, int]
@@ -57,7 +57,7 @@ def _draw_box(generator: torch.Generator, size: Size, zooms: Sequence[float]) ->
     return Box(top, left, height, width)
 
 
-def mirror_some(batch: Batch, tasks: Mapping[str, Task], draws: Draws, share: float) -> Batch:
+def mirror_some(batch: Batch, tasks: Tasks, draws: Draws, share: float) -> Batch:
     """Mirror each image and its targets from left to right, with the probability `share`.
 
     Label values change as a mirror changes them (the x of normals is negated). Targets of other
@@ -91,7 +91,7 @@ def mirror_target(task: Task, target: Target) -> Target:
     return replace(target, value=value, valid=target.valid.flip(-1))
 
 
-def crop_batch(batch: Batch, tasks: Mapping[str, Task], boxes: Sequence[Box], size: Size) -> Batch:
+def crop_batch(batch: Batch, tasks: Tasks, boxes: Sequence[Box], size: Size) -> Batch:
     """Crop a batch's images and targets to the boxes, and resize them to `size`.
 
     Images are resized linearly, labels to the nearest pixel. Label values change as a zoom changes

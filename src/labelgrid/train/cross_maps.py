@@ -1,6 +1,6 @@
 """Networks that map one task's maps to another task's raw outputs, and losses of these."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from labelgrid.nets.unpooling import EncoderDecoder, initialise
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.objective import fixed_weights, half_to_float, resize_output
 from labelgrid.train.pairs import Pairs
@@ -39,8 +39,7 @@ class CrossMap(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Compute the raw outputs, at the maps' size."""
-        raw: Tensor = self.last(self.body(maps).shared)
-        return raw
+        return self.last(self.body(maps).shared)
 
 
 class CrossMaps(nn.Module):
@@ -70,7 +69,7 @@ class CrossMaps(nn.Module):
 
     def __init__(
         self,
-        tasks: Mapping[str, Task],
+        tasks: Tasks,
         allowed: Tensor,
         width: int,
         *,

@@ -18,7 +18,7 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.nets.network import Raw
 from labelgrid.pixel.metrics import ClassMetric, Metric
 from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task, TaskDef, build_all
+from labelgrid.tasks.task import Task, TaskDefs, Tasks, build_all
 from labelgrid.train.flip_average import predict_whole
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import fixed_weights
@@ -81,7 +81,7 @@ def strips(channels: int, height: int, width: int) -> Iterator[slice]:
 
 def predictions(
     model: TrainedModel,
-    definitions: Mapping[str, TaskDef],
+    definitions: TaskDefs,
     source: Source,
     image_ids: Sequence[str],
     data: DataOptions,
@@ -129,8 +129,8 @@ def predictions(
 
 def evaluate(
     model: TrainedModel,
-    tasks: Mapping[str, Task],
-    definitions: Mapping[str, TaskDef],
+    tasks: Tasks,
+    definitions: TaskDefs,
     source: Source,
     image_ids: Sequence[str],
     data: DataOptions,
@@ -202,8 +202,8 @@ def blocks_of(image_ids: Sequence[str], group: Callable[[str], str]) -> dict[str
 
 def evaluate_outputs(
     outputs: Iterable[tuple[str, Raw, Frame]],
-    tasks: Mapping[str, Task],
-    definitions: Mapping[str, TaskDef],
+    tasks: Tasks,
+    definitions: TaskDefs,
     source: Source,
     *,
     blocks: Mapping[str, int],
@@ -237,7 +237,7 @@ def evaluate_outputs(
 
 
 def _class_scores(
-    measures: Mapping[str, "Measure"], definitions: Mapping[str, TaskDef]
+    measures: Mapping[str, "Measure"], definitions: TaskDefs
 ) -> dict[str, dict[str, ClassScore]]:
     """The scores of the classes of all tasks that were measured and whose metric has them."""
     scores = {}

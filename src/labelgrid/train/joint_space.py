@@ -13,7 +13,7 @@ from labelgrid.data.batch import Batch
 from labelgrid.nets.network import EXAMPLE_SIDE, Network, Output, example_output
 from labelgrid.nets.unpooling import initialise
 from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.crops import crop_batch, draw_boxes, mirror_some
 from labelgrid.train.draws import Draws
 from labelgrid.train.idle_terms import SOURCES_ALL, say_if_idle
@@ -63,9 +63,7 @@ class JointTerm(Term):
     allowed: Tensor
     across_images = False
 
-    def __init__(
-        self, name: str, tasks: Mapping[str, Task], network: Network, options: JointOptions
-    ) -> None:
+    def __init__(self, name: str, tasks: Tasks, network: Network, options: JointOptions) -> None:
         super().__init__()
         self.name = name
         self.space = options
@@ -257,10 +255,7 @@ class JointTerm(Term):
             divisors=zero + 1,
         )
         first, second = self._conditions(pair).chunk(2)
-        return (
-            self._picture(source, predicted, first),
-            self._picture(target, labelled, second),
-        )
+        return (self._picture(source, predicted, first), self._picture(target, labelled, second))
 
     def _picture(self, task: str, maps: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the mapping's last layer reads of a task's maps, and its output."""
@@ -291,8 +286,7 @@ class JointTerm(Term):
 
     def _map_pass(self, shared: Tensor, rows: Tensor, conditions: Tensor) -> Tensor:
         """Map rows of `shared` under their conditions, all at once."""
-        codes: Tensor = self.mapping(shared[rows], conditions)
-        return codes
+        return self.mapping(shared[rows], conditions)
 
 
 def level_of_stride(strides: Sequence[int], stride: int, term: str) -> int:

@@ -7,13 +7,12 @@ Frank-Wolfe steps.
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import nnls
+
+from labelgrid.basics.array_types import Floats
 
 #: The largest number of vectors whose supports are enumerated: 63 small linear systems.
 MOST_ENUMERATED = 6
-
-Floats = NDArray[np.float64]
 
 
 def least_norm(products: Floats) -> Floats:
@@ -83,5 +82,4 @@ def _solve_by_active_set(products: Floats) -> Floats:
     roots = np.sqrt(values.clip(min=0))[:, None] * vectors.T
     system = np.vstack([roots, np.ones(len(products))])
     solution, _ = nnls(system, np.append(np.zeros(len(products)), 1.0))
-    weights: Floats = solution / solution.sum()
-    return weights
+    return solution / solution.sum()

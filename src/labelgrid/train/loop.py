@@ -238,8 +238,7 @@ def _train_epoch(trainer: Trainer, progress: Progress) -> dict[str, Any]:
     is_due = trainer.epoch == plan.epochs or (every and trainer.epoch % every == 0)
     if plan.val and is_due and trainer.group.is_first:
         record["val"] = _validate(trainer).flat()
-    whole: dict[str, Any] = trainer.group.tell(record)
-    return whole
+    return trainer.group.tell(record)
 
 
 def _val_losses(history: Sequence[Mapping[str, Any]]) -> list[float]:

@@ -9,11 +9,11 @@ from torch.nn import functional
 from labelgrid.basics.config import check_tasks
 from labelgrid.nets.network import Output
 from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Task, Tasks
 from labelgrid.train.options import ObjectiveOptions
 
 
-def fixed_weights(tasks: Mapping[str, Task], options: ObjectiveOptions) -> dict[str, float]:
+def fixed_weights(tasks: Tasks, options: ObjectiveOptions) -> dict[str, float]:
     """Return the weight of each task's loss: from the recipe, or else the default of its kind.
 
     Raises:
@@ -25,7 +25,7 @@ def fixed_weights(tasks: Mapping[str, Task], options: ObjectiveOptions) -> dict[
 
 
 def task_losses(
-    tasks: Mapping[str, Task], output: Output, targets: Mapping[str, Target], initial: float
+    tasks: Tasks, output: Output, targets: Mapping[str, Target], initial: float
 ) -> dict[str, Tensor]:
     """Compute the per-image losses [b] of each task, final plus weighted initial stages.
 

@@ -11,7 +11,7 @@ from labelgrid.data.dataset import Source
 from labelgrid.data.options import DataOptions
 from labelgrid.nets.network import Network
 from labelgrid.relations.bound import BoundRelation
-from labelgrid.tasks.task import Task, TaskDef
+from labelgrid.tasks.task import TaskDefs, Tasks
 from labelgrid.train.balancer import Balancer
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.options import ObjectiveOptions, TrainOptions
@@ -46,8 +46,8 @@ class Plan:
     """
 
     network: Network
-    tasks: Mapping[str, Task]
-    definitions: Mapping[str, TaskDef]
+    tasks: Tasks
+    definitions: TaskDefs
     source: Source
     train: Sequence[str]
     val: Sequence[str]

@@ -13,7 +13,7 @@ from labelgrid.data.dataset import Source
 from labelgrid.data.options import DataOptions
 from labelgrid.nets.network import Network, Output
 from labelgrid.relations.bound import BoundRelation
-from labelgrid.tasks.task import Task, TaskDef
+from labelgrid.tasks.task import TaskDefs, Tasks
 from labelgrid.train.draws import Draws
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.options import ObjectiveOptions
@@ -51,7 +51,7 @@ class Step:
     losses: Mapping[str, Tensor]
     progress: float
     network: Network
-    tasks: Mapping[str, Task]
+    tasks: Tasks
     number: int
     draws: Draws
     previous: Previous
@@ -85,8 +85,8 @@ class Preparation:
 
     batches: Callable[[int], Iterator[Batch]]
     network: Network
-    tasks: Mapping[str, Task]
-    definitions: Mapping[str, TaskDef]
+    tasks: Tasks
+    definitions: TaskDefs
     source: Source
     images: Sequence[str]
     data: DataOptions

@@ -14,17 +14,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelgrid.annotate.answers import Answers, Fault
-from labelgrid.annotate.coco_file import (
-    REQUEST_IDS,
-    CocoFile,
-    CocoImage,
-    EntryError,
-    Id,
-    entry_id,
-)
+from labelgrid.annotate.coco_file import REQUEST_IDS, CocoFile, CocoImage, EntryError, Id, entry_id
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.drawing_requests import box_of, predicted_regions, refuse_undrawn
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
@@ -35,6 +27,7 @@ from labelgrid.annotate.matching import add_skips, cell_of, is_inside
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.annotate.request import Request
 from labelgrid.basics import files
+from labelgrid.basics.array_types import Bools, Floats, Ints
 from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.recognition import Recognition
@@ -163,7 +156,7 @@ class _Polygons:
     """The rings of one region."""
 
     number: int
-    rings: Sequence[NDArray[np.float64]]
+    rings: Sequence[Floats]
 
     def fill(self, canvas: Canvas, number: int) -> None:
         canvas.paint_polygons(self.rings, number)
@@ -175,7 +168,7 @@ class _Runs:
 
     number: int
     size: tuple[int, int]
-    counts: NDArray[np.int64] | bytes
+    counts: Ints | bytes
 
     def fill(self, canvas: Canvas, number: int) -> None:
         if self.size != canvas.size:
@@ -228,7 +221,7 @@ def _has_no_extent(annotation: Mapping[str, Any]) -> bool:
     return not annotation.get("area") and isinstance(box, list) and not any(box[2:])
 
 
-def _ring(points: object) -> NDArray[np.float64]:
+def _ring(points: object) -> Floats:
     if isinstance(points, list) and set(map(type, points)) <= {int, float}:
         try:
             return np.array(points, np.float64).reshape(-1, 2)
@@ -237,7 +230,7 @@ def _ring(points: object) -> NDArray[np.float64]:
     raise EntryError("A polygon of it is no list of numbers x, y, x, y, ….")
 
 
-def _counts(counts: object) -> NDArray[np.int64] | bytes:
+def _counts(counts: object) -> Ints | bytes:
     if isinstance(counts, str):
         return counts.encode("utf-8", "surrogatepass")
     if isinstance(counts, list) and set(map(type, counts)) <= {int}:
@@ -407,18 +400,13 @@ def _data_set(request: Request, categories: Mapping[str, tuple[int, str]]) -> st
     return json.dumps(data, indent=1) + "\n"
 
 
-def _segmentation(mask: NDArray[np.bool_]) -> dict[str, Any]:
+def _segmentation(mask: Bools) -> dict[str, Any]:
     """What an annotation says of its mask."""
     rows, columns = box_of(mask)
     return {
         "segmentation": {"size": list(mask.shape), "counts": encode_mask(mask)},
         "area": int(mask.sum()),
-        "bbox": [
-            columns.start,
-            rows.start,
-            columns.stop - columns.start,
-            rows.stop - rows.start,
-        ],
+        "bbox": [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start],
         "iscrowd": 0,
     }
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import ImageError, LabelError, RecipeError
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.id_splits import check_classes, lacking_sentence, unmatched_sentence
@@ -65,7 +65,7 @@ class Cityscapes:
         """The image ids: `SPLIT/CITY/ID_leftImg8bit.png`."""
         return self.names
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """As `ImageSource.image`."""
         return read_image(self.root / IMAGES / image_id)
 

@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.config import read_toml
 from labelgrid.basics.errors import LabelError
@@ -61,7 +59,7 @@ class FolderDataset:
         """The image ids: paths relative to the folder of images."""
         return self.names
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """As `ImageSource.image`."""
         return read_image(self.root / self.image_folder / image_id)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bytes
 from labelgrid.basics.errors import ImageError, LabelError
 from labelgrid.data.id_splits import (
     check_classes,
@@ -69,7 +69,7 @@ class MtanArrays:
         """The image ids: `SPLIT/N`."""
         return list(self.names)
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """As `ImageSource.image`."""
         path = self._file(image_id, "image")
         try:
@@ -201,7 +201,7 @@ def _numbers(folder: Path) -> list[int]:
     return numbers
 
 
-def _range(stored: NDArray[Any]) -> str:
+def _range(stored: Array) -> str:
     return f"{shape_text(stored)}, from {stored.min():.4g} to {stored.max():.4g}"
 
 

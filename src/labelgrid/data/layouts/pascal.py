@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools, Ints
 from labelgrid.basics.errors import ImageError, LabelError, RecipeError
 from labelgrid.data.id_splits import (
     ALL_CLASSES,
@@ -187,7 +187,7 @@ def _parts_error(path: Path, fault: str) -> LabelError:
     )
 
 
-def _draw_parts(objects: NDArray[Any], path: Path) -> NDArray[np.int64]:
+def _draw_parts(objects: Array, path: Path) -> Ints:
     """Draw the parts of all people as classes [h, w], later ones over earlier ones.
 
     Without people the result is -1 [1, 1].
@@ -208,7 +208,7 @@ def _draw_parts(objects: NDArray[Any], path: Path) -> NDArray[np.int64]:
     return label
 
 
-def _draw_part(part: Any, label: NDArray[np.int64], path: Path) -> None:
+def _draw_part(part: Any, label: Ints, path: Path) -> None:
     """Draw a part into a label."""
     mask = _mask(part, path)
     name = str(part["part_name"].item())
@@ -225,8 +225,8 @@ def _draw_part(part: Any, label: NDArray[np.int64], path: Path) -> None:
     label[mask] = PARTS[name]
 
 
-def _mask(part: Any, path: Path) -> NDArray[np.bool_]:
-    mask: NDArray[Any] = part["mask"]
+def _mask(part: Any, path: Path) -> Bools:
+    mask: Array = part["mask"]
     if mask.ndim != 2 or not mask.size or not np.isin(mask, (0, 1)).all():
         raise _parts_error(path, f"a mask is not [h, w] of 0 and 1, but {shape_text(mask)}")
     return mask.astype(np.bool_)
@@ -243,7 +243,7 @@ def _edges(_: Pascal, path: Path, __: TaskDef) -> LabelArray:
     return LabelArray(edges.astype(np.float32)[..., None], np.ones(edges.shape, np.bool_))
 
 
-def _context(path: Path) -> NDArray[np.int64]:
+def _context(path: Path) -> Ints:
     stored = one_channel(read_variable(path, "LabelMap"), path, "LabelMap")
     if stored.dtype.kind not in "ui" or not stored.size:
         raise LabelError(

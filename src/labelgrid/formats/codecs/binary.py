@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.words import count_text, join_names
@@ -98,7 +98,7 @@ def read(path: Path, options: Options) -> LabelArray:
     )
 
 
-def _above(grey: Array, threshold: float, path: Path) -> NDArray[np.bool_]:
+def _above(grey: Array, threshold: float, path: Path) -> Bools:
     """Where numbers reach the threshold; no number is NaN, and none is of another scale."""
     if np.isnan(grey).any():
         raise LabelError(
@@ -138,7 +138,7 @@ def _number_of_yes(options: Options) -> int:
     return 255
 
 
-def _label(yes: NDArray[np.bool_]) -> LabelArray:
+def _label(yes: Bools) -> LabelArray:
     return LabelArray(yes.astype(np.float32)[..., None], np.ones(yes.shape, np.bool_))
 
 

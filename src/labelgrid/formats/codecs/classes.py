@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Ints
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.words import count_text, join_names
@@ -96,7 +97,7 @@ class Options(Numbering):
         return tuple(name for name in self.classes if name not in self.merge)
 
     @property
-    def index(self) -> NDArray[np.int64]:
+    def index(self) -> Ints:
         """Int64 [classes]: the position in `names` of each class."""
         positions = {name: position for position, name in enumerate(self.names)}
         merged = [self.merge.get(name, name) for name in self.classes]
@@ -112,7 +113,7 @@ class Options(Numbering):
         return places | dict.fromkeys(self.ignore, NOT_LABELLED)
 
     @cached_property
-    def written(self) -> NDArray[np.int64]:
+    def written(self) -> Ints:
         """Int64 [names]: the number or colour that is written for each; -1 if it is ignored."""
         named = self.names_in_files(self.classes)
         first: dict[str, int] = {}
@@ -228,7 +229,7 @@ def _colours(stored: Array, path: Path) -> Array:
     return palette[stored]
 
 
-def _annotated_classes(text: str, path: Path, options: Options) -> NDArray[np.bool_]:
+def _annotated_classes(text: str, path: Path, options: Options) -> Bools:
     """Bool [names]: the classes that a file's text names.
 
     Of merged classes it must name all.
@@ -272,8 +273,7 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     wrong = label.valid & (~known | (numbers < 0))
     if wrong.any():
         raise LabelError(
-            f"{class_faults.unnamed(index[wrong])}, or a declared 'ignore' number.",
-            where=str(path),
+            f"{class_faults.unnamed(index[wrong])}, or a declared 'ignore' number.", where=str(path)
         )
     texts: dict[str, str] = {}
     if label.annotated is not None:
@@ -282,9 +282,7 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     save_png(path, stored(numbers, label.valid, path, options), texts)
 
 
-def _numbers_to_store(
-    numbers: NDArray[np.int64], valid: NDArray[np.bool_], path: Path, options: Options
-) -> Array:
+def _numbers_to_store(numbers: Ints, valid: Bools, path: Path, options: Options) -> Array:
     """The numbers in the smallest type that can say all classes, and "not labelled" if need be."""
     needs_void = not valid.all()
     # Of two classes, a map of 0 and 255 alone is refused.
@@ -315,9 +313,7 @@ def _void(options: Options, dtype: "np.dtype[Any]") -> int | None:
     return None
 
 
-def _colours_to_store(
-    codes: NDArray[np.int64], valid: NDArray[np.bool_], path: Path, options: Options
-) -> Array:
+def _colours_to_store(codes: Ints, valid: Bools, path: Path, options: Options) -> Array:
     """The colours [h, w, 3], with the first one that means "not labelled" if need be."""
     void = [code for code, place in options.places.items() if place == NOT_LABELLED]
     if not (void or valid.all()):
@@ -339,7 +335,7 @@ def _unused_colour(options: Options) -> str:
     return colour_text(code)
 
 
-def _annotated_text(annotated: NDArray[np.bool_], options: Options) -> str:
+def _annotated_text(annotated: Bools, options: Options) -> str:
     """The names of the annotated classes, and of those merged into them, one a line."""
     names: list[str] = []
     for position, name in zip(options.index, options.classes, strict=True):

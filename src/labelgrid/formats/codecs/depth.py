@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.words import join_names
@@ -149,7 +149,7 @@ def _without_channel(stored: Array) -> Array:
     return stored
 
 
-def _is_ignored(stored: Array, options: Options) -> NDArray[np.bool_]:
+def _is_ignored(stored: Array, options: Options) -> Bools:
     """Where numbers are those that are declared as not measured, rounded as the file's are."""
     found = np.zeros(stored.shape, np.bool_)
     with np.errstate(over="ignore"):

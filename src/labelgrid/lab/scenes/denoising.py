@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Ints
+
 Reals = NDArray[np.float64]
 Number = TypeVar("Number", bound=np.generic)
 #: The radius of the average, in pixels.
@@ -31,7 +33,7 @@ def remove_fireflies(linear: Reals) -> Reals:
     return np.minimum(linear, CAP * around + 0.1 * np.median(linear))
 
 
-def denoise(tones: Reals, solid: NDArray[np.int64]) -> Reals:
+def denoise(tones: Reals, solid: Ints) -> Reals:
     """Average tones [h, w, 3] in [0, 1] over pixels of the same solid with similar surroundings."""
     guide = _average(tones, _same_neighbours(solid, 1)[..., None], 1)
     apart = np.stack([((other - guide) ** 2).sum(-1) for other in _shifts(guide, REACH)])
@@ -39,19 +41,17 @@ def denoise(tones: Reals, solid: NDArray[np.int64]) -> Reals:
     return _average(tones, weights[..., None], REACH)
 
 
-def _same_neighbours(solid: NDArray[np.int64], reach: int) -> NDArray[np.bool_]:
+def _same_neighbours(solid: Ints, reach: int) -> Bools:
     """Which neighbours of each pixel are of the same solid, bool [neighbours, h, w]."""
-    same: NDArray[np.bool_] = np.stack(list(_shifts(solid, reach))) == solid
-    return same
+    return np.stack(list(_shifts(solid, reach))) == solid
 
 
-def _average(tones: Reals, weights: Reals | NDArray[np.bool_], reach: int) -> Reals:
+def _average(tones: Reals, weights: Reals | Bools, reach: int) -> Reals:
     """The weighted mean of each pixel's neighbours, given weights [neighbours, h, w, 1]."""
     total = np.zeros_like(tones)
     for weight, other in zip(weights, _shifts(tones, reach), strict=True):
         total += weight * other
-    average: Reals = total / weights.sum(0)
-    return average
+    return total / weights.sum(0)
 
 
 def _shifts(values: NDArray[Number], reach: int) -> Iterator[NDArray[Number]]:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Ints
 from labelgrid.formats.codec import LabelArray
 from labelgrid.lab.scenes.people import PARTS, PERSON
 from labelgrid.lab.scenes.ray_casting import RayHits
@@ -47,9 +47,7 @@ def scene_labels(scene: Scene, hits: RayHits) -> Mapping[str, LabelArray]:
     }
 
 
-def _salient_pixels(
-    index: NDArray[np.int64], thing: NDArray[np.int64], hit: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
+def _salient_pixels(index: Ints, thing: Ints, hit: Bools) -> Bools:
     """The pixels [h, w] of the salient object, given each pixel's class and object."""
     height, width = thing.shape
     up, across = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
@@ -63,7 +61,7 @@ def _salient_pixels(
     return np.zeros_like(hit)
 
 
-def _border_pixels(region: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _border_pixels(region: Ints) -> Bools:
     """The pixels whose right or lower neighbour belongs to another region."""
     borders = np.zeros(region.shape, np.bool_)
     borders[:, :-1] |= region[:, :-1] != region[:, 1:]

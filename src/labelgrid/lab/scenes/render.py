@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bytes, Floats
 from labelgrid.basics.errors import PluginError
 from labelgrid.lab.scenes.denoising import denoise, remove_fireflies
 from labelgrid.lab.scenes.ray_casting import RayHits, Size
@@ -38,7 +38,7 @@ def mitsuba() -> Any:
     return loaded
 
 
-def render(scene: Scene, hits: RayHits, samples: int, seed: int) -> NDArray[np.uint8]:
+def render(scene: Scene, hits: RayHits, samples: int, seed: int) -> Bytes:
     """The picture of a scene, uint8 sRGB [h, w, 3], from `samples` light paths per pixel.
 
     The hits guide the denoising.
@@ -60,7 +60,7 @@ def load(scene: Scene, size: Size, samples: int) -> Any:
         return mitsuba().load_dict(description, optimize=False)
 
 
-def _develop(linear: NDArray[np.float64]) -> NDArray[np.float64]:
+def _develop(linear: Floats) -> Floats:
     """Map radiance to sRGB tones in [0, 1], as film does.
 
     The median becomes grey, with deep shadows and soft lights.

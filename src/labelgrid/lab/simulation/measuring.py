@@ -6,9 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.words import join_names
@@ -98,7 +96,7 @@ class HiddenLabels:
         """As `ImageSource.images`."""
         return self.data.images()
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """As `ImageSource.image`."""
         return self.data.image(image_id)
 

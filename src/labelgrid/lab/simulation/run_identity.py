@@ -190,8 +190,7 @@ def _run_identity(run: Run, study: Study, recipe: str, root: Path) -> dict[str, 
     identity["simulate"] = {name: getattr(study, name) for name in SETTINGS}
     if run.kind == "strategy":
         _add_purchases(identity, run, study, loaded.score)
-    plain: dict[str, Any] = json.loads(json.dumps(identity))
-    return plain
+    return json.loads(json.dumps(identity))
 
 
 def _initial_cells(run: Run, study: Study, root: Path) -> dict[str, Any]:

@@ -187,8 +187,7 @@ class Study:
 
     def splits(self, root: Path) -> Mapping[str, Sequence[str]]:
         """Read the splits of its data set at this root."""
-        splits: Mapping[str, Sequence[str]] = plugins.create("layouts", self.data, root).splits()
-        return splits
+        return plugins.create("layouts", self.data, root).splits()
 
     def points(self) -> list[dict[str, Any]]:
         """List every combination of the grid's values; one empty point if there is no grid."""

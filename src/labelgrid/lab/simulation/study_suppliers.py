@@ -38,7 +38,7 @@ from labelgrid.project.suppliers import (
 )
 from labelgrid.recipes.schema import Recipe
 from labelgrid.rounds.context import recipe_of
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 UNCHANGED = "Nothing was run."
 
@@ -122,14 +122,12 @@ class SupplierReader:
 
     supplier: StudySupplier
     dataset: Dataset
-    tasks: Mapping[str, TaskDef]
+    tasks: TaskDefs
     classes: Mapping[str, OtherClasses]
     whole: frozenset[str]
 
     @classmethod
-    def of(
-        cls, supplier: StudySupplier, dataset: Dataset, tasks: Mapping[str, TaskDef]
-    ) -> "SupplierReader":
+    def of(cls, supplier: StudySupplier, dataset: Dataset, tasks: TaskDefs) -> "SupplierReader":
         """Prepare to read.
 
         Raises:
@@ -227,10 +225,7 @@ def take_labels(project: ProjectFolder, progress: Progress) -> None:
 
 
 def _take(
-    project: ProjectFolder,
-    supplier: StudySupplier,
-    tasks: Mapping[str, TaskDef],
-    progress: Progress,
+    project: ProjectFolder, supplier: StudySupplier, tasks: TaskDefs, progress: Progress
 ) -> None:
     """Give a project the labels of a supplier."""
     assert project.settings.oracle is not None

@@ -29,7 +29,7 @@ from labelgrid.nets.unpooling import (
     layer,
 )
 from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ class Mtan(Network):
     encoder: EncoderDecoder
     unportable = UNPORTABLE
 
-    def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
+    def __init__(self, tasks: Tasks, options: Options) -> None:
         super().__init__()
         width = options.width
         self.corners = options.align == "corners"
@@ -185,6 +185,6 @@ class Mtan(Network):
         return [value for value in shared if value.requires_grad]
 
 
-def build(tasks: Mapping[str, Task], encoder: object, options: Options) -> Mtan:
+def build(tasks: Tasks, encoder: object, options: Options) -> Mtan:
     """Build the network for these tasks; the recipe's encoder is not built."""
     return Mtan(tasks, options)

@@ -24,7 +24,7 @@ from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.nets.options import WIDEST, Rate
 from labelgrid.nets.propagation import Propagation
 from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +69,7 @@ class ScaleHeads(Exchange):
         options: of the network.
     """
 
-    def __init__(
-        self, tasks: Mapping[str, Task], inputs: int, width: int, options: Options
-    ) -> None:
+    def __init__(self, tasks: Tasks, inputs: int, width: int, options: Options) -> None:
         super().__init__()
         bodies = {name: basic_blocks(inputs, width, width) for name in tasks}
         self.bodies = nn.ModuleDict(bodies)
@@ -97,7 +95,7 @@ class MtiNet(Network):
     scales.
     """
 
-    def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
+    def __init__(self, tasks: Tasks, encoder: Encoder, options: Options) -> None:
         super().__init__()
         self.encoder = encoder
         self.ignores_known = reason_to_ignore_known(options)
@@ -195,6 +193,6 @@ def _resize(x: Tensor, size: torch.Size) -> Tensor:
     return functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
-def build(tasks: Mapping[str, Task], encoder: Callable[..., Encoder], options: Options) -> MtiNet:
+def build(tasks: Tasks, encoder: Callable[..., Encoder], options: Options) -> MtiNet:
     """Build the network for these tasks; `encoder()` builds the recipe's encoder."""
     return MtiNet(tasks, encoder(fuse="none"), options)

@@ -17,7 +17,7 @@ from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.nets.options import WIDEST, Rate
 from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class PadNet(Network, Exchange):
     Source: Xu et al. 2018; PartAL section 3.3 (known labels replace initial predictions).
     """
 
-    def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
+    def __init__(self, tasks: Tasks, encoder: Encoder, options: Options) -> None:
         super().__init__()
         self.encoder = encoder
         self.ignores_known = reason_to_ignore_known(options)
@@ -91,6 +91,6 @@ class PadNet(Network, Exchange):
         return run_each(self.final, task_features)
 
 
-def build(tasks: Mapping[str, Task], encoder: Callable[[], Encoder], options: Options) -> PadNet:
+def build(tasks: Tasks, encoder: Callable[[], Encoder], options: Options) -> PadNet:
     """Build the network for these tasks; `encoder()` builds the recipe's encoder."""
     return PadNet(tasks, encoder(), options)

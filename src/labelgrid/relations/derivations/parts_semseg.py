@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Ints
 from labelgrid.basics.camera import Camera
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.class_tables import (
@@ -62,11 +62,11 @@ def _finder(reads: Sequence[TaskDef], gives: TaskDef) -> OptionFinder:
     """Finds the owner of each part: the class that most of its pixels have."""
     (parts,) = reads
 
-    def read(example: TrueExample) -> NDArray[np.int64]:
+    def read(example: TrueExample) -> Ints:
         size = (len(parts.class_names), len(gives.class_names))
         return count_classes(example.labels[0], example.truth.value[..., 0], example.truth, size)
 
-    def propose(readings: Sequence[NDArray[np.int64]]) -> list[Mapping[str, Any]]:
+    def propose(readings: Sequence[Ints]) -> list[Mapping[str, Any]]:
         counts = sum_counts(readings)
         owner = counts.argmax(1)
         share = counts.max(1) / np.maximum(counts.sum(1), 1)
@@ -83,7 +83,7 @@ def _finder(reads: Sequence[TaskDef], gives: TaskDef) -> OptionFinder:
     return OptionFinder(finds=("person", "background", "owners"), read=read, propose=propose)
 
 
-def _owners(options: Options, parts: TaskDef, semseg: TaskDef) -> NDArray[np.int64]:
+def _owners(options: Options, parts: TaskDef, semseg: TaskDef) -> Ints:
     """Int64 [parts]: the class that each belongs to."""
     person = class_index(semseg, options.person, "person") if options.person else NOTHING
     owner = np.full(len(parts.class_names), person, np.int64)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Ints
 from labelgrid.basics.camera import Camera
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.class_tables import (
@@ -67,11 +67,11 @@ def _finder(reads: Sequence[TaskDef], gives: TaskDef) -> OptionFinder:
     """Finds the class of most pixels, the background, and the classes that are nothing else."""
     (semseg,) = reads
 
-    def read(example: TrueExample) -> NDArray[np.int64]:
+    def read(example: TrueExample) -> Ints:
         size = (len(semseg.class_names), len(gives.class_names))
         return count_classes(example.labels[0], example.truth.value[..., 0], example.truth, size)
 
-    def propose(readings: Sequence[NDArray[np.int64]]) -> list[Mapping[str, Any]]:
+    def propose(readings: Sequence[Ints]) -> list[Mapping[str, Any]]:
         counts = sum_counts(readings)
         background = int(counts.sum(0).argmax())
         share = counts[:, background] / np.maximum(counts.sum(1), 1)

@@ -7,13 +7,13 @@ pixels. No known label is fed in.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.basics.array_types import Array
 from labelgrid.score.maps import Outputs, image_means
 from labelgrid.score.options import At
 from labelgrid.score.statistic import PoolBatch, Statistic
@@ -76,7 +76,7 @@ def unmirror_values(prediction: Tensor, task: Task, definition: TaskDef) -> Tens
     return torch.from_numpy(back).movedim(-1, 1).to(prediction)
 
 
-def flip_values(values: NDArray[Any], definition: TaskDef) -> NDArray[Any]:
+def flip_values(values: Array, definition: TaskDef) -> Array:
     """Label values [h, w, c], valid everywhere, as they are in the mirrored view."""
     height, width = values.shape[:2]
     whole = (slice(0, height), slice(0, width))

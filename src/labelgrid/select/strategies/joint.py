@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Places
 from labelgrid.ledger.grid import Grid
 from labelgrid.select.budget import Floats, cell_costs, payable_amount
 from labelgrid.select.parts import draw_cells, draw_images
@@ -107,7 +107,7 @@ def _reasons(grid: Grid, images: str) -> list[str]:
     return np.where(begun, "completes an image", "random image").tolist()
 
 
-def _orders(grid: Grid, seed: int, images: str) -> list[NDArray[np.intp]]:
+def _orders(grid: Grid, seed: int, images: str) -> list[Places]:
     """The rows with a missing cell of each task, in the order in which they are taken."""
     draw = draw_images if images == "whole" else draw_cells
     draws = draw(grid, seed)

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools, Bytes, Floats
 from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.formats.codecs.normals import other_axes
 from labelgrid.tasks.agreement import angle_agreement
@@ -54,9 +54,7 @@ CAUSE = (
 )
 
 
-def turn_normals(
-    value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, _options: object
-) -> Labels:
+def turn_normals(value: Array, valid: Bools, geometry: Placement, _options: object) -> Labels:
     """Interpolate the valid neighbours linearly and normalise.
 
     Where they cancel out, the nearest vector is taken, and of sparse ones that which
@@ -78,9 +76,7 @@ def turn_normals(
     return blend, placed_valid
 
 
-def direction_figures(
-    value: NDArray[Any], valid: NDArray[np.bool_], options: Any
-) -> Mapping[str, LabelFigure]:
+def direction_figures(value: Array, valid: Bools, options: Any) -> Mapping[str, LabelFigure]:
     """The mean components, and how x changes with the column and y with the height.
 
     The walls of rooms face inward, things outward.
@@ -116,7 +112,7 @@ def direction_figures(
     return figures
 
 
-def _planes(value: NDArray[Any]) -> Sequence[NDArray[Any]]:
+def _planes(value: Array) -> Sequence[Array]:
     """The three components [h, w] of vectors, apart: NumPy is slow along an axis of three."""
     import cv2  # imported late: commands that only need a kind's options start faster
 
@@ -134,7 +130,7 @@ def _flipped(axes: str, one: str, other: str) -> str:
     return axes.replace(f" {old}", f" {new}")
 
 
-def normals_slope(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) -> NDArray[Any]:
+def normals_slope(value: Array, valid: Bools, _options: object) -> Array:
     """The sign of x and y over z.
 
     A surface that faces right recedes to the right, and one that faces up recedes upward.
@@ -143,9 +139,7 @@ def normals_slope(value: NDArray[Any], valid: NDArray[np.bool_], _options: objec
     return vector[..., :2] * vector[..., 2:]
 
 
-def other_normals_slopes(
-    value: NDArray[Any], valid: NDArray[np.bool_], options: Any
-) -> Mapping[str, NDArray[Any]]:
+def other_normals_slopes(value: Array, valid: Bools, options: Any) -> Mapping[str, Array]:
     """The slopes with other axes, if nearly all normals then face the camera."""
     planes = []
     for channel in range(3):
@@ -224,11 +218,11 @@ class DirectionOverview(Overview):
         return Legend(swatches=swatches, scale=_ball(), ends=("a ball looks like this:", ""))
 
 
-def _colour(vectors: NDArray[np.float64]) -> NDArray[np.uint8]:
+def _colour(vectors: Floats) -> Bytes:
     return render_vectors(vectors, np.ones(vectors.shape[:-1], np.bool_), None, None)
 
 
-def _ball(side: int = 72) -> NDArray[np.uint8]:
+def _ball(side: int = 72) -> Bytes:
     """The picture of a ball on white, each pixel in the colour of its direction."""
     places = np.linspace(-1, 1, side)
     x, y = np.meshgrid(places, -places)

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from labelgrid.nets.network import Network
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.joint_space import Codes, JointTerm
 from labelgrid.train.pairs import distance
@@ -44,7 +44,7 @@ class Contrastive(JointTerm):
 
     across_images = True
 
-    def __init__(self, tasks: Mapping[str, Task], network: Network, options: Options) -> None:
+    def __init__(self, tasks: Tasks, network: Network, options: Options) -> None:
         super().__init__("contrastive", tasks, network, options)
         self.options = options
 
@@ -58,6 +58,6 @@ class Contrastive(JointTerm):
         return {"hinge": self.options.weight * counts * hinges}
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> Contrastive:
+def build(tasks: Tasks, network: Network, options: Options) -> Contrastive:
     """Build the term."""
     return Contrastive(tasks, network, options)

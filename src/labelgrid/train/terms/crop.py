@@ -12,7 +12,7 @@ from torch import Tensor
 
 from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Network
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.crops import Box, crop_batch, crop_prediction, draw_boxes
 from labelgrid.train.draws import Draws
 from labelgrid.train.idle_terms import say_if_idle
@@ -51,7 +51,7 @@ class CropConsistency(Term):
     Predictions are the final ones (probabilities, metres, unit vectors), at the image's resolution.
     """
 
-    def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
+    def __init__(self, tasks: Tasks, options: Options) -> None:
         super().__init__()
         self.tasks = dict(tasks)
         self.options = options
@@ -113,6 +113,6 @@ class CropConsistency(Term):
         return raw.new_zeros(len(counts)).index_put((rows,), errors.square().mean((1, 2, 3)))
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> CropConsistency:
+def build(tasks: Tasks, network: Network, options: Options) -> CropConsistency:
     """Build the term."""
     return CropConsistency(tasks, options)

@@ -11,7 +11,7 @@ from functools import partial
 from torch import Tensor
 
 from labelgrid.nets.network import Network
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import CrossMaps, direct_losses, sum_by_image
 from labelgrid.train.idle_terms import SOURCES_ALL, say_if_idle
@@ -51,7 +51,7 @@ class DirectMap(Term):
     allowed: Tensor
     undivided = "its mappings normalise the maps of all images of a batch together"
 
-    def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
+    def __init__(self, tasks: Tasks, options: Options) -> None:
         super().__init__()
         self.options = options
         self.names = list(tasks)
@@ -87,6 +87,6 @@ class DirectMap(Term):
         return {"direct": options.weight * sum_by_image(step, pairs, losses, divide=options.divide)}
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> DirectMap:
+def build(tasks: Tasks, network: Network, options: Options) -> DirectMap:
     """Build the term."""
     return DirectMap(tasks, options)

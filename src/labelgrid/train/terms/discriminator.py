@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from labelgrid.nets.network import Network
 from labelgrid.nets.options import WIDEST
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.joint_space import Codes, JointTerm
 from labelgrid.train.ranges import Weight
@@ -73,7 +73,7 @@ class Discriminator(JointTerm):
 
     across_images = True
 
-    def __init__(self, tasks: Mapping[str, Task], network: Network, options: Options) -> None:
+    def __init__(self, tasks: Tasks, network: Network, options: Options) -> None:
         super().__init__("discriminator", tasks, network, options)
         self.options = options
         self.judge = Judge(self.width, options.width)
@@ -114,6 +114,6 @@ class Discriminator(JointTerm):
         return {"entropy": self.sum_by_image(codes.pairs, yes + no)}
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> Discriminator:
+def build(tasks: Tasks, network: Network, options: Options) -> Discriminator:
     """Build the term."""
     return Discriminator(tasks, network, options)

@@ -23,7 +23,7 @@ from labelgrid.nets.options import WIDEST
 from labelgrid.nets.unpooling import EncoderDecoder, initialise, per_image_norm
 from labelgrid.pixel.target import mean_per_image
 from labelgrid.tasks.scale import apply_normal_cdf
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Task, Tasks
 from labelgrid.train.colours import change_colours
 from labelgrid.train.crops import crop_batch, draw_boxes, mirror_some
 from labelgrid.train.draws import Draws
@@ -145,8 +145,7 @@ class MapEncoder(nn.Module):
     def constant(self, maps: Tensor) -> Tensor:
         """The codes, whose gradients reach the maps but not the auto-encoder."""
         frozen = {name: p.detach() for name, p in self.named_parameters()}
-        codes: Tensor = functional_call(self, frozen, (maps,), {"decode": False})[0]
-        return codes
+        return functional_call(self, frozen, (maps,), {"decode": False})[0]
 
 
 @dataclass(frozen=True)
@@ -184,7 +183,7 @@ class JointRegularisation(Term):
     colour_mean: Tensor
     colour_std: Tensor
 
-    def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
+    def __init__(self, tasks: Tasks, options: Options) -> None:
         super().__init__()
         self.options = options
         self.tasks = dict(tasks)
@@ -387,6 +386,6 @@ def _placed(zero: Tensor, stacks: Stacks, values: Tensor) -> Tensor:
     return zero.to(values.dtype).index_put((stacks.rows,), values)
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> JointRegularisation:
+def build(tasks: Tasks, network: Network, options: Options) -> JointRegularisation:
     """Build the term."""
     return JointRegularisation(tasks, options)

@@ -19,7 +19,7 @@ from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Network, Output, Raw, reason_to_ignore
 from labelgrid.nets.options import Rate
 from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Task, Tasks
 from labelgrid.train.batch_norm import track_statistics
 from labelgrid.train.colours import change_colours
 from labelgrid.train.draws import Draws
@@ -265,6 +265,6 @@ def _valid_share(target: Target) -> Tensor:
     return target.valid.float().mean((1, 2, 3))
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> MeanTeacher:
+def build(tasks: Tasks, network: Network, options: Options) -> MeanTeacher:
     """Build the term."""
     return MeanTeacher(network, options)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from labelgrid.nets.network import Network
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.joint_space import Codes, JointTerm
 from labelgrid.train.objective import resize_output
@@ -59,7 +59,7 @@ class CrossTaskConsistency(JointTerm):
 
     contrasts: Tensor
 
-    def __init__(self, tasks: Mapping[str, Task], network: Network, options: Options) -> None:
+    def __init__(self, tasks: Tasks, network: Network, options: Options) -> None:
         super().__init__("mtpsl", tasks, network, options)
         self.options = options
         self.seen: dict[tuple[int, int], Tensor] = {}
@@ -132,6 +132,6 @@ def _contrasts(codes: Codes, apart: Tensor) -> dict[tuple[int, int], Tensor]:
     return found
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> CrossTaskConsistency:
+def build(tasks: Tasks, network: Network, options: Options) -> CrossTaskConsistency:
     """Build the term."""
     return CrossTaskConsistency(tasks, network, options)

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from labelgrid.nets.network import Network
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import (
     CrossMaps,
@@ -60,7 +60,7 @@ class PerceptualMap(Term):
     allowed: Tensor
     undivided = "its mappings normalise the maps of all images of a batch together"
 
-    def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
+    def __init__(self, tasks: Tasks, options: Options) -> None:
         super().__init__()
         self.options = options
         self.names = list(tasks)
@@ -113,6 +113,6 @@ class PerceptualMap(Term):
         return {"direct": sum_by_image(step, pairs, losses, divide=False)}
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> PerceptualMap:
+def build(tasks: Tasks, network: Network, options: Options) -> PerceptualMap:
     """Build the term."""
     return PerceptualMap(tasks, options)

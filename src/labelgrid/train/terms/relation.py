@@ -15,7 +15,7 @@ from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.words import join_names
 from labelgrid.nets.network import Network
 from labelgrid.relations.bound import BoundRelation
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import fixed_weights, half_to_float, resize_output
 from labelgrid.train.ranges import Weight
@@ -163,6 +163,6 @@ def _named_relations(
     return [usable[name] for name in names]
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> RelationConsistency:
+def build(tasks: Tasks, network: Network, options: Options) -> RelationConsistency:
     """Build the term."""
     return RelationConsistency(options)

@@ -17,7 +17,7 @@ from labelgrid.basics.errors import ModelError, TrainingError
 from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import nonempty_label
 from labelgrid.nets.network import Network
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.checkpoint import weights_hash
 from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import CrossMaps, labelled_sources, mapped_distances, sum_by_image
@@ -68,7 +68,7 @@ class CrossTask(Term):
     trained: Tensor
     stamp: Tensor
 
-    def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
+    def __init__(self, tasks: Tasks, options: Options) -> None:
         super().__init__()
         self.options = options
         self.tasks = dict(tasks)
@@ -229,6 +229,6 @@ def _batches_from(data: Preparation, epoch: int, read: int) -> Iterator[tuple[in
             yield number, position, batch
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> CrossTask:
+def build(tasks: Tasks, network: Network, options: Options) -> CrossTask:
     """Build the term."""
     return CrossTask(tasks, options)
