@@ -82,11 +82,11 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
         LabelError: there is no such folder, it is a file, or nothing is in it.
     """
     if not folder.exists():
-        raise LabelError("There is no such folder.", where=str(folder), next_step="Check the path.")
+        raise LabelError("There is no such folder.", where=folder, next_step="Check the path.")
     if not folder.is_dir():
         raise LabelError(
             "It is a file, not a folder of labels.",
-            where=str(folder),
+            where=folder,
             next_step="Unpack an archive and name the folder, or name another tool's --format.",
         )
     lists = read_lists(folder, index.decode)
@@ -103,7 +103,7 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
     if not answers.has_any and not answers.stray:
         raise LabelError(
             "There is no answer in the folder: no label, no line in skips.csv.",
-            where=str(folder),
+            where=folder,
             next_step="Put labels where its manifest says, or at TASK/IMAGE.png.",
             unchanged="Nothing was imported.",
         )

@@ -119,7 +119,7 @@ def copy_content(source: Path, name: str) -> bytes:
     if not done:
         raise ImageError(
             f"The image is {pixels.shape[0]}x{pixels.shape[1]}, which a JPEG copy cannot hold.",
-            where=str(source),
+            where=source,
             next_step="Make it smaller, or take it out with `labelgrid remove`.",
         )
     return data.tobytes()

@@ -422,7 +422,7 @@ def read_token(path: Path) -> str:
 def _wrong_token(path: Path, what: str) -> UsageError:
     return UsageError(
         what,
-        where=str(path),
+        where=path,
         next_step="Copy a personal access token from Label Studio's Account & Settings into it.",
     )
 

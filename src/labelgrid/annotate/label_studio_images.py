@@ -82,7 +82,7 @@ class LocalFiles:
         if root.resolve() not in folder.parents:
             raise UsageError(
                 f"The images are not below {root}.",
-                where=str(folder),
+                where=folder,
                 next_step="Name a folder below it with --out.",
             )
         self._below = folder.relative_to(root.resolve()).as_posix()

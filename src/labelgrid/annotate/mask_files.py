@@ -31,7 +31,7 @@ def png_names(folder: Path) -> Iterator[str]:
     """
     if not folder.is_dir():
         raise LabelError(
-            "There is no such folder of PNG files.", where=str(folder), next_step="Check the path."
+            "There is no such folder of PNG files.", where=folder, next_step="Check the path."
         )
     for prefix, folders, names in walk(folder):
         excluded = set() if prefix else {IMAGES, PRELABELS}

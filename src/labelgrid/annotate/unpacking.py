@@ -56,7 +56,7 @@ def unpacked(path: Path, progress: Progress | None = None) -> Iterator[Path]:
             except _REFUSED as error:
                 raise LabelError(
                     f"The zip file cannot be unpacked: {error}.",
-                    where=str(each),
+                    where=each,
                     next_step="Export it again, or unpack it and import the folder.",
                     unchanged="Nothing was imported.",
                 ) from error
@@ -130,7 +130,7 @@ def _check_room(stated: int, path: Path, folder: Path) -> None:
         raise ProjectError(
             f"The zip file unpacks to {stated / 1e6:,.0f} MB, and there are {free / 1e6:,.0f} MB "
             "free.",
-            where=str(folder.parent),
+            where=folder.parent,
             next_step="Free some space there, or name another folder by the variable TMPDIR.",
             unchanged="Nothing was imported.",
         )

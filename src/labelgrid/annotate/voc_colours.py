@@ -98,7 +98,7 @@ def _lines(path: Path, decoder: Decoder) -> Iterator[_Line]:
     except (OSError, ValueError) as error:
         advice = getattr(error, "advice", "")
         raise LabelError(
-            f"The label map cannot be read: {error}.", where=str(path), next_step=advice
+            f"The label map cannot be read: {error}.", where=path, next_step=advice
         ) from error
     for number, text in enumerate(texts, 1):
         if not text.strip() or text.lstrip().startswith("#"):

@@ -247,7 +247,7 @@ def _inside(folder: Path, name: str) -> Path:
     if "\0" in name or not path.is_relative_to(os.path.realpath(folder)):
         raise RecipeError(
             f"The table of cameras, {name!r}, leads out of the folder of {NAME}.",
-            where=str(folder / NAME),
+            where=folder / NAME,
             next_step="Copy it into this folder.",
         )
     return path
@@ -283,7 +283,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         if "image" not in columns or not set(columns) <= set(known):
             raise RecipeError(
                 f"The table's columns are {join_names(columns) or 'missing'}.",
-                where=str(path),
+                where=path,
                 next_step=f"Name them in the first line: image, and some of {join_names(NUMBERS)}.",
             )
         for row in reader:
@@ -295,7 +295,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         why = getattr(error, "strerror", None) or error
         raise RecipeError(
             f"The table of cameras cannot be read: {why}.",
-            where=str(path),
+            where=path,
             next_step="Write it as CSV in UTF-8.",
         ) from error
 

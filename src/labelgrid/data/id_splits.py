@@ -117,7 +117,7 @@ def names_by_id(folder: Path) -> dict[str, str]:
     for name in list_images(folder):
         other = names.setdefault(Path(name).stem, name)
         if other != name:
-            raise ImageError(f"Two images have one ID: '{other}' and '{name}'.", where=str(folder))
+            raise ImageError(f"Two images have one ID: '{other}' and '{name}'.", where=folder)
     return names
 
 
@@ -139,7 +139,7 @@ def _read_ids(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise ImageError(
             f"The list cannot be read: {error}.",
-            where=str(path),
+            where=path,
             next_step="Save it as UTF-8 text, or get it again.",
         ) from error
 
@@ -174,7 +174,7 @@ def read_classes(
         raise LabelError(
             f"The label holds the class numbers {join_names(numbers, 5)}; the task '{task.name}' "
             f"has {len(index)} classes, {first} to {first + len(index) - 1}; {unlabelled}.",
-            where=str(path),
+            where=path,
             next_step=next_step,
         )
     check_any_valid(valid, path, unlabelled)
@@ -244,7 +244,7 @@ def check_split_ids(path: Path, listed_ids: Sequence[str], existing: Collection[
         images = count_text(len(missing), "image of the split does", "images of the split do")
         raise ImageError(
             f"{images} not exist, the first is '{missing[0]}'.",
-            where=str(path),
+            where=path,
             next_step="Get the images, or take them out of the list.",
         )
 
@@ -269,16 +269,14 @@ def _split(path: Path, names: Mapping[str, str]) -> list[str]:
     check_split_ids(path, ids, names)
     if not ids:
         raise ImageError(
-            "The list names no images.",
-            where=str(path),
-            next_step="Write one ID a line, or remove it.",
+            "The list names no images.", where=path, next_step="Write one ID a line, or remove it."
         )
     twice = [name for name, count in Counter(ids).items() if count > 1]
     if twice:
         images = count_text(len(twice), "image is", "images are")
         raise ImageError(
             f"{images} listed more than once, the first is '{twice[0]}'.",
-            where=str(path),
+            where=path,
             next_step="List each once.",
         )
     return [names[name] for name in ids]

@@ -39,12 +39,12 @@ def read_variable(path: Path, name: str) -> Array:
     except OSError as error:
         raise LabelError(
             f"The label cannot be read: {error.strerror}.",
-            where=str(path),
+            where=path,
             next_step="Get the file again.",
         ) from error
     if data.startswith(NEWER):
         raise LabelError(
-            "This is a file of Matlab 7.3.", where=str(path), next_step="Save it again with '-v7'."
+            "This is a file of Matlab 7.3.", where=path, next_step="Save it again with '-v7'."
         )
     others: list[str] = []
     try:
@@ -55,13 +55,13 @@ def read_variable(path: Path, name: str) -> Array:
     except Exception as error:  # SciPy raises whatever damaged bytes lead to
         raise LabelError(
             f"The .mat file is damaged or cut short: {error}.",
-            where=str(path),
+            where=path,
             next_step="Get the file again.",
         ) from error
     if name not in content:
         raise LabelError(
             f"The .mat file has no variable '{name}'; it has {', '.join(others) or 'nothing'}.",
-            where=str(path),
+            where=path,
             next_step="Get the file again.",
         )
     return content[name]

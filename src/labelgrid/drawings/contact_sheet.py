@@ -49,13 +49,13 @@ def check_out(out: Path) -> None:
     if out.suffix.lower() != ".png":
         raise ProjectError(
             "A sheet is written as PNG.",
-            where=str(out),
+            where=out,
             next_step=f"Name it {out.with_suffix('.png').name}.",
             unchanged="Nothing was written.",
         )
     if not out.absolute().parent.is_dir():
         raise ProjectError(
-            "There is no such folder.", where=str(out.parent), next_step="Make it, or name another."
+            "There is no such folder.", where=out.parent, next_step="Make it, or name another."
         )
 
 

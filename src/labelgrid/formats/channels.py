@@ -32,7 +32,7 @@ def without_alpha(array: Array, path: Path, what: str) -> Array:
         raise LabelError(
             f"{what} has no transparency; {transparent / array[..., -1].size:.1%} of the pixels of "
             "this one are transparent.",
-            where=str(path),
+            where=path,
             next_step="Save it without an alpha channel.",
         )
     return array[..., :-1]

@@ -94,7 +94,7 @@ def unknown_indices(
         )
     return LabelError(
         f"{unnamed(numbers[wrong])}: its {len(classes)} classes are {options.first} to {last}.",
-        where=str(path),
+        where=path,
         next_step=f"{'; or '.join(hints)}.",
         declare=declare,
     )
@@ -116,7 +116,7 @@ def unknown_ids(wrong: NDArray[Any], options: Numbering, path: Path) -> LabelErr
         declare["ids"] = {**options.ids, **ignored}
     return LabelError(
         f"{unnamed(wrong)}, which `ids` does not name.",
-        where=str(path),
+        where=path,
         next_step=f"Name them in `ids`, with a class or '{IGNORE}': `{inline_table(shown)}`.",
         declare=declare,
     )
@@ -131,7 +131,7 @@ def only_two_ends(
     return LabelError(
         f"This class map holds 0 and 255 alone; {(numbers == 255).mean():.0%} of its pixels are "
         "255.",
-        where=str(path),
+        where=path,
         next_step=f"Declare what 255 is. If it is '{classes[1]}': `ids = {inline_table(ids)}`. If "
         f"it means 'not labelled': `ignore = {declare['ignore']}`.",
         declare=declare,
@@ -150,7 +150,7 @@ def no_indices(stored: Array, path: Path) -> LabelError:
     return LabelError(
         "A class map holds one class index per pixel; "
         f"this one holds {stored.shape[-1]} channels of colour{found}.",
-        where=str(path),
+        where=path,
         next_step="Write indices: an 8- or 16-bit grey PNG, or a palette PNG. Or declare the "
         'colour of each class: `colours = {CLASS = "#rrggbb"}`, or a colour map: '
         '`colours = "colours.txt"`.',
@@ -173,7 +173,7 @@ def unknown_colours(
         shown.append(f"and {len(texts) - LISTED} more")
         return LabelError(
             f"It holds colours without a class: {', '.join(shown)}.",
-            where=str(path),
+            where=path,
             next_step="So many colours come from JPEG or from a smooth change of size: get the "
             "file as it was before. Or name them in `colours`.",
         )
@@ -182,7 +182,7 @@ def unknown_colours(
     declare = {"colours": {**options.colours, IGNORE: [*ignored, *texts]}}
     return LabelError(
         f"It holds colours without a class: {', '.join(shown)}.",
-        where=str(path),
+        where=path,
         next_step=f"Name them in `colours`, with a class or '{IGNORE}': "
         f"`{IGNORE} = {as_toml(declare['colours'][IGNORE])}`.",
         declare=declare,

@@ -228,7 +228,7 @@ def check_digest(path: Path, expected: str) -> None:
         found = digest(path)
     except OSError as error:
         what = f"The label cannot be read: {error.strerror}."
-        raise LabelError(what, where=str(path), next_step=RESTORE) from error
+        raise LabelError(what, where=path, next_step=RESTORE) from error
     if expected and found != expected:
         what = "The label is not the one that was imported: the content of its file has changed."
-        raise LabelError(what, where=str(path), next_step=RESTORE)
+        raise LabelError(what, where=path, next_step=RESTORE)

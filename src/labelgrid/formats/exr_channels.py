@@ -106,7 +106,7 @@ def read_depth(path: Path, channel: str | None) -> Array:
         if not np.array_equal(arrays[0], other, equal_nan=True):
             raise LabelError(
                 "The file holds colours, not depth: its channels R, G and B differ.",
-                where=str(path),
+                where=path,
                 next_step="Render the depth pass.",
             )
     return arrays[0]
@@ -146,7 +146,7 @@ def _only(found: Sequence[str], names: Iterable[str], usual: str, path: Path) ->
         held = f"Several of its channels may be the label: {join_names(found, 9)}."
     raise LabelError(
         held,
-        where=str(path),
+        where=path,
         next_step=f'Declare the one that is meant, such as `channel = "{example}"`.',
         declare={"channel": example},
     )
@@ -166,7 +166,7 @@ def _read(path: Path, choose: Callable[[Mapping[str, Channel]], Sequence[str]]) 
         if missing:
             raise LabelError(
                 f"The file has no channel {missing[0]!r} of floating-point numbers.",
-                where=str(path),
+                where=path,
                 next_step=f"It has {join_names(list(usable), 9)}.",
             )
         return decode(data, [usable[name] for name in chosen])

@@ -51,7 +51,7 @@ def write_soft(
         raise LabelError(
             "A soft prediction has c x h x w finite values; "
             f"this one is {shape_text(prediction)}, with {infinite} that are not finite.",
-            where=str(path),
+            where=path,
         )
     ends = np.array([prediction.min(), prediction.max()], np.float64)
     largest = 2**bits - 1
@@ -95,9 +95,7 @@ def read_soft(path: Path) -> Floats32:
         NotImplementedError,
     ) as error:
         raise LabelError(
-            f"This is not a soft prediction file: {error}.",
-            where=str(path),
-            next_step="Predict again.",
+            f"This is not a soft prediction file: {error}.", where=path, next_step="Predict again."
         ) from error
     low = float(ends[0])
     high = float(ends[1])

@@ -91,7 +91,7 @@ def _is_usable(address: Address, name: str, left_out: dict[str, ImageError] | No
         return True
     error = ImageError(
         f"The name '{name}' has an empty part, '.', '..' or '?'.",
-        where=str(address.folder),
+        where=address.folder,
         next_step="Rename the object.",
     )
     if left_out is None:
@@ -122,7 +122,7 @@ def read_object_list(place: Path | Address, roots: Collection[str] = ()) -> list
         by_root = _by_root(_entries(path, str(place)), base, str(place), roots)
     if not by_root:
         raise ImageError(
-            "The list names no images.", where=str(place), next_step="Write one path per line."
+            "The list names no images.", where=place, next_step="Write one path per line."
         )
     return [Objects(root, ids, {}, {}) for root, ids in by_root.items()]
 

@@ -299,22 +299,20 @@ def _check_form(image: "Image.Image", path: Path) -> None:
     if image.mode == "CMYK":
         raise ImageError(
             "The image is CMYK (for print). Its colours depend on a printer's profile.",
-            where=str(path),
+            where=path,
             next_step="Convert it to RGB in an image editor.",
         )
     if image.mode not in PLAIN and not has_16_bits(image):
         raise ImageError(
             f"The image's pixels have the mode '{image.mode}', not 8- or 16-bit grey or colour.",
-            where=str(path),
+            where=path,
             next_step="Convert it to 8-bit RGB.",
         )
     frames = pages_of(image)
     # phones add a second picture to these formats; the first is the photograph
     if frames > 1 and image.format not in ("MPO", "HEIF"):
         raise ImageError(
-            f"The file holds {frames} pictures.",
-            where=str(path),
-            next_step="Save each as its own file.",
+            f"The file holds {frames} pictures.", where=path, next_step="Save each as its own file."
         )
 
 
@@ -370,7 +368,7 @@ def decoder_errors(
         short = shortage(fault) or _room_for(path)
         if short:
             what, step = short
-            raise MemoryShortageError(what, where=str(path), next_step=step) from fault
+            raise MemoryShortageError(what, where=path, next_step=step) from fault
         why: object = fault
         if isinstance(fault, UnidentifiedImageError):
             why = "its kind is unknown"

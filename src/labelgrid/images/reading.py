@@ -96,7 +96,7 @@ def changed_image_error(path: Path) -> ImageError:
     """The error for a file whose content has changed since it was added."""
     return ImageError(
         "The image is not the one that was added: the content of its file has changed.",
-        where=str(path),
+        where=path,
         next_step="Put the old file back; or, if it has no labels yet, accept the new one with "
         "`labelgrid add`.",
     )
@@ -326,9 +326,7 @@ def _contents(path: Path) -> bytes:
 
 
 def _empty(path: Path) -> ImageError:
-    return ImageError(
-        "The image file is empty: 0 bytes.", where=str(path), next_step="Copy it again."
-    )
+    return ImageError("The image file is empty: 0 bytes.", where=path, next_step="Copy it again.")
 
 
 @contextmanager
@@ -343,7 +341,7 @@ def _readable(path: Path) -> Iterator[None]:
                 "finds them again."
             )
         raise ImageError(
-            f"The image cannot be read: {error.strerror}.", where=str(path), next_step=step
+            f"The image cannot be read: {error.strerror}.", where=path, next_step=step
         ) from error
 
 
@@ -404,9 +402,7 @@ def _deep(data: bytes, path: Path) -> Array:
     )
     if pixels is None or pixels.dtype != np.uint16:
         raise ImageError(
-            "The 16-bit image cannot be read.",
-            where=str(path),
-            next_step="Convert it to 8-bit RGB.",
+            "The 16-bit image cannot be read.", where=path, next_step="Convert it to 8-bit RGB."
         )
     return pixels
 
@@ -418,7 +414,7 @@ def _sixteen_bits(data: bytes, path: Path, convert: bool) -> Array:
         raise ImageError(
             f"The image has 16 bits, but its largest value is {largest} of 65535: "
             "it would become almost black.",
-            where=str(path),
+            where=path,
             next_step="Convert it to 8 bits with its real range.",
         )
     if not convert:

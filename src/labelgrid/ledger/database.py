@@ -250,7 +250,7 @@ class Database:
             _is_current(connection, self.place)
             raise LedgerError(
                 "Another labelgrid has changed the ledger's tables meanwhile.",
-                where=str(self.place),
+                where=self.place,
                 next_step="Run again.",
                 unchanged=UNCHANGED,
             )
@@ -285,7 +285,7 @@ class Database:
         if committed is None:
             raise LostConnectionError(
                 _message("the connection was lost while it saved a change"),
-                where=str(self.place),
+                where=self.place,
                 next_step="`labelgrid log` shows whether the change was made; if not, run again.",
                 unchanged="Nothing was half done.",
             )
@@ -381,7 +381,7 @@ def open_database(place: LedgerPlace, *, read_only: bool = False) -> Database:
         if not current and read_only:
             next_step = "`labelgrid status` of its project brings it up to date."
             raise LedgerError(
-                "The ledger is of an older labelgrid.", where=str(place), next_step=next_step
+                "The ledger is of an older labelgrid.", where=place, next_step=next_step
             )
         if not current:
             with database.writing(migrating=True) as connection:
@@ -508,14 +508,12 @@ def _is_current(connection: Connection, place: LedgerPlace) -> bool:
         raise
     if version is None:
         fault, next_step = FOREIGN
-        raise DatabaseError(
-            _message(fault), where=str(place), next_step=next_step, unchanged=UNCHANGED
-        )
+        raise DatabaseError(_message(fault), where=place, next_step=next_step, unchanged=UNCHANGED)
     if not inspect(connection).has_table(OPERATIONS.name):
         raise LedgerError(
             "The ledger was made by a development version before 0.1.0, which this program does "
             "not read.",
-            where=str(place),
+            where=place,
             next_step="Create a new project with `labelgrid init` and import the labels there.",
             unchanged=UNCHANGED,
         )
@@ -527,7 +525,7 @@ def _is_current(connection: Connection, place: LedgerPlace) -> bool:
         raise LedgerError(
             f"The ledger was made by a newer labelgrid: its tables have revision {version:.40}, "
             f"this program knows {revisions[-1]}.",
-            where=str(place),
+            where=place,
             next_step="Upgrade labelgrid.",
             unchanged=UNCHANGED,
         )
@@ -544,7 +542,7 @@ def moved_error(place: LedgerPlace, target: str) -> LedgerError:
     """The error for a ledger that was copied to another place and is used no longer."""
     return LedgerError(
         f"The ledger was copied to {target}, and is no longer used here.",
-        where=str(place),
+        where=place,
         next_step="If the settings name this one, run `labelgrid ledger copy` to there again.",
         unchanged=UNCHANGED,
     )

@@ -218,13 +218,13 @@ class PostgreSQL:
         if version < OLDEST * 10_000:
             raise LedgerError(
                 f"The server is PostgreSQL {version // 10_000}; {OLDEST} or newer is needed.",
-                where=str(self.place),
+                where=self.place,
                 next_step="Use a newer one.",
             )
         if encoding != "UTF8":
             raise LedgerError(
                 f"The database has the encoding {encoding}, which does not hold every name.",
-                where=str(self.place),
+                where=self.place,
                 next_step="Create one with UTF8: `createdb -E UTF8 -T template0 NAME`.",
             )
         if connection.exec_driver_sql("SELECT current_schema()").scalar() is None:

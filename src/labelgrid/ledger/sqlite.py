@@ -123,7 +123,7 @@ class SQLite:
         if not self.path.parent.is_dir():
             raise LedgerError(
                 "There is no such folder.",
-                where=str(self.path.parent),
+                where=self.path.parent,
                 next_step="Create it and run again.",
             )
 
@@ -132,7 +132,7 @@ class SQLite:
         if not self.path.is_file():
             raise LedgerError(
                 "There is no ledger.",
-                where=str(self.path),
+                where=self.path,
                 next_step="Create one with `labelgrid init`.",
             )
 
@@ -308,7 +308,7 @@ def _copy(path: Path, target: Path) -> None:
         time.sleep(_PAUSE)
     raise LedgerError(
         "The ledger cannot be written, and changes all the time while it is copied.",
-        where=str(path),
+        where=path,
         next_step="Run again when nobody works with the project.",
         unchanged=_UNCHANGED,
     )

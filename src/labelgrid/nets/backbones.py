@@ -217,7 +217,7 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
             f"The weights do not fit the backbone: {len(missing)} of {len(expected)} tensors are "
             f"missing, {len(misshapen)} have another shape or type "
             f"(first: {(missing + misshapen)[0]}).",
-            where=str(path),
+            where=path,
             next_step="Name the backbone that these weights were trained for.",
         )
     backbone.load_state_dict(matching, strict=False)
@@ -250,9 +250,7 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
         ModelError: the file is missing, or holds anything else than tensors.
     """
     if not path.is_file():
-        raise ModelError(
-            "There is no such weights file.", where=str(path), next_step="Check the path."
-        )
+        raise ModelError("There is no such weights file.", where=path, next_step="Check the path.")
     try:
         if path.suffix == ".safetensors":
             return load(read_bytes(path))
@@ -266,12 +264,12 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
     except UnpicklingError as error:
         raise ModelError(
             "The file contains objects other than tensors, and was not opened.",
-            where=str(path),
+            where=path,
             next_step="Save the plain state_dict, preferably as .safetensors.",
         ) from error
     except Exception as error:  # torch raises many types for files of another format
         raise ModelError(
             f"This is not a weights file ({type(error).__name__}).",
-            where=str(path),
+            where=path,
             next_step="Give a .safetensors file or a PyTorch state_dict.",
         ) from error

@@ -19,13 +19,7 @@ from labelgrid.ledger.creation import discard
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.ledger.place import LedgerPlace, place_in
 from labelgrid.ledger.store import Store
-from labelgrid.project.folder import (
-    MARKER,
-    SETTINGS,
-    ProjectFolder,
-    check_new,
-    remove_unfinished,
-)
+from labelgrid.project.folder import MARKER, SETTINGS, ProjectFolder, check_new, remove_unfinished
 from labelgrid.project.images.holdout import hold_out, holdout_count, say_leaks, say_not_compared
 from labelgrid.project.images.image_files import (
     Check,
@@ -87,12 +81,7 @@ def create(
         is_compared = count and total <= MOST and check == "full"
         thumbnails: dict[str, Thumbnail] | None = {} if is_compared else None
         rows = rows_of(
-            folders,
-            check,
-            settings.group,
-            progress,
-            left_out=left_out,
-            thumbnails=thumbnails,
+            folders, check, settings.group, progress, left_out=left_out, thumbnails=thumbnails
         )
         total = store.add_images(rows)
         count = holdout_count(holdout, total)
@@ -162,7 +151,7 @@ def atomic_project(folder: Path, settings: Settings) -> Iterator[Path]:
     except OSError as error:
         raise ProjectError(
             f"The project cannot be created: {error.strerror}.",
-            where=str(folder),
+            where=folder,
             next_step="Free some space or fix the folder's permissions, or give another folder.",
         ) from error
     finally:

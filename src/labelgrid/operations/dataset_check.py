@@ -115,7 +115,7 @@ def tasks_of(dataset: Dataset, root: Path, file: Path | None) -> dict[str, TaskD
     if not tables:
         raise ProjectError(
             "The data set does not say which tasks it has.",
-            where=str(root),
+            where=root,
             next_step="Name a file of tasks with --tasks, or write tasks.toml into a data set of "
             "the layout `folder`.",
         )

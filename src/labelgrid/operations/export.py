@@ -121,7 +121,7 @@ def export(
             what = f"Round {round} has no open request{of_task}."
         raise ProjectError(
             what,
-            where=str(project.folder),
+            where=project.folder,
             next_step=f"Next: {next_step(project).line}.",
             unchanged="Nothing was written.",
         )
@@ -172,12 +172,7 @@ def _untaken(
 
 
 def _rest_text(
-    project: ProjectFolder,
-    tool: str,
-    left: Mapping[str, int],
-    *,
-    round: int | None,
-    out: Path,
+    project: ProjectFolder, tool: str, left: Mapping[str, int], *, round: int | None, out: Path
 ) -> str:
     """Which requests were left, and the command that exports them; empty if none were."""
     if not left:
@@ -350,7 +345,7 @@ def export_labels(
     rows = _labels(project)
     if not rows:
         raise ProjectError(
-            "There are no labels yet.", where=str(project.folder), unchanged="Nothing was written."
+            "There are no labels yet.", where=project.folder, unchanged="Nothing was written."
         )
     with files.disk_errors(out):
         earlier = _earlier_files(out)

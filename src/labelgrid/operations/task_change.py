@@ -116,7 +116,7 @@ def change_task(
         if store.pool_hash() != stamp:
             raise LedgerError(
                 "Another command changed the ledger while the labels were checked.",
-                where=str(project.folder),
+                where=project.folder,
                 next_step="Run the same command again.",
             )
         store.update_task(row)
@@ -177,7 +177,7 @@ def restore_task(project: ProjectFolder, name: str) -> None:
         if not store.restore("tasks", [name]):
             raise LedgerError(
                 f"No task '{name}' was dropped.",
-                where=str(project.folder),
+                where=project.folder,
                 next_step=f"Dropped: {', '.join(store.removed('tasks')) or 'none'}.",
             )
         refuse_changed(project, rows, labelled, list(store.cells(task=name, state=State.LABELLED)))
@@ -190,7 +190,7 @@ def _task(project: ProjectFolder, name: str) -> TaskRow:
     if name not in tasks:
         raise LedgerError(
             f"The project has no task '{name}'.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=f"Its tasks are: {', '.join(tasks)}.",
         )
     return tasks[name]
@@ -211,7 +211,7 @@ def _refuse_needed(project: ProjectFolder, name: str) -> None:
         if _can_bind(own, tasks) and not _can_bind(own, remaining):
             raise ProjectError(
                 f"The relation '{relation}' of the recipe needs the task '{name}'.",
-                where=str(project.folder / SETTINGS),
+                where=project.folder / SETTINGS,
                 next_step="Set `if_possible = true` in its table "
                 f"[changes.relations.{relation}], or remove the table.",
             )

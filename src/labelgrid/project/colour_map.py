@@ -31,7 +31,7 @@ def read_colour_map(path: Path) -> dict[str, list[str]]:
         fault = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ProjectError(
             f"The colour map cannot be read: {fault}.",
-            where=str(path),
+            where=path,
             next_step=getattr(
                 error,
                 "advice",
@@ -47,7 +47,7 @@ def read_colour_map(path: Path) -> dict[str, list[str]]:
         if named is None:
             raise ProjectError(
                 f"Line {number} of the colour map is no class with a colour: {text!r:.60}.",
-                where=str(path),
+                where=path,
                 next_step=f"Write, for example, {_EXAMPLE}; numbers are from 0 to 255.",
             )
         name, colour = named

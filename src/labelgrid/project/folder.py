@@ -72,14 +72,14 @@ class ProjectFolder:
         if (folder / STUDY).is_file() and not (folder / SETTINGS).is_file():
             raise ProjectError(
                 "The folder holds a study, not a project.",
-                where=str(folder),
+                where=folder,
                 next_step=f"`{command('report', folder)}` shows it; its runs in `{folder}/runs` "
                 "are projects.",
             )
         if not (folder / SETTINGS).is_file():
             raise ProjectError(
                 "There is no labelgrid project.",
-                where=str(folder),
+                where=folder,
                 next_step=f"Create one with `{command('init', folder)} --images FOLDER "
                 "--task depth`.",
             )
@@ -154,7 +154,7 @@ class ProjectFolder:
             if not Path(os.path.realpath(path)).is_relative_to(root):
                 raise ProjectError(
                     "This folder of a round is a link that leads out of the project.",
-                    where=str(path),
+                    where=path,
                     next_step="Put the folder itself there, or remove the link.",
                     unchanged="Nothing was written.",
                 )
@@ -189,7 +189,7 @@ class ProjectFolder:
             except BlockingIOError as error:
                 raise ProjectError(
                     "Another fit, score or query is running on this project.",
-                    where=str(self.folder),
+                    where=self.folder,
                     next_step="Wait until it ends, or stop it.",
                     unchanged="Nothing was done.",
                 ) from error
@@ -240,14 +240,14 @@ def check_new(folder: Path) -> None:
     if (folder / SETTINGS).exists():
         raise ProjectError(
             "There is already a labelgrid project.",
-            where=str(folder),
+            where=folder,
             next_step="Give another folder, or extend this one with `labelgrid add`.",
             unchanged="It was not changed.",
         )
     if folder.exists() and not _is_usable(folder):
         raise ProjectError(
             "This is a file, or a folder that is not empty.",
-            where=str(folder),
+            where=folder,
             next_step="Give a new folder.",
         )
 

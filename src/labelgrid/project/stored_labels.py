@@ -126,7 +126,7 @@ def refuse_changed(
     if labels != now or not set(map(repr, tasks)) <= set(map(repr, project.store.tasks())):
         raise LedgerError(
             "Another command changed the ledger while the labels were checked.",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Run the same command again.",
         )
 

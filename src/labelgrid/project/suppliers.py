@@ -251,7 +251,7 @@ def _damaged(path: Path) -> ProjectError:
     }
     what = {INDEX: "list of a supplier's labels", MEASURED: "trust measured of a supplier"}
     return ProjectError(
-        f"The {what[path.name]} is damaged.", where=str(path), next_step=steps[path.name]
+        f"The {what[path.name]} is damaged.", where=path, next_step=steps[path.name]
     )
 
 

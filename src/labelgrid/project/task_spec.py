@@ -218,7 +218,7 @@ def _classes(path: Path, name: str) -> list[str]:
             fault = error.strerror
         raise ProjectError(
             f"The class names of '{name}' cannot be read: {fault}.",
-            where=str(path),
+            where=path,
             next_step=getattr(error, "advice", "Give a text file with one class name per line."),
         ) from error
     return [line for line in lines if line]

@@ -127,13 +127,13 @@ def chain(path: Path, seen: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
     """
     path = Path(os.path.realpath(path))
     if len(seen) == LONGEST:
-        raise RecipeError(f"More than {LONGEST} recipes extend one another.", where=str(seen[0]))
+        raise RecipeError(f"More than {LONGEST} recipes extend one another.", where=seen[0])
     if path in seen:
         raise RecipeError("The recipe extends itself.", where=" -> ".join(map(str, (*seen, path))))
     values = read_toml(path)
     for key, (key_type, meaning) in OTHER_KEYS.items():
         if not isinstance(values.get(key, key_type()), key_type):
-            raise RecipeError(f"{key} must be {meaning}; it is {values[key]!r}.", where=str(path))
+            raise RecipeError(f"{key} must be {meaning}; it is {values[key]!r}.", where=path)
     base = values.get("extends")
     if not base:
         return [values]

@@ -108,12 +108,7 @@ def redraw_pictures(shown: Sequence[tuple[Path, int]]) -> None:
 
 
 def write_page(
-    page: Page,
-    out: Path,
-    drawings: Path | None,
-    *,
-    values: Mapping[str, Any],
-    progress: Progress,
+    page: Page, out: Path, drawings: Path | None, *, values: Mapping[str, Any], progress: Progress
 ) -> WrittenReport:
     """Write a page of a report, and its drawings, if they are asked for."""
     progress.advance()  # what was measured is read
@@ -149,7 +144,7 @@ def check_out(out: Path) -> None:
     else:
         return
     raise ProjectError(
-        f"{fault}.", where=str(out), next_step=next_step, unchanged="Nothing was written."
+        f"{fault}.", where=out, next_step=next_step, unchanged="Nothing was written."
     )
 
 

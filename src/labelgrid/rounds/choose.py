@@ -80,7 +80,7 @@ def pool_statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, Array]:
         if count:
             raise ProjectError(
                 f"{count_text(count, *unit)} no finite '{name}'.",
-                where=str(fit.checkpoint),
+                where=fit.checkpoint,
                 next_step="Train again, with a lower learning rate or `clip`, then score again.",
                 unchanged="Nothing was requested.",
             )

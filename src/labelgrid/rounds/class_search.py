@@ -90,7 +90,7 @@ def refuse_unlearned(project: ProjectFolder, task: TaskDef, name: str) -> None:
     if reason:
         raise ProjectError(
             f"No model can find '{full_name(task, name)}' yet: {reason}.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=_by_example(project, task, name),
             unchanged="Nothing was requested.",
         )
@@ -118,7 +118,7 @@ def refuse_unseen(
     if not np.nanmax(shares, initial=0.0) > 0:
         raise NothingToBuyError(
             f"The newest model predicts '{full_name(task, name)}' in no image of the pool.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=_by_example(project, task, name),
             unchanged="Nothing was requested.",
         )

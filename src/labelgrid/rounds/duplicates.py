@@ -133,7 +133,7 @@ def _images(project: ProjectFolder) -> list[ImageRow]:
     if project.settings.oracle:
         raise ProjectError(
             "This project is a run of a simulation: its images are those of its data set.",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Use a project with images of its own.",
             unchanged=NOT_READ,
         )
@@ -142,14 +142,14 @@ def _images(project: ProjectFolder) -> list[ImageRow]:
     if not count:
         raise ProjectError(
             "No image is held out: there is none for measuring that could look like another.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=f"`{command('add', project.folder, '--holdout', '20%')}` holds some out.",
             unchanged=NOT_READ,
         )
     if count == len(rows):
         raise ProjectError(
             "No image is for training: there is none that others could look like.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=f"`{command('add', project.folder, '--images', 'MORE')}` adds some.",
             unchanged=NOT_READ,
         )
@@ -162,14 +162,14 @@ def _nothing_compared(project: ProjectFolder, unread: Mapping[str, str]) -> Proj
         return ProjectError(
             f"All images for measuring, or all for training, have less than {LEAST} pixels on the "
             "longer side. They are too small to be compared.",
-            where=str(project.folder),
+            where=project.folder,
             unchanged=NOT_WRITTEN,
         )
     first = min(unread)
     return ProjectError(
         "No image for measuring, or none for training, can be read and is large enough to be "
         f"compared. '{first}': {unread[first]}",
-        where=str(project.folder),
+        where=project.folder,
         next_step="Put them back; if the folder was moved, "
         f"`{command('add', project.folder, '--images', 'NEW-PLACE')}` finds them again.",
         unchanged=NOT_WRITTEN,

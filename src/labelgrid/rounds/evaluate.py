@@ -136,7 +136,7 @@ def evaluate_folder(
     if not image_ids:
         raise ProjectError(
             "No image has a label in the folder.",
-            where=str(labels),
+            where=labels,
             next_step="Put labels at TASK/IMAGE.png below the folder.",
         )
     recipe = context.recipe

@@ -90,7 +90,7 @@ def evaluate_files(
             progress.say(f"{name}: {remark}")
     protocol.check_counted(labels, definitions)
     if not any(labels.values()):
-        raise ProjectError("None of these images has a label of these tasks.", where=str(folder))
+        raise ProjectError("None of these images has a label of these tasks.", where=folder)
     results = {name: measure.compute() for name, measure in measures.items()}
     return {"labels": labels, "metrics": results_json(results)}
 
@@ -161,7 +161,7 @@ def _add(measure: Metric, task: Task, path: Path, label: LabelArray, gathered: _
     if size != label.size:
         raise LabelError(
             f"The prediction is {size[0]}x{size[1]}, its label {label.size[0]}x{label.size[1]}.",
-            where=str(path),
+            where=path,
             next_step="Write predictions at the size of the labels.",
         )
     if task.probabilities is None:
@@ -181,7 +181,7 @@ def _refuse_gaps(label: LabelArray, predicted: LabelArray, path: Path) -> None:
         pixels = count_text(gaps, "pixel of the label has", "pixels of the label have")
         raise LabelError(
             f"{pixels} no prediction.",
-            where=str(path),
+            where=path,
             next_step="Predict a class at each pixel that has one in the label.",
         )
 

@@ -54,7 +54,7 @@ def find_example(project: ProjectFolder, asked: str) -> ExampleImage:
     hint = spelling_hint(asked, sorted(ids))
     raise ImageError(
         f"The example is neither an image of the project nor a file. Found '{asked:.200}'.",
-        where=str(project.folder),
+        where=project.folder,
         next_step=f"{hint} Give the id of an image, or the path of a file.".strip(),
         unchanged="Nothing was requested.",
     )

@@ -8,13 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from labelgrid.basics.errors import (
-    ImageError,
-    PluginError,
-    ProjectError,
-    TrainingError,
-    command,
-)
+from labelgrid.basics.errors import ImageError, PluginError, ProjectError, TrainingError, command
 from labelgrid.basics.files import remove_folder
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
@@ -286,17 +280,13 @@ def take_part(
         network = new_network(context, project, Silent(), weights)
         train_ids, val_ids = told["splits"]
         plan = _whole_plan(
-            context,
-            network,
-            splits=(train_ids, val_ids),
-            number=told["round"],
-            progress=Silent(),
+            context, network, splits=(train_ids, val_ids), number=told["round"], progress=Silent()
         )
         if plan.identity != told["identity"]:
             raise TrainingError(
                 f"Process {group.rank + 1} of {group.size} finds other labels, another recipe or "
                 "another version of labelgrid than the first one.",
-                where=str(folder),
+                where=folder,
                 next_step="Let all processes see the same folder and run the same installation; "
                 "then run the same command again.",
             )
@@ -337,7 +327,7 @@ def _refuse_early(context: RoundContext) -> None:
     if not labelled_images(project, "train"):
         raise TrainingError(
             "There is no label to learn from.",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Run `labelgrid query`, `labelgrid export` and then `labelgrid import` to "
             "get labels.",
             unchanged="Nothing was trained.",
@@ -354,7 +344,7 @@ def _refuse_early(context: RoundContext) -> None:
         raise ProjectError(
             f"The strategy '{name}' needs the statistic '{statistic}', which reads the term "
             f"'{term}'; the recipe trains without it.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=f'Add a table [terms."{term}"] to the recipe, or choose another strategy.',
             unchanged="Nothing was trained.",
         )

@@ -159,7 +159,7 @@ def _check_same_labels(project: ProjectFolder, fit: Fit, plan: Plan) -> None:
         raise ModelError(
             f"The labels changed since the training of round {fit.round}, so a member would learn "
             "from others.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=f"Run `{command('fit', project.folder)}` first.",
             unchanged="Nothing was trained.",
         )

@@ -102,7 +102,7 @@ def _refuse_unused_weights(
     if weights is not None:
         raise ModelError(
             unused_weights_warning(network, weights),
-            where=str(project.folder),
+            where=project.folder,
             next_step="Leave out the weights, or name a network that uses [backbone], such as "
             "shared_heads.",
             unchanged="Nothing was trained.",
@@ -126,7 +126,7 @@ def _check_backbone(
     if advice:
         raise ModelError(
             advice,
-            where=str(project.folder),
+            where=project.folder,
             next_step=_other_weights(project, without),
             unchanged="Nothing was trained.",
         )
@@ -252,7 +252,7 @@ def restore_model(context: RoundContext, fit: Fit) -> TrainedModel:
     if changed:
         raise OtherTasksError(
             f"The declaration of '{changed[0]}' changed since the training of round {fit.round}.",
-            where=str(context.project.folder),
+            where=context.project.folder,
             next_step=f"Run `{command('fit', context.project.folder)}` to train with it.",
         )
     fitted = training_context(context, fit)
@@ -315,7 +315,7 @@ def restore_network(context: ModelContext, path: Path, digest: str, name: str) -
     if checkpoint is None or checkpoint.digest != digest:
         raise ModelError(
             "The checkpoint is missing, or is not the one that was recorded after the training.",
-            where=str(path),
+            where=path,
             next_step="Run `labelgrid fit` again.",
         )
     network = network_of(context, None, pretrained=False)
@@ -387,7 +387,7 @@ def model_of(project: ProjectFolder) -> Fit:
     if fit is None:
         raise ProjectError(
             "There is no model yet.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=f"Run `{command('fit', project.folder)}` first.",
         )
     return fit

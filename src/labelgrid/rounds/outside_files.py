@@ -40,7 +40,7 @@ class OutsideFiles:
             what = f"holds no {EXTENSION} file" if folder.is_dir() else "does not exist"
             raise ProjectError(
                 f"The folder of predictions {what}.",
-                where=str(folder),
+                where=folder,
                 next_step="Write the predictions of each image into it as IMAGE.npz, with arrays "
                 "such as 'depth.values' [1, h, w].",
                 unchanged="Nothing was scored.",
@@ -60,7 +60,7 @@ class OutsideFiles:
             except OSError as error:
                 raise ProjectError(
                     f"A file of predictions cannot be read: {error.strerror}.",
-                    where=str(self.folder / name),
+                    where=self.folder / name,
                     next_step="Write it again.",
                 ) from error
             total.update(f"{name}\0{content}\0".encode(errors="surrogateescape"))
@@ -113,6 +113,6 @@ def _file_errors(path: Path) -> Iterator[None]:
     ) as error:
         raise LabelError(
             f"The file cannot be read: {error}.",
-            where=str(path),
+            where=path,
             next_step="Write it with `numpy.savez`, arrays of numbers alone.",
         ) from error

@@ -243,7 +243,7 @@ class PoolScorer:
     def _not_elsewhere(self, why: str) -> UsageError:
         return UsageError(
             f"This pool is scored in one process only: {why}.",
-            where=str(self.project.folder),
+            where=self.project.folder,
             next_step=f"Run `{command('score', self.project.folder)}` without --on and --workers.",
             unchanged="Nothing was scored.",
         )
@@ -360,7 +360,7 @@ class PoolScorer:
         add = command("add", self.project.folder, "--images", "NEW-PLACE")
         return ImageError(
             f"No image can be read of the {count} whose labels are missing.",
-            where=str(self.project.folder),
+            where=self.project.folder,
             next_step=f"Put their files back; if the folder was moved, `{add}` finds them again.",
             unchanged="Nothing was scored.",
         )
@@ -377,7 +377,7 @@ class PoolScorer:
                 raise ProjectError(
                     f"The statistic '{name}' reads the term '{lacking[0]}'; the newest model was "
                     "trained without it.",
-                    where=str(self.project.folder),
+                    where=self.project.folder,
                     next_step=f'Add a table [terms."{lacking[0]}"] to the recipe and run '
                     f"`{command('fit', self.project.folder)}`.",
                     unchanged="Nothing was scored.",

@@ -122,11 +122,7 @@ def predict(
     )
     write_legends(out, context.definitions)
     predictor = Predictor(
-        context=context,
-        fit=fit,
-        model=model,
-        heads=heads.definitions,
-        known=known is not None,
+        context=context, fit=fit, model=model, heads=heads.definitions, known=known is not None
     )
     with _with_advice(left_out is None):
         return predictor.write(source, image_ids, writer, progress)
@@ -210,7 +206,7 @@ def _check_known(
     if not counts:
         raise LabelError(
             "None of the known labels is of one of the images and a task of the project.",
-            where=str(folder),
+            where=folder,
             next_step="A label lies at TASK/IMAGE.EXT; the tasks are "
             f"{', '.join(context.definitions)}.",
             unchanged="Nothing was written.",

@@ -41,7 +41,7 @@ def find_predictions(
         hint = f"; found: {join_names(others)}" if others else ""
         raise ProjectError(
             f"No task has a folder of predictions{hint}.",
-            where=str(folder),
+            where=folder,
             next_step=f"Put them at TASK/IMAGE.EXT. {known_tasks_text(definitions)}",
         )
     whole = whole_names(image_ids, source.images())
@@ -72,7 +72,7 @@ def _missing_predictions(
     return ProjectError(
         f"{labels} no prediction of {task.name}, the first that of '{image_ids[0]}'. Expected "
         f"{join_names(names, between=' or ')}; found {join_names(present, 3) or 'no file'}.",
-        where=str(folder),
+        where=folder,
         next_step="Add them: a mean over other images would not be comparable. Or remove the "
         "task's folder.",
     )
@@ -90,7 +90,7 @@ def _file(folder: Path, image_id: str, task: TaskDef, whole: Collection[str]) ->
     if len(paths) > 1 and paths[0].suffix != EXTENSION:
         raise LabelError(
             f"Both '{paths[0].name}' and '{paths[1].name}' exist.",
-            where=str(folder),
+            where=folder,
             next_step="Remove one of them.",
         )
     return paths[0] if paths else None
@@ -128,7 +128,7 @@ def hard_prediction(
     except EmptyLabelError as error:
         if task.probabilities:
             what = "The prediction has no class at any pixel."
-            raise LabelError(what, where=str(path)) from error
+            raise LabelError(what, where=path) from error
         value = np.zeros((*size, task.label_channels), np.float32)
         return LabelArray(value, np.zeros(size, np.bool_))
 
@@ -150,11 +150,11 @@ def soft_prediction(task: Task, definition: TaskDef, path: Path) -> Tensor | Non
     wrong = int(np.count_nonzero(~np.isfinite(values)))
     if wrong:
         numbers = count_text(wrong, "number is", "numbers are")
-        raise LabelError(f"{numbers} NaN or infinite.", where=str(path))
+        raise LabelError(f"{numbers} NaN or infinite.", where=path)
     if task.probabilities and not ((values >= 0) & (values <= 1)).all():
         raise LabelError(
             f"Probabilities are from 0 to 1; these are {values.min():.4g} to {values.max():.4g}.",
-            where=str(path),
+            where=path,
             next_step="Apply the softmax or sigmoid first; divide 8-bit numbers by 255.",
         )
     predicted = torch.from_numpy(values.astype(np.float32))
@@ -190,7 +190,7 @@ def _wrong_shape(task: Task, values: Array, classes: int, path: Path) -> LabelEr
         )
     return LabelError(
         f"A soft prediction of {task.name} is {expected}; this one is {shape_text(values)}.",
-        where=str(path),
+        where=path,
         next_step=next_step,
     )
 
@@ -204,7 +204,7 @@ def _grey(task: Task, path: Path) -> Floats32:
     if stored.max() == 1:
         raise LabelError(
             f"The largest value of this probability map is 1, where {certain} is certain.",
-            where=str(path),
+            where=path,
             next_step=f"Save 0 and {certain}, or floats as .npy.",
         )
     return stored[None].astype(np.float32) / np.float32(certain)

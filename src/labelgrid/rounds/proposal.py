@@ -96,7 +96,7 @@ def read_proposal(path: Path) -> Proposal:
     except (OSError, ValueError, RecursionError, RecipeError) as error:
         raise ProjectError(
             f"This is no file of picks: {error}",
-            where=str(path),
+            where=path,
             next_step="`labelgrid query DIR --budget N --dry-run --save FILE` writes one.",
             unchanged="Nothing was requested.",
         ) from error

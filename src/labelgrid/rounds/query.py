@@ -229,7 +229,7 @@ def _refuse_unfinished_training(project: ProjectFolder) -> None:
         raise ProjectError(
             "This round's training was stopped before its end; a query would close the round "
             "without it.",
-            where=str(folder / "fit"),
+            where=folder / "fit",
             next_step=f"Run `{command('fit', project.folder)}` to resume it, or remove that folder "
             "to discard it.",
             unchanged="Nothing was requested.",
@@ -712,7 +712,7 @@ def unspent_budget(project: ProjectFolder, unit: Unit) -> float:
     if isinstance(rest, bool) or not isinstance(rest, int | float) or not 0 <= rest < math.inf:
         raise LedgerError(
             f"The ledger's note '{CARRIED}' holds no unspent budget: {note!r:.80}.",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Restore the project from a backup.",
             unchanged="Nothing was requested.",
         )
@@ -886,7 +886,7 @@ def check_current(project: ProjectFolder, proposal: Proposal, advice: str) -> No
     if not is_current(project, proposal):
         raise StateError(
             "Another command changed the pool after the picks were chosen.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=advice,
             unchanged="Nothing was requested.",
         )

@@ -396,7 +396,7 @@ class RoundScores:
             raise ProjectError(
                 f"The scores are stale: the {' and the '.join(stale)} changed since they were "
                 "computed.",
-                where=str(folder / FILE),
+                where=folder / FILE,
                 next_step=f"Run `{score}` again, with the query's `--strategy` if it has one.",
                 unchanged="Nothing was requested.",
             )
@@ -405,7 +405,7 @@ class RoundScores:
         if self.strategy.needs - table.statistics.keys() or set(table.tasks) != tasks:
             raise ProjectError(
                 "The scores are not those that the strategy needs.",
-                where=str(folder / FILE),
+                where=folder / FILE,
                 next_step=f"Run `{score}` again.",
                 unchanged="Nothing was requested.",
             )

@@ -244,7 +244,7 @@ def reading(path: Path) -> Iterator[None]:
     except Exception as error:  # Arrow, JSON and NumPy raise many types
         raise ProjectError(
             f"The score table cannot be read ({type(error).__name__}).",
-            where=str(path),
+            where=path,
             next_step="Remove it and run `labelgrid score` again.",
         ) from error
 

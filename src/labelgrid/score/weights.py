@@ -37,13 +37,13 @@ def read_weights(path: Path) -> dict[str, Any]:
     except Exception as error:  # torch raises many types for damaged files
         raise ModelError(
             f"The weights of a statistic cannot be read ({type(error).__name__}).",
-            where=str(path),
+            where=path,
             next_step="Remove the file and run `labelgrid score` again.",
         ) from error
     if not isinstance(values, dict):
         raise ModelError(
             "The file does not hold the weights of a statistic.",
-            where=str(path),
+            where=path,
             next_step="Remove the file and run `labelgrid score` again.",
         )
     return values

@@ -188,7 +188,7 @@ class Cache:
                 step = f"Fix the folder's permissions, or set {FOLDER} to another folder."
             raise StorageError(
                 f"The cache of objects cannot be written: {error.strerror or error}.",
-                where=str(self.folder),
+                where=self.folder,
                 next_step=f"{step} {SIZE} sets its size.",
             ) from error
 

@@ -81,7 +81,7 @@ def relate(
         imports = command("import", project.folder, *words)
         raise RecipeError(
             "No relation is declared, none fits the project's tasks, and no supplier gave labels.",
-            where=str(project.folder / SETTINGS),
+            where=project.folder / SETTINGS,
             next_step="`labelgrid list relations` shows all relations; declare one as a table "
             f"[changes.relations.NAME]. Or `{imports}` brings a supplier's labels.",
         )
@@ -135,7 +135,7 @@ def _write(project: ProjectFolder, tables: Tables, camera: str) -> None:
     if camera and (project.settings.oracle or os.path.lexists(path)):
         raise ProjectError(
             "Cameras of some images were found, but another file says what is known of them.",
-            where=str(project.settings.oracle.root if project.settings.oracle else path),
+            where=project.settings.oracle.root if project.settings.oracle else path,
             next_step=f"Add `{camera.strip()}` to its {CAMERAS}, then run the same command again.",
         )
     file = project.folder / SETTINGS

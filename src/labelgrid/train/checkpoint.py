@@ -156,7 +156,7 @@ def _in_place_of(path: Path) -> Iterator[Path]:
         cause = error if isinstance(error, OSError) else error.__context__
         raise ModelError(
             f"The checkpoint cannot be written: {getattr(cause, 'strerror', None) or error}.",
-            where=str(path),
+            where=path,
             next_step="Free some space or fix the folder's permissions, "
             "and run the same command again.",
             unchanged="The checkpoint of the last epoch that could be written is kept.",
@@ -200,19 +200,19 @@ def load(path: Path) -> Checkpoint:
             values: Mapping[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ModelError(
-            "There is no checkpoint.", where=str(path), next_step="Run `labelgrid fit` first."
+            "There is no checkpoint.", where=path, next_step="Run `labelgrid fit` first."
         ) from error
     except Exception as error:  # torch raises many types for damaged files
         raise ModelError(
             f"The checkpoint cannot be read ({type(error).__name__}).",
-            where=str(path),
+            where=path,
             next_step="Remove it and run `labelgrid fit` again.",
         ) from error
     number = values.get("format") if isinstance(values, Mapping) else None
     if not isinstance(number, int) or number not in READABLE:
         raise ModelError(
             f"The checkpoint is not of format {' or '.join(map(str, READABLE))}.",
-            where=str(path),
+            where=path,
             next_step="It was made by another version of labelgrid; "
             "remove it and run `labelgrid fit` again.",
         )
@@ -222,7 +222,7 @@ def load(path: Path) -> Checkpoint:
     except (LookupError, RecursionError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(
             f"The checkpoint does not hold what labelgrid writes: {error}.",
-            where=str(path),
+            where=path,
             next_step="Remove it and run `labelgrid fit` again.",
         ) from error
     return checkpoint

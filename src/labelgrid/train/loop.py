@@ -130,7 +130,7 @@ def _refuse_other_number(trainer: Trainer, path: Path) -> None:
     raise TrainingError(
         f"The training was begun by {count_text(trainer.begun_by, 'process', 'processes')}, and "
         f"{size} cannot go on with it to the same weights.",
-        where=str(path),
+        where=path,
         next_step=f"Run `labelgrid fit` with `--devices {trainer.begun_by}` again, or remove this "
         "file to start over.",
         unchanged="Nothing was trained.",

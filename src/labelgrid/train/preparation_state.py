@@ -84,7 +84,7 @@ class Unfinished:
         except Exception as error:  # torch raises many types for damaged files
             raise ModelError(
                 f"The state of an unfinished preparation cannot be read ({type(error).__name__}).",
-                where=str(self.path),
+                where=self.path,
                 next_step="Remove the file and run `labelgrid fit` again: "
                 "the preparation then starts again.",
             ) from error

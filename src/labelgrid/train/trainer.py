@@ -129,7 +129,7 @@ class Trainer:
         if not same_training(checkpoint.identity, self.plan.identity):
             raise TrainingError(
                 "The checkpoint belongs to another recipe, other tasks or other labels.",
-                where=str(path),
+                where=path,
                 next_step="Remove it to restart the training, or use its recipe again.",
                 unchanged="Nothing was trained.",
             )
@@ -146,7 +146,7 @@ class Trainer:
             raise TrainingError(
                 "The checkpoint does not fit the network, the terms or the balancer "
                 "as they are built now.",
-                where=str(path),
+                where=path,
                 next_step="Remove it to restart the training, or use the code that wrote it again.",
                 unchanged="Nothing was trained.",
             ) from error

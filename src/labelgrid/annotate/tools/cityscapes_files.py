@@ -49,7 +49,7 @@ class CityscapesFilesConnector:
         if not files:
             raise LabelError(
                 "There are no files IMAGE_gtFine_labelIds.png or IMAGE_labelTrainIds.png.",
-                where=str(answer),
+                where=answer,
                 next_step="Name the folder gtFine.",
             )
         finder = index.image_names()

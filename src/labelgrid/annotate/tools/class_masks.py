@@ -77,7 +77,7 @@ class ClassMasksConnector:
         if not (masks or faults):
             raise LabelError(
                 "There are no masks in the folder.",
-                where=str(answer),
+                where=answer,
                 next_step="Name them IMAGE_CLASS.png, IMAGE/CLASS.png or CLASS/IMAGE.png.",
             )
         answers = Answers(faults=faults)
@@ -172,7 +172,7 @@ def _named_masks(names: list[str], index: ProjectIndex, folder: Path) -> list[_M
         raise LabelError(
             f"{count} named by the numbers of Label Studio, as {brushed[0]}, and nothing says of "
             "which images they are.",
-            where=str(folder),
+            where=folder,
             next_step=f"Write {LABEL_LIST} beside them: the columns image,task,path and a line for "
             "each file. Or export JSON from Label Studio, which names the images.",
         )
@@ -240,10 +240,7 @@ def _region_of(stem: str, knows: Knows) -> str:
 
 
 def _drawn(
-    masks: list[_Mask],
-    files: Masks,
-    seconds: Mapping[Cell, tuple[float, str]],
-    finder: ImageNames,
+    masks: list[_Mask], files: Masks, seconds: Mapping[Cell, tuple[float, str]], finder: ImageNames
 ) -> tuple[list[DrawnImage], list[Fault]]:
     """The images with their masks in the order of their names, and what cannot be drawn."""
     groups: dict[tuple[str, ...], list[_Mask]] = defaultdict(list)

@@ -121,7 +121,7 @@ class CocoConnector:
         if not (images or skips or answers.faults):
             raise LabelError(
                 "There is no answer in a file of COCO annotations.",
-                where=str(answer),
+                where=answer,
                 next_step=f"Save answers as another file than {SENT}, or name the file.",
                 unchanged="Nothing was imported.",
             )

@@ -63,7 +63,7 @@ class CocoPanopticConnector:
         if not (images or answers.faults):
             raise LabelError(
                 "There is no file of panoptic annotations.",
-                where=str(answer),
+                where=answer,
                 next_step="Name the folder that holds the JSON file and the PNGs.",
                 unchanged="Nothing was imported.",
             )
@@ -187,7 +187,7 @@ def _read_ids(path: Path, known: tuple[int, ...]) -> NDArray[np.int32]:
     if colours is None:
         raise LabelError(
             f"A PNG of segments has 8-bit colours; this one is {shape_text(samples(path))}.",
-            where=str(path),
+            where=path,
             next_step="Save it as RGB of 8 bits.",
         )
     channels = colours.astype(np.int32)

@@ -14,13 +14,7 @@ from pathlib import Path
 
 from labelgrid.annotate.answers import Answers, Fault, Skip
 from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.annotate.cvat_request import (
-    DONE,
-    REQUEST_ID,
-    SKIP,
-    annotations_text,
-    labels_text,
-)
+from labelgrid.annotate.cvat_request import DONE, REQUEST_ID, SKIP, annotations_text, labels_text
 from labelgrid.annotate.cvat_xml import AUTO, CvatImage, read_images
 from labelgrid.annotate.drawing_requests import refuse_undrawn
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
@@ -144,7 +138,7 @@ class CvatConnector:
         answers = _Answering(index, images).answers()
         answers.faults += faults
         if not (answers.labels or answers.skips or answers.faults or answers.closed):
-            raise LabelError(_no_answer(images, answers), where=str(answer), next_step=_ADVICE)
+            raise LabelError(_no_answer(images, answers), where=answer, next_step=_ADVICE)
         return answers
 
     def recognise(self, path: Path) -> Recognition | None:

@@ -214,7 +214,7 @@ def _filled_in(out: Path) -> FolderLists:
         fault = earlier.faults[0]
         raise ProjectError(
             f"{fault.where}: {fault.what}",
-            where=str(out),
+            where=out,
             next_step=fault.next_step,
             unchanged="Nothing was written.",
         )

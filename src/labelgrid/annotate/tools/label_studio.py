@@ -103,7 +103,7 @@ class LabelStudioConnector:
         if answers == Answers():
             raise LabelError(
                 "No task in it has an annotation.",
-                where=str(paths[0] if len(paths) == 1 else answer),
+                where=paths[0] if len(paths) == 1 else answer,
                 next_step="Submit annotations in Label Studio, and export as JSON.",
                 unchanged="Nothing was imported.",
             )
@@ -163,7 +163,7 @@ def _answer_files(answer: Path) -> list[Path]:
     if not found:
         raise LabelError(
             "The folder holds no JSON files.",
-            where=str(answer),
+            where=answer,
             next_step="Export as JSON, and import that file.",
             unchanged="Nothing was imported.",
         )
@@ -184,7 +184,7 @@ def _read_tasks(path: Path, decoder: Decoder = plain_text) -> Iterator[object]:
         fault = error.strerror if isinstance(error, OSError) else error
         raise LabelError(
             f"The file is no JSON list of tasks: {fault or error}.",
-            where=str(path),
+            where=path,
             next_step=getattr(error, "advice", "Export as JSON from Label Studio again."),
             unchanged="Nothing was imported.",
         ) from error

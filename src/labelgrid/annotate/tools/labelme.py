@@ -75,7 +75,7 @@ class LabelMeConnector:
         if not (images or answers.faults):
             raise LabelError(
                 "There is no file of LabelMe.",
-                where=str(answer),
+                where=answer,
                 next_step="Name the folder that holds its JSON files.",
                 unchanged="Nothing was imported.",
             )

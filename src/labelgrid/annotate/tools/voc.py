@@ -73,7 +73,7 @@ class VocConnector:
         if not (answers.labels or answers.faults):
             raise LabelError(
                 "There is no mask of an image of the project with a class in it.",
-                where=str(root / MASKS),
+                where=root / MASKS,
                 next_step="Name the masks after the images.",
             )
         return answers
@@ -190,12 +190,12 @@ def _no_masks(answer: Path) -> LabelError:
         return LabelError(
             f"The folder holds boxes of Pascal VOC ({BOXES}), which do not say which pixels are of "
             "a class.",
-            where=str(answer),
+            where=answer,
             next_step=f"Import a folder with masks, {MASKS}.",
         )
     return LabelError(
         f"There is no folder {MASKS} with masks of Pascal VOC.",
-        where=str(answer),
+        where=answer,
         next_step="Name the folder that holds it, or another tool's --format.",
     )
 

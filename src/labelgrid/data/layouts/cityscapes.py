@@ -129,7 +129,7 @@ def build(root: Path | str) -> Cityscapes:
     if not names:
         raise ImageError(
             f"There are no images in this layout: SPLIT/CITY/ID{IMAGE_END}.",
-            where=str(folder),
+            where=folder,
             next_step="Check the path.",
         )
     return Cityscapes(Path(root), tuple(names))
@@ -201,7 +201,7 @@ def _classes(path: Path, task: TaskDef) -> LabelArray:
         raise LabelError(
             f"A class map holds 8-bit numbers, 0 to {len(NAMES) - 1} and {PLATE}; "
             f"this is {shape_text(stored)}{numbers}.",
-            where=str(path),
+            where=path,
             next_step=AGAIN,
         )
     index = np.full(256, -1)
@@ -221,7 +221,7 @@ def _disparity(path: Path, task: TaskDef) -> LabelArray:
     if stored.dtype != np.uint16:
         raise LabelError(
             f"A disparity map is a 16-bit PNG; this one is {shape_text(stored)}.",
-            where=str(path),
+            where=path,
             next_step=AGAIN,
         )
     valid = stored > 1  # 1 is a disparity of 0: no distance

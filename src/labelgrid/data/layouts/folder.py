@@ -205,14 +205,14 @@ def label_file(
         raise LabelError(
             f"Several images are called '{stem(image_id)}', "
             "so this label could belong to any of them.",
-            where=str(short[0]),
+            where=short[0],
             next_step=f"Name it after its image with the extension: '{label_name}'.",
         )
     if len(paths) > 1:
         raise LabelError(
             f"Two files could be the {task.name} label of image '{image_id}': "
             f"'{paths[0].name}' and '{paths[1].name}'.",
-            where=str(paths[0].parent),
+            where=paths[0].parent,
             next_step="Remove one of them.",
         )
     if not paths:

@@ -75,11 +75,11 @@ class MtanArrays:
         try:
             stored = samples(path)
         except LabelError as error:
-            raise ImageError(error.what, where=str(path), next_step=error.next_step) from error
+            raise ImageError(error.what, where=path, next_step=error.next_step) from error
         if stored.ndim != 3 or stored.shape[2] != 3 or not ((stored >= 0) & (stored <= 1)).all():
             raise ImageError(
                 f"An image is RGB [h, w, 3] from 0 to 1; this one is {_range(stored)}.",
-                where=str(path),
+                where=path,
                 next_step="Write the channels last, and divide 8-bit numbers by 255.",
             )
         return np.rint(stored * 255).astype(np.uint8)
@@ -134,8 +134,7 @@ class MtanArrays:
         split, _, number = image_id.partition("/")
         if split not in SPLITS or not number.isdecimal():
             raise ImageError(
-                f"'{image_id}' is not an image of this data set; ids are SPLIT/N.",
-                where=str(self.root),
+                f"'{image_id}' is not an image of this data set; ids are SPLIT/N.", where=self.root
             )
         return self.root / split / folder / f"{number}.npy"
 
@@ -153,7 +152,7 @@ def build(root: Path | str) -> MtanArrays:
     if not names:
         raise ImageError(
             "There are no images in this layout: train/image/0.npy and so on.",
-            where=str(root),
+            where=root,
             next_step="Check the path.",
         )
     one_labelling = any((Path(root) / split / "label").is_dir() for split in SPLITS)
@@ -217,13 +216,13 @@ def _depth(source: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
     if disparity and source.one_labelling:
         raise LabelError(
             f"NYUv2's layout holds depth in metres; the task '{task.name}' is disparity.",
-            where=str(path),
+            where=path,
             next_step="Declare `disparity = false`.",
         )
     if not disparity and not source.one_labelling:
         raise LabelError(
             f"Cityscapes' layout holds inverse depth; the task '{task.name}' is depth.",
-            where=str(path),
+            where=path,
             next_step="Declare `disparity = true`.",
         )
     options = depth.Options(disparity=disparity, maximum=task.options.maximum)
@@ -238,7 +237,7 @@ def _normals(_: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
     if stored.dtype.kind != "f":
         raise LabelError(
             f"Normals are numbers in [-1, 1]; this array is {_range(stored)}.",
-            where=str(path),
+            where=path,
             next_step="Write floating-point vectors, not the colours of a picture.",
         )
     return normals.normalise_vectors(

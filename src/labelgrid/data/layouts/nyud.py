@@ -150,7 +150,7 @@ def _file(folder: Path, name: str) -> Path | None:
     if len(paths) > 1:
         raise LabelError(
             f"Both '{paths[0].name}' and '{paths[1].name}' exist.",
-            where=str(folder),
+            where=folder,
             next_step="Remove one of them.",
         )
     if not paths:
@@ -167,7 +167,7 @@ def _depth(path: Path, task: TaskDef) -> LabelArray:
     if task.options.disparity:
         raise LabelError(
             f"NYUD_MT holds depth in metres; the task '{task.name}' is disparity.",
-            where=str(path),
+            where=path,
             next_step="Declare `disparity = false`.",
         )
     with replace_advice(
@@ -189,7 +189,7 @@ def _edges(path: Path, _: TaskDef) -> LabelArray:
         raise LabelError(
             "An edge map in .npy may hold 0 and 1 only; "
             f"this one is {shape_text(stored)}, up to {stored.max():g}.",
-            where=str(path),
+            where=path,
             next_step="Write 0 and 1.",
         )
     return LabelArray(stored.astype(np.float32)[..., None], np.ones(stored.shape, np.bool_))

@@ -144,7 +144,7 @@ def build(root: Path | str) -> Pascal:
         names = {image: name for image, name in names.items() if image in listed_ids}
     if not names:
         raise ImageError(
-            "No image that a split lists exists.", where=str(root), next_step="Check the path."
+            "No image that a split lists exists.", where=root, next_step="Check the path."
         )
     return Pascal(root=root, names=names)
 
@@ -182,7 +182,7 @@ def _parts(_: Pascal, path: Path, task: TaskDef) -> LabelArray:
 def _parts_error(path: Path, fault: str) -> LabelError:
     return LabelError(
         f"The file does not follow PASCAL-Part: {fault}.",
-        where=str(path),
+        where=path,
         next_step="Get it again, or remove it: its image then has no label of parts.",
     )
 
@@ -248,7 +248,7 @@ def _context(path: Path) -> Ints:
     if stored.dtype.kind not in "ui" or not stored.size:
         raise LabelError(
             f"LabelMap holds whole numbers; this one is {shape_text(stored)}.",
-            where=str(path),
+            where=path,
             next_step="Get the file again.",
         )
     return stored.astype(np.int64)
@@ -259,7 +259,7 @@ def _normals(source: Pascal, path: Path, task: TaskDef) -> LabelArray:
     if stored.ndim != 3 or stored.shape[2] != 3 or stored.dtype != np.uint8:
         raise LabelError(
             f"Normals are a PNG of 8-bit RGB; this one is {shape_text(stored)}.",
-            where=str(path),
+            where=path,
             next_step="Get the file again.",
         )
     context = source.root / CONTEXT / f"{path.stem}.mat"
@@ -267,7 +267,7 @@ def _normals(source: Pascal, path: Path, task: TaskDef) -> LabelArray:
         raise LabelError(
             "The normals need the classes of PASCAL-Context, "
             f"and the file '{context}' does not exist.",
-            where=str(path),
+            where=path,
             next_step="Get it again, or remove the normals of the image.",
         )
     inside = np.isin(_context(context), INDOOR)
@@ -288,13 +288,13 @@ def _saliency(_: Pascal, path: Path, __: TaskDef) -> LabelArray:
     if stored.dtype != np.uint8:
         raise LabelError(
             f"A saliency map is a PNG of 8 bits; this one is {shape_text(stored)}.",
-            where=str(path),
+            where=path,
             next_step="Get the file again.",
         )
     if stored.max() == 1:
         raise LabelError(
             "The largest value of this saliency map is 1, where 255 is salient.",
-            where=str(path),
+            where=path,
             next_step="Save 0 and 255, or get the file again.",
         )
     return LabelArray((stored > 127).astype(np.float32)[..., None], np.ones(stored.shape, np.bool_))

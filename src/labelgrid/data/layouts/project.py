@@ -61,7 +61,7 @@ def build(root: Path | str) -> ProjectDataset:
         if any(label.path == folder.resolve() for label in labels.values()):
             raise ProjectError(
                 "This is a run of a study: its labels are those of the study's data set.",
-                where=str(root),
+                where=root,
                 next_step="Name a project of your own, or the data set itself.",
             )
         labelled = {cell.image_id for cell in labels}

@@ -73,7 +73,7 @@ def read(path: Path, options: Options) -> LabelArray:
     if grey.dtype != np.uint8:
         raise LabelError(
             f"A binary map is a file of 1 bit or 8 bits; this one is {shape_text(grey)}.",
-            where=str(path),
+            where=path,
             **_declare_threshold(grey),
         )
     yes = _number_of_yes(options)
@@ -85,7 +85,7 @@ def read(path: Path, options: Options) -> LabelArray:
     if values[-1] == 1:
         raise LabelError(
             "The largest value of this binary map is 1, where 'yes' is 255.",
-            where=str(path),
+            where=path,
             next_step="If 1 means 'yes', declare it: `one_is_positive = true`.",
             declare={"one_is_positive": True},
         )
@@ -93,7 +93,7 @@ def read(path: Path, options: Options) -> LabelArray:
     pixels = count_text(int(counts[wrong].sum()), "pixel")
     raise LabelError(
         f"A binary map holds only 0 and {yes}; this one has {pixels} of other values, {others}.",
-        where=str(path),
+        where=path,
         **_declare_threshold(grey),
     )
 
@@ -103,7 +103,7 @@ def _above(grey: Array, threshold: float, path: Path) -> Bools:
     if np.isnan(grey).any():
         raise LabelError(
             f"{np.isnan(grey).mean():.1%} of the numbers of this binary map are NaN.",
-            where=str(path),
+            where=path,
             next_step="Write 0 where the answer is no.",
         )
     largest = grey.max()
@@ -111,7 +111,7 @@ def _above(grey: Array, threshold: float, path: Path) -> Bools:
         raise LabelError(
             f"The largest value of this binary map is {largest:g}, and 'yes' begins at "
             f"{threshold:g}.",
-            where=str(path),
+            where=path,
             **_declare_threshold(grey),
         )
     return np.asarray(grey >= threshold)
@@ -155,7 +155,7 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
         raise LabelError(
             f"A binary map cannot mark pixels as not labelled; {int((~label.valid).sum())} pixels "
             "are not labelled.",
-            where=str(path),
+            where=path,
         )
     yes = _number_of_yes(options)
     numbers = np.where(label.value[..., 0] > 0.5, yes, 0)

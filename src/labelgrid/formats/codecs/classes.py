@@ -168,7 +168,7 @@ def _numbers(stored: Array, path: Path) -> Array:
     if numbers is None or numbers.dtype.kind not in "bui":
         raise LabelError(
             f"A class map is a map of whole numbers; this one is {shape_text(stored)}.",
-            where=str(path),
+            where=path,
             next_step="Write indices: an 8- or 16-bit grey PNG, or a palette PNG.",
         )
     if numbers.dtype.kind == "b":
@@ -207,7 +207,7 @@ def _of_colours(stored: Array, path: Path, options: Options) -> NDArray[np.int32
     if stored.dtype != np.uint8 or (stored.ndim != 2 and stored.shape[-1] not in (1, 3)):
         raise LabelError(
             f"A class map of colours has 8 bits a channel; this one is {shape_text(stored)}.",
-            where=str(path),
+            where=path,
             next_step="Write RGB of 8 bits, or a palette PNG.",
         )
     codes = colour_codes(_colours(stored, path))
@@ -240,7 +240,7 @@ def _annotated_classes(text: str, path: Path, options: Options) -> Bools:
     if unknown:
         raise LabelError(
             f"Its text '{ANNOTATED}' names '{unknown[0]}', which is no class of the task.",
-            where=str(path),
+            where=path,
             next_step=f"The classes are {join_names(options.classes, 5)}; write one name a line.",
         )
     annotated = np.ones(len(options.names), np.bool_)
@@ -252,7 +252,7 @@ def _annotated_classes(text: str, path: Path, options: Options) -> Bools:
         raise LabelError(
             f"Its text '{ANNOTATED}' names {classes}, and nothing can be learnt "
             "from fewer than two.",
-            where=str(path),
+            where=path,
             next_step="Name the class of all other pixels, too, such as 'background'.",
         )
     return annotated
@@ -273,7 +273,7 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     wrong = label.valid & (~known | (numbers < 0))
     if wrong.any():
         raise LabelError(
-            f"{class_faults.unnamed(index[wrong])}, or a declared 'ignore' number.", where=str(path)
+            f"{class_faults.unnamed(index[wrong])}, or a declared 'ignore' number.", where=path
         )
     texts: dict[str, str] = {}
     if label.annotated is not None:
@@ -299,7 +299,7 @@ def _numbers_to_store(numbers: Ints, valid: Bools, path: Path, options: Options)
             return np.where(valid, numbers, void or 0).astype(dtype)
     raise LabelError(
         "Pixels are not labelled, and no number means that.",
-        where=str(path),
+        where=path,
         next_step=f"Name one in `ids` as '{IGNORE}'.",
     )
 
@@ -320,7 +320,7 @@ def _colours_to_store(codes: Ints, valid: Bools, path: Path, options: Options) -
         declare = {"colours": {**options.colours, IGNORE: _unused_colour(options)}}
         raise LabelError(
             "Pixels are not labelled, and no colour means that.",
-            where=str(path),
+            where=path,
             next_step=f'Name one in `colours`: `{IGNORE} = "{_unused_colour(options)}"`.',
             declare=declare,
         )

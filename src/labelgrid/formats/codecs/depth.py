@@ -108,7 +108,7 @@ def read(path: Path, options: Options) -> LabelArray:
     if scale is None:
         raise LabelError(
             f"The depth is {shape_text(stored)}, and its scale is not declared.",
-            where=str(path),
+            where=path,
             next_step="Write a 16-bit PNG of millimetres, or declare the scale of all the task's "
             f"labels in metres per step, such as `scale = 0.01`; usual are {', '.join(SCALES)}.",
             declare={"scale": 0.01},
@@ -180,7 +180,7 @@ def _refuse_unmeasured(numbers: Array, scale: float, options: Options, path: Pat
         f"{lone.share:.2%} of its pixels hold {number}{f', {known}' if known else ''}, above the "
         f"declared maximum of {options.maximum:.6g}; the next number is {lone.next:.6g}. It likely "
         "means 'not measured'.",
-        where=str(path),
+        where=path,
         next_step=f"Declare that, if it does: `ignore = [{number}]`. If it is a distance, declare "
         "a larger maximum.",
         declare={"ignore": [*options.ignore, json.loads(number)]},
@@ -204,7 +204,7 @@ def _refuse_larger(largest: float, scale: float, maximum: float, path: Path) -> 
             declare = {"scale": other}
     raise LabelError(
         f"The largest value is {largest:.6g}, above the declared maximum of {maximum:.6g}.",
-        where=str(path),
+        where=path,
         next_step=advice,
         declare=declare,
     )
@@ -245,7 +245,7 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
         raise LabelError(
             f"The largest value, {value.max():.6g}, exceeds the range of a 16-bit PNG "
             f"with steps of {scale:g}.",
-            where=str(path),
+            where=path,
             next_step="Write .npy or .tiff, or declare a larger scale.",
         )
     save_png(path, steps.astype(np.uint16))

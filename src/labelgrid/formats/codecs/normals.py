@@ -126,7 +126,7 @@ def read_prediction(path: Path, options: Options) -> LabelArray:
     if not abs(middle - 1) <= LENGTH_TOLERANCE:
         raise LabelError(
             f"The median length of the normals is {middle:.3g}, not 1.",
-            where=str(path),
+            where=path,
             next_step=_encoding(path),
         )
     return LabelArray(vectors.unit, vectors.valid)
@@ -171,7 +171,7 @@ def _stored(path: Path, options: Options) -> Array:
         raise LabelError(
             f"Normals are floating-point numbers in [-1, 1], or whole ones of 8 or 16 bits; "
             f"this one is {shape_text(stored)}.",
-            where=str(path),
+            where=path,
         )
     return stored
 
@@ -302,7 +302,7 @@ def _check_channels(stored: Array, path: Path) -> None:
     if stored.ndim != 3 or stored.shape[-1] != 3:
         raise LabelError(
             f"A normal map has three channels, the last axis; this one is {shape_text(stored)}.",
-            where=str(path),
+            where=path,
             next_step="Write [h, w, 3].",
         )
 
@@ -345,7 +345,7 @@ def _check_unit(vectors: _Vectors, stored: Array, path: Path) -> None:
         raise LabelError(
             f"{off} of {number} normals are not of unit length (within {LENGTH_TOLERANCE}); "
             f"the median length is {middle:.3g}.",
-            where=str(path),
+            where=path,
             next_step=_encoding(path),
         )
 
@@ -359,7 +359,7 @@ def _check_facing(away: float, axes: str, path: Path) -> None:
     if away > SHARE_AWAY:
         raise LabelError(
             f"{away:.0%} of the normals point away from the camera if the axes are '{axes}'.",
-            where=str(path),
+            where=path,
             next_step=f'Declare the axes the file was written in, such as `axes = "{AWAY}"`; or, '
             "if this is so in some of the files alone, their normals are in world axes, as many "
             "renderers write them: turn them into each camera's.",

@@ -162,18 +162,18 @@ def _init_worker() -> None:
 def _check_folder(out: Path, settings: SceneSettings) -> None:
     """Refuse a folder that holds other scenes, or something else."""
     if out.is_file():
-        raise ProjectError("It is a file.", where=str(out), next_step="Give a new folder.")
+        raise ProjectError("It is a file.", where=out, next_step="Give a new folder.")
     path = out / SETTINGS_FILE
     if path.is_file() and path.read_text(encoding="utf-8") != settings.json():
         raise ProjectError(
             "The folder holds scenes of another size, seed, or number of samples or frames.",
-            where=str(out),
+            where=out,
             next_step="Give another folder.",
             unchanged="Nothing was rendered.",
         )
     if not path.is_file() and out.is_dir() and any(out.iterdir()):
         raise ProjectError(
-            "The folder holds something else.", where=str(out), next_step="Give a new folder."
+            "The folder holds something else.", where=out, next_step="Give a new folder."
         )
 
 

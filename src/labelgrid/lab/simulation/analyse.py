@@ -85,7 +85,7 @@ def analyse(
     findings = list(analysis.findings(_runs(folder, analysis, strategies, progress), progress))
     if not findings:
         raise ProjectError(
-            f"No run has {analysis.needs}.", where=str(folder), unchanged="Nothing was written."
+            f"No run has {analysis.needs}.", where=folder, unchanged="Nothing was written."
         )
     means = list(means_of(findings, analysis.within))
     written: list[Path] = []
@@ -126,7 +126,7 @@ def _check_is_study(folder: Path) -> None:
         fault = "The folder holds a project, not a study."
     raise ProjectError(
         fault,
-        where=str(folder),
+        where=folder,
         next_step="Name the folder of a study, made by `labelgrid simulate`: "
         "the analyses read its hidden labels.",
         unchanged="Nothing was written.",
@@ -148,7 +148,7 @@ def _check_finished(runs: Sequence[Run], study: Study, folder: Path) -> None:
         raise ProjectError(
             f"{len(recorded)} of {count_text(len(runs), 'run')} have records, "
             f"but no networks: {names}.",
-            where=str(folder),
+            where=folder,
             next_step=f"Remove {RECORDS} and run `labelgrid simulate` again: "
             "an analysis reads all networks.",
             unchanged="Nothing was written.",
@@ -158,7 +158,7 @@ def _check_finished(runs: Sequence[Run], study: Study, folder: Path) -> None:
         names = join_names(unfinished, 6)
         raise ProjectError(
             f"{len(unfinished)} of {count_text(len(runs), 'run')} are not done: {names}.",
-            where=str(folder),
+            where=folder,
             next_step=f"Finish them with `labelgrid simulate`, or analyse others with --strategy; "
             f"`{command('report', folder)}` shows how far they are.",
             unchanged="Nothing was written.",

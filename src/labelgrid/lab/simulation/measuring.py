@@ -222,7 +222,7 @@ def _read_fits(questions: Sequence[Question]) -> dict[tuple[Path, int], Fit]:
     if gone:
         raise ProjectError(
             f"The networks of these runs are gone: {join_names(gone, 6)}.",
-            where=str(questions[0].folder.parent),
+            where=questions[0].folder.parent,
             next_step="Restore their checkpoints from a copy, "
             "or remove the folders of these runs and run `labelgrid simulate` again.",
         )

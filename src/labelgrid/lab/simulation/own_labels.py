@@ -89,7 +89,7 @@ def _not_begun(folder: Path, out: Path) -> ProjectError:
     begin = command(*words)
     return ProjectError(
         "The labels of the project are not copied yet, which several shares cannot do at once.",
-        where=str(out),
+        where=out,
         next_step=f"Begin with `{begin}`, and stop it when the first run trains.",
     )
 
@@ -103,7 +103,7 @@ def _open(folder: Path) -> ProjectFolder:
     if not (folder / SETTINGS).is_file():
         raise ProjectError(
             "There is no labelgrid project.",
-            where=str(folder),
+            where=folder,
             next_step="Name the folder of a project, or name a RECIPE of a study, too.",
         )
     return ProjectFolder.open(folder, read_only=True)
@@ -134,7 +134,7 @@ def _make(
     if settings.oracle:
         raise ProjectError(
             "This is a run of a study: its labels are those of the study's data set.",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Name a project with labels of your own.",
         )
     values = study_values(project, options, progress)

@@ -83,14 +83,14 @@ def _usable_tasks(project: ProjectFolder, only: Sequence[str], progress: Progres
     if not any(heldout[name].labelled for name in asked):
         raise ProjectError(
             "No held-out image has a label, so nothing can be measured.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=f"Hold out images with `labelgrid add {project.folder} --holdout 20%`, and "
             "import their labels.",
         )
     if not used:
         raise ProjectError(
             "No task has labels of training images and of held-out images.",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Import labels of both.",
         )
     left_out = [name for name in asked if name not in used]
@@ -120,7 +120,7 @@ def _check_images(project: ProjectFolder, images: float) -> None:
         raise ProjectError(
             f"A study needs at least {LEAST_IMAGES} labelled training images. "
             f"The project has {images:.0f}.",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Import more labels.",
         )
 
@@ -138,6 +138,6 @@ def _check_amount(
             f"The study needs {needed:.0f} {unit}: about {initial:.0f} at the start, and "
             f"{count_text(values['rounds'], 'round')} of {values['budget']:g}. The project has "
             f"{amount:.0f} in its training images.",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Lower `--initial`, `--budget` or `--rounds`, or import more labels.",
         )

@@ -249,6 +249,4 @@ def _images_by_name(pool: Collection[str]) -> dict[str, set[str]]:
 def _refusal(
     path: Path, fault: str, next_step: str = "Use a split file as it was published."
 ) -> RecipeError:
-    return RecipeError(
-        f"{fault}.", where=str(path), next_step=next_step, unchanged="Nothing was run."
-    )
+    return RecipeError(f"{fault}.", where=path, next_step=next_step, unchanged="Nothing was run.")

@@ -120,7 +120,7 @@ def read_outcomes(folder: Path, name: str = TABLE) -> list[Outcome]:
     except Exception as error:  # Arrow raises many types
         raise ProjectError(
             f"The table of outcomes cannot be read ({type(error).__name__}).",
-            where=str(path),
+            where=path,
             next_step="Restore it from a copy, or remove it: "
             "`labelgrid simulate` makes its records again.",
         ) from error

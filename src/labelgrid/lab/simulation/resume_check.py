@@ -120,7 +120,7 @@ def check_folder(out: Path) -> None:
     if out.is_dir() and any(_is_foreign(path) for path in out.iterdir()):
         raise ProjectError(
             "The folder holds other files than runs of a study.",
-            where=str(out),
+            where=out,
             next_step="Name a new folder with --out.",
             unchanged="Nothing was run.",
         )
@@ -184,7 +184,7 @@ def _earlier_version(out: Path) -> ProjectError:
     return ProjectError(
         "The folder holds runs of an earlier version, which kept no identities of runs; "
         "newer ones do not compare.",
-        where=str(out),
+        where=out,
         next_step="Name another folder with --out. `labelgrid report` still reads this one.",
         unchanged="Nothing was run.",
     )
@@ -193,7 +193,7 @@ def _earlier_version(out: Path) -> ProjectError:
 def _damaged(out: Path, without: Sequence[str]) -> ProjectError:
     return ProjectError(
         f"The study's file is damaged: the identity of {join_names(without, 2)} is missing.",
-        where=str(out / KEPT),
+        where=out / KEPT,
         next_step="Restore it from a copy, or name another folder with --out. "
         "`labelgrid report` still reads this one.",
         unchanged="Nothing was run.",
@@ -203,7 +203,7 @@ def _damaged(out: Path, without: Sequence[str]) -> ProjectError:
 def _other_settings(changes: Sequence[str], out: Path) -> ProjectError:
     return ProjectError(
         f"The folder holds runs with other settings: {join_names(changes, SHOWN, '; ')}.",
-        where=str(out),
+        where=out,
         next_step="Name another folder with --out, or restore the settings.",
         unchanged="Nothing was run.",
     )
@@ -212,7 +212,7 @@ def _other_settings(changes: Sequence[str], out: Path) -> ProjectError:
 def _other_code(names: Sequence[str], out: Path) -> ProjectError:
     return ProjectError(
         f"The code of {', '.join(names)} has changed since the folder's runs were started.",
-        where=str(out),
+        where=out,
         next_step="Restore it, name another folder with --out, or resume with --force; "
         "the report will note it.",
         unchanged="Nothing was run.",

@@ -290,7 +290,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ProjectError(
             f"A file of the study is damaged: {error}.",
-            where=str(path),
+            where=path,
             next_step="Restore it from a copy, or name another folder.",
         ) from error
 

@@ -59,7 +59,7 @@ def locked_study(out: Path, share: Share) -> Iterator[StudyLock]:
         except BlockingIOError as error:
             raise ProjectError(
                 "Another process is working on these runs.",
-                where=str(out),
+                where=out,
                 next_step="Wait for it, or stop it.",
                 unchanged="Nothing was run.",
             ) from error

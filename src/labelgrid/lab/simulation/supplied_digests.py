@@ -93,7 +93,7 @@ def _check_labels(reader: SupplierReader, image_ids: Sequence[str]) -> None:
     if not count:
         raise LabelError(
             f"The supplier '{reader.supplier.name}' has no label of an image of the pool.",
-            where=str(reader.supplier.folder),
+            where=reader.supplier.folder,
             next_step="Name its files after the images: TASK/IMAGE.png. "
             f"The tasks are {join_names(list(reader.tasks))}.",
             unchanged=UNCHANGED,

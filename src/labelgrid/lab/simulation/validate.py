@@ -265,7 +265,7 @@ def digest_images(study: Study, root: Path, earlier: Mapping[str, Any], progress
     if earlier.get("pictures", "") not in ("", hasher.hexdigest()):
         raise ProjectError(
             "The data set's images or splits have changed since the study's runs were started.",
-            where=str(root),
+            where=root,
             next_step="Restore them, or run another study with `labelgrid simulate`.",
         )
     return hasher.hexdigest()
@@ -287,7 +287,7 @@ def _check_splits(study: Study, splits: Mapping[str, Sequence[str]], root: Path)
         return
     raise RecipeError(
         fault,
-        where=str(root),
+        where=root,
         next_step=f"It has: {', '.join(splits) or 'none'}. "
         "Name its splits in [simulate]: pool, test, val.",
         unchanged="Nothing was run.",
@@ -302,7 +302,7 @@ def _check_disjoint(splits: Mapping[str, Sequence[str]], root: Path) -> None:
             raise RecipeError(
                 f"The splits {first} and {second} share {count_text(len(shared), 'image')}, "
                 f"such as '{shared[0]}'.",
-                where=str(root),
+                where=root,
                 next_step="Remove them from one of the two.",
                 unchanged="Nothing was run.",
             )
@@ -360,7 +360,7 @@ def _check_cells(study: Study, splits: Mapping[str, Sequence[str]], root: Path) 
                 continue
             raise RecipeError(
                 f"The pool of '{name}' has no cell ({cell.image_id}, {cell.task}).",
-                where=str(path),
+                where=path,
                 next_step=f"List images of the split {study.pool} and tasks of the arm: "
                 f"{', '.join(sorted(tasks))}.",
                 unchanged="Nothing was run.",

@@ -57,7 +57,7 @@ def noted_pairs(project: ProjectFolder) -> dict[str, list[str]]:
         return dict(note)
     raise LedgerError(
         f"The ledger's note '{DRAWN_IMAGES}' does not say which images were drawn: {note!r:.80}.",
-        where=str(project.folder),
+        where=project.folder,
         next_step="Restore the project from a backup.",
     )
 
@@ -102,7 +102,7 @@ def paired_tasks(project: ProjectFolder) -> list[str]:
         raise RecipeError(
             "No relation between tasks is declared, and none fits the project's tasks, so no "
             "labels make a pair.",
-            where=str(project.folder / SETTINGS),
+            where=project.folder / SETTINGS,
             next_step="Add a table [changes.relations.NAME]; `labelgrid list relations` shows all.",
             unchanged="Nothing was requested.",
         )

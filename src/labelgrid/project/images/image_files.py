@@ -73,7 +73,7 @@ def find_images(
         if isinstance(path, Path) and not path.exists():
             raise ImageError(
                 "There is no such folder of images, and no such list.",
-                where=str(path),
+                where=path,
                 next_step="Check the path.",
             )
     folders: list[ImageFolder] = []

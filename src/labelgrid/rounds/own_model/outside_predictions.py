@@ -111,7 +111,7 @@ class OutsidePredictions:
             raise LabelError(
                 "No file of predictions has the name of an image. Found "
                 f"{join_names(sorted(files.names), 3)}; expected such as {expected}.",
-                where=str(folder),
+                where=folder,
                 next_step="Name each file after its image: the image's path below the images' "
                 f"folder, with {EXTENSION} as its extension.",
                 unchanged="Nothing was scored.",
@@ -226,7 +226,7 @@ class OutsidePredictions:
         images = count_text(count, "image that is needed", "images that are needed")
         raise LabelError(
             f"The predictions have {count_text(len(faults), 'fault')}; {images}.",
-            where=str(self.files.folder),
+            where=self.files.folder,
             next_step="\n  ".join([*lines, expected_arrays(self.context.tasks)]),
             unchanged="Nothing was scored.",
         )
@@ -251,7 +251,7 @@ class OutsidePredictions:
         if parts:
             raise ModelError(
                 f"The predictions do not suffice: {', '.join(parts)}.",
-                where=str(self.files.folder),
+                where=self.files.folder,
                 next_step="Write that into the files, or choose another strategy: `margin` with "
                 'statistic = "confidence" needs single predictions of classes alone.',
                 unchanged="Nothing was scored.",

@@ -88,7 +88,7 @@ class OutsideScorer(PoolScorer):
         raise ModelError(
             f"The predictions with which round {self.fit.round} was scored are no longer there, "
             "or have changed.",
-            where=str(folder),
+            where=folder,
             next_step=f"Run `{command('score', self.project.folder, '--predictions', 'FOLDER')}`.",
             unchanged="Nothing was scored.",
         )

@@ -125,7 +125,7 @@ class CrossTask(Term):
         if fault:
             raise ModelError(
                 f"The mappings of 'x_task' are {fault}.",
-                where=str(file.path),
+                where=file.path,
                 next_step="Put the file back, or remove the training's checkpoints "
                 "and run `labelgrid fit` again.",
                 unchanged="Nothing was trained.",
