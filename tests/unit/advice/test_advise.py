@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from labelgrid.advice.advice_sentence import advice_sentence
-from labelgrid.advice.advise import Advised, advise
+from labelgrid.advice.advise import Advised, advise, flat_advice, next_round_advice
 from labelgrid.advice.advised import Advice
 from labelgrid.advice.buying_advice import Offer, buying_advice
 from labelgrid.advice.control_record import (
@@ -24,7 +24,6 @@ from labelgrid.advice.control_record import (
     read_comparison,
     write_comparison,
 )
-from labelgrid.advice.curve_advice import flat_advice, next_round_advice
 from labelgrid.advice.flat_rounds import FlatRounds
 from labelgrid.advice.further_advice import further_images, heldout_advice, late_fall
 from labelgrid.advice.task_curves import TaskCurve, task_curves
@@ -60,7 +59,7 @@ COVERS = [
     "labelgrid.advice.advised",
     "labelgrid.advice.buying_advice",
     "labelgrid.advice.control_record",
-    "labelgrid.advice.curve_advice",
+    "labelgrid.advice.advise",
     "labelgrid.advice.forecast_text",
     "labelgrid.advice.further_advice",
     "labelgrid.advice.purchases",
