@@ -63,7 +63,7 @@ COVERS = [
     "labelgrid.advice.forecast_text",
     "labelgrid.advice.further_advice",
     "labelgrid.advice.purchases",
-    "labelgrid.advice.relation_advice",
+    "labelgrid.advice.advise",
     "labelgrid.advice.task_curves",
     "labelgrid.select.curve_priors",
 ]
