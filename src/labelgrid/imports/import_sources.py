@@ -8,9 +8,16 @@ from functools import cached_property
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 
-from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
+from labelgrid.annotate.answers import (
+    Answer,
+    Answers,
+    Fault,
+    Skip,
+    join_answers,
+    put_below,
+    put_in_file,
+)
 from labelgrid.annotate.connector import Connector, ProjectIndex, ToolServer
-from labelgrid.annotate.joined_answers import join_answers, put_below, put_in_file
 from labelgrid.annotate.lists import LABELS
 from labelgrid.annotate.matching import LINK, links_outside
 from labelgrid.annotate.outer_folders import inner_folder
