@@ -29,6 +29,10 @@ _ENCRYPTED = 0x1
 _BLOCK = 2**20
 
 
+#: What Macs pack beside the files.
+_BESIDE = "__MACOSX"
+
+
 @contextmanager
 def unpacked(path: Path, progress: Progress | None = None) -> Iterator[Path]:
     """Provide an answer as it is, or the folder that a zip file unpacks to, for a while.
@@ -171,3 +175,21 @@ def _copy(source: IO[bytes], out: IO[bytes], left: int) -> int:
             raise _WrongZipError("it unpacks to far more than any answer holds")
         out.write(block)
     return done
+
+
+def inner_folder(folder: Path) -> Path | None:
+    """The folder that is all that a folder holds but for hidden files; None if it holds others.
+
+    A link is none. It raises nothing.
+    """
+    try:
+        inside = [each for each in folder.iterdir() if not _is_hidden(each)]
+    except OSError:
+        return None
+    if len(inside) != 1 or inside[0].is_symlink() or not inside[0].is_dir():
+        return None
+    return inside[0]
+
+
+def _is_hidden(path: Path) -> bool:
+    return path.name.startswith(".") or path.name == _BESIDE

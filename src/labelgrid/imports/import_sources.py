@@ -20,9 +20,8 @@ from labelgrid.annotate.answers import (
 from labelgrid.annotate.connector import Connector, ProjectIndex, ToolServer
 from labelgrid.annotate.lists import LABELS
 from labelgrid.annotate.matching import LINK, links_outside
-from labelgrid.annotate.outer_folders import inner_folder
 from labelgrid.annotate.unknown_answers import can_hold_labels, refuse_unknown
-from labelgrid.annotate.unpacking import unpacked
+from labelgrid.annotate.unpacking import inner_folder, unpacked
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import LabelError, UsageError, command
 from labelgrid.basics.files import walk
