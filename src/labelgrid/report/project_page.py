@@ -1,8 +1,7 @@
 """Builds the report page of one project: pictures, metrics, rounds, costs, picks and training."""
 
 from labelgrid.basics.words import count_text, join_names
-from labelgrid.drawings.bars import Bars
-from labelgrid.drawings.charts import Chart, Line
+from labelgrid.drawings.charts import Bars, Chart, Line
 from labelgrid.report.blocks import (
     Block,
     Column,
