@@ -1,8 +1,9 @@
 """Builds the report page of a study: verdicts, curves, differences, labels and cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from labelgrid.basics.comparison import MIN_PAIRS
+from labelgrid.basics.results import mean_and_deviation
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.lab.reports.comparison_blocks import (
     band_text,
@@ -14,12 +15,12 @@ from labelgrid.lab.reports.comparison_blocks import (
 )
 from labelgrid.lab.reports.final_networks import equal_cost_ending, last_round_ending
 from labelgrid.lab.reports.hindsight import hindsight_blocks, hindsight_texts
-from labelgrid.lab.reports.means import total_loss
+from labelgrid.lab.reports.means import networks_by_round, total_loss
 from labelgrid.lab.reports.measure import CampaignMeasure, deciding_measure
-from labelgrid.lab.reports.spending import spending_table
 from labelgrid.lab.reports.study_content import PointResults, StudyReport
 from labelgrid.lab.reports.study_summary import study_summary
 from labelgrid.lab.reports.verdicts import VerdictRow, power_statement, verdict_rows, verdict_table
+from labelgrid.project.records import Measurement
 from labelgrid.report.blocks import (
     Block,
     Column,
@@ -251,3 +252,37 @@ def _runs(report: StudyReport) -> list[Block]:
         row: list[Value] = [run.key, run.strategy, run.seed, run.point or None, run.state]
         rows.append([*row, len(run.measured), run.expected, run.fault])
     return [DataTable(columns, rows)]
+
+
+def spending_table(results: PointResults, label_costs: Mapping[str, float]) -> DataTable:
+    """The labels of each task that the networks were trained on, and their cost.
+
+    Means over seeds.
+    """
+    label_names = [f"{task} labels" for task in label_costs]
+    cost_names = [f"{task} cost" for task in label_costs]
+    columns = [
+        Column("strategy"),
+        *number_columns("rounds bought", "seeds"),
+        *number_columns(*label_names, "all labels"),
+        *number_columns(*cost_names, "all cost"),
+    ]
+    rows: list[list[Value]] = []
+    for strategy in results.strategies:
+        by_round = networks_by_round(results.of(strategy).values())
+        for bought, networks in enumerate(by_round):
+            labels = []
+            costs = []
+            for task, cost in label_costs.items():
+                count = _mean_labels(networks, task)
+                labels.append(count)
+                costs.append(count * cost)
+            spent, _ = mean_and_deviation([network.spent for network in networks])
+            row: list[Value] = [strategy, bought, len(networks)]
+            rows.append([*row, *labels, sum(labels), *costs, spent])
+    return DataTable(columns, rows)
+
+
+def _mean_labels(measured: list[Measurement], task: str) -> float:
+    mean, _ = mean_and_deviation([float(network.labels.get(task, 0)) for network in measured])
+    return mean

@@ -19,7 +19,7 @@ from tests.unit.report.reading import JPEG, Page
 
 COVERS = [
     "labelgrid.lab.reports.comparison_blocks",
-    "labelgrid.lab.reports.spending",
+    "labelgrid.lab.reports.study_page",
     "labelgrid.report.shared_blocks",
 ]
 
