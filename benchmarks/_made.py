@@ -12,9 +12,9 @@ import torch
 
 from labelgrid.data.layouts.folder import FolderDataset, build
 from labelgrid.formats.codec import LabelArray
-from labelgrid.lab.scenes.maps import scene_labels
 from labelgrid.lab.scenes.ray_casting import cast
 from labelgrid.lab.scenes.rooms import make_scene
+from labelgrid.lab.scenes.write import scene_labels
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network

@@ -4,7 +4,7 @@ The same call resumes after a stop.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -13,16 +13,20 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from labelgrid.basics import files
+from labelgrid.basics.array_types import Bools, Ints
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.processes import cores, end_with_parent
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import seed_of, stream
-from labelgrid.lab.scenes.maps import TASKS, scene_labels
-from labelgrid.lab.scenes.ray_casting import Size, cast
+from labelgrid.formats.codec import LabelArray
+from labelgrid.lab.scenes.people import PARTS, PERSON
+from labelgrid.lab.scenes.ray_casting import RayHits, Size, cast
 from labelgrid.lab.scenes.render import mitsuba, render
-from labelgrid.lab.scenes.rooms import FOV, make_scene, room_of
+from labelgrid.lab.scenes.rooms import CLASSES, FOV, Scene, make_scene, room_of
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.task import TaskDef, definitions
 
 #: The file in the folder that holds the settings.
@@ -30,6 +34,19 @@ SETTINGS_FILE = "scenes.json"
 #: The shares of rooms in train and val; the rest is test.
 TRAIN = 0.7
 VAL = 0.1
+
+
+#: The tasks of the data set; the costs correspond to minutes per label.
+TASKS = (
+    TaskRow("semseg", "semseg", 10.0, {"classes": list(CLASSES)}),
+    TaskRow("parts", "semseg", 8.0, {"classes": list(PARTS)}),
+    TaskRow("saliency", "saliency", 2.0),
+    TaskRow("edges", "edges", 5.0),
+    TaskRow("depth", "depth", 1.0),
+    TaskRow("normals", "normals", 1.0),
+)
+#: The weight of a person's pixels in the choice of the salient object.
+PERSON_WEIGHT = 10.0
 
 
 @dataclass(frozen=True)
@@ -212,3 +229,48 @@ def tasks_toml() -> str:
             table += f"classes = {json.dumps(row.options['classes'])}\n"
         tables.append(table)
     return "\n".join(tables)
+
+
+def scene_labels(scene: Scene, hits: RayHits) -> Mapping[str, LabelArray]:
+    """The exact labels of a scene, by task; valid where a ray hits a solid.
+
+    The salient object is the one that fills most of the picture's middle; a person counts ten
+    times. Edges are pixels whose right or lower neighbour belongs to another object or class.
+    """
+    hit = hits.solid >= 0
+    index = np.array([CLASSES.index(solid.label) for solid in scene.solids])[hits.solid]
+    part = np.array([PARTS.index(solid.part or "none") for solid in scene.solids])[hits.solid]
+    thing = np.array([solid.thing for solid in scene.solids])[hits.solid]
+    salient = _salient_pixels(index, thing, hit).astype(np.float32)
+    edges = _border_pixels(thing * len(CLASSES) + index).astype(np.float32)
+    everywhere = np.ones_like(hit)
+    return {
+        "semseg": LabelArray(index[..., None], hit),
+        "parts": LabelArray(part[..., None], hit),
+        "saliency": LabelArray(salient[..., None], everywhere),
+        "edges": LabelArray(edges[..., None], everywhere),
+        "depth": LabelArray(hits.depth[..., None], hit),
+        "normals": LabelArray(hits.normals, hit),
+    }
+
+
+def _salient_pixels(index: Ints, thing: Ints, hit: Bools) -> Bools:
+    """The pixels [h, w] of the salient object, given each pixel's class and object."""
+    height, width = thing.shape
+    up, across = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    middle = np.exp(-2 * (up**2 + across**2))
+    pixels = middle * np.where(index == CLASSES.index(PERSON), PERSON_WEIGHT, 1.0)
+    weight = np.bincount(thing[hit], pixels[hit], minlength=2)
+    weight[0] = 0  # the room itself
+    best = int(weight.argmax())
+    if weight[best] > 0:
+        return (thing == best) & hit
+    return np.zeros_like(hit)
+
+
+def _border_pixels(region: Ints) -> Bools:
+    """The pixels whose right or lower neighbour belongs to another region."""
+    borders = np.zeros(region.shape, np.bool_)
+    borders[:, :-1] |= region[:, :-1] != region[:, 1:]
+    borders[:-1] |= region[:-1] != region[1:]
+    return borders

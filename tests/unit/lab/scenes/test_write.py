@@ -17,9 +17,8 @@ from labelgrid.basics.progress import Silent
 from labelgrid.data.layouts import folder
 from labelgrid.drawings.contact_sheet import contact_sheet
 from labelgrid.images.places import group_of
-from labelgrid.lab.scenes.maps import TASKS
 from labelgrid.lab.scenes.rooms import FOV
-from labelgrid.lab.scenes.write import SceneSettings, write_scenes
+from labelgrid.lab.scenes.write import TASKS, SceneSettings, write_scenes
 from labelgrid.project.task_spec import task_rows
 from labelgrid.tasks.task import definitions
 
