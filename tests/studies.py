@@ -11,8 +11,7 @@ import pytest
 from labelgrid.basics.files import write_text
 from labelgrid.data.layouts import cityscapes, mtan_npy, nyud, pascal
 from labelgrid.lab.scenes.write import tasks_toml
-from labelgrid.lab.simulation.dataset_classes import add_known_classes
-from labelgrid.lab.simulation.request import StudyRequest
+from labelgrid.lab.simulation.request import StudyRequest, add_known_classes
 from labelgrid.lab.simulation.resume_check import check_same, widen_study
 from labelgrid.lab.simulation.run_identity import identities_of
 from labelgrid.lab.simulation.runs import Run, runs_of
