@@ -16,9 +16,8 @@ from labelgrid.executors.job import JobEnd, JobFolder, JobOwner
 from labelgrid.lab.reports.study_data import study_report
 from labelgrid.lab.reports.write_study import write_study_report
 from labelgrid.lab.simulation import results
-from labelgrid.lab.simulation.campaign import create_run
+from labelgrid.lab.simulation.campaign import answer, create_run
 from labelgrid.lab.simulation.jobs import settings_of
-from labelgrid.lab.simulation.oracle import answer
 from labelgrid.lab.simulation.runs import Run, runs_of
 from labelgrid.lab.simulation.study import Study
 from labelgrid.ledger.grid import Cell, Move, State

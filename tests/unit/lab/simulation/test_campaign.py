@@ -32,7 +32,7 @@ from tests.studies import make_data, make_recipe
 from tests.support import make_dataset
 from tests.unit.train.terms.stepped import Said
 
-COVERS = ["labelgrid.lab.simulation.oracle"]
+COVERS = ["labelgrid.lab.simulation.campaign"]
 PARTAL, START = Run(kind="strategy", name="partal", seed=0), Run(kind="start", name="start", seed=0)
 
 
