@@ -8,8 +8,8 @@ import pytest
 
 from labelgrid.basics.errors import ProjectError
 from labelgrid.executors.share import Share
+from labelgrid.lab.simulation.run_study import locked_study
 from labelgrid.lab.simulation.study import LOCK
-from labelgrid.lab.simulation.study_lock import locked_study
 
 ALL = Share()
 FIRST = Share(0, 2)
