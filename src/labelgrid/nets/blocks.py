@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from labelgrid.nets.area_means import area_means
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.late_compiler import BasicBlock, Bottleneck
 from labelgrid.nets.network import Raw
@@ -118,3 +118,26 @@ def insert_known_labels(tasks: Tasks, predictions: Raw, known: Mapping[str, Targ
         value, valid = known_prediction(tasks[name], target, (height, width))
         replaced[name] = torch.where(valid, value.to(predictions[name].dtype), predictions[name])
     return replaced
+
+
+def area_means(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """The means of maps [b, c, h, w] over the area of each pixel of a grid: [b, c, *size].
+
+    Example:
+        >>> area_means(torch.tensor([[[[0.0, 1.0, 4.0, 5.0]]]]), (1, 2))
+        tensor([[[[0.5000, 4.5000]]]])
+    """
+    if torch.compiler.is_exporting():
+        return _area_means(values, *size)
+    return functional.adaptive_avg_pool2d(values, size)
+
+
+@torch.library.custom_op("labelgrid::area_means", mutates_args=())
+def _area_means(values: Tensor, height: int, width: int) -> Tensor:
+    # An operator must not return its input.
+    return area_means(values, (height, width)).clone()
+
+
+@_area_means.register_fake
+def _averaged(values: Tensor, height: int, width: int) -> Tensor:
+    return values.new_empty((*values.shape[:2], height, width))
