@@ -4,16 +4,20 @@ The mappings are trained on images with labels of both tasks, and then frozen. E
 its own for an ordered pair of tasks. Their cost and memory grow with the number of pairs.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import io
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import count, islice
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Protocol
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from labelgrid.basics.errors import ModelError, TrainingError
+from labelgrid.basics.files import open_regular, write_bytes
 from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import nonempty_label
 from labelgrid.nets.network import Network
@@ -25,11 +29,14 @@ from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.inputs import label_maps
 from labelgrid.train.objective import targets_present
 from labelgrid.train.pairs import allowed_pairs as allowed_pairs
-from labelgrid.train.preparation_state import Stateful, Unfinished
 from labelgrid.train.term import Preparation, Step, Term
 
 #: The file of the mappings and their training, in the term's folder.
 FILE = "maps"
+
+
+#: The least number of seconds between two saves: the state of large modules takes a while.
+SAVE_EVERY = 30.0
 
 
 @dataclass(frozen=True)
@@ -232,3 +239,77 @@ def _batches_from(data: Preparation, epoch: int, read: int) -> Iterator[tuple[in
 def build(tasks: Tasks, network: Network, options: Options) -> CrossTask:
     """Build the term."""
     return CrossTask(tasks, options)
+
+
+class Stateful(Protocol):
+    """A module or an optimiser."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Its state."""
+
+    def load_state_dict(self, state_dict: Any) -> Any:
+        """Load its state."""
+
+
+@dataclass
+class Unfinished:
+    """The file of a training in progress: its position and the states of its parts.
+
+    The file holds tensors and plain values only.
+
+    Args:
+        path: of the file.
+        parts: the modules and optimisers by name.
+
+    Example:
+        >>> import tempfile
+        >>> folder, layer = Path(tempfile.mkdtemp()), torch.nn.Linear(1, 1)
+        >>> Unfinished(folder / "state", {"layer": layer}).save((3, 1), now=True)
+        >>> Unfinished(folder / "state", {"layer": layer}).resume()
+        (3, 1)
+    """
+
+    path: Path
+    parts: Mapping[str, Stateful]
+    saved: float = field(default_factory=time.monotonic)
+
+    def save(self, position: Sequence[int], *, now: bool = False) -> None:
+        """Write the state atomically and durably, if the last save is long ago or `now`.
+
+        Raises:
+            ProjectError: the file cannot be written.
+        """
+        if not now and time.monotonic() - self.saved < SAVE_EVERY:
+            return
+        state: dict[str, Any] = {"position": list(position)}
+        for name, part in self.parts.items():
+            state[name] = part.state_dict()
+        memory = io.BytesIO()  # torch would wrap an OSError of the disk in a RuntimeError
+        torch.save(state, memory)
+        write_bytes(self.path, memory.getbuffer(), durable=True)
+        self.saved = time.monotonic()
+
+    def resume(self) -> tuple[int, ...] | None:
+        """Load the state without unpickling objects.
+
+        Returns:
+            The position; None if there is no file.
+
+        Raises:
+            ModelError: the file is damaged, or holds more than tensors and plain values.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            with open_regular(self.path) as file:
+                state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+            for name, part in self.parts.items():
+                part.load_state_dict(state[name])
+            return tuple(map(int, state["position"]))
+        except Exception as error:  # torch raises many types for damaged files
+            raise ModelError(
+                f"The state of an unfinished preparation cannot be read ({type(error).__name__}).",
+                where=self.path,
+                next_step="Remove the file and run `labelgrid fit` again: "
+                "the preparation then starts again.",
+            ) from error
