@@ -37,7 +37,7 @@ from tests.rounds import Killed, labelled
 
 COVERS = [
     "labelgrid.rounds.class_search",
-    "labelgrid.rounds.example",
+    "labelgrid.rounds.searches",
     "labelgrid.rounds.kept_scores",
     "labelgrid.select.classes",
 ]
