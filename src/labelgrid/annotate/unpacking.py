@@ -27,8 +27,6 @@ FEW = 5000
 FOLDERS = 200
 _ENCRYPTED = 0x1
 _BLOCK = 2**20
-
-
 #: What Macs pack beside the files.
 _BESIDE = "__MACOSX"
 

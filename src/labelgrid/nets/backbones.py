@@ -27,8 +27,6 @@ _ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "timm.models.swin_transformer": {"strict_img_size": False},
     "timm.models.swin_transformer_v2": {"strict_img_size": False},
 }
-
-
 #: The strides of the maps.
 STRIDES = (4, 8, 16, 32)
 #: The stride of the transformer's own maps, in pixels of the image: an image is resized for patches

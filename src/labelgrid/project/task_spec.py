@@ -19,8 +19,6 @@ from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.task import TaskDef, spec_of
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
-
-
 #: Between a class and its colour, and between the three numbers of a colour.
 _BETWEEN = re.compile(r"[\s,;:]+")
 #: What VOC's label maps have behind a colour.

@@ -33,8 +33,6 @@ TIMES = {
     "mean": "mean seconds",
     "learned": "learned cost of one label",
 }
-
-
 #: Explains the states of cells.
 STATES_HELP = Help(
     "What is a cell?",

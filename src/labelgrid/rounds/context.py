@@ -21,6 +21,49 @@ from labelgrid.suppliers.supplied import BoundSupplier, bind_suppliers, trust_by
 from labelgrid.tasks.task import Task, TaskDef, build_all
 
 
+@dataclass(frozen=True)
+class ImageCameras:
+    """Finds the camera of each image of a project once, since it may lie in the image's file."""
+
+    project: ProjectFolder
+    source: ProjectSource | OracleSource
+    _found: dict[str, Camera | None] = field(default_factory=dict, init=False, repr=False)
+
+    def camera(self, image_id: str) -> Camera | None:
+        """The camera of an image in its own pixels.
+
+        None if it is unknown, or if the image cannot be read.
+        """
+        if image_id not in self._found:
+            try:
+                camera = camera_of(self.source, image_id, self.size(image_id))
+            except ImageError:
+                camera = None
+            self._found[image_id] = camera
+        return self._found[image_id]
+
+    def is_known(self, image_id: str) -> bool:
+        """Whether there is a camera of an image."""
+        return self.camera(image_id) is not None
+
+    def size(self, image_id: str) -> tuple[int, int]:
+        """The height and width of an image.
+
+        Raises:
+            ImageError: the ledger does not know it, and the image cannot be read.
+        """
+        size = self._sizes.get(image_id, (0, 0))
+        if not all(size):  # of a simulated campaign, or of an image that was not checked
+            size = size_of(self.source, image_id)
+        return size
+
+    @cached_property
+    def _sizes(self) -> dict[str, tuple[int, int]]:
+        """The sizes of the images, as far as the ledger knows them."""
+        images = self.project.store.images()
+        return {row.image_id: (row.height, row.width) for row in images}
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelContext:
     """What a network is built from, wherever its project is.
@@ -158,46 +201,3 @@ def tasks_by_image(cells: Iterable[Cell]) -> dict[str, frozenset[str]]:
         tasks = by_image.get(cell.image_id, frozenset()) | {cell.task}
         by_image[cell.image_id] = objects.setdefault(tasks, tasks)
     return by_image
-
-
-@dataclass(frozen=True)
-class ImageCameras:
-    """Finds the camera of each image of a project once, since it may lie in the image's file."""
-
-    project: ProjectFolder
-    source: ProjectSource | OracleSource
-    _found: dict[str, Camera | None] = field(default_factory=dict, init=False, repr=False)
-
-    def camera(self, image_id: str) -> Camera | None:
-        """The camera of an image in its own pixels.
-
-        None if it is unknown, or if the image cannot be read.
-        """
-        if image_id not in self._found:
-            try:
-                camera = camera_of(self.source, image_id, self.size(image_id))
-            except ImageError:
-                camera = None
-            self._found[image_id] = camera
-        return self._found[image_id]
-
-    def is_known(self, image_id: str) -> bool:
-        """Whether there is a camera of an image."""
-        return self.camera(image_id) is not None
-
-    def size(self, image_id: str) -> tuple[int, int]:
-        """The height and width of an image.
-
-        Raises:
-            ImageError: the ledger does not know it, and the image cannot be read.
-        """
-        size = self._sizes.get(image_id, (0, 0))
-        if not all(size):  # of a simulated campaign, or of an image that was not checked
-            size = size_of(self.source, image_id)
-        return size
-
-    @cached_property
-    def _sizes(self) -> dict[str, tuple[int, int]]:
-        """The sizes of the images, as far as the ledger knows them."""
-        images = self.project.store.images()
-        return {row.image_id: (row.height, row.width) for row in images}

@@ -35,8 +35,6 @@ EARLY = 0.25
 FREE = 4
 #: Bytes of the disk for images with derived labels, where the options set no cache.
 DERIVED = 2**30
-
-
 #: How many times the loss in its first batch a task's mean loss may be at the end.
 RISE = 3.0
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from labelgrid.pixel import boundaries
 from labelgrid.pixel.boundaries import (
     THRESHOLDS,
     Matcher,
@@ -96,7 +97,7 @@ def test_more_points_than_are_looked_up_at_once_are_matched(
     draws = np.random.default_rng(1)
     truth, found = draws.random((2, 20, 30)) < 0.3
     whole = Matcher(truth, radius=1).have_partners(np.argwhere(found))
-    monkeypatch.setattr(matching, "CHUNK", 7)
+    monkeypatch.setattr(boundaries, "CHUNK", 7)
     assert np.array_equal(Matcher(truth, radius=1).have_partners(np.argwhere(found)), whole)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.basics.errors import LabelgridError, PluginError, ProjectError, RecipeError
-from labelgrid.formats.codecs import classes
+from labelgrid.formats.codecs.classes import Options
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.project.task_spec import changed_row, read_colour_map, task_row, task_rows
 from labelgrid.tasks.task import TaskDef
@@ -207,5 +207,5 @@ def test_a_task_names_a_colour_map_where_it_names_its_classes(tmp_path: Path) ->
     rows = [words, later, *task_rows(tmp_path / "tasks.toml")]
     for row in rows:
         options = TaskDef.of(row).options
-        assert isinstance(options, classes.Options)
+        assert isinstance(options, Options)
         assert options.places == {0x800000: 0, 0x008000: 1, 0xFFFFFF: -1}

@@ -57,8 +57,6 @@ annotator   optional: who or what made a label, in the same files.
 Put only labels into labels/. When labels are done, even only some, \
 run: labelgrid import PROJECT THIS_FOLDER
 """
-
-
 #: The key of where the image, or its copy, is in the folder; requests of older versions lack it.
 FILE = "file"
 #: The key of the tasks whose labels follow from this one; only where there are any.

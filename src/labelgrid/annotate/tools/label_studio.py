@@ -56,8 +56,6 @@ A request of labelgrid for Label Studio. Tasks: {tasks}. Images: {images}.
 
 answers.json is kept when the request is written again.
 """
-
-
 _FOUND_BY = "labelgrid finds this project by this text: do not change it."
 
 

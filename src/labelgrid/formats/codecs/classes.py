@@ -45,8 +45,6 @@ DTYPE = np.int64
 EXAMPLES = ((0,), (1,))
 #: The text in a PNG's metadata with the names of the classes that were annotated, one a line.
 ANNOTATED = "annotated"
-
-
 #: The most classes; the largest list in use, that of ADE20K, has 3,688.
 MOST = 4096
 

@@ -60,8 +60,6 @@ METHOD = (
 BANDS = "What are the lines and bands?"
 #: Says why a section is empty.
 NO_FOLDERS = "The folders of the runs are not here, so their {what} cannot be shown."
-
-
 #: At most so many arms of a verdict are named.
 NAMED = 4
 
@@ -216,8 +214,8 @@ def _grids(results: PointResults, index: int) -> list[Block]:
 
 def _uncertainty(results: PointResults, index: int) -> list[Block]:
     blocks: list[Block] = []
-    for number, details in enumerate(results.details, 1):
-        name = f"{_numbered('uncertainty', index)}-{number}"
+    for place, details in enumerate(results.details, 1):
+        name = f"{_numbered('uncertainty', index)}-{place}"
         blocks += uncertainty_charts(
             details.uncertainty, name, f"{details.strategy}, seed {details.seed}"
         )

@@ -20,8 +20,6 @@ from labelgrid.lab.scenes.solids import Material, Solid
 BOUNCES = 2
 #: The shapes that emit a solid's light: one per solid, because every light costs samples.
 LIT = ("pane", "side")
-
-
 Reals = NDArray[np.float64]
 Number = TypeVar("Number", bound=np.generic)
 #: The radius of the average, in pixels.

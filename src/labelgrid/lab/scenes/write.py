@@ -34,8 +34,6 @@ SETTINGS_FILE = "scenes.json"
 #: The shares of rooms in train and val; the rest is test.
 TRAIN = 0.7
 VAL = 0.1
-
-
 #: The tasks of the data set; the costs correspond to minutes per label.
 TASKS = (
     TaskRow("semseg", "semseg", 10.0, {"classes": list(CLASSES)}),

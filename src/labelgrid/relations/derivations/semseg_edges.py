@@ -41,8 +41,6 @@ SIDES: Sequence[Tried] = tuple({"side": side} for side in ("either", "both", "fi
 REACHES: Sequence[Tried] = tuple({"reach": reach} for reach in (4, 0, 1, 2, 8))
 Classes = NDArray[np.uint16]
 Mask = NDArray[np.bool_]
-
-
 #: A change of at least this is an edge, as losses of edges take it.
 CHANGE = 0.5
 

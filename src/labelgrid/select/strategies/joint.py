@@ -12,15 +12,13 @@ import numpy as np
 
 from labelgrid.basics.array_types import Floats, Places
 from labelgrid.ledger.grid import Grid
-from labelgrid.select.budget import Floats, cell_costs, payable_amount
+from labelgrid.select.budget import cell_costs, payable_amount
 from labelgrid.select.parts import draw_cells, draw_images
 from labelgrid.select.shares import random_order
 from labelgrid.select.strategy import Budget, PoolView, Selection, TrainedRound
 
 #: A free label counts as if it took this much of the budget.
 FREE = 1e-9
-
-
 #: The fewest rounds with losses on val images: fewer give a line, but not how sure it is.
 FEWEST = 3
 #: No task's gain is taken to be less than this share of the mean, so that none starves.

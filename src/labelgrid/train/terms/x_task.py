@@ -33,8 +33,6 @@ from labelgrid.train.term import Preparation, Step, Term
 
 #: The file of the mappings and their training, in the term's folder.
 FILE = "maps"
-
-
 #: The least number of seconds between two saves: the state of large modules takes a while.
 SAVE_EVERY = 30.0
 

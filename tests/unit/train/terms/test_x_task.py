@@ -141,7 +141,7 @@ class Killed(Said):
 
 @pytest.mark.parametrize("every", [0.0, 1e9], ids=["saved", "not-saved"])
 def test_a_preparation_that_is_killed_ends_with_the_same_mappings(tmp_path, monkeypatch, every):
-    monkeypatch.setattr(preparation_state, "SAVE_EVERY", every)
+    monkeypatch.setattr(x_task, "SAVE_EVERY", every)
     options, said = replace(TWO, steps=7), Said()
     _, whole = prepared(tmp_path / "whole", options, batch=2)
     with pytest.raises(KeyboardInterrupt):  # after one of the three batches of an epoch
@@ -273,7 +273,7 @@ def test_it_is_written_now_and_then(tmp_path, monkeypatch):
     kept = Unfinished(tmp_path / "state", parts(0))
     kept.save((1,))
     assert not kept.path.exists()
-    monkeypatch.setattr(preparation_state, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(x_task, "SAVE_EVERY", 0.0)
     kept.save((2,))
     assert kept.resume() == (2,)
 
