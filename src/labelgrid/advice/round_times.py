@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import command
 from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.type_names import Bytes
 from labelgrid.basics.words import duration
 from labelgrid.data.dataset import ImageSource, camera_of
 from labelgrid.formats.codec import LabelArray, codec

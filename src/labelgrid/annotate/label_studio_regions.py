@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.annotate.region_answers import Shape
-from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import LabelError
+from labelgrid.basics.type_names import Bools
 from labelgrid.formats import label_studio_runs
 from labelgrid.formats.regions import Canvas
 

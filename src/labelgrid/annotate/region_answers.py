@@ -8,8 +8,8 @@ from labelgrid.annotate.answers import Answer, Answers, Fault
 from labelgrid.annotate.class_names import ClassNames, NameTarget
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
-from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import EmptyLabelError, LabelError
+from labelgrid.basics.type_names import Bools
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.regions import IGNORED, UNCOVERED, Canvas

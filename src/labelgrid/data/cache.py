@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from labelgrid.basics.array_types import Array, Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import ImageError, LabelError
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Array, Bytes
 from labelgrid.basics.words import count_text
 from labelgrid.data.dataset import Source, camera_of, weight_of
 from labelgrid.formats.codec import LabelArray

@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import EmptyLabelError
+from labelgrid.basics.type_names import Bytes
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.task import TaskDef, TaskDefs

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
+from labelgrid.basics.type_names import Bytes
 from labelgrid.data.dataset import Source, camera_of, weight_of
 from labelgrid.data.supplied import SuppliedLabels
 from labelgrid.formats.codec import LabelArray

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import ImageError, LabelError, RecipeError
 from labelgrid.basics.files import read_text
+from labelgrid.basics.type_names import Bytes
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.arrays import check_any_valid, one_channel, samples
 from labelgrid.formats.codec import LabelArray

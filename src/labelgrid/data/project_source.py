@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.files import inside
+from labelgrid.basics.type_names import Bytes
 from labelgrid.data.cameras import Cameras
 from labelgrid.formats.codec import LabelArray, check_digest
 from labelgrid.images.places import image_file, read_placed_image

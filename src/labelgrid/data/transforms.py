@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Floats32
 from labelgrid.basics.camera import Camera
+from labelgrid.basics.type_names import Floats32
 from labelgrid.data.options import DataOptions
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.placement import Placement, Size

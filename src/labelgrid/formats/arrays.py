@@ -13,9 +13,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.errors import EmptyLabelError, LabelError
 from labelgrid.basics.files import atomic_write, open_regular, read_bytes
+from labelgrid.basics.type_names import Array, Bools
 from labelgrid.formats import tiff
 from labelgrid.images import png
 from labelgrid.images.opening import (

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.basics.array_types import Bools, Floats, Ints
 from labelgrid.basics.errors import LabelError
+from labelgrid.basics.type_names import Bools, Floats, Ints
 
 #: A character of compressed run lengths holds five bits, and a bit that says that more follow.
 _FIRST = 48

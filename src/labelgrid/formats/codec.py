@@ -9,10 +9,10 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 import numpy as np
 
 from labelgrid.basics import plugins
-from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import LabelError, LabelSizeError
 from labelgrid.basics.files import digest
+from labelgrid.basics.type_names import Array, Bools
 
 #: What to do about a label of another size than its image, where the two are only read.
 RESIZED = "Replace the one that was resized, cropped or turned."

@@ -5,8 +5,8 @@ They begin with the background's, which is 0 if the first pixel is the region's,
 
 import numpy as np
 
-from labelgrid.basics.array_types import Bools, Ints
 from labelgrid.basics.errors import LabelError
+from labelgrid.basics.type_names import Bools, Ints
 
 #: The longest number of a run length, in characters.
 _DIGITS = 12

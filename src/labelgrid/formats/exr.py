@@ -19,7 +19,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from labelgrid.basics.array_types import Array
+from labelgrid.basics.type_names import Array
 from labelgrid.images.opening import WrongFileError, max_content, refuse_giant
 
 #: Bits of the version.

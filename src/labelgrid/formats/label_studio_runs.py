@@ -10,8 +10,8 @@ Label Studio takes this from thi.ng/rle-pack.
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Bools, Ints
 from labelgrid.basics.errors import LabelError
+from labelgrid.basics.type_names import Bools, Ints
 
 _CHANNELS = 4
 _VALUE_BITS = 8

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Bools, Floats
 from labelgrid.basics.errors import LabelError
+from labelgrid.basics.type_names import Bools, Floats
 from labelgrid.formats.coco_masks import fill_polygon
 
 #: The number of a pixel that no region covers.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.basics.array_types import Array
+from labelgrid.basics.type_names import Array
 from labelgrid.images.opening import WrongFileError, refuse_channels, refuse_giant
 from labelgrid.images.tiff import tags_of
 

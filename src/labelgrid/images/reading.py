@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import ImageError
 from labelgrid.basics.files import digest_of, open_regular, read_bytes
+from labelgrid.basics.type_names import Array
 from labelgrid.images import jpeg, png
 from labelgrid.images.opening import check_content, has_16_bits, max_bytes, max_pixels, open_image
 from labelgrid.images.tiff import check_tiff

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Bools, Floats, Ints, Places
+from labelgrid.basics.type_names import Bools, Floats, Ints, Places
 from labelgrid.pixel.thinning import thin
 
 #: 0.01 to 0.99.

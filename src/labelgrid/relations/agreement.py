@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from labelgrid.basics.array_types import Array
 from labelgrid.basics.camera import Camera, Size
 from labelgrid.basics.results import Result
 from labelgrid.basics.streams import stream
+from labelgrid.basics.type_names import Array
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.tasks.task import TaskDef

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Ints
 from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.type_names import Ints
 from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import TaskDef

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labelgrid.basics.array_types import Array, Floats32
 from labelgrid.basics.errors import EmptyLabelError, LabelError, ProjectError
+from labelgrid.basics.type_names import Array, Floats32
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.data.id_splits import read_classes, replace_advice

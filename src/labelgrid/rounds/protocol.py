@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import ProjectError, UsageError
+from labelgrid.basics.type_names import Bytes
 from labelgrid.data.dataset import Source, camera_of, size_of
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.crops import Crop, read_crop

@@ -6,8 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import UsageError
+from labelgrid.basics.type_names import Bools
 from labelgrid.basics.words import join_names
 
 #: The edges of named crops, as shares of the height and of the width: top, bottom, left, right.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
-from labelgrid.basics.array_types import Array, Bools
+from labelgrid.basics.type_names import Array, Bools
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import Range, TaskDef
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from labelgrid.basics.array_types import Array, Bools, Floats, Floats32
 from labelgrid.basics.camera import Camera
+from labelgrid.basics.type_names import Array, Bools, Floats, Floats32
 
 Size = tuple[int, int]
 Labels = tuple[Array, Bools]

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelgrid.basics import plugins
-from labelgrid.basics.array_types import Array, Bools, Bytes, Floats32
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import PluginError, RecipeError
 from labelgrid.basics.results import Result
+from labelgrid.basics.type_names import Array, Bools, Bytes, Floats32
 from labelgrid.formats.codec import Form, LabelArray, codec, options_of
 from labelgrid.formats.regions import RegionMap
 from labelgrid.images.opening import TIMES, label_of

@@ -27,10 +27,10 @@ from labelgrid.annotate.matching import add_skips, cell_of, is_inside
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.annotate.request import Request
 from labelgrid.basics import files
-from labelgrid.basics.array_types import Bools, Floats, Ints
 from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.type_names import Bools, Floats, Ints
 from labelgrid.basics.words import join_names
 from labelgrid.formats.coco_masks import decode_counts, encode_mask, mask_of
 from labelgrid.formats.regions import Canvas

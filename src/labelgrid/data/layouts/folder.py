@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.config import read_toml
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import walk
+from labelgrid.basics.type_names import Bytes
 from labelgrid.data.cameras import Cameras, read_cameras
 from labelgrid.data.id_splits import check_split_ids, unmatched_sentence
 from labelgrid.formats.codec import LabelArray, codec

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.basics.array_types import Array, Bytes
 from labelgrid.basics.errors import ImageError, LabelError
+from labelgrid.basics.type_names import Array, Bytes
 from labelgrid.data.id_splits import (
     check_classes,
     lacking_sentence,

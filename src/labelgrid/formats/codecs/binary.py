@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.type_names import Bools
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.arrays import (
     Array,

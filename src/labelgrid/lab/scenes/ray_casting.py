@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Floats32, Ints
+from labelgrid.basics.type_names import Floats32, Ints
 from labelgrid.lab.scenes.rooms import Scene
 from labelgrid.lab.scenes.solids import CORNERS, Matrix, Shape
 

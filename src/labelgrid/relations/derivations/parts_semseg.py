@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.basics.array_types import Ints
 from labelgrid.basics.camera import Camera
+from labelgrid.basics.type_names import Ints
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.class_tables import (
     NOTHING,
