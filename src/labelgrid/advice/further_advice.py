@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from labelgrid.advice.advised import Advice
 from labelgrid.advice.control_record import read_comparison
 from labelgrid.basics.errors import command
 from labelgrid.basics.results import LOSS
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.wording import number
 from labelgrid.ledger.grid import State
@@ -290,5 +290,5 @@ def late_fall(log: Iterable[EpochRecord]) -> LateFall | None:
     return LateFall(share, losses[-1] <= min(losses))
 
 
-def _loss(val: Mapping[str, Any]) -> float:
+def _loss(val: Values) -> float:
     return float(val.get(LOSS, math.nan))

@@ -7,9 +7,9 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.errors import LabelError
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import MOST_CHARACTERS, Cell, Hint
@@ -172,7 +172,7 @@ class ImportRefused(LabelError):
             unchanged="Nothing was imported.",
         )
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """The faults as JSON values."""
         return {"imported": False, "faults": [asdict(row) for row in self.rows]}
 

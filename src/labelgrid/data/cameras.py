@@ -7,12 +7,12 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.camera import Camera, Size
 from labelgrid.basics.config import parse, read_toml
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.files import read_bytes
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import same_shape
 
@@ -202,7 +202,7 @@ def read_cameras(folder: Path) -> Cameras | None:
     return Cameras(content, folders, images, content.exif)
 
 
-def _folder_view(name: str, values: Mapping[str, Any], path: str) -> View:
+def _folder_view(name: str, values: Values, path: str) -> View:
     """The table of a folder."""
     parts = name.split("/")
     if parts[-1] or set(parts[:-1]) & {"", ".", ".."}:

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import EmptyLabelError
-from labelgrid.basics.type_names import Bytes
+from labelgrid.basics.type_names import Bytes, Values
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.task import TaskDef, TaskDefs
@@ -47,7 +47,7 @@ class Dataset(Source, Protocol):
 class DescribedDataset(Protocol):
     """A data set that knows its tasks."""
 
-    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+    def tasks(self) -> Mapping[str, Values]:
         """The tasks that its labels are for, as the tables of a file of tasks."""
 
 

@@ -5,13 +5,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
 from labelgrid.basics.errors import ImageError, LabelError, RecipeError
 from labelgrid.basics.files import read_text
-from labelgrid.basics.type_names import Bytes
+from labelgrid.basics.type_names import Bytes, Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.arrays import check_any_valid, one_channel, samples
 from labelgrid.formats.codec import LabelArray
@@ -42,7 +42,7 @@ class ImagesById:
 
     IMAGES: ClassVar[str]  #: the folder of images below the root
     SPLITS: ClassVar[str]  #: the folder of the lists of IDs below the root
-    TASKS: ClassVar[Mapping[str, Mapping[str, Any]]]  #: as in a file of tasks
+    TASKS: ClassVar[Mapping[str, Values]]  #: as in a file of tasks
     root: Path
     names: Mapping[str, str] = field(repr=False)
 
@@ -70,7 +70,7 @@ class ImagesById:
         """As `LocatedDataset.split_file`."""
         return self.root / self.SPLITS / f"{split}.txt"
 
-    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+    def tasks(self) -> Mapping[str, Values]:
         """As `DescribedDataset.tasks`."""
         return self.TASKS
 

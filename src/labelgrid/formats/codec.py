@@ -1,7 +1,6 @@
 """Defines the label codec, which each module of `formats/codecs` implements, and label arrays."""
 
 import importlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, cast
@@ -12,7 +11,7 @@ from labelgrid.basics import plugins
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import LabelError, LabelSizeError
 from labelgrid.basics.files import digest
-from labelgrid.basics.type_names import Array, Bools
+from labelgrid.basics.type_names import Array, Bools, Values
 
 #: What to do about a label of another size than its image, where the two are only read.
 RESIZED = "Replace the one that was resized, cropped or turned."
@@ -213,7 +212,7 @@ def codec(name: str) -> Codec[Any]:
         return cast("Codec[Any]", plugins.module("formats", name))
 
 
-def options_of(name: str, values: Mapping[str, Any], where: str) -> Any:
+def options_of(name: str, values: Values, where: str) -> Any:
     """Check the options of a format."""
     return parse(cast("Any", codec(name)).Options, values, where)
 

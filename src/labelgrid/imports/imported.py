@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 from labelgrid.annotate.answers import Fault, fault_lines
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, join_names
 
 #: So many images whose label is still requested are named, of each task.
@@ -41,7 +41,7 @@ class Numbers:
     """What the new and the replaced labels of a task hold: as a text, and as values."""
 
     text: str
-    values: Mapping[str, Any]
+    values: Values
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from labelgrid.basics.errors import DatabaseError, LabelgridError, LedgerError, LostConnectionError
+from labelgrid.basics.type_names import Values
 from labelgrid.ledger.dialect import FOREIGN, KEY, LONGEST, Dialect
 from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.schema import (
@@ -126,12 +127,12 @@ class Database:
             yield connection
 
     @property
-    def known(self) -> Mapping[str, Any]:
+    def known(self) -> Values:
         """What this thread's readers know, as execution options of their connections."""
         return getattr(self._local, "known", {})
 
     @known.setter
-    def known(self, options: Mapping[str, Any]) -> None:
+    def known(self, options: Values) -> None:
         self._local.known = options
 
     @property

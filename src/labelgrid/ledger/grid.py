@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from labelgrid.basics.streams import seed_of
-from labelgrid.basics.type_names import Bools, Floats
+from labelgrid.basics.type_names import Bools, Floats, Json, Values
 
 if TYPE_CHECKING:  # slow to load
     import numpy as np
@@ -92,7 +92,7 @@ class TaskRow:
     name: str
     kind: str
     cost: float
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Values = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ class Explanation:
     nearest: str = ""
     distance: float | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """What is known, as JSON values.
 
         Example:
@@ -179,7 +179,7 @@ class Pick:
     drawn: bool = False
 
 
-def explained_row(values: Mapping[str, Any]) -> dict[str, Any]:
+def explained_row(values: Values) -> Json:
     """The fields of a pick or of a request as JSON values.
 
     Those that explain it only where something is known.

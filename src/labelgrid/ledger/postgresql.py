@@ -8,6 +8,7 @@ from sqlalchemy import URL, Column, Connection, Engine, Table, event
 from sqlalchemy.dialects import postgresql
 
 from labelgrid.basics.errors import LedgerError
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.ledger import dialect
 from labelgrid.ledger.dialect import KEY, Meaning
 from labelgrid.ledger.place import DatabaseUrl
@@ -137,7 +138,7 @@ class PostgreSQL:
         """As `Dialect.url`."""
         return self.place.connection()
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> Json:
         """As `Dialect.arguments`: of the connection, and what holds for its session."""
         settings = {
             **self.SETTINGS,
@@ -237,12 +238,7 @@ class PostgreSQL:
         connection.exec_driver_sql(f"DROP FUNCTION {ONLY_ADDED}")
 
     def insert(
-        self,
-        connection: Connection,
-        table: Table,
-        rows: Sequence[Mapping[str, Any]],
-        *,
-        known: bool = False,
+        self, connection: Connection, table: Table, rows: Sequence[Values], *, known: bool = False
     ) -> int:
         """As `Dialect.insert`: one array a column, twice as fast as a row each."""
         columns = [table.columns[name] for name in rows[0]]

@@ -20,6 +20,7 @@ from sqlalchemy import (
 
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.streams import image_key
+from labelgrid.basics.type_names import Json
 from labelgrid.ledger import rounds
 from labelgrid.ledger.database import (
     UNCHANGED,
@@ -460,7 +461,7 @@ def is_text(name: str) -> bool:
     return is_unicode(name) and "\0" not in name
 
 
-def _values(row: ImageRow) -> dict[str, Any]:
+def _values(row: ImageRow) -> Json:
     try:
         key = image_key(row.image_id)
     except UnicodeEncodeError as error:

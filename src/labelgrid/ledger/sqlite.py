@@ -17,6 +17,7 @@ from sqlalchemy import URL, Connection, Engine, Table, event
 
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.files import disk_errors
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.ledger import dialect
 from labelgrid.ledger.dialect import FOREIGN, KEY, Meaning
 
@@ -88,7 +89,7 @@ class SQLite:
         """As `Dialect.url`: the file's URL."""
         return URL.create("sqlite", database=str(self.path.absolute()))
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> Json:
         """As `Dialect.arguments`."""
         return {"timeout": dialect.WAIT_SECONDS}
 
@@ -149,12 +150,7 @@ class SQLite:
         """As `Dialect.remove`: the file is removed with its folder."""
 
     def insert(
-        self,
-        connection: Connection,
-        table: Table,
-        rows: Sequence[Mapping[str, Any]],
-        *,
-        known: bool = False,
+        self, connection: Connection, table: Table, rows: Sequence[Values], *, known: bool = False
     ) -> int:
         """As `Dialect.insert`: the driver takes the values as they are, half as long a row."""
         columns = [table.columns[name] for name in rows[0]]

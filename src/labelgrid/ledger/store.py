@@ -4,10 +4,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import closing, contextmanager
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection
 
+from labelgrid.basics.type_names import Json
 from labelgrid.ledger import (
     class_lists,
     creation,
@@ -140,10 +141,7 @@ class Store:
         Raises:
             LedgerError: the database exists already, or it cannot be written.
         """
-        with (
-            closing(database.Database(place)) as base,
-            creation.creation(base, command),
-        ):
+        with closing(database.Database(place)) as base, creation.creation(base, command):
             yield cls(base)
 
     @classmethod
@@ -473,7 +471,7 @@ class Store:
         With `in_effect`, without those of operations that were undone, and of those that undid
         them.
         """
-        wanted: dict[str, Any] = {
+        wanted: Json = {
             "image_id": image_id,
             "task": task,
             "round": round,

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from labelgrid.basics.errors import ModelError
 from labelgrid.basics.files import open_regular, read_bytes
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.nets.blocks import pointwise
 from labelgrid.nets.late_compiler import timm
 from labelgrid.nets.network import Features
@@ -22,7 +23,7 @@ Fuse = Literal["mixed", "concatenated", "none"]
 
 #: What timm's modules need to be told: HRNet to return its branches, not classification features;
 #: Swin that images may have any size.
-_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
+_ARGUMENTS: Mapping[str, Values] = {
     "timm.models.hrnet": {"feature_location": ""},
     "timm.models.swin_transformer": {"strict_img_size": False},
     "timm.models.swin_transformer_v2": {"strict_img_size": False},
@@ -148,7 +149,7 @@ def _resize(x: Tensor, size: torch.Size) -> Tensor:
 
 def _create(options: BackboneOptions, load: bool) -> Any:
     """Create timm's model."""
-    arguments: dict[str, Any] = {"features_only": True}
+    arguments: Json = {"features_only": True}
     if is_transformer(options.name):
         arguments = {"num_classes": 0, "dynamic_img_size": True}
     else:

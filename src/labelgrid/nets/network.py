@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from labelgrid.basics.type_names import Json
 from labelgrid.pixel.target import Target
 
 Raw = dict[str, Tensor]
@@ -62,7 +63,7 @@ def _chunk(count: int, i: int, maps: Tensor) -> Tensor:
     return maps.chunk(count)[i]
 
 
-def _change_fields(record: Any, change: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+def _change_fields(record: Any, change: Callable[[Tensor], Tensor]) -> Json:
     """The fields of a dataclass with each map in them changed."""
     changed = {}
     for field in fields(record):

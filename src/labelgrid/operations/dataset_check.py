@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from labelgrid.annotate.answers import Fault
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import EmptyLabelError, ImageError, LabelError, ProjectError
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import Dataset, DescribedDataset, LocatedDataset
 from labelgrid.evidence.dataset_remarks import LabelFacts, check_remarks, label_facts, task_remarks
@@ -273,10 +273,10 @@ def _contents(task: TaskDef, images: Sequence[_ImageFacts]) -> TaskContents:
     return replace(contents, **_value_facts(task, filled))
 
 
-def _value_facts(task: TaskDef, labels: Sequence[LabelFacts]) -> dict[str, Any]:
+def _value_facts(task: TaskDef, labels: Sequence[LabelFacts]) -> Json:
     """The fields of `TaskContents` that depend on the values of labels with valid pixels."""
     valid = sum(label.valid for label in labels)
-    facts: dict[str, Any] = {"valid": valid / sum(label.pixels for label in labels)}
+    facts: Json = {"valid": valid / sum(label.pixels for label in labels)}
     counts = [label.counts for label in labels if label.counts is not None]
     if counts:
         shares = (np.sum(counts, 0) / valid).tolist()

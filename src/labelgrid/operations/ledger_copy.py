@@ -7,13 +7,13 @@ import shlex
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection
 
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.files import write_text
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Json
 from labelgrid.ledger import transfer
 from labelgrid.ledger.creation import creation, discard
 from labelgrid.ledger.database import (
@@ -55,7 +55,7 @@ class LedgerCopy:
             f"The project uses {self.target} now. {self.source} is kept and written no longer."
         )
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """The same as JSON values."""
         return asdict(self)
 

@@ -6,7 +6,6 @@ Loads no torch.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.errors import (
     LabelError,
@@ -17,6 +16,7 @@ from labelgrid.basics.errors import (
     note_unchanged,
 )
 from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.evidence import plausibility
 from labelgrid.ledger.grid import State, TaskRow
@@ -51,7 +51,7 @@ class TaskChange:
         complete: the labels that are there show all classes, also those that were added later.
     """
 
-    values: Mapping[str, Any]
+    values: Values
     classes: Sequence[str] = ()
     merge: Mapping[str, str] | None = None
     complete: bool = False

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from labelgrid.basics.errors import ProjectError, StateError, command, note_unchanged
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import State
 from labelgrid.ledger.store import Kept, Operation, OperationSummary
@@ -51,7 +51,7 @@ class Undone:
     trained: bool
     dry_run: bool
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """The result as JSON values."""
         return {
             "operation": vars(self.operation),

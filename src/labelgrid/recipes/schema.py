@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from labelgrid.basics.plugins import PluginChoice
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.data.options import DataOptions, SupplierChoice
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.relations.choice import RelationChoice
@@ -47,8 +48,8 @@ class Recipe:
     train: TrainOptions = field(default_factory=TrainOptions)
     objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
     balance: PluginChoice = field(default_factory=lambda: PluginChoice("fixed"))
-    terms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    score: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    terms: Mapping[str, Values] = field(default_factory=dict)
+    score: Mapping[str, Values] = field(default_factory=dict)
     relations: Mapping[str, RelationChoice] = field(default_factory=dict)
     suppliers: Mapping[str, SupplierChoice] = field(default_factory=dict)
 
@@ -56,12 +57,12 @@ class Recipe:
         """The whole recipe as canonical JSON."""
         return json.dumps(asdict(self), sort_keys=True)
 
-    def effective(self) -> dict[str, Any]:
+    def effective(self) -> Json:
         """The recipe as JSON values, without keys that are off and so change nothing.
 
         They came later than the others: what was begun without them can be resumed.
         """
-        tables: dict[str, Any] = json.loads(self.json())
+        tables: Json = json.loads(self.json())
         if not self.data.average_flips:
             del tables["data"]["average_flips"]
         for name in self.train.unused():
@@ -73,13 +74,13 @@ class Recipe:
                 del tables[name]
         return tables
 
-    def _relations_that_count(self, tables: Mapping[str, Any]) -> dict[str, Any]:
+    def _relations_that_count(self, tables: Values) -> Json:
         """The tables of the relations that are on; all where terms may read one that is off."""
         is_read = bool(self.terms)
         names = [name for name, choice in self.relations.items() if choice.trust or is_read]
         return {name: tables[name] for name in names}
 
-    def _suppliers_that_count(self, tables: Mapping[str, Any]) -> dict[str, Any]:
+    def _suppliers_that_count(self, tables: Values) -> Json:
         """The tables of the suppliers that are on, without their folders.
 
         What its labels are counts, not where they lie.

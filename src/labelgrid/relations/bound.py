@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from labelgrid.basics import plugins
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import LabelError, RecipeError
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.choice import RelationChoice
@@ -52,10 +53,10 @@ class BoundRelation:
     derive_predicted: DerivePredicted | None = None
     margin: int | None = None
     guesses: bool = False
-    tries: Sequence[Mapping[str, Any]] = ()
+    tries: Sequence[Values] = ()
     finder: OptionFinder | None = None
     is_open: bool = False
-    unsure: Mapping[str, Any] = field(default_factory=dict)
+    unsure: Values = field(default_factory=dict)
 
     def follows(self, labelled: Iterable[str]) -> bool:
         """Whether the label follows where an image has labels of these tasks."""

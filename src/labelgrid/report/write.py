@@ -3,16 +3,16 @@
 Loads no torch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics import files
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.files import open_regular, write_text
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.results import replace_non_finite
+from labelgrid.basics.type_names import Values
 from labelgrid.drawings.drawing import drawing_files
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.blocks import Page
@@ -34,7 +34,7 @@ class WrittenReport:
 
     page: Path
     drawings: int
-    values: Mapping[str, Any]
+    values: Values
 
 
 def write_report(
@@ -108,7 +108,7 @@ def redraw_pictures(shown: Sequence[tuple[Path, int]]) -> None:
 
 
 def write_page(
-    page: Page, out: Path, drawings: Path | None, *, values: Mapping[str, Any], progress: Progress
+    page: Page, out: Path, drawings: Path | None, *, values: Values, progress: Progress
 ) -> WrittenReport:
     """Write a page of a report, and its drawings, if they are asked for."""
     progress.advance()  # what was measured is read

@@ -3,15 +3,14 @@
 Loads no torch.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from labelgrid.basics.errors import NothingToBuyError, ProjectError
 from labelgrid.basics.progress import Progress
-from labelgrid.basics.type_names import Array, Bools
+from labelgrid.basics.type_names import Array, Bools, Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.wording import number
 from labelgrid.ledger.grid import Grid, Pick, State, request_id
@@ -43,7 +42,7 @@ class Choice:
     round: int
     strategy: str
     picks: Sequence[Pick]
-    calibration: Mapping[str, Any]
+    calibration: Values
     unspent: float
     seed: int
     pairs: Sequence[str] = ()

@@ -1,13 +1,13 @@
 """Builds the context of a round's steps: recipe, tasks, images and labels."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import ImageError
+from labelgrid.basics.type_names import Values
 from labelgrid.data.dataset import camera_of, size_of
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.ledger.grid import Cell, Split, State
@@ -158,9 +158,7 @@ def context_for_recipe(project: ProjectFolder, recipe: Recipe) -> RoundContext:
     )
 
 
-def training_context(
-    context: RoundContext, fit: Fit, score: Mapping[str, Any] | None = None
-) -> RoundContext:
+def training_context(context: RoundContext, fit: Fit, score: Values | None = None) -> RoundContext:
     """The context with the recipe and the seed of a training.
 
     `score` replaces the recipe's [score].

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch import Tensor
 from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.results import Result
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.data.frame import target_of
@@ -45,7 +45,7 @@ def evaluate_files(
     folder: Path,
     progress: Progress,
     protocol: Protocol = WHOLE,
-) -> dict[str, Any]:
+) -> Json:
     """Measure predictions of the given images' labels, for the tasks that have a folder of them.
 
     A prediction is `folder/TASK/IMAGE.EXT`: a label file (for depth `0001.npy` in metres, say), a
@@ -95,7 +95,7 @@ def evaluate_files(
     return {"labels": labels, "metrics": results_json(results)}
 
 
-def results_json(results: Mapping[str, Mapping[str, Result]]) -> dict[str, Any]:
+def results_json(results: Mapping[str, Mapping[str, Result]]) -> Json:
     """Results by task and name as JSON values."""
     values = {}
     for task, group in results.items():

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.errors import ImageError, PluginError, ProjectError, TrainingError, command
 from labelgrid.basics.files import remove_folder
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.basics.type_names import Json
 from labelgrid.data.derived import DerivedSource
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.formats.codec import check_digest
@@ -190,7 +190,7 @@ def fit(
     project: ProjectFolder,
     progress: Progress,
     recipe: str = "",
-    changes: dict[str, Any] | None = None,
+    changes: Json | None = None,
     weights: Path | None = None,
     group: TrainingGroup = ALONE,
 ) -> Fit:

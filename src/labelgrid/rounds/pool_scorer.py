@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from labelgrid.basics.config import parse
 from labelgrid.basics.errors import ImageError, ProjectError, UsageError, command
 from labelgrid.basics.files import remove_folder
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Values
 from labelgrid.data.frame import Frame
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.data.supplied import MostTrusted
@@ -129,7 +129,7 @@ class PoolScorer:
         """The statistics that the strategy needs, by name."""
         return build_statistics(self._options(self.scores.strategy.needs), self.fit.seed)
 
-    def _options(self, names: Collection[str]) -> dict[str, Mapping[str, Any]]:
+    def _options(self, names: Collection[str]) -> dict[str, Values]:
         """The options of statistics, by name."""
         return {name: self.scores.options.get(name, {}) for name in sorted(names)}
 

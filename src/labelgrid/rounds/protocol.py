@@ -4,13 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import ProjectError, UsageError
-from labelgrid.basics.type_names import Bytes
+from labelgrid.basics.type_names import Bytes, Json
 from labelgrid.data.dataset import Source, camera_of, size_of
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.crops import Crop, read_crop
@@ -47,7 +46,7 @@ class Protocol:
         least = 0.0 if self.least is None else self.least
         return least, math.inf if self.most is None else self.most
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """What was limited, as JSON values."""
         return {"crop": self.crop, "min_depth": self.least, "max_depth": self.most}
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labelgrid.basics.errors import (
     LabelgridError,
@@ -22,7 +22,7 @@ from labelgrid.basics.errors import (
 )
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.streams import seed_of
-from labelgrid.basics.type_names import Array
+from labelgrid.basics.type_names import Array, Json, Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.images.thumbnails import LEAST
 from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
@@ -111,7 +111,7 @@ class QueryResult:
     like: str = ""
     alike: AlikePicks | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """The result as JSON values; a cell is `{"image": ID, "task": NAME}`."""
         picks = []
         for pick in self.picks:
@@ -381,7 +381,7 @@ def _prepare(
 
 
 def calibration_key(
-    project: ProjectFolder, name: str, strategy: Strategy, options: Mapping[str, Mapping[str, Any]]
+    project: ProjectFolder, name: str, strategy: Strategy, options: Mapping[str, Values]
 ) -> str:
     """The ledger's key of a strategy's calibration.
 

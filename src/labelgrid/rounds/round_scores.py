@@ -5,12 +5,12 @@ from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics import plugins
 from labelgrid.basics.config import merge, parse
 from labelgrid.basics.errors import PluginError, ProjectError, RecipeError, command
 from labelgrid.basics.files import digest
+from labelgrid.basics.type_names import Values
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit, read_members
 from labelgrid.project.score_files import scores_folder
@@ -42,21 +42,19 @@ def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:
     return chosen.name, build_plugin("strategies", chosen)
 
 
-def score_tables(
-    strategy: Strategy, tables: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Mapping[str, Any]]:
+def score_tables(strategy: Strategy, tables: Mapping[str, Values]) -> dict[str, Values]:
     """The recipe's [score] tables, with the options that a strategy relies on.
 
     Those that the recipe names stay as they are.
     """
-    expected: Mapping[str, Mapping[str, Any]] = _expected_options(strategy).get("statistics", {})
+    expected: Mapping[str, Values] = _expected_options(strategy).get("statistics", {})
     complete = dict(tables)
     for name, options in expected.items():
         complete[name] = {**options, **tables.get(name, {})}
     return complete
 
 
-def _expected_options(strategy: Strategy) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+def _expected_options(strategy: Strategy) -> Mapping[str, Mapping[str, Values]]:
     """The options that a strategy relies on, by folder and name of the plug-in."""
     return getattr(strategy, "expects", {})
 
@@ -121,7 +119,7 @@ def no_supplier_error(statistic: str) -> RecipeError:
 
 
 def check_expected_options(
-    who: str, strategy: Strategy, recipe_tables: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    who: str, strategy: Strategy, recipe_tables: Mapping[str, Mapping[str, Values]]
 ) -> None:
     """Check that the plug-ins that a strategy reads have the options that it relies on.
 
@@ -158,7 +156,7 @@ def check_expected_options(
         _check_option_values(who, TABLES[folder], expected, resolved)
 
 
-def _check_option_names(who: str, folder: str, expected: Mapping[str, Mapping[str, Any]]) -> None:
+def _check_option_names(who: str, folder: str, expected: Mapping[str, Values]) -> None:
     """Check that plug-ins have options of these names."""
     for name, options in expected.items():
         names = {field.name for field in fields(plugins.options_class(folder, name))}
@@ -173,10 +171,7 @@ def _check_option_names(who: str, folder: str, expected: Mapping[str, Mapping[st
 
 
 def _check_option_values(
-    who: str,
-    table: str,
-    expected: Mapping[str, Mapping[str, Any]],
-    resolved: Mapping[str, Mapping[str, Any]],
+    who: str, table: str, expected: Mapping[str, Values], resolved: Mapping[str, Values]
 ) -> None:
     """Check that the options of plug-ins have the values that are expected."""
     for name, options in expected.items():
@@ -239,7 +234,7 @@ class RoundScores:
     apart: str = ""
 
     @cached_property
-    def tables(self) -> Mapping[str, Any]:
+    def tables(self) -> Values:
         """The tables that score, unchecked: scores that are fresh need no check of the rest.
 
         They are those of the project's current recipe or, if the training named its own, those of
@@ -251,7 +246,7 @@ class RoundScores:
         return load_tables(settings.recipe, settings.changes, beside=self.project.folder)
 
     @cached_property
-    def options(self) -> Mapping[str, Mapping[str, Any]]:
+    def options(self) -> Mapping[str, Values]:
         """The [score] tables, with the options that the strategy relies on.
 
         Raises:

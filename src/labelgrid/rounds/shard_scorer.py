@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.processes import set_threads
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Values
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.data.supplied import MostTrusted, SuppliedLabels
 from labelgrid.ledger.grid import Cell, TaskRow
@@ -32,7 +32,7 @@ PRELOADED = __name__
 #: bits.
 THREADS = 1
 #: The options of statistics, by name.
-StatisticOptions = Mapping[str, Mapping[str, Any]]
+StatisticOptions = Mapping[str, Values]
 
 
 def build_statistics(options: StatisticOptions, seed: int) -> dict[str, Statistic]:

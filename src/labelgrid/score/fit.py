@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from labelgrid.basics.errors import PluginError
 from labelgrid.basics.files import remove_folder
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import seed_of, stream
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.score.pool import ScoringJob, pool_batches
 from labelgrid.score.statistic import FitContext, PoolBatch, TrainedStatistic
 from labelgrid.score.table import weights_path, weights_stamp
@@ -91,7 +91,7 @@ def _fit(
     identity = json.dumps(dict(job.stamp), sort_keys=True)
     with seed_torch(images.seed, "init", "score", name):
         _set_up(statistic, job, images.example)
-        saved: dict[str, Any] = {}
+        saved: Json = {}
         if path.is_file():
             saved = read_weights(path)
         if saved.get("identity") != identity or not isinstance(saved.get("state"), dict):
@@ -130,7 +130,7 @@ def _set_up(statistic: TrainedStatistic, job: ScoringJob, example: Sequence[str]
     statistic.to(next(job.model.network.parameters()).device)
 
 
-def _use(statistic: TrainedStatistic, saved: Mapping[str, Any]) -> None:
+def _use(statistic: TrainedStatistic, saved: Values) -> None:
     """Give a statistic its trained weights."""
     statistic.load_state_dict(saved["state"])
     statistic.eval().requires_grad_(False)
@@ -205,7 +205,7 @@ def freeze_model(name: str, model: TrainedModel) -> Iterator[None]:
 
 
 def _modules(model: TrainedModel) -> Mapping[str, nn.Module]:
-    parts: dict[str, Any] = {"network": model.network, **model.terms}
+    parts: Json = {"network": model.network, **model.terms}
     for number, member in enumerate(model.members, 1):
         parts[f"member {number}"] = member.network
     return {name: part for name, part in parts.items() if isinstance(part, nn.Module)}

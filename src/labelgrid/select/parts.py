@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from labelgrid.basics.errors import PluginError
 from labelgrid.basics.streams import keyed_uniform, seed_of
-from labelgrid.basics.type_names import Array, Bools, Floats
+from labelgrid.basics.type_names import Array, Bools, Floats, Json, Values
 from labelgrid.ledger.grid import Grid, Pick
 from labelgrid.select.budget import buy, cell_costs, image_costs
 from labelgrid.select.following import value_with_following
@@ -106,13 +106,11 @@ class AsIs:
 
     removed: ClassVar[Sequence[str]] = ()
 
-    def calibrate(
-        self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
+    def calibrate(self, scores: Scores, grid: Grid, calibration: Values) -> Values:
         """The calibration, unchanged."""
         return calibration
 
-    def apply(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Scores:
+    def apply(self, scores: Scores, grid: Grid, calibration: Values) -> Scores:
         """The scores, unchanged."""
         return scores
 
@@ -144,14 +142,12 @@ class MinMax:
     keep: Literal["first", "each"] = "first"
     removed: ClassVar[Sequence[str]] = ("normalisation",)
 
-    def calibrate(
-        self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
+    def calibrate(self, scores: Scores, grid: Grid, calibration: Values) -> Values:
         """The bounds by task: those to keep, and new ones for all other tasks with scores.
 
         Bounds are kept if their ends differ.
         """
-        bounds = dict[str, Any]()
+        bounds = Json()
         if self.keep == "first":
             for task, pair in calibration.items():
                 low, high = np.array(pair, np.float64)
@@ -164,7 +160,7 @@ class MinMax:
                 bounds[task] = [float(candidates.min()), float(candidates.max())]
         return bounds
 
-    def apply(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Scores:
+    def apply(self, scores: Scores, grid: Grid, calibration: Values) -> Scores:
         """The normalised scores [n, t]; NaN if a task has no bounds yet."""
         bounds = [calibration.get(task, [np.nan, np.nan]) for task in grid.tasks]
         low, high = np.array(bounds, np.float64).reshape(-1, 2).T

@@ -6,13 +6,13 @@ Higher score = label first.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.basics.errors import PluginError
-from labelgrid.basics.type_names import Array
+from labelgrid.basics.type_names import Array, Values
 from labelgrid.ledger.grid import Grid, Pick, Unit
 
 #: Named arrays with the grid's rows: float64 [n, t] for cells, float64 [n] for images or float32
@@ -80,7 +80,7 @@ class PoolView:
     grid: Grid
     statistics: Statistics = field(default_factory=dict)
     seed: int = 0
-    calibration: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Values = field(default_factory=dict)
     read_history: Callable[[], Sequence[TrainedRound]] = tuple
     brings: Brings = field(default_factory=dict)
     example: Array | None = None
@@ -125,7 +125,7 @@ class Selection:
 
     picks: Sequence[Pick]
     terms: Mapping[str, Array] = field(default_factory=dict)
-    calibration: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Values = field(default_factory=dict)
     scores: Array | None = None
     without: Mapping[str, Array] = field(default_factory=dict)
     notes: Sequence[str] = ()

@@ -6,11 +6,11 @@ Nothing changes until it is told to. Loads no torch.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from labelgrid.basics.errors import ProjectError, RecipeError, command, note_unchanged
 from labelgrid.basics.files import disk_errors, read_text, write_text
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Values
 from labelgrid.data.cameras import NAME as CAMERAS
 from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.project.folder import SETTINGS, ProjectFolder
@@ -28,7 +28,7 @@ from labelgrid.suppliers.trust_rows import (
 
 UNCHANGED = "Nothing was written."
 #: Tables [changes.SECTION.NAME]: by section, then by name.
-Tables = Mapping[str, Mapping[str, Mapping[str, Any]]]
+Tables = Mapping[str, Mapping[str, Values]]
 
 
 @dataclass(frozen=True, kw_only=True)

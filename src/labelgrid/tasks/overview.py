@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.basics.type_names import Array, Bytes
+from labelgrid.basics.type_names import Array, Bytes, Json
 from labelgrid.basics.words import count_text
 from labelgrid.formats.codec import LabelArray, known_numbers
 
@@ -79,7 +79,7 @@ class Overview:
         """What the labels hold, as a part of a sentence; empty if there is nothing to say."""
         return ""
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> Json:
         """The same numbers, for programs."""
         return {}
 
@@ -133,7 +133,7 @@ class BinaryOverview(Overview):
         none = f"{self.without:,} of {count_text(self.labels, 'label')} have none"
         return f"{percent(self.share)} of pixels are yes, {none}{without_label(self)}"
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> Json:
         """As `Overview.values`."""
         return {
             "yes": self.share,

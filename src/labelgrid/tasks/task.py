@@ -17,7 +17,7 @@ from labelgrid.basics import plugins
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import PluginError, RecipeError
 from labelgrid.basics.results import Result
-from labelgrid.basics.type_names import Array, Bools, Bytes, Floats32
+from labelgrid.basics.type_names import Array, Bools, Bytes, Floats32, Json, Values
 from labelgrid.formats.codec import Form, LabelArray, codec, options_of
 from labelgrid.formats.regions import RegionMap
 from labelgrid.images.opening import TIMES, label_of
@@ -156,7 +156,7 @@ class TaskDef:
     cost: float
     options: Any
     spec: Spec = field(repr=False)
-    metrics: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    metrics: Values = field(default_factory=dict, repr=False)
     headline: str = field(default="", repr=False)
     class_order: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
@@ -538,7 +538,7 @@ def build_all(
     return functions
 
 
-def _metric_options(spec: Spec, headline: object, tables: object, where: str) -> dict[str, Any]:
+def _metric_options(spec: Spec, headline: object, tables: object, where: str) -> Json:
     """The checked options of the metrics that a task names.
 
     If it names none, these are the options of the headline's metric.

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from labelgrid.basics.errors import PluginError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import seed_of
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.data.batch import Batch, SoftLabels
 from labelgrid.data.loader import train_batch
 from labelgrid.nets.network import Network, Output
@@ -294,7 +295,7 @@ class OwnOptimisers:
                         "has an optimiser of parameters that are not its own",
                         "Make them its modules'.",
                     )
-        self.optimisers: dict[str, Any] = {}
+        self.optimisers: Json = {}
         self.parameters: list[nn.Parameter] = []
         for term, its_optimisers in self.declared.items():
             for name, declared in its_optimisers.items():
@@ -337,11 +338,11 @@ class OwnOptimisers:
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Json:
         """Return the states of the optimisers."""
         return {key: optimiser.state_dict() for key, optimiser in self.optimisers.items()}
 
-    def load(self, states: Mapping[str, Any]) -> None:
+    def load(self, states: Values) -> None:
         """Load the states of the optimisers."""
         for key, optimiser in self.optimisers.items():
             optimiser.load_state_dict(states[key])

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch import Tensor
 from labelgrid.basics.errors import TrainingError, note_unchanged
 from labelgrid.basics.files import disk_errors, write_text
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import count_text
 from labelgrid.data.cache import CachedSource, cache_source
 from labelgrid.data.dataset import nonempty_label
@@ -227,7 +227,7 @@ def _say_unused(plan: Plan, progress: Progress) -> None:
         progress.say("There is no val image to stop early by: training for the whole length.")
 
 
-def _train_epoch(trainer: Trainer, progress: Progress) -> dict[str, Any]:
+def _train_epoch(trainer: Trainer, progress: Progress) -> Json:
     """Train an epoch, and evaluate the val split if it is due; returns the epoch's log record."""
     plan = trainer.plan
     every = trainer.plan.options.val_every
@@ -242,12 +242,12 @@ def _train_epoch(trainer: Trainer, progress: Progress) -> dict[str, Any]:
     return trainer.group.tell(record)
 
 
-def _val_losses(history: Sequence[Mapping[str, Any]]) -> list[float]:
+def _val_losses(history: Sequence[Values]) -> list[float]:
     """Return `loss_mtl` on the val split for each epoch that evaluated it."""
     return [record["val"]["loss_mtl"] for record in history if "val" in record]
 
 
-def _is_best(history: Sequence[Mapping[str, Any]]) -> bool:
+def _is_best(history: Sequence[Values]) -> bool:
     """Whether the newest epoch evaluated the val split, with the lowest loss so far."""
     if "val" not in history[-1]:
         return False
@@ -293,7 +293,7 @@ def use_weights(network: Network, weights: Mapping[str, Tensor] | None) -> Itera
         network.load_state_dict(trained)
 
 
-def write_log(folder: Path, history: Sequence[Mapping[str, Any]], tensorboard: bool) -> None:
+def write_log(folder: Path, history: Sequence[Values], tensorboard: bool) -> None:
     """Write the history as JSON lines and, if `tensorboard` is set, its last record there, too."""
     lines = [json.dumps(record) + "\n" for record in history]
     with disk_errors(folder, "The last epoch's checkpoint is kept."):
@@ -309,7 +309,7 @@ def write_log(folder: Path, history: Sequence[Mapping[str, Any]], tensorboard: b
             writer.add_scalar("lr", record["lr"], record["epoch"])
 
 
-def diverged_losses(history: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
+def diverged_losses(history: Sequence[Values]) -> dict[str, tuple[float, float]]:
     """Return the tasks whose losses ended too high, with their first and their last losses.
 
     Args:
@@ -331,7 +331,7 @@ def diverged_losses(history: Sequence[Mapping[str, Any]]) -> dict[str, tuple[flo
     return diverged
 
 
-def divergence_warning(history: Sequence[Mapping[str, Any]], learning_rate: float) -> str:
+def divergence_warning(history: Sequence[Values], learning_rate: float) -> str:
     """Write a warning about a training that diverged; "" if it did not.
 
     Args:

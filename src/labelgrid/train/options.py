@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from labelgrid.basics.config import check_ranges
+from labelgrid.basics.type_names import Json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,7 +213,7 @@ class TrainOptions:
         steps = round(passes * self.steps_per_pass(images, labels, tasks))
         return max(steps, min(images, 1))
 
-    def shaping(self) -> dict[str, Any]:
+    def shaping(self) -> Json:
         """Return the options that affect the trained weights.
 
         The others may differ when a training is resumed.

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from labelgrid.basics.config import check_tasks
 from labelgrid.basics.errors import TrainingError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import seed_of, stream
+from labelgrid.basics.type_names import Json
 from labelgrid.data.batch import Batch, network_inputs
 from labelgrid.nets.network import Network, Output
 from labelgrid.pixel.target import Target
@@ -75,9 +76,9 @@ class Trainer:
         self.step = 0
         self.rate = 0.0
         self.begun_by = group.size
-        self.history: list[dict[str, Any]] = []
+        self.history: list[Json] = []
 
-    def _parameter_groups(self) -> tuple[list[dict[str, Any]], list[tuple[float, float]]]:
+    def _parameter_groups(self) -> tuple[list[Json], list[tuple[float, float]]]:
         """Build the optimiser's parameter groups, with the initial rate and `halve` of each.
 
         A rate or share of 0 is the training's. The balancer's group has no weight decay.
@@ -85,10 +86,10 @@ class Trainer:
         term_groups: list[RateGroup] = []
         for term in self.plan.terms.values():
             term_groups.extend(term.groups())
-        groups: list[dict[str, Any]] = [{"params": self._ungrouped_parameters(term_groups)}]
+        groups: list[Json] = [{"params": self._ungrouped_parameters(term_groups)}]
         rates = [(0.0, 0.0)]
         for group in term_groups:
-            options: dict[str, Any] = {"params": list(group.parameters)}
+            options: Json = {"params": list(group.parameters)}
             if not group.decay:
                 options["weight_decay"] = 0.0
             groups.append(options)
@@ -201,7 +202,7 @@ class Trainer:
         if not self.group.is_first:
             self.terms.prepare(folder, progress, self._batches, resumed=True)
 
-    def run_epoch(self, progress: Progress) -> dict[str, Any]:
+    def run_epoch(self, progress: Progress) -> Json:
         """Train one epoch and return its log record.
 
         Its random draws depend only on the seed and its number.
@@ -227,7 +228,7 @@ class Trainer:
         self._refuse_nan_weights()
         self.epoch += 1
         seconds = round(time.perf_counter() - started, 3)
-        record: dict[str, Any] = {
+        record: Json = {
             "epoch": self.epoch,
             "step": self.step,
             "lr": self.rate,

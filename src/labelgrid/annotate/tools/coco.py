@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from labelgrid.basics import files
 from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.recognition import Recognition
-from labelgrid.basics.type_names import Bools, Floats, Ints
+from labelgrid.basics.type_names import Bools, Floats, Ints, Json, Values
 from labelgrid.basics.words import join_names
 from labelgrid.formats.coco_masks import decode_counts, encode_mask, mask_of
 from labelgrid.formats.regions import Canvas
@@ -193,7 +193,7 @@ def _paint(region: _Region, canvas: Canvas, number: int) -> None:
         raise LabelError(what, next_step=error.next_step) from error
 
 
-def _region(annotation: Mapping[str, Any], number: int) -> _Region:
+def _region(annotation: Values, number: int) -> _Region:
     """The region of an annotation.
 
     Raises:
@@ -215,7 +215,7 @@ def _region(annotation: Mapping[str, Any], number: int) -> _Region:
     return _Runs(number, (size[0], size[1]), _counts(segmentation.get("counts")))
 
 
-def _has_no_extent(annotation: Mapping[str, Any]) -> bool:
+def _has_no_extent(annotation: Values) -> bool:
     """Whether an annotation's area and box, where it has any, are of no size."""
     box = annotation.get("bbox") or [0, 0, 0, 0]
     return not annotation.get("area") and isinstance(box, list) and not any(box[2:])
@@ -253,7 +253,7 @@ class _InstancesFile:
         """Whether it is a file that was sent."""
         return self.tables.info == _INFO
 
-    def _add_annotation(self, annotation: dict[str, Any], number: int) -> None:
+    def _add_annotation(self, annotation: Json, number: int) -> None:
         image = entry_id(annotation, "image_id")
         category = entry_id(annotation, "category_id")
         self._regions[image].append((category, _region(annotation, number)))
@@ -368,7 +368,7 @@ def _data_set(request: Request, categories: Mapping[str, tuple[int, str]]) -> st
     request_ids: dict[str, list[str]] = defaultdict(list)
     for item in request.items:
         request_ids[item.cell.image_id].append(item.request_id)
-    images: dict[str, dict[str, Any]] = {}
+    images: dict[str, Json] = {}
     for number, (image_id, ids) in enumerate(request_ids.items(), 1):
         height, width = request.sizes[image_id]
         images[image_id] = {
@@ -378,7 +378,7 @@ def _data_set(request: Request, categories: Mapping[str, tuple[int, str]]) -> st
             "width": width,
             REQUEST_IDS: ids,
         }
-    annotations: list[dict[str, Any]] = []
+    annotations: list[Json] = []
     for cell, prelabel in request.prelabels.items():
         for name, mask in predicted_regions(request.tasks[cell.task], prelabel):
             numbers = {
@@ -387,7 +387,7 @@ def _data_set(request: Request, categories: Mapping[str, tuple[int, str]]) -> st
                 "category_id": categories[name][0],
             }
             annotations.append(numbers | _segmentation(mask))
-    classes: list[dict[str, Any]] = []
+    classes: list[Json] = []
     for name, (number, task) in categories.items():
         classes.append({"id": number, "name": name, "supercategory": task})
     data = {
@@ -400,7 +400,7 @@ def _data_set(request: Request, categories: Mapping[str, tuple[int, str]]) -> st
     return json.dumps(data, indent=1) + "\n"
 
 
-def _segmentation(mask: Bools) -> dict[str, Any]:
+def _segmentation(mask: Bools) -> Json:
     """What an annotation says of its mask."""
     rows, columns = box_of(mask)
     return {

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from labelgrid.annotate.matching import LINK, is_file_there, is_inside, leads_ou
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import join_names
 from labelgrid.formats.arrays import samples, shape_text
 from labelgrid.formats.channels import shown_colours
@@ -100,7 +100,7 @@ class _PanopticFile:
         # One map is kept, for all classes of an image.
         self._read = lru_cache(maxsize=1)(_read_ids)
 
-    def _add_annotation(self, annotation: dict[str, Any], number: int) -> None:
+    def _add_annotation(self, annotation: Json, number: int) -> None:
         image = entry_id(annotation, "image_id")
         segments = annotation.get("segments_info")
         if not isinstance(segments, list):

@@ -5,7 +5,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from labelgrid.annotate import answer_folder, lists
 from labelgrid.annotate.answer_folder import IMAGES, PRELABELS, README
@@ -28,6 +28,7 @@ from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.spreadsheets import csv_text
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import EXPLAINING, Cell, explained_row
 from labelgrid.tasks.legend import coloured, legend_text
@@ -196,7 +197,7 @@ def _earlier_files(out: Path) -> set[str]:
     return earlier
 
 
-def _is_own_row(row: Mapping[str, Any]) -> bool:
+def _is_own_row(row: Values) -> bool:
     """Whether an entry of a manifest has the keys that a request of this connector has."""
     return {*_KEYS} - {FILE} <= row.keys() <= {*_KEYS, BRINGS, *EXPLAINING}
 
@@ -249,9 +250,7 @@ def _said_in(values: Mapping[Cell, tuple[T, str]], cell: Cell, in_manifest: bool
     return value if (where == MANIFEST) == in_manifest else None
 
 
-def _row(
-    item: RequestItem, request: Request, earlier: FolderLists, *, in_manifest: bool
-) -> dict[str, Any]:
+def _row(item: RequestItem, request: Request, earlier: FolderLists, *, in_manifest: bool) -> Json:
     """The entry of a request in the manifest, without what explains its pick."""
     pick = item.pick
     return {

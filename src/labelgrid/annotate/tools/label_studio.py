@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from labelgrid.annotate.answer_folder import IMAGES, README
 from labelgrid.annotate.answers import Answers, Fault
@@ -26,6 +25,7 @@ from labelgrid.basics.encodings import begin
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.tasks.task import TaskDef
 
 TASKS = "tasks.json"
@@ -196,7 +196,7 @@ def _read_tasks(path: Path, decoder: Decoder = plain_text) -> Iterator[object]:
         ) from error
 
 
-def _lines(tasks: list[dict[str, Any]]) -> str:
+def _lines(tasks: list[Json]) -> str:
     """The tasks as JSON, one a line."""
     return "[\n" + ",\n".join(map(json.dumps, tasks)) + "\n]\n"
 
@@ -303,7 +303,7 @@ def _start(server: ToolServer) -> str:
 
 def _tasks(
     keeper: LabelStudioServer, projects: Mapping[str, int], progress: Progress
-) -> Iterator[Mapping[str, Any]]:
+) -> Iterator[Values]:
     progress.start("Reading answers from Label Studio", len(projects), "projects")
     for project in projects.values():
         yield from keeper.fetch_tasks(project)

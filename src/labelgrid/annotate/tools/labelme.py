@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ from labelgrid.annotate.json_files import (
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.type_names import Json
 from labelgrid.formats.arrays import file_errors, png_samples, shape_text
 from labelgrid.formats.regions import Canvas
 
@@ -100,7 +101,7 @@ class _LabelMeFile:
         self._is_incomplete = False
         self._name = name
         self._shapes: list[Shape] = []
-        self._image: dict[str, Any] = {}
+        self._image: Json = {}
 
     def read(self, path: Path, decoder: Decoder) -> None:
         """Read the file; the image's pixels in it are not kept."""
@@ -204,7 +205,7 @@ _COUNTS = {
 _FURTHEST = 5
 
 
-def _shape(shape: dict[str, Any], where: str) -> Shape:
+def _shape(shape: Json, where: str) -> Shape:
     """A shape of a file.
 
     Raises:
@@ -243,7 +244,7 @@ def _points(points: object) -> Points:
     raise EntryError("Its points are no list of finite numbers [x, y].")
 
 
-def _mask_data(shape: dict[str, Any]) -> bytes:
+def _mask_data(shape: Json) -> bytes:
     text = text_of(shape, "mask")
     try:
         return base64.b64decode(text, validate=True)

@@ -3,13 +3,12 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.config import read_toml
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import walk
-from labelgrid.basics.type_names import Bytes
+from labelgrid.basics.type_names import Bytes, Values
 from labelgrid.data.cameras import Cameras, read_cameras
 from labelgrid.data.id_splits import check_split_ids, unmatched_sentence
 from labelgrid.formats.codec import LabelArray, codec
@@ -97,7 +96,7 @@ class FolderDataset:
         """As `LocatedDataset.split_file`."""
         return self.root / "splits" / f"{split}.txt"
 
-    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+    def tasks(self) -> Mapping[str, Values]:
         """As `DescribedDataset.tasks`: the tables of `tasks.toml`, none if there is no such file.
 
         Raises:

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from labelgrid.basics.errors import ImageError, LabelError
-from labelgrid.basics.type_names import Array, Bytes
+from labelgrid.basics.type_names import Array, Bytes, Values
 from labelgrid.data.id_splits import (
     check_classes,
     lacking_sentence,
@@ -32,7 +31,7 @@ SPLIT/normal/N.npy     NYUv2: vectors [h, w, 3] in the task's `axes`, zero = inv
 """
 SPLITS = ("train", "val")
 #: The tasks, as in a file of tasks.
-NYUV2: Mapping[str, Mapping[str, Any]] = {
+NYUV2: Mapping[str, Values] = {
     "semseg": {
         "classes": [
             "bed", "books", "ceiling", "chair", "floor", "furniture", "objects", "picture", "sofa",
@@ -42,7 +41,7 @@ NYUV2: Mapping[str, Mapping[str, Any]] = {
     "depth": {},
     "normals": {},
 }  # fmt: skip
-CITYSCAPES: Mapping[str, Mapping[str, Any]] = {
+CITYSCAPES: Mapping[str, Values] = {
     "semseg": {"classes": ["flat", "construction", "object", "nature", "sky", "human", "vehicle"]},
     "depth": {"disparity": True},
 }
@@ -124,7 +123,7 @@ class MtanArrays:
         """As `LocatedDataset.split_file`."""
         return self.root / split
 
-    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+    def tasks(self) -> Mapping[str, Values]:
         """As `DescribedDataset.tasks`: the tasks of NYUv2 or of Cityscapes."""
         if self.one_labelling:
             return NYUV2

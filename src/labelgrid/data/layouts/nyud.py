@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import LabelError
+from labelgrid.basics.type_names import Values
 from labelgrid.data.id_splits import (
     ImagesById,
     check_order,
@@ -52,7 +52,7 @@ FOLDERS: dict[str, str] = {
     "edges": "edge",
 }
 #: The tasks, as in a file of tasks.
-TASKS: Mapping[str, Mapping[str, Any]] = {
+TASKS: Mapping[str, Values] = {
     "semseg": {
         "classes": [
             "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from labelgrid.basics.errors import ImageError, LabelError, RecipeError
-from labelgrid.basics.type_names import Array, Bools, Ints
+from labelgrid.basics.type_names import Array, Bools, Ints, Values
 from labelgrid.data.id_splits import (
     ALL_CLASSES,
     ImagesById,
@@ -72,7 +72,7 @@ INDOOR = (
 #: Vectors up to this length are mid grey, rounded.
 GREY = 0.05
 #: The tasks, as in a file of tasks.
-TASKS: Mapping[str, Mapping[str, Any]] = {
+TASKS: Mapping[str, Values] = {
     "semseg": {
         "classes": [
             "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat",

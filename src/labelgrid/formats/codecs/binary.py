@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
-from labelgrid.basics.type_names import Bools
+from labelgrid.basics.type_names import Bools, Json
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.arrays import (
     Array,
@@ -117,7 +116,7 @@ def _above(grey: Array, threshold: float, path: Path) -> Bools:
     return np.asarray(grey >= threshold)
 
 
-def _declare_threshold(grey: Array) -> dict[str, Any]:
+def _declare_threshold(grey: Array) -> Json:
     """The next step of an error that a threshold prevents: half of what the numbers can be."""
     largest = float(np.nanmax(grey, initial=0))
     threshold = 0.5

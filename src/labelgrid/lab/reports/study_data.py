@@ -5,9 +5,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from labelgrid.basics.errors import command
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import count_text
 from labelgrid.executors.job import JobFolder
 from labelgrid.lab.reports.study_content import (
@@ -66,8 +67,8 @@ class StudyFolder:
 
     path: Path
     study: Study
-    kept: Mapping[str, Any]
-    endings: Mapping[str, Mapping[str, Any]]
+    kept: Values
+    endings: Mapping[str, Values]
     records: Mapping[str, Sequence[results.Outcome]]
 
     @classmethod
@@ -143,7 +144,7 @@ def _lacks_pictures(points: Sequence[PointResults]) -> bool:
     return has_cells
 
 
-def _point_results(folder: StudyFolder, point: Mapping[str, Any]) -> PointResults:
+def _point_results(folder: StudyFolder, point: Values) -> PointResults:
     runs: list[Run] = []
     for seed in range(folder.study.seeds):
         runs += runs_at_point(folder.study, seed, point)
@@ -192,13 +193,13 @@ def _single_task(
 
 def _join_tasks(networks: Sequence[Measurement]) -> Measurement:
     """Networks of one task each as one: its labels, metrics and costs are those of all."""
-    parts: dict[str, Any] = {
+    parts: Json = {
         "model": "",
         "spent": sum(network.spent for network in networks),
         "loss_mtl": math.nan,
     }
     for part in ("labels", "heldout_labels", "metrics", "without"):
-        by_task: dict[str, Any] = {}
+        by_task: Json = {}
         for network in networks:
             by_task |= getattr(network, part)
         parts[part] = by_task
@@ -289,7 +290,7 @@ def _ending(folder: StudyFolder, run: Run, measured: int, expected: int) -> tupl
     return "not started", ""
 
 
-def _job_ending(folder: StudyFolder, run: Run) -> Mapping[str, Any]:
+def _job_ending(folder: StudyFolder, run: Run) -> Values:
     """How the job of a run stands while the study is running, or was killed."""
     job = JobFolder(folder.path / "jobs" / run.key)
     end = job.end

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.basics.errors import PluginError
-from labelgrid.basics.type_names import Bools, Bytes, Floats, Ints
+from labelgrid.basics.type_names import Bools, Bytes, Floats, Ints, Json
 from labelgrid.lab.scenes.ray_casting import RayHits, Size
 from labelgrid.lab.scenes.rooms import Scene
 from labelgrid.lab.scenes.solids import Material, Solid
@@ -82,7 +82,7 @@ def _develop(linear: Floats) -> Floats:
     return np.where(exposed <= 0.0031308, 12.92 * exposed, 1.055 * exposed ** (1 / 2.4) - 0.055)
 
 
-def _describe_scene(scene: Scene, size: Size, samples: int, ball: Path) -> dict[str, Any]:
+def _describe_scene(scene: Scene, size: Size, samples: int, ball: Path) -> Json:
     """The scene as a dictionary that Mitsuba loads."""
     mi = mitsuba()
     flip = np.diag([-1.0, 1.0, -1.0, 1.0])  # Mitsuba's cameras look along +z, with x to the left
@@ -94,7 +94,7 @@ def _describe_scene(scene: Scene, size: Size, samples: int, ball: Path) -> dict[
         "film": film,
         "sampler": {"type": "multijitter", "sample_count": samples},
     }
-    description: dict[str, Any] = {
+    description: Json = {
         "type": "scene",
         "integrator": {"type": "path", "max_depth": BOUNCES},
         "sensor": sensor,
@@ -109,14 +109,14 @@ def _describe_scene(scene: Scene, size: Size, samples: int, ball: Path) -> dict[
     return description
 
 
-def _shapes(mi: Any, solid: Solid, ball: Path) -> dict[str, dict[str, Any]]:
+def _shapes(mi: Any, solid: Solid, ball: Path) -> dict[str, Json]:
     """A solid as shapes of Mitsuba; a tube has two lids, and `ball` is the file of a unit ball."""
     transform = mi.ScalarTransform4f(solid.transform)
     if solid.shape == "sphere":  # Mitsuba's own sphere cannot be stretched
         return {"whole": {"type": "ply", "filename": str(ball), "to_world": transform}}
     identity = mi.ScalarTransform4f
     if solid.shape == "cube":
-        shapes: dict[str, dict[str, Any]] = {"whole": {"type": "cube", "to_world": transform}}
+        shapes: dict[str, Json] = {"whole": {"type": "cube", "to_world": transform}}
         if solid.material.light:
             front = transform @ identity().translate([0, 0, 1.05])
             shapes["pane"] = {"type": "rectangle", "to_world": front}
@@ -155,9 +155,9 @@ def _write_ball(path: Path) -> None:
     path.write_bytes(head.encode() + vertices.tobytes() + triangles.tobytes())
 
 
-def _bsdf(mi: Any, material: Material) -> dict[str, Any]:
+def _bsdf(mi: Any, material: Material) -> Json:
     """The reflectance of a material as a BSDF of Mitsuba."""
-    paint: dict[str, Any] = {"type": "rgb", "value": list(material.colour)}
+    paint: Json = {"type": "rgb", "value": list(material.colour)}
     if material.pattern != "plain":
         across = [material.repeats, 1, 1]
         if material.pattern == "checks":
@@ -169,7 +169,7 @@ def _bsdf(mi: Any, material: Material) -> dict[str, Any]:
             "color1": second,
             "to_uv": mi.ScalarTransform4f().scale(across),
         }
-    surface: dict[str, Any] = {"type": "diffuse", "reflectance": paint}
+    surface: Json = {"type": "diffuse", "reflectance": paint}
     if material.gloss:
         surface = {
             "type": "principled",
@@ -180,7 +180,7 @@ def _bsdf(mi: Any, material: Material) -> dict[str, Any]:
     return {"bsdf": {"type": "twosided", "inner": surface}}
 
 
-def _light(material: Material) -> dict[str, Any]:
+def _light(material: Material) -> Json:
     """The light of a material as an emitter of Mitsuba; empty for none."""
     if not material.light:
         return {}

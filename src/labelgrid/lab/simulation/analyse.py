@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics import files
 from labelgrid.basics.errors import ProjectError, UsageError, command
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.spreadsheets import csv_text
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.drawing import Drawing, drawing_files
 from labelgrid.lab.simulation.analysis import Analysis, Finding, Mean, means_of
@@ -41,7 +41,7 @@ class AnalysisResult:
     means: Sequence[Mean]
     files: Sequence[Path] = field(default_factory=tuple)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """The result as JSON values; NaN is null."""
         return {
             "analysis": self.name,
@@ -55,7 +55,7 @@ def analyse(
     folder: Path,
     name: str,
     out: Path | None = None,
-    options: Mapping[str, Any] | None = None,
+    options: Values | None = None,
     progress: Progress | None = None,
     strategies: Sequence[str] = (),
 ) -> AnalysisResult:

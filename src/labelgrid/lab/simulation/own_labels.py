@@ -3,16 +3,16 @@
 The project is only read. Its held-out images are the test split.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import ProjectError, command, note_unchanged
 from labelgrid.basics.files import remove_folder, write_text
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.lab.simulation.own_values import study_values
 from labelgrid.lab.simulation.resume_check import check_folder
 from labelgrid.lab.simulation.study import KEPT, LOCK, OWN_FILE, OWN_LABELS
@@ -40,12 +40,7 @@ class OwnStudy:
 
 @contextmanager
 def own_study(
-    folder: Path,
-    out: Path,
-    *,
-    options: Mapping[str, Any],
-    progress: Progress,
-    may_make: bool = True,
+    folder: Path, out: Path, *, options: Values, progress: Progress, may_make: bool = True
 ) -> Iterator[OwnStudy]:
     """Yield the study in `out` of a project's labels, as `out/study.toml` describes it.
 
@@ -118,12 +113,7 @@ def _remove(made: list[Path], folder: Path | None) -> None:
 
 
 def _make(
-    project: ProjectFolder,
-    path: Path,
-    root: Path,
-    *,
-    options: Mapping[str, Any],
-    progress: Progress,
+    project: ProjectFolder, path: Path, root: Path, *, options: Values, progress: Progress
 ) -> None:
     """Write the study's file, if there is none, and copy the labels.
 
@@ -147,13 +137,13 @@ def _make(
     copy_labelled(project, root, suppliers, progress)
 
 
-def _trusted(tables: dict[str, Any]) -> list[str]:
+def _trusted(tables: Json) -> list[str]:
     """The suppliers that a recipe trusts."""
     recipe = parse(Recipe, tables, "the project's recipe")
     return [name for name, choice in recipe.suppliers.items() if choice.is_on]
 
 
-def _text(project: Path, out: Path, tables: Mapping[str, Any]) -> str:
+def _text(project: Path, out: Path, tables: Values) -> str:
     """The text of a study's file."""
     copy = f"labelgrid simulate {out / OWN_FILE} --data {out / OWN_LABELS} --out ANOTHER"
     lines = [

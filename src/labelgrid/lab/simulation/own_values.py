@@ -1,13 +1,13 @@
 """Chooses the values of a study of a project's own labels by how many there are. Loads no torch."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from labelgrid.basics.config import merge
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
@@ -24,9 +24,7 @@ BUDGET = 0.1
 CHANCE = ("random_cells", "random_images")
 
 
-def study_values(
-    project: ProjectFolder, options: Mapping[str, Any], progress: Progress
-) -> dict[str, Any]:
+def study_values(project: ProjectFolder, options: Values, progress: Progress) -> Json:
     """The table [simulate] of a study of a project's labels.
 
     Args:
@@ -125,9 +123,7 @@ def _check_images(project: ProjectFolder, images: float) -> None:
         )
 
 
-def _check_amount(
-    project: ProjectFolder, sizes: Mapping[str, float], values: Mapping[str, Any]
-) -> None:
+def _check_amount(project: ProjectFolder, sizes: Mapping[str, float], values: Values) -> None:
     """Refuse a study that would buy more than there is: all strategies would end alike."""
     amount = sizes.get(values["unit"], 0)
     initial = values["initial"] * amount / sizes["images"]

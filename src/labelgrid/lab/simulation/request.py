@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import LabelgridError, note_unchanged
 from labelgrid.basics.processes import cores
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.data.dataset import DescribedDataset
 from labelgrid.executors.placement import HERE
 from labelgrid.lab.simulation import plugin_code
@@ -55,7 +55,7 @@ class StudyRequest:
         out: Path,
         *,
         weights: Path | None = None,
-        changes: Mapping[str, Any] | None = None,
+        changes: Values | None = None,
         jobs: int = 0,
         force: bool = False,
         on: str = HERE,
@@ -95,7 +95,7 @@ class StudyRequest:
         """The number of parallel runs, at most."""
         return self.jobs or cores()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The values of `study.json` that describe the study."""
         recipe = json.loads(load_recipe(self.recipe).json())
         study = json.loads(json.dumps(asdict(self.study)))
@@ -118,7 +118,7 @@ def add_dataset_classes(study: Study, root: Path) -> Study:
         RecipeError, ProjectError: its `tasks.toml` is wrong.
     """
     source = plugins.create("layouts", study.data, root)
-    dataset_tasks: Mapping[str, Mapping[str, Any]] = {}
+    dataset_tasks: Mapping[str, Values] = {}
     if isinstance(source, DescribedDataset):
         dataset_tasks = source.tasks()
     try:
@@ -129,8 +129,8 @@ def add_dataset_classes(study: Study, root: Path) -> Study:
 
 
 def add_known_classes(
-    tasks: Mapping[str, Mapping[str, Any]], known: Mapping[str, Mapping[str, Any]], root: Path
-) -> dict[str, Mapping[str, Any]]:
+    tasks: Mapping[str, Values], known: Mapping[str, Values], root: Path
+) -> dict[str, Values]:
     """Give each task without `classes` those of the known task with its name and kind.
 
     Args:

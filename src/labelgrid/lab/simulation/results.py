@@ -17,6 +17,7 @@ from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.files import atomic_write, disk_errors
 from labelgrid.basics.results import LOSS, Better, Result
 from labelgrid.basics.spreadsheets import escape_formula
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.lab.simulation.runs import Run, describe_point
 from labelgrid.lab.simulation.study import Study
 from labelgrid.project.records import Measurement, read_measurement
@@ -102,7 +103,7 @@ def write_outcomes(outcomes: Iterable[Outcome], folder: Path) -> None:
             pyarrow.csv.write_csv(pa.Table.from_pylist(escaped, schema=SCHEMA), temporary)
 
 
-def _escape_formulas(row: Mapping[str, Any]) -> dict[str, Any]:
+def _escape_formulas(row: Values) -> Json:
     """The row with texts that a spreadsheet does not take for formulas."""
     return {name: escape_formula(value) for name, value in row.items()}
 

@@ -1,12 +1,12 @@
 """Refuses to resume the runs in a study's folder with settings or code that would change them."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import join_names
 from labelgrid.lab.simulation.plugin_code import changed_plugins
 from labelgrid.lab.simulation.request import StudyRequest
@@ -69,7 +69,7 @@ def extra_runs_note(asked: Study, wider: Study, old: Study) -> str:
 
 def check_same(
     request: StudyRequest, runs: Sequence[Run], identities: Identities, images: str = ""
-) -> dict[str, Any]:
+) -> Json:
     """Refuse to resume runs with another identity or code, and a folder that holds other files.
 
     Runs that have trained nothing and have no record may change.
@@ -141,7 +141,7 @@ def _started(study: Study, out: Path) -> set[str]:
     return worked | keys_with_records(out, runs)
 
 
-def _root_changes(earlier: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> list[str]:
+def _root_changes(earlier: Values, now: Values, out: Path) -> list[str]:
     """Name a new root of the data set, if the folder of a run refers to the old one."""
     if not any(out.glob("runs/*/")):
         return []
@@ -154,9 +154,9 @@ def _selection_changes(old: Study, new: Study) -> list[str]:
     return [str(difference) for difference in changes]
 
 
-def _selected(study: Study) -> dict[str, Any]:
+def _selected(study: Study) -> Json:
     """A study as JSON values, without its fields that change no run."""
-    values: dict[str, Any] = json.loads(json.dumps(asdict(study)))
+    values: Json = json.loads(json.dumps(asdict(study)))
     for name in OPEN:
         del values[name]
     return values

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.basics.files import digest
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.lab.simulation.cell_lists import listed_cells
 from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.runs import Run
@@ -82,10 +83,10 @@ class Identities:
     """
 
     runs: Mapping[str, str]
-    values: Mapping[str, Mapping[str, Any]]
+    values: Mapping[str, Values]
 
     @classmethod
-    def read(cls, kept: Mapping[str, Any]) -> "Identities":
+    def read(cls, kept: Values) -> "Identities":
         """Read them from the values of a `study.json`.
 
         One of an earlier version has none; damaged ones are left out.
@@ -98,14 +99,14 @@ class Identities:
         known = {key: str(name) for key, name in runs.items() if str(name) in values}
         return cls(known, values)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """The identities as values of `study.json`."""
         return {"runs": self.runs, "identities": self.values}
 
     def with_images(self, images: str) -> "Identities":
         """The same identities with the digest of the data set's images."""
         hashes: dict[str, str] = {}
-        values: dict[str, Mapping[str, Any]] = {}
+        values: dict[str, Values] = {}
         for name, identity in self.values.items():  # a start comes before what continues it
             changed = {**identity, "images": images}
             if "start" in identity:
@@ -114,7 +115,7 @@ class Identities:
             values[hashes[name]] = changed
         return Identities({key: hashes[name] for key, name in self.runs.items()}, values)
 
-    def of_run(self, key: str) -> dict[str, Any]:
+    def of_run(self, key: str) -> Json:
         """The identity of a run, with that of the run it continues in full."""
         identity = dict(self.values[self.runs[key]])
         if "start" in identity:
@@ -154,7 +155,7 @@ def identities_of(
     supplied = supplied or SuppliedDigests(request)
     weights = digest(Path(request.weights)) if request.weights else ""
     hashes: dict[str, str] = {}
-    values: dict[str, Mapping[str, Any]] = {}
+    values: dict[str, Values] = {}
     digest_labels = cache(supplied.of)  # of a folder, once for all runs
     for run in runs:
         first = replace(run, seed=0)
@@ -177,7 +178,7 @@ def _suppliers(run: Run, request: StudyRequest) -> list[StudySupplier]:
     return suppliers_of(recipe, request.root, tasks)
 
 
-def _run_identity(run: Run, study: Study, recipe: str, root: Path) -> dict[str, Any]:
+def _run_identity(run: Run, study: Study, recipe: str, root: Path) -> Json:
     """What a run's results depend on, without the seed, the images, the weights and its start."""
     loaded = load_recipe(recipe, run.overrides(study))
     identity = loaded.effective()
@@ -193,7 +194,7 @@ def _run_identity(run: Run, study: Study, recipe: str, root: Path) -> dict[str, 
     return json.loads(json.dumps(identity))
 
 
-def _initial_cells(run: Run, study: Study, root: Path) -> dict[str, Any]:
+def _initial_cells(run: Run, study: Study, root: Path) -> Json:
     """The plan of the initial labels; of a plan with a file, the cells that it lists."""
     plan = run.initial(study)
     if not plan.file:
@@ -205,9 +206,7 @@ def _initial_cells(run: Run, study: Study, root: Path) -> dict[str, Any]:
     return {"plan": plan.plan, "cells": hash_of(listed)}
 
 
-def _add_purchases(
-    identity: dict[str, Any], run: Run, study: Study, score: Mapping[str, Mapping[str, Any]]
-) -> None:
+def _add_purchases(identity: Json, run: Run, study: Study, score: Mapping[str, Values]) -> None:
     """Add what decides which labels an arm buys: budget, strategy, and the statistics it reads."""
     choice = study.chosen(run.name)
     strategy: Strategy = build_plugin("strategies", choice)

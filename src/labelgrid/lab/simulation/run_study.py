@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from labelgrid.basics import files
 from labelgrid.basics.config import as_toml
 from labelgrid.basics.errors import ProjectError, note_unchanged
 from labelgrid.basics.files import remove_folder, write_text
 from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.version import __version__
 from labelgrid.executors.placement import executor_at
 from labelgrid.executors.share import EVERYTHING, Share
@@ -175,9 +176,7 @@ def _outcomes(jobs: Mapping[str, Job]) -> Iterator[results.Outcome]:
         yield from job.records or results.outcomes_of(job.run, job.folder)
 
 
-def _history(
-    earlier: Mapping[str, Any], values: Mapping[str, Any], jobs: Mapping[str, Job]
-) -> dict[str, Any]:
+def _history(earlier: Values, values: Values, jobs: Mapping[str, Job]) -> Json:
     """Return the versions and notes for the report, of earlier calls and of this one.
 
     If no run is left, versions and digests of code stay those of the code that made the runs.
@@ -188,7 +187,7 @@ def _history(
         jobs: the jobs of all runs.
     """
     notes = notes_of(earlier)
-    history: dict[str, Any] = {}
+    history: Json = {}
     if any(job.records for job in jobs.values()) and FROM_RECORDS not in notes:
         notes.append(FROM_RECORDS)
     if earlier and all(job.is_done for job in jobs.values()):
@@ -204,7 +203,7 @@ def _history(
 
 
 def _change_notes(
-    earlier: Mapping[str, Any], versions: Mapping[str, str], changed: Sequence[str]
+    earlier: Values, versions: Mapping[str, str], changed: Sequence[str]
 ) -> list[str]:
     """Note the versions and plug-ins that differ from those of earlier runs.
 
@@ -226,7 +225,7 @@ def _change_notes(
     return [f"Runs were started or resumed on {today} with {change}." for change in changes]
 
 
-def _freeze(recipe: Mapping[str, Any], out: Path) -> None:
+def _freeze(recipe: Values, out: Path) -> None:
     """Write the complete recipe into the study's folder.
 
     Later edits of the recipe's file change no run.

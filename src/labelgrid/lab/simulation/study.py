@@ -15,6 +15,7 @@ from typing import Any, Literal
 from labelgrid.basics import plugins
 from labelgrid.basics.config import check_ranges, merge, parse, tables_of
 from labelgrid.basics.errors import ProjectError, RecipeError
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.lab.simulation.arms import (
     FULL,
     Arm,
@@ -87,7 +88,7 @@ class Study:
     """
 
     data: str
-    tasks: Mapping[str, Mapping[str, Any]]
+    tasks: Mapping[str, Values]
     only: tuple[str, ...] = ()
     pool: str = "train"
     test: str = "test"
@@ -110,7 +111,7 @@ class Study:
     variants: Mapping[str, PluginChoice] = field(default_factory=dict)
     arms: Mapping[str, Arm] = field(default_factory=dict)
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    changes: Mapping[Kind, Mapping[str, Any]] = field(default_factory=dict)
+    changes: Mapping[Kind, Values] = field(default_factory=dict)
     best_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -137,7 +138,7 @@ class Study:
         check_best_of(self.best_of, {*self.arms, *self.variants, *self.strategies})
 
     @property
-    def used_tasks(self) -> dict[str, Mapping[str, Any]]:
+    def used_tasks(self) -> dict[str, Values]:
         """The tasks that are used, in their order."""
         names = self.only or self.tasks
         return {name: values for name, values in self.tasks.items() if name in names}
@@ -189,13 +190,13 @@ class Study:
         """Read the splits of its data set at this root."""
         return plugins.create("layouts", self.data, root).splits()
 
-    def points(self) -> list[dict[str, Any]]:
+    def points(self) -> list[Json]:
         """List every combination of the grid's values; one empty point if there is no grid."""
         names = sorted(self.grid)
         combinations = itertools.product(*[self.grid[name] for name in names])
         return [dict(zip(names, values, strict=True)) for values in combinations]
 
-    def overrides(self, kind: Kind, point: Mapping[str, Any], arm: str = "") -> dict[str, Any]:
+    def overrides(self, kind: Kind, point: Values, arm: str = "") -> Json:
         """Merge the recipe overrides of runs of a kind.
 
         They are the point's values, then `changes` of the kind, then those of the arm.
@@ -212,7 +213,7 @@ class Study:
             values.pop("score", None)  # these runs score nothing
         return values
 
-    def effective(self, kind: Kind, point: Mapping[str, Any], arm: str = "") -> dict[str, Any]:
+    def effective(self, kind: Kind, point: Values, arm: str = "") -> Json:
         """Find the values of a point that change a run of a kind.
 
         Runs that differ in none of them are one run. A campaign starts with the network of its
@@ -260,7 +261,7 @@ class Study:
                 return other
         return name
 
-    def _start_settings(self, name: str) -> tuple[list[str], InitialLabels, list[dict[str, Any]]]:
+    def _start_settings(self, name: str) -> tuple[list[str], InitialLabels, list[Json]]:
         """List what determines an arm's start: tasks, initial labels and recipe overrides."""
         tasks = [row.name for row in self.rows(name)]
         overrides = [self.overrides("start", point, name) for point in self.points()]
@@ -276,7 +277,7 @@ class Study:
         return task_rows_of(self.used_tasks, Path())
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> Json:
     """Read a JSON file of a study.
 
     Raises:
@@ -295,7 +296,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def earlier_values(folder: Path) -> dict[str, Any] | None:
+def earlier_values(folder: Path) -> Json | None:
     """Read the `study.json` of a folder's earlier runs; None if there is none.
 
     Raises:
@@ -305,7 +306,7 @@ def earlier_values(folder: Path) -> dict[str, Any] | None:
     return read_json(path) if path.is_file() else None
 
 
-def kept_study(values: Mapping[str, Any], folder: Path) -> Study:
+def kept_study(values: Values, folder: Path) -> Study:
     """Read the study that a folder's `study.json` describes.
 
     Raises:
@@ -317,7 +318,7 @@ def kept_study(values: Mapping[str, Any], folder: Path) -> Study:
     return parse(Study, study, str(folder / KEPT))
 
 
-def notes_of(values: Mapping[str, Any]) -> list[str]:
+def notes_of(values: Values) -> list[str]:
     """Read the notes for the report from the values of `study.json`."""
     notes = values.get("notes")
     if not isinstance(notes, list):
@@ -325,7 +326,7 @@ def notes_of(values: Mapping[str, Any]) -> list[str]:
     return [str(note) for note in notes]
 
 
-def versions_of(values: Mapping[str, Any]) -> dict[str, str]:
+def versions_of(values: Values) -> dict[str, str]:
     """Read the versions that made the runs, by package, from the values of `study.json`.
 
     Empty if it has none.
@@ -333,7 +334,7 @@ def versions_of(values: Mapping[str, Any]) -> dict[str, str]:
     return _texts(values.get("versions"))
 
 
-def code_of(values: Mapping[str, Any]) -> dict[str, str]:
+def code_of(values: Values) -> dict[str, str]:
     """Read the digests of own plug-ins' code, by name, from the values of `study.json`.
 
     Empty if it has none.
@@ -341,7 +342,7 @@ def code_of(values: Mapping[str, Any]) -> dict[str, str]:
     return _texts(values.get("code"))
 
 
-def supplied_of(values: Mapping[str, Any]) -> dict[str, str]:
+def supplied_of(values: Values) -> dict[str, str]:
     """Read the digests of suppliers' labels, by stamp, from the values of `study.json`.
 
     Empty if it has none.
@@ -356,7 +357,7 @@ def _texts(table: Any) -> dict[str, str]:
     return {str(name): str(text) for name, text in table.items()}
 
 
-def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:
+def study_of(recipe: str, changes: Values | None = None) -> Study:
     """Read the [simulate] table of a recipe.
 
     It overrides the table of the recipe that this one extends, and `changes` override both. If it
@@ -365,7 +366,7 @@ def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:
     Raises:
         RecipeError: the recipe has none, a key is unknown, or a value is wrong.
     """
-    values: dict[str, Any] = {}
+    values: Json = {}
     for tables in chain(find_recipe(recipe)):
         values = merge(values, tables.get("simulate", {}))
     if not values:

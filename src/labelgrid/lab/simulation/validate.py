@@ -5,12 +5,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, combinations
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.config import check_pattern
 from labelgrid.basics.errors import ModelError, ProjectError, RecipeError, note_unchanged
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.results import LOSS
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import CameraSource, Dataset, nonempty_label, size_of
 from labelgrid.lab.simulation.cell_lists import listed_cells
@@ -237,7 +237,7 @@ def _check_scoring(recipe: str, study: Study, run: Run) -> None:
             build_plugin("statistics", PluginChoice(name, score.get(name, {})), 0)
 
 
-def digest_images(study: Study, root: Path, earlier: Mapping[str, Any], progress: Progress) -> str:
+def digest_images(study: Study, root: Path, earlier: Values, progress: Progress) -> str:
     """Digest the ids, splits and pixels of all images.
 
     Labels are not included, because they are hidden.

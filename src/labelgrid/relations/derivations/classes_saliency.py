@@ -9,15 +9,15 @@ everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from labelgrid.basics.camera import Camera
-from labelgrid.basics.type_names import Ints
+from labelgrid.basics.type_names import Ints, Values
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.class_tables import class_index, count_classes, look_up_classes, sum_counts
 from labelgrid.relations.relation import (
@@ -112,13 +112,13 @@ def _finder(reads: Sequence[TaskDef], _gives: TaskDef) -> OptionFinder:
         size = (len(names), 2)
         return count_classes(example.labels[0], salient.astype(np.int64), example.truth, size)
 
-    def propose(readings: Sequence[Ints]) -> list[Mapping[str, Any]]:
+    def propose(readings: Sequence[Ints]) -> list[Values]:
         return _proposed(sum_counts(readings), names)
 
     return OptionFinder(finds=("classes", "others"), read=read, propose=propose)
 
 
-def _proposed(counts: Ints, names: Sequence[str]) -> list[Mapping[str, Any]]:
+def _proposed(counts: Ints, names: Sequence[str]) -> list[Values]:
     """Options by counts [classes, 2] of pixels that are not salient, and that are.
 
     The first has the largest IoU over all pixels: a class adds to that if the share of its pixels
@@ -130,7 +130,7 @@ def _proposed(counts: Ints, names: Sequence[str]) -> list[Mapping[str, Any]]:
     hits = np.cumsum(counts[order, 1])
     union = counts[:, 1].sum() + np.cumsum(counts[order, 0])
     best = share[order[np.argmax(hits / np.maximum(union, 1))]]
-    found: list[Mapping[str, Any]] = []
+    found: list[Values] = []
     for least in (best, *SHARES):
         chosen = (share > 0) & (share >= least)
         salient = [name for name, is_it in zip(names, chosen, strict=True) if is_it]

@@ -6,12 +6,11 @@ Of the other pixels nothing is known: they are not valid. Any classes may take t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from labelgrid.basics.camera import Camera
-from labelgrid.basics.type_names import Ints
+from labelgrid.basics.type_names import Ints, Values
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.class_tables import (
     NOTHING,
@@ -66,11 +65,11 @@ def _finder(reads: Sequence[TaskDef], gives: TaskDef) -> OptionFinder:
         size = (len(parts.class_names), len(gives.class_names))
         return count_classes(example.labels[0], example.truth.value[..., 0], example.truth, size)
 
-    def propose(readings: Sequence[Ints]) -> list[Mapping[str, Any]]:
+    def propose(readings: Sequence[Ints]) -> list[Values]:
         counts = sum_counts(readings)
         owner = counts.argmax(1)
         share = counts.max(1) / np.maximum(counts.sum(1), 1)
-        found: list[Mapping[str, Any]] = []
+        found: list[Values] = []
         for least in SHARES:
             owners = {}
             for part in np.flatnonzero(share >= least):

@@ -4,14 +4,13 @@ Where there is none, this is the whole label. Pixels of a person are not valid. 
 true labels of both which classes have parts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from labelgrid.basics.camera import Camera
-from labelgrid.basics.type_names import Ints
+from labelgrid.basics.type_names import Ints, Values
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.class_tables import (
     NOTHING,
@@ -71,11 +70,11 @@ def _finder(reads: Sequence[TaskDef], gives: TaskDef) -> OptionFinder:
         size = (len(semseg.class_names), len(gives.class_names))
         return count_classes(example.labels[0], example.truth.value[..., 0], example.truth, size)
 
-    def propose(readings: Sequence[Ints]) -> list[Mapping[str, Any]]:
+    def propose(readings: Sequence[Ints]) -> list[Values]:
         counts = sum_counts(readings)
         background = int(counts.sum(0).argmax())
         share = counts[:, background] / np.maximum(counts.sum(1), 1)
-        found: list[Mapping[str, Any]] = []
+        found: list[Values] = []
         for least in SHARES:
             classes = [semseg.class_names[index] for index in np.flatnonzero(share < least)]
             options = {"classes": classes, "background": gives.class_names[background]}

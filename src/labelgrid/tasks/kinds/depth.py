@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from typing import Any
 
 import numpy as np
 
-from labelgrid.basics.type_names import Array, Bools
+from labelgrid.basics.type_names import Array, Bools, Json
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.formats.codecs import depth as files
@@ -199,7 +198,7 @@ class DistanceOverview(Overview):
         ]
         return f", read as millimetres ({', '.join(texts)})"
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> Json:
         """As `Overview.values`."""
         low, middle, high = self.histogram.quantiles((0.05, 0.5, 0.95))
         return {

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.type_names import Array, Bools, Bytes, Floats
+from labelgrid.basics.type_names import Array, Bools, Bytes, Floats, Json
 from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.formats.codecs.normals import other_axes
 from labelgrid.tasks.agreement import angle_agreement
@@ -271,7 +271,7 @@ class DirectionOverview(Overview):
             f"{percent(1 - self.share_valid)} of pixels without"
         )
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> Json:
         """As `Overview.values`."""
         x, y, z = self.mean
         return {"right": x, "up": y, "toward_camera": z, "without": 1 - self.share_valid}

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from labelgrid.basics.errors import ModelError, TrainingError
 from labelgrid.basics.files import open_regular, write_bytes
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import nonempty_label
 from labelgrid.nets.network import Network
@@ -149,9 +150,7 @@ class CrossTask(Term):
         state = super().state_dict(*arguments, **options)
         return {name: value for name, value in state.items() if not name.startswith("maps.")}
 
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> Any:
+    def load_state_dict(self, state_dict: Values, strict: bool = True, assign: bool = False) -> Any:
         """Load the state as of any module; the mappings stay as they are."""
         maps = {f"maps.{name}": value for name, value in self.maps.state_dict().items()}
         return super().load_state_dict({**maps, **state_dict}, strict, assign)
@@ -242,7 +241,7 @@ def build(tasks: Tasks, network: Network, options: Options) -> CrossTask:
 class Stateful(Protocol):
     """A module or an optimiser."""
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Json:
         """Its state."""
 
     def load_state_dict(self, state_dict: Any) -> Any:
@@ -279,7 +278,7 @@ class Unfinished:
         """
         if not now and time.monotonic() - self.saved < SAVE_EVERY:
             return
-        state: dict[str, Any] = {"position": list(position)}
+        state: Json = {"position": list(position)}
         for name, part in self.parts.items():
             state[name] = part.state_dict()
         memory = io.BytesIO()  # torch would wrap an OSError of the disk in a RuntimeError
@@ -300,7 +299,7 @@ class Unfinished:
             return None
         try:
             with open_regular(self.path) as file:
-                state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+                state: Json = torch.load(file, map_location="cpu", weights_only=True)
             for name, part in self.parts.items():
                 part.load_state_dict(state[name])
             return tuple(map(int, state["position"]))
