@@ -11,10 +11,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import command
 from labelgrid.basics.progress import Progress, Silent
-from labelgrid.basics.type_names import Bytes
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import duration
 from labelgrid.data.dataset import ImageSource, camera_of
 from labelgrid.formats.codec import LabelArray, codec
@@ -61,7 +62,7 @@ class RecipeTime:
     """
 
     recipe: str
-    size: tuple[int, int]
+    size: Size
     steps: int
     step_seconds: float
     image_seconds: float
@@ -124,7 +125,7 @@ class TimedImages:
         """As `ImageSource.image`."""
         return self.data.image(image_id)
 
-    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+    def camera(self, image_id: str, size: Size) -> Camera | None:
         """As `CameraSource.camera`."""
         return camera_of(self.data, image_id, size)
 

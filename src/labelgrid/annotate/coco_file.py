@@ -7,7 +7,7 @@ from pathlib import Path
 
 from labelgrid.annotate.json_files import Decoder, GroupedFaults, Member, plain_text, read_members
 from labelgrid.basics.errors import LabelError
-from labelgrid.basics.type_names import Json
+from labelgrid.basics.type_names import Json, Size
 
 #: The key of an image with the ids of its requests.
 REQUEST_IDS = "labelgrid_request_ids"
@@ -35,7 +35,7 @@ class CocoImage:
     """An entry of `images`: its file's name, its height and width, the ids of its requests."""
 
     name: str
-    size: tuple[int, int]
+    size: Size
     request_ids: Sequence[str] = ()
 
 
@@ -154,7 +154,7 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and value != "" and not _UNSHOWN.search(value)
 
 
-def size_of(entry: Json, height: str = "height", width: str = "width") -> tuple[int, int]:
+def size_of(entry: Json, height: str = "height", width: str = "width") -> Size:
     """The height and the width under two keys.
 
     Raises:

@@ -16,6 +16,7 @@ from labelgrid.annotate.uncovered import Uncovered
 from labelgrid.basics.encodings import decode, words_in
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.type_names import Size
 from labelgrid.formats.naming import stem
 from labelgrid.images.places import image_file
 from labelgrid.images.reading import image_size
@@ -127,7 +128,7 @@ class ProjectIndex:
             images[State(state)].append(image_id)
         return dict(images)
 
-    def size(self, image_id: str) -> tuple[int, int]:
+    def size(self, image_id: str) -> Size:
         """Height and width of an image."""
         (image,) = self._store.images(names=[image_id])
         if image.height:

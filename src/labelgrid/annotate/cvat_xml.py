@@ -14,6 +14,7 @@ from labelgrid.annotate.json_files import Decoder, plain_text
 from labelgrid.annotate.region_answers import Shape
 from labelgrid.annotate.safe_xml import Handler, read_xml
 from labelgrid.basics.errors import LabelError
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.cvat_runs import decode_runs
 from labelgrid.formats.regions import Canvas
@@ -44,7 +45,7 @@ class CvatImage:
 
     name: str
     where: str
-    size: tuple[int, int]
+    size: Size
     regions: list[tuple[int, Shape]] = field(default_factory=list, repr=False)
     tags: list[dict[str, str]] = field(default_factory=list)
     sources: Counter[str] = field(default_factory=Counter)

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from labelgrid.annotate.request import Request
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import UsageError
-from labelgrid.basics.type_names import Bools
 from labelgrid.basics.words import join_names
 from labelgrid.tasks.task import TaskDef
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.annotate.region_answers import Shape
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import LabelError
-from labelgrid.basics.type_names import Bools, Json, Values
+from labelgrid.basics.type_names import Json, Size, Values
 from labelgrid.formats import label_studio_runs
 from labelgrid.formats.regions import Canvas
 
@@ -27,7 +28,6 @@ _FARTHEST = 1000
 _CORNERS = 360
 _LONGEST = 1_000_000
 
-Size = tuple[int, int]
 Points = NDArray[np.float64]
 Paint = Callable[[Canvas, int], None]
 

@@ -9,9 +9,10 @@ import numpy as np
 from labelgrid.annotate.answer_folder import IMAGES, PRELABELS
 from labelgrid.annotate.answers import Fault
 from labelgrid.annotate.matching import LINK, is_inside
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import walk
-from labelgrid.basics.type_names import Array, Bools
+from labelgrid.basics.type_names import Size
 from labelgrid.formats.arrays import samples, stored_size
 from labelgrid.formats.channels import equal_channels, shown_grey, without_alpha
 from labelgrid.formats.heads import Head, head_of
@@ -66,7 +67,7 @@ class Masks:
         self.folder = folder
         self._last: tuple[str, Array] = ("", np.zeros(0))
 
-    def size(self, name: str) -> tuple[int, int]:
+    def size(self, name: str) -> Size:
         """Height and width, from the file's header.
 
         Raises:

@@ -8,8 +8,9 @@ from labelgrid.annotate.answers import Answer, Answers, Fault
 from labelgrid.annotate.class_names import ClassNames, NameTarget
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import EmptyLabelError, LabelError
-from labelgrid.basics.type_names import Bools
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.regions import IGNORED, UNCOVERED, Canvas
@@ -49,7 +50,7 @@ class DrawnImage:
 
     image: str
     where: str
-    size: tuple[int, int]
+    size: Size
     shapes: Sequence[Shape] = field(repr=False)
     cell: Cell | None = None
     seconds: float | None = None

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from labelgrid.basics.type_names import Size
 from labelgrid.ledger.grid import Cell, Pick
 from labelgrid.tasks.task import TaskDefs
 
@@ -54,5 +55,5 @@ class Request:
     tasks: TaskDefs
     images: Mapping[str, Path]
     names: Mapping[str, str]
-    sizes: Mapping[str, tuple[int, int]]
+    sizes: Mapping[str, Size]
     prelabels: Mapping[Cell, Path]

@@ -12,8 +12,8 @@ import numpy as np
 
 from labelgrid.annotate.json_files import Decoder, plain_text
 from labelgrid.basics import files
+from labelgrid.basics.array_types import Ints
 from labelgrid.basics.errors import LabelError
-from labelgrid.basics.type_names import Ints
 from labelgrid.formats.channels import shown_colours
 from labelgrid.formats.colours import colour_codes
 from labelgrid.images.reading import read_image

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from labelgrid.basics.array_types import Bytes, Floats32
 from labelgrid.basics.camera import Camera
-from labelgrid.basics.type_names import Bytes, Floats32
 from labelgrid.data.frame import Frame
 from labelgrid.data.options import DataOptions
 from labelgrid.formats.codec import LabelArray, codec

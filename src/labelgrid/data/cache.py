@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from labelgrid.basics.array_types import Array, Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import ImageError, LabelError
 from labelgrid.basics.progress import Progress
-from labelgrid.basics.type_names import Array, Bytes
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text
 from labelgrid.data.dataset import Source, camera_of, weight_of
 from labelgrid.formats.codec import LabelArray
@@ -109,7 +110,7 @@ class CachedSource:
         """As `WeightedSource.weight`."""
         return weight_of(self.source, image_id, task)
 
-    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+    def camera(self, image_id: str, size: Size) -> Camera | None:
         """As `CameraSource.camera`."""
         return camera_of(self.source, image_id, size)
 

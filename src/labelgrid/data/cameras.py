@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labelgrid.basics.camera import Camera, Size
+from labelgrid.basics.camera import Camera
 from labelgrid.basics.config import parse, read_toml
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.files import read_bytes
-from labelgrid.basics.type_names import Values
+from labelgrid.basics.type_names import Size, Values
 from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import same_shape
 
@@ -51,7 +51,7 @@ class View:
     fy: float | None = None
     cx: float | None = None
     cy: float | None = None
-    size: tuple[int, int] | None = None
+    size: Size | None = None
 
     def __post_init__(self) -> None:
         degrees = self.field_of_view

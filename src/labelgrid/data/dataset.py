@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import EmptyLabelError
-from labelgrid.basics.type_names import Bytes, Values
+from labelgrid.basics.type_names import Size, Values
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.task import TaskDef, TaskDefs
@@ -85,7 +86,7 @@ class WeightedSource(Protocol):
 class CameraSource(Protocol):
     """A source that knows the cameras that took its images."""
 
-    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+    def camera(self, image_id: str, size: Size) -> Camera | None:
         """The camera of an image of this height and width; None if it is unknown."""
 
 
@@ -93,7 +94,7 @@ class CameraSource(Protocol):
 class SizedSource(Protocol):
     """A source that knows the sizes of its images without decoding them."""
 
-    def size(self, image_id: str) -> tuple[int, int]:
+    def size(self, image_id: str) -> Size:
         """The upright height and width of an image.
 
         Raises:
@@ -108,14 +109,14 @@ def weight_of(source: Source | ImageSource, image_id: str, task: str) -> float:
     return 1.0
 
 
-def camera_of(source: ImageSource, image_id: str, size: tuple[int, int]) -> Camera | None:
+def camera_of(source: ImageSource, image_id: str, size: Size) -> Camera | None:
     """The camera of an image; None unless the source is a `CameraSource` that knows it."""
     if isinstance(source, CameraSource):
         return source.camera(image_id, size)
     return None
 
 
-def size_of(source: ImageSource, image_id: str) -> tuple[int, int]:
+def size_of(source: ImageSource, image_id: str) -> Size:
     """The height and width of an image; it is decoded unless the source is a `SizedSource`."""
     if isinstance(source, SizedSource):
         return source.size(image_id)

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
-from labelgrid.basics.type_names import Bytes
+from labelgrid.basics.type_names import Size
 from labelgrid.data.dataset import Source, camera_of, weight_of
 from labelgrid.data.supplied import SuppliedLabels
 from labelgrid.formats.codec import LabelArray
@@ -73,7 +74,7 @@ class DerivedSource:
             return weight_of(self.source, image_id, task)
         return filler.trust
 
-    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+    def camera(self, image_id: str, size: Size) -> Camera | None:
         """As `CameraSource.camera`."""
         return camera_of(self.source, image_id, size)
 

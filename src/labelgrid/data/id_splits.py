@@ -9,9 +9,10 @@ from typing import ClassVar, TypeVar
 
 import numpy as np
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import ImageError, LabelError, RecipeError
 from labelgrid.basics.files import read_text
-from labelgrid.basics.type_names import Bytes, Values
+from labelgrid.basics.type_names import Size, Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.arrays import check_any_valid, one_channel, samples
 from labelgrid.formats.codec import LabelArray
@@ -54,7 +55,7 @@ class ImagesById:
         """As `ImageSource.image`."""
         return read_image(self.root / self.IMAGES / image_id)
 
-    def size(self, image_id: str) -> tuple[int, int]:
+    def size(self, image_id: str) -> Size:
         """As `SizedSource.size`."""
         return image_size(self.root / self.IMAGES / image_id)
 

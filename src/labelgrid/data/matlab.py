@@ -6,9 +6,9 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import read_bytes
-from labelgrid.basics.type_names import Array
 from labelgrid.images.opening import max_bytes
 
 #: Matlab 7.3 writes HDF5, after a header that starts with these bytes.

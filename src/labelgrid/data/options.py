@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from labelgrid.basics.type_names import Size
+
 Fit = Literal["resize", "crop", "pad"]
 #: The largest side of a network's input.
 LARGEST_SIDE = 8192
@@ -34,7 +36,7 @@ class DataOptions:
             wherever predictions are measured, written or taken for pseudo-labels, not in scores.
     """
 
-    size: tuple[int, int] = (96, 128)
+    size: Size = (96, 128)
     fit: Fit = "resize"
     flip: float = 0.5
     zoom: tuple[float, ...] = (1.0,)

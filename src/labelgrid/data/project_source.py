@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.files import inside
-from labelgrid.basics.type_names import Bytes
+from labelgrid.basics.type_names import Size
 from labelgrid.data.cameras import Cameras
 from labelgrid.formats.codec import LabelArray, check_digest
 from labelgrid.images.places import image_file, read_placed_image
@@ -82,13 +83,13 @@ class ProjectSource:
         entry = self.labels.get(Cell(image_id, task))
         return entry.weight if entry else 1.0
 
-    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+    def camera(self, image_id: str, size: Size) -> Camera | None:
         """As `CameraSource.camera`."""
         if self.cameras is None:
             return None
         return self.cameras.camera(image_id, size, self._path(image_id))
 
-    def size(self, image_id: str) -> tuple[int, int]:
+    def size(self, image_id: str) -> Size:
         """As `SizedSource.size`."""
         return image_size(self._path(image_id))
 

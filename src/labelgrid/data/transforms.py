@@ -10,11 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats32
 from labelgrid.basics.camera import Camera
-from labelgrid.basics.type_names import Floats32
+from labelgrid.basics.type_names import Size
 from labelgrid.data.options import DataOptions
 from labelgrid.formats.codec import LabelArray
-from labelgrid.tasks.placement import Placement, Size
+from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import TaskDef, TaskDefs
 
 Pixels = NDArray[np.uint8]

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from labelgrid.basics.type_names import Bools
+from labelgrid.basics.array_types import Bools
 from labelgrid.drawings.drawing import COLOURS, INK, RULE, row_major
 from labelgrid.drawings.wording import number, shorten_name
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from labelgrid.basics import files
 from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.type_names import Size
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.images.reading import Pixels
 from labelgrid.tasks.pictures import colour_map, picture_file
@@ -59,9 +60,7 @@ def check_out(out: Path) -> None:
         )
 
 
-def _pictures(
-    source: Source, tasks: TaskDefs, image_id: str, size: tuple[int, int]
-) -> list[Pixels]:
+def _pictures(source: Source, tasks: TaskDefs, image_id: str, size: Size) -> list[Pixels]:
     """The image and its labels, white where there is none."""
     image = source.image(image_id)
     pictures = [image]

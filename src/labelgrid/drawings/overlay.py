@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from labelgrid.basics.type_names import Ints
+from labelgrid.basics.array_types import Ints
 from labelgrid.drawings.label_sheet import RGB, Colour, SheetTask, Size, legends, resize
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.class_colours import is_background

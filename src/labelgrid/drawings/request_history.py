@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labelgrid.basics.type_names import Bools, Ints
+from labelgrid.basics.array_types import Bools, Ints
 
 #: The kinds of cells without a label.
 NEVER = "not requested"

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from labelgrid.basics.streams import seed_of
-from labelgrid.basics.type_names import Json, Values
+from labelgrid.basics.type_names import Json, Size, Values
 from labelgrid.exporting.exported_network import ExportedNetwork, KnownLabels
 from labelgrid.nets.onnx_ops import translations
 from labelgrid.tasks.task import Tasks
@@ -196,7 +196,7 @@ def _fed(image: Tensor, labels: KnownLabels) -> Json:
 
 
 def _example(
-    tasks: Tasks, known: Sequence[str], count: int, size: tuple[int, int]
+    tasks: Tasks, known: Sequence[str], count: int, size: Size
 ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
     """Images of random pixels, and random known labels at half of the pixels."""
     draws = _draws(*size)

@@ -13,9 +13,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.errors import EmptyLabelError, LabelError
 from labelgrid.basics.files import atomic_write, open_regular, read_bytes
-from labelgrid.basics.type_names import Array, Bools
+from labelgrid.basics.type_names import Size
 from labelgrid.formats import tiff
 from labelgrid.images import png
 from labelgrid.images.opening import (
@@ -101,7 +102,7 @@ def _read(path: Path) -> tuple[bytes, Array]:
     return data, array
 
 
-def stored_size(path: Path) -> tuple[int, int] | None:
+def stored_size(path: Path) -> Size | None:
     """Height and width from the header of a PNG, TIFF or BMP.
 
     None for another file (an .npy file is never compressed).
@@ -126,7 +127,7 @@ def stored_size(path: Path) -> tuple[int, int] | None:
     return None
 
 
-def _tiff_size(file: BinaryIO, path: Path) -> tuple[int, int]:
+def _tiff_size(file: BinaryIO, path: Path) -> Size:
     tags = tags_of(file)
     if tiff.is_wide(tags):
         return tiff.size_of(tags)

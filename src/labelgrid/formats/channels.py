@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import LabelError
-from labelgrid.basics.type_names import Bytes
 from labelgrid.formats.arrays import Array, palette_of, samples
 
 #: The extensions of files that may have a palette.

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Ints
 from labelgrid.basics.config import as_toml
 from labelgrid.basics.errors import LabelError
-from labelgrid.basics.type_names import Bools, Ints
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.arrays import Array
 from labelgrid.formats.colours import colour_codes, colour_text, nearest_colour

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from labelgrid.basics.array_types import Bools, Floats, Ints
 from labelgrid.basics.errors import LabelError
-from labelgrid.basics.type_names import Bools, Floats, Ints
+from labelgrid.basics.type_names import Size
 
 #: A character of compressed run lengths holds five bits, and a bit that says that more follow.
 _FIRST = 48
@@ -48,7 +49,7 @@ def decode_counts(text: bytes) -> Ints:
     return numbers
 
 
-def mask_of(counts: Ints, size: tuple[int, int]) -> tuple[Bools, int]:
+def mask_of(counts: Ints, size: Size) -> tuple[Bools, int]:
     """The columns [h, n] that run lengths cover, and the index of the first of them.
 
     Raises:
@@ -77,7 +78,7 @@ def mask_of(counts: Ints, size: tuple[int, int]) -> tuple[Bools, int]:
     return flat.reshape(right - left, height).T, left
 
 
-def fill_polygon(ring: Floats, size: tuple[int, int]) -> tuple[Bools, int]:
+def fill_polygon(ring: Floats, size: Size) -> tuple[Bools, int]:
     """The columns [h, n] that a polygon [n, 2] of x and y covers, and the index of the first.
 
     Raises:

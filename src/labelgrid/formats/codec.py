@@ -8,10 +8,11 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 import numpy as np
 
 from labelgrid.basics import plugins
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import LabelError, LabelSizeError
 from labelgrid.basics.files import digest
-from labelgrid.basics.type_names import Array, Bools, Values
+from labelgrid.basics.type_names import Size, Values
 
 #: What to do about a label of another size than its image, where the two are only read.
 RESIZED = "Replace the one that was resized, cropped or turned."
@@ -38,7 +39,7 @@ class LabelArray:
     annotated: Bools | None = None
 
     @property
-    def size(self) -> tuple[int, int]:
+    def size(self) -> Size:
         """Height and width."""
         return self.valid.shape[0], self.valid.shape[1]
 
@@ -75,7 +76,7 @@ class Form:
         if self.resample and self.stride > 1:
             raise ValueError("a label that is resampled has no stride: leave one out")
 
-    def at_size(self, label: LabelArray, size: tuple[int, int]) -> LabelArray:
+    def at_size(self, label: LabelArray, size: Size) -> LabelArray:
         """Resample a label to its image's size, if that is declared and the shapes agree.
 
         Each pixel takes the number, and the validity, of the pixel that its middle lies in.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labelgrid.basics.type_names import Array, Bytes, Ints
+from labelgrid.basics.array_types import Array, Bytes, Ints
 
 
 @dataclass(frozen=True)

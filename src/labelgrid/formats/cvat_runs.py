@@ -5,14 +5,15 @@ They begin with the background's, which is 0 if the first pixel is the region's,
 
 import numpy as np
 
+from labelgrid.basics.array_types import Bools, Ints
 from labelgrid.basics.errors import LabelError
-from labelgrid.basics.type_names import Bools, Ints
+from labelgrid.basics.type_names import Size
 
 #: The longest number of a run length, in characters.
 _DIGITS = 12
 
 
-def decode_runs(text: str, size: tuple[int, int]) -> Bools:
+def decode_runs(text: str, size: Size) -> Bools:
     """The mask [h, w] of run lengths, separated by commas.
 
     Args:

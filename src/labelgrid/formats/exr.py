@@ -19,7 +19,8 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from labelgrid.basics.type_names import Array
+from labelgrid.basics.array_types import Array
+from labelgrid.basics.type_names import Size
 from labelgrid.images.opening import WrongFileError, max_content, refuse_giant
 
 #: Bits of the version.
@@ -43,7 +44,7 @@ class Window(NamedTuple):
     bottom: int
 
     @property
-    def size(self) -> tuple[int, int]:
+    def size(self) -> Size:
         """Height and width."""
         return self.bottom - self.top + 1, self.right - self.left + 1
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import open_regular, read_bytes
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import join_names
 from labelgrid.formats.arrays import Array, file_errors
 from labelgrid.formats.exr import Channel, channels_of, decode
@@ -176,7 +177,7 @@ def _is_usable(channel: Channel) -> bool:
     return channel.is_whole and channel.dtype.kind == "f"
 
 
-def stored_size(path: Path) -> tuple[int, int]:
+def stored_size(path: Path) -> Size:
     """Height and width from the file's header.
 
     Raises:

@@ -10,8 +10,9 @@ Label Studio takes this from thi.ng/rle-pack.
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Ints
 from labelgrid.basics.errors import LabelError
-from labelgrid.basics.type_names import Bools, Ints
+from labelgrid.basics.type_names import Size
 
 _CHANNELS = 4
 _VALUE_BITS = 8
@@ -76,7 +77,7 @@ def _packed(codes: NDArray[np.uint64], bits: Ints) -> bytes:
     return packed.astype(">u4").tobytes()[: int(ends[-1]) // 8 + 1]
 
 
-def decode(stream: bytes, size: tuple[int, int]) -> Bools:
+def decode(stream: bytes, size: Size) -> Bools:
     """The mask [h, w] of the bytes of a region: where its alpha is above 0.
 
     Args:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Ints
 from labelgrid.basics.config import check_ranges
-from labelgrid.basics.type_names import Ints
 from labelgrid.basics.words import join_names
 from labelgrid.formats.arrays import Array
 from labelgrid.formats.codec import Form

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Floats
 from labelgrid.basics.errors import LabelError
-from labelgrid.basics.type_names import Bools, Floats
+from labelgrid.basics.type_names import Size
 from labelgrid.formats.coco_masks import fill_polygon
 
 #: The number of a pixel that no region covers.
@@ -35,7 +36,7 @@ class Canvas:
         [[-1, -1, -1, -1], [-1, -1, 3, -1]]
     """
 
-    def __init__(self, size: tuple[int, int]) -> None:
+    def __init__(self, size: Size) -> None:
         self.size = size
         self.regions: RegionMap = np.full(size, UNCOVERED, np.int32)
         self._left = MOST_COVERS * self.regions.size

@@ -14,9 +14,9 @@ from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats32
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import open_regular
-from labelgrid.basics.type_names import Floats32
 from labelgrid.formats.arrays import save_bytes, shape_text
 from labelgrid.formats.npz import open_arrays, stated_array, unpack
 from labelgrid.images.opening import CONTENT, max_pixels

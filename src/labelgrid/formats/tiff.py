@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.basics.type_names import Array
+from labelgrid.basics.array_types import Array
+from labelgrid.basics.type_names import Size
 from labelgrid.images.opening import WrongFileError, refuse_channels, refuse_giant
 from labelgrid.images.tiff import tags_of
 
@@ -34,7 +35,7 @@ def is_wide(tags: Mapping[int, Any]) -> bool:
     return bool(bits > 16)
 
 
-def size_of(tags: Mapping[int, Any]) -> tuple[int, int]:
+def size_of(tags: Mapping[int, Any]) -> Size:
     """Height and width."""
     return int(tags[_HEIGHT]), int(tags[_WIDTH])
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from labelgrid.basics.type_names import Array
+from labelgrid.basics.array_types import Array
 
 #: The largest numbers of the types in which depths are stored: writers clamp what is farther, or
 #: infinite, to them, and some sensors write them where they saw nothing.

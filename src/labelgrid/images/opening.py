@@ -21,6 +21,7 @@ from labelgrid.basics.errors import (
     UsageError,
     shortage,
 )
+from labelgrid.basics.type_names import Size
 from labelgrid.images import png, tiff
 
 if TYPE_CHECKING:  # the functions that open a file load it: commands that open none start faster
@@ -106,7 +107,7 @@ FEWEST = 2**20
 
 
 @contextmanager
-def label_of(size: tuple[int, int], times: int = TIMES) -> Iterator[None]:
+def label_of(size: Size, times: int = TIMES) -> Iterator[None]:
     """Bound what a label may hold that is read inside, by the height and width of its image.
 
     Args:

@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.config import check_pattern
 from labelgrid.basics.errors import ImageError
-from labelgrid.basics.type_names import Bytes
 
 if TYPE_CHECKING:
     pass

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import ImageError
 from labelgrid.basics.files import digest_of, open_regular, read_bytes
-from labelgrid.basics.type_names import Array
+from labelgrid.basics.type_names import Size
 from labelgrid.images import jpeg, png
 from labelgrid.images.opening import check_content, has_16_bits, max_bytes, max_pixels, open_image
 from labelgrid.images.tiff import check_tiff
@@ -136,7 +137,7 @@ def check_image(path: Path, look: Look | None = None) -> CheckedImage:
     return CheckedImage(*_upright_size(height, width, orientation), digest)
 
 
-def _upright_size(height: int, width: int, orientation: int) -> tuple[int, int]:
+def _upright_size(height: int, width: int, orientation: int) -> Size:
     if orientation >= 5:
         return width, height
     return height, width
@@ -263,7 +264,7 @@ def _hash() -> hashlib.blake2b:
     return hashlib.blake2b(digest_size=16)
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(path: Path) -> Size:
     """Read an image's upright (height, width) from the file's header only.
 
     Most damage is not detected, nor is the orientation of a PNG that stores it after the pixels.

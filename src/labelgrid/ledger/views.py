@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
-from labelgrid.basics.type_names import Ints
+from labelgrid.basics.array_types import Ints
 from labelgrid.ledger import class_lists, roster, rounds
 from labelgrid.ledger.database import check_optional, check_values, dialect_of, foreign_row_error
 from labelgrid.ledger.grid import HINTS, Cell, Grid, Hint, Move, Split, State, is_time

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from labelgrid.basics.type_names import Size
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.late_compiler import BasicBlock, Bottleneck
 from labelgrid.nets.network import Raw
@@ -95,7 +96,7 @@ def activate(tasks: Tasks, raw: Raw) -> Raw:
     return {name: tasks[name].activate(x) for name, x in raw.items()}
 
 
-def known_prediction(task: Task, target: Target, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def known_prediction(task: Task, target: Target, size: Size) -> tuple[Tensor, Tensor]:
     """Convert a label to a prediction at the heads' size.
 
     Each value is the label's mean over the valid pixels of the output pixel's area.
@@ -120,7 +121,7 @@ def insert_known_labels(tasks: Tasks, predictions: Raw, known: Mapping[str, Targ
     return replaced
 
 
-def area_means(values: Tensor, size: tuple[int, int]) -> Tensor:
+def area_means(values: Tensor, size: Size) -> Tensor:
     """The means of maps [b, c, h, w] over the area of each pixel of a grid: [b, c, *size].
 
     Example:

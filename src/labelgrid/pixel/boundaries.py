@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.type_names import Bools, Floats, Ints, Places
+from labelgrid.basics.array_types import Bools, Floats, Ints, Places
+from labelgrid.basics.type_names import Size
 from labelgrid.pixel.thinning import thin
 
 #: 0.01 to 0.99.
@@ -202,7 +203,7 @@ class Matcher:
         return np.stack([point + first, partners[point, offset]])
 
 
-def _network(point: Places, partner: Places, sizes: tuple[int, int]) -> "csr_array":
+def _network(point: Places, partner: Places, sizes: Size) -> "csr_array":
     """The flow network: a source (node 0), the points, the truths and a sink (last).
 
     Every edge has a capacity of 1.

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from labelgrid.basics.array_types import Array, Ints
 from labelgrid.basics.processes import cores
 from labelgrid.basics.results import Result
-from labelgrid.basics.type_names import Array, Ints
 from labelgrid.pixel.boundaries import average_precision, boundary_counts, precision_recall_f
 from labelgrid.pixel.metrics import SumMetric
 from labelgrid.pixel.target import Target

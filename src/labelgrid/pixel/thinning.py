@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.type_names import Bools, Places
+from labelgrid.basics.array_types import Bools, Places
 
 Words = NDArray[np.uint64]
 

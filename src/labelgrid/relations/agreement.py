@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from labelgrid.basics.camera import Camera, Size
+from labelgrid.basics.array_types import Array
+from labelgrid.basics.camera import Camera
 from labelgrid.basics.results import Result
 from labelgrid.basics.streams import stream
-from labelgrid.basics.type_names import Array
+from labelgrid.basics.type_names import Size
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.tasks.task import TaskDef
@@ -203,7 +204,7 @@ def chance_error(truths: Sequence[LabelArray], task: TaskDef) -> float:
     return float(np.mean(errors)) if errors else 0.0
 
 
-def _resized(label: LabelArray, size: tuple[int, int]) -> LabelArray:
+def _resized(label: LabelArray, size: Size) -> LabelArray:
     """A label at another size, each pixel by the nearest."""
     if label.size == size:
         return label

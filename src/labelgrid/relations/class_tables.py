@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Ints
 from labelgrid.basics.errors import RecipeError
-from labelgrid.basics.type_names import Ints
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import TaskDef
@@ -67,7 +68,7 @@ def look_up_classes(label: LabelArray, table: Ints) -> LabelArray:
 
 
 def count_classes(
-    label: LabelArray, values: NDArray[np.integer], truth: LabelArray, size: tuple[int, int]
+    label: LabelArray, values: NDArray[np.integer], truth: LabelArray, size: Size
 ) -> Ints:
     """Counts the pixels of each class that have each value: int64 `size`, [classes, values].
 

@@ -10,8 +10,8 @@ from typing import get_args
 
 import numpy as np
 
+from labelgrid.basics.array_types import Bools, Floats
 from labelgrid.basics.errors import LabelgridError
-from labelgrid.basics.type_names import Bools, Floats
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.drawings.request_history import RequestHistory
 from labelgrid.ledger.grid import Grid, Pick, State

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labelgrid.basics.type_names import Ints
+from labelgrid.basics.array_types import Ints
 from labelgrid.data.frame import Frame, Neighbours, neighbours, resize_to_original, to_patches
 from labelgrid.formats.codec import LabelArray
 from labelgrid.pixel.prediction import contenders, first_argmax

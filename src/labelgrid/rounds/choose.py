@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.errors import NothingToBuyError, ProjectError
 from labelgrid.basics.progress import Progress
-from labelgrid.basics.type_names import Array, Bools, Values
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.wording import number
 from labelgrid.ledger.grid import Grid, Pick, State, request_id

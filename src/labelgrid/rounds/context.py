@@ -7,7 +7,7 @@ from functools import cached_property
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import ImageError
-from labelgrid.basics.type_names import Values
+from labelgrid.basics.type_names import Size, Values
 from labelgrid.data.dataset import camera_of, size_of
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.ledger.grid import Cell, Split, State
@@ -46,7 +46,7 @@ class ImageCameras:
         """Whether there is a camera of an image."""
         return self.camera(image_id) is not None
 
-    def size(self, image_id: str) -> tuple[int, int]:
+    def size(self, image_id: str) -> Size:
         """The height and width of an image.
 
         Raises:
@@ -58,7 +58,7 @@ class ImageCameras:
         return size
 
     @cached_property
-    def _sizes(self) -> dict[str, tuple[int, int]]:
+    def _sizes(self) -> dict[str, Size]:
         """The sizes of the images, as far as the ledger knows them."""
         images = self.project.store.images()
         return {row.image_id: (row.height, row.width) for row in images}

@@ -11,6 +11,7 @@ from labelgrid.basics.errors import ModelError, ProjectError, UsageError, comman
 from labelgrid.basics.files import inside
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import seed_of
+from labelgrid.basics.type_names import Size
 from labelgrid.nets.backbones import Encoder, UnfetchedWeightsError
 from labelgrid.nets.network import Network, reason_to_ignore
 from labelgrid.operations.early_warnings import (
@@ -169,7 +170,7 @@ def untrained_model(
     return TrainedModel(network=network, trained=frozenset())
 
 
-def check_size(network: Network, size: tuple[int, int]) -> None:
+def check_size(network: Network, size: Size) -> None:
     """Check that the network accepts images of the training size.
 
     Some backbones accept one size only.

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.basics.files import digest, open_regular
-from labelgrid.basics.type_names import Array
 from labelgrid.formats.npz import open_arrays, stated_array, unpack
 
 EXTENSION = ".npz"

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from labelgrid.basics.array_types import Array, Floats32
 from labelgrid.basics.errors import EmptyLabelError, LabelError, ProjectError
-from labelgrid.basics.type_names import Array, Floats32
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.data.id_splits import read_classes, replace_advice
@@ -102,9 +103,7 @@ def _names(image_id: str, task: TaskDef, whole: Collection[str]) -> list[str]:
     return [label_name(image_id, extension, image_id in whole) for extension in extensions]
 
 
-def hard_prediction(
-    task: Task, definition: TaskDef, path: Path, size: tuple[int, int]
-) -> LabelArray:
+def hard_prediction(task: Task, definition: TaskDef, path: Path, size: Size) -> LabelArray:
     """Read a prediction that is a label: its file, or class numbers in `.npy`.
 
     Returns:

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import LabelError, ModelError, note_unchanged
 from labelgrid.basics.files import atomic_folder, disk_errors
 from labelgrid.basics.progress import Silent
-from labelgrid.basics.type_names import Bytes
 from labelgrid.data.frame import Frame, resize_to_original
 from labelgrid.formats.codec import codec
 from labelgrid.formats.naming import label_name, whole_names

@@ -7,9 +7,10 @@ from functools import partial
 
 import numpy as np
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import ProjectError, UsageError
-from labelgrid.basics.type_names import Bytes, Json
+from labelgrid.basics.type_names import Json, Size
 from labelgrid.data.dataset import Source, camera_of, size_of
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.crops import Crop, read_crop
@@ -151,11 +152,11 @@ class CountedSource:
         """As `Source.image`."""
         return self.source.image(image_id)
 
-    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+    def camera(self, image_id: str, size: Size) -> Camera | None:
         """As `CameraSource.camera`."""
         return camera_of(self.source, image_id, size)
 
-    def size(self, image_id: str) -> tuple[int, int]:
+    def size(self, image_id: str) -> Size:
         """As `SizedSource.size`."""
         return size_of(self.source, image_id)
 

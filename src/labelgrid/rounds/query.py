@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import (
     LabelgridError,
     LedgerError,
@@ -22,7 +23,7 @@ from labelgrid.basics.errors import (
 )
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.streams import seed_of
-from labelgrid.basics.type_names import Array, Json, Values
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.images.thumbnails import LEAST
 from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from labelgrid.annotate.answers import spelling_hint
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import ImageError, LedgerError, ProjectError, UsageError
 from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Progress
-from labelgrid.basics.type_names import Array
 from labelgrid.basics.words import count_text
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.ledger.grid import Grid, Pick

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import ImageError
 from labelgrid.basics.files import digest_of, open_regular, write_bytes
 from labelgrid.basics.processes import cores
 from labelgrid.basics.progress import Progress
-from labelgrid.basics.type_names import Bytes
 from labelgrid.basics.version import __version__
 from labelgrid.evidence.near_duplicates import Thumbnails
 from labelgrid.executors.spreading import JOBS, Spreading, pieces_of_images

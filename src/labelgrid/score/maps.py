@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labelgrid.basics.type_names import Floats
+from labelgrid.basics.array_types import Floats
 from labelgrid.data.frame import Frame, content_means, resize_to_original
 from labelgrid.nets.network import Raw
 from labelgrid.pixel.confidence import least_confidence, margin

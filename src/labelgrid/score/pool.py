@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import ImageError, PluginError
 from labelgrid.basics.files import disk_errors
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import image_keys
-from labelgrid.basics.type_names import Array
 from labelgrid.data.batch import stack_labels
 from labelgrid.data.dataset import ImageSource, Source, labels_of
 from labelgrid.data.frame import on_input

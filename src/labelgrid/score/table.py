@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.files import atomic_write, open_regular
-from labelgrid.basics.type_names import Array
 from labelgrid.ledger.grid import Cell
 
 #: The file name of a pool's score table.

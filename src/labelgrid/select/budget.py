@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats, Places
 from labelgrid.basics.errors import LabelgridError, PluginError
-from labelgrid.basics.type_names import Floats, Places
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import Grid, Pick, State, Unit
 from labelgrid.select.strategy import Budget

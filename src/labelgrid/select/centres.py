@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.type_names import Bools, Floats
+from labelgrid.basics.array_types import Bools, Floats
 from labelgrid.select.budget import payable_amount
 
 Rows = NDArray[np.intp]

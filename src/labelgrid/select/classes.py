@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.type_names import Floats
+from labelgrid.basics.array_types import Floats
 
 #: The statistic with the share of each image's pixels that is predicted as each class.
 CLASSES = "classes"

@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats32, Places
 from labelgrid.basics.streams import stream
-from labelgrid.basics.type_names import Floats32, Places
 from labelgrid.select.centres import squared_distances
 
 #: Lloyd's iterations.

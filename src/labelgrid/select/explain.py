@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Floats
 from labelgrid.basics.errors import PluginError
-from labelgrid.basics.type_names import Array, Floats
 from labelgrid.ledger.grid import Explanation, Grid, Pick, State
 from labelgrid.select.strategy import Selection
 

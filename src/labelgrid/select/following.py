@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.streams import keyed_uniform, seed_of
-from labelgrid.basics.type_names import Bools
 from labelgrid.basics.words import join_names
 from labelgrid.ledger.grid import Grid, State
 from labelgrid.relations.bound import BoundRelation

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labelgrid.basics.array_types import Floats
 from labelgrid.basics.results import Better
-from labelgrid.basics.type_names import Floats
 
 #: Fewer measured rounds show no curve.
 FEWEST = 2

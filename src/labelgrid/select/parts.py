@@ -6,9 +6,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from labelgrid.basics.array_types import Array, Bools, Floats
 from labelgrid.basics.errors import PluginError
 from labelgrid.basics.streams import keyed_uniform, seed_of
-from labelgrid.basics.type_names import Array, Bools, Floats, Json, Values
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.ledger.grid import Grid, Pick
 from labelgrid.select.budget import buy, cell_costs, image_costs
 from labelgrid.select.following import value_with_following

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.streams import stream
-from labelgrid.basics.type_names import Bools
 from labelgrid.select.budget import Floats, payable_amount
 
 Rows = NDArray[np.intp]

@@ -11,8 +11,9 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import PluginError
-from labelgrid.basics.type_names import Array, Values
+from labelgrid.basics.type_names import Values
 from labelgrid.ledger.grid import Grid, Pick, Unit
 
 #: Named arrays with the grid's rows: float64 [n, t] for cells, float64 [n] for images or float32

@@ -9,8 +9,8 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.streams import keyed_uniform, seed_of
-from labelgrid.basics.type_names import Bools
 from labelgrid.select.centres import Floats, Nearest, Rows, farthest_first, finite_rows
 
 #: Two rounds are at most so many times as far from the best choice, where all rows cost the same.

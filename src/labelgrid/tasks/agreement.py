@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.results import Result
-from labelgrid.basics.type_names import Array, Bools
 from labelgrid.formats.codec import LabelArray
 
 #: A label, the true label of the same size, the label files' options -> results; none if no pixel

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labelgrid.basics.type_names import Array, Bools
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.words import count_text
 
 #: Fewer labels say nothing.

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.type_names import Floats
+from labelgrid.basics.array_types import Floats
 
 RGB = NDArray[np.uint8]
 

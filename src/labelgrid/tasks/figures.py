@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.type_names import Array, Bools, Floats
+from labelgrid.basics.array_types import Array, Bools, Floats
 from labelgrid.formats.codec import known_numbers
 
 #: A class on a smaller share of the pixels has no height.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelgrid.basics.type_names import Array, Bools, Floats32
+from labelgrid.basics.array_types import Array, Bools, Floats32
 
 if TYPE_CHECKING:
     from collections.abc import Callable

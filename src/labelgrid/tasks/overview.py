@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.basics.type_names import Array, Bytes, Json
+from labelgrid.basics.array_types import Array, Bytes
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text
 from labelgrid.formats.codec import LabelArray, known_numbers
 

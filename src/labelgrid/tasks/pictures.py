@@ -10,7 +10,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
-from labelgrid.basics.type_names import Array, Bools
+from labelgrid.basics.array_types import Array, Bools
+from labelgrid.basics.type_names import Size
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import Range, TaskDef
 
@@ -55,7 +56,7 @@ def colour_map(
 def thumbnail(
     task: TaskDef,
     label: LabelArray,
-    size: tuple[int, int],
+    size: Size,
     limits: Range | None = None,
     *,
     lines: bool = False,
@@ -83,7 +84,7 @@ def thumbnail(
     return _hatch(mean, (density > 1e-6) & (density >= shown.mean() / 2))
 
 
-def thicken_lines(label: LabelArray, size: tuple[int, int]) -> Array:
+def thicken_lines(label: LabelArray, size: Size) -> Array:
     """The values of a label with lines so wide that they are seen at another size (height, width).
 
     Each pixel has the largest value of those around it that one pixel there stands for.

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from labelgrid.basics.array_types import Array, Bools, Floats, Floats32
 from labelgrid.basics.camera import Camera
-from labelgrid.basics.type_names import Array, Bools, Floats, Floats32
+from labelgrid.basics.type_names import Size
 
-Size = tuple[int, int]
 Labels = tuple[Array, Bools]
 #: Rows and columns of pixels in one array, and of as many in another.
 Pairs = tuple[tuple[Array, Array], tuple[Array, Array]]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.type_names import Array, Bools, Floats
+from labelgrid.basics.array_types import Array, Bools, Floats
 from labelgrid.tasks.checks import MANY, LabelCheck
 
 #: Labels are averaged to at most so many rows and columns, and looked at in windows of this side.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.type_names import Array, Bools
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.words import count_text
 from labelgrid.tasks.checks import MANY, LabelCheck
 

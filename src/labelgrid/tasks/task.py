@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelgrid.basics import plugins
+from labelgrid.basics.array_types import Array, Bools, Bytes, Floats32
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import PluginError, RecipeError
 from labelgrid.basics.results import Result
-from labelgrid.basics.type_names import Array, Bools, Bytes, Floats32, Json, Values
+from labelgrid.basics.type_names import Json, Size, Values
 from labelgrid.formats.codec import Form, LabelArray, codec, options_of
 from labelgrid.formats.regions import RegionMap
 from labelgrid.images.opening import TIMES, label_of
@@ -293,7 +294,7 @@ class TaskDef:
         """Where a label changes, from 0 up, [h, w] of any size; None if the kind does not tell."""
         return self.spec.outline(label.value, label.valid, self.options)
 
-    def read(self, path: Path, size: tuple[int, int] | None = None) -> LabelArray:
+    def read(self, path: Path, size: Size | None = None) -> LabelArray:
         """Read and check the label in a file; returns it at its image's size.
 
         Args:
@@ -304,7 +305,7 @@ class TaskDef:
         with self._bounded(size):
             return self.form.upsample(codec(self.spec.codec).read(path, self.options))
 
-    def _bounded(self, size: tuple[int, int] | None) -> AbstractContextManager[None]:
+    def _bounded(self, size: Size | None) -> AbstractContextManager[None]:
         if size is None:
             return nullcontext()
         return label_of(size, RESAMPLED if self.form.resample else TIMES)
@@ -319,14 +320,14 @@ class TaskDef:
             return label
         return limit(label, known, self.options)
 
-    def read_at(self, path: Path, size: tuple[int, int]) -> LabelArray:
+    def read_at(self, path: Path, size: Size) -> LabelArray:
         """As `read`, for an image of this size; resampled to it if the task declares that.
 
         A label of another size is returned as it is if it is not resampled.
         """
         return self.form.at_size(self.read(path, size), size)
 
-    def read_prediction(self, path: Path, size: tuple[int, int] | None = None) -> LabelArray:
+    def read_prediction(self, path: Path, size: Size | None = None) -> LabelArray:
         """Read a prediction in a label file.
 
         It is checked like a label, except for what a poor prediction may hold and a label may not.
@@ -341,7 +342,7 @@ class TaskDef:
         with self._bounded(size):
             return self.form.upsample(read(path, self.options))
 
-    def stored_size(self, path: Path) -> tuple[int, int] | None:
+    def stored_size(self, path: Path) -> Size | None:
         """The size of the image that a label file is for, from the file's header.
 
         It is None if the format cannot tell.
@@ -352,7 +353,7 @@ class TaskDef:
         read_size = getattr(codec(self.spec.codec), "stored_size", None)
         if read_size is None:
             return None
-        size: tuple[int, int] | None = read_size(path)
+        size: Size | None = read_size(path)
         if size is None:
             return None
         height, width = size

@@ -7,12 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from labelgrid.basics.type_names import Size
 from labelgrid.data.batch import Batch
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task, Tasks
 from labelgrid.train.draws import Draws
-
-Size = tuple[int, int]
 
 
 @dataclass(frozen=True)

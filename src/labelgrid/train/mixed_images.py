@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from labelgrid.basics.type_names import Size
 from labelgrid.data.batch import Batch, SoftTarget
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Tasks
-from labelgrid.train.crops import Box, Size
+from labelgrid.train.crops import Box
 from labelgrid.train.objective import targets_present
 from labelgrid.train.options import TrainOptions
 

@@ -27,10 +27,11 @@ from labelgrid.annotate.matching import add_skips, cell_of, is_inside
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.annotate.request import Request
 from labelgrid.basics import files
+from labelgrid.basics.array_types import Bools, Floats, Ints
 from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.recognition import Recognition
-from labelgrid.basics.type_names import Bools, Floats, Ints, Json, Values
+from labelgrid.basics.type_names import Json, Size, Values
 from labelgrid.basics.words import join_names
 from labelgrid.formats.coco_masks import decode_counts, encode_mask, mask_of
 from labelgrid.formats.regions import Canvas
@@ -167,7 +168,7 @@ class _Runs:
     """The run lengths of a mask of a height and a width, compressed as bytes or not."""
 
     number: int
-    size: tuple[int, int]
+    size: Size
     counts: Ints | bytes
 
     def fill(self, canvas: Canvas, number: int) -> None:

@@ -31,7 +31,7 @@ from labelgrid.annotate.json_files import (
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
-from labelgrid.basics.type_names import Json
+from labelgrid.basics.type_names import Json, Size
 from labelgrid.formats.arrays import file_errors, png_samples, shape_text
 from labelgrid.formats.regions import Canvas
 
@@ -260,7 +260,7 @@ def _paint(drawn: _Drawn, where: str, canvas: Canvas, number: int) -> None:
         raise LabelError(f"{where}: {error.what}", next_step=error.next_step) from error
 
 
-def _refuse_far(points: Points, size: tuple[int, int]) -> None:
+def _refuse_far(points: Points, size: Size) -> None:
     if np.abs(points).max() > _FURTHEST * max(size):
         raise LabelError("It leads far out of the image.")
 

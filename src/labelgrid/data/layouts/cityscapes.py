@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import ImageError, LabelError, RecipeError
-from labelgrid.basics.type_names import Bytes, Values
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.id_splits import check_classes, lacking_sentence, unmatched_sentence
 from labelgrid.formats.arrays import check_any_valid, one_channel, samples, shape_text

@@ -4,11 +4,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.config import read_toml
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import walk
-from labelgrid.basics.type_names import Bytes, Values
+from labelgrid.basics.type_names import Size, Values
 from labelgrid.data.cameras import Cameras, read_cameras
 from labelgrid.data.id_splits import check_split_ids, unmatched_sentence
 from labelgrid.formats.codec import LabelArray, codec
@@ -107,13 +108,13 @@ class FolderDataset:
             return {}
         return read_toml(path)
 
-    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+    def camera(self, image_id: str, size: Size) -> Camera | None:
         """As `CameraSource.camera`; None if `camera.toml` does not say it."""
         if self.cameras is None:
             return None
         return self.cameras.camera(image_id, size, self.root / self.image_folder / image_id)
 
-    def size(self, image_id: str) -> tuple[int, int]:
+    def size(self, image_id: str) -> Size:
         """As `SizedSource.size`."""
         return image_size(self.root / self.image_folder / image_id)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from labelgrid.basics.array_types import Array, Bytes
 from labelgrid.basics.errors import ImageError, LabelError
-from labelgrid.basics.type_names import Array, Bytes, Values
+from labelgrid.basics.type_names import Values
 from labelgrid.data.id_splits import (
     check_classes,
     lacking_sentence,

@@ -8,7 +8,7 @@ import numpy as np
 
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import LabelError
-from labelgrid.basics.type_names import Values
+from labelgrid.basics.type_names import Size, Values
 from labelgrid.data.id_splits import (
     ImagesById,
     check_order,
@@ -101,7 +101,7 @@ class Nyud(ImagesById):
             return None
         return _file(self.root / FOLDERS[task.kind], Path(image_id).stem)
 
-    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+    def camera(self, image_id: str, size: Size) -> Camera | None:
         """As `CameraSource.camera`: that of NYUv2's frames.
 
         An image of their shape is taken as a whole frame, resized; that of another one is unknown.

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from labelgrid.basics.array_types import Array, Bools, Ints
 from labelgrid.basics.errors import ImageError, LabelError, RecipeError
-from labelgrid.basics.type_names import Array, Bools, Ints, Values
+from labelgrid.basics.type_names import Values
 from labelgrid.data.id_splits import (
     ALL_CLASSES,
     ImagesById,

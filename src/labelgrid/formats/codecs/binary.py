@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
-from labelgrid.basics.type_names import Bools, Json
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.arrays import (
     Array,

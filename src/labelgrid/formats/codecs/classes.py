@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Ints
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
-from labelgrid.basics.type_names import Bools, Ints
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats import class_faults
 from labelgrid.formats.arrays import (

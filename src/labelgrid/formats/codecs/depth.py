@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
-from labelgrid.basics.type_names import Bools
 from labelgrid.basics.words import join_names
 from labelgrid.formats import containers
 from labelgrid.formats.arrays import (

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from labelgrid.basics.array_types import Array, Bools, Floats32
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
-from labelgrid.basics.type_names import Array, Bools, Floats32
 from labelgrid.formats import containers
 from labelgrid.formats.arrays import check_any_valid, save_array, save_png, shape_text
 from labelgrid.formats.channels import shown_numbers

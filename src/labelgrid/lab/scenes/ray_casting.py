@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.type_names import Floats32, Ints
+from labelgrid.basics.array_types import Floats32, Ints
+from labelgrid.basics.type_names import Size
 from labelgrid.lab.scenes.rooms import Scene
 from labelgrid.lab.scenes.solids import CORNERS, Matrix, Shape
 
-Size = tuple[int, int]
 Reals = NDArray[np.float64]
 #: The smallest visible depth, in metres.
 NEAR = 0.01

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Bytes, Floats, Ints
 from labelgrid.basics.errors import PluginError
-from labelgrid.basics.type_names import Bools, Bytes, Floats, Ints, Json
-from labelgrid.lab.scenes.ray_casting import RayHits, Size
+from labelgrid.basics.type_names import Json, Size
+from labelgrid.lab.scenes.ray_casting import RayHits
 from labelgrid.lab.scenes.rooms import Scene
 from labelgrid.lab.scenes.solids import Material, Solid
 

@@ -16,14 +16,15 @@ import cv2
 import numpy as np
 
 from labelgrid.basics import files
+from labelgrid.basics.array_types import Bools, Ints
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.processes import cores, end_with_parent
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import seed_of, stream
-from labelgrid.basics.type_names import Bools, Ints
+from labelgrid.basics.type_names import Size
 from labelgrid.formats.codec import LabelArray
 from labelgrid.lab.scenes.people import PARTS, PERSON
-from labelgrid.lab.scenes.ray_casting import RayHits, Size, cast
+from labelgrid.lab.scenes.ray_casting import RayHits, cast
 from labelgrid.lab.scenes.render import mitsuba, render
 from labelgrid.lab.scenes.rooms import CLASSES, FOV, Scene, make_scene, room_of
 from labelgrid.ledger.grid import TaskRow

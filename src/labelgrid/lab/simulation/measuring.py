@@ -6,9 +6,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Progress, Silent
-from labelgrid.basics.type_names import Bytes
 from labelgrid.basics.words import join_names
 from labelgrid.data.dataset import Source, labels_of, nonempty_label
 from labelgrid.formats.codec import LabelArray

@@ -13,9 +13,9 @@ import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from labelgrid.basics.array_types import Floats
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.files import read_bytes, read_text
-from labelgrid.basics.type_names import Floats
 from labelgrid.basics.words import count_text
 from labelgrid.lab.simulation.arms import InitialLabels
 from labelgrid.lab.simulation.plain_pickle import lists_of_texts

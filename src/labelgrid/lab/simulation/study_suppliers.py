@@ -18,6 +18,7 @@ from labelgrid.basics.config import check_tasks
 from labelgrid.basics.errors import EmptyLabelError, RecipeError
 from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Size
 from labelgrid.data.dataset import Dataset, size_of
 from labelgrid.data.layouts.folder import label_file
 from labelgrid.formats.codec import size_error
@@ -194,7 +195,7 @@ class SupplierReader:
                 yield SuppliedCell(cell, file, file == path)
 
 
-def _is_label(file: Path, task: TaskDef, size: tuple[int, int], shown: Path) -> bool:
+def _is_label(file: Path, task: TaskDef, size: Size, shown: Path) -> bool:
     """Whether a file has a label with a valid pixel."""
     try:
         label = task.read(file)

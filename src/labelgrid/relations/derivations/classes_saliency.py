@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from labelgrid.basics.array_types import Ints
 from labelgrid.basics.camera import Camera
-from labelgrid.basics.type_names import Ints, Values
+from labelgrid.basics.type_names import Values
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.class_tables import class_index, count_classes, look_up_classes, sum_counts
 from labelgrid.relations.relation import (

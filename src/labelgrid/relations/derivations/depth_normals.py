@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Floats
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import LabelError, RecipeError
-from labelgrid.basics.type_names import Bools, Floats
 from labelgrid.formats.arrays import shape_text
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.camera_check import known_camera

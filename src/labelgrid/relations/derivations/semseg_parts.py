@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labelgrid.basics.array_types import Ints
 from labelgrid.basics.camera import Camera
-from labelgrid.basics.type_names import Ints, Values
+from labelgrid.basics.type_names import Values
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.class_tables import (
     NOTHING,

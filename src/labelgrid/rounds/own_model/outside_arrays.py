@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from labelgrid.basics.type_names import Array, Floats
+from labelgrid.basics.array_types import Array, Floats
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.arrays import shape_text
 from labelgrid.rounds.outside_files import Arrays

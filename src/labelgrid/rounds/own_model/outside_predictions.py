@@ -16,6 +16,7 @@ from labelgrid.annotate.answers import Fault, fault_lines
 from labelgrid.basics.errors import LabelError, ModelError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import image_keys
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.batch import Batch
 from labelgrid.data.frame import Frame
@@ -90,7 +91,7 @@ class OutsidePredictions:
     shapes: Mapping[str, tuple[int, ...]]
     first: str
     whole: Collection[str]
-    _sizes: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False)
+    _sizes: dict[str, Size] = field(default_factory=dict, repr=False)
     _checked: set[str] = field(default_factory=set, repr=False)
 
     @classmethod
@@ -323,7 +324,7 @@ class OutsidePredictions:
         rows, columns = (part.stop - part.start for part in placement.target)
         return Frame(size, (rows, columns), (slice(0, rows), slice(0, columns)))
 
-    def _size(self, image_id: str) -> tuple[int, int]:
+    def _size(self, image_id: str) -> Size:
         """The upright height and width of an image."""
         if image_id not in self._sizes:
             height, width = self.context.source.image(image_id).shape[:2]
@@ -393,7 +394,7 @@ def _passes(array: object) -> Iterator[Tensor]:
         yield part[None].float()
 
 
-def _is_turned(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
+def _is_turned(shape: tuple[int, ...], size: Size) -> bool:
     """Whether maps have the shape of an image with its sides exchanged, and not its own.
 
     Example:

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from labelgrid.basics.array_types import Floats
 from labelgrid.basics.config import check_ranges
 from labelgrid.basics.errors import ModelError
-from labelgrid.basics.type_names import Floats
 from labelgrid.data.frame import content_means
 from labelgrid.nets.blocks import bottlenecks
 from labelgrid.nets.distillation import Distil, Embed

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labelgrid.basics.config import check_ranges
+from labelgrid.basics.type_names import Size
 from labelgrid.score.statistic import FitContext, PoolBatch, Scope, TrainedStatistic
 from labelgrid.score.table import Axis
 from labelgrid.score.training import Passes, Rows, Schedule, replay_passes, resize_maps, train
@@ -67,7 +68,7 @@ class AutoEncoder(nn.Module):
     map of 4H × 4W; here it starts at H/16 × W/16, rounded up. The last layer is linear.
     """
 
-    def __init__(self, channels: int, size: tuple[int, int], options: Options) -> None:
+    def __init__(self, channels: int, size: Size, options: Options) -> None:
         super().__init__()
         widths = [channels]
         width = options.width

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labelgrid.basics.type_names import Array
+from labelgrid.basics.array_types import Array
 from labelgrid.score.maps import Outputs, image_means
 from labelgrid.score.options import At
 from labelgrid.score.statistic import PoolBatch, Statistic

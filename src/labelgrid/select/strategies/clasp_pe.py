@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.stats import rankdata
 
+from labelgrid.basics.array_types import Array, Floats, Places
 from labelgrid.basics.streams import keyed_uniform, seed_of
-from labelgrid.basics.type_names import Array, Floats, Places
 from labelgrid.select.budget import cell_costs
 from labelgrid.select.parts import DRAWN, ReadStatistic, draw_cells
 from labelgrid.select.shares import Group, Turns, alternate, deal, interleave, random_order

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from labelgrid.basics.type_names import Floats, Places
+from labelgrid.basics.array_types import Floats, Places
 from labelgrid.ledger.grid import Grid
 from labelgrid.select.budget import cell_costs, payable_amount
 from labelgrid.select.parts import draw_cells, draw_images

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.type_names import Floats
+from labelgrid.basics.array_types import Floats
 from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult
 from labelgrid.select.strategy import PoolView
 

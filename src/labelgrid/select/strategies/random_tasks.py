@@ -11,8 +11,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from labelgrid.basics.array_types import Floats
 from labelgrid.basics.errors import NothingToBuyError
-from labelgrid.basics.type_names import Floats
 from labelgrid.basics.words import join_names
 from labelgrid.ledger.grid import Grid
 from labelgrid.select.budget import cell_costs

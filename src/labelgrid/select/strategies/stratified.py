@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from labelgrid.basics.array_types import Bools, Floats, Places
 from labelgrid.basics.streams import seed_of
-from labelgrid.basics.type_names import Bools, Floats, Places
 from labelgrid.select.budget import cell_costs, image_costs
 from labelgrid.select.clusters import k_means
 from labelgrid.select.parts import draw_cells, draw_images

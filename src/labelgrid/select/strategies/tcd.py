@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.type_names import Array, Bools, Floats, Floats32
+from labelgrid.basics.array_types import Array, Bools, Floats, Floats32
 from labelgrid.ledger.grid import Grid, Pick
 from labelgrid.select.budget import ROUNDING, buy, cell_costs, image_costs, payable_amount
 from labelgrid.select.centres import farthest_centre, finite_rows, nearest_centre, squared_distances

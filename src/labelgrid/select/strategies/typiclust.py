@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from labelgrid.basics.array_types import Floats, Places
 from labelgrid.basics.streams import seed_of
-from labelgrid.basics.type_names import Floats, Places
 from labelgrid.select.budget import image_costs, payable_amount
 from labelgrid.select.centres import finite_rows
 from labelgrid.select.clusters import k_means

@@ -13,7 +13,8 @@ from statistics import median
 
 import numpy as np
 
-from labelgrid.basics.type_names import Array, Bools, Json
+from labelgrid.basics.array_types import Array, Bools
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.formats.codecs import depth as files

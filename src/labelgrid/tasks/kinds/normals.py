@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.type_names import Array, Bools, Bytes, Floats, Json
+from labelgrid.basics.array_types import Array, Bools, Bytes, Floats
+from labelgrid.basics.type_names import Json
 from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.formats.codecs.normals import other_axes
 from labelgrid.tasks.agreement import angle_agreement

@@ -14,7 +14,7 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor
 
-from labelgrid.basics.type_names import Floats
+from labelgrid.basics.array_types import Floats
 from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
 from labelgrid.train.shared_gradients import SharedGradients
 

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from labelgrid.basics.type_names import Size
 from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Tasks
@@ -19,8 +20,6 @@ from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import half_to_float, resize_output, targets_present
 from labelgrid.train.ranges import Weight, Zoom
 from labelgrid.train.term import Preparation, Step, Term, View
-
-Size = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)

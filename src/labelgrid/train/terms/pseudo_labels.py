@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.basics.array_types import Bools, Floats32
 from labelgrid.basics.config import check_tasks
 from labelgrid.basics.files import atomic_write
-from labelgrid.basics.type_names import Bools, Floats32
 from labelgrid.data.batch import SoftLabel, SoftLabels
 from labelgrid.data.dataset import labels_of
 from labelgrid.data.frame import Frame, label_of, resize_to_original, target_of

@@ -1,0 +1,17 @@
+"""Names of arrays by what they hold."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Of any numbers.
+Array = NDArray[Any]
+Bools = NDArray[np.bool_]
+#: Colours, or other numbers of 8 bits.
+Bytes = NDArray[np.uint8]
+Ints = NDArray[np.int64]
+#: Places in another array.
+Places = NDArray[np.intp]
+Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
