@@ -10,12 +10,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.config import check_pattern
 from labelgrid.basics.errors import ImageError
 
 if TYPE_CHECKING:
-    pass
+    from labelgrid.basics.array_types import Bytes
 
 
 def is_remote(root: str) -> bool:

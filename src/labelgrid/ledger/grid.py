@@ -6,13 +6,14 @@ from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
-from labelgrid.basics.array_types import Bools, Floats
 from labelgrid.basics.streams import seed_of
 from labelgrid.basics.type_names import Json, Values
 
 if TYPE_CHECKING:  # slow to load
     import numpy as np
     from numpy.typing import NDArray
+
+    from labelgrid.basics.array_types import Bools, Floats
 
 Split = Literal["train", "val", "test", "heldout"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test", "heldout")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
-from labelgrid.basics.array_types import Ints
 from labelgrid.ledger import class_lists, roster, rounds
 from labelgrid.ledger.database import check_optional, check_values, dialect_of, foreign_row_error
 from labelgrid.ledger.grid import HINTS, Cell, Grid, Hint, Move, Split, State, is_time
@@ -19,7 +18,7 @@ from labelgrid.ledger.operations import Operation, operation_of, without_effect
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, IS_ANSWER, OPERATIONS, TASKS
 
 if TYPE_CHECKING:  # slow to load
-    INT64 = Ints
+    from labelgrid.basics.array_types import Ints
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,7 +297,7 @@ def pool_hash(connection: Connection) -> str:
 
 def _columns_of_images(
     connection: Connection, splits: Sequence[Split]
-) -> "tuple[list[str], INT64, INT64]":
+) -> "tuple[list[str], Ints, Ints]":
     import numpy as np
 
     statement = roster.restrict_to_splits(
@@ -317,7 +316,7 @@ def _columns_of_images(
     return names, np.concatenate(ids), np.concatenate(keys)
 
 
-def _integers(connection: Connection, statement: Select[tuple[int]]) -> "INT64":
+def _integers(connection: Connection, statement: Select[tuple[int]]) -> "Ints":
     """The single column of a query, without one Python object per row."""
     import numpy as np
 
