@@ -37,7 +37,7 @@ from labelgrid.project.changed_labels import changed_text
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Measurement, measured_rounds, newest_fit
 from labelgrid.project.shown_classes import shown_classes
-from labelgrid.recipes.resolve import has_own_encoder, load_recipe
+from labelgrid.recipes.resolve import has_own_encoder
 from labelgrid.recipes.schema import Recipe
 from labelgrid.relations.agreement import FEWEST
 from labelgrid.relations.bound import BoundRelation, connect, declared_relations
@@ -80,8 +80,7 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
             f"A budget is a cost above 0. Found {budget:g}.",
             next_step="Leave it out for what the last round cost.",
         )
-    settings = project.settings
-    recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
+    recipe = project.recipe()
     paid = last_cost(project) if budget is None else budget
     curves = task_curves(project)
     newest = measured_rounds(project.folder, newest=1)

@@ -18,7 +18,7 @@ from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import duration
 from labelgrid.data.dataset import ImageSource, camera_of
-from labelgrid.formats.codec import LabelArray, codec
+from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import RECIPE
@@ -134,7 +134,7 @@ class TimedImages:
         if Cell(image_id, task.name) in self.lacking:
             return None
         size = self.data.image(image_id).shape[:2]
-        channels = codec(task.spec.codec).CHANNELS
+        channels = task.codec.CHANNELS
         return LabelArray(np.ones((*size, channels), np.float32), np.ones(size, np.bool_))
 
 

@@ -31,7 +31,6 @@ from labelgrid.annotate.other_names import (
 )
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import walk
-from labelgrid.formats.codec import codec
 from labelgrid.formats.naming import stem
 from labelgrid.images.opening import FORMATS
 from labelgrid.ledger.grid import Cell, State
@@ -387,7 +386,7 @@ def _is_stray(name: str, match: Cell | Fault, index: ProjectIndex) -> bool:
         return False
     extensions = set(FORMATS)
     for task in index.tasks.values():
-        extensions.update(codec(task.spec.codec).EXTENSIONS)
+        extensions.update(task.codec.EXTENSIONS)
     return PurePosixPath(name).suffix.lower() not in extensions
 
 

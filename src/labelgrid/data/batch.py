@@ -12,7 +12,7 @@ from labelgrid.basics.array_types import Bytes, Floats32
 from labelgrid.basics.camera import Camera
 from labelgrid.data.frame import Frame
 from labelgrid.data.options import DataOptions
-from labelgrid.formats.codec import LabelArray, codec
+from labelgrid.formats.codec import LabelArray
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import TaskDef, TaskDefs
 
@@ -243,7 +243,7 @@ def stack_labels(
     labels: Sequence[LabelArray | None], task: TaskDef, size: tuple[int, ...]
 ) -> Target:
     """The target of labels of one size; a missing one is 0 and nowhere valid."""
-    label_format = codec(task.spec.codec)
+    label_format = task.codec
     value = np.zeros((len(labels), *size, label_format.CHANNELS), cast("Any", label_format.DTYPE))
     valid = np.zeros((len(labels), *size), np.bool_)
     for i, label in enumerate(labels):

@@ -28,7 +28,6 @@ from labelgrid.basics.files import walk
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.recognition import Recognition, recognitions
 from labelgrid.basics.words import join_names
-from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import Split
 from labelgrid.operations.dataset_labels import answers_of
 from labelgrid.project.folder import ProjectFolder
@@ -317,7 +316,7 @@ class _ImportSource:
 
 def _holds_labels_of(folder: Path, task: TaskDef) -> bool:
     """Whether a file at or below a folder ends as the label files of a task do."""
-    extensions = codec(task.spec.codec).EXTENSIONS
+    extensions = task.codec.EXTENSIONS
     for _, _, names in walk(folder):
         if any(PurePath(name).suffix.lower() in extensions for name in names):
             return True

@@ -14,7 +14,7 @@ from labelgrid.basics import files
 from labelgrid.basics.errors import ImageError, LabelError, LabelSizeError
 from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Progress
-from labelgrid.formats.codec import Form, LabelArray, codec, size_error
+from labelgrid.formats.codec import Form, LabelArray, size_error
 from labelgrid.ledger.grid import Cell, ImageRow, Split, State, is_annotator, is_time
 from labelgrid.ledger.store import CellRow
 from labelgrid.operations.cancel import withdrawn_labels
@@ -128,11 +128,7 @@ def validate_labels(
         left_out = faults
         faults = []
     return ValidatedLabels(
-        labels=labels,
-        skips=skips,
-        moved=moving,
-        faults=[*faults, *move_faults],
-        left_out=left_out,
+        labels=labels, skips=skips, moved=moving, faults=[*faults, *move_faults], left_out=left_out
     )
 
 
@@ -211,12 +207,7 @@ class LabelValidator:
         if row.state == State.LABELLED and row.digest == content:
             same: ImportStatus = "unchanged" if is_intact(self.project, row) else "repaired"
             return AcceptedLabel(
-                answer=answer,
-                row=row,
-                digest=content,
-                suffix=path.suffix,
-                size=size,
-                status=same,
+                answer=answer, row=row, digest=content, suffix=path.suffix, size=size, status=same
             )
         taken_back = content in self.withdrawn.get(answer.cell, ())
         if taken_back and not self.replace:
@@ -294,7 +285,7 @@ def as_file(answer: Answer, task: TaskDef, size: tuple[int, int]) -> Iterator[Pa
         LabelError: the label cannot be read, or is not a label of this task.
         ProjectError: the disk reports an error.
     """
-    suffix = codec(task.spec.codec).EXTENSIONS[0]
+    suffix = task.codec.EXTENSIONS[0]
     if isinstance(answer.label, Path):
         label = _resampled(answer.label, task, size)
         if label is None:
@@ -334,7 +325,7 @@ def _resampled(path: Path, task: TaskDef, size: tuple[int, int]) -> LabelArray |
 
 def _suffix_of_copy(path: Path, task: TaskDef) -> str:
     """The suffix of a changed copy of a label's file: one that loses nothing and is written."""
-    extensions = codec(task.spec.codec).EXTENSIONS
+    extensions = task.codec.EXTENSIONS
     if path.suffix.lower() != extensions[0] and ".npy" in extensions:
         return ".npy"
     return extensions[0]

@@ -263,6 +263,11 @@ class Grid:
     asked: Collection[str] | None = None
 
     @property
+    def columns(self) -> dict[str, int]:
+        """The column of each task."""
+        return {task: column for column, task in enumerate(self.tasks)}
+
+    @property
     def eligible(self) -> "Bools":
         """Bool [n, t]: the cells that may be picked."""
         import numpy as np

@@ -22,7 +22,7 @@ from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import Dataset, DescribedDataset, LocatedDataset
 from labelgrid.evidence.dataset_remarks import LabelFacts, check_remarks, label_facts, task_remarks
-from labelgrid.formats.codec import RESIZED, codec, size_error
+from labelgrid.formats.codec import RESIZED, size_error
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.task_spec import name_task_file, task_rows, task_rows_of
 from labelgrid.tasks.task import TaskDef, TaskDefs, definitions
@@ -283,6 +283,6 @@ def _value_facts(task: TaskDef, labels: Sequence[LabelFacts]) -> Json:
         return facts | {"classes": dict(zip(task.options.names, shares, strict=True))}
     facts["lowest"] = min(label.lowest for label in labels)
     facts["highest"] = max(label.highest for label in labels)
-    if codec(task.spec.codec).CHANNELS == 1:
+    if task.codec.CHANNELS == 1:
         facts["mean"] = sum(label.total for label in labels) / valid
     return facts

@@ -18,7 +18,7 @@ from labelgrid.basics.files import digest, read_bytes
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.spreadsheets import csv_text, unescape_formula
 from labelgrid.basics.words import join_names
-from labelgrid.formats.codec import check_digest, codec
+from labelgrid.formats.codec import check_digest
 from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.images.places import held_image_file, image_file
 from labelgrid.images.reading import changed_image_error, image_size
@@ -246,7 +246,7 @@ def _request(
     for cell, move in moves.items():
         task = tasks[cell.task]
         is_whole = cell.image_id in whole
-        name = label_name(cell.image_id, codec(task.spec.codec).EXTENSIONS[0], is_whole)
+        name = label_name(cell.image_id, task.codec.EXTENSIONS[0], is_whole)
         path = f"labels/{cell.task}/{name}"
         pick = _requested_pick(move, picks.get((move.round, cell)))
         item = RequestItem(

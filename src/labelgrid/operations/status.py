@@ -92,10 +92,8 @@ def _suppliers(project: ProjectFolder) -> Json:
     if not (project.folder / SUPPLIED).is_dir():
         return {}
     from labelgrid.project.suppliers import supplier_values  # most projects need none of it
-    from labelgrid.recipes.resolve import load_recipe
 
-    settings = project.settings
-    recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
+    recipe = project.recipe()
     return supplier_values(project, recipe.suppliers)
 
 

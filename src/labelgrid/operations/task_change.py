@@ -28,7 +28,6 @@ from labelgrid.project.images.strides import check_strides
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored_labels import misfits, refuse_changed, refuse_misfits
 from labelgrid.project.task_spec import changed_row
-from labelgrid.recipes.resolve import load_recipe
 from labelgrid.relations.bound import declared_relations
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.tasks.task import TaskDef, TaskDefs
@@ -202,8 +201,7 @@ def _refuse_needed(project: ProjectFolder, name: str) -> None:
     Raises:
         ProjectError: names the relation.
     """
-    settings = project.settings
-    recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
+    recipe = project.recipe()
     tasks = project.tasks()
     remaining = {task: each for task, each in tasks.items() if task != name}
     for relation, choice in recipe.relations.items():

@@ -16,6 +16,7 @@ from labelgrid.ledger.store import RoundRow, Store
 from labelgrid.project.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from labelgrid.recipes.schema import Recipe
     from labelgrid.relations.bound import BoundRelation
     from labelgrid.tasks.task import TaskDef
 
@@ -106,6 +107,16 @@ class ProjectFolder:
         from labelgrid.tasks.task import definitions  # a new project's status needs none of it
 
         return definitions(self.store.tasks(), self.store.class_lists())
+
+    def recipe(self) -> "Recipe":
+        """The recipe of the settings, with their changes.
+
+        Raises:
+            RecipeError: it is wrong.
+        """
+        from labelgrid.recipes.resolve import load_recipe
+
+        return load_recipe(self.settings.recipe, self.settings.changes, beside=self.folder)
 
     def relations(self) -> "list[BoundRelation]":
         """The relations of the recipe that are on, the most trusted first.

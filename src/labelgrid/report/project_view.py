@@ -51,7 +51,7 @@ def _rounds(project: ProjectFolder, grid: Grid) -> np.ndarray:
     """Int [n, t], the round that requested each cell; -1 for a missing cell."""
     rounds = np.full(grid.state.shape, -1, np.int64)
     rows = {image_id: row for row, image_id in enumerate(grid.images)}
-    columns = {task: column for column, task in enumerate(grid.tasks)}
+    columns = grid.columns
     for entry in project.store.cells():
         cell = entry.cell
         if cell.image_id in rows and entry.state != State.MISSING:

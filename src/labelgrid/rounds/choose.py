@@ -177,7 +177,7 @@ def used_up_text(picks: Collection[Pick], grid: Grid) -> str:
     """
     before = grid.eligible.sum(0)
     left = before.copy()
-    columns = {task: column for column, task in enumerate(grid.tasks)}
+    columns = grid.columns
     for pick in picks:
         left[columns[pick.cell.task]] -= 1
     done = np.flatnonzero((before > 0) & (left == 0)).tolist()

@@ -11,7 +11,6 @@ from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import atomic_folder, disk_errors, remove_folder
 from labelgrid.basics.progress import Progress
 from labelgrid.data.frame import Frame
-from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import Split, State
 from labelgrid.nets.network import Raw
 from labelgrid.project.declaration_changes import target_declarations
@@ -198,7 +197,7 @@ def _choose(context: RoundContext, fit: Fit, result: Evaluation) -> dict[str, li
     chosen: dict[str, list[HeldoutExample]] = {}
     for name, values in result.by_image.items():
         definition = context.definitions[name]
-        extension = codec(definition.spec.codec).EXTENSIONS[0]
+        extension = definition.codec.EXTENSIONS[0]
         better = result.metrics[name][definition.headline].better
         for place, image_id in choose_examples(values, better).items():
             example = HeldoutExample(

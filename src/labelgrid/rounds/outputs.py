@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from labelgrid.data.frame import Frame, interpolation_window, label_of, resize_to_original
-from labelgrid.formats.codec import LabelArray, codec
+from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.soft import EXTENSION, write_soft
 from labelgrid.pixel.prediction import contenders
 from labelgrid.rounds.blocks import class_map
@@ -39,7 +39,7 @@ def predicted_label(task: Task, definition: TaskDef, raw: Tensor, frame: Frame) 
     with torch.inference_mode():
         if task.largest and (label := class_map(raw, frame)) is not None:
             return label
-    form = codec(definition.spec.codec)
+    form = definition.codec
     value = np.empty((*frame.original, task.label_channels), form.DTYPE)
     valid = np.empty(frame.original, np.bool_)
     with torch.inference_mode():

@@ -17,7 +17,7 @@ from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.data.id_splits import read_classes, replace_advice
 from labelgrid.formats.arrays import one_channel, samples, shape_text
-from labelgrid.formats.codec import LabelArray, codec
+from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.formats.soft import EXTENSION, read_soft
 from labelgrid.project.sources import other_folders
@@ -99,7 +99,7 @@ def _file(folder: Path, image_id: str, task: TaskDef, whole: Collection[str]) ->
 
 def _names(image_id: str, task: TaskDef, whole: Collection[str]) -> list[str]:
     """The file names that an image's prediction may have."""
-    extensions = dict.fromkeys((EXTENSION, *codec(task.spec.codec).EXTENSIONS, *NUMBERS))
+    extensions = dict.fromkeys((EXTENSION, *task.codec.EXTENSIONS, *NUMBERS))
     return [label_name(image_id, extension, image_id in whole) for extension in extensions]
 
 

@@ -13,7 +13,6 @@ from labelgrid.basics.errors import LabelError, ModelError, note_unchanged
 from labelgrid.basics.files import atomic_folder, disk_errors
 from labelgrid.basics.progress import Silent
 from labelgrid.data.frame import Frame, resize_to_original
-from labelgrid.formats.codec import codec
 from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.ledger.grid import Cell, Pick, State
 from labelgrid.project.folder import ProjectFolder
@@ -148,7 +147,7 @@ def label_path(folder: Path, task: TaskDef, image_id: str, whole: bool) -> Path:
         whole: keep the image's own extension, because several images share the rest; see
             `naming.whole_names`.
     """
-    return folder / task.name / label_name(image_id, codec(task.spec.codec).EXTENSIONS[0], whole)
+    return folder / task.name / label_name(image_id, task.codec.EXTENSIONS[0], whole)
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,7 @@ from labelgrid.basics.type_names import Values
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit, read_members
 from labelgrid.project.score_files import scores_folder
-from labelgrid.recipes.resolve import (
-    build_plugin,
-    hash_of,
-    load_recipe,
-    load_tables,
-    resolved_options,
-)
+from labelgrid.recipes.resolve import build_plugin, hash_of, load_tables, resolved_options
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.rounds.outside_files import predictions_changed
 from labelgrid.score.table import EXPLAINING, FILE, Table, read_stamp, read_table, weights_stamp
@@ -197,7 +191,7 @@ def scoring_model(project: ProjectFolder, strategy: Strategy) -> Fit | None:
         return fit
     settings = project.settings
     weights = project.weights()
-    recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
+    recipe = project.recipe()
     tables = json.loads(recipe.json())
     tasks = sorted(project.tasks())
     content = digest(weights) if weights and weights.is_file() else ""

@@ -65,7 +65,7 @@ def _impossible_picks(picks: Sequence[Pick], grid: Grid) -> list[str]:
     eligible = grid.eligible
     picked = {pick.cell.image_id for pick in picks}
     rows = {image_id: row for row, image_id in enumerate(grid.images) if image_id in picked}
-    columns = {task: column for column, task in enumerate(grid.tasks)}
+    columns = grid.columns
     faults = []
     for pick in picks:
         cell = pick.cell

@@ -96,7 +96,7 @@ def _places(picks: Sequence[Pick], grid: Grid) -> tuple[Rows, Rows]:
     """The rows and columns [m] of the picks in the grid."""
     picked = {pick.cell.image_id for pick in picks}
     row_of = {image_id: row for row, image_id in enumerate(grid.images) if image_id in picked}
-    column_of = {task: column for column, task in enumerate(grid.tasks)}
+    column_of = grid.columns
     rows = np.array([row_of[pick.cell.image_id] for pick in picks], np.intp)
     return rows, np.array([column_of[pick.cell.task] for pick in picks], np.intp)
 

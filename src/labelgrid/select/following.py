@@ -61,7 +61,7 @@ def leave_out_following(
         kept += [(one, 1 - one.trust * one.coverage) for one in wanted]
     if not kept:
         return grid
-    columns = {task: column for column, task in enumerate(grid.tasks)}
+    columns = grid.columns
     left_out = np.zeros(grid.state.shape, np.bool_)
     draws = keyed_uniform(grid.keys, seed_of(seed, "still bought"))
     for relation, share in kept:
@@ -145,7 +145,7 @@ def value_with_following(scores: Scores, grid: Grid, brings: Brings) -> Scores:
 
 def known_labels(grid: Grid, relations: Sequence[BoundRelation]) -> Bools:
     """Bool [n, t]: the missing cells whose label follows from labels that are there."""
-    columns = {task: column for column, task in enumerate(grid.tasks)}
+    columns = grid.columns
     labelled = grid.state == State.LABELLED
     missing = grid.state == State.MISSING
     follows = np.zeros(grid.state.shape, np.bool_)

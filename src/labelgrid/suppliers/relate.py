@@ -15,7 +15,6 @@ from labelgrid.data.cameras import NAME as CAMERAS
 from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import text_with_tables
-from labelgrid.recipes.resolve import load_recipe
 from labelgrid.suppliers.relation_trust import RelationRow, proposed_camera, relation_tables
 from labelgrid.suppliers.supplier_trust import SupplierRow, note_measured_trust, supplier_tables
 from labelgrid.suppliers.trust_jobs import rows_elsewhere
@@ -74,7 +73,7 @@ def relate(
         ProjectError: the camera cannot be written; or something could not be measured elsewhere.
     """
     settings = project.settings
-    recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
+    recipe = project.recipe()
     unmeasured = unmeasured_trust(project, recipe)
     if not unmeasured.parts():
         words = ("FOLDER", "--supplier", "NAME")

@@ -6,7 +6,7 @@ from pathlib import Path
 from labelgrid.basics.files import read_bytes
 from labelgrid.basics.spreadsheets import csv_text
 from labelgrid.formats.arrays import file_errors, save_bytes
-from labelgrid.formats.codec import LabelArray, codec
+from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.colours import LegendRow, colour_codes, colour_text
 from labelgrid.images.png import add_palette
 from labelgrid.tasks.task import TaskDef
@@ -23,7 +23,7 @@ _COLUMNS = ("number", "name", "colour")
 
 def legend_of(task: TaskDef) -> list[LegendRow]:
     """The numbers in a task's label files, with the project's colours; none without classes."""
-    legend = getattr(codec(task.spec.codec), "legend", None)
+    legend = getattr(task.codec, "legend", None)
     if legend is None:
         return []
     colours = colour_codes(task.region_colours).tolist()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from labelgrid.basics.config import parse
 from labelgrid.basics.errors import PluginError, RecipeError
 from labelgrid.basics.results import Result
 from labelgrid.basics.type_names import Json, Size, Values
-from labelgrid.formats.codec import Form, LabelArray, codec, options_of
+from labelgrid.formats.codec import Codec, Form, LabelArray, codec, options_of
 from labelgrid.formats.regions import RegionMap
 from labelgrid.images.opening import TIMES, label_of
 from labelgrid.ledger.grid import TaskRow
@@ -205,12 +205,17 @@ class TaskDef:
         return getattr(self.options, "names", ())
 
     @property
+    def codec(self) -> Codec[Any]:
+        """The format of its label files."""
+        return codec(self.spec.codec)
+
+    @property
     def region_names(self) -> tuple[str, ...]:
         """The names of the regions that a tool draws for a label, by their numbers.
 
         They are the classes, or the task's own name; empty if labels cannot be drawn.
         """
-        name_regions = getattr(codec(self.spec.codec), "region_names", None)
+        name_regions = getattr(self.codec, "region_names", None)
         if name_regions is None:
             return ()
         names: tuple[str, ...] = name_regions(self.options)
@@ -231,13 +236,11 @@ class TaskDef:
 
     def from_regions(self, regions: RegionMap) -> LabelArray:
         """The label of the regions that a tool drew, in the numbers of `region_names`."""
-        label_codec: Any = codec(self.spec.codec)
-        return label_codec.from_regions(regions, self.options)
+        return cast("Any", self.codec).from_regions(regions, self.options)
 
     def to_regions(self, label: LabelArray) -> RegionMap:
         """The regions of a label, for a tool to draw: the inverse of `from_regions`."""
-        label_codec: Any = codec(self.spec.codec)
-        return label_codec.to_regions(label, self.options)
+        return cast("Any", self.codec).to_regions(label, self.options)
 
     def transform(self, value: Array, valid: Bools, geometry: Placement) -> tuple[Array, Bools]:
         """Transform label values [h, w, c] and valid [h, w] to a view of the image."""
@@ -303,7 +306,7 @@ class TaskDef:
                 is refused before it is unpacked.
         """
         with self._bounded(size):
-            return self.form.upsample(codec(self.spec.codec).read(path, self.options))
+            return self.form.upsample(self.codec.read(path, self.options))
 
     def _bounded(self, size: Size | None) -> AbstractContextManager[None]:
         if size is None:
@@ -315,7 +318,7 @@ class TaskDef:
 
         The others were not annotated in it. Labels without classes stay as they are.
         """
-        limit = getattr(codec(self.spec.codec), "limit_classes", None)
+        limit = getattr(self.codec, "limit_classes", None)
         if limit is None or known >= len(self.classes):
             return label
         return limit(label, known, self.options)
@@ -336,7 +339,7 @@ class TaskDef:
             path: the file.
             size: as of `read`.
         """
-        label_codec = codec(self.spec.codec)
+        label_codec = self.codec
         read: Callable[[Path, Any], LabelArray] = label_codec.read
         read = getattr(label_codec, "read_prediction", read)
         with self._bounded(size):
@@ -350,7 +353,7 @@ class TaskDef:
         Raises:
             LabelError: the header cannot be read.
         """
-        read_size = getattr(codec(self.spec.codec), "stored_size", None)
+        read_size = getattr(self.codec, "stored_size", None)
         if read_size is None:
             return None
         size: Size | None = read_size(path)
@@ -366,14 +369,14 @@ class TaskDef:
             LabelError: the disk reports an error, or the task's stride does not divide the image's
                 sides.
         """
-        codec(self.spec.codec).write(path, self.form.downsample(label), self.options)
+        self.codec.write(path, self.form.downsample(label), self.options)
 
     def describe(self) -> str:
         """Describe the task's label files to annotators.
 
         One line describes the files; each listed item, such as a class, has a further line.
         """
-        first, *others = codec(self.spec.codec).describe(self.options).splitlines()
+        first, *others = self.codec.describe(self.options).splitlines()
         if self.form.stride > 1:
             first += f" Its sides are 1/{self.form.stride} of the image's."
         if self.form.resample:

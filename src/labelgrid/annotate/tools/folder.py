@@ -29,7 +29,6 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.spreadsheets import csv_text
 from labelgrid.basics.type_names import Json, Values
-from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import EXPLAINING, Cell, explained_row
 from labelgrid.tasks.legend import coloured, legend_text
 from labelgrid.tasks.task import TaskDef
@@ -272,7 +271,7 @@ def _readme(request: Request) -> str:
     text = _TEXT.format(labels=len(request.items), images=len(request.images))
     for name, count in sorted(Counter(item.cell.task for item in request.items).items()):
         task = request.tasks[name]
-        extensions = " or ".join(codec(task.spec.codec).EXTENSIONS)
+        extensions = " or ".join(task.codec.EXTENSIONS)
         text += f"\n{name}, labels: {count}, {LABELS}/{name}/… as {extensions}\n"
         for line in task.describe().splitlines():
             text += textwrap.fill(line, 110, initial_indent="  ", subsequent_indent="  ") + "\n"

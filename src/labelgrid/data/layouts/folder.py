@@ -12,7 +12,7 @@ from labelgrid.basics.files import walk
 from labelgrid.basics.type_names import Size, Values
 from labelgrid.data.cameras import Cameras, read_cameras
 from labelgrid.data.id_splits import check_split_ids, unmatched_sentence
-from labelgrid.formats.codec import LabelArray, codec
+from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.naming import LONGEST, shorten_path, stem, whole_names
 from labelgrid.images.listing import list_images, read_list
 from labelgrid.images.reading import image_size, read_image
@@ -195,7 +195,7 @@ def label_file(
     Raises:
         LabelError: two files match the image, or one file matches several images.
     """
-    extensions = codec(task.spec.codec).EXTENSIONS
+    extensions = task.codec.EXTENSIONS
     paths = _existing_files(folder, image_id, extensions)
     short = _existing_files(folder, stem(image_id), extensions)
     if image_id not in whole:

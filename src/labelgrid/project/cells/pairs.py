@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 
 from labelgrid.basics.errors import LedgerError, RecipeError
 from labelgrid.project.folder import SETTINGS, ProjectFolder
-from labelgrid.recipes.resolve import load_recipe
 from labelgrid.relations.bound import related_tasks
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.relations.offered import offered_tasks
@@ -81,8 +80,7 @@ def connected_tasks(project: ProjectFolder) -> list[str]:
 
 def _declared(project: ProjectFolder) -> Mapping[str, RelationChoice]:
     """The relations of the recipe."""
-    settings = project.settings
-    return load_recipe(settings.recipe, settings.changes, beside=project.folder).relations
+    return project.recipe().relations
 
 
 def paired_tasks(project: ProjectFolder) -> list[str]:
