@@ -282,7 +282,7 @@ def _untrained(context: RoundContext) -> TrainedModel:
 
 def _step_seconds(trainer: Trainer) -> float:
     """The median time of a step, without the first one, which prepares the device."""
-    seconds: list[float] = []
+    seconds = []
     with TemporaryDirectory() as folder:
         trainer.prepare(Path(folder), Silent(), resumed=False)
         for _ in range(STEPS + 1):

@@ -228,7 +228,7 @@ def _add_files(
 ) -> None:
     """Add each file to the answers: as a label, as a stray or removed file, or as a fault."""
     removed = index.removed()
-    unknown: list[str] = []
+    unknown = []
     named_tasks: set[str] = set()
     for name in names:
         entry = lists.files.get(name)

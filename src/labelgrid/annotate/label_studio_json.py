@@ -16,7 +16,6 @@ from labelgrid.annotate.import_options import Keep
 from labelgrid.annotate.label_studio_regions import (
     IMAGE,
     REASON,
-    Size,
     brush_region,
     reason_of,
     shapes_of,
@@ -26,7 +25,7 @@ from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.annotate.repeated_answers import CHOOSE
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.basics.errors import LabelError
-from labelgrid.basics.type_names import Json, Values
+from labelgrid.basics.type_names import Json, Size, Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.images.listing import EXTENSIONS
 from labelgrid.ledger.grid import Cell, State, is_annotator, is_time
@@ -333,7 +332,7 @@ class _Matching:
     def answers(self) -> Answers:
         """The labels and skips of the annotations."""
         answers = Answers()
-        drawn: list[DrawnImage] = []
+        drawn = []
         for each in self._annotations:
             cell = self._cell(each) or self._skipped_cell(each)
             if isinstance(cell, Fault):

@@ -79,7 +79,7 @@ def reason_of(results: object) -> str:
     Raises:
         LabelError: the results are none of Label Studio.
     """
-    lines: list[str] = []
+    lines = []
     for result in filter(_is_reason, _mappings(results)):
         texts = _value(result).get("text")
         if not isinstance(texts, list):

@@ -128,8 +128,8 @@ def read_lists(folder: Path, decoder: Decoder = plain_text) -> FolderLists:
 
     `manifest.csv` is only read for its times and annotators. `decoder` makes texts of bytes.
     """
-    faults: list[Fault] = []
-    rows: list[tuple[str, Json]] = []
+    faults = []
+    rows = []
     if (folder / MANIFEST).is_file():
         manifest = manifest_rows(folder / MANIFEST, decoder)
         if manifest is None:

@@ -75,7 +75,7 @@ def read_label_map(path: Path, decoder: Decoder = plain_text) -> dict[int, str]:
     lines = list(_lines(path, decoder))
     if all(line.colour is None for line in lines):
         lines = [replace(line, colour=_standard_colour(at)) for at, line in enumerate(lines)]
-    names: dict[int, str] = {}
+    names = {}
     seen: set[str] = set()
     for line in lines:
         if line.colour is None:

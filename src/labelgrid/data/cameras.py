@@ -255,7 +255,7 @@ def _inside(folder: Path, name: str) -> Path:
 
 def _read_table(path: Path) -> dict[str, View]:
     """The cameras of a table, by image id."""
-    views: dict[str, View] = {}
+    views = {}
     for line, row in _rows(path):
         where = f"{path}, line {line}"
         image_id = row.pop("image")

@@ -46,7 +46,7 @@ def read_variable(path: Path, name: str) -> Array:
         raise LabelError(
             "This is a file of Matlab 7.3.", where=path, next_step="Save it again with '-v7'."
         )
-    others: list[str] = []
+    others = []
     try:
         _check(data)
         content = loadmat(io.BytesIO(data), variable_names=[name])

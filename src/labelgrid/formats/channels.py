@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from labelgrid.basics.array_types import Bytes
+from labelgrid.basics.array_types import Array, Bytes
 from labelgrid.basics.errors import LabelError
-from labelgrid.formats.arrays import Array, palette_of, samples
+from labelgrid.formats.arrays import palette_of, samples
 
 #: The extensions of files that may have a palette.
 _WITH_PALETTES = (".png", ".bmp", ".tif", ".tiff")

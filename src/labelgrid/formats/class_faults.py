@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Bools, Ints
+from labelgrid.basics.array_types import Array, Bools, Ints
 from labelgrid.basics.config import as_toml
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.words import count_text, join_names
-from labelgrid.formats.arrays import Array
 from labelgrid.formats.colours import colour_codes, colour_text, nearest_colour
 from labelgrid.formats.numbering import IGNORE, Numbering, default_void
 
@@ -34,7 +33,7 @@ def unnamed(wrong: NDArray[Any]) -> str:
         'It holds indices without a class: 7 (2 pixels), 9 (1 pixel)'
     """
     values, counts = np.unique(wrong, return_counts=True)
-    indices: list[str] = []
+    indices = []
     for value, count in zip(values, counts, strict=True):
         indices.append(f"{value} ({count_text(count, 'pixel')})")
     return f"It holds indices without a class: {join_names(indices, LISTED)}"
@@ -111,7 +110,7 @@ def unknown_ids(wrong: NDArray[Any], options: Numbering, path: Path) -> LabelErr
     values = np.unique(wrong).tolist()
     ignored = {str(value): IGNORE for value in values}
     shown = dict(list(ignored.items())[:LISTED])
-    declare: dict[str, object] = {}
+    declare = {}
     if len(values) <= LISTED:
         declare["ids"] = {**options.ids, **ignored}
     return LabelError(
@@ -164,7 +163,7 @@ def unknown_colours(
     values, counts = np.unique(wrong, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     texts = [colour_text(values[k]) for k in order]
-    shown: list[str] = []
+    shown = []
     for text, k in zip(texts[:LISTED], order, strict=False):
         near = nearest_colour(int(values[k]), named)
         pixels = count_text(int(counts[k]), "pixel")

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.type_names import Size
 from labelgrid.formats import arrays, exr_channels, npz
-from labelgrid.formats.arrays import Array
 from labelgrid.formats.codec import Form
 
 #: The extensions that `stored_numbers` reads.

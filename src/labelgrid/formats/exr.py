@@ -114,7 +114,7 @@ def _headers(data: bytes, *, several: bool) -> Iterator[dict[str, bytes]]:
     """The attributes of each part."""
     place = 8
     while True:
-        header: dict[str, bytes] = {}
+        header = {}
         while data[place : place + 1] != b"\0":
             name, place = _text(data, place)
             _, place = _text(data, place)

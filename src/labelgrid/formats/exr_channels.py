@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import open_regular, read_bytes
 from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import join_names
-from labelgrid.formats.arrays import Array, file_errors
+from labelgrid.formats.arrays import file_errors
 from labelgrid.formats.exr import Channel, channels_of, decode
 from labelgrid.images.opening import max_bytes, refuse_other_format
 
@@ -75,7 +76,7 @@ def _layer_of(name: str) -> str:
 
 def _triples(names: set[str], letters: str) -> dict[str, list[str]]:
     """The channels that are called by these letters in the same layer, by layer and letters."""
-    triples: dict[str, list[str]] = {}
+    triples = {}
     for first in sorted(names):
         prefix = first[:-1]
         members = [prefix + letter for letter in letters]

@@ -149,7 +149,7 @@ class _Bits:
         then only the sum from run to run is taken one by one. Other runs are rare.
         """
         steps = bytearray()
-        others: list[int] = []
+        others = []
         position = _HEADER
         for first in range(0, self._bytes, _BLOCK):
             table = self._steps_of_equal(first)

@@ -13,10 +13,11 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import open_regular
 from labelgrid.basics.words import join_names
-from labelgrid.formats.arrays import Array, file_errors, npy_header, npy_samples
+from labelgrid.formats.arrays import file_errors, npy_header, npy_samples
 from labelgrid.images.opening import (
     CHANNELS,
     WrongFileError,

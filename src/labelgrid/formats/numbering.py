@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Ints
+from labelgrid.basics.array_types import Array, Ints
 from labelgrid.basics.config import check_ranges
 from labelgrid.basics.words import join_names
-from labelgrid.formats.arrays import Array
 from labelgrid.formats.codec import Form
 from labelgrid.formats.colours import colour_code, colour_text
 
@@ -52,7 +51,7 @@ class Numbering(Form):
             return {int(number): name for number, name in self.ids.items()}
         if not self.colours:
             return {number + self.first: name for number, name in enumerate(classes)}
-        names: dict[int, str] = {}
+        names = {}
         for name, colours in self.colours.items():
             for colour in _several(colours):
                 names[colour_code(colour)] = name

@@ -42,7 +42,7 @@ def scan_folder(
         raise ImageError(
             "There is no such folder of images.", where=folder, next_step="Check the path."
         )
-    image_ids: list[str] = []
+    image_ids = []
     others: Counter[str] = Counter()
     for path in _visible_files(folder):
         extension = _extension(path)

@@ -61,7 +61,7 @@ def list_objects(folder: Address, left_out: dict[str, ImageError] | None = None)
             where=folder,
             next_step="Give a list of their addresses: a .txt, .csv or .parquet file.",
         )
-    stamps: dict[Address, Stamp] = {}
+    stamps = {}
     others: Counter[str] = Counter()
     start = len(folder.rstrip("/")) + 1
     try:

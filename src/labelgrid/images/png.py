@@ -80,7 +80,7 @@ class Header:
         depth = self.bits * self.channels
         if not self.interlaced:
             return [(self.height, 1 + -(-self.width * depth // 8))]
-        sizes: list[Size] = []
+        sizes = []
         for x, y, step_x, step_y in _PASSES:
             columns = -(-(self.width - x) // step_x)
             rows = -(-(self.height - y) // step_y)

@@ -54,7 +54,7 @@ def open_sources(
         StorageError: there are no such objects, or their store refuses or does not answer.
     """
     sources = [given] if isinstance(given, Path | Address | ToolServer) else list(given)
-    pairs: list[tuple[Source, Source]] = []
+    pairs = []
     with ExitStack() as stack:
         for source in sources:
             answer: Source = source

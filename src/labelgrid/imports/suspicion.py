@@ -198,7 +198,7 @@ class _Evidence:
         """All doubts about the labels of one task."""
         summaries = self._summaries_of(task)
         figures = [summary.figures for summary in summaries.values()]
-        earlier: list[tuple[CellRow, Summary]] = []
+        earlier = []
         for row in self.earlier(task):
             summary = self._summary_of(row)
             if summary:
@@ -245,7 +245,7 @@ class _Evidence:
 
     def _summaries_of(self, task: str) -> dict[Cell, Summary]:
         """The summaries of the labels of a task that are compared."""
-        summaries: dict[Cell, Summary] = {}
+        summaries = {}
         for cell in self.sample(task):
             summary = self.summary(cell)
             if summary:
@@ -270,7 +270,7 @@ class _Evidence:
         single = {cell: summary for cell, summary in summaries.items() if cell not in repeated}
         doubts = self.edges.doubts(task, _outlines(single), images)
         if doubts:
-            earlier: dict[Cell, Summary] = {}
+            earlier = {}
             for row in self.earlier(task)[: edge_evidence.LABELS]:
                 summary = self._summary_of(row)
                 if summary:
@@ -401,7 +401,7 @@ class _Evidence:
 
         Labels that do not follow their images, or are those of several images, say nothing.
         """
-        doubts: list[Doubt] = []
+        doubts = []
         for relation in self.relations.relations:
             tasks = connected_tasks(relation)
             if task not in tasks or relation.name in self._related:

@@ -109,7 +109,7 @@ def validate_labels(
     cells = [answer.cell for answer in answers.labels] + [skip.cell for skip in answers.skips]
     if rows is None:
         rows = project.store.find(cells)
-    labels: list[AcceptedLabel] = []
+    labels = []
     progress.start("Checking labels", len(answers.labels), "files")
     validator = LabelValidator(project, rows, replace, seen)
     for answer in sorted(answers.labels, key=lambda answer: answer.cell):
@@ -123,7 +123,7 @@ def validate_labels(
     skips.sort(key=lambda skip: skip.cell)
     image_ids = {label.row.cell.image_id for label in labels}
     moving, move_faults = _find_moving_images(project, image_ids, split)
-    left_out: list[Fault] = []
+    left_out = []
     if leave_out and (labels or skips):
         left_out = faults
         faults = []

@@ -220,7 +220,7 @@ def annotators(connection: Connection) -> list[str]:
 
 def listed_images(connection: Connection, image_ids: Sequence[str]) -> list[ListedImage]:
     """Images with the states of their cells, in this order; unknown ones are left out."""
-    listed: dict[str, ListedImage] = {}
+    listed = {}
     for batch in roster.batches(image_ids):
         named = select(*_COLUMNS).where(IMAGES.c.name.in_(batch), roster.present(connection))
         for image in _listed(connection, named):

@@ -58,7 +58,7 @@ def layer(
         >>> layer(3, 8)(torch.zeros(2, 3, 4, 4)).shape
         torch.Size([2, 8, 4, 4])
     """
-    parts: list[nn.Module] = []
+    parts = []
     for before in (inputs, *[outputs] * (convolutions - 1)):
         convolution = nn.Conv2d(before, outputs, 3, padding=1)
         parts += [convolution, norm(outputs), nn.ReLU(inplace=True)]

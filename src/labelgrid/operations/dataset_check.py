@@ -151,7 +151,7 @@ def read_contents(
             progress.advance()
     sizes = Counter(image.size for image in images if image.size)
     by_task = {name: _contents(task, images) for name, task in tasks.items()}
-    remarks: list[str] = []
+    remarks = []
     for name, task in tasks.items():
         labels = _labels(name, images)
         remarks += [*task_remarks(name, labels), *check_remarks(task, labels.values())]

@@ -149,7 +149,7 @@ def name_task_commands(project: ProjectFolder, task: str) -> Iterator[None]:
 def _words(key: str, value: object) -> list[str]:
     """The options of `labelgrid task` that declare a value."""
     if key == "classes" and isinstance(value, list):
-        words: list[str] = []
+        words = []
         for name in value:
             words += ["--class", name]
         return words

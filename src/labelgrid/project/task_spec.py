@@ -42,7 +42,7 @@ def task_row(words: str, folder: Path = Path()) -> TaskRow:
         TaskRow(name='depth', kind='depth', cost=2.0, options={'scale': 0.001})
     """
     name, _, rest = words.partition(":")
-    values: dict[str, Any] = {}
+    values = {}
     for item in filter(None, _items(rest)):
         key, equals, value = item.partition("=")
         if not equals:
@@ -107,7 +107,7 @@ def assignments(words: Sequence[str], option: str) -> dict[str, Any]:
         >>> assignments(["scale=0.01", "ignore=[0, 9]", "classes=new.txt", "maximum=null"], "--set")
         {'scale': 0.01, 'ignore': [0, 9], 'classes': 'new.txt', 'maximum': None}
     """
-    values: dict[str, Any] = {}
+    values = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not (equals and key.strip()):

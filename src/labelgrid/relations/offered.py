@@ -29,7 +29,7 @@ def offered_relations(
     """
     used = {choice.plugin or name for name, choice in choices.items()}
     fitting = undeclared_relations(choices, tasks)
-    found: dict[str, RelationChoice] = {}
+    found = {}
     joined = {(relation.reads, relation.gives) for relation in declared_relations(choices, tasks)}
     for plugin in plugins.names("relations"):
         if plugin in used:

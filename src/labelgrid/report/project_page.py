@@ -117,8 +117,8 @@ def cells_figure(part: SplitCells, name: str) -> Figure:
         columns.append(Column(state, numeric=True, colour=colour))
     columns += number_columns("cost of one label", "spent", "promised", *saved, *times.values())
     fields = [*states, "cost", "spent", "promised", *saved, *times]
-    bars: dict[str, dict[str, float]] = {}
-    rows: list[list[Value]] = []
+    bars = {}
+    rows = []
     for task in part.tasks:
         bars[task.task] = {state: float(getattr(task, state)) for state in states}
         rows.append([task.task, task.kind, *(getattr(task, field) for field in fields)])
@@ -163,12 +163,12 @@ def _rounds(report: ProjectReport) -> list[Block]:
     ]
     if report.changed:
         columns.append(Column("other settings than before"))
-    rows: list[list[Value]] = []
+    rows = []
     for row in report.rounds:
         images, labels = row.trained or (None, None)
         picks = [row.picks.get(task, 0) for task in report.headlines]
         today = [row.now.get(state, 0) for state in ("labelled", "skipped", "requested")]
-        changed: list[Value] = []
+        changed = []
         if report.changed:
             changed.append(join_names(report.changed.get(row.number, ()), 6) or None)
         rows.append(
@@ -211,7 +211,7 @@ def _training(report: ProjectReport) -> list[Block]:
             whole=True,
         )
         drawings.append(chart)
-    rows: list[list[Value]] = []
+    rows = []
     for epoch in training.epochs:
         values = [loss.get(epoch) for loss in training.losses.values()]
         rows.append([epoch, *values])

@@ -126,7 +126,7 @@ def _has_scores_of_value(project: ProjectFolder, number: int) -> bool:
 
 
 def _pictures(folder: Path, index: int) -> dict[Picture, bytes]:
-    pictures: dict[Picture, bytes] = {}
+    pictures = {}
     for name in get_args(Picture):
         path = folder / f"{index:03d}-{name}.jpg"
         if path.is_file():

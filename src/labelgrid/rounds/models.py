@@ -223,7 +223,7 @@ def load_previous_weights(
 
 def terms_of(context: ModelContext, network: Network) -> dict[str, Term]:
     """Build the recipe's terms, each with random weights from its own stream."""
-    terms: dict[str, Term] = {}
+    terms = {}
     for name, options in context.recipe.terms.items():
         with seed_torch(context.seed, "init", "term", name):
             terms[name] = build_plugin("terms", PluginChoice(name, options), context.tasks, network)

@@ -82,7 +82,7 @@ def read_predictions(path: Path, most: int = LARGEST) -> Arrays:
     Raises:
         LabelError: it is damaged or too large, or holds something else.
     """
-    arrays: Arrays = {}
+    arrays = {}
     with _file_errors(path), open_regular(path) as file, open_arrays(file) as archive:
         stated = [stated_array(archive, member) for member in archive.infolist()]
         total = sum(array.size for array in stated)

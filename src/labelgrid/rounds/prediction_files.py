@@ -46,9 +46,9 @@ def find_predictions(
             next_step=f"Put them at TASK/IMAGE.EXT. {known_tasks_text(definitions)}",
         )
     whole = whole_names(image_ids, source.images())
-    files: dict[str, dict[str, Path]] = {}
+    files = {}
     for task in present:
-        paths: dict[str, Path] = {}
+        paths = {}
         rest = []
         for image_id in image_ids:
             path = _file(folder / task.name, image_id, task, whole)

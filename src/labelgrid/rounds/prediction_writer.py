@@ -8,7 +8,7 @@ from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import write_bytes, write_text
 from labelgrid.basics.progress import Progress
 from labelgrid.data.dataset import ImageSource
-from labelgrid.drawings.label_sheet import Colour, SheetTask, legends
+from labelgrid.drawings.label_sheet import SheetTask, legends
 from labelgrid.drawings.overlay import draw_overlay
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.naming import label_name
@@ -109,7 +109,7 @@ def write_legends(out: Path, tasks: TaskDefs) -> None:
 
 def _with_numbers(task: TaskDef) -> SheetTask:
     """The legend of a task, with the numbers in its files."""
-    swatches: list[tuple[Colour, str]] = []
+    swatches = []
     for row in legend_of(task):
         red, green, blue = row.colour.to_bytes(3)
         name = row.name if row.number is None else f"{row.number}  {row.name}"

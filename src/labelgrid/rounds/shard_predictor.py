@@ -117,7 +117,7 @@ class PredictionOrder:
             overlay=self.overlay,
             progress=progress,
         )
-        faults: dict[str, str] = {}
+        faults = {}
 
         def note(fault: UnreadableImage) -> None:
             faults[fault.image_id] = fault.reason

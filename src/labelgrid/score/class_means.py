@@ -36,7 +36,7 @@ class ClassMeans(Statistic):
         raws = batch.decoded(known=True).final
         frames = batch.batch.frames
         trained = batch.model.trained
-        means: dict[int, Tensor] = {}
+        means = {}
         widest = 0
         for column, (name, task) in enumerate(batch.tasks.items()):
             if task.probabilities and (trained is None or name in trained):

@@ -91,7 +91,7 @@ def _fit(
     identity = json.dumps(dict(job.stamp), sort_keys=True)
     with seed_torch(images.seed, "init", "score", name):
         _set_up(statistic, job, images.example)
-        saved: Json = {}
+        saved = {}
         if path.is_file():
             saved = read_weights(path)
         if saved.get("identity") != identity or not isinstance(saved.get("state"), dict):

@@ -77,7 +77,7 @@ def mostly_following(relations: Sequence[BoundRelation]) -> list[BoundRelation]:
     None of them reads what another of these, or an exact one, gives, or gives what one reads: of
     two tasks that follow from each other, the one that the most trusted relation gives is left out.
     """
-    found: list[BoundRelation] = []
+    found = []
     known = [relation for relation in relations if relation.exact]
     for relation in relations:
         if relation.exact or relation.trust * relation.coverage < MOSTLY:

@@ -6,8 +6,8 @@ The purchase is exact where that is quick, and by value per cost otherwise.
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Ints, Places
-from labelgrid.select.budget import ROUNDING, Floats, buy, payable_amount
+from labelgrid.basics.array_types import Floats, Ints, Places
+from labelgrid.select.budget import ROUNDING, buy, payable_amount
 
 #: Costs are whole multiples of this share of 1, or the best purchase is not computed exactly.
 STEP = 1e-4

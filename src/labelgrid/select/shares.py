@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Bools
+from labelgrid.basics.array_types import Bools, Floats
 from labelgrid.basics.streams import stream
-from labelgrid.select.budget import Floats, payable_amount
+from labelgrid.select.budget import payable_amount
 
 Rows = NDArray[np.intp]
 #: Yields the index of the group whose turn it is. Its argument holds the groups that have nothing

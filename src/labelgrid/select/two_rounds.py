@@ -9,9 +9,9 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Bools
+from labelgrid.basics.array_types import Bools, Floats
 from labelgrid.basics.streams import keyed_uniform, seed_of
-from labelgrid.select.centres import Floats, Nearest, Rows, farthest_first, finite_rows
+from labelgrid.select.centres import Nearest, Rows, farthest_first, finite_rows
 
 #: Two rounds are at most so many times as far from the best choice, where all rows cost the same.
 WORST = 4

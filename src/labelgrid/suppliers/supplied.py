@@ -223,7 +223,7 @@ def pairs(
     supplier = bind_supplier(project, name, {task.name: 1.0})
     inverted = is_inverted(supplier, task)
     given = supplier.index.labels.get(task.name, {})
-    known: dict[str, Extent] = {}
+    known = {}
     if is_aligned(supplier, task):
         known = extents(source, task, image_ids, inverted=inverted)
     for image_id in _shuffled(given.keys() & set(image_ids), "pairs", name, task.name):

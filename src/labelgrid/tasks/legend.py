@@ -38,14 +38,14 @@ def legend_text(task: TaskDef) -> str:
 
 def legends_text(tasks: Iterable[TaskDef]) -> str:
     """The legends of several tasks as one table in CSV; empty if none has classes."""
-    lines: list[dict[str, str | int]] = []
+    lines = []
     for task in tasks:
         lines += [{"task": task.name, **line} for line in _lines(task)]
     return csv_text(("task", *_COLUMNS), lines) if lines else ""
 
 
 def _lines(task: TaskDef) -> list[dict[str, str | int]]:
-    lines: list[dict[str, str | int]] = []
+    lines = []
     for row in legend_of(task):
         number = "" if row.number is None else row.number
         lines.append({"number": number, "name": row.name, "colour": colour_text(row.colour)})

@@ -48,7 +48,7 @@ def colour_map(
         >>> colour_map(depth, np.array([[[1.0], [9.0]]]))[0].tolist()  # near is bright, far is dark
         [[253, 231, 37], [68, 1, 84]]
     """
-    shown = np.isfinite(value).all(2) & valid
+    shown = np.isfinite(value).all(2) & np.asarray(valid)
     safe = np.where(shown[..., None], value, 0)
     return _hatch(task.render(safe, shown, limits), shown)
 

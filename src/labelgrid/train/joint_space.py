@@ -184,7 +184,7 @@ class JointTerm(Term):
 
         What no condition changes is computed once for each map, and then read by all its pairs.
         """
-        parts: list[Tensor] = []
+        parts = []
         count = 0
         rows = torch.zeros(2, len(pairs), dtype=torch.long, device=pairs.image.device)
         for column, name in enumerate(self.names):

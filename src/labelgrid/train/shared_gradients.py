@@ -203,7 +203,7 @@ def _loss_scale(step: TaskLosses) -> float:
 
 def _leaves_of(losses: Iterable[Tensor], features: Tensor | None) -> list[Tensor]:
     """List the parameters that losses depend on other than through the features."""
-    leaves: list[Tensor] = []
+    leaves = []
     stack = [loss.grad_fn for loss in losses]
     seen = set[object]()
     if features is not None:

@@ -122,7 +122,7 @@ class OwnOptimiser:
     @property
     def parameters(self) -> list[nn.Parameter]:
         """The parameters that it trains."""
-        parameters: list[nn.Parameter] = []
+        parameters = []
         for group in self.optimiser.param_groups:
             parameters.extend(group["params"])
         return parameters

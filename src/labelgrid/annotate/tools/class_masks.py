@@ -125,9 +125,9 @@ def _listed_masks(
 ) -> tuple[list[_Mask], list[Fault]]:
     """The masks that a list names, and those lines that name no file or task."""
     present = set(names)
-    masks: list[_Mask] = []
-    faults: list[Fault] = []
-    knows: dict[str, Knows] = {}
+    masks = []
+    faults = []
+    knows = {}
     for name, entry in sorted(listed.items()):
         task = entry.cell.task
         if task and task not in index.tasks:
@@ -178,7 +178,7 @@ def _named_masks(names: list[str], index: ProjectIndex, folder: Path) -> list[_M
         )
     finder = index.image_names()
     knows = index.class_names().knows
-    masks: list[_Mask] = []
+    masks = []
     for name in names:
         image, region = _by_name(name, finder, knows)
         masks.append(_Mask(name, image, region))
@@ -190,7 +190,7 @@ def _by_name(name: str, finder: ImageNames, knows: Knows) -> tuple[str, str]:
 
     Else the first with an image of the project; else the name itself, and no class.
     """
-    found: list[tuple[str, str]] = []
+    found = []
     for image, region in _readings(PurePosixPath(name).with_suffix("")):
         if finder.find(image):
             if knows(region):
@@ -246,8 +246,8 @@ def _drawn(
     groups: dict[tuple[str, ...], list[_Mask]] = defaultdict(list)
     for mask in sorted(masks, key=lambda mask: mask.name):
         groups[_images_of(mask.image, finder)].append(mask)
-    images: list[DrawnImage] = []
-    faults: list[Fault] = []
+    images = []
+    faults = []
     for group in groups.values():
         first = group[0]
         others = _annotations(group)

@@ -106,7 +106,7 @@ class _PanopticFile:
         if not isinstance(segments, list):
             raise EntryError("Its segments_info is no list.")
         self.is_panoptic = True
-        categories: dict[int, Id] = {}
+        categories = {}
         for segment in segments:
             if not isinstance(segment, dict):
                 raise EntryError("A segment of it is no JSON object.")

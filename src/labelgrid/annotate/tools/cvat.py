@@ -87,7 +87,7 @@ class CvatConnector:
         """
         refuse_undrawn(request, "CVAT")
         parts = list(_parts(request.items))
-        copies: dict[str, Path] = {}
+        copies = {}
         texts = [README]
         for part in parts:
             texts += [f"{part.folder}/{name}" for name in (LABELS, UPLOAD)]
@@ -122,8 +122,8 @@ class CvatConnector:
         """
         names = index.options.meanings
         ignored = frozenset(name for name, target in names.items() if target == IGNORE)
-        faults: list[Fault] = []
-        images: list[CvatImage] = []
+        faults = []
+        images = []
         for path in _files(answer):
             where = path.name
             if answer.is_dir():

@@ -98,7 +98,7 @@ class LabelStudioConnector:
             LabelError: there is no export, or one is damaged.
         """
         paths = _answer_files(answer)
-        exports: dict[str, Iterator[object]] = {}
+        exports = {}
         for path in paths:
             name = path.relative_to(answer).as_posix() if path != answer else ""
             if not is_inside(answer, name):

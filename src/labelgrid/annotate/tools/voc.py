@@ -141,7 +141,7 @@ class _Masks:
             self.faults.append(self._unknown(where, unknown, counts))
             return None
         found = [colour for colour in counts if colour in self._names]
-        shapes: list[Shape] = []
+        shapes = []
         if found != [0]:
             shapes = [
                 Shape(self._names[colour], partial(self._paint, path, colour)) for colour in found
@@ -224,7 +224,7 @@ def _folders(answer: Path) -> Iterator[Path]:
     level = [answer] if answer.is_dir() else []
     for _ in range(3):
         yield from level
-        below: list[Path] = []
+        below = []
         for folder in level[:_LOOKED_AT]:
             below += _folders_in(folder)
         level = below

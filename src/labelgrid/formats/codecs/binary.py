@@ -5,19 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from labelgrid.basics.array_types import Bools
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text, join_names
-from labelgrid.formats.arrays import (
-    Array,
-    one_channel,
-    samples,
-    save_png,
-    shape_text,
-    stored_size,  # noqa: F401 - of the codec
-)
+from labelgrid.formats.arrays import one_channel, samples, save_png, shape_text
 from labelgrid.formats.channels import equal_channels, shown_grey, without_alpha
 from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.formats.heads import head_of

@@ -10,19 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Bools, Ints
+from labelgrid.basics.array_types import Array, Bools, Ints
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats import class_faults
 from labelgrid.formats.arrays import (
-    Array,
     check_any_valid,
     palette_of,
     samples_and_text,
     save_png,
     shape_text,
-    stored_size,  # noqa: F401 - of the codec
 )
 from labelgrid.formats.channels import equal_channels, without_alpha
 from labelgrid.formats.codec import LabelArray
@@ -273,7 +271,7 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
         raise LabelError(
             f"{class_faults.unnamed(index[wrong])}, or a declared 'ignore' number.", where=path
         )
-    texts: dict[str, str] = {}
+    texts = {}
     if label.annotated is not None:
         texts[ANNOTATED] = _annotated_text(label.annotated, options)
     stored = _colours_to_store if options.colours else _numbers_to_store
@@ -335,7 +333,7 @@ def _unused_colour(options: Options) -> str:
 
 def _annotated_text(annotated: Bools, options: Options) -> str:
     """The names of the annotated classes, and of those merged into them, one a line."""
-    names: list[str] = []
+    names = []
     for position, name in zip(options.index, options.classes, strict=True):
         if annotated[position]:
             names.append(name)
@@ -377,7 +375,7 @@ def legend(options: Options, colours: Sequence[int]) -> list[LegendRow]:
 
     Declared colours take the place of numbers, and of the given colours of `options.names`.
     """
-    rows: list[LegendRow] = []
+    rows = []
     for name, code, colour in zip(options.names, options.written.tolist(), colours, strict=True):
         if code >= 0 and options.colours:
             rows.append(LegendRow(None, name, code))

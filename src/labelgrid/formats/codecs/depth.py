@@ -8,19 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from labelgrid.basics.array_types import Bools
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.words import join_names
 from labelgrid.formats import containers
-from labelgrid.formats.arrays import (
-    Array,
-    check_any_valid,
-    one_channel,
-    save_array,
-    save_png,
-    shape_text,
-)
+from labelgrid.formats.arrays import check_any_valid, one_channel, save_array, save_png, shape_text
 from labelgrid.formats.channels import equal_channels, shown_grey, without_alpha
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.containers import Container, stored_numbers

@@ -169,8 +169,8 @@ def difference_blocks(
     """
     strategies = [strategy for strategy in results.strategies if results.of(strategy)]
     has_bands = len(strategies) <= MAX_BANDS
-    drawings: list[Chart] = []
-    rows: list[list[Value]] = []
+    drawings = []
+    rows = []
     for axis, (x_label, x_of) in AXES.items():
         lines = []
         axis_rows = []

@@ -94,7 +94,7 @@ def hindsight_texts(results: PointResults) -> list[Block]:
 
 def hindsight_blocks(results: PointResults) -> list[Block]:
     """What each `best_of` is, and a table of the arms that were chosen."""
-    rows: list[list[Value]] = []
+    rows = []
     for name, arms in results.best_of.items():
         for best in best_by_round(results, arms):
             mean = best.mean(total_loss)

@@ -60,7 +60,7 @@ def _best(best: BestArm, headlines: Mapping[str, str]) -> Json:
 
 
 def _measure(measure: CampaignMeasure) -> Json:
-    strategy_table: Json = {}
+    strategy_table = {}
     for strategy, seeds in measure.values.items():
         mean, deviation, _ = measure.summary(strategy)
         values = {str(seed): value for seed, value in seeds.items()}

@@ -212,7 +212,7 @@ def shown_rounds(path: Path) -> list[tuple[Path, int]]:
     There is at most one for each point of the study's grid.
     """
     folder = StudyFolder.read(path)
-    rounds: dict[str, tuple[Path, int]] = {}
+    rounds = {}
     for run in sorted(runs_of(folder.study), key=lambda run: run.seed):
         point = describe_point(run.point)
         if run.kind != "strategy" or point in rounds or not folder.has_project(run):

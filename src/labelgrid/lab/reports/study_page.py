@@ -66,8 +66,8 @@ NAMED = 4
 
 def study_page(report: StudyReport, measures_of: Sequence[list[CampaignMeasure]]) -> Page:
     """The page of a study; each point of its grid has its own sections and measures."""
-    rows: list[VerdictRow] = []
-    sections: list[Section] = []
+    rows = []
+    sections = []
     for index, (results, measures) in enumerate(zip(report.points, measures_of, strict=True)):
         measure = deciding_measure(measures)
         if measure:
@@ -213,7 +213,7 @@ def _grids(results: PointResults, index: int) -> list[Block]:
 
 
 def _uncertainty(results: PointResults, index: int) -> list[Block]:
-    blocks: list[Block] = []
+    blocks = []
     for place, details in enumerate(results.details, 1):
         name = f"{_numbered('uncertainty', index)}-{place}"
         blocks += uncertainty_charts(
@@ -249,7 +249,7 @@ def _runs(report: StudyReport) -> list[Block]:
         *number_columns("networks measured", "of at most"),
         Column("fault"),
     ]
-    rows: list[list[Value]] = []
+    rows = []
     for run in report.runs:
         row: list[Value] = [run.key, run.strategy, run.seed, run.point or None, run.state]
         rows.append([*row, len(run.measured), run.expected, run.fault])
@@ -269,7 +269,7 @@ def spending_table(results: PointResults, label_costs: Mapping[str, float]) -> D
         *number_columns(*label_names, "all labels"),
         *number_columns(*cost_names, "all cost"),
     ]
-    rows: list[list[Value]] = []
+    rows = []
     for strategy in results.strategies:
         by_round = networks_by_round(results.of(strategy).values())
         for bought, networks in enumerate(by_round):

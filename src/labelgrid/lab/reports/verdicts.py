@@ -78,7 +78,7 @@ def verdict_table(rows: Sequence[VerdictRow]) -> DataTable:
         *number_columns("difference", span, "p corrected", "seeds"),
         Column("verdict"),
     ]
-    cells: list[list[Value]] = []
+    cells = []
     for row in rows:
         compared = row.compared
         names: list[Value] = [row.arm, row.baseline]

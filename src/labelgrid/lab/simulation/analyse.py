@@ -88,7 +88,7 @@ def analyse(
             f"No run has {analysis.needs}.", where=folder, unchanged="Nothing was written."
         )
     means = list(means_of(findings, analysis.within))
-    written: list[Path] = []
+    written = []
     if out:
         drawings = analysis.drawings([mean for mean in means if mean.headline])
         written = _write(

@@ -166,7 +166,7 @@ def jobs_of(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
     folder = request.out / "runs"
     pool = len(study.splits(root).get(study.pool, ()))
     recorded = recorded_runs(request.out, runs, study)
-    works: dict[str, RunWork] = {}
+    works = {}
     jobs = {}
     for run in runs:
         seedless = replace(run, seed=0)  # runs that differ only in their seed have the same work

@@ -126,7 +126,7 @@ def measure_networks(questions: Sequence[Question], progress: Progress) -> list[
     fits = _read_fits(questions)
     stamps, first = _unique_questions(questions, fits, progress)
     ordered = sorted(first, key=lambda stamp: first[stamp].place)
-    answers: dict[Hashable, tuple[Evaluation, dict[str, str]]] = {}
+    answers = {}
     for (folder, number), group in groupby(ordered, key=lambda stamp: first[stamp].place):
         with ProjectFolder.open(folder) as project:
             context, model = restore(project, fits[folder, number])
@@ -182,7 +182,7 @@ def _measure_each(
     question: Question, fit: Fit, read: Callable[[Measure], T], progress: Progress
 ) -> dict[Cell, T]:
     """Measure a network on each cell that has a label."""
-    readings: dict[Cell, T] = {}
+    readings = {}
     with ProjectFolder.open(question.folder) as project:
         context, model = restore(project, fit)
         data = hidden_data(project)

@@ -95,7 +95,7 @@ def plan_study(request: StudyRequest) -> StudyPlan:
         LabelgridError: the study is refused. Nothing was run.
     """
     note = ""
-    known: Mapping[str, str] = {}
+    known = {}
     earlier = earlier_values(request.out)
     if earlier is not None:
         old = kept_study(earlier, request.out)

@@ -137,7 +137,7 @@ def _read_order(path: Path, pool: Collection[str]) -> list[str]:
 
 def _sort_by_number(pool: Collection[str], path: Path) -> list[str]:
     """Sort the pool's images by the numbers that are their file names."""
-    numbers: dict[str, int] = {}
+    numbers = {}
     not_numbers = []
     for image_id in pool:
         stem = PurePosixPath(image_id).stem

@@ -64,7 +64,7 @@ def outcomes_of(run: Run, folder: Path) -> Iterator[Outcome]:
         if measured is None:
             continue
         total = sum(measured.labels.values())
-        rows: list[tuple[str, Result, int]] = []
+        rows = []
         for task, metrics in measured.metrics.items():
             task_labels = measured.labels.get(task, 0)
             rows += [(task, result, task_labels) for result in metrics.values()]

@@ -127,7 +127,7 @@ class Identities:
 
         What has changed alike in the run and in the one it continues is named once.
         """
-        changed: list[Difference] = []
+        changed = []
         for difference in differences(self.of_run(key), now.of_run(key)):
             is_new_option = difference.before is ABSENT and difference.key.startswith(OPTIONS)
             if not is_new_option:

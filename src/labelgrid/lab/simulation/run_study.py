@@ -187,7 +187,7 @@ def _history(earlier: Values, values: Values, jobs: Mapping[str, Job]) -> Json:
         jobs: the jobs of all runs.
     """
     notes = notes_of(earlier)
-    history: Json = {}
+    history = {}
     if any(job.records for job in jobs.values()) and FROM_RECORDS not in notes:
         notes.append(FROM_RECORDS)
     if earlier and all(job.is_done for job in jobs.values()):

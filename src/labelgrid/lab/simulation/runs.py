@@ -188,7 +188,7 @@ def runs_at_point(study: Study, seed: int, point: Values) -> Iterator[Run]:
     Several points may share starts and `full`.
     """
     names = [name for name in study.strategies if study.rounds or name in study.arms]
-    starts: dict[str, Run] = {}
+    starts = {}
     for name in names or [""]:
         campaign = Run(kind="strategy", name=name, seed=seed, point=point)
         start = campaign.start(study)

@@ -127,9 +127,9 @@ class MtiNet(Network):
         """Run all scales from the coarsest on, then the final heads."""
         levels = self._levels(features)
         # Each list is of scales, from the coarsest on.
-        initial: list[Raw] = []
-        heads: list[Raw] = []
-        refined: list[Raw] = []
+        initial = []
+        heads = []
+        refined = []
         coarser = None
         for number in reversed(range(len(levels))):
             scale = self.scales[number]

@@ -37,7 +37,7 @@ def object_faults(
     addresses = {row.image_id: check_address(row.root).below(row.image_id) for row in rows}
     stamps = stamps_of(addresses.values())
     known = known_contents(stamps)
-    faults: dict[str, ImageError] = {}
+    faults = {}
     unknown = []
     for row in rows:
         address = addresses[row.image_id]
