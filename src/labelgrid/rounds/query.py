@@ -437,11 +437,11 @@ def _repeated_result(job: _Query, budget: Budget) -> QueryResult | None:
     last = closed[-1]
     fit = newest_fit(project.folder)
     amount = last.budget if job.draws.alone else budget.amount
-    if (last.strategy, last.budget, last.unit) != (job.name, amount, budget.unit):
+    identity = hash_of(job.name, float(amount), budget.unit, job.asked_note)
+    noted = project.store.get(ASKED.format(last.number))
+    if identity != hash_of(last.strategy, float(last.budget), last.unit, noted):
         return None
     if fit and fit.round > last.number:
-        return None
-    if project.store.get(ASKED.format(last.number)) != job.asked_note:
         return None
     picks = read_picks(project.round_folder(last.number))
     open_cells = set()

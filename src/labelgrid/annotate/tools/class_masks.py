@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from labelgrid.annotate import lists
-from labelgrid.annotate.answers import Answers, Fault
+from labelgrid.annotate.answers import Answers, Fault, join_answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.lists import LABEL_LIST, ListedLabel
@@ -80,7 +80,7 @@ class ClassMasksConnector:
                 where=answer,
                 next_step="Name them IMAGE_CLASS.png, IMAGE/CLASS.png or CLASS/IMAGE.png.",
             )
-        answers = Answers(faults=faults)
+        parts = [Answers(faults=faults)]
         of_task: dict[str, list[_Mask]] = defaultdict(list)
         for mask in masks:
             of_task[mask.task].append(mask)
@@ -88,11 +88,8 @@ class ClassMasksConnector:
         for task, group in of_task.items():
             images, faults = _drawn(group, files, listed.seconds, index.image_names())
             found = region_answers(images, index.of_task(task) if task else index)
-            answers.labels += found.labels
-            answers.faults += [*faults, *found.faults]
-            answers.foreign += found.foreign
-            answers.empty += found.empty
-        return answers
+            parts += [Answers(faults=faults), found]
+        return join_answers(parts)
 
     def recognise(self, path: Path) -> Recognition | None:
         """Recognise masks by Label Studio's names, or by a list with a column for the class."""

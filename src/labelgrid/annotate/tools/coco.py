@@ -24,7 +24,7 @@ from labelgrid.annotate.image_copies import copy_images
 from labelgrid.annotate.json_files import Decoder, answer_files, holds_keys
 from labelgrid.annotate.lists import SKIPS, skip_lines
 from labelgrid.annotate.matching import add_skips, cell_of, is_inside
-from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
+from labelgrid.annotate.region_answers import DrawnImage, FoundRegions, Shape
 from labelgrid.annotate.request import Request
 from labelgrid.basics import files
 from labelgrid.basics.array_types import Bools, Floats, Ints
@@ -102,31 +102,25 @@ class CocoConnector:
         Raises:
             LabelError: there is no answer, or the names of classes are unknown.
         """
-        faults: list[Fault] = []
-        stray: list[str] = []
-        found = list(_files(answer, faults, stray, index.decode))
-        skips = skip_lines(answer, faults, index.decode) if answer.is_dir() else []
+        found = FoundRegions()
+        rest = found.rest
+        read = list(_files(answer, rest.faults, rest.stray, index.decode))
+        skips = skip_lines(answer, rest.faults, index.decode) if answer.is_dir() else []
         request_ids = {request_id for _, request_id, _ in skips}
-        for file in found:
+        for file in read:
             request_ids.update(*(image.request_ids for image in file.tables.images.values()))
         requests = index.requests(request_ids)
         closed = index.closed(request_ids - requests.keys())
-        images: list[DrawnImage] = []
-        for file in found:
-            images += file.drawn_images(requests, closed)
-            faults += file.tables.faults
-        answers = region_answers(images, index)
-        answers.faults += faults
-        answers.stray += stray
-        add_skips(answers, skips, requests, closed)
-        if not (images or skips or answers.faults):
-            raise LabelError(
-                "There is no answer in a file of COCO annotations.",
-                where=answer,
-                next_step=f"Save answers as another file than {SENT}, or name the file.",
-                unchanged="Nothing was imported.",
-            )
-        return answers
+        for file in read:
+            found.images += file.drawn_images(requests, closed)
+            rest.faults += file.tables.faults
+        add_skips(rest, skips, requests, closed)
+        return found.answers(
+            index,
+            answer,
+            nothing="There is no answer in a file of COCO annotations.",
+            next_step=f"Save answers as another file than {SENT}, or name the file.",
+        )
 
     def recognise(self, path: Path) -> Recognition | None:
         """Recognise a file of annotations with a segmentation, or with ids of requests."""

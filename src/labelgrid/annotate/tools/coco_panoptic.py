@@ -13,12 +13,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.annotate.answers import Answers, Fault
+from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.coco_file import CocoFile, EntryError, Id, entry_id, text_of
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.json_files import answer_files, holds_keys
 from labelgrid.annotate.matching import LINK, is_file_there, is_inside, leads_outside
-from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
+from labelgrid.annotate.region_answers import DrawnImage, FoundRegions, Shape
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.type_names import Json
@@ -45,29 +45,22 @@ class CocoPanopticConnector:
         Raises:
             LabelError: there is no annotation, or the names of classes are unknown.
         """
-        faults: list[Fault] = []
-        images: list[DrawnImage] = []
-        stray: list[str] = []
+        found = FoundRegions()
         folder = answer if answer.is_dir() else answer.parent
-        for path, name in answer_files(answer, faults):
+        for path, name in answer_files(answer, found.rest.faults):
             file = _PanopticFile(name, path, folder)
             file.tables.read(path, index.decode)
             if file.is_panoptic or any(file.tables.faults):
-                images += file.drawn_images()
-                faults += file.tables.faults
+                found.images += file.drawn_images()
+                found.rest.faults += file.tables.faults
             else:
-                stray.append(name)
-        answers = region_answers(images, index)
-        answers.faults += faults
-        answers.stray += stray
-        if not (images or answers.faults):
-            raise LabelError(
-                "There is no file of panoptic annotations.",
-                where=answer,
-                next_step="Name the folder that holds the JSON file and the PNGs.",
-                unchanged="Nothing was imported.",
-            )
-        return answers
+                found.rest.stray.append(name)
+        return found.answers(
+            index,
+            answer,
+            nothing="There is no file of panoptic annotations.",
+            next_step="Name the folder that holds the JSON file and the PNGs.",
+        )
 
     def recognise(self, path: Path) -> Recognition | None:
         """Recognise a file of annotations with segments."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from labelgrid.annotate.answers import Answers, Fault, Skip
+from labelgrid.annotate.answers import Answers, Fault, Skip, join_answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.cvat_request import DONE, REQUEST_ID, SKIP, annotations_text, labels_text
 from labelgrid.annotate.cvat_xml import AUTO, CvatImage, read_images
@@ -137,7 +137,7 @@ class CvatConnector:
                 faults.append(Fault(where, error.what, error.next_step))
         answers = _Answering(index, images).answers()
         answers.faults += faults
-        if not (answers.labels or answers.skips or answers.faults or answers.closed):
+        if not answers.has_any:
             raise LabelError(_no_answer(images, answers), where=answer, next_step=_ADVICE)
         return answers
 
@@ -192,11 +192,7 @@ class _Answering:
             else:
                 drawn += self._drawn(image)
         answers = region_answers(drawn, self._index) if drawn else Answers()
-        answers.skips += self._extra.skips
-        answers.faults += self._extra.faults
-        answers.closed += self._extra.closed
-        answers.empty += self._extra.empty
-        return answers
+        return join_answers([answers, self._extra])
 
     def _drawn(self, image: CvatImage) -> Iterator[DrawnImage]:
         """The image for each request that it answers, or once if it has no tag of a request."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.annotate.answers import Answers, Fault
+from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.coco_file import EntryError, size_of, text_of
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
@@ -28,7 +28,7 @@ from labelgrid.annotate.json_files import (
     holds_keys,
     read_members,
 )
-from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
+from labelgrid.annotate.region_answers import DrawnImage, FoundRegions, Shape
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.type_names import Json, Size
@@ -58,29 +58,22 @@ class LabelMeConnector:
         Raises:
             LabelError: there is no such file, or the names of classes are unknown.
         """
-        faults: list[Fault] = []
-        stray: list[str] = []
-        images: list[DrawnImage] = []
+        found = FoundRegions()
         names = index.image_names()
-        for path, name in answer_files(answer, faults):
+        for path, name in answer_files(answer, found.rest.faults):
             file = _LabelMeFile(name)
             file.read(path, index.decode)
             if file.is_labelme:
-                images += file.drawn_image(names)
+                found.images += file.drawn_image(names)
             elif not any(file.faults):
-                stray.append(name)
-            faults += file.faults
-        answers = region_answers(images, index)
-        answers.faults += faults
-        answers.stray += stray
-        if not (images or answers.faults):
-            raise LabelError(
-                "There is no file of LabelMe.",
-                where=answer,
-                next_step="Name the folder that holds its JSON files.",
-                unchanged="Nothing was imported.",
-            )
-        return answers
+                found.rest.stray.append(name)
+            found.rest.faults += file.faults
+        return found.answers(
+            index,
+            answer,
+            nothing="There is no file of LabelMe.",
+            next_step="Name the folder that holds its JSON files.",
+        )
 
     def recognise(self, path: Path) -> Recognition | None:
         """Recognise a file with shapes and the size of an image."""
