@@ -75,8 +75,7 @@ def create(
     folders = find_images(images, left_out)
     say_other_files(folders, progress)
     total = sum(len(folder.image_ids) for folder in folders)
-    count = holdout_count(holdout, total)
-    _check_holdout(count, total)
+    count = _held_out(holdout, total)
     with new_project(folder, settings, tasks) as (building, store):
         is_compared = count and total <= MOST and check == "full"
         thumbnails: dict[str, Thumbnail] | None = {} if is_compared else None
@@ -84,8 +83,7 @@ def create(
             folders, check, settings.group, progress, left_out=left_out, thumbnails=thumbnails
         )
         total = store.add_images(rows)
-        count = holdout_count(holdout, total)
-        _check_holdout(count, total)
+        count = _held_out(holdout, total)
         check_strides(store)
         write_left_out(building, left_out or ())
         if len(folders) == 1 and not is_remote(folders[0].root):
@@ -191,9 +189,12 @@ def _only_call(folder: Path) -> Iterator[int]:
         os.close(handle)
 
 
-def _check_holdout(count: int, total: int) -> None:
+def _held_out(holdout: int | str, total: int) -> int:
+    """The number of images to hold out, which leaves some to train on."""
+    count = holdout_count(holdout, total)
     if count >= total:
         raise ProjectError(
             f"--holdout {count} of {total} images leaves none to train on.",
             next_step="Hold out fewer images.",
         )
+    return count

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,23 +109,8 @@ def export(
         ProjectError: no request is open, the folder holds something else, or the disk reports an
             error.
     """
-    requested = open_requests(project, round)
-    tasks = [task] if isinstance(task, str) and task else list(task)
-    if tasks:
-        requested = {cell: move for cell, move in requested.items() if cell.task in tasks}
-    if not requested:
-        names = [repr(name) for name in tasks]
-        of_task = f" of {join_names(names)}" if names else ""
-        what = f"No request{of_task} is open."
-        if round is not None:
-            what = f"Round {round} has no open request{of_task}."
-        raise ProjectError(
-            what,
-            where=project.folder,
-            next_step=f"Next: {next_step(project).line}.",
-            unchanged="Nothing was written.",
-        )
     progress = progress or Silent()
+    requested = _requested(project, round, [task] if isinstance(task, str) and task else list(task))
     if link:
         _refuse_links(project, requested)
     requested = _usable_requests(project, requested, progress)
@@ -155,6 +140,29 @@ def export(
         left=left,
         rest=_rest_text(project, tool, left, round=round, out=next(iter(by_folder))),
     )
+
+
+def _requested(project: ProjectFolder, round: int | None, tasks: Sequence[str]) -> dict[Cell, Move]:
+    """The open requests of a round and of tasks; None and none: all.
+
+    Raises:
+        ProjectError: there is none.
+    """
+    requested = open_requests(project, round)
+    if tasks:
+        requested = {cell: move for cell, move in requested.items() if cell.task in tasks}
+    if not requested:
+        of_task = f" of {join_names(list(map(repr, tasks)))}" if tasks else ""
+        what = f"No request{of_task} is open."
+        if round is not None:
+            what = f"Round {round} has no open request{of_task}."
+        raise ProjectError(
+            what,
+            where=project.folder,
+            next_step=f"Next: {next_step(project).line}.",
+            unchanged="Nothing was written.",
+        )
+    return requested
 
 
 def _untaken(
@@ -351,7 +359,7 @@ def export_labels(
         earlier = _earlier_files(out)
         files.remove_abandoned(out, deep=True)
         files.remove_files(out, earlier - {str(row["path"]) for row, *_ in rows})
-        files.write_text(out / LIST, _table(row for row, *_ in rows))
+        files.write_text(out / LIST, csv_text(COLUMNS, (row for row, *_ in rows)))
         progress.start("Copying labels", len(rows), "files")
         for row, source, expected in rows:
             check_digest(source, expected)
@@ -403,7 +411,3 @@ def _earlier_files(out: Path) -> set[str]:
     except (OSError, ValueError, csv.Error):
         pass
     raise foreign_folder_error(out, "export of labels")
-
-
-def _table(rows: Iterable[Mapping[str, object]]) -> str:
-    return csv_text(COLUMNS, rows)

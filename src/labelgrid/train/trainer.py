@@ -28,7 +28,7 @@ from labelgrid.train.group import ALONE, TrainingGroup
 from labelgrid.train.mixed_images import mix_images
 from labelgrid.train.objective import rescale_losses, targets_present, task_losses
 from labelgrid.train.plan import Plan
-from labelgrid.train.term import RateGroup
+from labelgrid.train.term import RateGroup, Step
 from labelgrid.train.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -258,49 +258,28 @@ class Trainer:
             Of the whole batch: the unweighted task losses, [b] each, the mask of labels, bool
             [b, t], and the terms' losses, [b] each.
         """
-        plan = self.plan
         ids = ids or batch.ids
         self.terms.whole_ids = ids
-        progress = self.step / max(self.plan.steps, 1)
-        plan.balancer.factors = {}
+        self.plan.balancer.factors = {}
         given = replace(batch, known=self._draw_known(batch, index, len(ids)))
         with self.fabric.autocast(), self.terms.own.freeze(), refuse_tiny_batches(batch.ids):
-            views = self.terms.joined_views(given, self.step)
-            batch = self.terms.supervised_view(given, self.step)
-            whole: Output = self.network(*network_inputs([batch, *views.values()]))
-            output, *view_outputs = whole.parts(1 + len(views))
-            joined = {}
-            for (key, view), view_output in zip(views.items(), view_outputs, strict=True):
-                joined[key] = (view, view_output)
-            losses = task_losses(plan.tasks, output, batch.targets, plan.objective.initial)
-            self._refuse_nan(losses, batch)
-            steps = self.terms.steps(given, output, losses=losses, number=self.step, joined=joined)
-            steps = {name: replace(step, batch=batch) for name, step in steps.items()}
-            term_losses = self.terms.losses(steps)
-            self._refuse_nan(term_losses, batch)
-            present = targets_present(batch.targets, list(plan.tasks))
-            own = BatchLosses(
-                losses=losses,
-                weighted=self._weigh_by_label(losses, batch, present),
-                present=present,
-                terms=term_losses,
-            )
-            whole_batch = own.complete(self.group, len(ids))
+            own, steps, features = self._losses(given)
+            whole = own.complete(self.group, len(ids))
             other = torch.zeros((), device=self.fabric.device)
-            for loss in whole_batch.terms.values():
+            for loss in whole.terms.values():
                 other = other + loss.mean()
         self._set_rates()
         # Without a graph there is nothing to learn.
-        if any(loss.requires_grad for loss in (*whole_batch.weighted.values(), other)):
+        if any(loss.requires_grad for loss in (*whole.weighted.values(), other)):
             self._optimise(
                 TaskLosses(
-                    losses=whole_batch.weighted,
-                    present=whole_batch.present,
+                    losses=whole.weighted,
+                    present=whole.present,
                     other=other,
-                    features=whole.features.shared,
+                    features=features,
                     parameters=self.shared,
                     step=self.step,
-                    progress=progress,
+                    progress=self.step / max(self.plan.steps, 1),
                     backward=self.fabric.backward,
                     epoch=self.epoch,
                     classes=self.classes,
@@ -309,7 +288,29 @@ class Trainer:
             )
         self.terms.after_step(steps, lambda own: self._refuse_nan(own, batch))
         self.step += 1
-        return whole_batch.losses, whole_batch.present, whole_batch.terms
+        return whole.losses, whole.present, whole.terms
+
+    def _losses(self, given: Batch) -> tuple[BatchLosses, Mapping[str, Step], Tensor]:
+        """Compute the losses of this process's share of a batch, with the terms' steps.
+
+        The third is the map of features of all views.
+        """
+        plan = self.plan
+        views = self.terms.joined_views(given, self.step)
+        batch = self.terms.supervised_view(given, self.step)
+        whole: Output = self.network(*network_inputs([batch, *views.values()]))
+        output, *view_outputs = whole.parts(1 + len(views))
+        joined = dict(zip(views, zip(views.values(), view_outputs, strict=True), strict=True))
+        losses = task_losses(plan.tasks, output, batch.targets, plan.objective.initial)
+        self._refuse_nan(losses, batch)
+        steps = self.terms.steps(given, output, losses=losses, number=self.step, joined=joined)
+        steps = {name: replace(step, batch=batch) for name, step in steps.items()}
+        term_losses = self.terms.losses(steps)
+        self._refuse_nan(term_losses, batch)
+        present = targets_present(batch.targets, list(plan.tasks))
+        weighted = self._weigh_by_label(losses, batch, present)
+        own = BatchLosses(losses=losses, weighted=weighted, present=present, terms=term_losses)
+        return own, steps, whole.features.shared
 
     def _weigh_by_label(
         self, losses: Mapping[str, Tensor], batch: Batch, present: Tensor
