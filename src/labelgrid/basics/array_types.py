@@ -15,3 +15,7 @@ Ints = NDArray[np.int64]
 Places = NDArray[np.intp]
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
+#: Floating-point numbers of any size.
+AnyFloats = NDArray[np.floating]
+#: What random draws and ties depend on, see `streams.image_keys`.
+Keys = NDArray[np.uint64]

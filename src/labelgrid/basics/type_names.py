@@ -9,3 +9,5 @@ Json = dict[str, Any]
 Values = Mapping[str, Any]
 #: Height and width.
 Size = tuple[int, int]
+#: Tables by their names.
+Tables = Mapping[str, Values]

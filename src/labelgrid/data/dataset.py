@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import EmptyLabelError
-from labelgrid.basics.type_names import Size, Values
+from labelgrid.basics.type_names import Size, Tables
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.task import TaskDef, TaskDefs
@@ -48,7 +48,7 @@ class Dataset(Source, Protocol):
 class DescribedDataset(Protocol):
     """A data set that knows its tasks."""
 
-    def tasks(self) -> Mapping[str, Values]:
+    def tasks(self) -> Tables:
         """The tasks that its labels are for, as the tables of a file of tasks."""
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import ImageError, LabelError, RecipeError
 from labelgrid.basics.files import read_text
-from labelgrid.basics.type_names import Size, Values
+from labelgrid.basics.type_names import Size, Tables
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.arrays import check_any_valid, one_channel, samples
 from labelgrid.formats.codec import LabelArray
@@ -43,7 +43,7 @@ class ImagesById:
 
     IMAGES: ClassVar[str]  #: the folder of images below the root
     SPLITS: ClassVar[str]  #: the folder of the lists of IDs below the root
-    TASKS: ClassVar[Mapping[str, Values]]  #: as in a file of tasks
+    TASKS: ClassVar[Tables]  #: as in a file of tasks
     root: Path
     names: Mapping[str, str] = field(repr=False)
 
@@ -71,7 +71,7 @@ class ImagesById:
         """As `LocatedDataset.split_file`."""
         return self.root / self.SPLITS / f"{split}.txt"
 
-    def tasks(self) -> Mapping[str, Values]:
+    def tasks(self) -> Tables:
         """As `DescribedDataset.tasks`."""
         return self.TASKS
 

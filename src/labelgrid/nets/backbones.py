@@ -1,6 +1,5 @@
 """Builds encoders from timm backbones, loads their weights, and fuses their scales at 1/4."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Literal
@@ -12,18 +11,19 @@ from torch.nn import functional
 
 from labelgrid.basics.errors import ModelError
 from labelgrid.basics.files import open_regular, read_bytes
-from labelgrid.basics.type_names import Json, Values
+from labelgrid.basics.type_names import Json, Tables
 from labelgrid.nets.blocks import pointwise
 from labelgrid.nets.late_compiler import timm
 from labelgrid.nets.network import Features
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.nets.padding import crop_padding, pad_to_multiple
+from labelgrid.pixel.target import Tensors
 
 Fuse = Literal["mixed", "concatenated", "none"]
 
 #: What timm's modules need to be told: HRNet to return its branches, not classification features;
 #: Swin that images may have any size.
-_ARGUMENTS: Mapping[str, Values] = {
+_ARGUMENTS: Tables = {
     "timm.models.hrnet": {"feature_location": ""},
     "timm.models.swin_transformer": {"strict_img_size": False},
     "timm.models.swin_transformer_v2": {"strict_img_size": False},
@@ -231,7 +231,7 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
     backbone.load_state_dict(matching, strict=False)
 
 
-def _strip_prefix(state: Mapping[str, Tensor], first: str) -> dict[str, Tensor]:
+def _strip_prefix(state: Tensors, first: str) -> dict[str, Tensor]:
     """The tensors under the shortest prefix that the name of the backbone's first tensor has."""
     prefixes = [key[: key.index(first)] for key in state if key.endswith(first)]
     prefix = min(prefixes, key=len, default="")
@@ -251,7 +251,7 @@ def _fits(value: Tensor, expected: Tensor) -> bool:
     return plain and value.shape == expected.shape
 
 
-def read_state(path: Path) -> Mapping[str, Tensor]:
+def read_state(path: Path) -> Tensors:
     """Read the tensors of a weights file, without unpickling objects.
 
     Raises:

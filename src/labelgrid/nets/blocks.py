@@ -1,7 +1,5 @@
 """Provides the blocks of networks, and known labels as initial predictions."""
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -10,7 +8,7 @@ from labelgrid.basics.type_names import Size
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.late_compiler import BasicBlock, Bottleneck
 from labelgrid.nets.network import Raw
-from labelgrid.pixel.target import Target
+from labelgrid.pixel.target import Target, Targets
 from labelgrid.tasks.task import Task, Tasks
 
 
@@ -111,7 +109,7 @@ def known_prediction(task: Task, target: Target, size: Size) -> tuple[Tensor, Te
     return task.from_mean(total / share.clamp(min=1e-6)), share >= 0.5
 
 
-def insert_known_labels(tasks: Tasks, predictions: Raw, known: Mapping[str, Target] | None) -> Raw:
+def insert_known_labels(tasks: Tasks, predictions: Raw, known: Targets | None) -> Raw:
     """Replace initial predictions by known labels where these are valid (PartAL section 3.3)."""
     replaced = dict(predictions)
     for name, target in (known or {}).items():

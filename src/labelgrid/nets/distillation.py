@@ -1,6 +1,5 @@
 """Passes messages between tasks: embeds predictions, and adds them through attention gates."""
 
-from collections.abc import Mapping
 from typing import Literal, Protocol
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor, nn
 
 from labelgrid.nets.blocks import activate, insert_known_labels, run_each
 from labelgrid.nets.network import Raw
-from labelgrid.pixel.target import Target
+from labelgrid.pixel.target import Targets
 from labelgrid.tasks.task import Tasks
 
 #: Why a network with such messages ignores known labels.
@@ -59,7 +58,7 @@ class Exchange(nn.Module):
         self.embed = embeddings(tasks if embeds else {}, width)
         self.distil = Distil(list(tasks), width, options.gate)
 
-    def refine(self, heads: Raw, initial: Raw, known: Mapping[str, Target] | None) -> Raw:
+    def refine(self, heads: Raw, initial: Raw, known: Targets | None) -> Raw:
         """Each task's own feature with the messages of the others.
 
         In messages from predictions known labels replace these.

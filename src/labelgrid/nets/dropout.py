@@ -5,10 +5,10 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from labelgrid.basics.array_types import Keys
 from labelgrid.basics.streams import keyed_uniform, seed_of
 from labelgrid.nets.options import Where
 
@@ -74,9 +74,7 @@ def _dropouts(
     return found
 
 
-def masks(
-    site: str, channels: int, rate: float, keys: NDArray[np.uint64], seed: int, index: int
-) -> Tensor:
+def masks(site: str, channels: int, rate: float, keys: Keys, seed: int, index: int) -> Tensor:
     """Draw the masks [b, c, 1, 1] of pass `index`.
 
     They depend on seed, module, pass, channel and image key only.
@@ -92,7 +90,7 @@ def masks(
 def keyed_dropout(
     network: nn.Module,
     where: Where,
-    keys: NDArray[np.uint64],
+    keys: Keys,
     seed: int,
     rate: float = 0.0,
     device: torch.device | str = "cpu",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from labelgrid.basics.type_names import Json
-from labelgrid.pixel.target import Target
+from labelgrid.pixel.target import Targets
 
 Raw = dict[str, Tensor]
 
@@ -144,7 +144,7 @@ class Network(nn.Module):
         """
         return self.encoder(image)
 
-    def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
+    def decode(self, features: Features, known: Targets | None = None) -> Output:
         """Run everything after the encoder, including the initial heads' dropout."""
         raise NotImplementedError
 
@@ -160,7 +160,7 @@ class Network(nn.Module):
         parameters = self.get_submodule("encoder").parameters()
         return [parameter for parameter in parameters if parameter.requires_grad]
 
-    def forward(self, image: Tensor, known: Mapping[str, Target] | None = None) -> Output:
+    def forward(self, image: Tensor, known: Targets | None = None) -> Output:
         """Encode and decode."""
         return self.decode(self.encode(image), known)
 

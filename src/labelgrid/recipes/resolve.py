@@ -16,7 +16,7 @@ from typing import Any
 from labelgrid.basics import plugins
 from labelgrid.basics.config import merge, parse, read_toml
 from labelgrid.basics.errors import RecipeError
-from labelgrid.basics.type_names import Json, Values
+from labelgrid.basics.type_names import Json, Tables, Values
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.recipes.task_subset import WITHOUT, remove_tasks
 from labelgrid.train.options import LENGTHS
@@ -223,9 +223,7 @@ def network_words(tables: Values) -> str:
     return f"{network} on {backbone}"
 
 
-def resolved_options(
-    folder: str, names: Iterable[str], tables: Mapping[str, Values]
-) -> dict[str, Json]:
+def resolved_options(folder: str, names: Iterable[str], tables: Tables) -> dict[str, Json]:
     """All options of these plug-ins as JSON values, those at their defaults too. Loads no torch.
 
     What is computed with options is stamped with these, so that it is stale once a default changes.

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from labelgrid.basics.plugins import PluginChoice
-from labelgrid.basics.type_names import Json, Values
+from labelgrid.basics.type_names import Json, Tables, Values
 from labelgrid.data.options import DataOptions, SupplierChoice
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.relations.choice import RelationChoice
@@ -48,8 +48,8 @@ class Recipe:
     train: TrainOptions = field(default_factory=TrainOptions)
     objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
     balance: PluginChoice = field(default_factory=lambda: PluginChoice("fixed"))
-    terms: Mapping[str, Values] = field(default_factory=dict)
-    score: Mapping[str, Values] = field(default_factory=dict)
+    terms: Tables = field(default_factory=dict)
+    score: Tables = field(default_factory=dict)
     relations: Mapping[str, RelationChoice] = field(default_factory=dict)
     suppliers: Mapping[str, SupplierChoice] = field(default_factory=dict)
 

@@ -6,7 +6,7 @@ write previews.
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from labelgrid.basics.errors import (
 )
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.streams import seed_of
-from labelgrid.basics.type_names import Json, Values
+from labelgrid.basics.type_names import Json, Tables
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.images.thumbnails import LEAST
 from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
@@ -381,9 +381,7 @@ def _prepare(
     )
 
 
-def calibration_key(
-    project: ProjectFolder, name: str, strategy: Strategy, options: Mapping[str, Values]
-) -> str:
+def calibration_key(project: ProjectFolder, name: str, strategy: Strategy, options: Tables) -> str:
     """The ledger's key of a strategy's calibration.
 
     It changes with the options of the strategy and of its statistics.

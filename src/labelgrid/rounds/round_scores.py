@@ -10,7 +10,7 @@ from labelgrid.basics import plugins
 from labelgrid.basics.config import merge, parse
 from labelgrid.basics.errors import PluginError, ProjectError, RecipeError, command
 from labelgrid.basics.files import digest
-from labelgrid.basics.type_names import Values
+from labelgrid.basics.type_names import Tables, Values
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit, read_members
 from labelgrid.project.score_files import scores_folder
@@ -36,19 +36,19 @@ def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:
     return chosen.name, build_plugin("strategies", chosen)
 
 
-def score_tables(strategy: Strategy, tables: Mapping[str, Values]) -> dict[str, Values]:
+def score_tables(strategy: Strategy, tables: Tables) -> dict[str, Values]:
     """The recipe's [score] tables, with the options that a strategy relies on.
 
     Those that the recipe names stay as they are.
     """
-    expected: Mapping[str, Values] = _expected_options(strategy).get("statistics", {})
+    expected: Tables = _expected_options(strategy).get("statistics", {})
     complete = dict(tables)
     for name, options in expected.items():
         complete[name] = {**options, **tables.get(name, {})}
     return complete
 
 
-def _expected_options(strategy: Strategy) -> Mapping[str, Mapping[str, Values]]:
+def _expected_options(strategy: Strategy) -> Mapping[str, Tables]:
     """The options that a strategy relies on, by folder and name of the plug-in."""
     return getattr(strategy, "expects", {})
 
@@ -113,7 +113,7 @@ def no_supplier_error(statistic: str) -> RecipeError:
 
 
 def check_expected_options(
-    who: str, strategy: Strategy, recipe_tables: Mapping[str, Mapping[str, Values]]
+    who: str, strategy: Strategy, recipe_tables: Mapping[str, Tables]
 ) -> None:
     """Check that the plug-ins that a strategy reads have the options that it relies on.
 
@@ -150,7 +150,7 @@ def check_expected_options(
         _check_option_values(who, TABLES[folder], expected, resolved)
 
 
-def _check_option_names(who: str, folder: str, expected: Mapping[str, Values]) -> None:
+def _check_option_names(who: str, folder: str, expected: Tables) -> None:
     """Check that plug-ins have options of these names."""
     for name, options in expected.items():
         names = {field.name for field in fields(plugins.options_class(folder, name))}
@@ -164,9 +164,7 @@ def _check_option_names(who: str, folder: str, expected: Mapping[str, Values]) -
             )
 
 
-def _check_option_values(
-    who: str, table: str, expected: Mapping[str, Values], resolved: Mapping[str, Values]
-) -> None:
+def _check_option_values(who: str, table: str, expected: Tables, resolved: Tables) -> None:
     """Check that the options of plug-ins have the values that are expected."""
     for name, options in expected.items():
         for key, value in options.items():
@@ -240,7 +238,7 @@ class RoundScores:
         return load_tables(settings.recipe, settings.changes, beside=self.project.folder)
 
     @cached_property
-    def options(self) -> Mapping[str, Values]:
+    def options(self) -> Tables:
         """The [score] tables, with the options that the strategy relies on.
 
         Raises:

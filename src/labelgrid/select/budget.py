@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Floats, Places
+from labelgrid.basics.array_types import Floats, Keys, Places
 from labelgrid.basics.errors import LabelgridError, PluginError
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import Grid, Pick, State, Unit
@@ -216,7 +215,7 @@ def cell_costs(grid: Grid, budget: Budget) -> tuple[Floats, float]:
     return costs.ravel(), amount
 
 
-def buy(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float) -> list[int]:
+def buy(scores: Floats, keys: Keys, costs: Floats, amount: float) -> list[int]:
     """Take the items with the highest scores that an amount pays for.
 
     All items with a finite score are gone through, highest first, and each that the rest of the
@@ -257,7 +256,7 @@ def buy(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float) 
 
 
 def _take(
-    items: Places, scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float
+    items: Places, scores: Floats, keys: Keys, costs: Floats, amount: float
 ) -> tuple[list[int], float]:
     """Take the best of some items that the amount pays for; also returns the rest of the amount."""
     order = items[np.lexsort((keys[items], -scores[items]))]

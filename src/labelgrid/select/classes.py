@@ -1,17 +1,14 @@
 """Reads the shares of classes from the statistic that `score` keeps of them."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Floats
+from labelgrid.basics.array_types import AnyFloats, Floats
 
 #: The statistic with the share of each image's pixels that is predicted as each class.
 CLASSES = "classes"
 
 
-def shares_of_class(
-    statistic: NDArray[np.floating], tasks: int, column: int, number: int
-) -> Floats:
+def shares_of_class(statistic: AnyFloats, tasks: int, column: int, number: int) -> Floats:
     """The share [n] of a class in each image; 0 where the statistic has no such class.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Array, Floats
+from labelgrid.basics.array_types import AnyFloats, Array, Floats
 from labelgrid.basics.errors import PluginError
 from labelgrid.ledger.grid import Explanation, Grid, Pick, State
 from labelgrid.select.strategy import Selection
@@ -175,7 +175,7 @@ def ranks_of(scores: Array, grid: Grid, rows: Rows, columns: Rows) -> Rows:
 
 
 def nearest_labelled_images(
-    features: NDArray[np.floating], grid: Grid, picks: Sequence[Pick]
+    features: AnyFloats, grid: Grid, picks: Sequence[Pick]
 ) -> list[tuple[str, float]]:
     """Find for each pick the nearest image that has a label of the same task.
 
@@ -225,7 +225,7 @@ def nearest_labelled_images(
     return pairs
 
 
-def _nearest_centres(features: NDArray[np.floating], rows: Rows, centres: Rows) -> Rows:
+def _nearest_centres(features: AnyFloats, rows: Rows, centres: Rows) -> Rows:
     """The nearest centre of each row [m]; of equal ones the first."""
     # Products of features with a large mean are not exact.
     mean = features[rows].mean(0, dtype=np.float64)

@@ -4,9 +4,8 @@ The purchase is exact where that is quick, and by value per cost otherwise.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Floats, Ints, Places
+from labelgrid.basics.array_types import Floats, Ints, Keys, Places
 from labelgrid.select.budget import ROUNDING, buy, payable_amount
 
 #: Costs are whole multiples of this share of 1, or the best purchase is not computed exactly.
@@ -17,7 +16,7 @@ MOST_SUMS = 2 * 10**8
 MOST_KEPT = 2 * 10**7
 
 
-def buy_value(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float) -> list[int]:
+def buy_value(scores: Floats, keys: Keys, costs: Floats, amount: float) -> list[int]:
     """Take the items of the largest total value that an amount pays for.
 
     Then take others that the rest pays for.
@@ -66,7 +65,7 @@ def buy_value(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: f
     return sorted(taken, key=lambda item: (-rates[item], keys[item], item))
 
 
-def _highest_items(items: Places, values: Floats, keys: NDArray[np.uint64], count: int) -> Places:
+def _highest_items(items: Places, values: Floats, keys: Keys, count: int) -> Places:
     """The `count` items with the highest values, highest first.
 
     Ties are broken by key, then by index.
@@ -90,7 +89,7 @@ def _count_steps(costs: Floats) -> Ints | None:
 
 
 def _buy_exactly(
-    values: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float, items: Places
+    values: Floats, keys: Keys, costs: Floats, amount: float, items: Places
 ) -> list[int] | None:
     """The items of the largest total value, or None if that takes too long.
 

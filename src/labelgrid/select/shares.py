@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Bools, Floats
+from labelgrid.basics.array_types import Bools, Floats, Keys
 from labelgrid.basics.streams import stream
 from labelgrid.select.budget import payable_amount
 
@@ -96,7 +96,7 @@ def random_order(count: int, seed: int, *names: str) -> list[int]:
 
 
 def deal(
-    groups: Sequence[Group], turns: Turns, costs: Floats, keys: NDArray[np.uint64], amount: float
+    groups: Sequence[Group], turns: Turns, costs: Floats, keys: Keys, amount: float
 ) -> list[tuple[int, int, float]]:
     """Let the groups take turns until the amount pays for no further item.
 
@@ -154,7 +154,7 @@ def _next_item(
     return None
 
 
-def _sort_items(group: Group, keys: NDArray[np.uint64], most: int) -> Iterator[tuple[int, float]]:
+def _sort_items(group: Group, keys: Keys, most: int) -> Iterator[tuple[int, float]]:
     """Yield the items of a group and their scores, best first.
 
     The best `most` items are sorted first, and the others when they are reached.

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Bools, Floats
+from labelgrid.basics.array_types import AnyFloats, Bools, Floats, Keys
 from labelgrid.basics.streams import keyed_uniform, seed_of
 from labelgrid.select.centres import Nearest, Rows, farthest_first, finite_rows
 
@@ -56,10 +55,10 @@ class Candidates:
         draws: float64 [n], which decide the first pick where there is no centre.
     """
 
-    features: NDArray[np.floating]
+    features: AnyFloats
     centres: Bools
     costs: Floats
-    keys: NDArray[np.uint64]
+    keys: Keys
     draws: Floats
 
     def among(self, rows: Rows, amount: float) -> tuple[Rows, Floats, float]:

@@ -18,6 +18,7 @@ from labelgrid.basics.type_names import Json, Values
 from labelgrid.data.batch import Batch, SoftLabels
 from labelgrid.data.loader import train_batch
 from labelgrid.nets.network import Network, Output
+from labelgrid.pixel.target import Tensors
 from labelgrid.train.batch_norm import track_statistics
 from labelgrid.train.draws import Draws
 from labelgrid.train.group import ALONE, TrainingGroup
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 #: Raises an error for losses that are not finite.
-Check = Callable[[Mapping[str, Tensor]], None]
+Check = Callable[[Tensors], None]
 
 
 class ActiveTerms:
@@ -59,7 +60,7 @@ class ActiveTerms:
         self.soft: dict[str, SoftLabels] = {}
         self.evaluated()  # raises at the start where terms contradict each other
 
-    def evaluated(self) -> Mapping[str, Tensor] | None:
+    def evaluated(self) -> Tensors | None:
         """Return the network weights to evaluate, as given by a term; None: the trained weights.
 
         Raises:
@@ -197,7 +198,7 @@ class ActiveTerms:
         self,
         batch: Batch,
         output: Output,
-        losses: Mapping[str, Tensor],
+        losses: Tensors,
         number: int,
         joined: Joined | None = None,
     ) -> dict[str, Step]:

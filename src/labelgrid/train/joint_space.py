@@ -12,7 +12,7 @@ from labelgrid.basics.errors import RecipeError
 from labelgrid.data.batch import Batch
 from labelgrid.nets.network import EXAMPLE_SIDE, Network, Output, example_output
 from labelgrid.nets.unpooling import initialise
-from labelgrid.pixel.target import Target
+from labelgrid.pixel.target import Targets, Tensors
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.crops import crop_batch, draw_boxes, mirror_some
 from labelgrid.train.draws import Draws
@@ -101,7 +101,7 @@ class JointTerm(Term):
             return 'with norm = "pass" it normalises the maps of all images of a batch together'
         return ""
 
-    def compared(self, codes: Codes) -> Mapping[str, Tensor]:
+    def compared(self, codes: Codes) -> Tensors:
         """Compute the named losses of each pair, [p] each, weighted."""
         raise NotImplementedError
 
@@ -147,7 +147,7 @@ class JointTerm(Term):
         batch = mirror_some(batch, self.tasks, draws, self.space.flip)
         return crop_batch(batch, self.tasks, boxes, size)
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Sum the losses over each image's pairs, over the number of its source tasks: [b] each.
 
         No losses if no image has a pair.
@@ -229,7 +229,7 @@ class JointTerm(Term):
         return maps, which
 
     def picture_pair(
-        self, output: Output, targets: Mapping[str, Target], source: str, target: str
+        self, output: Output, targets: Targets, source: str, target: str
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Return what the mapping's last layer reads of one image, and what it makes of that.
 

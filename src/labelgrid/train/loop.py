@@ -3,13 +3,12 @@
 import json
 import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from labelgrid.basics.errors import TrainingError, note_unchanged
 from labelgrid.basics.files import disk_errors, write_text
@@ -19,6 +18,7 @@ from labelgrid.basics.words import count_text
 from labelgrid.data.cache import CachedSource, cache_source
 from labelgrid.data.dataset import nonempty_label
 from labelgrid.nets.network import Network
+from labelgrid.pixel.target import Tensors
 from labelgrid.train.checkpoint import save, save_as
 from labelgrid.train.division import division_remarks, refuse_undivided
 from labelgrid.train.evaluate import Evaluation, evaluate
@@ -280,7 +280,7 @@ def _validate(trainer: Trainer) -> Evaluation:
 
 
 @contextmanager
-def use_weights(network: Network, weights: Mapping[str, Tensor] | None) -> Iterator[None]:
+def use_weights(network: Network, weights: Tensors | None) -> Iterator[None]:
     """Load other weights into the network inside the block; None keeps its own."""
     if weights is None:
         yield

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from labelgrid.basics.progress import Progress
 from labelgrid.data.batch import Batch, SoftLabels
 from labelgrid.data.dataset import Source
 from labelgrid.data.options import DataOptions
 from labelgrid.nets.network import Network, Output
+from labelgrid.pixel.target import Tensors
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.tasks.task import TaskDefs, Tasks
 from labelgrid.train.draws import Draws
@@ -48,7 +49,7 @@ class Step:
     batch: Batch
     output: Output
     views: Mapping[str, tuple[Batch, Output]]
-    losses: Mapping[str, Tensor]
+    losses: Tensors
     progress: float
     network: Network
     tasks: Tasks
@@ -117,7 +118,7 @@ class OwnOptimiser:
     """
 
     optimiser: torch.optim.Optimizer
-    loss: Callable[[Step], Mapping[str, Tensor]]
+    loss: Callable[[Step], Tensors]
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -208,7 +209,7 @@ class Term(nn.Module):
         """
         return None
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Compute the named losses, [b] each, already weighted."""
         return {}
 
@@ -223,7 +224,7 @@ class Term(nn.Module):
     def after_step(self, step: Step) -> None:
         """Update state after all optimiser steps (moving averages, say), without gradients."""
 
-    def evaluated(self) -> Mapping[str, Tensor] | None:
+    def evaluated(self) -> Tensors | None:
         """Return the network weights (averaged ones, say) to evaluate, score and predict with.
 
         They are a `state_dict`. The val split is evaluated with them, and a restored model holds

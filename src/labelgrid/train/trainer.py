@@ -17,7 +17,7 @@ from labelgrid.basics.streams import seed_of, stream
 from labelgrid.basics.type_names import Json
 from labelgrid.data.batch import Batch, network_inputs
 from labelgrid.nets.network import Network, Output
-from labelgrid.pixel.target import Target
+from labelgrid.pixel.target import Target, Tensors
 from labelgrid.train.active_terms import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.batch_losses import BatchLosses
@@ -246,7 +246,7 @@ class Trainer:
 
     def train_step(
         self, batch: Batch, index: int, ids: tuple[str, ...] | None = None
-    ) -> tuple[Mapping[str, Tensor], Tensor, Mapping[str, Tensor]]:
+    ) -> tuple[Tensors, Tensor, Tensors]:
         """Do one optimiser step.
 
         Args:
@@ -312,9 +312,7 @@ class Trainer:
         own = BatchLosses(losses=losses, weighted=weighted, present=present, terms=term_losses)
         return own, steps, whole.features.shared
 
-    def _weigh_by_label(
-        self, losses: Mapping[str, Tensor], batch: Batch, present: Tensor
-    ) -> dict[str, Tensor]:
+    def _weigh_by_label(self, losses: Tensors, batch: Batch, present: Tensor) -> dict[str, Tensor]:
         """Multiply the task losses, [b] each, by the labels' weights; rescale them if set."""
         weighted = {}
         for column, (name, loss) in enumerate(losses.items()):
@@ -405,7 +403,7 @@ class Trainer:
         """Read the whole batches of an epoch."""
         return read_epochs(self.plan, epoch, soft=self.terms.soft)
 
-    def _refuse_nan(self, losses: Mapping[str, Tensor], batch: Batch) -> None:
+    def _refuse_nan(self, losses: Tensors, batch: Batch) -> None:
         """Refuse losses of a batch that are not finite."""
         for name, loss in non_finite_values(losses).items():
             value = loss.detach().mean().item()
@@ -458,7 +456,7 @@ class Means:
         self.sums: dict[str, tuple[float, int]] = {}
         self.first: dict[str, float] = {}
 
-    def add(self, losses: Mapping[str, Tensor], counts: Mapping[str, int]) -> None:
+    def add(self, losses: Tensors, counts: Mapping[str, int]) -> None:
         """Add the losses of a batch, [b] each, of which so many count; the others are 0."""
         for name, loss in losses.items():
             total, count = self.sums.get(name, (0.0, 0))
@@ -533,7 +531,7 @@ def _device_of(device: str, group: TrainingGroup) -> tuple[str, int | list[int]]
     return "cuda", [group.place]
 
 
-def non_finite_values(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def non_finite_values(values: Tensors) -> dict[str, Tensor]:
     """Return the tensors that hold a number that is not finite, by name.
 
     Example:

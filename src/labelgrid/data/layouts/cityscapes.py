@@ -10,7 +10,7 @@ import numpy as np
 
 from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import ImageError, LabelError, RecipeError
-from labelgrid.basics.type_names import Values
+from labelgrid.basics.type_names import Tables
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.id_splits import check_classes, lacking_sentence, unmatched_sentence
 from labelgrid.formats.arrays import check_any_valid, one_channel, samples, shape_text
@@ -36,7 +36,7 @@ IMAGE_END = "_leftImg8bit.png"
 #: A kind of task -> the folder of its labels, and the end of their file names.
 LABELS = {"semseg": ("gtFine", "_gtFine_labelIds.png"), "depth": ("disparity", "_disparity.png")}
 #: The tasks, as in a file of tasks.
-TASKS: Mapping[str, Values] = {"semseg": {"classes": list(CLASSES)}, "depth": {"disparity": True}}
+TASKS: Tables = {"semseg": {"classes": list(CLASSES)}, "depth": {"disparity": True}}
 #: What to do about a file that is not as published.
 AGAIN = "Get the file again."
 #: A plate, -1, is stored as 255.
@@ -101,7 +101,7 @@ class Cityscapes:
         """As `LocatedDataset.split_file`."""
         return self.root / IMAGES / split
 
-    def tasks(self) -> Mapping[str, Values]:
+    def tasks(self) -> Tables:
         """As `DescribedDataset.tasks`."""
         return TASKS
 

@@ -9,7 +9,7 @@ from labelgrid.basics.camera import Camera
 from labelgrid.basics.config import read_toml
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import walk
-from labelgrid.basics.type_names import Size, Values
+from labelgrid.basics.type_names import Size, Tables
 from labelgrid.data.cameras import Cameras, read_cameras
 from labelgrid.data.id_splits import check_split_ids, unmatched_sentence
 from labelgrid.formats.codec import LabelArray
@@ -97,7 +97,7 @@ class FolderDataset:
         """As `LocatedDataset.split_file`."""
         return self.root / "splits" / f"{split}.txt"
 
-    def tasks(self) -> Mapping[str, Values]:
+    def tasks(self) -> Tables:
         """As `DescribedDataset.tasks`: the tables of `tasks.toml`, none if there is no such file.
 
         Raises:

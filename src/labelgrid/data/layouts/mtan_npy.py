@@ -8,7 +8,7 @@ import numpy as np
 
 from labelgrid.basics.array_types import Array, Bytes
 from labelgrid.basics.errors import ImageError, LabelError
-from labelgrid.basics.type_names import Values
+from labelgrid.basics.type_names import Tables
 from labelgrid.data.id_splits import (
     check_classes,
     lacking_sentence,
@@ -32,7 +32,7 @@ SPLIT/normal/N.npy     NYUv2: vectors [h, w, 3] in the task's `axes`, zero = inv
 """
 SPLITS = ("train", "val")
 #: The tasks, as in a file of tasks.
-NYUV2: Mapping[str, Values] = {
+NYUV2: Tables = {
     "semseg": {
         "classes": [
             "bed", "books", "ceiling", "chair", "floor", "furniture", "objects", "picture", "sofa",
@@ -42,7 +42,7 @@ NYUV2: Mapping[str, Values] = {
     "depth": {},
     "normals": {},
 }  # fmt: skip
-CITYSCAPES: Mapping[str, Values] = {
+CITYSCAPES: Tables = {
     "semseg": {"classes": ["flat", "construction", "object", "nature", "sky", "human", "vehicle"]},
     "depth": {"disparity": True},
 }
@@ -124,7 +124,7 @@ class MtanArrays:
         """As `LocatedDataset.split_file`."""
         return self.root / split
 
-    def tasks(self) -> Mapping[str, Values]:
+    def tasks(self) -> Tables:
         """As `DescribedDataset.tasks`: the tasks of NYUv2 or of Cityscapes."""
         if self.one_labelling:
             return NYUV2

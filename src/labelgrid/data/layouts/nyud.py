@@ -1,6 +1,6 @@
 """Reads NYUD_MT: NYUv2 in the layout of the multi-task survey (Vandenhende et al. 2021)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import LabelError
-from labelgrid.basics.type_names import Size, Values
+from labelgrid.basics.type_names import Size, Tables
 from labelgrid.data.id_splits import (
     ImagesById,
     check_order,
@@ -52,7 +52,7 @@ FOLDERS: dict[str, str] = {
     "edges": "edge",
 }
 #: The tasks, as in a file of tasks.
-TASKS: Mapping[str, Values] = {
+TASKS: Tables = {
     "semseg": {
         "classes": [
             "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window",

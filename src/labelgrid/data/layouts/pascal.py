@@ -3,7 +3,7 @@
 The survey is Vandenhende et al. 2021.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from labelgrid.basics.array_types import Array, Bools, Ints
 from labelgrid.basics.errors import ImageError, LabelError, RecipeError
-from labelgrid.basics.type_names import Values
+from labelgrid.basics.type_names import Tables
 from labelgrid.data.id_splits import (
     ALL_CLASSES,
     ImagesById,
@@ -73,7 +73,7 @@ INDOOR = (
 #: Vectors up to this length are mid grey, rounded.
 GREY = 0.05
 #: The tasks, as in a file of tasks.
-TASKS: Mapping[str, Values] = {
+TASKS: Tables = {
     "semseg": {
         "classes": [
             "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labelgrid.basics.errors import ProjectError
-from labelgrid.basics.type_names import Values
+from labelgrid.basics.type_names import Tables
 from labelgrid.data.cameras import read_cameras
 from labelgrid.data.project_source import ProjectSource, granted_labels
 from labelgrid.ledger.grid import Cell, TaskRow
@@ -38,7 +38,7 @@ class ProjectDataset(ProjectSource):
         """The ids of the labelled images of each split that has any."""
         return self.members
 
-    def tasks(self) -> Mapping[str, Values]:
+    def tasks(self) -> Tables:
         """As `DescribedDataset.tasks`: as they are declared, with their costs."""
         return {row.name: {"kind": row.kind, "cost": row.cost, **row.options} for row in self.rows}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from labelgrid.basics.errors import command
-from labelgrid.basics.type_names import Json, Values
+from labelgrid.basics.type_names import Json, Tables, Values
 from labelgrid.basics.words import count_text
 from labelgrid.executors.job import JobFolder
 from labelgrid.lab.reports.study_content import (
@@ -68,7 +68,7 @@ class StudyFolder:
     path: Path
     study: Study
     kept: Values
-    endings: Mapping[str, Values]
+    endings: Tables
     records: Mapping[str, Sequence[results.Outcome]]
 
     @classmethod

@@ -11,7 +11,7 @@ from pathlib import Path
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import LabelgridError, note_unchanged
 from labelgrid.basics.processes import cores
-from labelgrid.basics.type_names import Json, Values
+from labelgrid.basics.type_names import Json, Tables, Values
 from labelgrid.data.dataset import DescribedDataset
 from labelgrid.executors.placement import HERE
 from labelgrid.lab.simulation import plugin_code
@@ -118,7 +118,7 @@ def add_dataset_classes(study: Study, root: Path) -> Study:
         RecipeError, ProjectError: its `tasks.toml` is wrong.
     """
     source = plugins.create("layouts", study.data, root)
-    dataset_tasks: Mapping[str, Values] = {}
+    dataset_tasks: Tables = {}
     if isinstance(source, DescribedDataset):
         dataset_tasks = source.tasks()
     try:
@@ -128,9 +128,7 @@ def add_dataset_classes(study: Study, root: Path) -> Study:
         raise
 
 
-def add_known_classes(
-    tasks: Mapping[str, Values], known: Mapping[str, Values], root: Path
-) -> dict[str, Values]:
+def add_known_classes(tasks: Tables, known: Tables, root: Path) -> dict[str, Values]:
     """Give each task without `classes` those of the known task with its name and kind.
 
     Args:

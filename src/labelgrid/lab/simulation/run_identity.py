@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.basics.files import digest
-from labelgrid.basics.type_names import Json, Values
+from labelgrid.basics.type_names import Json, Tables, Values
 from labelgrid.lab.simulation.cell_lists import listed_cells
 from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.runs import Run
@@ -83,7 +83,7 @@ class Identities:
     """
 
     runs: Mapping[str, str]
-    values: Mapping[str, Values]
+    values: Tables
 
     @classmethod
     def read(cls, kept: Values) -> "Identities":
@@ -206,7 +206,7 @@ def _initial_cells(run: Run, study: Study, root: Path) -> Json:
     return {"plan": plan.plan, "cells": hash_of(listed)}
 
 
-def _add_purchases(identity: Json, run: Run, study: Study, score: Mapping[str, Values]) -> None:
+def _add_purchases(identity: Json, run: Run, study: Study, score: Tables) -> None:
     """Add what decides which labels an arm buys: budget, strategy, and the statistics it reads."""
     choice = study.chosen(run.name)
     strategy: Strategy = build_plugin("strategies", choice)

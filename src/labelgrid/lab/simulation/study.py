@@ -15,7 +15,7 @@ from typing import Any, Literal
 from labelgrid.basics import plugins
 from labelgrid.basics.config import check_ranges, merge, parse, tables_of
 from labelgrid.basics.errors import ProjectError, RecipeError
-from labelgrid.basics.type_names import Json, Values
+from labelgrid.basics.type_names import Json, Tables, Values
 from labelgrid.lab.simulation.arms import (
     FULL,
     Arm,
@@ -88,7 +88,7 @@ class Study:
     """
 
     data: str
-    tasks: Mapping[str, Values]
+    tasks: Tables
     only: tuple[str, ...] = ()
     pool: str = "train"
     test: str = "test"

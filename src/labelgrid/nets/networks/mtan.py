@@ -6,7 +6,7 @@ are not used. Outputs have the image's resolution. There is one stage of predict
 labels have no effect.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import ClassVar, Literal
@@ -28,7 +28,7 @@ from labelgrid.nets.unpooling import (
     initialise,
     layer,
 )
-from labelgrid.pixel.target import Target
+from labelgrid.pixel.target import Targets
 from labelgrid.tasks.task import Tasks
 
 
@@ -137,7 +137,7 @@ class Mtan(Network):
         """Run the shared encoder and decoder."""
         return self.encoder.stages(image)
 
-    def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
+    def decode(self, features: Features, known: Targets | None = None) -> Output:
         """Run each task's masks and head; known labels are ignored."""
         if not isinstance(features, StageFeatures):
             raise TypeError("the masks read the maps of all stages; pass what `encode` returned")

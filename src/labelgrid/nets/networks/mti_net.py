@@ -7,7 +7,7 @@ embedded predictions to the other tasks of the same scale. Known labels replace 
 at each scale; they never reach another.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +22,7 @@ from labelgrid.nets.distillation import Exchange, reason_to_ignore_known
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.nets.options import WIDEST, Rate
-from labelgrid.pixel.target import Target
+from labelgrid.pixel.target import Targets
 from labelgrid.tasks.task import Tasks
 
 #: Channels of a squeezed map are an nth of the map's.
@@ -123,7 +123,7 @@ class MtiNet(Network):
         self.final_bodies = nn.ModuleDict({name: pointwise(total, total) for name in names})
         self.final = last_layers(tasks, total, options.dropout, "final")
 
-    def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
+    def decode(self, features: Features, known: Targets | None = None) -> Output:
         """Run all scales from the coarsest on, then the final heads."""
         levels = self._levels(features)
         # Each list is of scales, from the coarsest on.

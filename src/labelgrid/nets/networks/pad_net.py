@@ -4,7 +4,7 @@ Each task's initial prediction is embedded and passed to the other tasks through
 et al. 2018; PartAL figure 3). Known labels replace initial predictions.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +16,7 @@ from labelgrid.nets.distillation import Exchange, reason_to_ignore_known
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.nets.options import WIDEST, Rate
-from labelgrid.pixel.target import Target
+from labelgrid.pixel.target import Targets
 from labelgrid.tasks.task import Tasks
 
 
@@ -68,7 +68,7 @@ class PadNet(Network, Exchange):
         self.final_bodies = nn.ModuleDict({name: bottlenecks(width, width) for name in tasks})
         self.final = last_layers(tasks, width, rate, "final")
 
-    def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
+    def decode(self, features: Features, known: Targets | None = None) -> Output:
         """Run both stages.
 
         A task's own feature does not depend on its own label; its messages use the others'.

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Bools, Floats
+from labelgrid.basics.array_types import AnyFloats, Bools, Floats
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import LabelError, RecipeError
 from labelgrid.formats.arrays import shape_text
@@ -195,7 +194,7 @@ def _inverse_depth(depth: LabelArray) -> Floats:
     return np.reciprocal(metres, dtype=np.float64)
 
 
-def step_of(depths: NDArray[np.floating]) -> float:
+def step_of(depths: AnyFloats) -> float:
     """The step that depths are stored in; 0 if it is unknown.
 
     It is the smallest gap between depths, or, if a few depths lie between the steps, their lower

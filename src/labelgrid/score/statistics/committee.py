@@ -11,10 +11,9 @@ from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from labelgrid.basics.array_types import Floats
+from labelgrid.basics.array_types import AnyFloats, Floats
 from labelgrid.basics.config import check_ranges
 from labelgrid.basics.errors import ModelError
 from labelgrid.data.frame import content_means
@@ -169,7 +168,7 @@ class Committee(TrainedStatistic):
             losses=block_losses,
         )
 
-    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+    def __call__(self, batch: PoolBatch) -> AnyFloats:
         """The inconsistencies of a batch, float64 [b, t].
 
         Nats, or in the unit of the task's distance.

@@ -12,10 +12,10 @@ from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from labelgrid.basics.array_types import AnyFloats
 from labelgrid.basics.config import check_ranges
 from labelgrid.basics.type_names import Size
 from labelgrid.score.statistic import FitContext, PoolBatch, Scope, TrainedStatistic
@@ -167,7 +167,7 @@ class Embedding(TrainedStatistic):
             losses=losses,
         )
 
-    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+    def __call__(self, batch: PoolBatch) -> AnyFloats:
         """The embeddings of a batch, float32 [b, d]."""
         maps = (self._resized_maps(batch) - self.mean) / self.spread
         code: Tensor = self.network.encoder(maps)

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from labelgrid.basics.array_types import AnyFloats
 from labelgrid.basics.errors import ModelError
 from labelgrid.nets.network import Network
 from labelgrid.score.maps import MOMENTS, Outputs, image_means
@@ -80,7 +79,7 @@ class Ensemble(TrainedStatistic):
         """Find the members of saved scores again."""
         self.digests = list(state)
 
-    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+    def __call__(self, batch: PoolBatch) -> AnyFloats:
         """The mean uncertainties of a batch, float64 [b, t]."""
         passes = batch.passes(partial(self._outputs, batch))
         make = MOMENTS[self.options.measure]

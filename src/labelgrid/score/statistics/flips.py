@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from labelgrid.basics.array_types import Array
+from labelgrid.basics.array_types import AnyFloats, Array
 from labelgrid.score.maps import Outputs, image_means
 from labelgrid.score.options import At
 from labelgrid.score.statistic import PoolBatch, Statistic
@@ -93,7 +92,7 @@ class Flips(Statistic):
 
     options: Options
 
-    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+    def __call__(self, batch: PoolBatch) -> AnyFloats:
         """The sums of a batch, float64 [b, t], in nats."""
         network = batch.model.network
         frames = batch.batch.frames

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy.stats import rankdata
 
-from labelgrid.basics.array_types import Array, Floats, Places
+from labelgrid.basics.array_types import AnyFloats, Array, Floats, Places
 from labelgrid.basics.streams import keyed_uniform, seed_of
 from labelgrid.select.budget import cell_costs
 from labelgrid.select.parts import DRAWN, ReadStatistic, draw_cells
@@ -85,7 +84,7 @@ class Uncertainties:
 
     pool: PoolView
     cells: Scores
-    classes: NDArray[np.floating]
+    classes: AnyFloats
 
     def queues(
         self, column: int, power: float, by_class: float
@@ -274,7 +273,7 @@ class ClassStratified:
         return Uncertainties(pool, cells, by_class.reshape(n, t, by_class.shape[1] // t))
 
 
-def _log(values: NDArray[np.floating]) -> Floats:
+def _log(values: AnyFloats) -> Floats:
     return np.log(np.maximum(values.astype(np.float64), SMALLEST))
 
 

@@ -9,9 +9,8 @@ label.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Floats
+from labelgrid.basics.array_types import AnyFloats, Floats
 from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult
 from labelgrid.select.strategy import PoolView
 
@@ -39,7 +38,7 @@ def likeness(pool: PoolView) -> ScorerResult:
     return ScorerResult(scores, {"likeness": alike}, shared=True)
 
 
-def _example(pool: PoolView, features: NDArray[np.floating]) -> Floats:
+def _example(pool: PoolView, features: AnyFloats) -> Floats:
     """The features of the example; without one, the mean of the images with a label, or of all."""
     if pool.example is not None:
         return pool.example.astype(np.float64)
@@ -50,7 +49,7 @@ def _example(pool: PoolView, features: NDArray[np.floating]) -> Floats:
     return features[rows[order]].sum(0, dtype=np.float64)
 
 
-def cosines(features: NDArray[np.floating], example: Floats) -> Floats:
+def cosines(features: AnyFloats, example: Floats) -> Floats:
     """The cosine [n] of the angle between each row [n, d] and an example [d]; 0 of a zero vector.
 
     Example:

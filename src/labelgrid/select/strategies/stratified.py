@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from labelgrid.basics.array_types import Bools, Floats, Places
+from labelgrid.basics.array_types import AnyFloats, Bools, Floats, Places
 from labelgrid.basics.streams import seed_of
 from labelgrid.select.budget import cell_costs, image_costs
 from labelgrid.select.clusters import k_means
@@ -130,7 +129,7 @@ def _strata_groups(names: Places, strata: Places, draws: Floats) -> list[Group]:
     return groups
 
 
-def rarest_classes(shares: NDArray[np.floating], least: float) -> Places:
+def rarest_classes(shares: AnyFloats, least: float) -> Places:
     """The class of each image [n] that the fewest images show, of the classes that it shows.
 
     An image shows a class if the share of its pixels is at least `least`. An image that shows no

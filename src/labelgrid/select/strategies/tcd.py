@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labelgrid.basics.array_types import Array, Bools, Floats, Floats32
+from labelgrid.basics.array_types import Array, Bools, Floats, Floats32, Keys
 from labelgrid.ledger.grid import Grid, Pick
 from labelgrid.select.budget import ROUNDING, buy, cell_costs, image_costs, payable_amount
 from labelgrid.select.centres import farthest_centre, finite_rows, nearest_centre, squared_distances
@@ -77,7 +76,7 @@ class Items:
     scores: Scores
     costs: Floats
     centres: Bools
-    keys: NDArray[np.uint64]
+    keys: Keys
     amount: float
 
 
@@ -152,7 +151,7 @@ def pick_greedily(items: Items, nearest: NearestByColumn, rates: bool = False) -
     return _pick_one_by_one(items, nearest, rates, first=highest_item(alone, items.keys))
 
 
-def highest_item(values: Scores, keys: NDArray[np.uint64]) -> tuple[int, int]:
+def highest_item(values: Scores, keys: Keys) -> tuple[int, int]:
     """The row and the column of the highest value [n, g].
 
     Ties are broken by key, then by column.

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from labelgrid.basics.array_types import Floats, Places
+from labelgrid.basics.array_types import AnyFloats, Floats, Keys, Places
 from labelgrid.basics.streams import seed_of
 from labelgrid.select.budget import image_costs, payable_amount
 from labelgrid.select.centres import finite_rows
@@ -132,7 +131,7 @@ def _cluster_groups(order: Places, clusters: Places, typicality: Floats) -> list
 
 
 def _deal_parts(
-    parts: list[list[Group]], costs: Floats, keys: NDArray[np.uint64], amount: float
+    parts: list[list[Group]], costs: Floats, keys: Keys, amount: float
 ) -> list[tuple[int, float]]:
     """The row and the score of each pick: the groups of a part take turns, then those of the next.
 
@@ -169,9 +168,7 @@ def affordable_count(costs: Floats, amount: float) -> int:
     return min(len(finite), max(1, int(payable_amount(amount) / mean)))
 
 
-def typicalities(
-    features: NDArray[np.floating], neighbours: int, *, squared: bool = False
-) -> Floats:
+def typicalities(features: AnyFloats, neighbours: int, *, squared: bool = False) -> Floats:
     """1 / (mean distance to the nearest neighbours + 1e-5) of each row [m, d]; 0 of a single row.
 
     Args:

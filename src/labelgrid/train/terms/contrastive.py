@@ -4,14 +4,13 @@ A further loss in place of MTPSL's consistency and regulariser. Each pair needs 
 the same two tasks in the batch.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
-from torch import Tensor
 
 from labelgrid.nets.network import Network
+from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.joint_space import Codes, JointTerm
@@ -48,7 +47,7 @@ class Contrastive(JointTerm):
         super().__init__("contrastive", tasks, network, options)
         self.options = options
 
-    def compared(self, codes: Codes) -> Mapping[str, Tensor]:
+    def compared(self, codes: Codes) -> Tensors:
         """Compute the hinge of each pair, [p]; 0 for pairs without another image."""
         others = codes.pairs.of_another_image()
         near = distance(codes.sources, codes.targets)

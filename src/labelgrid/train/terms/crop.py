@@ -13,6 +13,7 @@ from torch import Tensor
 from labelgrid.basics.type_names import Size
 from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Network
+from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.crops import Box, crop_batch, crop_prediction, draw_boxes
 from labelgrid.train.draws import Draws
@@ -81,7 +82,7 @@ class CropConsistency(Term):
             return boxes, (height, width)
         return boxes, (boxes[0].height, boxes[0].width)
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Compute the mean over each image's tasks, [b]; 0 for an image with a label of each."""
         boxes, size = self._draw_boxes(step.batch, step.draws.of_view("crop"))
         counts = ~targets_present(step.batch.targets, list(step.tasks))

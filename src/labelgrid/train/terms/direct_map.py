@@ -4,13 +4,14 @@ Each mapping is a network of its own for an ordered pair of tasks. Their cost an
 the number of pairs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from torch import Tensor
 
 from labelgrid.nets.network import Network
+from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import CrossMaps, direct_losses, sum_by_image
@@ -78,7 +79,7 @@ class DirectMap(Term):
             pairs=partial(pairs_of, sources=options.sources),
         )
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Compute the loss [b]; 0 for images without a pair."""
         options = self.options
         present = targets_present(step.batch.targets, self.names)

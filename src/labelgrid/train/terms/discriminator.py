@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from labelgrid.nets.network import Network
 from labelgrid.nets.options import WIDEST
+from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.joint_space import Codes, JointTerm
@@ -84,7 +85,7 @@ class Discriminator(JointTerm):
         """Return the discriminator's optimiser."""
         return {"judge": OwnOptimiser(self.optimiser, self._judge_loss)}
 
-    def compared(self, codes: Codes) -> Mapping[str, Tensor]:
+    def compared(self, codes: Codes) -> Tensors:
         """Compute the loss of the network and the mapping for each pair, [p].
 
         It is 0 for pairs without another image.
@@ -101,7 +102,7 @@ class Discriminator(JointTerm):
         no = self.judge(torch.cat([codes.sources[others], codes.targets], 1))
         return counts * functional.softplus(-yes), counts * functional.softplus(no)
 
-    def _judge_loss(self, step: Step) -> Mapping[str, Tensor]:
+    def _judge_loss(self, step: Step) -> Tensors:
         """Compute the discriminator's own loss [b] on this step's maps; none without a pair."""
         codes = self.last_codes
         self.last_codes = None

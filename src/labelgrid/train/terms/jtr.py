@@ -21,7 +21,7 @@ from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Network, Output
 from labelgrid.nets.options import WIDEST
 from labelgrid.nets.unpooling import EncoderDecoder, initialise, per_image_norm
-from labelgrid.pixel.target import mean_per_image
+from labelgrid.pixel.target import Tensors, mean_per_image
 from labelgrid.tasks.scale import apply_normal_cdf
 from labelgrid.tasks.task import Task, Tasks
 from labelgrid.train.colours import change_colours
@@ -251,7 +251,7 @@ class JointRegularisation(Term):
         colours = self.options.operations, self.options.levels, self.colour_mean, self.colour_std
         return replace(batch, images=change_colours(batch.images, batch.ids, draws, *colours))
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """The distances and the errors, [b] each; 0 for an image without a label."""
         zero = step.output.final[self.names[0]].new_zeros(len(step.batch.ids), dtype=torch.float32)
         if len(self.names) < 2:

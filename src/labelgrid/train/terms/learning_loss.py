@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from labelgrid.nets.network import Features, Network, Raw, example_output
 from labelgrid.nets.options import WIDEST
+from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import fixed_weights, targets_present
@@ -117,7 +118,7 @@ class LearningLoss(Term):
         predicted = torch.stack(list(by_module.values()), 1)
         return predicted.expand(-1, len(self.tasks))
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Compute the ranking losses [b], one per module.
 
         Pairs are compared by the tasks of which both images have a label.

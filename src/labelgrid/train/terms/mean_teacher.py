@@ -18,7 +18,7 @@ from labelgrid.basics.config import check_unused_options
 from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Network, Output, Raw, reason_to_ignore
 from labelgrid.nets.options import Rate
-from labelgrid.pixel.target import Target
+from labelgrid.pixel.target import Target, Tensors
 from labelgrid.tasks.task import Task, Tasks
 from labelgrid.train.batch_norm import track_statistics
 from labelgrid.train.colours import change_colours
@@ -131,7 +131,7 @@ class MeanTeacher(Term):
         )
         return replace(batch, images=images)
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Compute a loss [b] for each task that an image lacks; 0 for images with its label."""
         missing = ~targets_present(step.batch.targets, list(step.tasks))
         targets = self.pseudo(step, missing)
@@ -228,7 +228,7 @@ class MeanTeacher(Term):
             else:
                 average.copy_(weights[name])
 
-    def evaluated(self) -> Mapping[str, Tensor] | None:
+    def evaluated(self) -> Tensors | None:
         """Return the teacher's weights, if they are to be evaluated."""
         return self.teacher.state_dict() if self.options.evaluate == "teacher" else None
 

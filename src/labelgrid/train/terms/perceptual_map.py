@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from labelgrid.nets.network import Network
+from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import (
@@ -90,7 +91,7 @@ class PerceptualMap(Term):
         """Say if it can have no effect."""
         say_if_idle("perceptual_map", data, listed=self.options.listed, pairs=labelled_sources)
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Compute the distance [b], 0 for images without a label.
 
         The direct losses are there, too, if the mappings learn jointly with the network.
@@ -104,7 +105,7 @@ class PerceptualMap(Term):
             losses.update(self._direct_losses(step))
         return losses
 
-    def _direct_losses(self, step: Step) -> Mapping[str, Tensor]:
+    def _direct_losses(self, step: Step) -> Tensors:
         """Compute the losses from which the mappings learn, [b]; none if there is no label."""
         pairs = pairs_of(targets_present(step.batch.targets, self.names), self.allowed, "all")
         if not len(pairs):

@@ -5,7 +5,7 @@ before its training. The first round has none, and neither has a task for which 
 had no label.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import place_label
 from labelgrid.formats.codec import LabelArray
 from labelgrid.nets.network import Network, Raw
+from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import Task, TaskDef, Tasks
 from labelgrid.train.evaluate import strips
@@ -165,7 +166,7 @@ class PseudoLabels(Term):
         """Return the reader of the files, if there are any."""
         return Files(data.folder) if data.folder.is_dir() else None
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Compute the tasks' own losses [b] of all stages over the trusted pixels.
 
         They are weighted as in the objective.

@@ -22,6 +22,7 @@ from labelgrid.basics.type_names import Json, Values
 from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import nonempty_label
 from labelgrid.nets.network import Network
+from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.checkpoint import weights_hash
 from labelgrid.train.cross_map_options import CrossMapOptions
@@ -213,7 +214,7 @@ class CrossTask(Term):
             )
         torch.autograd.backward(loss)
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Compute the distance [b]; 0 for images without a label."""
         pairs = labelled_sources(targets_present(step.batch.targets, self.names), self.trained)
         distances = mapped_distances(self.maps, step, pairs)
