@@ -17,15 +17,10 @@ from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
 from labelgrid.basics.camera import Camera
 from labelgrid.formats.codec import LabelArray
-from labelgrid.pixel.prediction import first_argmax
-from labelgrid.pixel.target import Target
 from labelgrid.relations.relation import Derive, DerivePredicted, Relation, Tried
 from labelgrid.tasks.task import TaskDef
 
@@ -41,8 +36,6 @@ SIDES: Sequence[Tried] = tuple({"side": side} for side in ("either", "both", "fi
 REACHES: Sequence[Tried] = tuple({"reach": reach} for reach in (4, 0, 1, 2, 8))
 Classes = NDArray[np.uint16]
 Mask = NDArray[np.bool_]
-#: A change of at least this is an edge, as losses of edges take it.
-CHANGE = 0.5
 
 
 @dataclass(frozen=True)
@@ -89,7 +82,7 @@ def predicted_edges(
     options: Options, predictions: Sequence[Tensor], _camera: Tensor | None
 ) -> Target:
     """As `derive_edges`, of class probabilities, with gradients; these have no gaps."""
-    from labelgrid.relations.derivations.semseg_edges import class_borders
+    from labelgrid.pixel.class_borders import class_borders
 
     (probabilities,) = predictions
     return class_borders(probabilities, options.side)
@@ -142,65 +135,3 @@ def build(options: Options) -> Relation:
         guesses=True,
         tries=(*SIDES, *REACHES),
     )
-
-
-def class_borders(probabilities: Tensor, side: str) -> Target:
-    """How far the classes change from each pixel to the neighbour that is least like it.
-
-    That is the share of probability that lies on other classes: 1 - the sum over the classes of the
-    smaller one of both probabilities. Between two certain pixels it is 0 or 1; between two that are
-    equally unsure it is 0. A pixel is valid where the most likely classes say the same: where they
-    change if and only if the value is 0.5 or more. Soft borders are not valid.
-
-    Args:
-        probabilities: [b, classes, h, w]; a pixel beside one that is not finite is not valid.
-        side: the pixels beside a border that are edges, as an option of the relation
-            `semseg_edges`.
-
-    Returns:
-        Values from 0 to 1, [b, 1, h, w].
-
-    Example:
-        >>> sure, unsure = torch.tensor([[1, 1, 0], [0, 0, 1.0]]), torch.full((2, 3), 0.5)
-        >>> found = class_borders(torch.stack([sure, unsure])[:, :, None], "first")
-        >>> found.value[:, 0, 0].tolist()
-        [[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
-    """
-    finite = probabilities.isfinite().all(1, keepdim=True)
-    safe = torch.where(finite, probabilities, 0)
-    changes, rises = _look_around(safe, side)
-    value = changes.amax(0)
-    beside = (rises != 0).any(0)
-    edge = beside
-    if side == "either":
-        edge = (rises > 0).any(0)
-    spoilt = functional.max_pool2d((~finite).float(), 3, stride=1, padding=1) > 0
-    is_clear = (value >= CHANGE) == edge
-    return Target(value, is_clear & ~(beside & ~edge) & ~spoilt)
-
-
-def _look_around(probabilities: Tensor, side: str) -> tuple[Tensor, Tensor]:
-    """How far each neighbour that a side looks at differs, and how much later its class is.
-
-    Both are [neighbours, b, 1, h, w], 0 outside of the image.
-    """
-    classes = first_argmax(probabilities)
-    changes = []
-    rises = []
-    for dim, end, start in ((3, (0, 1), (1, 0)), (2, (0, 0, 0, 1), (0, 0, 1, 0))):
-        common = torch.minimum(*_neighbours(probabilities, dim)).sum(1, keepdim=True)
-        change = (1 - common).clamp(min=0)
-        here, there = _neighbours(classes, dim)
-        if side != "second":
-            changes.append(functional.pad(change, end))
-            rises.append(functional.pad(there - here, end))
-        if side != "first":
-            changes.append(functional.pad(change, start))
-            rises.append(functional.pad(here - there, start))
-    return torch.stack(changes), torch.stack(rises)
-
-
-def _neighbours(maps: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Each pixel but the last along a side, and the next one."""
-    length = maps.shape[dim] - 1
-    return maps.narrow(dim, 0, length), maps.narrow(dim, 1, length)
