@@ -11,6 +11,8 @@ from labelgrid.basics.type_names import Json, Values
 WAIT_SECONDS = 60
 #: An error's meaning, and what to do about it.
 Meaning = tuple[str, str]
+#: Things of a schema; each a kind and a name.
+Objects = Set[tuple[str, str]]
 #: The database is not labelgrid's.
 FOREIGN: Meaning = (
     "it is not a labelgrid database",
@@ -89,7 +91,7 @@ class Dialect(Protocol):
 
     def objects(
         self, connection: Connection, tables: Sequence[Table], append_only: Sequence[str]
-    ) -> tuple[Set[tuple[str, str]], Set[tuple[str, str]]]:
+    ) -> tuple[Objects, Objects]:
         """What a database's schema holds, and what it must hold; each a kind and a name.
 
         A view in place of a table, or a trigger of somebody else's, would run in any command.

@@ -1,7 +1,7 @@
 """The ledger in a schema of a database: what is PostgreSQL's own. Loads psycopg."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 from sqlalchemy import URL, Column, Connection, Engine, Table, event
@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.ledger import dialect
-from labelgrid.ledger.dialect import KEY, Meaning
+from labelgrid.ledger.dialect import KEY, Meaning, Objects
 from labelgrid.ledger.place import DatabaseUrl
 from labelgrid.ledger.schema import METADATA, VERSION, VERSION_TABLE
 
@@ -268,7 +268,7 @@ class PostgreSQL:
 
     def objects(
         self, connection: Connection, tables: Sequence[Table], append_only: Sequence[str]
-    ) -> tuple[Set[tuple[str, str]], Set[tuple[str, str]]]:
+    ) -> tuple[Objects, Objects]:
         """As `Dialect.objects`; triggers are compared with what they do."""
         expected: set[tuple[str, str]] = {("function", ONLY_ADDED)}
         for table in tables:

@@ -7,7 +7,7 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.files import disk_errors
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.ledger import dialect
-from labelgrid.ledger.dialect import FOREIGN, KEY, Meaning
+from labelgrid.ledger.dialect import FOREIGN, KEY, Meaning, Objects
 
 #: How many of SQLite's instructions run between two looks for signals: some hundredths of a second.
 STEPS = 1_000_000
@@ -174,7 +174,7 @@ class SQLite:
 
     def objects(
         self, connection: Connection, tables: Sequence[Table], append_only: Sequence[str]
-    ) -> tuple[Set[tuple[str, str]], Set[tuple[str, str]]]:
+    ) -> tuple[Objects, Objects]:
         """As `Dialect.objects`.
 
         Triggers are compared by their text, which is ours; tables and indexes by their names, as

@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.basics.array_types import Ints
+from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import LabelArray
+from labelgrid.relations.relation import TrueExample
 from labelgrid.tasks.task import TaskDef
 
 #: In a table by class: nothing is known of the pixels of the class.
@@ -65,6 +67,20 @@ def look_up_classes(label: LabelArray, table: Ints) -> LabelArray:
         for other in np.unique(table[~label.annotated]):
             valid &= said == other
     return LabelArray(np.where(valid, said, 0)[..., None], valid)
+
+
+def derive_by_table(
+    table: Ints, labels: Sequence[LabelArray], _camera: Camera | None
+) -> LabelArray:
+    """As `Derive`: what a table says of the classes of the one label that is read."""
+    (label,) = labels
+    return look_up_classes(label, table)
+
+
+def count_pairs(reads: TaskDef, gives: TaskDef, example: TrueExample) -> Ints:
+    """Count the pixels of each class of the one label that is read, by those of the true label."""
+    size = (len(reads.class_names), len(gives.class_names))
+    return count_classes(example.labels[0], example.truth.value[..., 0], example.truth, size)
 
 
 def count_classes(

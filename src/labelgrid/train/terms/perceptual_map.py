@@ -10,14 +10,13 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import (
-    CrossMaps,
+    CrossMapTerm,
     direct_losses,
     labelled_sources,
     mapped_distances,
@@ -25,9 +24,8 @@ from labelgrid.train.cross_maps import (
 )
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import targets_present
-from labelgrid.train.pairs import allowed_pairs as allowed_pairs
 from labelgrid.train.pairs import pairs_of
-from labelgrid.train.term import OwnOptimiser, Preparation, RateGroup, Step, Term
+from labelgrid.train.term import OwnOptimiser, Preparation, RateGroup, Step
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Options(CrossMapOptions):
     learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-4
 
 
-class PerceptualMap(Term):
+class PerceptualMap(CrossMapTerm):
     """Distances of predictions to labels of the same task, in the spaces of other tasks.
 
     Source: MTPSL section 3.2, L_ct(m_{s->t}(prediction of s), m_{s->t}(label of s)), and mappings
@@ -58,17 +56,11 @@ class PerceptualMap(Term):
     gradient. A mapping to a task without any label keeps its random weights.
     """
 
-    allowed: Tensor
-    undivided = "its mappings normalise the maps of all images of a batch together"
+    plugin = "perceptual_map"
 
     def __init__(self, tasks: Tasks, options: Options) -> None:
-        super().__init__()
+        super().__init__(tasks, options)
         self.options = options
-        self.names = list(tasks)
-        self.register_buffer(
-            "allowed", allowed_pairs(self.names, options.listed, "perceptual_map"), persistent=False
-        )
-        self.maps = CrossMaps(tasks, self.allowed, options.width, recompute=options.recompute)
 
     def _learns_by(self, learn: str) -> bool:
         """Whether there are mappings that learn in this way."""
