@@ -75,6 +75,20 @@ FOLDERS: dict[str, Folder] = {
 }
 
 
+#: Modules that plug-ins may name, and their names now.
+RENAMED = {
+    "nets.area_means": "nets.blocks",
+    "nets.propagation": "nets.networks.mti_net",
+    "nets.pyramid": "nets.backbones",
+    "pixel.matching": "pixel.boundaries",
+    "select.task_gains": "select.strategies.joint",
+    "tasks.axes_check": "tasks.kinds.normals",
+    "train.least_norm": "train.balance.mgda",
+    "train.own_optimisers": "train.active_terms",
+    "train.preparation_state": "train.terms.x_task",
+}
+
+
 def names(folder: str) -> list[str]:
     """List the plug-ins of a folder in alphabetical order, without importing them.
 
@@ -375,6 +389,9 @@ def _new_place(name: str) -> str:
     last = name.rpartition(".")[2]
     if not name.startswith(f"{root.name}.") or not last.isidentifier():
         return ""
+    renamed = RENAMED.get(name.removeprefix(f"{root.name}."))
+    if renamed:
+        return f"{root.name}.{renamed}"
     found = sorted([*root.rglob(f"{last}.py"), *root.rglob(f"{last}/__init__.py")])
     places = [file.relative_to(root.parent).with_suffix("").parts for file in found]
     names = [".".join(parts).removesuffix(".__init__") for parts in places]

@@ -1,4 +1,4 @@
-"""Draws line charts over labels, cost, rounds or epochs, with bands, levels and marks."""
+"""Draws line charts over labels, cost, rounds or epochs, with bands, levels and marks, and bars."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
