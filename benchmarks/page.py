@@ -25,10 +25,11 @@ import numpy as np
 from _measure import TICKS, check_limit, labelgrid, machine, processor_of
 from PIL import Image
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.files import digest, digest_of
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.image_order import image_page
 from labelgrid.project.label_classes import note_label_classes
 from labelgrid.project.label_losses import note_label_losses
 
@@ -79,7 +80,7 @@ def make_project(place: Path, images: int, labelled: int) -> Path:
     (place / "classes.txt").write_text("\n".join(CLASSES))
     folder = place / "grid"
     tasks = (*TASKS, f"semseg:classes={place / 'classes.txt'}")
-    with Project.create(folder, place / "list.txt", tasks, holdout=100, check="none"):
+    with ProjectReader.create(folder, place / "list.txt", tasks, holdout=100, check="none"):
         label = folder / "labels" / "depth.png"
         label.parent.mkdir(exist_ok=True)
         Image.fromarray(np.full((120, 160), 1500, np.uint16)).save(label)
@@ -234,9 +235,9 @@ def write(server: Server, load: Load, cells: list[str]) -> None:
 
 def under_load(server: Server, folder: Path, pages: list[str], seconds: float) -> bool:
     """Whether all goes well while many read and write."""
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         missing = [f"{image}:saliency" for image in _first_images(project)]
-        before = {cell: len(project.history(cell)) for cell in missing}
+        before = {cell: len(project.cell(cell).history()) for cell in missing}
     start = server.memory()
     load = Load(pages, time.monotonic() + seconds)
     with ThreadPoolExecutor(READERS + WRITERS) as pool:
@@ -247,9 +248,9 @@ def under_load(server: Server, folder: Path, pages: list[str], seconds: float) -
         for job in jobs:
             job.result()
     lost = 0
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         for cell in missing:
-            lost += load.acknowledged[cell] != len(project.history(cell)) - before[cell]
+            lost += load.acknowledged[cell] != len(project.cell(cell).history()) - before[cell]
     grown = server.memory() - start
     print(f"  {seconds:.0f} s of {READERS} readers and {WRITERS} writers: {dict(load.answers)}")
     failed = sum(count for status, count in load.answers.items() if status not in (200, 409))
@@ -257,11 +258,11 @@ def under_load(server: Server, folder: Path, pages: list[str], seconds: float) -
     return check_limit("memory under load", grown, GROWTH, "MiB") and not failed and not lost
 
 
-def _first_images(project: Project) -> list[str]:
+def _first_images(project: ProjectReader) -> list[str]:
     from labelgrid.ledger.image_pages import ImageFilter
 
     wanted = ImageFilter(splits=("train",), state=State.MISSING, task="saliency")
-    return [image.image_id for image in project.image_page(wanted, count=41).images]
+    return [image.image_id for image in image_page(project.disk, wanted, count=41).images]
 
 
 def main(words: list[str] | None = None) -> int:
@@ -282,7 +283,7 @@ def main(words: list[str] | None = None) -> int:
         if not folder.exists():
             make_project(place, options.images, labelled)
         start = time.process_time()
-        with Project.open(folder) as project:
+        with ProjectReader.open(folder) as project:
             project.cells()[:240]
         listed = time.process_time() - start
         with Server(folder) as server:

@@ -60,7 +60,7 @@ def results(project: Path) -> dict[str, dict[str, str | bytes]]:
     with labelgrid.Project.open(project) as opened:
         found["status"] = {"status": without_place(json.dumps(opened.status()))}
         found["cells"] = {}
-        for cell in opened.each_cell():
+        for cell in opened.cells():
             found["cells"][f"{cell['image']}:{cell['task']}"] = without_place(json.dumps(cell))
     found["report"] = {"report.html": without_place((project / "report.html").read_text())}
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.executors.command_job import interrupt_command, log_tail
 from labelgrid.executors.job import JobFolder
 from labelgrid.web import jobs
@@ -58,7 +58,7 @@ def wait_until(
 def stopped_afterwards(folder: Path) -> Iterator[Path]:
     """A project whose job, if there is one, is stopped at the end."""
     yield folder
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         job = jobs.active(project)
         if job:
             interrupt_command(JobFolder(folder / "jobs" / f"{job.number:04d}"))

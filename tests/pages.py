@@ -86,9 +86,9 @@ def client_of(folder: Path, access: Access | None = None, host: str = HOST) -> I
 
 def cell_in(folder: Path, state: str, task: str = "") -> str:
     """A cell in a state, as `IMAGE:TASK`."""
-    from labelgrid import Project
+    from labelgrid.api.reader import ProjectReader
 
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         rows = project.cells(state=state, task=task or None)
     row = next(row for row in rows if row["split"] == "train")
     return f"{row['image']}:{row['task']}"

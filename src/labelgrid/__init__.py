@@ -14,16 +14,27 @@ if TYPE_CHECKING:
     from labelgrid.api.project import Project
     from labelgrid.api.study import analyse, estimate, simulate
     from labelgrid.basics.errors import LabelgridError
+    from labelgrid.basics.progress import Silent
     from labelgrid.basics.trusted_code import trust
     from labelgrid.basics.version import __version__
 
-__all__ = ["LabelgridError", "Project", "__version__", "analyse", "estimate", "simulate", "trust"]
+__all__ = [
+    "LabelgridError",
+    "Project",
+    "Silent",
+    "__version__",
+    "analyse",
+    "estimate",
+    "simulate",
+    "trust",
+]
 
 #: The module of each public name. It is imported on first use, so that `import labelgrid` imports
 #: nothing else.
 _HOMES = {
     "LabelgridError": "labelgrid.basics.errors",
     "Project": "labelgrid.api.project",
+    "Silent": "labelgrid.basics.progress",
     "analyse": "labelgrid.api.study",
     "estimate": "labelgrid.api.study",
     "simulate": "labelgrid.api.study",

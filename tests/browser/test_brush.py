@@ -3,7 +3,7 @@
 import numpy as np
 from playwright.sync_api import expect
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from tests.browsers import opened, press
 from tests.pages import cell_in, take_back
 
@@ -37,7 +37,7 @@ def save(page):
 
 def test_strokes_become_the_label(browser, address, folder):
     cell = cell_in(folder, "labelled", "semseg")
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         before = project.label(cell)
     width = before.size[1]
     page = open_brush(browser, address, cell)
@@ -51,9 +51,9 @@ def test_strokes_become_the_label(browser, address, folder):
     press(page, "e")
     drag(page, (4, 28), (width - 4, 28))
     save(page)
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         after = project.label(cell)
-        last = project.history(cell)[-1]
+        last = project.cell(cell).history()[-1]
     rows = slice(6, width - 6)
     assert (after.value[10, rows] == 1).all() and after.valid[10, rows].all()
     assert not after.valid[28, rows].any()
@@ -66,7 +66,7 @@ def test_a_label_that_knows_some_classes_alone_stays_one_unless_all_are_drawn(
     browser, address, folder
 ):
     cell = cell_in(folder, "labelled", "semseg")
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         project.task("semseg", classes=["hat"])
     page = open_brush(browser, address, cell)
     hat = page.get_by_role("radio", name="hat")
@@ -76,7 +76,7 @@ def test_a_label_that_knows_some_classes_alone_stays_one_unless_all_are_drawn(
     press(page, "5")
     drag(page, (4, 10), (9, 10))
     save(page)
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         label = project.label(cell)
         assert label.annotated.tolist() == [True] * 4 + [False] and label.value[10, 6] == 0
     page.goto(f"{address}brush?cell={cell}")
@@ -85,7 +85,7 @@ def test_a_label_that_knows_some_classes_alone_stays_one_unless_all_are_drawn(
     hat.check()
     drag(page, (4, 10), (9, 10))
     save(page)
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         label = project.label(cell)
         assert label.annotated is None and label.value[10, 6] == 4
     assert not page.faults
@@ -105,14 +105,14 @@ def test_an_area_is_filled_undone_and_filled_again(browser, address, folder):
     for key in ("z", "y"):
         press(page, key)
     save(page)
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         label = project.label(cell)
         assert (label.value == 3).all() and label.valid.all()
-        assert project.history(cell)[-1]["annotator"] == "Ada"
+        assert project.cell(cell).history()[-1]["annotator"] == "Ada"
 
 
 def test_after_saving_the_next_request_of_the_task_is_drawn(browser, address, folder):
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         missing = [row["image"] for row in project.cells(state="missing", task="semseg")]
         project.request([f"{image}:semseg" for image in missing[:2]])
         following = project.next_request(f"{missing[0]}:semseg")
@@ -136,8 +136,8 @@ def test_the_second_of_two_keeps_the_drawing_and_may_save_it(browser, address, f
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the drawing").click()
     assert download.value.suggested_filename.endswith(".png")
-    with Project.open(folder) as project:
-        assert project.history(cell)[-1]["after"] == "missing"
+    with ProjectReader.open(folder) as project:
+        assert project.cell(cell).history()[-1]["after"] == "missing"
 
 
 def test_all_that_the_brush_can_do_is_reached_by_keys(browser, address, folder):
@@ -152,7 +152,7 @@ def test_all_that_the_brush_can_do_is_reached_by_keys(browser, address, folder):
 
 
 def test_classes_from_the_tenth_on_have_keys(browser, address, folder):
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         count = len(project.tasks["semseg"].class_names)
         project.task("semseg", classes=[f"class {place}" for place in range(count + 1, 13)])
     page = open_brush(browser, address, cell_in(folder, "missing", "semseg"))

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import expect
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from tests.browsers import opened
 from tests.pages import cell_in
 
@@ -24,7 +24,7 @@ def point(page, row, column, size):
 def test_the_value_under_the_pointer_is_that_of_the_label(browser, address, folder):
     for task in ("semseg", "depth"):
         cell = cell_in(folder, "labelled", task)
-        with Project.open(folder) as project:
+        with ProjectReader.open(folder) as project:
             label = project.label(cell)
             names = project.tasks[task].class_names
         page = open_cell(browser, address, cell)
@@ -40,7 +40,7 @@ def test_the_value_under_the_pointer_is_that_of_the_label(browser, address, fold
 
 def test_a_class_is_hidden_and_shown_again(browser, address, folder):
     cell = cell_in(folder, "labelled", "semseg")
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         label = project.label(cell)
         name = project.tasks["semseg"].class_names[label.value[label.valid][0, 0]]
     page = open_cell(browser, address, cell)
@@ -72,14 +72,14 @@ def test_a_label_is_requested_noted_and_skipped_without_javascript(browser, addr
     page.get_by_label("reason").fill("too dark")
     page.get_by_role("button", name="Skip", exact=True).click()
     expect(page.get_by_text("skipped: too dark")).to_be_visible()
-    with Project.open(folder) as project:
-        assert [note.text for note in project.notes(cell)] == ["the mirror is hard"]
-        assert project.history(cell)[-1]["after"] == "skipped"
+    with ProjectReader.open(folder) as project:
+        assert [note.text for note in project.cell(cell).notes()] == ["the mirror is hard"]
+        assert project.cell(cell).history()[-1]["after"] == "skipped"
 
 
 def test_a_label_is_replaced_by_a_file(browser, address, folder, tmp_path):
     cell = cell_in(folder, "labelled", "normals")
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         label = project.label(cell)
         path = tmp_path / "mine.png"
         project.tasks["normals"].write(path, label)

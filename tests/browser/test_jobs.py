@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import expect
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
+from labelgrid.audit.suspects import suspects
 from labelgrid.executors.job import JobFolder
 from tests.browsers import PATIENCE, opened, served
 from tests.jobs import JobMaker, stopped_afterwards, wait_until
@@ -21,7 +22,7 @@ expect.set_options(timeout=2 * PATIENCE)  # a training takes its time
 @pytest.fixture
 def folder(tmp_path):
     with stopped_afterwards(labelled_project(tmp_path)) as made:
-        with Project.open(made) as project:
+        with ProjectReader.open(made) as project:
             project.cancel()  # so the next step is a training
         yield made
 
@@ -65,10 +66,10 @@ def test_a_training_goes_on_without_page_and_server_until_it_is_stopped(browser,
         expect(page.get_by_role("progressbar", name="Training")).to_be_visible()
         server.send_signal(signal.SIGKILL)
         server.wait()
-    with Project.open(folder) as project:
-        before = project.job.step.done
+    with ProjectReader.open(folder) as project:
+        before = project.disk.job.step.done
         maker = JobMaker(JobFolder(folder / "jobs/0001"))
-        wait_until(lambda: project.job.step.done > before, by=maker)
+        wait_until(lambda: project.disk.job.step.done > before, by=maker)
     page.close()
     page = opened(browser)
     with served(folder) as address:
@@ -95,7 +96,7 @@ def test_jobs_are_started_and_their_end_is_shown_without_javascript(browser, tmp
 
 def test_the_budget_leads_from_what_it_may_gain_to_the_picks(browser, folder):
     page = opened(browser)
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         project.fit()
     with served(folder) as address:
         page.goto(address)
@@ -108,7 +109,7 @@ def test_the_budget_leads_from_what_it_may_gain_to_the_picks(browser, folder):
         expect(page.locator(".job.ended")).to_be_visible()
         expect(page.locator(".log")).to_contain_text("Picks: the first 2 of 2")
     assert not page.faults
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         assert not project.cells(state="requested")
 
 
@@ -130,5 +131,5 @@ def test_suspects_are_confirmed_and_taken_back(browser, tmp_path):
         found.first.get_by_role("button", name="Take it back").click()
         expect(found).to_have_count(count - 2)
     assert not page.faults
-    with Project.open(folder) as project:
-        assert len(project.suspects()) == count - 2
+    with ProjectReader.open(folder) as project:
+        assert len(suspects(project.disk)) == count - 2

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from tests.browsers import AXE_RULES, PATIENCE, opened, press, served
 from tests.pages import cell_in, labelled_project, take_back
 
@@ -44,8 +44,8 @@ def test_a_label_is_found_looked_at_and_taken_back(browser, address, folder):
     page.get_by_role("button", name="Take the label back").click()
     page.get_by_text("withdrawn").wait_for()
     assert not page.faults
-    with Project.open(folder) as project:
-        assert project.history(cell)[-1]["after"] == "missing"
+    with ProjectReader.open(folder) as project:
+        assert project.cell(cell).history()[-1]["after"] == "missing"
 
 
 def test_keys_lead_through_the_images_and_their_tasks(browser, address):
@@ -85,7 +85,7 @@ def test_many_images_are_chosen_and_their_missing_labels_requested(browser, addr
     page.get_by_role("button", name="Request missing labels").click()
     expect(page.get_by_role("status").first).to_contain_text("changed")
     assert "order=changed" in page.url and not page.faults
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         missing = {row["image"] for row in project.cells(state="missing", task="depth")}
     assert missing and not missing & set(images)
 
@@ -98,8 +98,11 @@ def test_a_conflict_is_told_and_nothing_changes(browser, address, folder):
     take_back(folder, cell)
     page.get_by_role("button", name="Take the label back").click()
     page.get_by_role("heading", name="That is not possible any more").wait_for()
-    with Project.open(folder) as project:
-        assert [event["after"] for event in project.history(cell)][-2:] == ["labelled", "missing"]
+    with ProjectReader.open(folder) as project:
+        assert [event["after"] for event in project.cell(cell).history()][-2:] == [
+            "labelled",
+            "missing",
+        ]
 
 
 def pages_of(folder):

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from tests.browsers import AXE_RULES, opened
 from tests.pages import labelled_project
 
@@ -28,7 +28,7 @@ ABOVE = """image => {
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     folder = labelled_project(tmp_path_factory.mktemp("reported"))
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         project.report()
     return folder / "report.html"
 

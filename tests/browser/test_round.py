@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from tests.browser.test_brush import drag, save
 from tests.browsers import PATIENCE, opened, press, served
 from tests.conftest import NYUV2
@@ -51,7 +51,7 @@ def folder(tmp_path):
     photographs(tmp_path / "photos", 10)
     (tmp_path / "classes.txt").write_text("\n".join(CLASSES))
     (tmp_path / "tiny.toml").write_text(RECIPE)
-    project = Project.create(
+    project = ProjectReader.create(
         tmp_path / "flat",
         images=[tmp_path / "photos"],
         tasks=[f"rooms:kind=semseg,classes={tmp_path / 'classes.txt'}"],
@@ -106,12 +106,12 @@ def test_labels_are_requested_drawn_hidden_locked_and_saved(browser, folder):
             drag(page, (30, 30), (30, 30))
             save(page)
     assert not page.faults
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         rows = project.cells(state="labelled")
         assert len(rows) == 4 and not project.cells(state="requested")
         first = next(row for row in rows if row["split"] == "train")
         label = project.label(f"{first['image']}:{first['task']}").value[..., 0]
-        hints = [project.history(f"{row['image']}:rooms")[-1]["hint"] for row in rows]
+        hints = [project.cell(f"{row['image']}:rooms").history()[-1]["hint"] for row in rows]
     assert label[80, 36] == 1 and label[62, 36] == 2 and label[5, 5] == 0
     assert hints == ["nothing"] * 4
 
@@ -127,7 +127,7 @@ COUNTED = """() => {
 
 
 def test_answers_are_imported_trained_on_resumed_and_reported(browser, folder):
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         names = sorted({row["image"] for row in project.cells()})
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:

@@ -2,6 +2,8 @@
 
 import inspect
 import json
+import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,9 @@ import typer.main
 
 import labelgrid
 from labelgrid import cli
+from labelgrid.api.cells import ProjectCell
 from labelgrid.api.contents import ChangedCells
+from labelgrid.api.former_members import OF_A_CELL
 from labelgrid.api.study import report
 from labelgrid.project.settings import Settings
 from tests.databases import content
@@ -25,8 +29,10 @@ from tests.support import make_dataset
 COVERS = [
     "labelgrid.api.cells",
     "labelgrid.api.contents",
+    "labelgrid.api.former_members",
     "labelgrid.api.places",
     "labelgrid.api.project",
+    "labelgrid.api.reader",
     "labelgrid.api.study",
     "labelgrid.cli.opening",
     "labelgrid.operations.operation_log",
@@ -446,21 +452,21 @@ def test_a_path_in_place_of_an_opened_project_is_refused_with_the_way_to_open_it
 
 
 def test_the_history_of_a_cell_outlives_its_image_and_its_task(flat):
-    event = flat.history("0000.jpg:depth")[-1]
+    event = flat.cell("0000.jpg:depth").history()[-1]
     assert (event["command"], event["after"]) == ("import", "labelled")
     flat.remove(["0000.jpg"])
     flat.task("depth", drop=True)
     for cell in ("0000.jpg:depth", "0000:depth"):
-        assert flat.history(cell)[-1] == flat.log(cell)[-1] == event
+        assert flat.cell(cell).history()[-1] == flat.log(cell)[-1] == event
     with pytest.raises(labelgrid.LabelgridError, match=r"no cell '0000\.jpg:normals'"):
-        flat.history("0000.jpg:normals")  # nothing ever happened to it
-    assert flat.history("0001:normals") == []
+        flat.cell("0000.jpg:normals").history()  # nothing ever happened to it
+    assert flat.cell("0001:normals").history() == []
 
 
 @pytest.mark.parametrize("name", ["0000.jpg", ":depth", "", "nothing"])
 def test_a_name_that_is_no_cell_is_told_what_a_cell_is(flat, name):
     with pytest.raises(labelgrid.LabelgridError, match=f"no cell '{name}'") as caught:
-        flat.history(name)
+        flat.cell(name).history()
     assert "A cell is IMAGE:TASK" in str(caught.value)
 
 
@@ -479,3 +485,34 @@ def test_the_log_has_the_operations_the_last_one_first(flat):
 def test_a_cell_may_be_a_pair_of_image_and_task(flat):
     with pytest.raises(labelgrid.LabelgridError, match=r"no cell 'nowhere\.jpg:depth'"):
         flat.label(("nowhere.jpg", "depth"))
+
+
+#: What `Project` had before version 0.1, beside what it has.
+FORMER = "annotators answers classes counts each_cell first_command foresee_undo held_image_file history hold_out image_file image_orders image_page image_size import_label inside is_current job kept_picks last_event last_undoable listed_image measures neighbours next_command next_request next_step note notes offered_relations other_labels predicted_requests requested_at round_rows rounds statistics status_and_step suspect_cells suspect_paths suspects transaction uncertainty_map warnings"
+
+
+def public(owner):
+    return {name for name in dir(owner) if not name.startswith("_")}
+
+
+def test_a_project_has_few_members_and_each_is_in_its_page():
+    members = public(labelgrid.Project)
+    rows = [row for row in Path("docs/python.md").read_text().splitlines() if row.startswith("|")]
+    first = " ".join(row.split("|")[1] for row in rows)
+    named = set(re.findall(r"`(?:Project\.)?(\w+)[(`]", first))
+    assert len(members) <= 45
+    assert members - named == set() and public(ProjectCell) - named == set()
+
+
+@pytest.mark.parametrize("name", FORMER.split())
+def test_a_former_member_says_where_it_is(flat, name):
+    assert name not in public(labelgrid.Project)
+    with pytest.raises(AttributeError, match=rf"Project\.{name} ") as caught:
+        getattr(flat, name)
+    where = str(caught.value).rpartition("in its place is ")[2].rstrip(".")
+    if name in OF_A_CELL:
+        assert name in public(ProjectCell)
+    elif where.startswith("Project."):
+        assert re.match(r"Project\.(\w+)", where)[1] in public(labelgrid.Project)
+    else:
+        assert pkgutil.resolve_name(where)

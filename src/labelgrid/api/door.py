@@ -8,6 +8,7 @@ Whether there is such a task, image or file, the method says itself.
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, wraps
 from importlib import import_module
@@ -30,6 +31,7 @@ from typing import (
 )
 
 from labelgrid.basics.errors import LabelgridError, UsageError
+from labelgrid.basics.progress import Progress
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -398,7 +400,7 @@ def _say_in_python(error: LabelgridError, parameters: Collection[str]) -> None:
 
 
 def steady(owner: type[T]) -> type[T]:
-    """A class of `CellContents` each of whose public methods knows the tasks of its beginning.
+    """A class of `ProjectContents` each of whose public methods knows the tasks of its beginning.
 
     What others change meanwhile is seen by the next call. An iterator is one reading anyway.
     """
@@ -414,7 +416,18 @@ def _steady_method(
 ) -> Callable[Concatenate[Any, P], R]:
     @wraps(method)
     def steadily(self: Any, /, *arguments: P.args, **named: P.kwargs) -> R:
-        with self._project.store.steady():
+        with self._project.store.steady(), ended_steps(self._progress):
             return method(self, *arguments, **named)
 
     return steadily
+
+
+@contextmanager
+def ended_steps(progress: Progress) -> Iterator[None]:
+    """At the end of a call, also by an error, no step that a person sees goes on."""
+    try:
+        yield
+    finally:
+        end = getattr(progress, "end_call", None)
+        if end:
+            end()

@@ -3,20 +3,27 @@
 The command line stands on it: each method does the work of the command of its name.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from labelgrid.api.cells import CellName
-from labelgrid.api.contents import ChangedCells, ProjectContents
-from labelgrid.api.door import Amount, Cost, Count, Positive, check_methods, steady
+from labelgrid.api.contents import ChangedCells, ProjectContents, check_round
+from labelgrid.api.door import (
+    Amount,
+    Cost,
+    Count,
+    Positive,
+    check_methods,
+    ended_steps,
+    steady,
+)
 from labelgrid.api.places import Place, optional_path, path_or_address
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import ModelError, RecipeError, UsageError
-from labelgrid.basics.progress import Progress, Silent
-from labelgrid.executors.job import JobFolder, record_job
-from labelgrid.ledger.grid import Cell, Hint, OpenSplit, Split, State, TaskRow, Unit
+from labelgrid.basics.progress import Progress, caller_progress
+from labelgrid.executors.job import record_job
+from labelgrid.ledger.grid import Cell, OpenSplit, Split, TaskRow, Unit
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import (
     RECIPE,
@@ -33,26 +40,23 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.advice.round_times import RoundTimes
     from labelgrid.annotate.answers import Fault
     from labelgrid.annotate.import_options import Keep
-    from labelgrid.audit.audit import Audited, AuditedLabel
+    from labelgrid.audit.audit import Audited
     from labelgrid.executors.share import Share
     from labelgrid.exporting.export_model import ExportedModel
-    from labelgrid.formats.codec import LabelArray
     from labelgrid.imports.import_sources import Source
     from labelgrid.imports.imported import Imported
     from labelgrid.operations.export import Exported
     from labelgrid.operations.extend import Added
     from labelgrid.operations.grid_sheet import DrawnSheet
-    from labelgrid.operations.next_step import NextStep
     from labelgrid.operations.remove import Removed, Restored
     from labelgrid.operations.task_change import Changed
-    from labelgrid.operations.undo import NamedOperation, Undone
+    from labelgrid.operations.undo import Undone
     from labelgrid.operations.verify import Verified
     from labelgrid.project.images.image_files import Check
     from labelgrid.project.records import Fit
     from labelgrid.report.write import WrittenReport
     from labelgrid.rounds.derived_predictions import Derived
     from labelgrid.rounds.duplicates import FoundDuplicates
-    from labelgrid.rounds.proposal import Proposal
     from labelgrid.rounds.query import QueryResult
     from labelgrid.score.table import Table
     from labelgrid.suppliers.relate import Related
@@ -72,7 +76,7 @@ class Project(ProjectContents):
     Args:
         folder: an opened project folder; use `Project.create` or `Project.open` with a path
             instead.
-        progress: receives the progress of long work; None: silent.
+        progress: receives the progress of long work; None: as `Project.create`.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -95,7 +99,7 @@ class Project(ProjectContents):
             )
         self.left_out = ()
         self._project = folder
-        self._progress = progress or Silent()
+        self._progress = progress or caller_progress()
 
     @classmethod
     def create(
@@ -116,7 +120,7 @@ class Project(ProjectContents):
         leave_out: bool = False,
         ledger: str = "",
         progress: Progress | None = None,
-    ) -> "Project":
+    ) -> Self:
         """Create a project from images and tasks.
 
         If this fails, nothing is created.
@@ -143,7 +147,8 @@ class Project(ProjectContents):
                 project's file `left-out.txt`.
             ledger: the URL of a PostgreSQL database without a password, to keep the ledger there;
                 empty: in a file of the project.
-            progress: receives the progress of long work, in this and all later calls.
+            progress: receives the progress of long work, in this and all later calls; None: a bar
+                in a notebook or a terminal, else nothing; `labelgrid.Silent()`: nothing.
 
         Raises:
             LabelgridError: an argument cannot be used.
@@ -169,16 +174,18 @@ class Project(ProjectContents):
             ledger=ledger_url(ledger, Path(folder)),
         )
         left_out: list[Fault] = []
-        project = create(
-            Path(folder),
-            [path_or_address(path) for path in _as_list(images)],
-            tasks=rows,
-            settings=settings,
-            progress=progress or Silent(),
-            holdout=holdout,
-            check=check,
-            left_out=left_out if leave_out else None,
-        )
+        progress = progress or caller_progress()
+        with ended_steps(progress):
+            project = create(
+                Path(folder),
+                [path_or_address(path) for path in _as_list(images)],
+                tasks=rows,
+                settings=settings,
+                progress=progress,
+                holdout=holdout,
+                check=check,
+                left_out=left_out if leave_out else None,
+            )
         created = cls(project, progress)
         created.left_out = left_out
         return created
@@ -191,12 +198,12 @@ class Project(ProjectContents):
         progress: Progress | None = None,
         is_command: bool = False,
         looking: bool = False,
-    ) -> "Project":
+    ) -> Self:
         """Open the project in a folder.
 
         Args:
             folder: the project's.
-            progress: receives the progress of long work; None: silent.
+            progress: receives the progress of long work; None: as `create`.
             is_command: the tasks and images are those of now until it is closed, whatever others
                 change; otherwise they are those of the beginning of each call.
             looking: open a project that cannot be written, too: its ledger is read in a copy in the
@@ -414,57 +421,6 @@ class Project(ProjectContents):
             progress=self._progress,
         )
 
-    def import_label(
-        self,
-        cell: CellName,
-        label: "Place | Callable[[], LabelArray]",
-        *,
-        seconds: Amount | None = None,
-        annotator: str = "",
-        hint: Hint | None = None,
-        accept: bool = False,
-        confirm: Callable[[], object] = lambda: None,
-    ) -> "Imported":
-        """Import the label of one cell, which replaces the label that it has.
-
-        Args:
-            cell: an image and a task as `IMAGE:TASK`.
-            label: the label's file, or a function that returns the label as arrays.
-            seconds: how long the label took; None: not known.
-            annotator: who made it; empty: not known.
-            hint: what was shown while it was drawn; None: not known.
-            accept: import it even if it looks wrong beside other labels.
-            confirm: called once the label is found right, while nobody else can change the cell;
-                its error stops the import.
-
-        Raises:
-            LabelgridError: the label cannot be imported.
-        """
-        from labelgrid.annotate.answers import Answer
-        from labelgrid.imports.import_one import import_one
-
-        given = Path(label) if isinstance(label, str) else label
-        answer = Answer(
-            cell=self._cell_row(cell).cell,
-            where=given.name if isinstance(given, Path) else "the drawn label",
-            label=given,
-            seconds=seconds,
-            annotator=annotator,
-            hint=hint,
-        )
-        return import_one(self._project, answer, self._progress, accept=accept, confirm=confirm)
-
-    def note(self, cell: CellName, text: str) -> None:
-        """Write a note on a cell: one paragraph.
-
-        Raises:
-            LedgerError: there is no such cell.
-            UsageError: the note is empty or too long.
-        """
-        from labelgrid.project.cells.cell_notes import add_note
-
-        add_note(self._project, self._cell_row(cell).cell, text)
-
     def fit(
         self,
         *,
@@ -611,18 +567,13 @@ class Project(ProjectContents):
 
             return score_predictions(self._project, folder, progress, strategy)
 
-    @property
-    def job(self) -> JobFolder:
-        """The folder that shows the fit, score or query of the open round, whoever runs it."""
-        return JobFolder(self._project.round_folder(self._project.round_number) / "job")
-
     @contextmanager
     def _job(self) -> Iterator[Progress]:
         """Hold the project's lock, and show in the round's folder what is done meanwhile.
 
         Yields the progress to report to, which ends the work as Ctrl-C does if it is asked to.
         """
-        with self._project.lock(), record_job(self.job.path, self._progress) as progress:
+        with self._project.lock(), record_job(self._project.job.path, self._progress) as progress:
             yield progress
 
     @contextmanager
@@ -632,7 +583,7 @@ class Project(ProjectContents):
             with self._job() as progress:
                 yield progress
             return
-        path = self.job.path.with_name(f"job-{share.index + 1}")
+        path = self._project.job.path.with_name(f"job-{share.index + 1}")
         with record_job(path, self._progress) as progress:
             yield progress
 
@@ -731,22 +682,6 @@ class Project(ProjectContents):
                 like=str(like),
             )
 
-    def kept_picks(self, path: Place) -> "Proposal":
-        """The picks that a dry run of `query` kept with `save`, and what goes with them.
-
-        Raises:
-            ProjectError: it is no file of picks.
-        """
-        from labelgrid.rounds.proposal import read_proposal
-
-        return read_proposal(Path(path))
-
-    def is_current(self, picks: "Proposal") -> bool:
-        """Whether kept picks can be requested: no cell has changed since they were chosen."""
-        from labelgrid.rounds.query import is_current
-
-        return is_current(self._project, picks)
-
     def export(
         self,
         out: Place | None = None,
@@ -821,7 +756,7 @@ class Project(ProjectContents):
 
         cells = list(cells)
         if not cells:
-            self._check_round(round)
+            check_round(self._project, round)
         changed = cancel(self._project, cells, round=round, requeue=requeue)
         return self._changed(changed)
 
@@ -1122,21 +1057,6 @@ class Project(ProjectContents):
 
         return self._changed(skip(self._project, list(cells), why))
 
-    def hold_out(self, images: Iterable[str]) -> list[str]:
-        """Hold out images that you chose, with their groups and copies, and request their labels.
-
-        Images drawn at random measure more honestly: `add(holdout=20)` draws them.
-
-        Args:
-            images: ids of images that no training has used.
-
-        Returns:
-            the ids of all that are held out now and were not before.
-        """
-        from labelgrid.operations.by_hand import hold_out
-
-        return hold_out(self._project, list(images), self._progress)
-
     def set_split(
         self, split: OpenSplit, images: Iterable[str] = (), *, was: str = ""
     ) -> list[str]:
@@ -1192,27 +1112,6 @@ class Project(ProjectContents):
 
         return undo(self._project, self._progress, dry_run=dry_run, operation=operation)
 
-    def last_undoable(self) -> "NamedOperation | None":
-        """The operation that `undo` would undo, in a few words; None if there is none."""
-        from labelgrid.operations.undo import last_undoable
-
-        return last_undoable(self._project)
-
-    def foresee_undo(self) -> "Undone":
-        """What `undo` would do, without a try whether the ledger allows it, which may take long.
-
-        Raises:
-            LabelgridError: there is nothing to undo, or the last operation cannot be undone.
-        """
-        from labelgrid.operations.undo import foresee_undo
-
-        return foresee_undo(self._project)
-
-    def answers(self, round: Count) -> dict[Cell, State]:
-        """The states of the cells that a round requested; cancelled ones are left out."""
-        self._check_round(round)
-        return {row.cell: row.state for row in self._project.store.cells(round=round)}
-
     def confirm(self, cells: Iterable[str]) -> ChangedCells:
         """Note that labels were looked at and are right: `suspects` lists them no more.
 
@@ -1223,65 +1122,11 @@ class Project(ProjectContents):
 
         return self._changed(confirm(self._project, list(cells)))
 
-    def suspects(self) -> "list[AuditedLabel] | None":
-        """The labels that the last audit doubts and that are neither changed nor confirmed since.
-
-        The most doubtful are first; None before the first audit.
-
-        Raises:
-            ProjectError: the audit's table is damaged.
-        """
-        from labelgrid.audit.suspects import suspects
-
-        return suspects(self._project)
-
-    def suspect_paths(self) -> dict[Cell, str]:
-        """The paths of the labels that `suspects` lists, by cell; also of some that changed since.
-
-        Raises:
-            ProjectError: the audit's table is damaged.
-        """
-        from labelgrid.audit.suspects import suspect_paths
-
-        return suspect_paths(self._project)
-
-    def suspect_cells(self, paths: Mapping[Cell, str]) -> list[Cell]:
-        """Those of some cells of `suspect_paths` whose labels have not changed since."""
-        from labelgrid.audit.suspects import current_cells
-
-        return current_cells(self._project, paths)
-
-    def inside(self, relative: str) -> Path:
-        """A path below the project's folder.
-
-        Raises:
-            ProjectError: it leads out of the project, such as by a link.
-        """
-        return self._project.inside(relative)
-
-    def next_step(self) -> "NextStep":
-        """The next step of the campaign: its command, and why it is due."""
-        from labelgrid.operations.next_step import next_step
-
-        return next_step(self._project)
-
-    @contextmanager
-    def transaction(self, command: str) -> Iterator[None]:
-        """Make the changes of several calls one operation: all of them or none.
-
-        Others wait with their changes, so what is read inside stays true until the end.
-
-        Args:
-            command: the name of the operation in the history of its cells.
-        """
-        with self._project.store.transaction(command):
-            yield
-
     def close(self) -> None:
         """Close the database. A `with` block closes it at its end."""
         self._project.close()
 
-    def __enter__(self) -> "Project":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:

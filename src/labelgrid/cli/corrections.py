@@ -162,9 +162,11 @@ def request(
 
     Example: [bold]labelgrid request flat kitchen/0004.jpg:depth[/]
     """
+    from labelgrid.operations.next_step import next_step
+
     with open_project(folder) as project:
         requested = project.request(cells)
-        next_command = project.next_command()
+        next_command = next_step(project.disk).line
     if json:
         screen.print_json({"requested": len(requested.cells)})
         return

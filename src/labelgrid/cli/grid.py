@@ -18,7 +18,7 @@ from labelgrid.cli import screen
 from labelgrid.cli.opening import open_project
 
 if TYPE_CHECKING:
-    from labelgrid.api.project import Project
+    from labelgrid.api.reader import ProjectReader
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -138,7 +138,7 @@ def init(
     Example: [bold]labelgrid init flat --images photos --task semseg:classes.txt --task depth
     --holdout 50[/]
     """
-    from labelgrid.api.project import Project
+    from labelgrid.api.reader import ProjectReader
     from labelgrid.basics.errors import UsageError
     from labelgrid.project.overrides import parse_overrides
 
@@ -150,7 +150,7 @@ def init(
             next_step=f"`{command('time', folder)} --json` measures.",
         )
     with screen.Bar() as bar:
-        project = Project.create(
+        project = ProjectReader.create(
             folder,
             images,
             _task_words(tasks, task_file),
@@ -176,7 +176,7 @@ def init(
         _show_new(project, time)
 
 
-def left_out_values(project: "Project") -> dict[str, Any]:
+def left_out_values(project: "ProjectReader") -> dict[str, Any]:
     """The images that a command left out, as JSON values."""
     left_out = [asdict(fault) for fault in project.left_out]
     for values in left_out:
@@ -184,7 +184,7 @@ def left_out_values(project: "Project") -> dict[str, Any]:
     return {"left_out": left_out}
 
 
-def say_left_out(project: "Project") -> None:
+def say_left_out(project: "ProjectReader") -> None:
     """Print which images a command left out, and why."""
     from labelgrid.annotate.answers import fault_lines
     from labelgrid.project.folder import LEFT_OUT
@@ -199,11 +199,14 @@ def say_left_out(project: "Project") -> None:
         screen.say(f"  {line}")
 
 
-def _show_new(project: "Project", time: bool) -> None:
+def _show_new(project: "ProjectReader", time: bool) -> None:
     """Print what was made, what would disappoint later, and the next command.
 
     With `time`, measure how long a round takes.
     """
+    from labelgrid.operations.early_warnings import early_warnings
+    from labelgrid.operations.next_step import first_query, next_step
+
     folder = project.folder
     counts = project.counts()
     images = count_text(counts.images, "image")
@@ -221,13 +224,14 @@ def _show_new(project: "Project", time: bool) -> None:
     offers = project.offered_relations()
     if offers:
         screen.say(f"  {offers}")
-    for line in project.warnings():
+    for line in early_warnings(project.disk):
         screen.say(f"  {line}")
     too = HELDOUT_TOO if counts.heldout else ""
-    screen.say(f"Next: {project.first_command()}{too}")
+    first = first_query(project.disk) or next_step(project.disk).line
+    screen.say(f"Next: {first}{too}")
 
 
-def _first_time(project: "Project", time: bool) -> str:
+def _first_time(project: "ProjectReader", time: bool) -> str:
     """Say how long a round takes, or which command measures it."""
     from labelgrid.advice.first_time import FirstTime, first_time
 

@@ -158,8 +158,10 @@ def fit(
             )
         if not is_first_place():
             return
+        from labelgrid.api.contents import status_and_step
+
         page = project.report().page if report else None
-        status, step = project.status_and_step()
+        status, step = status_and_step(project.disk)
     if json:
         written = {"report": str(page)} if page else {}
         screen.print_json(asdict(done) | {"headlines": status["headlines"]} | written)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from labelgrid.cli import screen
 
 if TYPE_CHECKING:
-    from labelgrid.api.project import Project
+    from labelgrid.api.reader import ProjectReader
 
 
 @contextmanager
-def open_project(folder: Path, *, looking: bool = False) -> "Iterator[Project]":
+def open_project(folder: Path, *, looking: bool = False) -> "Iterator[ProjectReader]":
     """Open a project whose long work shows its progress, and close it at the end.
 
     Args:
@@ -30,15 +30,15 @@ def open_project(folder: Path, *, looking: bool = False) -> "Iterator[Project]":
 
 
 @cache
-def _load() -> "type[Project]":
+def _load() -> "type[ProjectReader]":
     """Load what all projects need.
 
     No garbage is looked for in the meantime, and later not among what was loaded: that is a quarter
     of the time of `status`.
     """
     gc.disable()
-    from labelgrid.api.project import Project
+    from labelgrid.api.reader import ProjectReader
 
     gc.freeze()
     gc.enable()
-    return Project
+    return ProjectReader

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from labelgrid.basics.errors import ProjectError, command
 from labelgrid.basics.files import inside, remove_abandoned
+from labelgrid.executors.job import JobFolder
 from labelgrid.images.places import group_of
 from labelgrid.ledger import place
 from labelgrid.ledger.database import is_unwritable
@@ -170,6 +171,11 @@ class ProjectFolder:
                     unchanged="Nothing was written.",
                 )
         return folder
+
+    @property
+    def job(self) -> JobFolder:
+        """The folder that shows the fit, score or query of the open round, whoever runs it."""
+        return JobFolder(self.round_folder(self.round_number) / "job")
 
     def inside(self, relative: str) -> Path:
         """A path below the project folder.

@@ -1,6 +1,7 @@
 """Orders images by last change, scores, shares of classes, or losses of labels. Loads no torch."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.words import join_names
-from labelgrid.ledger.image_pages import ImageFilter
+from labelgrid.ledger.image_pages import ImageFilter, ImagePage
 from labelgrid.project.content_rows import WIDTH
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_filter import LabelFilter, MatchingImages, find_images
@@ -72,6 +73,60 @@ def ordered_images(
     found = find_images(project, wanted, labels)
     ranks = np.array([values.get(image_id, -math.inf) for image_id in found.names])
     return replace(found, names=_largest_first(found.names, ranks))
+
+
+def image_page(
+    project: ProjectFolder,
+    wanted: ImageFilter,
+    *,
+    order: str = "",
+    labels: LabelFilter | None = None,
+    first: int = 0,
+    count: int = 60,
+) -> ImagePage:
+    """The images that match, from number `first` on, with their cells' states.
+
+    Only these are read, so a page of a large project takes no longer than one of a small one.
+
+    Args:
+        project: the project.
+        wanted: which images.
+        order: as of `ordered_images`.
+        labels: which labels they have; None: any.
+        first: the number of the first one in this order.
+        count: the most images.
+
+    Raises:
+        LedgerError: there is no such task.
+        UsageError: there is no such order or class.
+    """
+    if not order and (labels is None or labels.is_empty):
+        return project.store.image_page(wanted, first=first, count=count)
+    found = ordered_images(project, wanted, order, labels)
+    listed = project.store.listed_images(found.names[first : first + count])
+    return ImagePage(len(found.names), listed, found.unread)
+
+
+def neighbours(
+    project: ProjectFolder,
+    wanted: ImageFilter,
+    image_id: str,
+    *,
+    order: str = "",
+    labels: LabelFilter | None = None,
+) -> tuple[str, str]:
+    """The matching images before and after this one, as ordered by `image_page`; "" for none.
+
+    In another order than by ids, an image that does not match has none.
+    """
+    if not order and (labels is None or labels.is_empty):
+        return project.store.neighbours(wanted, image_id)
+    names = ordered_images(project, wanted, order, labels).names
+    if order and image_id not in names:
+        return "", ""
+    here = names.index(image_id) if order else bisect_left(names, image_id)
+    after = here + (image_id in names[here : here + 1])
+    return "".join(names[max(here - 1, 0) : here]), "".join(names[after : after + 1])
 
 
 def _last_changed_first(

@@ -1,6 +1,6 @@
 """Provides a project's requests: which are open, and their prelabels. Loads no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,3 +98,13 @@ def prelabel_in(folder: Path, image_id: str, task: "TaskDef", whole: bool = Fals
             if path.is_file():
                 return path
     return None
+
+
+def predicted_requests(project: ProjectFolder, cells: Iterable[Cell]) -> set[Cell]:
+    """Those of the cells whose request came with a prediction; unknown cells are left out."""
+    tasks = project.tasks()
+    found = set()
+    for cell, row in project.store.find(cells).items():
+        if cell.task in tasks and prelabel(project, row, tasks[cell.task]):
+            found.add(cell)
+    return found

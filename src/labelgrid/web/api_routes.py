@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.web.grid_page import GridQuery, grid_page
 
 
-def router(opened: Callable[[], Project]) -> APIRouter:
+def router(opened: Callable[[], ProjectReader]) -> APIRouter:
     """The routes of the API; `opened` opens the project."""
     routes = APIRouter(prefix="/api", tags=["project"])
 
@@ -34,6 +34,6 @@ def router(opened: Callable[[], Project]) -> APIRouter:
     def read_history(cell: str) -> list[dict[str, Any]]:
         """All events of a cell, given as IMAGE:TASK."""
         with opened() as project:
-            return project.history(cell)
+            return project.cell(cell).history()
 
     return routes

@@ -9,8 +9,9 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.api.study import need_laboratory
+from labelgrid.basics.progress import Silent
 from labelgrid.project.folder import is_study
 from labelgrid.web import (
     api_routes,
@@ -65,7 +66,7 @@ def build_app(folder: Path, access: Access | None = None) -> Guard:
 
 
 def _project_routers(folder: Path) -> list[APIRouter]:
-    opened = partial(Project.open, folder, is_command=True, looking=True)
+    opened = partial(ProjectReader.open, folder, is_command=True, looking=True, progress=Silent())
     with opened():
         pass  # a wrong folder is refused at once
     predictions = Predictions()

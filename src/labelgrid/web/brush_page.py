@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.web.drawings import check_drawable, erased_name, regions_of
@@ -51,7 +51,7 @@ class BrushView:
         return KEYS
 
 
-def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter:
+def router(opened: Callable[[], ProjectReader], predictions: Predictions) -> APIRouter:
     """The route of the page.
 
     Args:
@@ -69,17 +69,17 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
     return routes
 
 
-def brush_view(project: Project, name: str, predictions: Predictions) -> BrushView:
+def brush_view(project: ProjectReader, name: str, predictions: Predictions) -> BrushView:
     """The page with the brush for a cell, given as `IMAGE:TASK`.
 
     Raises:
         LedgerError: there is no such cell.
         UsageError: labels of its task are no regions.
     """
-    cell = project.cell(name)
+    cell = project.cell(name).key
     task = project.tasks[cell.task]
     check_drawable(task)
-    history = project.history(cell)
+    history = project.cell(cell).history()
     layers, purpose = shown_layers(project, cell, predictions)
     return BrushView(
         cell=cell,

@@ -13,7 +13,8 @@ from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
-from labelgrid.api.project import Project
+from labelgrid.api.cells import ProjectCell
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LabelgridError, UsageError
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.formats.naming import label_name
@@ -77,7 +78,7 @@ class LabelForm(BaseModel):
             )
 
 
-def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter:
+def router(opened: Callable[[], ProjectReader], predictions: Predictions) -> APIRouter:
     """The routes.
 
     Args:
@@ -97,9 +98,8 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
         with opened() as project, _sent_files() as folder:
             cell = project.cell(form.cell)
             _check_seen(project, form)
-            project.import_label(
-                cell,
-                _label(project, cell, form, folder),
+            cell.import_label(
+                _label(project, cell.key, form, folder),
                 seconds=form.seconds,
                 annotator=form.annotator,
                 hint=form.hint or None,
@@ -112,7 +112,7 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
     def write_drawing(form: Annotated[LabelForm, File()]) -> Response:
         """A drawing as a file in the task's format; nothing is kept."""
         with opened() as project, TemporaryDirectory(prefix="labelgrid-") as folder:
-            cell = project.cell(form.cell)
+            cell = project.cell(form.cell).key
             task = project.tasks[cell.task]
             extension = codec(task.spec.codec).EXTENSIONS[0]
             path = Path(folder, f"label{extension}")
@@ -126,15 +126,16 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
     def read_notes(cell: str) -> list[dict[str, str]]:
         """The notes on a cell, given as IMAGE:TASK."""
         with opened() as project:
-            return [vars(note) for note in project.notes(cell)]
+            return [vars(note) for note in project.cell(cell).notes()]
 
     @routes.post("/notes")
     def take_note(request: Request, cell: Text, text: Text, back: Back = "") -> Response:
         """Write a note on a cell."""
         _lead_back(request, back)
         with opened() as project:
-            project.note(cell, text)
-            return _answer(back, {"notes": len(project.notes(cell))})
+            noted = project.cell(cell)
+            noted.note(text)
+            return _answer(back, {"notes": len(noted.notes())})
 
     @routes.post("/predictions")
     def predict(request: Request, image: Text, back: Back = "") -> Response:
@@ -172,7 +173,7 @@ def _answer(back: str, values: dict[str, Any]) -> Response:
     return JSONResponse(values)
 
 
-def _label(project: Project, cell: Cell, form: LabelForm, folder: Path) -> Any:
+def _label(project: ProjectReader, cell: Cell, form: LabelForm, folder: Path) -> Any:
     """The label that was sent: a file below a folder, or a function that returns it."""
     if form.drawing:
         label = _drawing(project, cell, form)
@@ -185,7 +186,7 @@ def _label(project: Project, cell: Cell, form: LabelForm, folder: Path) -> Any:
     return path
 
 
-def _drawing(project: Project, cell: Cell, form: LabelForm) -> LabelArray:
+def _drawing(project: ProjectReader, cell: Cell, form: LabelForm) -> LabelArray:
     """The drawing that was sent, with the classes that it knows.
 
     Raises:
@@ -198,12 +199,13 @@ def _drawing(project: Project, cell: Cell, form: LabelForm) -> LabelArray:
     if form.complete:
         return drawn
     known = form.known or None
-    if known is None and project.listed_image(cell.image_id).states[task.name] == State.LABELLED:
-        known = known_names(task, project.label(cell))
+    drawn_on = project.cell(cell)
+    if known is None and drawn_on.state == State.LABELLED:
+        known = known_names(task, drawn_on.label())
     return knowing(task, drawn, known)
 
 
-def _check_seen(project: Project, form: LabelForm) -> None:
+def _check_seen(project: ProjectReader, form: LabelForm) -> None:
     """Refuse to change a cell that somebody else changed since.
 
     Raises:
@@ -213,10 +215,10 @@ def _check_seen(project: Project, form: LabelForm) -> None:
         check_unchanged(project, form.cell, form.seen)
 
 
-def _state(project: Project, cell: Cell) -> dict[str, Any]:
+def _state(project: ProjectReader, cell: ProjectCell) -> dict[str, Any]:
     """What a program wants to know of a cell that it labelled."""
-    following = project.next_request(cell)
+    following = project.next_request(cell.key)
     return {
-        "event": project.history(cell)[-1]["event"],
+        "event": cell.history()[-1]["event"],
         "next": f"{following.image_id}:{following.task}" if following else "",
     }

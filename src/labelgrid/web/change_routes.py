@@ -7,8 +7,10 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import UsageError
+from labelgrid.basics.progress import Silent
+from labelgrid.operations.by_hand import hold_out
 from labelgrid.web.changes import DEEDS, MOST, Action, Change, apply, cells_of_images
 from labelgrid.web.guard import local_address
 
@@ -44,7 +46,7 @@ class ChangeForm(BaseModel):
     why: str = ""
     back: str = Field("/", max_length=2000)
 
-    def change(self, project: Project, action: Action) -> Change:
+    def change(self, project: ProjectReader, action: Action) -> Change:
         """The cells to change.
 
         Raises:
@@ -62,7 +64,7 @@ class ChangeForm(BaseModel):
         return Change(cells=cells, seen=seen, why=self.why)
 
 
-def router(opened: Callable[[], Project]) -> APIRouter:
+def router(opened: Callable[[], ProjectReader]) -> APIRouter:
     """The routes of the changes; `opened` opens the project."""
     routes = APIRouter(prefix="/api", tags=["changes"])
 
@@ -74,10 +76,10 @@ def router(opened: Callable[[], Project]) -> APIRouter:
             return {"changed": list(apply(project, action, change))}
 
     @routes.post("/images/hold-out")
-    def hold_out(body: ImagesBody) -> dict[str, list[str]]:
+    def hold_out_images(body: ImagesBody) -> dict[str, list[str]]:
         """Hold images out for measuring, with their groups and copies."""
         with opened() as project:
-            return {"held_out": project.hold_out(body.images)}
+            return {"held_out": hold_out(project.disk, body.images, Silent())}
 
     @routes.post("/form/{action}", include_in_schema=False)
     def change_by_form(
@@ -88,7 +90,7 @@ def router(opened: Callable[[], Project]) -> APIRouter:
         request.state.back = back  # where an error leads
         with opened() as project:
             if action == "hold-out":
-                done = len(project.hold_out(form.image))
+                done = len(hold_out(project.disk, form.image, Silent()))
             else:
                 done = len(apply(project, action, form.change(project, action)))
         joined = "&" if "?" in back else "?"

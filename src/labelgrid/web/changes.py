@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import StateError, UsageError
 from labelgrid.basics.words import moment
 from labelgrid.project.cells.cell_table import StateName
@@ -45,7 +45,7 @@ class Deed:
     """
 
     state: StateName
-    apply: Callable[[Project, Change], object]
+    apply: Callable[[ProjectReader, Change], object]
 
 
 DEEDS: dict[Action, Deed] = {
@@ -58,7 +58,7 @@ DEEDS: dict[Action, Deed] = {
 }
 
 
-def apply(project: Project, action: Action, change: Change) -> Sequence[str]:
+def apply(project: ProjectReader, action: Action, change: Change) -> Sequence[str]:
     """Change cells, all or none, and return them.
 
     Raises:
@@ -70,7 +70,7 @@ def apply(project: Project, action: Action, change: Change) -> Sequence[str]:
             f"A request changes 1 to {MOST:,} cells. Found {len(change.cells):,}.",
             unchanged="Nothing was changed.",
         )
-    with project.transaction(action):
+    with project.disk.store.transaction(action):
         for cell in change.seen.keys() & set(change.cells):
             check_unchanged(project, cell, change.seen[cell])
         DEEDS[action].apply(project, change)
@@ -78,7 +78,7 @@ def apply(project: Project, action: Action, change: Change) -> Sequence[str]:
 
 
 def cells_of_images(
-    project: Project, action: Action, images: Sequence[str], task: str = ""
+    project: ProjectReader, action: Action, images: Sequence[str], task: str = ""
 ) -> list[str]:
     """The cells of these images that an action changes, as `IMAGE:TASK`.
 
@@ -93,16 +93,16 @@ def cells_of_images(
     """
     cells = []
     for image_id in images:
-        states = project.listed_image(image_id).states
+        states = project.disk.store.listed_image(image_id).states
         for name, state in states.items():
             if task in ("", name) and state.name.lower() == DEEDS[action].state:
                 cells.append(f"{image_id}:{name}")
     return cells
 
 
-def check_unchanged(project: Project, cell: str, seen: int) -> None:
+def check_unchanged(project: ProjectReader, cell: str, seen: int) -> None:
     """Refuse to change a cell with a newer event."""
-    newer = [event for event in project.history(cell) if event["event"] > seen]
+    newer = [event for event in project.cell(cell).history() if event["event"] > seen]
     if newer:
         last = newer[-1]
         raise ConflictError(

@@ -7,13 +7,13 @@ from urllib.parse import quote
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LedgerError
 from labelgrid.web.exports import export_folder
 from labelgrid.web.zip_stream import packed
 
 
-def router(opened: Callable[[], Project]) -> APIRouter:
+def router(opened: Callable[[], ProjectReader]) -> APIRouter:
     """The route; `opened` opens the project."""
     routes = APIRouter(tags=["jobs"])
 

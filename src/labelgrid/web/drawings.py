@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LabelError, UsageError
 from labelgrid.basics.words import join_names
 from labelgrid.drawings.overlay import MARK
@@ -74,7 +74,7 @@ def erased_name(task: TaskDef) -> str:
     return "no" if nothing.valid.all() else "not labelled"
 
 
-def layer_regions(project: Project, cell: Cell, layer: OtherLabel) -> NDArray[np.int16]:
+def layer_regions(project: ProjectReader, cell: Cell, layer: OtherLabel) -> NDArray[np.int16]:
     """The regions [h, w] of a layer, at its image's size.
 
     Raises:
@@ -89,7 +89,7 @@ def layer_regions(project: Project, cell: Cell, layer: OtherLabel) -> NDArray[np
     return task.to_regions(label).astype(np.int16)
 
 
-def drawn_label(project: Project, cell: Cell, drawing: bytes) -> LabelArray:
+def drawn_label(project: ProjectReader, cell: Cell, drawing: bytes) -> LabelArray:
     """The label of a drawing: the number of each pixel's region, int16, little-endian.
 
     Raises:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics import plugins
+from labelgrid.ledger.grid import State
 from labelgrid.web import jobs
 from labelgrid.web.job_orders import REQUEST, request_folder
 
@@ -39,7 +40,7 @@ class ExportChoice:
     tasks: Sequence[str]
 
 
-def export_choice(project: Project) -> ExportChoice:
+def export_choice(project: ProjectReader) -> ExportChoice:
     """What can be chosen."""
     return ExportChoice(sending_tools(), list(project.tasks))
 
@@ -60,7 +61,7 @@ def _built(name: str) -> object:
     return plugins.create("tools", name)
 
 
-def export_folder(project: Project, kind: str, number: int) -> Path | None:
+def export_folder(project: ProjectReader, kind: str, number: int) -> Path | None:
     """The folder that an export wrote, in the project; None if there is none.
 
     Args:
@@ -74,11 +75,11 @@ def export_folder(project: Project, kind: str, number: int) -> Path | None:
     if kind == "round":
         folder = request_folder(project, number)
     else:
-        folder = project.inside(f"{jobs.FOLDER}/{number:04d}/{REQUEST}")
+        folder = project.disk.inside(f"{jobs.FOLDER}/{number:04d}/{REQUEST}")
     return folder if folder.is_dir() else None
 
 
-def exported_by(project: Project, job: jobs.ShownJob) -> list[ExportedFolder]:
+def exported_by(project: ProjectReader, job: jobs.ShownJob) -> list[ExportedFolder]:
     """What an export of the page wrote; nothing of another command."""
     if job.command != "export" or job.state != "ended":
         return []
@@ -88,7 +89,7 @@ def exported_by(project: Project, job: jobs.ShownJob) -> list[ExportedFolder]:
     return [folder for folder in exported_rounds(project) if folder.at >= job.started]
 
 
-def exported_rounds(project: Project) -> list[ExportedFolder]:
+def exported_rounds(project: ProjectReader) -> list[ExportedFolder]:
     """The folders of requests of all rounds, the newest round first."""
     found = []
     for number in reversed(jobs.exported_rounds(project)):
@@ -97,9 +98,9 @@ def exported_rounds(project: Project) -> list[ExportedFolder]:
     return found
 
 
-def current_exports(project: Project) -> Sequence[ExportedFolder]:
+def current_exports(project: ProjectReader) -> Sequence[ExportedFolder]:
     """What was exported after the last request was made: its answers come next."""
-    requested = project.requested_at()
+    requested = project.disk.store.last_time(State.REQUESTED)
     if not requested:
         return []
     since = datetime.fromisoformat(requested).isoformat(timespec="seconds")
@@ -113,7 +114,7 @@ def _is_export(job: jobs.ShownJob) -> bool:
     return job.command == "export" and job.state == "ended"
 
 
-def reported_at(project: Project) -> str:
+def reported_at(project: ProjectReader) -> str:
     """When the project's report was written (UTC); empty: there is none."""
     path = project.folder / REPORT
     return _changed_at(path) if path.is_file() and not path.is_symlink() else ""

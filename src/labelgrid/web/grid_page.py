@@ -8,14 +8,17 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.audit.audit import TABLE
+from labelgrid.audit.suspects import current_cells, suspect_paths
 from labelgrid.basics.errors import UsageError
 from labelgrid.ledger.grid import STATE_NAMES, Cell, State
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
-from labelgrid.project.image_order import LOSS, SHARE
+from labelgrid.project.cells.measuring_cells import MeasuringCells
+from labelgrid.project.image_order import LOSS, SHARE, image_orders, image_page
 from labelgrid.project.label_filter import LabelFilter
 from labelgrid.project.other_labels import PRELABEL
+from labelgrid.project.requests import predicted_requests
 from labelgrid.web.layers import LABEL
 from labelgrid.web.pages import page_count
 from labelgrid.web.predictions import Predictions
@@ -92,13 +95,13 @@ class GridQuery(BaseModel):
             name=self.name,
         )
 
-    def labels(self, project: Project) -> LabelFilter:
+    def labels(self, project: ProjectReader) -> LabelFilter:
         """The labels that it asks for.
 
         Raises:
             ProjectError: the table of the audit is damaged.
         """
-        among = project.suspect_paths() if self.suspect else None
+        among = suspect_paths(project.disk) if self.suspect else None
         return LabelFilter(shows=self.shows, among=among)
 
 
@@ -169,13 +172,15 @@ def shown_task(query: GridQuery, image: ListedImage, suspects: Sequence[str]) ->
     return next((task for task in wanted if task in image.states), "")
 
 
-def grid_page(project: Project, query: GridQuery) -> GridPage:
+def grid_page(project: ProjectReader, query: GridQuery) -> GridPage:
     """A page of the grid; a number beyond the last page is the last one."""
     wanted = query.filter()
     first = (query.page - 1) * COUNT
-    seen = project.last_event()
+    seen = project.disk.store.last_event()
     labels = query.labels(project)
-    found = project.image_page(wanted, order=query.order, labels=labels, first=first, count=COUNT)
+    found = image_page(
+        project.disk, wanted, order=query.order, labels=labels, first=first, count=COUNT
+    )
     pages = page_count(found.total, COUNT)
     if query.page > pages:
         return grid_page(project, query.model_copy(update={"page": pages}))
@@ -184,11 +189,11 @@ def grid_page(project: Project, query: GridQuery) -> GridPage:
     return GridPage(
         query=query,
         tasks=list(tasks),
-        rounds=project.rounds(),
-        annotators=project.annotators(),
+        rounds=[row.number for row in project.disk.store.rounds()],
+        annotators=project.disk.store.annotators(),
         classes={name: task.class_names for name, task in tasks.items() if task.class_names},
         is_audited=(project.folder / TABLE).is_file(),
-        orders=project.image_orders(),
+        orders=image_orders(project.disk),
         found=found,
         pages=pages,
         suspects=_suspects_on(project, found, labels.among or {}),
@@ -198,7 +203,7 @@ def grid_page(project: Project, query: GridQuery) -> GridPage:
 
 
 def overlays(
-    project: Project, page: GridPage, predictions: Predictions
+    project: ProjectReader, page: GridPage, predictions: Predictions
 ) -> dict[str, tuple[str, str]]:
     """Image id -> task and layer that are shown over an image of the page, as the query asks.
 
@@ -219,22 +224,23 @@ def overlays(
 
 
 def _labels_over(
-    project: Project, states: Mapping[Cell, State], predictions: Predictions
+    project: ProjectReader, states: Mapping[Cell, State], predictions: Predictions
 ) -> dict[Cell, str]:
     del project, predictions
     return {cell: LABEL for cell, state in states.items() if state == State.LABELLED}
 
 
 def _predictions_over(
-    project: Project, states: Mapping[Cell, State], predictions: Predictions
+    project: ProjectReader, states: Mapping[Cell, State], predictions: Predictions
 ) -> dict[Cell, str]:
-    layers = dict.fromkeys(project.predicted_requests(list(states)), PRELABEL)
+    layers = dict.fromkeys(predicted_requests(project.disk, list(states)), PRELABEL)
     for cell in states:
         newest = predictions.of(project, cell)
         if newest:
             layers[cell] = newest.key
-    hidden = [cell for cell in layers if states[cell] != State.LABELLED and project.measures(cell)]
-    for cell in hidden:
+    measuring = MeasuringCells(project.disk)
+    drawn = [cell for cell in layers if states[cell] != State.LABELLED]
+    for cell in filter(measuring.purpose, drawn):
         del layers[cell]
     return layers
 
@@ -244,13 +250,13 @@ OVERLAYS = {"label": _labels_over, "prediction": _predictions_over}
 
 
 def _suspects_on(
-    project: Project, found: ImagePage, paths: Mapping[Cell, str]
+    project: ProjectReader, found: ImagePage, paths: Mapping[Cell, str]
 ) -> dict[str, list[str]]:
     """The tasks of the suspects of each image of a page; `paths` are those of all suspects."""
     shown = {image.image_id for image in found.images}
     here = {cell: path for cell, path in paths.items() if cell.image_id in shown}
     tasks = defaultdict[str, list[str]](list)
-    for cell in project.suspect_cells(here):
+    for cell in current_cells(project.disk, here):
         tasks[cell.image_id].append(cell.task)
     return tasks
 

@@ -6,11 +6,13 @@ from typing import Any
 
 from pydantic import Field
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LabelgridError, LedgerError
 from labelgrid.ledger.grid import Cell
 from labelgrid.ledger.image_pages import ListedImage
 from labelgrid.project.cells.cell_notes import CellNote
+from labelgrid.project.cells.measuring_cells import MeasuringCells
+from labelgrid.project.image_order import neighbours
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.web.drawings import value_names
 from labelgrid.web.grid_page import GridQuery, shape_of
@@ -111,13 +113,13 @@ class Known:
     problem: str = ""
 
 
-def image_view(project: Project, query: ImageQuery, predictions: Predictions) -> ImageView:
+def image_view(project: ProjectReader, query: ImageQuery, predictions: Predictions) -> ImageView:
     """The page of an image.
 
     Raises:
         LedgerError: there is no such image or task.
     """
-    image = project.listed_image(query.image)
+    image = project.disk.store.listed_image(query.image)
     task = query.shown
     if task and task not in image.states:
         raise LedgerError(f"The project has no task '{task:.80}'.")
@@ -128,8 +130,12 @@ def image_view(project: Project, query: ImageQuery, predictions: Predictions) ->
     known = _known(project, cell, predictions)
     layers = {layer.key: layer for layer in known.layers}
     layer = layers.get(query.layer, next(iter(known.layers), None))
-    before, after = project.neighbours(
-        query.filter(), query.image, order=query.order, labels=query.labels(project)
+    before, after = neighbours(
+        project.disk,
+        query.filter(),
+        query.image,
+        order=query.order,
+        labels=query.labels(project),
     )
     return ImageView(
         image=image,
@@ -143,14 +149,14 @@ def image_view(project: Project, query: ImageQuery, predictions: Predictions) ->
         legend=_legend(project, chosen, layer),
         has_map=known.has_map,
         statistics=known.statistics,
-        notes=project.notes(cell),
+        notes=project.cell(cell).notes(),
         predictable=can_predict(project) and not known.purpose,
         purpose=known.purpose,
         problem=known.problem,
     )
 
 
-def _legend(project: Project, task: str, layer: OtherLabel | None) -> ScaleLegend | None:
+def _legend(project: ProjectReader, task: str, layer: OtherLabel | None) -> ScaleLegend | None:
     """What the colours of a measured layer mean."""
     definition = project.tasks[task]
     if layer is None or definition.region_names:
@@ -160,23 +166,24 @@ def _legend(project: Project, task: str, layer: OtherLabel | None) -> ScaleLegen
     return None
 
 
-def _known(project: Project, cell: Cell, predictions: Predictions) -> Known:
+def _known(project: ProjectReader, cell: Cell, predictions: Predictions) -> Known:
     known = Known(layers=own_label(project, cell))
-    known.purpose = "" if known.layers else project.measures(cell)
+    known.purpose = "" if known.layers else MeasuringCells(project.disk).purpose(cell)
     if known.purpose:
         return known
     known.layers = own_layers(project, cell, predictions)
     try:
-        known.layers += project.other_labels(cell)
-        known.has_map = project.uncertainty_map(cell) is not None
-        known.statistics = project.statistics(cell)
+        found = project.cell(cell)
+        known.layers += found.other_labels()
+        known.has_map = found.uncertainty_map() is not None
+        known.statistics = found.statistics()
     except LabelgridError as error:  # the rest of the page is shown
         known.problem = str(error)
     return known
 
 
-def _shown_cell(project: Project, image: ListedImage, task: str) -> ShownCell:
-    history = project.history(Cell(image.image_id, task))
+def _shown_cell(project: ProjectReader, image: ListedImage, task: str) -> ShownCell:
+    history = project.cell(Cell(image.image_id, task)).history()
     definition = project.tasks[task]
     return ShownCell(
         task=task,

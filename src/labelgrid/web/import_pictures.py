@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.imports.import_labels import PICTURE
 from labelgrid.imports.suspicion import SHEET
 from labelgrid.web.jobs import ShownJob, time_span
 
 
-def picture_of(project: Project, job: ShownJob) -> Path | None:
+def picture_of(project: ProjectReader, job: ShownJob) -> Path | None:
     """The picture of the labels of a job's import, also of one that was refused.
 
     None if it drew none, or if a later import has replaced it.
@@ -25,13 +25,13 @@ def picture_of(project: Project, job: ShownJob) -> Path | None:
     return max(found, key=lambda path: found[path], default=None)
 
 
-def refused_picture(project: Project) -> Path | None:
+def refused_picture(project: ProjectReader) -> Path | None:
     """The picture of the newest import that was refused for how its labels look."""
     times = _times(project, (SHEET,))
     return max(times, key=lambda path: times[path], default=None)
 
 
-def _times(project: Project, names: tuple[str, ...]) -> dict[Path, float]:
+def _times(project: ProjectReader, names: tuple[str, ...]) -> dict[Path, float]:
     """The pictures of these names with the times of their last changes."""
     found = {}
     for place in _places(project.folder):

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.web import jobs
 from labelgrid.web.job_orders import ImportChoices, ImportFile, order_of
 from labelgrid.web.kept_picks import request_picks
@@ -50,7 +50,7 @@ class ImportForm(ImportChoices):
         return ImportFile(name=self.file.filename or "", file=self.file.file, **said)
 
 
-def router(opened: Callable[[], Project]) -> APIRouter:
+def router(opened: Callable[[], ProjectReader]) -> APIRouter:
     """The routes of the forms; `opened` opens the project."""
     routes = APIRouter(prefix="/api/job-form", include_in_schema=False)
 

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.files import atomic_write, write_text
@@ -69,7 +69,7 @@ class _Order(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    def words(self, project: Project, folder: Path) -> list[str]:
+    def words(self, project: ProjectReader, folder: Path) -> list[str]:
         """The arguments of the command, without the project's folder.
 
         Args:
@@ -103,7 +103,7 @@ class FitOrder(_Order):
             raise ValueError("a key is that of a recipe, such as train.batch")
         return changes
 
-    def words(self, project: Project, folder: Path) -> list[str]:
+    def words(self, project: ProjectReader, folder: Path) -> list[str]:
         """As `_Order.words`."""
         words = ["--epochs", str(self.epochs)] if self.epochs else []
         for key, value in self.changes.items():
@@ -127,7 +127,7 @@ class QueryOrder(_Order):
     new: bool = Field(False, description="Request further cells while the last are unanswered.")
     dry_run: bool = Field(False, description="Show the picks and request nothing.")
 
-    def words(self, project: Project, folder: Path) -> list[str]:
+    def words(self, project: ProjectReader, folder: Path) -> list[str]:
         """As `_Order.words`."""
         words = ["--budget", f"{self.budget:.12g}", "--unit", self.unit]
         words += ["--new"] if self.new else []
@@ -142,7 +142,7 @@ class ExportOrder(_Order):
     to: Annotated[str, AfterValidator(_tool)] = Field("folder", description="The labelling tool.")
     task: str = Field("", description="Its requests alone; empty: all.")
 
-    def words(self, project: Project, folder: Path) -> list[str]:
+    def words(self, project: ProjectReader, folder: Path) -> list[str]:
         """As `_Order.words`.
 
         Raises:
@@ -208,7 +208,7 @@ class ImportOrder(_Order, ImportChoices):
             raise ValueError("an import is of a round or of a job")
         return self
 
-    def words(self, project: Project, folder: Path) -> list[str]:
+    def words(self, project: ProjectReader, folder: Path) -> list[str]:
         """As `_Order.words`.
 
         Raises:
@@ -218,7 +218,7 @@ class ImportOrder(_Order, ImportChoices):
         format = ["--format", self.format] if self.format else []
         return [str(self._place(project)), *format, *self.options(folder)]
 
-    def _place(self, project: Project) -> Path:
+    def _place(self, project: ProjectReader) -> Path:
         if self.round is None:
             return sent_file(project, self.job or 0)
         request = request_folder(project, self.round)
@@ -237,7 +237,7 @@ class AuditOrder(_Order):
     command: Literal["audit"]
     folds: int = Field(0, ge=0, le=100)
 
-    def words(self, project: Project, folder: Path) -> list[str]:
+    def words(self, project: ProjectReader, folder: Path) -> list[str]:
         """As `_Order.words`."""
         return ["--folds", str(self.folds)]
 
@@ -265,7 +265,7 @@ class ImportFile(ImportChoices):
     format: str = ""
     command: Literal["import"] = "import"
 
-    def words(self, project: Project, folder: Path) -> list[str]:
+    def words(self, project: ProjectReader, folder: Path) -> list[str]:
         """As `_Order.words`; keeps the file in the job's folder.
 
         Raises:
@@ -298,14 +298,14 @@ class ImportFile(ImportChoices):
         return {"command": self.command, "job": number, **said}
 
 
-def sent_file(project: Project, number: int) -> Path:
+def sent_file(project: ProjectReader, number: int) -> Path:
     """The file that was sent to a job.
 
     Raises:
         UsageError: none was.
         ProjectError: its folder leads out of the project.
     """
-    folder = project.inside(f"jobs/{number:04d}/{SENT}")
+    folder = project.disk.inside(f"jobs/{number:04d}/{SENT}")
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     files = [path for path in found if path.is_file() and not path.is_symlink()]
     if len(files) != 1:
@@ -330,13 +330,13 @@ def file_name(name: str, end: str) -> str:
     return (kept.strip(" .-") or "answer") + end
 
 
-def request_folder(project: Project, round: int) -> Path:
+def request_folder(project: ProjectReader, round: int) -> Path:
     """The folder to which a round's requests are exported.
 
     Raises:
         ProjectError: it leads out of the project.
     """
-    return project.inside(f"rounds/{round:04d}/request")
+    return project.disk.inside(f"rounds/{round:04d}/request")
 
 
 def order_of(values: Mapping[str, object]) -> Any:

@@ -6,8 +6,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
-from labelgrid.api.project import Project
+from labelgrid.api.contents import status_and_step
+from labelgrid.api.reader import ProjectReader
 from labelgrid.ledger.grid import Unit
+from labelgrid.operations.next_step import next_step
+from labelgrid.operations.status import round_rows
 from labelgrid.web import jobs
 from labelgrid.web.exports import (
     current_exports,
@@ -22,7 +25,7 @@ from labelgrid.web.pages import render
 from labelgrid.web.proposed_budget import ProposedBudget, proposed_budget
 
 
-def router(opened: Callable[[], Project]) -> APIRouter:
+def router(opened: Callable[[], ProjectReader]) -> APIRouter:
     """The pages; `opened` opens the project."""
     routes = APIRouter(include_in_schema=False)
 
@@ -35,7 +38,7 @@ def router(opened: Callable[[], Project]) -> APIRouter:
                 jobs=jobs.jobs(project),
                 elsewhere=jobs.elsewhere(project),
                 rounds=jobs.exported_rounds(project),
-                proposed=proposed_budget(project.round_rows(), project.next_step()),
+                proposed=proposed_budget(round_rows(project.disk), next_step(project.disk)),
                 export_choice=export_choice(project),
                 exported=current_exports(project),
                 formats=receiving_tools(),
@@ -74,7 +77,7 @@ def router(opened: Callable[[], Project]) -> APIRouter:
         unit: Unit = "labels",
     ) -> Response:
         with opened() as project:
-            status, step = project.status_and_step()
+            status, step = status_and_step(project.disk)
             proposed = proposed_budget(status["rounds"], step)
             if budget is not None:
                 proposed = ProposedBudget(budget, unit)
@@ -86,7 +89,7 @@ def router(opened: Callable[[], Project]) -> APIRouter:
 
 
 def _prices(
-    project: Project, counts: Mapping[str, Mapping[str, Any]]
+    project: ProjectReader, counts: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, float]]:
     """What a label of each task costs, and how many are missing."""
     prices = {}

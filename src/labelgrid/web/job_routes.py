@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Query
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.results import replace_non_finite
 from labelgrid.web import jobs
 from labelgrid.web.job_forms import ImportForm
@@ -14,7 +14,7 @@ from labelgrid.web.job_orders import Order
 from labelgrid.web.kept_picks import request_picks
 
 
-def router(opened: Callable[[], Project]) -> APIRouter:
+def router(opened: Callable[[], ProjectReader]) -> APIRouter:
     """The routes of jobs; `opened` opens the project."""
     routes = APIRouter(prefix="/api", tags=["jobs"])
 
@@ -57,7 +57,7 @@ def router(opened: Callable[[], Project]) -> APIRouter:
     return routes
 
 
-def _add_existing(routes: APIRouter, opened: Callable[[], Project]) -> None:
+def _add_existing(routes: APIRouter, opened: Callable[[], ProjectReader]) -> None:
     """Add what is done with a job that was started."""
 
     @routes.post("/jobs/{number}/again", status_code=201)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import LabelgridError, LedgerError, StateError, command
 from labelgrid.basics.files import disk_errors, open_regular, remove_folder, write_text
@@ -57,7 +57,7 @@ class Order(Protocol):
     def command(self) -> str:
         """Its name."""
 
-    def words(self, project: Project, folder: Path) -> list[str]:
+    def words(self, project: ProjectReader, folder: Path) -> list[str]:
         """Its arguments; `folder` is the job's, for its own files."""
 
     def again(self, number: int) -> dict[str, Any]:
@@ -152,14 +152,14 @@ class ShownJob:
         return next(reversed(self.log.strip().splitlines()), "")
 
 
-def start(project: Project, order: Order) -> int:
+def start(project: ProjectReader, order: Order) -> int:
     """Start a command as a job, and return its number.
 
     Raises:
         StateError: another job goes on.
         LabelgridError: an argument is wrong, or the disk reports an error.
     """
-    root = project.inside(FOLDER)
+    root = project.disk.inside(FOLDER)
     with disk_errors(root, "Nothing was started."):
         root.mkdir(exist_ok=True)
         with _locked(root):
@@ -175,7 +175,7 @@ def start(project: Project, order: Order) -> int:
     return number
 
 
-def stop(project: Project, number: int) -> ShownJob:
+def stop(project: ProjectReader, number: int) -> ShownJob:
     """Stop a job as Ctrl-C does, and return it; it may go on for a while.
 
     Raises:
@@ -189,18 +189,18 @@ def stop(project: Project, number: int) -> ShownJob:
     return shown(project, number)
 
 
-def jobs(project: Project, most: int = 20) -> list[ShownJob]:
+def jobs(project: ProjectReader, most: int = 20) -> list[ShownJob]:
     """The newest jobs, the newest first."""
     newest = sorted(filter(partial(_is_job, project), _numbers(project)), reverse=True)
     return [shown(project, number, size=SHOWN // 8) for number in newest[:most]]
 
 
-def active(project: Project) -> ShownJob | None:
+def active(project: ProjectReader) -> ShownJob | None:
     """The job that goes on."""
     return next((job for job in jobs(project, most=3) if job.is_active), None)
 
 
-def shown(project: Project, number: int, *, size: int = SHOWN) -> ShownJob:
+def shown(project: ProjectReader, number: int, *, size: int = SHOWN) -> ShownJob:
     """A job, with the last `size` bytes of its log.
 
     Raises:
@@ -226,7 +226,7 @@ def shown(project: Project, number: int, *, size: int = SHOWN) -> ShownJob:
     )
 
 
-def again(project: Project, number: int) -> int:
+def again(project: ProjectReader, number: int) -> int:
     """Start the command of a job again, and return the number of its new job.
 
     The order is checked as any: what lies in the project's folder may be anybody's.
@@ -247,7 +247,7 @@ def again(project: Project, number: int) -> int:
     return start(project, order)
 
 
-def time_span(project: Project, number: int) -> tuple[float, float] | None:
+def time_span(project: ProjectReader, number: int) -> tuple[float, float] | None:
     """When a job was started and when it ended, in seconds; None while it has not ended.
 
     Raises:
@@ -260,16 +260,16 @@ def time_span(project: Project, number: int) -> tuple[float, float] | None:
     return None
 
 
-def elsewhere(project: Project) -> ShownStep | None:
+def elsewhere(project: ProjectReader) -> ShownStep | None:
     """What a fit, score or query does that no job of the page is, such as one of a terminal."""
-    if active(project) or project.job.state != "running":
+    if active(project) or project.disk.job.state != "running":
         return None
-    return _step(project.job)
+    return _step(project.disk.job)
 
 
-def exported_rounds(project: Project) -> list[int]:
+def exported_rounds(project: ProjectReader) -> list[int]:
     """The rounds with a folder of requests, whose answers can be imported."""
-    numbers = [0, *project.rounds()]
+    numbers = [0, *(row.number for row in project.disk.store.rounds())]
     return [number for number in numbers if request_folder(project, number).is_dir()]
 
 
@@ -285,23 +285,23 @@ def _why_not_stopped(folder: JobFolder) -> str:
     return "has ended already."
 
 
-def _title(project: Project, name: str, begun: StartedCommand) -> str:
+def _title(project: ProjectReader, name: str, begun: StartedCommand) -> str:
     """What a job does, for people; an import names its file."""
     title = TITLES.get(name, name)
     with suppress(LabelgridError, OSError, IndexError):
         place = Path(begun.words[2])
-        if place.parent.name == SENT and place.is_relative_to(project.inside(FOLDER)):
+        if place.parent.name == SENT and place.is_relative_to(project.disk.inside(FOLDER)):
             return f"{title} {place.name}"
     return title
 
 
-def _named_by_user(project: Project, text: str) -> str:
+def _named_by_user(project: ProjectReader, text: str) -> str:
     """A text of a job in which files that users sent have the names that they gave them."""
     sent = rf"{re.escape(str(project.folder.resolve() / FOLDER))}/\d+/{SENT}/"
     return re.sub(sent, "", text)
 
 
-def _start_in(folder: Path, project: Project, order: Order, number: int) -> None:
+def _start_in(folder: Path, project: ProjectReader, order: Order, number: int) -> None:
     place = project.folder.absolute()
     words = [order.command, str(place), *order.words(project, folder)]
     at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -320,7 +320,7 @@ def _locked(root: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _refuse_second(project: Project) -> None:
+def _refuse_second(project: ProjectReader) -> None:
     job = active(project)
     if job:
         raise StateError(
@@ -330,26 +330,26 @@ def _refuse_second(project: Project) -> None:
         )
 
 
-def _numbers(project: Project) -> Sequence[int]:
+def _numbers(project: ProjectReader) -> Sequence[int]:
     """The numbers that are taken."""
-    root = project.inside(FOLDER)
+    root = project.disk.inside(FOLDER)
     names = [path.name for path in root.iterdir()] if root.is_dir() else []
     return [int(name) for name in names if name.isdecimal() and name.isascii()]
 
 
-def _is_job(project: Project, number: int) -> bool:
+def _is_job(project: ProjectReader, number: int) -> bool:
     path = project.folder / FOLDER / f"{number:04d}"
     return not path.is_symlink() and (path / STARTED).is_file()
 
 
-def _folder(project: Project, number: int) -> JobFolder:
+def _folder(project: ProjectReader, number: int) -> JobFolder:
     """The folder of a job.
 
     Raises:
         LedgerError: there is no such job.
         ProjectError: the folder of the jobs leads out of the project.
     """
-    path = project.inside(FOLDER) / f"{number:04d}"
+    path = project.disk.inside(FOLDER) / f"{number:04d}"
     if not _is_job(project, number):
         raise LedgerError(f"The project has no job {number}.", where=str(path.parent))
     return JobFolder(path)
@@ -364,9 +364,9 @@ def _started(folder: JobFolder) -> StartedCommand:
         return StartedCommand()
 
 
-def _now(project: Project, folder: JobFolder) -> ShownStep | None:
+def _now(project: ProjectReader, folder: JobFolder) -> ShownStep | None:
     """What a running job does, if its command shows it in the folder of the round."""
-    work = project.job
+    work = project.disk.job
     owner = work.owner
     if owner and work.state == "running" and is_in_group(owner, folder):
         return _step(work)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LedgerError, StateError
 from labelgrid.ledger.grid import Pick
-from labelgrid.rounds.proposal import Proposal
+from labelgrid.rounds.proposal import Proposal, read_proposal
+from labelgrid.rounds.query import is_current
 from labelgrid.web import jobs
 from labelgrid.web.job_orders import PICKS
 
@@ -24,7 +25,7 @@ class RequestOrder:
     path: Path
     command: Literal["query"] = "query"
 
-    def words(self, project: Project, folder: Path) -> list[str]:
+    def words(self, project: ProjectReader, folder: Path) -> list[str]:
         """The arguments of the command, without the project's folder."""
         del project, folder
         return ["--picks", str(self.path)]
@@ -59,7 +60,7 @@ class PicksView:
         return sum(self.counts.values())
 
 
-def picks_view(project: Project, number: int) -> PicksView | None:
+def picks_view(project: ProjectReader, number: int) -> PicksView | None:
     """The picks that a job found; None if it was no dry run, or found none.
 
     Raises:
@@ -73,11 +74,11 @@ def picks_view(project: Project, number: int) -> PicksView | None:
         picks=proposal.picks[:COUNT],
         counts=Counter(pick.cell.task for pick in proposal.picks),
         cost=proposal.cost,
-        is_current=project.is_current(proposal),
+        is_current=is_current(project.disk, proposal),
     )
 
 
-def request_picks(project: Project, number: int) -> int:
+def request_picks(project: ProjectReader, number: int) -> int:
     """Start a job that requests the picks that another one found; returns its number.
 
     Raises:
@@ -87,7 +88,7 @@ def request_picks(project: Project, number: int) -> int:
     proposal = kept_picks(project, number)
     if proposal is None:
         raise LedgerError(f"Job {number} has found no picks.", unchanged="Nothing was requested.")
-    if not project.is_current(proposal):
+    if not is_current(project.disk, proposal):
         raise StateError(
             "A cell changed after these picks were chosen.",
             next_step="Show the picks of the budget again.",
@@ -96,15 +97,15 @@ def request_picks(project: Project, number: int) -> int:
     return jobs.start(project, RequestOrder(_file(project, number)))
 
 
-def kept_picks(project: Project, number: int) -> Proposal | None:
+def kept_picks(project: ProjectReader, number: int) -> Proposal | None:
     """The picks of a job; None if it kept none.
 
     Raises:
         ProjectError: their file is damaged.
     """
     path = _file(project, number)
-    return project.kept_picks(path) if path.is_file() else None
+    return read_proposal(path) if path.is_file() else None
 
 
-def _file(project: Project, number: int) -> Path:
-    return project.inside(f"{jobs.FOLDER}/{number:04d}/{PICKS}").absolute()
+def _file(project: ProjectReader, number: int) -> Path:
+    return project.disk.inside(f"{jobs.FOLDER}/{number:04d}/{PICKS}").absolute()

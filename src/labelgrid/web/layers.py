@@ -2,9 +2,10 @@
 
 from functools import partial
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger.grid import Cell
+from labelgrid.project.cells.measuring_cells import MeasuringCells
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.web.predictions import Predictions
 
@@ -13,7 +14,7 @@ LABEL = "label"
 
 
 def shown_layers(
-    project: Project, cell: Cell, predictions: Predictions
+    project: ProjectReader, cell: Cell, predictions: Predictions
 ) -> tuple[list[OtherLabel], str]:
     """The layers on screen while a label is drawn, and why others are not; empty: all are.
 
@@ -22,23 +23,23 @@ def shown_layers(
     Raises:
         LabelgridError: as `layers_of`.
     """
-    purpose = project.measures(cell)
+    purpose = MeasuringCells(project.disk).purpose(cell)
     if purpose:
         return own_label(project, cell), purpose
     return layers_of(project, cell, predictions), ""
 
 
-def layers_of(project: Project, cell: Cell, predictions: Predictions) -> list[OtherLabel]:
+def layers_of(project: ProjectReader, cell: Cell, predictions: Predictions) -> list[OtherLabel]:
     """The layers of a cell: its label first, if it has one.
 
     Raises:
         LabelgridError: there is no such cell, or what else is known cannot be read, as with a wrong
             recipe.
     """
-    return [*own_layers(project, cell, predictions), *project.other_labels(cell)]
+    return [*own_layers(project, cell, predictions), *project.cell(cell).other_labels()]
 
 
-def own_layers(project: Project, cell: Cell, predictions: Predictions) -> list[OtherLabel]:
+def own_layers(project: ProjectReader, cell: Cell, predictions: Predictions) -> list[OtherLabel]:
     """The label of a cell, and the newest model's prediction, as far as they are there.
 
     Raises:
@@ -48,13 +49,13 @@ def own_layers(project: Project, cell: Cell, predictions: Predictions) -> list[O
     return [*own_label(project, cell), *([prediction] if prediction else [])]
 
 
-def own_label(project: Project, cell: Cell) -> list[OtherLabel]:
+def own_label(project: ProjectReader, cell: Cell) -> list[OtherLabel]:
     """The label of a cell, if it has one; its hint is the one that it was drawn with.
 
     Raises:
         LedgerError: there is no such cell.
     """
-    last = next(reversed(project.history(cell)), None)
+    last = next(reversed(project.cell(cell).history()), None)
     if last is None or last["after"] != "labelled":
         return []
     label = OtherLabel(
@@ -67,7 +68,7 @@ def own_label(project: Project, cell: Cell) -> list[OtherLabel]:
     return [label]
 
 
-def layer_of(project: Project, cell: Cell, key: str, predictions: Predictions) -> OtherLabel:
+def layer_of(project: ProjectReader, cell: Cell, key: str, predictions: Predictions) -> OtherLabel:
     """One layer of a cell.
 
     Raises:
@@ -83,12 +84,12 @@ def layer_of(project: Project, cell: Cell, key: str, predictions: Predictions) -
     raise LedgerError(f"'{cell.image_id}:{cell.task}' {what}.")
 
 
-def refuse_early_look(project: Project, cell: Cell) -> None:
+def refuse_early_look(project: ProjectReader, cell: Cell) -> None:
     """Refuse to show what a model or supplier says of a label that measures and is not there.
 
     Raises:
         LedgerError: there is no such cell, or it is one of these.
     """
-    purpose = "" if own_label(project, cell) else project.measures(cell)
+    purpose = "" if own_label(project, cell) else MeasuringCells(project.disk).purpose(cell)
     if purpose:
         raise LedgerError(f"No prediction is shown before the label is there: {purpose}.")

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labelgrid.api.project import Project
+from labelgrid.api.contents import status_and_step
+from labelgrid.api.reader import ProjectReader
 from labelgrid.operations.next_step import NextStep
-from labelgrid.operations.undo import NamedOperation
+from labelgrid.operations.undo import NamedOperation, last_undoable
 from labelgrid.web.exports import (
     ExportChoice,
     ExportedFolder,
@@ -73,9 +74,9 @@ class ProjectOverview:
     report: str
 
 
-def overview(project: Project) -> ProjectOverview:
+def overview(project: ProjectReader) -> ProjectOverview:
     """What the first page shows."""
-    status, step = project.status_and_step()
+    status, step = status_and_step(project.disk)
     quality = {}
     for line in status["headlines"]:
         quality[line["task"]] = line["text"].removeprefix(f"{line['task']} ")
@@ -100,6 +101,6 @@ def overview(project: Project) -> ProjectOverview:
         relations=status["relations"],
         advice=status["advice"],
         warnings=dict(status["set_aside"]),
-        undoable=project.last_undoable(),
+        undoable=last_undoable(project.disk),
         report=reported_at(project),
     )

@@ -6,7 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
+from labelgrid.operations.class_rows import class_rows
+from labelgrid.project.records import measured_rounds
 from labelgrid.web import jobs
 from labelgrid.web.grid_page import GridQuery, grid_page, overlays
 from labelgrid.web.image_page import ImageQuery, image_view
@@ -18,7 +20,7 @@ from labelgrid.web.predictions import Predictions, can_predict
 Done = Annotated[int | None, Query(ge=0)]
 
 
-def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter:
+def router(opened: Callable[[], ProjectReader], predictions: Predictions) -> APIRouter:
     """The routes of the pages.
 
     Args:
@@ -57,7 +59,8 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
     @routes.get("/classes", response_class=HTMLResponse)
     def show_classes() -> Response:
         with opened() as project:
-            return render("classes.html.j2", project=project, tables=project.classes())
+            tables = class_rows(measured_rounds(project.folder, newest=2))
+            return render("classes.html.j2", project=project, tables=tables)
 
     @routes.get("/image", response_class=HTMLResponse)
     def show_image(query: Annotated[ImageQuery, Query()], done: Done = None) -> Response:

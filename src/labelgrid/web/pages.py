@@ -7,14 +7,14 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.words import moment
 from labelgrid.drawings.wording import explanation_lines, number
 from labelgrid.report.code_words import with_commands
 
 
 def render(
-    template: str, *, project: Project | None = None, status: int = 200, **values: Any
+    template: str, *, project: ProjectReader | None = None, status: int = 200, **values: Any
 ) -> HTMLResponse:
     """A page from a template and its values.
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from numpy.typing import NDArray
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LabelgridError, LedgerError
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.other_labels import OtherLabel
@@ -42,7 +42,7 @@ KINDS = {
 }
 
 
-def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter:
+def router(opened: Callable[[], ProjectReader], predictions: Predictions) -> APIRouter:
     """The routes of the pictures.
 
     Args:
@@ -56,7 +56,7 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
     def show_photograph(request: Request, image: str, size: Size = "tile") -> Response:
         """A photograph as JPEG."""
         with opened() as project:
-            digest = project.listed_image(image).digest
+            digest = project.disk.store.listed_image(image).digest
             key = picture_key("image", image, digest, size)
             draw = partial(draw_image, project, image, SIZES[size])
             return _answer(request, kept, key=key, draw=draw)
@@ -126,7 +126,7 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
         """The map of what a round's model was unsure of, as JPEG."""
         with opened() as project:
             refuse_early_look(project, Cell(image, task))
-            path = project.uncertainty_map(Cell(image, task))
+            path = project.cell(Cell(image, task)).uncertainty_map()
         if path is None:
             raise LedgerError(f"No round drew the uncertainty of '{image}:{task}'.")
         key = picture_key("uncertainty", path, path.stat().st_mtime_ns)
@@ -136,7 +136,7 @@ def router(opened: Callable[[], Project], predictions: Predictions) -> APIRouter
     return routes
 
 
-def _add_scale(routes: APIRouter, opened: Callable[[], Project], kept: KeptPictures) -> None:
+def _add_scale(routes: APIRouter, opened: Callable[[], ProjectReader], kept: KeptPictures) -> None:
     @routes.get("/picture/scale", response_class=Response)
     def show_scale(request: Request, task: str) -> Response:
         """The colours of a task's scale as PNG; the page of an image names its ends."""
@@ -149,7 +149,7 @@ def _add_scale(routes: APIRouter, opened: Callable[[], Project], kept: KeptPictu
         return _answer(request, kept, key=key, draw=lambda: picture)
 
 
-def layer_key(picture: str, project: Project, cell: Cell, layer: OtherLabel) -> str:
+def layer_key(picture: str, project: ProjectReader, cell: Cell, layer: OtherLabel) -> str:
     """The key of a picture of a layer."""
     task = project.tasks[cell.task]
     colours = task.region_colours.tolist()

@@ -7,7 +7,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.version import __version__
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.pictures import colour_map, picture_file
@@ -60,7 +60,7 @@ def picture_key(*parts: object) -> str:
     return hashlib.blake2b(drawn, digest_size=16).hexdigest()
 
 
-def draw_image(project: Project, image_id: str, longest: int) -> bytes:
+def draw_image(project: ProjectReader, image_id: str, longest: int) -> bytes:
     """A photograph as JPEG, its longer side at most `longest` pixels."""
     return picture_file(_fit(project.image(image_id), longest), ".jpg")
 

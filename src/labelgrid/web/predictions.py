@@ -8,9 +8,10 @@ from tempfile import mkdtemp
 from threading import Lock
 from weakref import finalize
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.formats.codec import codec
 from labelgrid.formats.naming import label_name
+from labelgrid.images.places import held_image_file
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.project.records import Fit, newest_fit
@@ -34,7 +35,7 @@ class Predictions:
         self._kept: OrderedDict[str, Path] = OrderedDict()
         self._lock = Lock()
 
-    def make(self, project: Project, image_id: str) -> None:
+    def make(self, project: ProjectReader, image_id: str) -> None:
         """Predict all tasks of an image, as `labelgrid predict` does.
 
         Raises:
@@ -44,7 +45,8 @@ class Predictions:
         with self._lock:
             out = self._folder / key
             if key not in self._kept:
-                with project.held_image_file(image_id) as file:
+                row = project.disk.store.image(image_id)
+                with held_image_file(row.root, image_id, row.digest) as file:
                     project.predict(file, out)
             self._kept[key] = out
             self._kept.move_to_end(key)
@@ -59,7 +61,7 @@ class Predictions:
         finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)
 
-    def of(self, project: Project, cell: Cell) -> OtherLabel | None:
+    def of(self, project: ProjectReader, cell: Cell) -> OtherLabel | None:
         """The prediction of a cell by the newest model, if it was made and the task was learned."""
         fit = newest_fit(project.folder)
         if fit is None or cell.task not in fit.trained:
@@ -81,12 +83,12 @@ class Predictions:
         )
 
 
-def can_predict(project: Project) -> bool:
+def can_predict(project: ProjectReader) -> bool:
     """Whether the newest model is one that labelgrid trained."""
     fit = newest_fit(project.folder)
     return fit is not None and not fit.predictions
 
 
-def _key(project: Project, fit: Fit | None, image_id: str) -> str:
-    digest = project.listed_image(image_id).digest
+def _key(project: ProjectReader, fit: Fit | None, image_id: str) -> str:
+    digest = project.disk.store.listed_image(image_id).digest
     return picture_key(fit.model if fit else "", image_id, digest)

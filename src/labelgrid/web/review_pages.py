@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.files import open_regular
 from labelgrid.web import jobs
@@ -28,7 +28,7 @@ REPORT_POLICY = (
 )
 
 
-def router(opened: Callable[[], Project]) -> APIRouter:
+def router(opened: Callable[[], ProjectReader]) -> APIRouter:
     """The pages; `opened` opens the project."""
     routes = APIRouter(include_in_schema=False)
 

@@ -8,9 +8,12 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from labelgrid.advice.control_record import ComparisonRecord, read_comparison
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.ledger.grid import Cell, Pick
+from labelgrid.operations.status import round_rows
+from labelgrid.project.cells.measuring_cells import MeasuringCells
 from labelgrid.project.other_labels import PRELABEL
+from labelgrid.project.requests import predicted_requests
 from labelgrid.web.grid_page import MOST_PAGES
 from labelgrid.web.layers import LABEL
 from labelgrid.web.pages import page_count
@@ -84,7 +87,7 @@ class RoundView:
         return sum(self.counts.values())
 
 
-def round_view(project: Project, query: RoundQuery) -> RoundView:
+def round_view(project: ProjectReader, query: RoundQuery) -> RoundView:
     """The page of a round; a number beyond the last page is the last one.
 
     Raises:
@@ -98,7 +101,7 @@ def round_view(project: Project, query: RoundQuery) -> RoundView:
         by_image[shown.pick.cell.image_id].append(shown)
     pages = page_count(len(by_image), COUNT)
     page = min(query.page, pages)
-    rounds = {row["round"]: row for row in project.round_rows()}
+    rounds = {row["round"]: row for row in round_rows(project.disk)}
     photographs = _photographs(project, list(by_image.items())[(page - 1) * COUNT :][:COUNT])
     drawn = [pick for photograph in photographs for pick in photograph.picks if pick.layers]
     tasks = {shown.pick.cell.task for shown in drawn}
@@ -116,14 +119,15 @@ def round_view(project: Project, query: RoundQuery) -> RoundView:
 
 
 def _photographs(
-    project: Project, images: Sequence[tuple[str, Sequence[PickLine]]]
+    project: ProjectReader, images: Sequence[tuple[str, Sequence[PickLine]]]
 ) -> list[PhotographLine]:
     """The photographs of a page, with the pictures that there are of their picks."""
     cells = [shown.pick.cell for _, picks in images for shown in picks]
-    predicted = project.predicted_requests(cells)
+    predicted = predicted_requests(project.disk, cells)
+    measuring = MeasuringCells(project.disk)
     for _, picks in images:
         drawn = {shown.pick.cell for shown in picks if shown.answer != "labelled"}
-        predicted -= {cell for cell in drawn & predicted if project.measures(cell)}
+        predicted -= {cell for cell in drawn & predicted if measuring.purpose(cell)}
     places = {name: place for place, name in enumerate(project.tasks)}
     lines = []
     for image_id, picks in images:
@@ -138,8 +142,9 @@ def _layers(shown: PickLine, predicted: Collection[Cell]) -> list[str]:
     return [*label, PRELABEL] if shown.pick.cell in predicted else label
 
 
-def _answered(project: Project, number: int) -> list[PickLine]:
+def _answered(project: ProjectReader, number: int) -> list[PickLine]:
     """The picks of a round with their answers."""
     picks = project.picks(number)
-    states = {cell: state.name.lower() for cell, state in project.answers(number).items()}
+    rows = project.disk.store.cells(round=number)
+    states = {row.cell: row.state.name.lower() for row in rows}
     return [PickLine(pick=pick, answer=ANSWERS[states.get(pick.cell, "")]) for pick in picks]

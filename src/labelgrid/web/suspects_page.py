@@ -3,8 +3,9 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.audit.audit import AuditedLabel
+from labelgrid.audit.suspects import suspects
 from labelgrid.web.import_pictures import refused_picture
 from labelgrid.web.pages import page_count
 from labelgrid.web.scale_legend import ScaleLegend, shared_legends
@@ -40,14 +41,14 @@ class SuspectsView:
     has_refused_import: bool
 
 
-def suspects_view(project: Project, page: int) -> SuspectsView:
+def suspects_view(project: ProjectReader, page: int) -> SuspectsView:
     """A page of suspects; a number beyond the last page is the last one.
 
     Raises:
         ProjectError: the table of the audit is damaged.
     """
-    seen = project.last_event()
-    labels = project.suspects()
+    seen = project.disk.store.last_event()
+    labels = suspects(project.disk)
     total = len(labels or [])
     pages = page_count(total, COUNT)
     page = min(page, pages)

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
+from labelgrid.operations.undo import foresee_undo
 from labelgrid.web.pages import render
 
 
@@ -19,20 +20,20 @@ class UndoBody(BaseModel):
     )
 
 
-def router(opened: Callable[[], Project]) -> APIRouter:
+def router(opened: Callable[[], ProjectReader]) -> APIRouter:
     """The routes; `opened` opens the project."""
     routes = APIRouter()
 
     @routes.get("/undo", response_class=HTMLResponse, include_in_schema=False)
     def show_undo() -> Response:
         with opened() as project:
-            return render("undo.html.j2", project=project, undone=project.foresee_undo())
+            return render("undo.html.j2", project=project, undone=foresee_undo(project.disk))
 
     @routes.get("/api/undo", tags=["changes"])
     def read_undo() -> dict[str, Any]:
         """What would be undone, as `labelgrid undo --dry-run --json` prints it."""
         with opened() as project:
-            return project.foresee_undo().as_json()
+            return foresee_undo(project.disk).as_json()
 
     @routes.post("/api/undo", tags=["changes"])
     def undo(body: UndoBody) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from labelgrid.advice.control_record import (
 from labelgrid.advice.flat_rounds import FlatRounds
 from labelgrid.advice.further_advice import further_images, heldout_advice, late_fall
 from labelgrid.advice.task_curves import TaskCurve, task_curves
-from labelgrid.api.project import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import ProjectError, UsageError
 from labelgrid.basics.progress import Silent
 from labelgrid.basics.results import LOSS, ClassScore, Result
@@ -511,7 +511,7 @@ def test_that_nothing_can_be_told_stands_in_words_in_json_on_the_page_and_in_the
         store = project.store
         for number in (1, 2):  # the report shows rounds of the ledger
             store.close_round(replace(project.open_round(), number=number, strategy="joint"), [])
-        with Project.open(project.folder) as opened:
+        with ProjectReader.open(project.folder) as opened:
             assert overview(opened).advice == told.text == opened.status()["advice"]
             page = opened.report().page
         assert "depth: cannot tell what further labels do." in page.read_text()
@@ -632,7 +632,7 @@ def test_what_may_follow_comes_before_the_advice_to_buy_it_though_none_follows_y
         query(project, Budget(3, "images"), Silent(), prelabels=False)
         answer(project, data)
         project.open_round()
-        with Project.open(project.folder) as opened:
+        with ProjectReader.open(project.folder) as opened:
             assert opened.status()["relations"] == ""  # for which no numpy is loaded
         write_round(project, *measured(2, 6, {"depth": 0.7, "normals": 30}))
         possible, bought, *_ = advise(project).advice
@@ -647,7 +647,7 @@ def test_what_may_follow_comes_before_the_advice_to_buy_it_though_none_follows_y
             "normals may follow from depth and need not be bought then: "
             f"`labelgrid relate {project.folder}` measures how well."
         )
-        with Project.open(project.folder) as opened:
+        with ProjectReader.open(project.folder) as opened:
             assert opened.status()["relations"] == sentence == opened.offered_relations()
             assert overview(opened).relations == sentence
         shown = CliRunner().invoke(app, ["status", str(project.folder)]).output
@@ -659,7 +659,7 @@ def test_what_may_follow_comes_before_the_advice_to_buy_it_though_none_follows_y
         )
         project.settings = replace(project.settings, changes=changes)
         assert of_topic(advise(project), "follows") == []
-        with Project.open(project.folder) as opened:
+        with ProjectReader.open(project.folder) as opened:
             assert opened.status()["relations"] == "" == opened.offered_relations()
 
 
@@ -714,7 +714,7 @@ def test_the_sentence_is_the_best_purchase_and_waits_for_labels_and_training(
         sentence = advice_sentence(project)
         assert sentence == of_topic(advise(project), "buy")[0].text
         assert sentence.startswith("8 more labels of depth")
-        with Project.open(project.folder) as opened:
+        with ProjectReader.open(project.folder) as opened:
             assert opened.status()["advice"] == sentence == overview(opened).advice
         shown = CliRunner().invoke(app, ["status", str(project.folder)]).output
         assert "Advice: 8 more labels of depth" in shown
@@ -749,7 +749,7 @@ def test_a_status_with_advice_finds_the_next_step_once(tmp_path: Path) -> None:
             ):
                 called.append(f"{frame.f_code.co_name} {frame.f_locals.get('splits')}")
 
-        with Project.open(project.folder) as opened:
+        with ProjectReader.open(project.folder) as opened:
             sys.setprofile(note)
             try:
                 assert opened.status()["advice"]
@@ -769,7 +769,7 @@ def test_there_is_no_sentence_while_it_is_too_early(project: ProjectFolder) -> N
 def test_the_call_and_its_numbers_are_json(project: ProjectFolder) -> None:
     write_round(project, *measured(1, 4, {"depth": 0.8}))
     write_round(project, *measured(2, 8, {"depth": 0.7}))
-    with Project.open(project.folder) as opened:
+    with ProjectReader.open(project.folder) as opened:
         advised = opened.advise(budget=5)
     assert advised == advise(project, 5.0)
     assert json.dumps([vars(advice) for advice in advised.advice])

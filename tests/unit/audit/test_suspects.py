@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from labelgrid import Project
-from labelgrid.audit.suspects import suspects
+from labelgrid.api.reader import ProjectReader
+from labelgrid.audit.suspects import suspect_paths, suspects
 from labelgrid.basics.errors import ProjectError
 from tests.e2e.commands import done, refused
 from tests.pages import suspicious_project
@@ -22,7 +22,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def project(tmp_path, made):
-    with Project.open(shutil.copytree(made, tmp_path / "flat")) as opened:
+    with ProjectReader.open(shutil.copytree(made, tmp_path / "flat")) as opened:
         yield opened
 
 
@@ -33,36 +33,39 @@ def name(label):
 def test_suspects_are_the_doubted_labels_of_the_last_audit(project):
     assert suspects(project._project) is None
     doubted = [label for label in project.audit().labels if label.doubt]
-    found = project.suspects()
+    found = suspects(project.disk)
     assert found and [vars(label) for label in found] == [vars(label) for label in doubted]
 
 
 def test_a_label_that_somebody_dealt_with_is_none_of_them(project):
     project.audit()
-    first, second, *rest = project.suspects()
+    first, second, *rest = suspects(project.disk)
     project.confirm([name(first)])
     project.unlabel([name(second)])
-    assert project.suspects() == rest
+    assert suspects(project.disk) == rest
     project.audit()
-    assert name(first) not in map(name, project.suspects())
+    assert name(first) not in map(name, suspects(project.disk))
 
 
 def test_a_reason_holds_no_more_once_the_label_that_it_speaks_of_is_replaced(project, made):
     project.audit()
-    before = {name(label): label for label in project.suspects()}
+    before = {name(label): label for label in suspects(project.disk)}
     wrong, accused = "0011.jpg:depth", before["0011.jpg:normals"]
     assert set(accused.others) == set(accused.reasons)  # all speak of the wrong depth
     right = made.parent / "made/labels/depth/0005.png"  # the two were exchanged
-    project.import_label(wrong, right, accept=True)
-    after = {name(label): label for label in project.suspects()}
+    project.cell(wrong).import_label(right, accept=True)
+    after = {name(label): label for label in suspects(project.disk)}
     gone = {wrong, name(accused)}
     assert after == {key: label for key, label in before.items() if key not in gone}
-    assert {f"{cell.image_id}:{cell.task}" for cell in project.suspect_paths()} == {wrong, *after}
+    assert {f"{cell.image_id}:{cell.task}" for cell in suspect_paths(project.disk)} == {
+        wrong,
+        *after,
+    }
 
 
 def test_a_table_of_an_audit_of_before_tells_the_same_suspects(project):
     project.audit()
-    found = project.suspects()
+    found = suspects(project.disk)
     table = project.folder / "audit.csv"
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -71,7 +74,7 @@ def test_a_table_of_an_audit_of_before_tells_the_same_suspects(project):
         writer = csv.DictWriter(file, columns, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-    assert project.suspects() == [replace(label, others={}) for label in found]
+    assert suspects(project.disk) == [replace(label, others={}) for label in found]
 
 
 def test_an_audit_leaves_confirmed_labels_out_and_counts_them(project):
@@ -95,12 +98,12 @@ def test_an_audit_leaves_confirmed_labels_out_and_counts_them(project):
 
 def test_an_audit_names_the_command_that_confirms(project):
     told = done("audit", project.folder).out
-    first, *rest = project.suspects()
+    first, *rest = suspects(project.disk)
     right = f"labelgrid audit {project.folder} --confirm {name(first)}"
     assert f"Where a label is right: {right}, for example; it is not doubted again." in told
     said = done("audit", project.folder, "--confirm", name(first)).out
     assert said == "1 label is noted as right, and left out of audits until replaced.\n"
-    assert project.suspects() == rest and project.audit().doubtful() == rest
+    assert suspects(project.disk) == rest and project.audit().doubtful() == rest
     values = json.loads(done("audit", project.folder, "--confirm", name(rest[0]), "--json").out)
     assert values == {"confirmed": [{"image": rest[0].image, "task": rest[0].task}]}
 
@@ -117,7 +120,7 @@ def test_a_damaged_table_is_told(project):
         (project.folder / "audit.csv").write_text(text)
         if text != "\0":
             with pytest.raises(ProjectError, match="is damaged"):
-                project.suspects()
+                suspects(project.disk)
     (project.folder / "audit.csv").write_bytes(b"\xff\xfe\n\xff")
     with pytest.raises(ProjectError, match="is damaged"):
-        project.suspects()
+        suspects(project.disk)

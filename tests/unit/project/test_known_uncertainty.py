@@ -27,9 +27,9 @@ def test_a_picked_cell_has_a_map_and_numbers(folder):
     picks = read_picks(folder / "rounds" / "0002")
     with Project.open(folder) as project:
         for pick in picks:
-            path = project.uncertainty_map(pick.cell)
+            path = project.cell(pick.cell).uncertainty_map()
             assert path.read_bytes().startswith(b"\xff\xd8")
-            values = project.statistics(pick.cell)
+            values = project.cell(pick.cell).statistics()
             assert values and all(isinstance(value, float) for value in values.values())
 
 
@@ -37,14 +37,16 @@ def test_the_map_stays_with_a_cell_whose_request_was_cancelled(folder):
     cell = read_picks(folder / "rounds" / "0002")[0].cell
     with Project.open(folder) as project:
         project.cancel([f"{cell.image_id}:{cell.task}"])
-        assert project.uncertainty_map(cell)
+        assert project.cell(cell).uncertainty_map()
 
 
 def test_a_cell_that_nobody_scored_has_none(folder):
     with Project.open(folder) as project:
         row = next(row for row in project.cells() if row["split"] == "heldout")
         cell = f"{row['image']}:{row['task']}"
-        assert project.uncertainty_map(cell) is None and project.statistics(cell) == {}
+        assert (
+            project.cell(cell).uncertainty_map() is None and project.cell(cell).statistics() == {}
+        )
 
 
 def test_a_damaged_table_is_said(folder):
@@ -54,6 +56,6 @@ def test_a_damaged_table_is_said(folder):
     pick = read_picks(folder / "rounds" / "0002")[0]
     try:
         with Project.open(folder) as project, pytest.raises(ProjectError, match="cannot be read"):
-            project.statistics(pick.cell)
+            project.cell(pick.cell).statistics()
     finally:
         path.write_bytes(kept)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.ledger.grid import Cell
@@ -39,11 +39,11 @@ def folder(tmp_path_factory):
 
 
 def labels_of(project, cell):
-    return {label.key: label for label in project.other_labels(cell)}
+    return {label.key: label for label in project.cell(cell).other_labels()}
 
 
 def test_a_request_came_with_the_model_s_prediction(folder):
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         cell = next(iter(open_requests(project._project)))
         found = labels_of(project, cell)["prelabel"]
         assert found.name == "prediction of the request"
@@ -53,7 +53,7 @@ def test_a_request_came_with_the_model_s_prediction(folder):
 
 
 def test_a_label_follows_from_the_image_s_others_also_where_there_is_one(folder):
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         row = project.cells(state="labelled", task="depth")[0]
         found = labels_of(project, f"{row['image']}:normals")["derived/depth_normals"]
         label = found.read()
@@ -67,7 +67,7 @@ def test_nothing_follows_through_an_unknown_camera(folder):
     camera = folder / "camera.toml"
     camera.unlink()
     try:
-        with Project.open(folder) as project:
+        with ProjectReader.open(folder) as project:
             row = project.cells(state="labelled", task="depth")[0]
             assert "derived/depth_normals" not in labels_of(project, f"{row['image']}:normals")
     finally:
@@ -75,20 +75,20 @@ def test_nothing_follows_through_an_unknown_camera(folder):
 
 
 def test_a_supplied_label_is_read_from_its_file(folder):
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         row = next(row for row in project.cells(task="semseg") if row["split"] == "train")
         found = labels_of(project, f"{row['image']}:semseg")["supplied/cheap"]
         assert found.name == "supplied by cheap" and found.read().valid.any()
 
 
 def test_requests_of_one_task_follow_one_another_in_a_circle(folder):
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         missing = [row["image"] for row in project.cells(state="missing", task="semseg")]
         project.request([f"{image}:semseg" for image in missing[:3]])
         requested = [row["image"] for row in project.cells(state="requested", task="semseg")]
         for image, following in zip(requested, [*requested[1:], requested[0]], strict=True):
-            assert project.next_request(f"{image}:semseg") == Cell(following, "semseg")
+            assert project.next_request(Cell(image, "semseg")) == Cell(following, "semseg")
         project.cancel([f"{image}:semseg" for image in requested[1:]])
-        assert project.next_request(f"{requested[0]}:semseg") is None
+        assert project.next_request(Cell(requested[0], "semseg")) is None
         project.cancel([f"{requested[0]}:semseg"])
-        assert project.next_request(f"{requested[0]}:semseg") is None
+        assert project.next_request(Cell(requested[0], "semseg")) is None

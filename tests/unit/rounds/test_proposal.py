@@ -5,8 +5,10 @@ import shutil
 
 import pytest
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import ProjectError, StateError, UsageError
+from labelgrid.rounds.proposal import read_proposal
+from labelgrid.rounds.query import is_current
 from tests.databases import content
 from tests.pages import cell_in, labelled_project, take_back
 
@@ -25,15 +27,15 @@ def rows(folder):
 def test_the_ledger_and_the_files_are_as_after_the_query(folder):
     one, other = folder, shutil.copytree(folder, folder.parent / "other")
     options = {"strategy": "random_cells", "new": True, "control": "50%"}
-    with Project.open(one) as project:
+    with ProjectReader.open(one) as project:
         asked = project.query(4, **options)
     path = other.parent / "picks.json"
-    with Project.open(other) as project:
+    with ProjectReader.open(other) as project:
         before = rows(other)
         shown = project.query(4, dry_run=True, save=path, **options)
         assert rows(other) == before
-        kept = project.kept_picks(path)
-        assert kept.picks == shown.picks == asked.picks and project.is_current(kept)
+        kept = read_proposal(path)
+        assert kept.picks == shown.picks == asked.picks and is_current(project.disk, kept)
         assert project.query(picks=path) == asked
     assert rows(other) == rows(one)
     picks = [folder / "rounds/0003/picks.json" for folder in (one, other)]
@@ -42,7 +44,7 @@ def test_the_ledger_and_the_files_are_as_after_the_query(folder):
 
 def test_picks_are_refused_once_a_cell_changed_and_what_is_no_file_of_them_is_told(folder):
     path = folder.parent / "picks.json"
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         project.query(4, dry_run=True, new=True, save=path)
         take_back(folder, cell_in(folder, "labelled"))
         before = rows(folder)
@@ -58,4 +60,4 @@ def test_picks_are_refused_once_a_cell_changed_and_what_is_no_file_of_them_is_to
         for options in refused:
             with pytest.raises(UsageError, match=r"`(picks|save)=`"):
                 project.query(**options)
-        assert rows(folder) == before and project.rounds() == [1, 2]
+        assert rows(folder) == before and len(project.disk.store.rounds()) == 2

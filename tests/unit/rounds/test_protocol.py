@@ -140,7 +140,8 @@ def test_a_network_is_measured_as_its_predictions_are_and_nothing_is_recorded(
     by_network = project.evaluate(**options)
     heldout = sorted({row["image"] for row in project.cells(split="heldout")})
     for image_id in heldout:
-        project.predict(project.image_file(image_id), tmp_path / "predicted", soft=True)
+        row = project._project.store.image(image_id)
+        project.predict(Path(row.root, image_id), tmp_path / "predicted", soft=True)
     by_files = project.evaluate(predictions=tmp_path / "predicted", **options)
     for task, results in by_files["metrics"].items():
         for name, result in results.items():

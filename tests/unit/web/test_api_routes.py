@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from tests.pages import client_of, labelled_project
 
 
@@ -14,7 +14,7 @@ def folder(tmp_path):
 
 
 def test_the_status_and_the_images_are_those_of_the_project(folder):
-    with client_of(folder) as client, Project.open(folder) as project:
+    with client_of(folder) as client, ProjectReader.open(folder) as project:
         assert client.get("/api/status").json() == json.loads(json.dumps(project.status()))
         images = client.get("/api/images").json()
         cells = {(row["image"], row["task"]): row["state"] for row in project.cells()}

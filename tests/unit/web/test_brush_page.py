@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LedgerError, UsageError
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.web.brush_page import brush_view
@@ -17,15 +17,15 @@ def folder(tmp_path_factory):
 
 
 def view_of(folder, cell):
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         return brush_view(project, cell, Predictions())
 
 
 def test_a_label_is_drawn_on_from_what_is_known_of_it(folder):
     cell = cell_in(folder, "labelled", "semseg")
     view = view_of(folder, cell)
-    with Project.open(folder) as project:
-        last = project.history(cell)[-1]["event"]
+    with ProjectReader.open(folder) as project:
+        last = project.cell(cell).history()[-1]["event"]
         names = list(project.tasks["semseg"].class_names)
     assert [layer.key for layer in view.layers] == ["label"] and view.seen == last
     assert [name for name, _ in view.regions] == names and view.erased == "not labelled"
@@ -47,7 +47,7 @@ def test_measured_labels_and_unknown_cells_have_no_brush(folder):
 
 def test_a_label_that_measures_starts_from_nothing_but_itself(tmp_path, monkeypatch):
     folder = labelled_project(tmp_path)
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         rows = project.cells(state="labelled", task="semseg")
         heldout = next(row["image"] for row in rows if row["split"] == "heldout")
         training = next(row["image"] for row in rows if row["split"] == "train")
@@ -60,7 +60,7 @@ def test_a_label_that_measures_starts_from_nothing_but_itself(tmp_path, monkeypa
     assert [layer.key for layer in view.layers] == ["label"] and "held out" in view.purpose
     take_back(folder, f"{heldout}:semseg")
     assert view_of(folder, f"{heldout}:semseg").layers == []
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         query = ImageQuery(image=heldout, shown="semseg")
         seen = image_view(project, query, Predictions())
         assert (seen.layers, seen.predictable) == ([], False) and "held out" in seen.purpose
@@ -75,7 +75,7 @@ def test_no_address_shows_a_prediction_of_a_label_that_measures_and_is_not_there
     folder = labelled_project(tmp_path)
     guess = OtherLabel(key="prediction", name="newest", version="1", read=lambda: None)
     monkeypatch.setattr(Predictions, "of", lambda *_: guess)
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         image = project.cells(task="semseg", split="heldout")[0]["image"]
     take_back(folder, f"{image}:semseg")
     with client_of(folder) as client:

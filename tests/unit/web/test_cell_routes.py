@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from tests.pages import cell_in, client_of, labelled_project, take_back
 from tests.projects import make_project
 from tests.support import CLASSES
@@ -19,20 +19,20 @@ def folder(tmp_path):
 
 
 def history_of(folder, cell):
-    with Project.open(folder) as project:
-        return project.history(cell)
+    with ProjectReader.open(folder) as project:
+        return project.cell(cell).history()
 
 
 def drawing_of(folder, cell, number=1):
     """A drawing of one region, as a form sends it."""
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         size = project.image_size(cell.rpartition(":")[0])
     return {"drawing": ("drawing", np.full(size, number, "<i2").tobytes())}
 
 
 def file_of(folder, cell, size=None):
     """A class map as a file that a user chose."""
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         height, width = size or project.image_size(cell.rpartition(":")[0])
     file = io.BytesIO()
     Image.fromarray(np.full((height, width), 1, np.uint8)).save(file, "PNG")
@@ -49,7 +49,7 @@ def test_a_drawing_becomes_the_label_with_the_seconds_that_it_took(folder, state
     last = history_of(folder, cell)[-1]
     assert (last["after"], last["seconds"], last["annotator"]) == ("labelled", 41.5, "Ada")
     assert answer.json()["event"] == last["event"]
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         assert (project.label(cell).value == 1).all()
 
 
@@ -150,21 +150,21 @@ def test_a_drawing_of_yes_and_no_becomes_the_label(tmp_path, task):
     with project:
         folder = project.folder
     cell = f"{made.names[0]}:{task}"
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         regions = np.full(project.image_size(made.names[0]), -1, "<i2")
     regions[3:9, 4:20] = 0
     drawing = {"drawing": ("drawing", regions.tobytes())}
     with client_of(folder) as client:
         answer = client.post("/api/labels", data={"cell": cell, "accept": "1"}, files=drawing)
     assert answer.status_code == 200, answer.text
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         label = project.label(cell)
     assert label.valid.all() and np.array_equal(label.value[..., 0], regions == 0)
 
 
 def test_a_drawing_keeps_the_classes_that_its_label_knows(folder):
     cell = cell_in(folder, "labelled", "semseg")
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         assert project.label(cell).annotated is None
         project.task("semseg", classes=["hat"])
         assert project.label(cell).annotated.tolist() == [True] * 4 + [False]
@@ -186,17 +186,17 @@ def test_a_drawing_keeps_the_classes_that_its_label_knows(folder):
         written = client.post("/api/drawings", data={"cell": cell}, files=drawn)
         assert b"annotated" in written.content
         assert client.post("/api/labels", data=form, files=drawn).status_code == 200
-        with Project.open(folder) as project:
+        with ProjectReader.open(folder) as project:
             assert project.label(cell).annotated.tolist() == [True] * 4 + [False]
         few = {**form, "known": ["wall", "floor"]}
         assert client.post("/api/labels", data=few, files=drawn).status_code == 200
-        with Project.open(folder) as project:
+        with ProjectReader.open(folder) as project:
             assert project.label(cell).annotated.tolist() == [True] * 2 + [False] * 3
         whole = {**form, "complete": "true"}
         assert client.post("/api/labels", data=whole, files=hat).status_code == 200
         answer = client.get("/picture/regions", params=address)
         assert json.loads(answer.content.partition(b"\n")[0])["known"] is None
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         assert project.label(cell).annotated is None
 
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from tests.pages import cell_in, client_of, labelled_project, take_back
 
 JSON = {"Content-Type": "application/json"}
@@ -17,7 +17,7 @@ def folder(tmp_path):
 
 
 def state_of(folder, cell):
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         rows = {f"{row['image']}:{row['task']}": row["state"] for row in project.cells()}
     return rows[cell]
 
@@ -59,9 +59,9 @@ def test_a_cell_that_somebody_else_changed_since_is_a_conflict(folder):
 
 
 def test_the_fitting_cells_of_chosen_images_are_changed(folder):
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         rows = project.cells()
-        seen = project.last_event()
+        seen = project.disk.store.last_event()
     images = sorted({row["image"] for row in rows if row["split"] == "train"})
     missing = [row for row in rows if row["image"] in images and row["state"] == "missing"]
     form = {"image": images, "task": "depth", "seen": seen, "back": "/grid?page=1"}
@@ -76,14 +76,14 @@ def test_the_fitting_cells_of_chosen_images_are_changed(folder):
         form |= {"seen": 10**9, "why": "too dark"}
         assert client.post("/api/form/skip", data=form).status_code == 303
     cell = f"{depths[0]['image']}:depth"
-    with Project.open(folder) as project:
-        assert project.history(cell)[-1]["why"] == "too dark"
+    with ProjectReader.open(folder) as project:
+        assert project.cell(cell).history()[-1]["why"] == "too dark"
         assert len(project.cells(state="missing", task="normals")) > 0
 
 
 def test_images_are_held_out(tmp_path):
     folder = labelled_project(tmp_path)
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         first, second, *_ = [
             r["image"] for r in project.cells(task="depth") if r["split"] == "train"
         ]
@@ -130,12 +130,12 @@ def test_a_body_that_is_too_long_is_cut_off(folder):
     ],
 )
 def test_a_wrong_change_is_refused_and_nothing_changes(folder, action, body, status):
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         before = project.cells()
     with client_of(folder) as client:
         answer = client.post(f"/api/cells/{action}", content=json.dumps(body), headers=JSON)
     assert answer.status_code == status
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         assert project.cells() == before
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.web.changes import Change, ConflictError, apply
 from tests.pages import cell_in, labelled_project, take_back
 
@@ -11,11 +11,11 @@ def test_a_conflict_on_one_cell_leaves_all_of_them(tmp_path):
     folder = labelled_project(tmp_path)
     first = cell_in(folder, "labelled", "depth")
     second = cell_in(folder, "labelled", "normals")
-    with Project.open(folder) as project:
-        seen = {cell: project.history(cell)[-1]["event"] for cell in (first, second)}
+    with ProjectReader.open(folder) as project:
+        seen = {cell: project.cell(cell).history()[-1]["event"] for cell in (first, second)}
         take_back(folder, second)
         with pytest.raises(ConflictError, match=r"became missing \(unlabel"):
             apply(project, "unlabel", Change(cells=[first, second], seen=seen))
-        assert project.history(first)[-1]["event"] == seen[first]
+        assert project.cell(first).history()[-1]["event"] == seen[first]
         changed = apply(project, "unlabel", Change(cells=[first], seen=seen | {second: 10**9}))
     assert changed == [first]

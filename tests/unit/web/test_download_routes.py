@@ -6,7 +6,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.web import jobs
 from labelgrid.web.exports import current_exports, sending_tools
 from tests.jobs import stopped_afterwards, wait_until
@@ -23,7 +23,7 @@ def folder(tmp_path):
 
 
 def wait_for_end(folder):
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         wait_until(lambda: jobs.active(project) is None)
 
 
@@ -54,7 +54,7 @@ def test_what_was_exported_is_downloaded_and_its_answers_come_next(folder):
 
 def test_an_export_counts_until_a_further_request(folder):
     request = folder / "rounds/0002/request"
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         assert current_exports(project) == []
         project.export()  # as in a terminal
         (found,) = current_exports(project)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import UsageError
 from labelgrid.ledger.grid import Cell, TaskRow
 from labelgrid.tasks.task import TaskDef
@@ -25,8 +25,8 @@ def drawing(project, cell, number):
 
 def test_a_drawing_of_a_label_s_regions_is_the_label(folder):
     name = cell_in(folder, "labelled", "semseg")
-    with Project.open(folder) as project:
-        cell = project.cell(name)
+    with ProjectReader.open(folder) as project:
+        cell = project.cell(name).key
         layer = layer_of(project, cell, "label", Predictions())
         regions = layer_regions(project, cell, layer)
         again = drawn_label(project, cell, regions.tobytes())
@@ -38,14 +38,14 @@ def test_a_drawing_of_a_label_s_regions_is_the_label(folder):
 @pytest.mark.parametrize("number", [-2, 99])
 def test_an_unknown_region_is_refused(folder, number):
     name = cell_in(folder, "labelled", "semseg")
-    with Project.open(folder) as project, pytest.raises(UsageError, match=f"{number}"):
-        drawn_label(project, project.cell(name), drawing(project, name, number))
+    with ProjectReader.open(folder) as project, pytest.raises(UsageError, match=f"{number}"):
+        drawn_label(project, project.cell(name).key, drawing(project, name, number))
 
 
 def test_a_drawing_of_another_size_is_refused(folder):
     name = cell_in(folder, "labelled", "semseg")
-    with Project.open(folder) as project, pytest.raises(UsageError, match="has 3 bytes"):
-        drawn_label(project, project.cell(name), b"abc")
+    with ProjectReader.open(folder) as project, pytest.raises(UsageError, match="has 3 bytes"):
+        drawn_label(project, project.cell(name).key, b"abc")
 
 
 def test_the_background_is_drawn_with_a_colour_that_is_transparent():
@@ -60,7 +60,7 @@ def test_the_background_is_drawn_with_a_colour_that_is_transparent():
 @pytest.mark.parametrize("task", ["depth", "normals"])
 def test_what_is_measured_is_not_drawn(folder, task):
     name = cell_in(folder, "labelled", task)
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         cell = Cell(*name.rsplit(":", 1))
         assert not value_names(project.tasks[task])
         with pytest.raises(UsageError, match="measured, not drawn"):

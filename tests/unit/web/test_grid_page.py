@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import UsageError
+from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import State
 from labelgrid.ledger.image_pages import ListedImage
+from labelgrid.operations.by_hand import hold_out
+from labelgrid.project.image_order import neighbours
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.score.table import Table, write_table
 from labelgrid.web.grid_page import GridQuery, grid_page, overlays, shown_task
@@ -33,20 +36,20 @@ def test_a_wrong_query_is_refused(wrong):
 
 
 def test_the_grid_and_the_neighbours_have_the_chosen_order(tmp_path):
-    with Project.open(labelled_project(tmp_path)) as project:
+    with ProjectReader.open(labelled_project(tmp_path)) as project:
         page = grid_page(project, GridQuery(order="changed"))
         ids = [image.image_id for image in page.found.images]
         wanted = GridQuery().filter()
         newest = {row["image"]: 0 for row in project.cells()}
         for row in project.cells():
-            for event in project.history(f"{row['image']}:{row['task']}"):
+            for event in project.cell(f"{row['image']}:{row['task']}").history():
                 newest[row["image"]] = max(newest[row["image"]], event["event"])
         assert ids == sorted(newest, key=lambda image_id: (-newest[image_id], image_id))
         assert page.seen == max(newest.values()) and page.orders == ["changed"]
-        around = project.neighbours(wanted, ids[1], order="changed")
+        around = neighbours(project.disk, wanted, ids[1], order="changed")
         assert around == (ids[0], ids[2])
-        assert project.neighbours(wanted, ids[0], order="changed") == ("", ids[1])
-        assert project.neighbours(wanted, "unknown", order="changed") == ("", "")
+        assert neighbours(project.disk, wanted, ids[0], order="changed") == ("", ids[1])
+        assert neighbours(project.disk, wanted, "unknown", order="changed") == ("", "")
         with pytest.raises(UsageError, match="no order 'beauty'"):
             grid_page(project, GridQuery(order="beauty"))
 
@@ -74,7 +77,7 @@ def test_the_page_of_an_image_shows_first_what_was_looked_for(query, shown):
 
 def test_the_grid_shows_the_images_whose_labels_show_a_class_or_are_suspect(tmp_path):
     folder = labelled_project(tmp_path)
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         everything = grid_page(project, GridQuery(state="labelled", task="semseg"))
         assert everything.classes == {"semseg": project.tasks["semseg"].class_names}
         query = GridQuery(shows="semseg:ball")
@@ -87,7 +90,9 @@ def test_the_grid_shows_the_images_whose_labels_show_a_class_or_are_suspect(tmp_
         shown = [image.image_id for image in page.found.images]
         assert shown == expected and page.found.unread == 0
         for place, image_id in enumerate(shown):
-            around = project.neighbours(query.filter(), image_id, labels=query.labels(project))
+            around = neighbours(
+                project.disk, query.filter(), image_id, labels=query.labels(project)
+            )
             assert around == ("".join(shown[:place][-1:]), "".join(shown[place + 1 :][:1]))
         assert not page.is_audited
         assert grid_page(project, GridQuery(suspect=True)).found.total == 0
@@ -113,7 +118,7 @@ def test_the_grid_shows_the_images_whose_labels_show_a_class_or_are_suspect(tmp_
 
 def test_pages_follow_one_another(tmp_path, monkeypatch):
     monkeypatch.setattr("labelgrid.web.grid_page.COUNT", 3)
-    with Project.open(labelled_project(tmp_path)) as project:
+    with ProjectReader.open(labelled_project(tmp_path)) as project:
         pages = [grid_page(project, GridQuery(page=number)) for number in (1, 2, 3, 4)]
         ids = [image.image_id for page in pages[:3] for image in page.found.images]
         assert ids == sorted({row["image"] for row in project.cells()})
@@ -122,7 +127,7 @@ def test_pages_follow_one_another(tmp_path, monkeypatch):
 
 def test_the_form_offers_the_classes_whose_shares_were_scored(tmp_path):
     folder = labelled_project(tmp_path)
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         names = project.tasks["semseg"].class_names
         images = [image.image_id for image in grid_page(project, GridQuery()).found.images]
         shares = np.random.default_rng(0).random((len(images), 3 * len(names))).astype(np.float32)
@@ -149,7 +154,7 @@ def test_the_form_offers_the_classes_whose_shares_were_scored(tmp_path):
 
 def test_a_label_or_a_prediction_is_shown_over_the_photographs_that_have_one(tmp_path, monkeypatch):
     folder = labelled_project(tmp_path)
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         page = grid_page(project, GridQuery(over="label/depth"))
         labelled = {row["image"] for row in project.cells(state="labelled", task="depth")}
         found = overlays(project, page, Predictions())
@@ -158,7 +163,11 @@ def test_a_label_or_a_prediction_is_shown_over_the_photographs_that_have_one(tmp
         assert overlays(project, page, Predictions()) == {}
         guess = OtherLabel(key="prediction", name="newest", version="1", read=lambda: None)
         monkeypatch.setattr(Predictions, "of", lambda *_: guess)
-        project.hold_out([next(iter(project.cells(state="missing", task="depth")))["image"]])
+        hold_out(
+            project.disk,
+            [next(iter(project.cells(state="missing", task="depth")))["image"]],
+            Silent(),
+        )
         measuring = {
             row["image"]
             for row in project.cells(task="depth", split="heldout")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LedgerError
 from labelgrid.web.image_page import ImageQuery, image_view
 from labelgrid.web.predictions import Predictions
@@ -15,7 +15,7 @@ def folder(tmp_path_factory):
 
 
 def view_of(folder, **query):
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         return image_view(project, ImageQuery(**query), Predictions())
 
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.web.import_pictures import picture_of, refused_picture
 from labelgrid.web.jobs import shown
 from tests.pages import labelled_project
@@ -12,7 +12,7 @@ from tests.pages import labelled_project
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    with Project.open(labelled_project(tmp_path_factory.mktemp("pictures"))) as opened:
+    with ProjectReader.open(labelled_project(tmp_path_factory.mktemp("pictures"))) as opened:
         yield opened
 
 

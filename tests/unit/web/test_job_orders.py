@@ -5,7 +5,7 @@ import io
 import pytest
 from pydantic import ValidationError
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.web.job_orders import ImportFile, order_of
 from tests.pages import labelled_project
@@ -13,7 +13,7 @@ from tests.pages import labelled_project
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    with Project.open(labelled_project(tmp_path_factory.mktemp("orders"))) as opened:
+    with ProjectReader.open(labelled_project(tmp_path_factory.mktemp("orders"))) as opened:
         yield opened
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.executors.job import JobFolder
 from labelgrid.web import jobs
 from labelgrid.web.job_orders import order_of
@@ -23,7 +23,7 @@ def read(client, address):
 
 
 def test_a_job_is_shown_while_it_runs_and_after_its_end(folder):
-    with client_of(folder) as client, Project.open(folder) as project:
+    with client_of(folder) as client, ProjectReader.open(folder) as project:
         assert "None yet" in read(client, "/jobs") and "Train and measure" in read(client, "/jobs")
         number = jobs.start(project, order_of({"command": "fit", "epochs": 10**5}))
         for address in ("/", "/jobs", f"/jobs/{number}"):
@@ -53,7 +53,7 @@ def test_a_job_is_shown_while_it_runs_and_after_its_end(folder):
 
 
 def test_what_a_command_prints_is_escaped(folder):
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         jobs.start(project, order_of({"command": "export"}))
         wait_until(lambda: jobs.active(project) is None)
     (folder / "jobs/0001/log.txt").write_text("<script>alert(1)</script>\x1b[31m")
@@ -62,7 +62,7 @@ def test_what_a_command_prints_is_escaped(folder):
 
 
 def test_the_overview_offers_the_next_step(folder):
-    with client_of(folder) as client, Project.open(folder) as project:
+    with client_of(folder) as client, ProjectReader.open(folder) as project:
         page = read(client, "/")
         assert "2 labels are requested" in page and "/api/job-form/start/export" in page
         project.cancel()
@@ -77,7 +77,7 @@ def test_the_overview_offers_the_next_step(folder):
 
 
 def test_a_budget_is_advised_on(folder):
-    with client_of(folder) as client, Project.open(folder) as project:
+    with client_of(folder) as client, ProjectReader.open(folder) as project:
         page = read(client, "/budget?budget=40&unit=cost")
         first = project.advise(budget=40).advice[0].text
         assert client.get("/budget?budget=-1").status_code == 422
@@ -92,7 +92,11 @@ def test_a_budget_is_advised_on(folder):
 
 
 def test_work_of_a_terminal_is_shown_without_a_button(folder):
-    with client_of(folder) as client, Project.open(folder) as project, project._job() as progress:
+    with (
+        client_of(folder) as client,
+        ProjectReader.open(folder) as project,
+        project._job() as progress,
+    ):
         progress.start("Scoring", 10, "images")
         for address in ("/", "/jobs"):
             page = read(client, address)

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.web import jobs
 from tests.jobs import stopped_afterwards, wait_until
 from tests.pages import client_of, labelled_project
@@ -21,7 +21,7 @@ def folder(tmp_path):
 
 
 def wait_for_end(folder):
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         wait_until(lambda: jobs.active(project) is None)
 
 
@@ -77,7 +77,7 @@ def test_other_sites_start_nothing(folder):
 
 
 def test_a_file_that_is_sent_is_imported(folder, tmp_path):
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         request = tmp_path / "request"
         project.export(request)
         made = tmp_path / "made"
@@ -114,12 +114,12 @@ def test_a_file_that_is_sent_is_imported(folder, tmp_path):
     told = failed.partition('class="card problem fault">')[2].partition(".")[0]
     assert told and failed.count(told) == 1
     assert refused.status_code == 400 and ".zip" in refused.json()["what"]
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         assert not list(project.cells(state="requested"))
 
 
 def test_the_advice_for_a_budget_is_that_of_the_command(folder):
-    with client_of(folder) as client, Project.open(folder) as project:
+    with client_of(folder) as client, ProjectReader.open(folder) as project:
         advised = client.get("/api/advice?budget=30").json()
         texts = [advice.text for advice in project.advise(budget=30).advice]
         assert client.get("/api/advice?budget=nan").status_code == 422

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LabelgridError, StateError
 from labelgrid.executors.job import JobEnd, JobFolder, JobOwner
 from labelgrid.web import jobs
@@ -25,7 +25,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def project(folder):
-    with Project.open(folder) as opened:
+    with ProjectReader.open(folder) as opened:
         yield opened
 
 
@@ -72,7 +72,7 @@ def test_of_jobs_that_start_at_once_one_does(folder):
     answers = []
 
     def start():
-        with Project.open(folder) as project:
+        with ProjectReader.open(folder) as project:
             try:
                 answers.append(jobs.start(project, order))
             except StateError as error:
@@ -83,7 +83,7 @@ def test_of_jobs_that_start_at_once_one_does(folder):
         thread.start()
     for thread in threads:
         thread.join()
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         jobs.stop(project, 1)
         wait_until(lambda: jobs.active(project) is None)
     assert sorted(map(str, answers)) == ["1", *["Job 1"] * 5]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
+from labelgrid.rounds.proposal import read_proposal
 from tests.jobs import stopped_afterwards, wait_until
 from tests.pages import cell_in, client_of, labelled_project, take_back
 
@@ -22,7 +23,7 @@ def ended(client, number):
 
 
 def requested(folder):
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         rows = project.cells(state="requested")
     return {(row["image"], row["task"]) for row in rows}
 
@@ -32,8 +33,7 @@ def test_exactly_the_shown_picks_are_requested(folder):
     with client_of(folder) as client:
         number = client.post("/api/jobs", json=DRY).json()["number"]
         assert ended(client, number)["state"] == "ended" and requested(folder) == before
-        with Project.open(folder) as project:
-            picks = project.kept_picks(folder / "jobs/0001/picks.json").picks
+        picks = read_proposal(folder / "jobs/0001/picks.json").picks
         page = client.get("/jobs/1", headers=HTML).text
         assert "3 picks, nothing requested yet" in page and "Request exactly these" in page
         assert all(pick.cell.image_id in page for pick in picks)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LedgerError
 from labelgrid.ledger.grid import Cell
 from labelgrid.web.layers import layer_of, layers_of
@@ -14,8 +14,8 @@ def test_a_label_is_a_layer_while_it_is_there(tmp_path):
     folder = labelled_project(tmp_path, n=5)
     name = cell_in(folder, "labelled", "depth")
     predictions = Predictions()
-    with Project.open(folder) as project:
-        cell = project.cell(name)
+    with ProjectReader.open(folder) as project:
+        cell = project.cell(name).key
         layer = layer_of(project, cell, "label", predictions)
         assert layer.read().size == project.image_size(cell.image_id)
         take_back(folder, name)

@@ -1,12 +1,12 @@
 """What the first page shows."""
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.web.overview_page import overview
 from tests.pages import labelled_project
 
 
 def test_it_is_the_status_with_the_newest_round_first(tmp_path):
-    with Project.open(labelled_project(tmp_path)) as project:
+    with ProjectReader.open(labelled_project(tmp_path)) as project:
         view = overview(project)
         status = project.status()
     assert view.name == "flat" and view.next_step.line == status["next"]

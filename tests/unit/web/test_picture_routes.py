@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.tasks.pictures import colour_map
 from tests.pages import cell_in, client_of, labelled_project, take_back
 
@@ -22,7 +22,7 @@ def test_a_photograph_is_a_jpeg_of_the_tile_s_size(folder):
     with client_of(folder) as client:
         answer = client.get("/picture/image", params={"image": image})
     picture = Image.open(io.BytesIO(answer.content))
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         original = project.image(image)
     assert answer.headers["content-type"] == "image/jpeg"
     assert picture.size == original.shape[1::-1]
@@ -36,7 +36,7 @@ def test_a_label_has_the_colours_of_its_task_and_is_transparent_where_not_valid(
     with client_of(folder) as client:
         answer = client.get("/picture/label", params={"image": image, "task": task})
     pixels = np.asarray(Image.open(io.BytesIO(answer.content)))
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         label = project.label(cell)
         colours = colour_map(project.tasks[task], label.value, label.valid)
     valid = label.valid & np.isfinite(label.value).all(2)
@@ -81,7 +81,7 @@ def test_the_values_are_those_of_the_label_and_not_a_number_where_not_valid(fold
     with client_of(folder) as client:
         answer = client.get("/picture/values", params=words)
     values = unpacked(answer, "<f4")
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         label = project.label(cell)
     valid = label.valid & np.isfinite(label.value).all(2)
     assert np.array_equal(np.isfinite(values).all(2), valid)
@@ -94,7 +94,7 @@ def test_the_regions_are_those_of_a_label_that_can_be_drawn(folder):
     with client_of(folder) as client:
         answer = client.get("/picture/regions", params={"image": image, "task": "semseg"})
         depth = client.get("/picture/regions", params={"image": image, "task": "depth"})
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         label = project.label(cell)
     regions = np.where(label.valid, label.value[..., 0], -1)
     assert np.array_equal(unpacked(answer, "<i2"), regions)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Silent
 from labelgrid.project.settings import settings_text
@@ -28,9 +28,9 @@ def folder(tmp_path_factory):
 
 def test_the_prediction_of_a_chosen_image_is_a_layer_until_others_take_its_place(folder):
     predictions = Predictions(most=1)
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         first, second = (row["image"] for row in project.cells(task="depth")[:2])
-        cells = {image: project.cell(f"{image}:depth") for image in (first, second)}
+        cells = {image: project.cell(f"{image}:depth").key for image in (first, second)}
         assert can_predict(project) and predictions.of(project, cells[first]) is None
         predictions.make(project, first)
         layer = layer_of(project, cells[first], "prediction", predictions)
@@ -42,7 +42,7 @@ def test_the_prediction_of_a_chosen_image_is_a_layer_until_others_take_its_place
 
 
 def test_a_button_predicts_and_the_picture_is_shown(folder):
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         image = project.cells(task="semseg")[0]["image"]
     words = {"image": image, "task": "semseg", "layer": "prediction"}
     with client_of(folder) as client:
@@ -56,7 +56,7 @@ def test_a_button_predicts_and_the_picture_is_shown(folder):
 
 
 def test_without_a_model_nothing_is_predicted(tmp_path):
-    with Project.open(labelled_project(tmp_path, n=5)) as project:
+    with ProjectReader.open(labelled_project(tmp_path, n=5)) as project:
         image = project.cells()[0]["image"]
         assert not can_predict(project)
         with pytest.raises(ProjectError, match="no model yet"):

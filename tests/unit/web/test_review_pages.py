@@ -2,7 +2,8 @@
 
 import pytest
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
+from labelgrid.audit.suspects import suspects
 from tests.pages import client_of, labelled_project, suspicious_project
 
 
@@ -26,17 +27,17 @@ def test_a_round_shows_its_picks_with_reasons(tmp_path):
 
 def test_suspects_are_found_right_or_taken_back(tmp_path):
     folder = suspicious_project(tmp_path)
-    with client_of(folder) as client, Project.open(folder) as project:
+    with client_of(folder) as client, ProjectReader.open(folder) as project:
         assert "No audit has looked" in read(client, "/suspects")
         project.audit()
-        first, second, *rest = project.suspects()
+        first, second, *rest = suspects(project.disk)
         page = read(client, "/suspects")
         assert page.count("It is right") == len(rest) + 2 and first.reasons[0][:20] in page
         for action, label in (("confirm", first), ("unlabel", second)):
             form = {"cell": f"{label.image}:{label.task}", "back": "/suspects?page=1"}
             answer = client.post(f"/api/form/{action}", data=form)
             assert answer.headers["location"] == "/suspects?page=1&done=1"
-        assert project.suspects() == rest
+        assert suspects(project.disk) == rest
         cells = [f"{label.image}:{label.task}" for label in rest]
         assert client.post("/api/cells/confirm", json={"cells": cells}).status_code == 200
         assert "Nothing speaks against" in read(client, "/suspects")
@@ -77,9 +78,9 @@ def test_a_report_opens_here_and_may_run_and_load_nothing(tmp_path):
 
 def test_each_page_bears_its_projects_name_and_says_what_colours_mean(tmp_path):
     folder = suspicious_project(tmp_path).rename(tmp_path / "kitchens <1>")
-    with client_of(folder) as client, Project.open(folder) as project:
+    with client_of(folder) as client, ProjectReader.open(folder) as project:
         project.audit()
-        name = project.suspects()[0].task
+        name = suspects(project.disk)[0].task
         for address in ("/", "/grid", "/classes", "/jobs", "/suspects", "/undo"):
             page = read(client, address)
             assert " · kitchens &lt;1&gt; · labelgrid</title>" in page

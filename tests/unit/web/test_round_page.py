@@ -2,8 +2,8 @@
 
 import pytest
 
-from labelgrid import Project
 from labelgrid.advice.control_record import ComparisonRecord, write_comparison
+from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.web import round_page
 from labelgrid.web.round_page import RoundQuery, round_view
@@ -12,7 +12,7 @@ from tests.pages import labelled_project
 
 @pytest.fixture
 def project(tmp_path):
-    with Project.open(labelled_project(tmp_path)) as opened:
+    with ProjectReader.open(labelled_project(tmp_path)) as opened:
         yield opened
 
 

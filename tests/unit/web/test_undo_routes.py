@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelgrid import Project
+from labelgrid.api.reader import ProjectReader
 from tests.pages import cell_in, client_of, labelled_project, take_back
 
 HTML = {"Accept": "text/html"}
@@ -14,7 +14,7 @@ def folder(tmp_path):
 
 
 def states(folder):
-    with Project.open(folder) as project:
+    with ProjectReader.open(folder) as project:
         return [(row["image"], row["task"], row["state"]) for row in project.cells()]
 
 

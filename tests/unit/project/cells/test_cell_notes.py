@@ -16,13 +16,16 @@ def folder(tmp_path_factory):
 def test_notes_stay_with_their_cell_and_change_no_label(folder):
     cell = cell_in(folder, "labelled", "depth")
     with Project.open(folder) as project:
-        before = project.history(cell)
-        project.note(cell, "  the mirror\nis wrong ")
-        project.note(cell, "asked Ada")
+        before = project.cell(cell).history()
+        project.cell(cell).note("  the mirror\nis wrong ")
+        project.cell(cell).note("asked Ada")
     with Project.open(folder) as project:
-        assert [note.text for note in project.notes(cell)] == ["the mirror is wrong", "asked Ada"]
-        assert project.notes(cell_in(folder, "labelled", "normals")) == []
-        assert project.history(cell) == before
+        assert [note.text for note in project.cell(cell).notes()] == [
+            "the mirror is wrong",
+            "asked Ada",
+        ]
+        assert project.cell(cell_in(folder, "labelled", "normals")).notes() == []
+        assert project.cell(cell).history() == before
 
 
 @pytest.mark.parametrize("text", ["", "   ", "x" * 1001, "a\x00b", "\u202e"])
@@ -31,15 +34,15 @@ def test_a_note_is_one_paragraph_that_can_be_shown(folder, text):
         Project.open(folder) as project,
         pytest.raises(UsageError, match=r"Nothing was (noted|changed)"),
     ):
-        project.note(cell_in(folder, "requested"), text)
+        project.cell(cell_in(folder, "requested")).note(text)
 
 
 def test_a_cell_takes_so_many_notes_and_an_unknown_one_none(folder):
     cell = cell_in(folder, "missing")
     with Project.open(folder) as project:
         for number in range(MOST):
-            project.note(cell, str(number))
+            project.cell(cell).note(str(number))
         with pytest.raises(UsageError, match="takes no more"):
-            project.note(cell, "one more")
+            project.cell(cell).note("one more")
         with pytest.raises(LedgerError):
-            project.note("nothing:depth", "x")
+            project.cell("nothing:depth").note("x")

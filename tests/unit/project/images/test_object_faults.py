@@ -10,7 +10,7 @@ import pytest
 from labelgrid import Project
 from labelgrid.basics.errors import ImageError, UsageError
 from labelgrid.basics.progress import Silent
-from labelgrid.images.places import image_file
+from labelgrid.images.places import held_image_file, image_file
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.unusable_images import find_unusable_images, noted_unusable_images
 from labelgrid.storage.cache import _LEASES
@@ -117,7 +117,7 @@ def test_an_object_that_is_no_image_is_refused_or_left_out(made, tmp_path):
         make(tmp_path, made)
     flat = make(tmp_path, made, leave_out=True)
     assert [fault.where for fault in flat.left_out] == ["broken.png"]
-    assert flat.counts().images == 6
+    assert flat.status()["images"] == 6
 
 
 def test_a_request_has_copies_that_nothing_removes(made, tmp_path, monkeypatch):
@@ -142,7 +142,7 @@ def test_an_image_of_a_store_has_a_file_that_programs_can_open(made, tmp_path):
         image_file(row.root, row.image_id, row.digest).read_bytes()
         == (made.images / made.names[0]).read_bytes()
     )
-    with flat.held_image_file(row.image_id) as held:
+    with held_image_file(row.root, row.image_id, row.digest) as held:
         assert held.name == row.image_id and held.is_file()
     with pytest.raises(ImageError, match="one image"):
         flat.add(f"file://{made.images}/{made.names[0]}")

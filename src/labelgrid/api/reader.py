@@ -1,0 +1,80 @@
+"""Provides a project to the page and the screens of commands, with what lies on its disk."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from labelgrid.api.contents import Counts, check_round, counts_of
+from labelgrid.api.project import Project
+from labelgrid.ledger.grid import Cell, Split, State
+from labelgrid.ledger.image_pages import ImageFilter
+from labelgrid.project.cells.cell_table import StateName, each_cell
+from labelgrid.project.folder import ProjectFolder
+
+
+class ProjectReader(Project):
+    """A project as its page and the commands read it: beside its methods, with its folder.
+
+    What reads or changes a project in a way that Python's users have no need of is a function of
+    its room, which takes `disk`.
+    """
+
+    @property
+    def disk(self) -> ProjectFolder:
+        """What is on disk: the ledger, the settings and the files."""
+        return self._project
+
+    def counts(self) -> Counts:
+        """The number of images, tasks, labels and rounds."""
+        return counts_of(self.disk)
+
+    def each_cell(
+        self,
+        *,
+        state: StateName | None = None,
+        task: str | None = None,
+        split: Split | None = None,
+        round: int | None = None,
+        order: str = "",
+    ) -> Iterator[dict[str, Any]]:
+        """The dictionaries of `cells`, read while they are consumed: for very many cells."""
+        check_round(self.disk, round)
+        return each_cell(self.disk, state=state, task=task, split=split, round=round, order=order)
+
+    def offered_relations(self, *, labelled: bool = False) -> str:
+        """Which labels may follow from others, and the command that measures how well.
+
+        By shipped relations that fit the tasks and that nobody declared; "" without one.
+
+        Args:
+            labelled: only relations between tasks that have labels of training images.
+        """
+        from labelgrid.suppliers.relation_offers import offers_text, relation_offers
+
+        offers = relation_offers(self.disk)
+        if labelled:
+            offers = [offer for offer in offers if offer.labelled]
+        return offers_text(offers, self.folder)
+
+    def image_size(self, image_id: str) -> tuple[int, int]:
+        """The height and width of an image, upright.
+
+        Raises:
+            LedgerError: the id is unknown.
+            ImageError: its size is not known, and its file cannot be read.
+        """
+        from labelgrid.project.images.image_files import size_of
+
+        return size_of(self.disk.store.image(image_id))
+
+    def next_request(self, cell: Cell) -> Cell | None:
+        """The next requested cell of the same task, in the order of the images; None: no other.
+
+        The first one follows the last one.
+        """
+        store = self.disk.store
+        wanted = ImageFilter(task=cell.task, state=State.REQUESTED)
+        _, following = store.neighbours(wanted, cell.image_id)
+        if not following:
+            first = store.image_page(wanted, count=1).images
+            following = first[0].image_id if first else ""
+        return Cell(following, cell.task) if following not in ("", cell.image_id) else None
