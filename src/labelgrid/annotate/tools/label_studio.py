@@ -118,7 +118,7 @@ class LabelStudioConnector:
     def upload(self, request: Request, out: Path, server: ToolServer, progress: Progress) -> int:
         """Send the tasks that a server does not have.
 
-        See `label_studio_exchange.upload_request`.
+        See `upload_request`.
         """
         if server.root:
             self.send(request, out, progress)
@@ -127,7 +127,7 @@ class LabelStudioConnector:
     def download(self, server: ToolServer, index: ProjectIndex, progress: Progress) -> Answers:
         """Read the annotations on a server.
 
-        See `label_studio_exchange.download_answers`.
+        See `download_answers`.
         """
         return download_answers(server, index, progress)
 
