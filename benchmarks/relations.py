@@ -18,7 +18,7 @@ from labelgrid.basics.camera import Camera
 from labelgrid.formats.codec import LabelArray
 from labelgrid.lab.scenes.ray_casting import cast
 from labelgrid.lab.scenes.rooms import FOV, make_scene
-from labelgrid.lab.scenes.write import scene_labels
+from labelgrid.lab.scenes.write_scenes import scene_labels
 from labelgrid.relations.derivations.depth_normals import Options, derive_normals
 
 MILLISECONDS = 40.0

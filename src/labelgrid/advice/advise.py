@@ -37,10 +37,10 @@ from labelgrid.project.changed_labels import changed_text
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Measurement, measured_rounds, newest_fit
 from labelgrid.project.shown_classes import shown_classes
+from labelgrid.recipes.recipe import Recipe
 from labelgrid.recipes.resolve import has_own_encoder
-from labelgrid.recipes.schema import Recipe
-from labelgrid.relations.agreement import FEWEST
 from labelgrid.relations.bound import BoundRelation, connect, declared_relations
+from labelgrid.relations.true_agreement import FEWEST
 from labelgrid.select.following import known_labels
 from labelgrid.suppliers.relation_offers import labels_of_all, relation_offers
 

@@ -18,7 +18,7 @@ from labelgrid.project.derived_labels import derived_counts, grid_to_buy
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import EpochRecord, Measurement, all_fits, newest_fit, read_log
 from labelgrid.project.suppliers import supplier_values
-from labelgrid.recipes.schema import Recipe
+from labelgrid.recipes.recipe import Recipe
 
 #: The wanted half of the 95 % interval of a percentage, in points.
 POINTS = 2.0

@@ -28,10 +28,10 @@ from labelgrid.rounds.context import RoundContext, context_for_recipe, recipe_of
 from labelgrid.rounds.models import network_of, terms_of
 from labelgrid.rounds.round_scores import strategy_of
 from labelgrid.tasks.task import TaskDef
-from labelgrid.train.evaluate import predictions
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.evaluation import predictions
 from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.plan import Plan
+from labelgrid.train.trained_model import TrainedModel
 from labelgrid.train.trainer import Trainer
 
 #: A recipe fits whose round takes at most these seconds.

@@ -54,9 +54,9 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.operations.verify import Verified
     from labelgrid.project.images.image_files import Check
     from labelgrid.project.records import Fit
-    from labelgrid.report.write import WrittenReport
+    from labelgrid.report.write_report import WrittenReport
     from labelgrid.rounds.derived_predictions import Derived
-    from labelgrid.rounds.duplicates import FoundDuplicates
+    from labelgrid.rounds.lookalikes import FoundDuplicates
     from labelgrid.rounds.query import QueryResult
     from labelgrid.score.table import Table
     from labelgrid.suppliers.relate import Related
@@ -916,7 +916,7 @@ class Project(ProjectContents):
             what was found; None if only a share of the images was read.
         """
         from labelgrid.executors.spreading import spreading_of
-        from labelgrid.rounds.duplicates import find_duplicates
+        from labelgrid.rounds.lookalikes import find_duplicates
         from labelgrid.rounds.thumbnail_shards import PRELOADED
 
         spreading = spreading_of(on, workers, shard, PRELOADED)

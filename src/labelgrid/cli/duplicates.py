@@ -17,7 +17,7 @@ from labelgrid.cli.shares import share_at, share_values
 SHOWN = 5
 
 if TYPE_CHECKING:
-    from labelgrid.rounds.duplicates import FoundDuplicates
+    from labelgrid.rounds.lookalikes import FoundDuplicates
 
 
 def duplicates(

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from labelgrid.basics.array_types import Bytes, Floats32
 from labelgrid.basics.camera import Camera
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.frame import Frame
-from labelgrid.data.options import DataOptions
 from labelgrid.formats.codec import LabelArray
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import TaskDef, TaskDefs

@@ -7,7 +7,7 @@ from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.type_names import Size
 from labelgrid.data.dataset import Source, camera_of, weight_of
-from labelgrid.data.supplied import SuppliedLabels
+from labelgrid.data.supplied_source import SuppliedLabels
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.tasks.task import TaskDef, TaskDefs

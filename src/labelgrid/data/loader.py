@@ -21,9 +21,9 @@ from labelgrid.basics.errors import ImageError, LabelgridError, TrainingError
 from labelgrid.basics.processes import end_with_parent
 from labelgrid.basics.streams import seed_of, stream
 from labelgrid.data.batch import Batch, Item, SoftLabel, SoftLabels, collate
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import ImageSource, Source, camera_of, labels_of, weight_of
 from labelgrid.data.frame import Frame
-from labelgrid.data.options import DataOptions
 from labelgrid.data.transforms import Example, augment, fit_placement, place
 from labelgrid.formats.codec import RESIZED, LabelArray, size_error
 from labelgrid.tasks.task import TaskDefs

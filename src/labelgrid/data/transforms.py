@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from labelgrid.basics.array_types import Floats32
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.type_names import Size
-from labelgrid.data.options import DataOptions
+from labelgrid.data.data_options import DataOptions
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import TaskDef, TaskDefs

@@ -13,13 +13,13 @@ from labelgrid.basics.type_names import Json
 from labelgrid.basics.version import __version__
 from labelgrid.basics.words import join_names
 from labelgrid.data.cameras import NAME as CAMERA
-from labelgrid.data.options import DataOptions
+from labelgrid.data.data_options import DataOptions
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
 from labelgrid.rounds.context import RoundContext, context_of, training_context
 from labelgrid.rounds.models import check_known_is_used, model_of, restore_model
 from labelgrid.tasks.task import TaskDef
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.trained_model import TrainedModel
 
 #: The number of images that the file is compared with the network on.
 IMAGES = 20

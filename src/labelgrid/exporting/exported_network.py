@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labelgrid.data.batch import Batch
-from labelgrid.data.options import DataOptions
+from labelgrid.data.data_options import DataOptions
 from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Tasks

@@ -27,7 +27,7 @@ from labelgrid.images.opening import (
     refuse_giant,
     refuse_other_format,
 )
-from labelgrid.images.tiff import check_tiff, tags_of
+from labelgrid.images.tiff_checks import check_tiff, tags_of
 
 #: Pillow's modes whose arrays hold the stored numbers: 1-bit, grey, palette indices, integers,
 #: floats, colour.

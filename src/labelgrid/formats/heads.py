@@ -19,7 +19,7 @@ from labelgrid.formats import tiff
 from labelgrid.formats.arrays import SAMPLES, file_errors, npy_header, png_samples
 from labelgrid.images import png
 from labelgrid.images.opening import open_as_named
-from labelgrid.images.tiff import tags_of
+from labelgrid.images.tiff_checks import tags_of
 
 if TYPE_CHECKING:
     from PIL import Image

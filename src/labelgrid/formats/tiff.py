@@ -11,7 +11,7 @@ import numpy as np
 from labelgrid.basics.array_types import Array
 from labelgrid.basics.type_names import Size
 from labelgrid.images.opening import WrongFileError, refuse_channels, refuse_giant
-from labelgrid.images.tiff import tags_of
+from labelgrid.images.tiff_checks import tags_of
 
 #: Numbers of tags.
 _WIDTH = 256

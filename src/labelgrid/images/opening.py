@@ -22,7 +22,8 @@ from labelgrid.basics.errors import (
     shortage,
 )
 from labelgrid.basics.type_names import Size
-from labelgrid.images import png, tiff
+from labelgrid.images import png
+from labelgrid.images import tiff_checks as tiff
 
 if TYPE_CHECKING:  # the functions that open a file load it: commands that open none start faster
     from PIL import Image

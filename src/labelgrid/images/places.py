@@ -102,7 +102,7 @@ def held_image_file(root: str, image_id: str, digest: str = "") -> Iterator[Path
     if not is_remote(root):
         yield path
         return
-    from labelgrid.storage.cache import Cache
+    from labelgrid.storage.object_cache import Cache
 
     with Cache.of_environment().held(path, posixpath.basename(image_id)) as held:
         yield held

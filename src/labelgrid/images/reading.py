@@ -21,7 +21,7 @@ from labelgrid.basics.files import digest_of, open_regular, read_bytes
 from labelgrid.basics.type_names import Size
 from labelgrid.images import jpeg, png
 from labelgrid.images.opening import check_content, has_16_bits, max_bytes, max_pixels, open_image
-from labelgrid.images.tiff import check_tiff
+from labelgrid.images.tiff_checks import check_tiff
 
 Pixels = NDArray[np.uint8]
 #: Is shown a decoded image.

@@ -9,19 +9,11 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection
 
 from labelgrid.basics.type_names import Json
-from labelgrid.ledger import (
-    class_lists,
-    creation,
-    database,
-    image_pages,
-    moves,
-    roster,
-    undo,
-    views,
-)
+from labelgrid.ledger import class_lists, creation, database, image_pages, moves, roster, views
 from labelgrid.ledger import operations as operation_rows
 from labelgrid.ledger import rebuild as rebuilding
 from labelgrid.ledger import rounds as round_rows
+from labelgrid.ledger import undo_moves as undo
 from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage
 from labelgrid.ledger.moves import CellRow

@@ -13,9 +13,9 @@ from labelgrid.basics.errors import ModelError
 from labelgrid.basics.files import open_regular, read_bytes
 from labelgrid.basics.type_names import Json, Tables
 from labelgrid.nets.blocks import pointwise
+from labelgrid.nets.encoder_options import BackboneOptions
 from labelgrid.nets.late_compiler import timm
 from labelgrid.nets.network import Features
-from labelgrid.nets.options import BackboneOptions
 from labelgrid.nets.padding import crop_padding, pad_to_multiple
 from labelgrid.pixel.target import Tensors
 

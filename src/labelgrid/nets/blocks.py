@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labelgrid.basics.type_names import Size
-from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.nets.keyed_dropout import ChannelDropout
 from labelgrid.nets.late_compiler import BasicBlock, Bottleneck
 from labelgrid.nets.network import Raw
 from labelgrid.pixel.target import Target, Targets

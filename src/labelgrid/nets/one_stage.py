@@ -8,7 +8,7 @@ from typing import Protocol
 from torch import nn
 
 from labelgrid.nets.blocks import last_layers, run_each
-from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.nets.keyed_dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.pixel.target import Targets
 from labelgrid.tasks.task import Tasks

@@ -14,8 +14,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
+from labelgrid.nets.encoder_options import Stages
 from labelgrid.nets.network import Features
-from labelgrid.nets.options import Stages
 from labelgrid.nets.padding import crop_padding, pad_to_multiple
 from labelgrid.tasks.task import Tasks
 

@@ -13,11 +13,11 @@ from labelgrid.basics.errors import command
 from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text
 from labelgrid.ledger.grid import ImageRow
-from labelgrid.nets.options import BackboneOptions
+from labelgrid.nets.encoder_options import BackboneOptions
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.overrides import override_words
+from labelgrid.recipes.recipe import Recipe
 from labelgrid.recipes.resolve import has_own_encoder, load_recipe, override
-from labelgrid.recipes.schema import Recipe
 
 #: Seconds to wait for the server of the weights.
 PATIENCE = 5.0

@@ -17,7 +17,7 @@ from labelgrid.ledger.store import RoundRow, Store
 from labelgrid.project.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from labelgrid.recipes.schema import Recipe
+    from labelgrid.recipes.recipe import Recipe
     from labelgrid.relations.bound import BoundRelation
     from labelgrid.tasks.task import TaskDef
 
@@ -133,7 +133,7 @@ class ProjectFolder:
         if not tables.get("relations"):
             return []
         from labelgrid.basics.config import parse
-        from labelgrid.recipes.schema import Recipe
+        from labelgrid.recipes.recipe import Recipe
         from labelgrid.relations.bound import bind_relations
 
         recipe = parse(Recipe, tables, f"recipe {settings.recipe}")

@@ -17,7 +17,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_filter import LabelFilter, MatchingImages, find_images
 from labelgrid.project.label_losses import has_losses, label_losses
 from labelgrid.project.score_files import newest_scores, tables_of_scores
-from labelgrid.select.classes import CLASSES
+from labelgrid.select.class_statistic import CLASSES
 
 #: The order in which the last changed images are first.
 CHANGED = "changed"

@@ -17,9 +17,9 @@ from labelgrid.basics import plugins
 from labelgrid.basics.config import merge, parse, read_toml
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.type_names import Json, Tables, Values
-from labelgrid.recipes.schema import PluginChoice, Recipe
+from labelgrid.recipes.recipe import PluginChoice, Recipe
 from labelgrid.recipes.task_subset import WITHOUT, remove_tasks
-from labelgrid.train.options import LENGTHS
+from labelgrid.train.train_options import LENGTHS
 
 
 def load_recipe(name: str, changes: Values | None = None, beside: Path | None = None) -> Recipe:
@@ -63,7 +63,7 @@ def load_tables(name: str, changes: Values | None = None, beside: Path | None = 
 #: The keys of a recipe's file that are not part of the recipe, with their types.
 OTHER_KEYS: Mapping[str, tuple[type, str]] = {
     "extends": (str, "the name or path of a recipe"),
-    "simulate": (dict, "a table"),  # see `labelgrid.lab.simulation.study`
+    "simulate": (dict, "a table"),  # see `labelgrid.lab.simulation.study_recipe`
 }
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.type_names import Size
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.agreement import TruePair
 from labelgrid.relations.bound import BoundRelation
+from labelgrid.relations.true_agreement import TruePair
 
 #: Larger images are thinned to so many pixels, in so many bands from top to bottom.
 PIXELS = 1_000_000

@@ -9,7 +9,9 @@ from labelgrid.drawings.charts import Chart, Line, Marks
 from labelgrid.drawings.wording import add_unit, rough_number, rough_range, signed_number
 from labelgrid.operations.class_rows import class_rows
 from labelgrid.operations.headlines import Headline, headlines_of
-from labelgrid.report.blocks import (
+from labelgrid.report.content import ProjectReport
+from labelgrid.report.curves import OVERALL, Curve, curves, newest_metrics, set_changes
+from labelgrid.report.page_blocks import (
     Block,
     Column,
     DataTable,
@@ -22,8 +24,6 @@ from labelgrid.report.blocks import (
     hint_blocks,
     number_columns,
 )
-from labelgrid.report.content import ProjectReport
-from labelgrid.report.curves import OVERALL, Curve, curves, newest_metrics, set_changes
 from labelgrid.report.shared_blocks import LOSS_HELP, UNCERTAINTY_HELP, uncertainty_charts
 from labelgrid.report.summary import after_round
 

@@ -2,7 +2,9 @@
 
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.charts import Bars, Chart, Line
-from labelgrid.report.blocks import (
+from labelgrid.report.content import ProjectReport, SplitCells
+from labelgrid.report.measured_blocks import measured_blocks
+from labelgrid.report.page_blocks import (
     Block,
     Column,
     DataTable,
@@ -18,8 +20,6 @@ from labelgrid.report.blocks import (
     hint_blocks,
     number_columns,
 )
-from labelgrid.report.content import ProjectReport, SplitCells
-from labelgrid.report.measured_blocks import measured_blocks
 from labelgrid.report.shared_blocks import grid_map, picked_cells
 from labelgrid.report.summary import after_round, summary
 

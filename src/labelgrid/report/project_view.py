@@ -19,8 +19,8 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import SHOWN, read_fit, read_picks
 from labelgrid.project.score_files import scores_file
 from labelgrid.project.sources import OracleSource, source_of
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.report.content import Picture, PoolUncertainty, RoundPicks, ShownPick
 from labelgrid.rounds.choose import scores_are_values
 from labelgrid.score.table import read_table

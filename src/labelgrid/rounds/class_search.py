@@ -14,7 +14,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_classes import label_classes
 from labelgrid.project.records import newest_fit
 from labelgrid.score.table import Table
-from labelgrid.select.classes import CLASSES, shares_of_class
+from labelgrid.select.class_statistic import CLASSES, shares_of_class
 from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: The classes of a task that a refusal names.

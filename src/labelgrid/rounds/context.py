@@ -14,8 +14,8 @@ from labelgrid.ledger.grid import Cell, Split, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
 from labelgrid.project.sources import OracleSource, source_of
+from labelgrid.recipes.recipe import PluginChoice, Recipe
 from labelgrid.recipes.resolve import check_options, load_recipe, override
-from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.relations.bound import BoundRelation, bind_relations
 from labelgrid.suppliers.supplied import BoundSupplier, bind_suppliers, trust_by_supplier
 from labelgrid.tasks.task import Task, TaskDef, build_all

@@ -19,7 +19,7 @@ from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.outputs import predicted_label
 from labelgrid.tasks.legend import write_coloured
 from labelgrid.tasks.task import TaskDefs, Tasks
-from labelgrid.train.evaluate import as_target, strips
+from labelgrid.train.evaluation import as_target, strips
 
 #: Of which tasks predictions are derived: none; those that the network did not learn; or also the
 #: others, whose predictions become the mean of both.

@@ -19,7 +19,7 @@ from labelgrid.rounds.model_record import measure, measure_heldout
 from labelgrid.rounds.models import model_of, restore
 from labelgrid.rounds.own_model.outside_score import evaluate_recorded
 from labelgrid.rounds.protocol import WHOLE, Protocol
-from labelgrid.train.evaluate import Evaluation, evaluate
+from labelgrid.train.evaluation import Evaluation, evaluate
 
 
 def evaluation_json(evaluation: Evaluation) -> Json:

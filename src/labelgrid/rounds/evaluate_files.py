@@ -31,7 +31,7 @@ from labelgrid.rounds.prediction_files import (
 )
 from labelgrid.rounds.protocol import WHOLE, Protocol
 from labelgrid.tasks.task import Task, TaskDef, TaskDefs, build_all
-from labelgrid.train.evaluate import strips
+from labelgrid.train.evaluation import strips
 
 #: At most so many predictions of a task, the first ones, are compared with their labels to find
 #: another unit or axes.

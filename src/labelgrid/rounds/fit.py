@@ -33,10 +33,10 @@ from labelgrid.train.checkpoint import load, same_training
 from labelgrid.train.division import refuse_undivided
 from labelgrid.train.group import ALONE, TrainingGroup
 from labelgrid.train.loop import fit as train
-from labelgrid.train.model import TrainedModel, restore_states
 from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.plan import Plan
 from labelgrid.train.seeding import seed_torch
+from labelgrid.train.trained_model import TrainedModel, restore_states
 
 
 def splits_for_training(

@@ -33,8 +33,8 @@ from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext, labelled_images
 from labelgrid.rounds.outputs import write_label
 from labelgrid.rounds.protocol import WHOLE, Protocol
-from labelgrid.train.evaluate import Evaluation, evaluate, predictions
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.evaluation import Evaluation, evaluate, predictions
+from labelgrid.train.trained_model import TrainedModel
 
 #: Predicts images: yields each one's id, raw outputs and frame.
 Outputs = Callable[[Sequence[str]], Iterator[tuple[str, Raw, Frame]]]

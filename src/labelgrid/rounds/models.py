@@ -22,13 +22,13 @@ from labelgrid.operations.early_warnings import (
 from labelgrid.project.declaration_changes import redeclared_tasks
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin, has_own_encoder
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.context import ModelContext, RoundContext, context_of, training_context
 from labelgrid.train.checkpoint import load
-from labelgrid.train.model import OtherTasksError, TrainedModel, restore_states
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.term import Term
+from labelgrid.train.trained_model import OtherTasksError, TrainedModel, restore_states
 
 
 def network_of(context: ModelContext, weights: Path | None, *, pretrained: bool = True) -> Network:

@@ -14,10 +14,10 @@ from labelgrid.data.frame import Frame, interpolation_window, label_of, resize_t
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.soft import EXTENSION, write_soft
 from labelgrid.pixel.prediction import contenders
-from labelgrid.rounds.blocks import class_map
+from labelgrid.rounds.channel_blocks import class_map
 from labelgrid.tasks.legend import write_coloured
 from labelgrid.tasks.task import Task, TaskDef
-from labelgrid.train.evaluate import strips
+from labelgrid.train.evaluation import strips
 
 #: The sides of a window in pixels: few channels of it fit a processor's cache, and it holds few of
 #: the heads' values.

@@ -14,7 +14,7 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.type_names import Values
 from labelgrid.data.frame import Frame
 from labelgrid.data.project_source import ProjectSource
-from labelgrid.data.supplied import MostTrusted
+from labelgrid.data.supplied_source import MostTrusted
 from labelgrid.executors.spread import Piece
 from labelgrid.executors.spreading import IN_THIS_PROCESS, JOBS, Spreading
 from labelgrid.ledger.grid import Grid
@@ -26,7 +26,7 @@ from labelgrid.project.images.unusable_images import (
     usable_images,
 )
 from labelgrid.project.records import Fit, MemberRecord, read_members
-from labelgrid.recipes.schema import Recipe
+from labelgrid.recipes.recipe import Recipe
 from labelgrid.rounds.context import (
     RoundContext,
     context_for_recipe,
@@ -44,7 +44,7 @@ from labelgrid.rounds.shard_scorer import (
     build_statistics,
     score_ordered,
 )
-from labelgrid.score.fit import FitImages, fit_statistics
+from labelgrid.score.fit_statistics import FitImages, fit_statistics
 from labelgrid.score.pool import (
     Explaining,
     ScoringJob,
@@ -57,8 +57,8 @@ from labelgrid.score.shards import PoolShard, PoolShards
 from labelgrid.score.statistic import PoolBatch, Statistic, TrainedStatistic
 from labelgrid.score.table import Table
 from labelgrid.suppliers.supplied import supplied_by_task
-from labelgrid.train.evaluate import predictions
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.evaluation import predictions
+from labelgrid.train.trained_model import TrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ from labelgrid.rounds.models import check_known_is_used, model_of, restore_model
 from labelgrid.rounds.prediction_writer import PredictionWriter, write_legends
 from labelgrid.rounds.predictor import Predictor, tasks_with_heads
 from labelgrid.rounds.shard_predictor import FOLDER, PredictionOrder, pieces_of, shards_of
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.trained_model import TrainedModel
 
 if TYPE_CHECKING:
     from labelgrid.storage.addresses import Address

@@ -12,8 +12,8 @@ from labelgrid.rounds.context import ModelContext
 from labelgrid.rounds.derived_predictions import ImagePredictions
 from labelgrid.rounds.prediction_writer import PredictionWriter
 from labelgrid.tasks.task import TaskDef, TaskDefs
-from labelgrid.train.evaluate import predictions
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.evaluation import predictions
+from labelgrid.train.trained_model import TrainedModel
 
 
 def tasks_with_heads(

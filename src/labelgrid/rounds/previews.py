@@ -18,8 +18,8 @@ from labelgrid.ledger.grid import Cell, Pick, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.unusable_images import find_unusable_images
 from labelgrid.project.records import PENDING, SHOWN, newest_fit, read_picks
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import check_options
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.outputs import predicted_label, write_label
 from labelgrid.rounds.pool_scorer import PoolScorer

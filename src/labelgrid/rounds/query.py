@@ -28,7 +28,7 @@ from labelgrid.basics.words import count_text, join_names
 from labelgrid.images.thumbnails import LEAST
 from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
 from labelgrid.project.cells.audited_cells import DRAWN_CELLS, cells_to_audit, note_audits
-from labelgrid.project.cells.pairs import DRAWN_IMAGES, drawn_pairs, note_pairs, paired_tasks
+from labelgrid.project.cells.drawn_pairs import DRAWN_IMAGES, drawn_pairs, note_pairs, paired_tasks
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.unusable_images import (
     find_unusable_images,

@@ -14,11 +14,11 @@ from labelgrid.basics.type_names import Tables, Values
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit, read_members
 from labelgrid.project.score_files import scores_folder
+from labelgrid.recipes.recipe import PluginChoice, Recipe
 from labelgrid.recipes.resolve import build_plugin, hash_of, load_tables, resolved_options
-from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.rounds.outside_files import predictions_changed
 from labelgrid.score.table import EXPLAINING, FILE, Table, read_stamp, read_table, weights_stamp
-from labelgrid.select.classes import CLASSES
+from labelgrid.select.class_statistic import CLASSES
 from labelgrid.select.strategy import Strategy
 from labelgrid.suppliers.supplied import BoundSupplier, bind_suppliers, supplied_identity
 

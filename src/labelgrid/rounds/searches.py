@@ -16,7 +16,7 @@ from labelgrid.basics.words import count_text
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.ledger.grid import Grid, Pick
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.rounds.class_search import find_class, full_name, refuse_unlearned, refuse_unseen
 from labelgrid.rounds.round_scores import FEATURES
 from labelgrid.score.table import Table

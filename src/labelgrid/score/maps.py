@@ -12,9 +12,9 @@ from torch import Tensor
 from labelgrid.basics.array_types import Floats
 from labelgrid.data.frame import Frame, content_means, resize_to_original
 from labelgrid.nets.network import Raw
-from labelgrid.pixel.confidence import least_confidence, margin
+from labelgrid.pixel.class_confidence import least_confidence, margin
 from labelgrid.pixel.uncertainty import Information, MeanMeasure, Moments, Spread
-from labelgrid.score.options import At, Measure
+from labelgrid.score.measure_choices import At, Measure
 from labelgrid.tasks.task import Task, Tasks
 
 #: The largest number of values of one task's map in memory at original size; the number of them

@@ -14,18 +14,18 @@ from labelgrid.basics.files import disk_errors
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import image_keys
 from labelgrid.data.batch import stack_labels
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import ImageSource, Source, labels_of
 from labelgrid.data.frame import on_input
 from labelgrid.data.loader import OnFault, UnreadableImage, eval_batches
-from labelgrid.data.options import DataOptions
-from labelgrid.data.supplied import MostTrusted
+from labelgrid.data.supplied_source import MostTrusted
 from labelgrid.executors.share import ALONE
 from labelgrid.nets.network import reason_to_ignore
 from labelgrid.score.shards import PoolShard, PoolShards
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.score.table import Axis, Table, write_table
 from labelgrid.tasks.task import TaskDefs, Tasks
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.trained_model import TrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)

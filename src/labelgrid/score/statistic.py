@@ -16,7 +16,7 @@ from labelgrid.nets.network import Features, Output
 from labelgrid.pixel.target import Targets
 from labelgrid.score.table import Axis
 from labelgrid.tasks.task import TaskDefs, Tasks
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.trained_model import TrainedModel
 
 if TYPE_CHECKING:
     from labelgrid.score.maps import Passes

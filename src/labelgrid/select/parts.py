@@ -15,7 +15,7 @@ from labelgrid.select.budget import buy, cell_costs, image_costs
 from labelgrid.select.following import value_with_following
 from labelgrid.select.knapsack import buy_value
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
-from labelgrid.select.uncertainty import Options as UncertaintyOptions
+from labelgrid.select.uncertainty_options import Options as UncertaintyOptions
 
 #: The reason given for a pick whose score was drawn at random.
 DRAWN = "drawn at random: nothing is known of this cell yet"

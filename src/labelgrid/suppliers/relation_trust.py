@@ -16,7 +16,12 @@ from labelgrid.project.cells.random_labels import ENOUGH, MOST, MOST_PIXELS, Ran
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.known_cameras import camera_step
 from labelgrid.project.sources import source_of
-from labelgrid.relations.agreement import (
+from labelgrid.relations.bands import thin_pair
+from labelgrid.relations.bound import BoundRelation, bind, connect
+from labelgrid.relations.choice import RelationChoice
+from labelgrid.relations.offered import offered_relations
+from labelgrid.relations.search import OptionSearch
+from labelgrid.relations.true_agreement import (
     FEWEST,
     LabelPair,
     Measured,
@@ -24,11 +29,6 @@ from labelgrid.relations.agreement import (
     measure_labels,
     measure_relation,
 )
-from labelgrid.relations.bands import thin_pair
-from labelgrid.relations.bound import BoundRelation, bind, connect
-from labelgrid.relations.choice import RelationChoice
-from labelgrid.relations.offered import offered_relations
-from labelgrid.relations.search import OptionSearch
 
 
 @dataclass(frozen=True, kw_only=True)

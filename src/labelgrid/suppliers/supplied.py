@@ -9,9 +9,9 @@ from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.basics.config import check_tasks
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.data.data_options import SupplierChoice
 from labelgrid.data.dataset import Source, nonempty_label
-from labelgrid.data.options import SupplierChoice
-from labelgrid.data.supplied import SuppliedFile, SuppliedLabels
+from labelgrid.data.supplied_source import SuppliedFile, SuppliedLabels
 from labelgrid.formats.codec import LabelArray
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.suppliers import (

@@ -10,15 +10,15 @@ from labelgrid.basics.errors import command
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import count_text
+from labelgrid.data.data_options import SupplierChoice
 from labelgrid.data.dataset import Source
-from labelgrid.data.options import SupplierChoice
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.cells.audited_cells import supplied_cells
 from labelgrid.project.cells.random_labels import ENOUGH, MOST, MOST_PIXELS, RandomLabels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import source_of
 from labelgrid.project.suppliers import note_trust
-from labelgrid.relations.agreement import FEWEST, LabelPair, Measured, measure_labels
+from labelgrid.relations.true_agreement import FEWEST, LabelPair, Measured, measure_labels
 from labelgrid.select.draws import SuppliedCells
 from labelgrid.suppliers.supplied import pairs
 from labelgrid.tasks.task import TaskDef

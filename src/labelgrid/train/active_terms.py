@@ -20,12 +20,12 @@ from labelgrid.data.loader import train_batch
 from labelgrid.nets.network import Network, Output
 from labelgrid.pixel.target import Tensors
 from labelgrid.train.batch_norm import track_statistics
-from labelgrid.train.draws import Draws
 from labelgrid.train.group import ALONE, TrainingGroup
-from labelgrid.train.model import TrainedModel
 from labelgrid.train.plan import Plan
 from labelgrid.train.seeding import seed_torch
+from labelgrid.train.step_draws import Draws
 from labelgrid.train.term import OwnOptimiser, Preparation, Step, Term
+from labelgrid.train.trained_model import TrainedModel
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -5,11 +5,11 @@ from dataclasses import replace
 import torch
 
 from labelgrid.data.batch import Batch
-from labelgrid.data.options import DataOptions
+from labelgrid.data.data_options import DataOptions
 from labelgrid.nets.network import Network, Raw
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Tasks
-from labelgrid.train.crops import mirror_target
+from labelgrid.train.crop_boxes import mirror_target
 
 
 def predict_whole(network: Network, batch: Batch, tasks: Tasks, options: DataOptions) -> Raw:

@@ -14,14 +14,14 @@ from labelgrid.nets.network import EXAMPLE_SIDE, Network, Output, example_output
 from labelgrid.nets.unpooling import initialise
 from labelgrid.pixel.target import Targets, Tensors
 from labelgrid.tasks.task import Tasks
-from labelgrid.train.crops import crop_batch, draw_boxes, mirror_some
-from labelgrid.train.draws import Draws
+from labelgrid.train.crop_boxes import crop_batch, draw_boxes, mirror_some
 from labelgrid.train.idle_terms import SOURCES_ALL, say_if_idle
 from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.mappings import MAPPINGS, Norm
 from labelgrid.train.objective import resize_output, targets_present
 from labelgrid.train.pairs import Pairs, allowed_pairs, pairs_of
+from labelgrid.train.step_draws import Draws
 from labelgrid.train.term import Preparation, RateGroup, Step, Term, View
 
 #: A batch, and the network's output for it.

@@ -21,11 +21,11 @@ from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Tensors
 from labelgrid.train.checkpoint import save, save_as
 from labelgrid.train.division import division_remarks, refuse_undivided
-from labelgrid.train.evaluate import Evaluation, evaluate
+from labelgrid.train.evaluation import Evaluation, evaluate
 from labelgrid.train.group import ALONE, TrainingGroup
 from labelgrid.train.mixed_images import class_tasks
-from labelgrid.train.model import TrainedModel
 from labelgrid.train.plan import Plan
+from labelgrid.train.trained_model import TrainedModel
 from labelgrid.train.trainer import Trainer
 from labelgrid.train.waiting import early_waiting_hint, waiting_hint
 

@@ -11,9 +11,9 @@ from labelgrid.basics.type_names import Size
 from labelgrid.data.batch import Batch, SoftTarget
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Tasks
-from labelgrid.train.crops import Box
+from labelgrid.train.crop_boxes import Box
 from labelgrid.train.objective import targets_present
-from labelgrid.train.options import TrainOptions
+from labelgrid.train.train_options import TrainOptions
 
 #: Returns the random numbers of an image in a step, by its id.
 Draw = Callable[[str], np.random.Generator]

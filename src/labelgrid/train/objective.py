@@ -10,7 +10,7 @@ from labelgrid.basics.config import check_tasks
 from labelgrid.nets.network import Output
 from labelgrid.pixel.target import Target, Targets, Tensors
 from labelgrid.tasks.task import Task, Tasks
-from labelgrid.train.options import ObjectiveOptions
+from labelgrid.train.train_options import ObjectiveOptions
 
 
 def fixed_weights(tasks: Tasks, options: ObjectiveOptions) -> dict[str, float]:

@@ -9,15 +9,15 @@ from torch import nn
 
 from labelgrid.basics.progress import Progress
 from labelgrid.data.batch import Batch, SoftLabels
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import Source
-from labelgrid.data.options import DataOptions
 from labelgrid.nets.network import Network, Output
 from labelgrid.pixel.target import Tensors
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.tasks.task import TaskDefs, Tasks
-from labelgrid.train.draws import Draws
-from labelgrid.train.model import TrainedModel
-from labelgrid.train.options import ObjectiveOptions
+from labelgrid.train.step_draws import Draws
+from labelgrid.train.train_options import ObjectiveOptions
+from labelgrid.train.trained_model import TrainedModel
 
 #: Makes a further view of a batch: another batch with the same or other images, of any size.
 View = Callable[[Batch, Draws], Batch]

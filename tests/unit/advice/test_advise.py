@@ -44,7 +44,7 @@ from labelgrid.project.records import (
     write_fit,
     write_measurement,
 )
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.rounds.query import query
 from labelgrid.select.curve_priors import PRIORS
 from labelgrid.select.label_curve import CurvePoint, MetricScale, fit_curve, prior_of

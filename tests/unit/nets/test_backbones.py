@@ -12,10 +12,10 @@ from labelgrid.basics import plugins
 from labelgrid.basics.errors import ModelError
 from labelgrid.nets import backbones
 from labelgrid.nets.backbones import Encoder, TransformerPyramid, is_transformer, load_weights
-from labelgrid.nets.options import BackboneOptions
+from labelgrid.nets.encoder_options import BackboneOptions
 from tests.network_laws import TASKS
 
-COVERS = ["labelgrid.nets.options", "labelgrid.nets.padding"]
+COVERS = ["labelgrid.nets.encoder_options", "labelgrid.nets.padding"]
 TINY = BackboneOptions(name="mobilenetv2_035", pretrained=True, fused=16)
 
 

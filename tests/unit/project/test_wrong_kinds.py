@@ -11,7 +11,7 @@ from PIL import Image
 
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.imports.suspicion import SuspiciousImport
-from labelgrid.lab.scenes.write import TASKS
+from labelgrid.lab.scenes.write_scenes import TASKS
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import TaskDef

@@ -39,7 +39,7 @@ COVERS = [
     "labelgrid.rounds.class_search",
     "labelgrid.rounds.searches",
     "labelgrid.rounds.kept_scores",
-    "labelgrid.select.classes",
+    "labelgrid.select.class_statistic",
 ]
 
 

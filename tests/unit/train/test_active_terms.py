@@ -11,9 +11,9 @@ from labelgrid.basics.errors import TrainingError
 from labelgrid.basics.progress import Silent
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.loop import fit, use_weights
-from labelgrid.train.model import TrainedModel
-from labelgrid.train.options import TrainOptions
 from labelgrid.train.term import OwnOptimiser, Term
+from labelgrid.train.train_options import TrainOptions
+from labelgrid.train.trained_model import TrainedModel
 from labelgrid.train.trainer import Trainer
 from tests.rounds import Killed, Killing
 from tests.support import make_dataset

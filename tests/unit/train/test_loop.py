@@ -20,16 +20,16 @@ from labelgrid.train.checkpoint import load, save
 from labelgrid.train.group import TrainingGroup
 from labelgrid.train.loop import diverged_losses, divergence_warning, fit
 from labelgrid.train.objective import fixed_weights, supervised_loss
-from labelgrid.train.options import TrainOptions
 from labelgrid.train.term import Term
 from labelgrid.train.terms import mtpsl
+from labelgrid.train.train_options import TrainOptions
 from labelgrid.train.trainer import Trainer
 from tests.contracts.trained import different, flat
 from tests.e2e.killing import preloaded_context
 from tests.support import make_dataset
 from tests.toys import toy_plan, weights_of
 
-COVERS = ["labelgrid.train.options", "labelgrid.train.term"]
+COVERS = ["labelgrid.train.train_options", "labelgrid.train.term"]
 QUICK = TrainOptions(epochs=3, batch=4, learning_rate=1e-3, cache=0.0)
 
 

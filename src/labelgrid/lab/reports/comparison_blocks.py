@@ -26,7 +26,7 @@ from labelgrid.lab.reports.means import (
 from labelgrid.lab.reports.measure import CampaignMeasure
 from labelgrid.lab.reports.study_content import PointResults
 from labelgrid.project.records import Measurement
-from labelgrid.report.blocks import (
+from labelgrid.report.page_blocks import (
     Block,
     Column,
     DataTable,

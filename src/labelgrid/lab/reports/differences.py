@@ -12,7 +12,15 @@ from labelgrid.drawings.charts import MAX_BANDS, Chart, Line
 from labelgrid.drawings.wording import rough_number, rough_range
 from labelgrid.lab.reports.means import AXES, SeedValueGetter, ValueGetter, finite_points
 from labelgrid.lab.reports.study_content import PointResults, RunResult
-from labelgrid.report.blocks import Block, Column, DataTable, Figure, Text, Value, number_columns
+from labelgrid.report.page_blocks import (
+    Block,
+    Column,
+    DataTable,
+    Figure,
+    Text,
+    Value,
+    number_columns,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

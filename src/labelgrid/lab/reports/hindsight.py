@@ -13,7 +13,7 @@ from labelgrid.basics.words import join_names
 from labelgrid.lab.reports.means import RoundMean, ValueGetter, round_mean, total_loss
 from labelgrid.lab.reports.study_content import PointResults
 from labelgrid.project.records import Measurement
-from labelgrid.report.blocks import Block, Column, DataTable, Text, Value, number_columns
+from labelgrid.report.page_blocks import Block, Column, DataTable, Text, Value, number_columns
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from labelgrid.lab.reports.study_content import (
     RunState,
     StudyReport,
 )
-from labelgrid.lab.simulation import results
+from labelgrid.lab.simulation import study_results as results
 from labelgrid.lab.simulation.arms import FULL
 from labelgrid.lab.simulation.runs import Run, describe_point, runs_at_point, runs_of, single_name
-from labelgrid.lab.simulation.study import (
+from labelgrid.lab.simulation.study_recipe import (
     ENDINGS,
     KEPT,
     Study,

@@ -21,7 +21,7 @@ from labelgrid.lab.reports.measure import CampaignMeasure, deciding_measure
 from labelgrid.lab.reports.study_content import PointResults, StudyReport
 from labelgrid.lab.reports.verdicts import VerdictRow, power_statement, verdict_rows, verdict_table
 from labelgrid.project.records import Measurement
-from labelgrid.report.blocks import (
+from labelgrid.report.page_blocks import (
     Block,
     Column,
     DataTable,

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.basics.streams import stream
-from labelgrid.lab.scenes import objects
-from labelgrid.lab.scenes.objects import Builder, colour, material, wood
+from labelgrid.lab.scenes import scene_objects as objects
 from labelgrid.lab.scenes.people import PERSON, person
+from labelgrid.lab.scenes.scene_objects import Builder, colour, material, wood
 from labelgrid.lab.scenes.solids import (
     CORNERS,
     Material,

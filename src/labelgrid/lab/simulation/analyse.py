@@ -13,13 +13,13 @@ from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.drawing import Drawing, drawing_files
 from labelgrid.lab.simulation.analysis import Analysis, Finding, Mean, means_of
-from labelgrid.lab.simulation.results import RECORDS, recorded_runs
 from labelgrid.lab.simulation.runs import Run, runs_of
-from labelgrid.lab.simulation.study import KEPT, Study, kept_study, read_json
+from labelgrid.lab.simulation.study_recipe import KEPT, Study, kept_study, read_json
+from labelgrid.lab.simulation.study_results import RECORDS, recorded_runs
 from labelgrid.lab.simulation.validate import digest_images
 from labelgrid.project.folder import SETTINGS
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
 
 #: The plug-in folder of the analyses.
 ANALYSES = "analyses"

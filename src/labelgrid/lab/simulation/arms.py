@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from labelgrid.basics.type_names import Values
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 
 #: How initial labels are distributed; see `labelgrid.lab.simulation.initial_cells` and, for plans
 #: with a file, `labelgrid.lab.simulation.cell_lists`.

@@ -24,11 +24,11 @@ from labelgrid.lab.simulation.cell_lists import listed_cells
 from labelgrid.lab.simulation.forecast import TIMES, record_seconds
 from labelgrid.lab.simulation.initial_cells import FIRST, initial_cells
 from labelgrid.lab.simulation.runs import DONE, Run
-from labelgrid.lab.simulation.study import Study
+from labelgrid.lab.simulation.study_recipe import Study
 from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow, request_id
 from labelgrid.ledger.store import Store
 from labelgrid.operations.create import atomic_project, new_project
-from labelgrid.project.cells.pairs import connected_tasks
+from labelgrid.project.cells.drawn_pairs import connected_tasks
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.project.records import read_fit, read_log, read_measurement, val_metrics
 from labelgrid.project.settings import Settings

@@ -22,8 +22,8 @@ from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import check_known_is_used, restore
 from labelgrid.tasks.task import TaskDef
-from labelgrid.train.evaluate import Evaluation, Measure, evaluate, predictions
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.evaluation import Evaluation, Measure, evaluate, predictions
+from labelgrid.train.trained_model import TrainedModel
 
 T = TypeVar("T")
 

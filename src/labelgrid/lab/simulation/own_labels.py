@@ -15,12 +15,12 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.lab.simulation.own_values import study_values
 from labelgrid.lab.simulation.resume_check import check_folder
-from labelgrid.lab.simulation.study import KEPT, LOCK, OWN_FILE, OWN_LABELS
+from labelgrid.lab.simulation.study_recipe import KEPT, LOCK, OWN_FILE, OWN_LABELS
 from labelgrid.operations.labelled_copy import SUPPLIERS, copy_labelled
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import table_lines
+from labelgrid.recipes.recipe import Recipe
 from labelgrid.recipes.resolve import load_tables
-from labelgrid.recipes.schema import Recipe
 
 
 @dataclass(frozen=True)

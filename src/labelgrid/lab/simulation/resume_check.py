@@ -9,11 +9,9 @@ from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import join_names
 from labelgrid.lab.simulation.plugin_code import changed_plugins
-from labelgrid.lab.simulation.request import StudyRequest
-from labelgrid.lab.simulation.results import keys_with_records, recorded_runs
 from labelgrid.lab.simulation.run_identity import Identities, differences
 from labelgrid.lab.simulation.runs import Run, has_work, runs_of
-from labelgrid.lab.simulation.study import (
+from labelgrid.lab.simulation.study_recipe import (
     KEPT,
     LOCK,
     OWN_FILE,
@@ -24,6 +22,8 @@ from labelgrid.lab.simulation.study import (
     earlier_values,
     kept_study,
 )
+from labelgrid.lab.simulation.study_request import StudyRequest
+from labelgrid.lab.simulation.study_results import keys_with_records, recorded_runs
 from labelgrid.project.folder import SETTINGS
 
 #: The fields of a study that select, end, show or explain runs, and change none.

@@ -13,9 +13,9 @@ from typing import Any
 from labelgrid.basics.files import digest
 from labelgrid.basics.type_names import Json, Tables, Values
 from labelgrid.lab.simulation.cell_lists import listed_cells
-from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.runs import Run
-from labelgrid.lab.simulation.study import Study
+from labelgrid.lab.simulation.study_recipe import Study
+from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.lab.simulation.study_suppliers import StudySupplier, suppliers_of
 from labelgrid.lab.simulation.supplied_digests import SuppliedDigests
 from labelgrid.recipes.resolve import (
@@ -27,7 +27,7 @@ from labelgrid.recipes.resolve import (
 )
 from labelgrid.rounds.round_scores import score_tables
 from labelgrid.select.strategy import Strategy
-from labelgrid.train.options import WITHOUT_EFFECT
+from labelgrid.train.train_options import WITHOUT_EFFECT
 
 #: The settings of a study that count for each of its runs.
 SETTINGS = ("data", "pool", "test", "val", "group", "threads")

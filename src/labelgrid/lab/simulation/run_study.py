@@ -20,17 +20,15 @@ from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.version import __version__
 from labelgrid.executors.placement import executor_at
 from labelgrid.executors.share import EVERYTHING, Share
-from labelgrid.lab.simulation import results
-from labelgrid.lab.simulation.jobs import Job
+from labelgrid.lab.simulation import study_results as results
 from labelgrid.lab.simulation.other_shares import OtherShares
-from labelgrid.lab.simulation.plan import StudyPlan, plan_study
 from labelgrid.lab.simulation.plugin_code import changed_plugins
-from labelgrid.lab.simulation.request import StudyRequest
-from labelgrid.lab.simulation.results import RECORDS
 from labelgrid.lab.simulation.resume_check import check_same
+from labelgrid.lab.simulation.run_jobs import Job
 from labelgrid.lab.simulation.runner import PRELOADED, JobStatus, Runner
 from labelgrid.lab.simulation.runs import has_work
-from labelgrid.lab.simulation.study import (
+from labelgrid.lab.simulation.study_plan import StudyPlan, plan_study
+from labelgrid.lab.simulation.study_recipe import (
     ENDINGS,
     KEPT,
     LOCK,
@@ -40,6 +38,8 @@ from labelgrid.lab.simulation.study import (
     notes_of,
     versions_of,
 )
+from labelgrid.lab.simulation.study_request import StudyRequest
+from labelgrid.lab.simulation.study_results import RECORDS
 from labelgrid.lab.simulation.validate import digest_images
 from labelgrid.project.folder import SETTINGS
 from labelgrid.project.settings import settings_text

@@ -12,7 +12,7 @@ from pathlib import Path
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.lab.simulation.arms import FULL, NAME, InitialLabels
-from labelgrid.lab.simulation.study import Kind, Study
+from labelgrid.lab.simulation.study_recipe import Kind, Study
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.recipes.task_subset import WITHOUT

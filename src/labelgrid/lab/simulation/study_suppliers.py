@@ -37,7 +37,7 @@ from labelgrid.project.suppliers import (
     supplier_names,
     write_index,
 )
-from labelgrid.recipes.schema import Recipe
+from labelgrid.recipes.recipe import Recipe
 from labelgrid.rounds.context import recipe_of
 from labelgrid.tasks.task import TaskDef, TaskDefs
 

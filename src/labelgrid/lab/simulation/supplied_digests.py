@@ -9,7 +9,7 @@ from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import digest
 from labelgrid.basics.words import join_names
 from labelgrid.data.dataset import Dataset
-from labelgrid.lab.simulation.request import StudyRequest
+from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.lab.simulation.study_suppliers import UNCHANGED, StudySupplier, SupplierReader
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.settings import Oracle

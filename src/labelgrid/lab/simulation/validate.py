@@ -14,15 +14,15 @@ from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import CameraSource, Dataset, nonempty_label, size_of
 from labelgrid.lab.simulation.cell_lists import listed_cells
-from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.runs import Run, runs_of
-from labelgrid.lab.simulation.study import Study
+from labelgrid.lab.simulation.study_recipe import Study
+from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.operations.early_warnings import missing_weights_warning
 from labelgrid.project.images.known_cameras import dataset_camera_step
 from labelgrid.project.settings import Oracle
 from labelgrid.project.sources import dataset_of
+from labelgrid.recipes.recipe import PluginChoice, Recipe
 from labelgrid.recipes.resolve import build_plugin, check_recipe, has_own_encoder, load_recipe
-from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.relations.bound import related_tasks, relations_with_camera
 from labelgrid.rounds.round_scores import (
     check_expected_options,

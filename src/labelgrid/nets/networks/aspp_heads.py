@@ -14,8 +14,8 @@ from torchvision.models.segmentation.deeplabv3 import ASPP
 
 from labelgrid.basics.config import check_ranges
 from labelgrid.nets.backbones import Encoder
+from labelgrid.nets.encoder_options import WIDEST, Rate
 from labelgrid.nets.one_stage import OneStage
-from labelgrid.nets.options import WIDEST, Rate
 from labelgrid.tasks.task import Tasks
 
 

@@ -17,9 +17,9 @@ from torch.nn import functional
 
 from labelgrid.basics.config import check_ranges
 from labelgrid.nets.blocks import last_layers, pointwise, run_each
-from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.nets.encoder_options import WIDEST, Rate
+from labelgrid.nets.keyed_dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
-from labelgrid.nets.options import WIDEST, Rate
 from labelgrid.nets.unpooling import (
     UNPORTABLE,
     EncoderDecoder,

@@ -19,9 +19,9 @@ from labelgrid.basics.config import check_ranges
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.blocks import basic_blocks, last_layers, pointwise, run_each
 from labelgrid.nets.distillation import Exchange, reason_to_ignore_known
-from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.nets.encoder_options import WIDEST, Rate
+from labelgrid.nets.keyed_dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
-from labelgrid.nets.options import WIDEST, Rate
 from labelgrid.pixel.target import Targets
 from labelgrid.tasks.task import Tasks
 

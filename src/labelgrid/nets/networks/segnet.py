@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from labelgrid.basics.config import check_ranges
+from labelgrid.nets.encoder_options import WIDEST, Rate, Stages
 from labelgrid.nets.one_stage import OneStage
-from labelgrid.nets.options import WIDEST, Rate, Stages
 from labelgrid.nets.unpooling import UNPORTABLE, EncoderDecoder, heads, initialise
 from labelgrid.tasks.task import Tasks
 

@@ -41,7 +41,7 @@ from labelgrid.rounds.own_model.outside_arrays import (
 from labelgrid.score.maps import Outputs, Passes
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.tasks.task import Task
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.trained_model import TrainedModel
 
 #: The arrays of an image may always have so many bytes; larger ones as many as 64 passes.
 FEWEST_BYTES = 2**27

@@ -19,8 +19,8 @@ from labelgrid.basics.errors import ModelError
 from labelgrid.data.frame import content_means
 from labelgrid.nets.blocks import bottlenecks
 from labelgrid.nets.distillation import Distil, Embed
+from labelgrid.nets.encoder_options import WIDEST
 from labelgrid.nets.network import Raw
-from labelgrid.nets.options import WIDEST
 from labelgrid.score.statistic import FitContext, PoolBatch, TrainedStatistic
 from labelgrid.score.training import Rows, Schedule, replay_passes, resize_maps, train
 from labelgrid.tasks.task import Tasks

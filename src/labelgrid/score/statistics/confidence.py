@@ -8,9 +8,9 @@ measure: theirs is 0 for every image.
 from dataclasses import dataclass
 
 from labelgrid.basics.array_types import AnyFloats
-from labelgrid.pixel.confidence import MEASURES
+from labelgrid.pixel.class_confidence import MEASURES
 from labelgrid.score.maps import Outputs, image_means, measure_of_mean
-from labelgrid.score.options import At, Confidence
+from labelgrid.score.measure_choices import At, Confidence
 from labelgrid.score.statistic import PoolBatch, Reads, Statistic
 
 

@@ -16,12 +16,12 @@ from pydantic import Field
 
 from labelgrid.basics.array_types import AnyFloats, Keys
 from labelgrid.basics.errors import ModelError
-from labelgrid.nets.dropout import keyed_dropout, sites
+from labelgrid.nets.encoder_options import Rate, Where
+from labelgrid.nets.keyed_dropout import keyed_dropout, sites
 from labelgrid.nets.network import Features, Network, Raw
-from labelgrid.nets.options import Rate, Where
 from labelgrid.pixel.target import Targets
 from labelgrid.score.maps import MOMENTS, image_means
-from labelgrid.score.options import At, Measure
+from labelgrid.score.measure_choices import At, Measure
 from labelgrid.score.statistic import PoolBatch, Reads, Statistic
 
 

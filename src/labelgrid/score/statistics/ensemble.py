@@ -16,10 +16,10 @@ from labelgrid.basics.array_types import AnyFloats
 from labelgrid.basics.errors import ModelError
 from labelgrid.nets.network import Network
 from labelgrid.score.maps import MOMENTS, Outputs, image_means
-from labelgrid.score.options import At, Measure
+from labelgrid.score.measure_choices import At, Measure
 from labelgrid.score.statistic import FitContext, PoolBatch, Reads, TrainedStatistic
 from labelgrid.score.table import Axis
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.trained_model import TrainedModel
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from labelgrid.basics.array_types import AnyFloats, Array
 from labelgrid.score.maps import Outputs, image_means
-from labelgrid.score.options import At
+from labelgrid.score.measure_choices import At
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import Task, TaskDef

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from labelgrid.basics.array_types import AnyFloats
-from labelgrid.select.classes import CLASSES, shares_of_class
+from labelgrid.select.class_statistic import CLASSES, shares_of_class
 from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult
 from labelgrid.select.strategy import PoolView, check_task_names
 

@@ -15,11 +15,11 @@ from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
-from labelgrid.train.crops import Box, crop_batch, crop_prediction, draw_boxes
-from labelgrid.train.draws import Draws
+from labelgrid.train.crop_boxes import Box, crop_batch, crop_prediction, draw_boxes
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import half_to_float, resize_output, targets_present
 from labelgrid.train.ranges import Weight, Zoom
+from labelgrid.train.step_draws import Draws
 from labelgrid.train.term import Preparation, Step, Term, View
 
 

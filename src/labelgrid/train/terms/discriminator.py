@@ -13,8 +13,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from labelgrid.nets.encoder_options import WIDEST
 from labelgrid.nets.network import Network
-from labelgrid.nets.options import WIDEST
 from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.joint_options import JointOptions

@@ -18,22 +18,22 @@ from torch.func import functional_call
 
 from labelgrid.basics.config import check_unused_options
 from labelgrid.data.batch import Batch
+from labelgrid.nets.encoder_options import WIDEST
 from labelgrid.nets.network import Network, Output
-from labelgrid.nets.options import WIDEST
 from labelgrid.nets.unpooling import EncoderDecoder, initialise, per_image_norm
 from labelgrid.pixel.target import Tensors, mean_per_image
 from labelgrid.tasks.scale import apply_normal_cdf
 from labelgrid.tasks.task import Task, Tasks
-from labelgrid.train.colours import change_colours
-from labelgrid.train.crops import crop_batch, draw_boxes, mirror_some
-from labelgrid.train.draws import Draws
+from labelgrid.train.colour_operations import change_colours
+from labelgrid.train.crop_boxes import crop_batch, draw_boxes, mirror_some
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.objective import half_to_float, resize_output, targets_present
-from labelgrid.train.options import LEVELS
 from labelgrid.train.pairs import distance, pairs_of
 from labelgrid.train.ranges import OwnRate, Share, Weight, Zooms
+from labelgrid.train.step_draws import Draws
 from labelgrid.train.term import Preparation, RateGroup, Step, Term, View
+from labelgrid.train.train_options import LEVELS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from labelgrid.nets.encoder_options import WIDEST
 from labelgrid.nets.network import Features, Network, Raw, example_output
-from labelgrid.nets.options import WIDEST
 from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.idle_terms import say_if_idle

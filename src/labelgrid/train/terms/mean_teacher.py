@@ -16,13 +16,12 @@ from torch import Tensor
 
 from labelgrid.basics.config import check_unused_options
 from labelgrid.data.batch import Batch
+from labelgrid.nets.encoder_options import Rate
 from labelgrid.nets.network import Network, Output, Raw, reason_to_ignore
-from labelgrid.nets.options import Rate
 from labelgrid.pixel.target import Target, Tensors
 from labelgrid.tasks.task import Task, Tasks
 from labelgrid.train.batch_norm import track_statistics
-from labelgrid.train.colours import change_colours
-from labelgrid.train.draws import Draws
+from labelgrid.train.colour_operations import change_colours
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import (
     fixed_weights,
@@ -31,9 +30,10 @@ from labelgrid.train.objective import (
     targets_present,
     task_losses,
 )
-from labelgrid.train.options import LEVELS
 from labelgrid.train.ranges import Share, Weight
+from labelgrid.train.step_draws import Draws
 from labelgrid.train.term import Preparation, Step, Term, View
+from labelgrid.train.train_options import LEVELS
 
 
 @dataclass(frozen=True, kw_only=True)

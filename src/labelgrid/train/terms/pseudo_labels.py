@@ -28,13 +28,13 @@ from labelgrid.nets.network import Network, Raw
 from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import Task, TaskDef, Tasks
-from labelgrid.train.evaluate import strips
+from labelgrid.train.evaluation import strips
 from labelgrid.train.flip_average import predict_whole
 from labelgrid.train.idle_terms import say_if_idle
-from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import fixed_weights, task_losses
 from labelgrid.train.ranges import Share, Weight
 from labelgrid.train.term import Preparation, Step, Term
+from labelgrid.train.trained_model import TrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,9 @@ from labelgrid.lab.reports.study_content import PointResults, RunDetails, StudyR
 from labelgrid.lab.reports.study_page import study_page, study_summary
 from labelgrid.lab.reports.verdicts import VerdictRow, verdict_rows
 from labelgrid.ledger.grid import Cell, Pick
-from labelgrid.report.blocks import Text
 from labelgrid.report.content import RoundPicks, ShownPick
-from labelgrid.report.page import render
+from labelgrid.report.html_page import render
+from labelgrid.report.page_blocks import Text
 from tests.unit.report.made import Effect, network, nothing, planted, point_results, runs, study
 from tests.unit.report.reading import JPEG, Page
 

@@ -16,9 +16,9 @@ from labelgrid.lab.scenes.solids import (
     translation,
     tube,
 )
-from labelgrid.lab.scenes.write import TASKS, scene_labels
+from labelgrid.lab.scenes.write_scenes import TASKS, scene_labels
 
-COVERS = ["labelgrid.lab.scenes.write"]
+COVERS = ["labelgrid.lab.scenes.write_scenes"]
 SIZE = (24, 32)
 RED, GREY = Material(colour=(0.8, 0.05, 0.05)), Material(colour=(0.7, 0.7, 0.7))
 

@@ -9,7 +9,7 @@ import pytest
 from labelgrid.basics.errors import ProjectError
 from labelgrid.executors.share import Share
 from labelgrid.lab.simulation.run_study import locked_study
-from labelgrid.lab.simulation.study import LOCK
+from labelgrid.lab.simulation.study_recipe import LOCK
 
 ALL = Share()
 FIRST = Share(0, 2)

@@ -13,7 +13,7 @@ from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.progress import Silent
 from labelgrid.lab.scenes.ray_casting import cast
 from labelgrid.lab.scenes.rooms import FOV, make_scene
-from labelgrid.lab.scenes.write import TASKS, scene_labels
+from labelgrid.lab.scenes.write_scenes import TASKS, scene_labels
 from labelgrid.relations.bound import bind
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.tasks.task import definitions
