@@ -22,8 +22,7 @@ from labelgrid.basics.errors import (
     shortage,
 )
 from labelgrid.basics.type_names import Size
-from labelgrid.images import png
-from labelgrid.images import tiff_checks as tiff
+from labelgrid.images import png, tiff_checks
 
 if TYPE_CHECKING:  # the functions that open a file load it: commands that open none start faster
     from PIL import Image
@@ -207,7 +206,7 @@ def open_as_named(file: BinaryIO, path: Path) -> "Image.Image":
     if format in _PLUGINS:
         _PLUGINS[format]()
     if format == "TIFF":
-        refuse_channels(tiff.tags_of(file))
+        refuse_channels(tiff_checks.tags_of(file))
         file.seek(0)
     try:
         image = Image.open(file, formats=[format])
@@ -216,7 +215,7 @@ def open_as_named(file: BinaryIO, path: Path) -> "Image.Image":
     except UnidentifiedImageError:
         if format == "TIFF":
             file.seek(0)
-            raise _unread(tiff.tags_of(file)) from None
+            raise _unread(tiff_checks.tags_of(file)) from None
         raise
     refuse_giant(image.height, image.width)
     return image
@@ -269,10 +268,10 @@ def refuse_channels(tags: Mapping[int, Any]) -> None:
     Raises:
         WrongFileError: it has more, or a tile has far more pixels than the picture.
     """
-    if tiff.shape_of(tags)[0] > CHANNELS:
+    if tiff_checks.shape_of(tags)[0] > CHANNELS:
         raise _unread(tags)
-    tile = tiff.tile_of(tags)
-    if tile > max(FEWEST, TIMES * tiff.pixels_of(tags)):
+    tile = tiff_checks.tile_of(tags)
+    if tile > max(FEWEST, TIMES * tiff_checks.pixels_of(tags)):
         raise WrongFileError(
             f"a tile of it has {tile / 1e6:,.0f} million pixels, far more than the whole",
             "Save it without tiles.",
@@ -280,7 +279,7 @@ def refuse_channels(tags: Mapping[int, Any]) -> None:
 
 
 def _unread(tags: Mapping[int, Any]) -> WrongFileError:
-    channels, bits = tiff.shape_of(tags)
+    channels, bits = tiff_checks.shape_of(tags)
     return WrongFileError(
         f"its pixels have {channels} channels of {bits} bits, which are not read from a TIFF",
         "Save one channel, or three of colour, alone, in 8 or 16 bits.",
@@ -325,7 +324,7 @@ def pages_of(image: "Image.Image") -> int:
     file: BinaryIO = image.fp  # type: ignore[attr-defined]
     place = file.tell()
     try:
-        return tiff.page_count(file)
+        return tiff_checks.page_count(file)
     finally:
         file.seek(place)
 

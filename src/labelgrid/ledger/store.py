@@ -9,11 +9,19 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection
 
 from labelgrid.basics.type_names import Json
-from labelgrid.ledger import class_lists, creation, database, image_pages, moves, roster, views
+from labelgrid.ledger import (
+    class_lists,
+    creation,
+    database,
+    image_pages,
+    moves,
+    roster,
+    undo_moves,
+    views,
+)
 from labelgrid.ledger import operations as operation_rows
 from labelgrid.ledger import rebuild as rebuilding
 from labelgrid.ledger import rounds as round_rows
-from labelgrid.ledger import undo_moves as undo
 from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage
 from labelgrid.ledger.moves import CellRow
@@ -502,7 +510,7 @@ class Store:
                 or a round was begun since it closed one. Nothing was changed.
         """
         with self._database.writing(operation.undo_command) as connection:
-            undo.undo(connection, operation.id)
+            undo_moves.undo(connection, operation.id)
 
     pool_hash = _reads(views.pool_hash)
     open_round = _writes(round_rows.open_round)

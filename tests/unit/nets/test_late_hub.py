@@ -7,12 +7,13 @@ import pytest
 
 LATER = """
 import sys
-from labelgrid.nets.late_compiler import CALLED, CALLER, CAUGHT, HUB_UTILS, timm
+from labelgrid.nets.late_compiler import timm
+from labelgrid.nets.late_hub import CALLED, CALLER, CAUGHT, UTILS
 import huggingface_hub
 
 caller = sys.modules[CALLER]
 assert caller.has_hf_hub()
-assert HUB_UTILS not in sys.modules and not {*CALLED} & {*vars(huggingface_hub)}
+assert UTILS not in sys.modules and not {*CALLED} & {*vars(huggingface_hub)}
 try:
     caller.hf_hub_download("no/such/name", "file")
     raise SystemExit("it is refused")
@@ -29,7 +30,7 @@ os.environ["HF_HUB_CACHE"] = sys.argv[1]
 from pathlib import Path
 import torch
 from labelgrid.nets.late_compiler import timm
-from labelgrid.nets.late_compiler import HUB_UTILS
+from labelgrid.nets.late_hub import UTILS
 
 revision = Path(sys.argv[1], "models--some--one", "snapshots", "a" * 40)
 revision.mkdir(parents=True)
@@ -44,15 +45,15 @@ state = sys.modules["timm.models._hub"].load_state_dict_from_hf("some/one")
 assert state["weight"].tolist() == [1, 1]
 """
 ASKED = """
-from labelgrid.nets.late_compiler import HUB_UTILS, late_hub
+from labelgrid.nets.late_hub import UTILS, late_hub
 import sys
 
 with late_hub():
-    stand_in = sys.modules[HUB_UTILS]
+    stand_in = sys.modules[UTILS]
     from huggingface_hub.utils import HFValidationError
-    assert sys.modules[HUB_UTILS] is not stand_in
+    assert sys.modules[UTILS] is not stand_in
 with late_hub():
-    assert HFValidationError is sys.modules[HUB_UTILS].HFValidationError
+    assert HFValidationError is sys.modules[UTILS].HFValidationError
 """
 
 

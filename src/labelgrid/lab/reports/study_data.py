@@ -18,7 +18,7 @@ from labelgrid.lab.reports.study_content import (
     RunState,
     StudyReport,
 )
-from labelgrid.lab.simulation import study_results as results
+from labelgrid.lab.simulation import study_results
 from labelgrid.lab.simulation.arms import FULL
 from labelgrid.lab.simulation.runs import Run, describe_point, runs_at_point, runs_of, single_name
 from labelgrid.lab.simulation.study_recipe import (
@@ -69,7 +69,7 @@ class StudyFolder:
     study: Study
     kept: Values
     endings: Tables
-    records: Mapping[str, Sequence[results.Outcome]]
+    records: Mapping[str, Sequence[study_results.Outcome]]
 
     @classmethod
     def read(cls, path: Path) -> "StudyFolder":
@@ -81,14 +81,16 @@ class StudyFolder:
         kept = read_json(path / KEPT)
         endings = read_json(path / ENDINGS) if (path / ENDINGS).is_file() else {}
         study = kept_study(kept, path)
-        records = results.read_outcomes(path) if (path / results.TABLE).is_file() else []
+        records = (
+            study_results.read_outcomes(path) if (path / study_results.TABLE).is_file() else []
+        )
         endings = {key: row for key, row in endings.items() if isinstance(row, Mapping)}
         return cls(
             path=path,
             study=study,
             kept=kept,
             endings=endings,
-            records=results.records_by_run(records, runs_of(study)),
+            records=study_results.records_by_run(records, runs_of(study)),
         )
 
     def run_folder(self, run: Run) -> Path:
@@ -246,7 +248,7 @@ def _run_result(folder: StudyFolder, run: Run) -> RunResult:
     if run_folder.is_dir():
         measured = _stored_measurements(run_folder)
     else:
-        measured = results.measurements_of(folder.records.get(run.key, []))
+        measured = study_results.measurements_of(folder.records.get(run.key, []))
     if len(run.rows(folder.study)) < len(folder.study.used_tasks):
         # A sum over fewer tasks is not comparable.
         measured = [replace(network, loss_mtl=math.nan) for network in measured]

@@ -20,7 +20,7 @@ from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.version import __version__
 from labelgrid.executors.placement import executor_at
 from labelgrid.executors.share import EVERYTHING, Share
-from labelgrid.lab.simulation import study_results as results
+from labelgrid.lab.simulation import study_results
 from labelgrid.lab.simulation.other_shares import OtherShares
 from labelgrid.lab.simulation.plugin_code import changed_plugins
 from labelgrid.lab.simulation.resume_check import check_same
@@ -95,9 +95,9 @@ class StudyResult:
         """Keys of the runs that are not done, since others do them, or what they continue."""
         return [key for key, status in self.runs.items() if status.state in ("waiting", "running")]
 
-    def outcomes(self) -> list[results.Outcome]:
+    def outcomes(self) -> list[study_results.Outcome]:
         """Read all records."""
-        return results.read_outcomes(self.out)
+        return study_results.read_outcomes(self.out)
 
 
 def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> StudyResult:
@@ -134,7 +134,7 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
             statuses = runner.run()
         finally:  # a stopped call writes the records so far, too
             with lock.alone():
-                results.write_outcomes(_outcomes(jobs), plan.request.out)
+                study_results.write_outcomes(_outcomes(jobs), plan.request.out)
         if share.is_all:
             endings = {key: asdict(status) for key, status in statuses.items()}
             write_text(plan.request.out / ENDINGS, json.dumps(endings, indent=1) + "\n")
@@ -170,10 +170,10 @@ def _prepare(plan: StudyPlan, jobs: Mapping[str, Job], images: str, share: Share
     _renew_settings(mine)
 
 
-def _outcomes(jobs: Mapping[str, Job]) -> Iterator[results.Outcome]:
+def _outcomes(jobs: Mapping[str, Job]) -> Iterator[study_results.Outcome]:
     """Read the records of all runs so far."""
     for job in jobs.values():
-        yield from job.records or results.outcomes_of(job.run, job.folder)
+        yield from job.records or study_results.outcomes_of(job.run, job.folder)
 
 
 def _history(earlier: Values, values: Values, jobs: Mapping[str, Job]) -> Json:
