@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from labelgrid import cli
+from labelgrid.api.request import argument_meanings
 from labelgrid.basics import plugins
 from labelgrid.recipes.resolve import shipped_recipes
 from tools.documented import keys
@@ -265,7 +266,7 @@ def option_rows(options: Any) -> list[Row]:
     documented = {
         name: text
         for one in reversed(options.__mro__)
-        for name, text in meanings(getdoc(one) or "").items()
+        for name, text in argument_meanings(getdoc(one) or "").items()
     }
     missing = [field.name for field in fields(options) if field.name not in documented]
     if missing:
@@ -276,21 +277,6 @@ def option_rows(options: Any) -> list[Row]:
         (f"`{name}`", text if text in WORDS else f"`{text}`", documented[name])
         for name, text in keys(options).items()
     ]
-
-
-def meanings(docstring: str) -> dict[str, str]:
-    r"""Parse the `Args:` of a docstring: the meanings by name.
-
-    Example:
-        >>> meanings("A line.\n\nArgs:\n    a, b: of both,\n        at once.\n    c: else.\n\nRaises:\n    E: no.")
-        {'a': 'of both, at once', 'b': 'of both, at once', 'c': 'else'}
-    """
-    _, _, text = docstring.partition("Args:\n")
-    by_name: dict[str, str] = {}
-    for entry in re.split(r"\n(?= {4}\S)", re.split(r"\n(?=\S)", text.rstrip())[0]):
-        names, _, meaning = entry.strip().partition(": ")
-        by_name |= dict.fromkeys(names.split(", "), " ".join(meaning.split()).removesuffix("."))
-    return by_name
 
 
 def table(columns: Row, rows: Iterable[Row]) -> str:

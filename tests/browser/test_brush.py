@@ -67,7 +67,7 @@ def test_a_label_that_knows_some_classes_alone_stays_one_unless_all_are_drawn(
 ):
     cell = cell_in(folder, "labelled", "semseg")
     with ProjectReader.open(folder) as project:
-        project.task("semseg", classes=["hat"])
+        project.change_task("semseg", classes=["hat"])
     page = open_brush(browser, address, cell)
     hat = page.get_by_role("radio", name="hat")
     expect(page.get_by_text("This label knows some classes alone")).to_be_visible()
@@ -154,7 +154,7 @@ def test_all_that_the_brush_can_do_is_reached_by_keys(browser, address, folder):
 def test_classes_from_the_tenth_on_have_keys(browser, address, folder):
     with ProjectReader.open(folder) as project:
         count = len(project.tasks["semseg"].class_names)
-        project.task("semseg", classes=[f"class {place}" for place in range(count + 1, 13)])
+        project.change_task("semseg", classes=[f"class {place}" for place in range(count + 1, 13)])
     page = open_brush(browser, address, cell_in(folder, "missing", "semseg"))
     page.locator(".board").focus()
     for key, place in (("0", 10), ("Shift+Digit1", 11), ("Shift+Digit2", 12), ("1", 1)):

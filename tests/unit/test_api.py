@@ -51,7 +51,7 @@ with labelgrid.Project.create(place + "/flat", place + "/images", "depth", holdo
     project.import_labels(place + "/labels")
     assert not project.verify().faults
     assert project.label("0000.jpg:depth").size == project.image("0000.jpg").shape[:2]
-    assert project.task("depth", {"cost": 2}).row.cost == 2
+    assert project.change_task("depth", {"cost": 2}).row.cost == 2
     assert len(project.cells()) == 6 and repr(project).startswith("<Project ")
     assert len(project.unlabel(["0000.jpg:depth"]).cells) == 1
     missing = project.cells(state="missing")[0]
@@ -214,7 +214,7 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_made(place, wrong,
 
 #: Commands that stand on the method of their name.
 NAMESAKES = (
-    *("add", "task", "cancel", "export", "remove", "unlabel", "request", "skip"),
+    *("add", "cancel", "export", "remove", "unlabel", "request", "skip"),
     *("verify", "duplicates", "status", "cells", "log", "undo"),
     *("fit", "score", "query", "predict", "evaluate", "audit", "relate", "control", "advise"),
     "time",
@@ -223,6 +223,7 @@ NAMESAKES = (
 CALLS = {
     "init": labelgrid.Project.create,
     "import": labelgrid.Project.import_labels,
+    "task": labelgrid.Project.change_task,
     "simulate": labelgrid.simulate,
     "analyse": labelgrid.analyse,
     "report": report,
@@ -234,31 +235,36 @@ CALLS = {
 #: tasks; and what is a call of its own, such as `restore` and `labelgrid.estimate`.
 OF_COMMANDS = {"json", "csv", "trust", "task_file"}
 OWN_CALLS = {
-    "init": "time",
-    "remove": "restore",
-    "simulate": "dry_run",
-    "fit": "report",
-    "query": "export",
-    "audit": "confirm",
+    "init": {"time"},
+    "remove": {"restore"},
+    "simulate": {"dry_run"},
+    "fit": {"report"},
+    "query": {"export"},
+    "audit": {"confirm"},
+    "task": {"drop", "restore"},
 }
+#: Further calls on which a command stands, by what is typed.
+FURTHER = {"import": (labelgrid.Project.import_supplied, labelgrid.Project.import_answers)}
 #: Keys of [simulate], which `labelgrid.simulate` takes all.
 OF_STUDIES = {"strategies", "only", "seeds", "rounds", "initial", "budget", "unit", "single"}
 #: Arguments of calls alone.
 OF_CALLS = {"self", "progress", "study", "options"}
 #: Commands that say otherwise what they do: in words of the command line.
-OTHERWISE = {"status", "cancel", "cells", "remove"}
+OTHERWISE = {"status", "cancel", "cells", "remove", "task"}
 
 
 def options_of(command):
     """The options of a command by name, without those of the command line alone."""
     params = typer.main.get_command(cli.app).commands[command].params
-    others = {*OF_COMMANDS, OWN_CALLS.get(command)}
+    others = OF_COMMANDS | OWN_CALLS.get(command, set())
     return {option.name: option for option in params if option.name not in others}
 
 
-def arguments_of(call):
-    """The arguments of a call by name, without those of calls alone."""
-    arguments = inspect.signature(call).parameters
+def arguments_of(command):
+    """The arguments of the calls of a command by name, without those of calls alone."""
+    arguments = {}
+    for call in (*FURTHER.get(command, ()), CALLS[command]):
+        arguments |= inspect.signature(call).parameters
     return {name: argument for name, argument in arguments.items() if name not in OF_CALLS}
 
 
@@ -279,12 +285,12 @@ def test_a_command_and_its_call_take_the_same_arguments(command):
     if command == "simulate":
         assert names >= OF_STUDIES
         names -= OF_STUDIES
-    assert names == set(arguments_of(CALLS[command])) - {"folder"}
+    assert names == set(arguments_of(command)) - {"folder"}
 
 
 @pytest.mark.parametrize("command", CALLS)
 def test_a_command_and_its_call_have_the_same_defaults(command):
-    arguments = arguments_of(CALLS[command])
+    arguments = arguments_of(command)
     for name, option in options_of(command).items():
         if name not in arguments:
             continue
@@ -404,16 +410,23 @@ def test_cancelled_cells_are_told_from_those_of_held_out_images(flat):
     assert changed.cells == changed.heldout and len(changed.cells) >= 3
 
 
-def test_a_task_is_changed_dropped_and_restored_by_one_call(flat):
-    assert flat.task("normals").row.cost == 2
-    changed = flat.task("depth", {"cost": 3})
+def test_a_task_is_changed_dropped_and_restored(flat):
+    assert flat.change_task("normals").row.cost == 2
+    changed = flat.change_task("depth", {"cost": 3})
     assert (changed.row.cost, changed.stale, flat.tasks["depth"].cost) == (3, False, 3)
     requested = len(flat.cells(state="requested", task="normals"))
-    assert flat.task("normals", drop=True).cancelled == requested
+    assert flat.drop_task("normals").cancelled == requested
     assert list(flat.tasks) == ["depth"]
-    assert flat.task("normals", restore=True).row.name == "normals"
-    with pytest.raises(labelgrid.LabelgridError, match="exclude each other"):
-        flat.task("depth", {"cost": 1}, drop=True)
+    assert flat.restore_task("normals").row.name == "normals"
+
+
+def test_what_had_another_name_before_says_its_new_one(flat):
+    with pytest.raises(AttributeError, match=r"Project\.change_task, drop_task or restore_task"):
+        flat.task("depth")
+    with pytest.raises(TypeError, match=r"import_supplied\(\)"):
+        flat.import_labels("labels", supplier="net")
+    with pytest.raises(TypeError, match=r"import_answers\(\)"):
+        flat.import_labels(format="label_studio", url="http://localhost", token_file="token")
 
 
 def test_all_labels_are_exported_by_the_call_too(flat):
@@ -455,7 +468,7 @@ def test_the_history_of_a_cell_outlives_its_image_and_its_task(flat):
     event = flat.cell("0000.jpg:depth").history()[-1]
     assert (event["command"], event["after"]) == ("import", "labelled")
     flat.remove(["0000.jpg"])
-    flat.task("depth", drop=True)
+    flat.drop_task("depth")
     for cell in ("0000.jpg:depth", "0000:depth"):
         assert flat.cell(cell).history()[-1] == flat.log(cell)[-1] == event
     with pytest.raises(labelgrid.LabelgridError, match=r"no cell '0000\.jpg:normals'"):
@@ -488,7 +501,7 @@ def test_a_cell_may_be_a_pair_of_image_and_task(flat):
 
 
 #: What `Project` had before version 0.1, beside what it has.
-FORMER = "annotators answers classes counts each_cell first_command foresee_undo held_image_file history hold_out image_file image_orders image_page image_size import_label inside is_current job kept_picks last_event last_undoable listed_image measures neighbours next_command next_request next_step note notes offered_relations other_labels predicted_requests requested_at round_rows rounds statistics status_and_step suspect_cells suspect_paths suspects transaction uncertainty_map warnings"
+FORMER = "annotators answers classes counts each_cell first_command foresee_undo held_image_file history hold_out image_file image_orders image_page image_size import_label inside is_current job kept_picks last_event last_undoable listed_image measures neighbours next_command next_request next_step note notes offered_relations other_labels predicted_requests requested_at round_rows rounds statistics status_and_step suspect_cells suspect_paths suspects task transaction uncertainty_map warnings"
 
 
 def public(owner):

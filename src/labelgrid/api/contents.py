@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from labelgrid.api.cells import CellName, ProjectCell
 from labelgrid.api.door import Count, Positive, check_methods, steady
 from labelgrid.api.former_members import where_now
+from labelgrid.api.request import takes
+from labelgrid.api.requests import CellsRequest
 from labelgrid.basics.errors import LabelgridError, LedgerError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import count_text
-from labelgrid.ledger.grid import Cell, Pick, Split
-from labelgrid.project.cells.cell_table import StateName, each_cell
+from labelgrid.ledger.grid import Cell, Pick
+from labelgrid.project.cells.cell_table import each_cell
 from labelgrid.project.folder import ProjectFolder
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
@@ -99,25 +101,11 @@ class ProjectContents:
         """
         return status_and_step(self._project)[0]
 
-    def cells(
-        self,
-        *,
-        state: StateName | None = None,
-        task: str | None = None,
-        split: Split | None = None,
-        round: Count | None = None,
-        order: str = "",
-    ) -> list[dict[str, Any]]:
+    @takes(CellsRequest)
+    def cells(self, request: CellsRequest) -> list[dict[str, Any]]:
         """The cells as a table: a dictionary for each, ordered by image, then task.
 
         `pandas.DataFrame(project.cells())` reads it, and so does `pyarrow.Table.from_pylist`.
-
-        Args:
-            state: only the cells in this state; None: all, and those without a label too.
-            task: only the cells of this task; None: all tasks.
-            split: only the cells of the images of this split, such as "heldout"; None: all.
-            round: only the cells that this round asked for; None: all.
-            order: of the images, one of `image_orders`; empty: by their ids.
 
         Returns:
             `image`, `task`, `split`, `state`, `round` (that asked for the label; 0 outside the
@@ -128,11 +116,8 @@ class ProjectContents:
             LedgerError: there is no such task or round.
             UsageError: there is no such state or split.
         """
-        check_round(self._project, round)
-        found = each_cell(
-            self._project, state=state, task=task, split=split, round=round, order=order
-        )
-        return list(found)
+        check_round(self._project, request.round)
+        return list(each_cell(self._project, **request))
 
     def cell(self, name: CellName) -> ProjectCell:
         """A cell: its label, history, statistics and notes, and what else is known of it.

@@ -91,11 +91,11 @@ Cost = Annotated[float, AtLeast(0)]
 Amount = Annotated[float, Above(0)]
 
 
-def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
+def check_values(function: Callable[P, R]) -> Callable[P, R]:
     """The function, which refuses arguments that do not fit its signature.
 
     Example:
-        >>> @check_arguments
+        >>> @check_values
         ... def paint(colour: Literal["red", "blue"], times: Positive = 1) -> str:
         ...     return colour * times
         >>> paint("red")
@@ -126,9 +126,20 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
     def checked(*arguments: P.args, **named: P.kwargs) -> R:
         values = [admitted(*pair) for pair in zip(parameters, arguments, strict=False)]
         values += arguments[len(values) :]
-        options = {name: admitted(name, value) for name, value in named.items()}
+        return function(*values, **{name: admitted(name, value) for name, value in named.items()})
+
+    return checked
+
+
+def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
+    """The function as of `check_values`, whose errors name its parameters, not options."""
+    checking = check_values(function)
+    parameters = signature(function).parameters
+
+    @wraps(function)
+    def checked(*arguments: P.args, **named: P.kwargs) -> R:
         try:
-            return function(*values, **options)
+            return checking(*arguments, **named)
         except LabelgridError as error:
             _say_in_python(error, parameters)
             raise

@@ -40,6 +40,7 @@ IN_PLACE = {
     "suspect_cells": "labelgrid.audit.suspects.current_cells",
     "suspect_paths": "labelgrid.audit.suspects.suspect_paths",
     "suspects": "labelgrid.audit.suspects.suspects",
+    "task": "Project.change_task, drop_task or restore_task",
     "transaction": "labelgrid.ledger.store.Store.transaction",
     "warnings": "labelgrid.operations.early_warnings.early_warnings",
 }

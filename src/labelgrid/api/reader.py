@@ -5,9 +5,11 @@ from typing import Any
 
 from labelgrid.api.contents import Counts, check_round, counts_of
 from labelgrid.api.project import Project
-from labelgrid.ledger.grid import Cell, Split, State
+from labelgrid.api.request import takes
+from labelgrid.api.requests import CellsRequest
+from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.image_pages import ImageFilter
-from labelgrid.project.cells.cell_table import StateName, each_cell
+from labelgrid.project.cells.cell_table import each_cell
 from labelgrid.project.folder import ProjectFolder
 
 
@@ -27,18 +29,11 @@ class ProjectReader(Project):
         """The number of images, tasks, labels and rounds."""
         return counts_of(self.disk)
 
-    def each_cell(
-        self,
-        *,
-        state: StateName | None = None,
-        task: str | None = None,
-        split: Split | None = None,
-        round: int | None = None,
-        order: str = "",
-    ) -> Iterator[dict[str, Any]]:
+    @takes(CellsRequest)
+    def each_cell(self, request: CellsRequest) -> Iterator[dict[str, Any]]:
         """The dictionaries of `cells`, read while they are consumed: for very many cells."""
-        check_round(self.disk, round)
-        return each_cell(self.disk, state=state, task=task, split=split, round=round, order=order)
+        check_round(self.disk, request.round)
+        return each_cell(self.disk, **request)
 
     def offered_relations(self, *, labelled: bool = False) -> str:
         """Which labels may follow from others, and the command that measures how well.

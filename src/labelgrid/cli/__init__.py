@@ -5,10 +5,7 @@ Starts without torch.
 
 import os
 import sys
-from collections.abc import Callable
-from functools import wraps
-from inspect import Parameter, signature
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -38,9 +35,6 @@ from labelgrid.cli import (
 
 #: The exit status after Ctrl-C or SIGTERM.
 STOPPED = 130
-#: Commands that run no plug-in of anybody.
-WITHOUT_PLUG_INS = (lab.scenes, inspection.list_)
-
 app = typer.Typer(
     name="labelgrid",
     no_args_is_help=True,
@@ -69,41 +63,6 @@ def _root(
     pass
 
 
-def _trust(prefixes: list[str] | None) -> list[str] | None:
-    if prefixes:
-        from labelgrid.basics.trusted_code import trust
-
-        trust(prefixes)
-    return prefixes
-
-
-Trust = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--trust",
-        callback=_trust,
-        is_eager=True,
-        help="Run plug-ins from this module or package. Repeatable.",
-    ),
-]
-
-
-def add_trust_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The command with a further option, `--trust`: the modules whose plug-ins may run."""
-
-    @wraps(command)
-    def run(*, trust: Any = None, **arguments: Any) -> Any:
-        return command(**arguments)
-
-    shown = signature(command)
-    hints = dict(command.__annotations__)
-    added = Parameter("trust", Parameter.KEYWORD_ONLY, default=None, annotation=Trust)
-    run.__signature__ = shown.replace(parameters=[*shown.parameters.values(), added])  # type: ignore[attr-defined]
-    result = {"return": hints.pop("return")} if "return" in hints else {}
-    run.__annotations__ = {**hints, "trust": Trust, **result}
-    return run
-
-
 for part in (
     grid,
     exchange,
@@ -118,11 +77,6 @@ for part in (
     datasets,
 ):
     part.register(app)
-groups = [group.typer_instance for group in app.registered_groups if group.typer_instance]
-for part_app in (app, *groups):
-    for info in part_app.registered_commands:
-        if info.callback and info.callback not in WITHOUT_PLUG_INS:
-            info.callback = add_trust_option(info.callback)
 
 
 def main() -> None:

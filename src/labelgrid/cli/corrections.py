@@ -3,16 +3,19 @@
 Loads no torch.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from labelgrid.basics.errors import command, note_unchanged
+from labelgrid.api.requests import ChangeTaskRequest, SetSplitRequest, SkipRequest
+from labelgrid.basics.errors import UsageError, command, note_unchanged
 from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
-from labelgrid.cli.exchange import Split, say_requested_again
-from labelgrid.cli.grid import AsJson, Folder
+from labelgrid.cli.exchange import say_requested_again
 from labelgrid.cli.opening import open_project
+from labelgrid.cli.options import with_options
 
 if TYPE_CHECKING:
     from labelgrid.api.project import Project
@@ -20,59 +23,31 @@ if TYPE_CHECKING:
 
 
 @note_unchanged("The task is unchanged.")
+@with_options(
+    drop="--drop: drop the task; its labels stay on disk",
+    restore="--restore: bring a dropped task back with its labels",
+)
 def task(
-    folder: Folder,
-    name: Annotated[str, typer.Argument(metavar="TASK", help="The task's name.")],
-    values: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="cost, classes or an option of its label files. Repeatable.",
-        ),
-    ] = None,
-    classes: Annotated[
-        list[str] | None,
-        typer.Option("--class", metavar="NAME", help="A class to add at the end. Repeatable."),
-    ] = None,
-    merge: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CLASS=INTO", help="Count the pixels of a class as another one. Repeatable."
-        ),
-    ] = None,
-    complete: Annotated[
-        bool,
-        typer.Option(
-            "--complete", help="The labels that are there show all classes, also newer ones."
-        ),
-    ] = False,
-    drop: Annotated[
-        bool, typer.Option("--drop", help="Drop the task; its labels stay on disk.")
-    ] = False,
-    restore: Annotated[
-        bool, typer.Option("--restore", help="Bring a dropped task back with its labels.")
-    ] = False,
-    json: AsJson = False,
+    folder: Path,
+    request: ChangeTaskRequest,
+    drop: bool = False,
+    restore: bool = False,
+    json: bool = False,
 ) -> None:
     """Show a task, change what it declares, drop it, or bring it back.
 
     Example: [bold]labelgrid task flat depth --set scale=0.01 --set cost=2[/]
     """
-    from labelgrid.project.task_spec import assignments
-
-    changes = assignments(values or [], "--set")
-    merged = assignments(merge or [], "--merge")
-    with open_project(folder) as project:
-        done = project.task(
-            name,
-            changes,
-            classes=classes or (),
-            merge=merged,
-            complete=complete,
-            drop=drop,
-            restore=restore,
+    name = request.name
+    if drop + restore + bool(len(request.given()) > 1) > 1:
+        raise UsageError(
+            "--drop, --restore and changes exclude each other.", next_step="Give one of them."
         )
+    with open_project(folder) as project:
+        if drop:
+            done = project.drop_task(name)
+        else:
+            done = project.restore_task(name) if restore else project.change_task(**request)
         if drop:
             result: dict[str, Any] = {"task": name, "dropped": True, "cancelled": done.cancelled}
             requests = count_text(done.cancelled, "request")
@@ -128,12 +103,11 @@ def _task_text(done: "Changed", project: "Project") -> str:
 
 
 @note_unchanged("Nothing was withdrawn.")
+@with_options(cells="CELLS: labelled cells as IMAGE:TASK")
 def unlabel(
-    folder: Folder,
-    cells: Annotated[
-        list[str], typer.Argument(metavar="CELLS", help="Labelled cells as IMAGE:TASK.")
-    ],
-    json: AsJson = False,
+    folder: Path,
+    cells: Sequence[str],
+    json: bool = False,
 ) -> None:
     """Withdraw wrong labels: their cells are missing again; files and history are kept.
 
@@ -151,12 +125,11 @@ def unlabel(
 
 
 @note_unchanged("Nothing was requested.")
+@with_options(cells="CELLS: missing cells as IMAGE:TASK")
 def request(
-    folder: Folder,
-    cells: Annotated[
-        list[str], typer.Argument(metavar="CELLS", help="Missing cells as IMAGE:TASK.")
-    ],
-    json: AsJson = False,
+    folder: Path,
+    cells: Sequence[str],
+    json: bool = False,
 ) -> None:
     """Request labels that you chose yourself, beside what queries pick.
 
@@ -174,21 +147,18 @@ def request(
 
 
 @note_unchanged("Nothing was skipped.")
+@with_options()
 def skip(
-    folder: Folder,
-    cells: Annotated[
-        list[str],
-        typer.Argument(metavar="CELLS", help="Requested cells as IMAGE:TASK, or request ids."),
-    ],
-    why: Annotated[str, typer.Option(help="The reason, one line.")] = "",
-    json: AsJson = False,
+    folder: Path,
+    request: SkipRequest,
+    json: bool = False,
 ) -> None:
     """Skip requests that nobody can answer: no query picks these cells again.
 
     Example: [bold]labelgrid skip flat kitchen/0004.jpg:depth --why "too dark"[/]
     """
     with open_project(folder) as project:
-        skipped = project.skip(cells, why=why)
+        skipped = project.skip(**request)
     if json:
         screen.print_json({"skipped": len(skipped.cells)})
         return
@@ -197,15 +167,15 @@ def skip(
 
 
 @note_unchanged("Nothing was removed.")
+@with_options(
+    images="IMAGES: image ids, as requests name them",
+    restore="--restore: bring removed images back with their labels",
+)
 def remove(
-    folder: Folder,
-    images: Annotated[
-        list[str], typer.Argument(metavar="IMAGES", help="Image ids, as requests name them.")
-    ],
-    restore: Annotated[
-        bool, typer.Option("--restore", help="Bring removed images back with their labels.")
-    ] = False,
-    json: AsJson = False,
+    folder: Path,
+    images: Sequence[str],
+    restore: bool = False,
+    json: bool = False,
 ) -> None:
     """Take images out of the project, or bring them back; their files, labels and history are kept.
 
@@ -222,26 +192,22 @@ def remove(
 
 
 @note_unchanged("Nothing was changed.")
+@with_options()
 def split(
-    folder: Folder,
-    split: Annotated[Split, typer.Argument(metavar="SPLIT", help="train, val or test.")],
-    images: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[IMAGES]...", help="Image ids; by default all in no split."),
-    ] = None,
-    was: Annotated[str, typer.Option(help="Only images of this unknown split.")] = "",
-    json: AsJson = False,
+    folder: Path,
+    request: SetSplitRequest,
+    json: bool = False,
 ) -> None:
     """Put images that are in no split into one; `status` names them.
 
     Example: [bold]labelgrid split flat train --was training-2[/]
     """
     with open_project(folder) as project:
-        names = project.set_split(split.value, images or (), was=was)
+        names = project.set_split(**request)
     if json:
-        screen.print_json({"images": names, "split": split.value})
+        screen.print_json({"images": names, "split": request.split})
     else:
-        screen.say(f"Put {count_text(len(names), 'image')} into the split '{split.value}'.")
+        screen.say(f"Put {count_text(len(names), 'image')} into the split '{request.split}'.")
 
 
 def register(app: typer.Typer) -> None:

@@ -1,62 +1,44 @@
 """Commands on data sets: check one, draw its images with their labels, also those of a project."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, cast
 
 import typer
 
+from labelgrid.api.door import Positive
+from labelgrid.api.requests import ProtocolRequest
 from labelgrid.basics.errors import command
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.cli import screen
-from labelgrid.cli.grid import AsJson
-from labelgrid.cli.model import CropOption, MaxDepth, MinDepth
+from labelgrid.cli.options import with_options
 
 if TYPE_CHECKING:
     from labelgrid.data.dataset import Dataset
     from labelgrid.operations.dataset_check import Contents
 
-Layout = Annotated[
-    str, typer.Argument(metavar="NAME", help="The layout; see `labelgrid list layouts`.")
-]
-Root = Annotated[
-    Path, typer.Argument(metavar="ROOT", help="The data set's root.", exists=True, file_okay=False)
-]
-Tasks = Annotated[
-    Path | None, typer.Option(help="A TOML file of tasks; by default the data set's own.")
-]
+#: The parameters of several commands.
+NAME = "NAME: the layout; see `labelgrid list layouts`"
+ROOT = "ROOT!: the data set's root"
+TASKS = "--tasks: a TOML file of tasks; by default the data set's own"
 #: The faults that `data check` prints.
 FAULTS = 20
 
 
+@with_options(
+    root="DIR!: a project, or the root of a data set",
+    out="--out: the PNG file to write; of a project, sheet.png in it by default",
+    format="--format: a data set's layout; see `labelgrid list layouts`",
+    tasks=TASKS,
+    count="--count: number of images, spread evenly over the data set, or a project's images with "
+    "labels",
+)
 def sheet(
-    root: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DIR",
-            help="A project, or the root of a data set.",
-            exists=True,
-            file_okay=False,
-        ),
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="The PNG file to write; of a project, sheet.png in it by default."),
-    ] = None,
-    format: Annotated[
-        str, typer.Option(help="A data set's layout; see `labelgrid list layouts`.")
-    ] = "folder",
-    tasks: Annotated[
-        Path | None, typer.Option(help="A TOML file of tasks; by default the data set's own.")
-    ] = None,
-    count: Annotated[
-        int,
-        typer.Option(
-            help="Number of images, spread evenly over the data set, or a project's images with "
-            "labels.",
-            min=1,
-        ),
-    ] = 12,
-    json: AsJson = False,
+    root: Path,
+    out: Path | None = None,
+    format: str = "folder",
+    tasks: Path | None = None,
+    count: Positive = 12,
+    json: bool = False,
 ) -> None:
     """Draw images of a project or a data set beside their labels.
 
@@ -117,18 +99,20 @@ def _draw_dataset(
     return len(chosen), len(image_ids)
 
 
+@with_options(
+    name=NAME,
+    root=ROOT,
+    tasks=TASKS,
+    count="--count: read so many images, spread evenly over the data set, not all",
+    out="--out: a PNG file for a sheet of 12 images with their labels",
+)
 def check(
-    name: Layout,
-    root: Root,
-    tasks: Tasks = None,
-    count: Annotated[
-        int | None,
-        typer.Option(help="Read so many images, spread evenly over the data set, not all.", min=1),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="A PNG file for a sheet of 12 images with their labels.")
-    ] = None,
-    json: AsJson = False,
+    name: str,
+    root: Path,
+    tasks: Path | None = None,
+    count: Positive | None = None,
+    out: Path | None = None,
+    json: bool = False,
 ) -> None:
     """Read the images and labels of a data set, and say what is there and what is wrong.
 
@@ -165,23 +149,21 @@ def check(
         raise typer.Exit(1)
 
 
+@with_options(
+    name=NAME,
+    root=ROOT,
+    predictions="PREDICTIONS!: their folder, as TASK/IMAGE",
+    split="--split: the data set's split to measure on; all images by default",
+    tasks=TASKS,
+)
 def evaluate(
-    name: Layout,
-    root: Root,
-    predictions: Annotated[
-        Path,
-        typer.Argument(
-            metavar="PREDICTIONS", help="Their folder, as TASK/IMAGE.", exists=True, file_okay=False
-        ),
-    ],
-    split: Annotated[
-        str, typer.Option(help="The data set's split to measure on; all images by default.")
-    ] = "",
-    tasks: Tasks = None,
-    crop: CropOption = "",
-    min_depth: MinDepth = None,
-    max_depth: MaxDepth = None,
-    json: AsJson = False,
+    name: str,
+    root: Path,
+    predictions: Path,
+    request: ProtocolRequest,
+    split: str = "",
+    tasks: Path | None = None,
+    json: bool = False,
 ) -> None:
     """Measure prediction files from any program on a data set.
 
@@ -191,7 +173,6 @@ def evaluate(
     from labelgrid.operations.dataset_check import tasks_of
     from labelgrid.project.task_spec import name_task_file
     from labelgrid.rounds.evaluate_files import evaluate_files
-    from labelgrid.rounds.protocol import Protocol
 
     source = _source(name, root)
     splits = source.splits() if split else {}
@@ -201,7 +182,7 @@ def evaluate(
             next_step=f"Its splits are: {', '.join(splits) or 'none'}.",
         )
     image_ids = splits.get(split, source.images())
-    protocol = Protocol(crop=crop, least=min_depth, most=max_depth)
+    protocol = request.protocol
     with name_task_file(), screen.Bar() as bar:
         definitions = tasks_of(source, root, tasks)
         protocol.check(definitions)
@@ -221,7 +202,8 @@ def evaluate(
         screen.print_metrics(values)
 
 
-def layout(name: Layout, json: AsJson = False) -> None:
+@with_options(name=NAME)
+def layout(name: str, json: bool = False) -> None:
     """Print the layout of a data set: where to get it, and which files it has.
 
     Example: [bold]labelgrid data layout nyud[/]

@@ -1,17 +1,17 @@
 """The command that finds held-out images which look like training images."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from labelgrid.api.requests import SpreadRequest
 from labelgrid.basics.errors import command
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.cli import screen
-from labelgrid.cli.grid import AsJson
-from labelgrid.cli.model import On, ShardSize, Workers
 from labelgrid.cli.opening import open_project
-from labelgrid.cli.shares import share_at, share_values
+from labelgrid.cli.options import with_options
+from labelgrid.cli.shares import said_share
 
 #: The images that a line names.
 SHOWN = 5
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     from labelgrid.rounds.lookalikes import FoundDuplicates
 
 
+@with_options()
 def duplicates(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")],
-    on: On = "",
-    workers: Workers = 0,
-    shard: ShardSize = 0,
-    json: AsJson = False,
+    folder: Path,
+    request: SpreadRequest,
+    json: bool = False,
 ) -> None:
     """Find held-out images that look like training images, such as frames of one video.
 
@@ -35,10 +34,9 @@ def duplicates(
     Example: [bold]labelgrid duplicates flat[/]
     """
     with open_project(folder) as project:
-        found = project.duplicates(on=on, workers=workers, shard=shard)
-    if found is None:  # a share of the images was read, which was said
-        if json:
-            screen.print_json(share_values(share_at(on)))
+        found = project.duplicates(**request)
+    if found is None:  # a share of the images was read
+        said_share(request.on, json)
         return
     if json:
         screen.print_json(_as_json(found))

@@ -5,57 +5,23 @@ Loads no torch.
 
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
-from enum import StrEnum
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from labelgrid.api.places import Place
+from labelgrid.api.requests import AddRequest, CreateRequest
 from labelgrid.basics.errors import command, note_unchanged
 from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.cli.opening import open_project
+from labelgrid.cli.options import with_options
 
 if TYPE_CHECKING:
     from labelgrid.api.reader import ProjectReader
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-#: Texts, as a `Path` would drop the slash that marks an address as that of a folder.
-Images = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="PATH",
-        help="A folder of images, or a list file with one path per line, or the address of either, "
-        "such as s3://bucket/photos/. Repeatable.",
-    ),
-]
-Tasks = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--task",
-        help="NAME[:KEY=VALUE,...], such as depth:scale=0.001 or "
-        "parts:kind=semseg,classes=parts.txt.",
-    ),
-]
-TaskFile = Annotated[
-    Path | None, typer.Option("--tasks", help="A TOML file with one table per task.")
-]
-LeaveOut = Annotated[
-    bool,
-    typer.Option(
-        "--leave-out", help="Go on without images that cannot be read; left-out.txt lists them."
-    ),
-]
-Changes = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="A key of the recipe and its value, such as train.steps=2000. Repeatable.",
-    ),
-]
 #: A new project with more images is timed only if that is asked for.
 MOST_TIMED = 100_000
 Titles = Mapping[str, str]
@@ -72,66 +38,20 @@ TIME_COLUMNS: Titles = {
 #: What an export after `add` asks for, and after the first query.
 HELDOUT_FIRST = "   (the held-out images' labels come first)"
 HELDOUT_TOO = "   (asks for the held-out images' labels, too)"
-Weights = Annotated[
-    Path | None, typer.Option(help="A local file of backbone weights.", exists=True, dir_okay=False)
-]
-
-
-class Check(StrEnum):
-    """How images are checked."""
-
-    full = "full"
-    none = "none"
-
-
-Checking = Annotated[
-    Check, typer.Option(help="Read every image completely, or open none (for very many images).")
-]
 
 
 @note_unchanged("Nothing was made.")
+@with_options(
+    task_file="--tasks: a TOML file with one table per task",
+    time="--time: measure how long a round takes here, in some ten seconds; by default in a "
+    "terminal, for at most 100,000 images",
+)
 def init(
-    folder: Folder,
-    images: Images = None,
-    tasks: Tasks = None,
-    task_file: TaskFile = None,
-    holdout: Annotated[
-        str,
-        typer.Option(
-            metavar="N|N%",
-            help="Images to hold out for measuring, drawn at random: a number or a share.",
-        ),
-    ] = "0",
-    group: Annotated[
-        str, typer.Option(help="Regular expression on ids; equal matches stay together.")
-    ] = "",
-    recipe: Annotated[
-        str, typer.Option(help="A shipped recipe, or the path of one.")
-    ] = "small-shared-heads",
-    changes: Changes = None,
-    strategy: Annotated[
-        str, typer.Option(help="Strategy that picks cells; see `labelgrid list strategies`.")
-    ] = "joint",
-    weights: Weights = None,
-    seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 0,
-    check: Checking = Check.full,
-    leave_out: LeaveOut = False,
-    ledger: Annotated[
-        str,
-        typer.Option(
-            metavar="URL",
-            help="Keep the ledger in PostgreSQL: postgresql+psycopg://USER@HOST/DATABASE.",
-        ),
-    ] = "",
-    time: Annotated[
-        bool | None,
-        typer.Option(
-            "--time/--no-time",
-            help="Measure how long a round takes here, in some ten seconds; by default in a "
-            "terminal, for at most 100,000 images.",
-        ),
-    ] = None,
-    json: AsJson = False,
+    folder: Path,
+    request: CreateRequest,
+    task_file: Path | None = None,
+    time: bool | None = None,
+    json: bool = False,
 ) -> None:
     """Create a project from images and tasks.
 
@@ -140,9 +60,8 @@ def init(
     """
     from labelgrid.api.reader import ProjectReader
     from labelgrid.basics.errors import UsageError
-    from labelgrid.project.overrides import parse_overrides
 
-    if not images:
+    if not request.images:
         raise UsageError("No images were named.", next_step="Add --images FOLDER.")
     if json and time:
         raise UsageError(
@@ -150,22 +69,8 @@ def init(
             next_step=f"`{command('time', folder)} --json` measures.",
         )
     with screen.Bar() as bar:
-        project = ProjectReader.create(
-            folder,
-            images,
-            _task_words(tasks, task_file),
-            holdout=holdout,
-            group=group,
-            recipe=recipe,
-            changes=parse_overrides(changes or []),
-            strategy=strategy,
-            weights=weights,
-            seed=seed,
-            check=check.value,
-            leave_out=leave_out,
-            ledger=ledger,
-            progress=bar,
-        )
+        tasks = _tasks(request.tasks, task_file)
+        project = ProjectReader.create(**replace(request, tasks=tasks, progress=bar))
     with project:
         if json:
             screen.print_json(asdict(project.counts()) | left_out_values(project))
@@ -244,29 +149,18 @@ def _first_time(project: "ProjectReader", time: bool) -> str:
     return str(found)
 
 
-def _task_words(tasks: list[str] | None, task_file: Path | None) -> list[str | Path]:
+def _tasks(typed: Any, task_file: Path | None) -> list[Place]:
     """The tasks as `Project` takes them, those of the file first."""
-    words: list[str | Path] = []
-    if task_file:
-        words.append(task_file)
-    return [*words, *(tasks or ())]
+    return [*([task_file] if task_file else ()), *typed]
 
 
 @note_unchanged("Nothing was added.")
+@with_options(task_file="--tasks: a TOML file with one table per task")
 def add(
-    folder: Folder,
-    images: Images = None,
-    tasks: Tasks = None,
-    task_file: TaskFile = None,
-    holdout: Annotated[
-        str,
-        typer.Option(
-            metavar="N|N%", help="Further images to hold out, never ones that were trained on."
-        ),
-    ] = "0",
-    check: Checking = Check.full,
-    leave_out: LeaveOut = False,
-    json: AsJson = False,
+    folder: Path,
+    request: AddRequest,
+    task_file: Path | None = None,
+    json: bool = False,
 ) -> None:
     """Add images or tasks to a project, or hold out images of it.
 
@@ -274,20 +168,14 @@ def add(
     """
     from labelgrid.basics.errors import UsageError
 
-    if not (images or tasks or task_file or holdout != "0"):
+    if not (request.images or request.tasks or task_file or request.holdout != "0"):
         raise UsageError(
             "Neither images nor tasks were named.",
             next_step="Add --images FOLDER, or --task NAME, such as --task depth.",
         )
     with open_project(folder) as project:
         before = len(project.tasks)
-        added = project.add(
-            images or (),
-            _task_words(tasks, task_file),
-            holdout=holdout,
-            check=check.value,
-            leave_out=leave_out,
-        )
+        added = project.add(**replace(request, tasks=_tasks(request.tasks, task_file)))
         counts = project.counts()
         if json:
             screen.print_json(asdict(added) | left_out_values(project))
@@ -302,7 +190,8 @@ def add(
         screen.say(f"Next: {command('export', folder)}{HELDOUT_FIRST}")
 
 
-def status(folder: Folder, json: AsJson = False) -> None:
+@with_options()
+def status(folder: Path, json: bool = False) -> None:
     """Show images, cells by state, costs and rounds.
 
     Example: [bold]labelgrid status flat --json[/]

@@ -4,19 +4,19 @@ Loads no torch.
 """
 
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
+from labelgrid.api.requests import CellsRequest, UndoRequest
 from labelgrid.basics.errors import UsageError, command, note_unchanged
 from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
-from labelgrid.cli.grid import AsJson, Folder
 from labelgrid.cli.opening import open_project
+from labelgrid.cli.options import with_options
 
 #: The most cells that a terminal shows.
 SHOWN = 1000
@@ -36,45 +36,12 @@ EVENT_COLUMNS = {
 }
 
 
-class CellState(StrEnum):
-    """The states that cells are listed by."""
-
-    missing = "missing"
-    requested = "requested"
-    labelled = "labelled"
-    skipped = "skipped"
-
-
-class AnySplit(StrEnum):
-    """The splits that cells are listed by."""
-
-    train = "train"
-    val = "val"
-    test = "test"
-    heldout = "heldout"
-
-
+@with_options(csv="--csv FILE: write all of them to this CSV file")
 def cells(
-    folder: Folder,
-    state: Annotated[CellState | None, typer.Option(help="Only the cells in this state.")] = None,
-    task: Annotated[str | None, typer.Option(help="Only the cells of this task.")] = None,
-    split: Annotated[
-        AnySplit | None, typer.Option(help="Only the cells of this split's images.")
-    ] = None,
-    round: Annotated[
-        int | None, typer.Option(help="Only the cells that this round asked for; 0: no round.")
-    ] = None,
-    order: Annotated[
-        str,
-        typer.Option(
-            help="Of the images: changed, loss/TASK, share/TASK:CLASS (the largest predicted share "
-            "first), or a scored statistic; by their ids without it."
-        ),
-    ] = "",
-    csv: Annotated[
-        Path | None, typer.Option(help="Write all of them to this CSV file.", dir_okay=False)
-    ] = None,
-    json: AsJson = False,
+    folder: Path,
+    request: CellsRequest,
+    csv: Path | None = None,
+    json: bool = False,
 ) -> None:
     """List cells with their states, ordered by image, then task.
 
@@ -83,13 +50,7 @@ def cells(
     from labelgrid.project.cells.cell_table import write_csv
 
     with open_project(folder, looking=True) as project:
-        rows = project.each_cell(
-            state=state.value if state else None,
-            task=task,
-            split=split.value if split else None,
-            round=round,
-            order=order,
-        )
+        rows = project.each_cell(**request)
         if csv and json:
             raise UsageError("--csv and --json exclude each other.", next_step="Give one of them.")
         if csv:
@@ -114,13 +75,14 @@ def _show_cells(folder: Path, rows: Iterator[dict[str, Any]]) -> None:
         screen.say(f"And {count_text(more, 'cell')} more: `--csv cells.csv` writes all.")
 
 
+@with_options(
+    cell="[IMAGE:TASK]: show all that happened to this cell", last="--last: the most operations"
+)
 def log(
-    folder: Folder,
-    cell: Annotated[
-        str, typer.Argument(metavar="[IMAGE:TASK]", help="Show all that happened to this cell.")
-    ] = "",
-    last: Annotated[int, typer.Option(help="The most operations.", min=1)] = 20,
-    json: AsJson = False,
+    folder: Path,
+    cell: str = "",
+    last: int = 20,
+    json: bool = False,
 ) -> None:
     """Show the newest operations of a project, or all that happened to a cell.
 
@@ -153,23 +115,18 @@ def _operation(row: Mapping[str, Any]) -> list[Any]:
 
 
 @note_unchanged("Nothing was undone.")
+@with_options()
 def undo(
-    folder: Folder,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be undone, and change nothing.")
-    ] = False,
-    operation: Annotated[
-        int | None,
-        typer.Option(help="Undo only if this is the last operation, by its number in the log."),
-    ] = None,
-    json: AsJson = False,
+    folder: Path,
+    request: UndoRequest,
+    json: bool = False,
 ) -> None:
     """Undo the last import, query, unlabel, cancel, request or skip, as a new operation.
 
     Example: [bold]labelgrid undo flat --dry-run[/]
     """
     with open_project(folder) as project:
-        undone = project.undo(dry_run=dry_run, operation=operation)
+        undone = project.undo(**request)
     if json:
         screen.print_json(undone.as_json())
     else:

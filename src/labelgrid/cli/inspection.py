@@ -2,18 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from labelgrid.api.requests import (
+    AdviseRequest,
+    AuditRequest,
+    RelateRequest,
+    ReportRequest,
+    TimeRequest,
+)
 from labelgrid.basics.errors import UsageError, command, note_unchanged
 from labelgrid.basics.words import count_text, duration, join_names
 from labelgrid.cli import screen
 from labelgrid.cli.exchange import cells_as_json
-from labelgrid.cli.grid import AsJson
-from labelgrid.cli.model import On, ShardSize, Workers
 from labelgrid.cli.opening import open_project
-from labelgrid.cli.shares import share_at, share_values
+from labelgrid.cli.options import with_options
+from labelgrid.cli.shares import said_share
 
 if TYPE_CHECKING:
     from labelgrid.advice.round_times import RecipeTime
@@ -28,23 +34,11 @@ DOUBTFUL = 20
 
 
 @note_unchanged("Nothing was written.")
+@with_options(folder="DIR: the folder of a project or a study")
 def report(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The folder of a project or a study.")
-    ],
-    out: Annotated[
-        Path | None, typer.Option(help="The HTML file; DIR/report.html by default.")
-    ] = None,
-    plots: Annotated[
-        Path | None, typer.Option(help="A folder for each figure as SVG and PNG.", file_okay=False)
-    ] = None,
-    pictures: Annotated[
-        bool,
-        typer.Option(
-            "--pictures", help="Predict the shown cells that have no pictures yet; loads the model."
-        ),
-    ] = False,
-    json: AsJson = False,
+    folder: Path,
+    request: ReportRequest,
+    json: bool = False,
 ) -> None:
     """Write the report of a project or a study as one self-contained HTML file.
 
@@ -55,13 +49,13 @@ def report(
     from labelgrid.api import study
 
     with screen.Bar() as bar:
-        written = study.report(folder, out, plots=plots, pictures=pictures, progress=bar)
+        written = study.report(folder, **request, progress=bar)
     if json:
         screen.print_json(written.values)
         return
     screen.say(f"Wrote {written.page}")
-    if plots:
-        screen.say(f"Wrote {count_text(written.drawings, 'file')} in {plots}")
+    if request.plots:
+        screen.say(f"Wrote {count_text(written.drawings, 'file')} in {request.plots}")
     columns, rows = study.rows_of_study(written.values)
     if rows:
         screen.print_table(
@@ -69,9 +63,10 @@ def report(
         )
 
 
+@with_options()
 def verify(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")],
-    json: AsJson = False,
+    folder: Path,
+    json: bool = False,
 ) -> None:
     """Read every image and label of a project, and list those that are damaged or changed.
 
@@ -92,31 +87,15 @@ def verify(
 
 
 @note_unchanged("The labels are unchanged.")
+@with_options(
+    confirm="--confirm CELL: note, instead of an audit, that the label of IMAGE:TASK is right: it "
+    "is not doubted again"
+)
 def audit(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")],
-    folds: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Train so many networks, each without a fold of the images, and compare the "
-            "fold's labels with its predictions; 0: no network.",
-        ),
-    ] = 0,
-    all: Annotated[
-        bool, typer.Option("--all", help="Show labels that somebody confirmed as right, too.")
-    ] = False,
-    on: On = "",
-    workers: Workers = 0,
-    shard: ShardSize = 0,
-    confirm: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CELL",
-            help="Note, instead of an audit, that the label of IMAGE:TASK is right: it is not "
-            "doubted again. Repeatable.",
-        ),
-    ] = None,
-    json: AsJson = False,
+    folder: Path,
+    request: AuditRequest,
+    confirm: Sequence[str] = (),
+    json: bool = False,
 ) -> None:
     """Rank the labels of a project by how likely they are wrong, and show the worst.
 
@@ -127,7 +106,7 @@ def audit(
     from dataclasses import asdict
 
     if confirm:
-        if any((folds, all, on, workers, shard)):
+        if request.given():
             raise UsageError(
                 "--confirm notes that labels are right and does no audit: the other options would "
                 "do nothing.",
@@ -136,17 +115,14 @@ def audit(
         _confirm(folder, confirm, json)
         return
     with open_project(folder) as project:
-        audited = project.audit(folds=folds, all=all, on=on, workers=workers, shard=shard)
-    share = share_at(on)
-    if not share.is_all:  # which was said; the labels are not ranked yet
-        if json:
-            screen.print_json(share_values(share))
+        audited = project.audit(**request)
+    if said_share(request.on, json):  # the labels are not ranked yet
         return
     if json:
         sheet = str(audited.sheet) if audited.sheet else None
         screen.print_json({**asdict(audited), "table": str(audited.table), "sheet": sheet})
         return
-    _say_doubts(folder, audited, all=all)
+    _say_doubts(folder, audited, all=request.all)
 
 
 def _say_doubts(folder: Path, audited: "Audited", *, all: bool) -> None:
@@ -179,7 +155,7 @@ def _say_doubts(folder: Path, audited: "Audited", *, all: bool) -> None:
         )
 
 
-def _confirm(folder: Path, cells: list[str], json: bool) -> None:
+def _confirm(folder: Path, cells: Sequence[str], json: bool) -> None:
     """Note that labels are right, and say so."""
     with open_project(folder) as project:
         confirmed = project.confirm(cells).cells
@@ -190,12 +166,11 @@ def _confirm(folder: Path, cells: list[str], json: bool) -> None:
     screen.say(f"{labels} noted as right, and left out of audits until replaced.")
 
 
+@with_options()
 def time(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")],
-    own_recipe: Annotated[
-        bool, typer.Option("--own-recipe", help="Measure only the project's recipe.")
-    ] = False,
-    json: AsJson = False,
+    folder: Path,
+    request: TimeRequest,
+    json: bool = False,
 ) -> None:
     """Measure how long a round takes on this machine, by recipe, and say which recipe fits.
 
@@ -206,7 +181,7 @@ def time(
     from dataclasses import asdict
 
     with open_project(folder) as project:
-        times = project.time(own_recipe=own_recipe)
+        times = project.time(**request)
     if json:
         screen.print_json(asdict(times))
         return
@@ -236,15 +211,11 @@ def _time_row(each: "RecipeTime") -> list[str]:
     return [each.recipe, size, f"{each.steps:,}", *seconds, duration(each.seconds), memory]
 
 
+@with_options()
 def advise(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")],
-    budget: Annotated[
-        float | None,
-        typer.Option(
-            help="The cost that purchases are compared at; by default that of the last round."
-        ),
-    ] = None,
-    json: AsJson = False,
+    folder: Path,
+    request: AdviseRequest,
+    json: bool = False,
 ) -> None:
     """Say which labels to buy next, what they may gain, and what else would help.
 
@@ -255,7 +226,7 @@ def advise(
     from dataclasses import asdict
 
     with open_project(folder, looking=True) as project:
-        advised = project.advise(budget=budget)
+        advised = project.advise(**request)
     if json:
         screen.print_json(asdict(advised))
         return
@@ -264,28 +235,11 @@ def advise(
 
 
 @note_unchanged("Nothing was written.")
+@with_options()
 def relate(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")],
-    write: Annotated[
-        bool,
-        typer.Option(
-            "--write",
-            help="Write what is proposed: the trust into labelgrid.toml, and the field of view of "
-            "unknown cameras into camera.toml.",
-        ),
-    ] = False,
-    on: Annotated[
-        str,
-        typer.Option(
-            metavar="PLACE",
-            help="Measure each relation, and each supplier and task, as a job in this place; see "
-            "`labelgrid list executors`.",
-        ),
-    ] = "",
-    workers: Annotated[
-        int, typer.Option(help="How many jobs at a time; with --on, one per processor core.", min=0)
-    ] = 0,
-    json: AsJson = False,
+    folder: Path,
+    request: RelateRequest,
+    json: bool = False,
 ) -> None:
     """Measure relations and suppliers by true labels, and propose how far to trust them.
 
@@ -296,11 +250,8 @@ def relate(
     from dataclasses import asdict
 
     with open_project(folder) as project:
-        related = project.relate(write=write, on=on, workers=workers)
-    share = share_at(on)
-    if not share.is_all:  # which was said; nothing is joined yet
-        if json:
-            screen.print_json(share_values(share))
+        related = project.relate(**request)
+    if said_share(request.on, json):  # nothing is joined yet
         return
     if json:
         screen.print_json(asdict(related))
@@ -368,11 +319,10 @@ def _figures(measured: "Measured | None") -> tuple[str, str, str]:
     return ("; ".join(texts), f"{measured.coverage:.0%}", f"{measured.trust:g}")
 
 
+@with_options(trust="-", folder="[FOLDER]: what to list: strategies, networks, recipes and others")
 def list_(
-    folder: Annotated[
-        str, typer.Argument(metavar="[FOLDER]", help="strategies, networks, recipes, ...")
-    ] = "",
-    json: AsJson = False,
+    folder: str = "",
+    json: bool = False,
 ) -> None:
     """List plug-ins and recipes, one per line.
 

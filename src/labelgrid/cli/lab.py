@@ -1,19 +1,20 @@
 """Commands of the laboratory: run simulated campaigns, analyse them, and render rooms."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from labelgrid.api.door import Cost, Count, Positive
 from labelgrid.basics.errors import command, note_unchanged
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.cli import screen
-from labelgrid.cli.grid import AsJson, Weights
-from labelgrid.cli.model import Unit
+from labelgrid.cli.options import with_options
 from labelgrid.cli.shares import share_values
 from labelgrid.cli.study_screen import StudyBar
+from labelgrid.ledger.grid import Unit
 
 if TYPE_CHECKING:
     from labelgrid.lab.simulation.analysis import Mean
@@ -27,78 +28,44 @@ WORK = ("arm", "kind", "runs", "trainings", "labels", "steps")
 
 
 @note_unchanged("Finished steps of the runs are kept.")
+@with_options(
+    out="--out: the folder of all runs; an existing one is resumed",
+    data="--data FOLDER!: the data set's root; without RECIPE, a project",
+    recipe="RECIPE: a recipe with a [simulate] table; without one, the project's own labels are "
+    "studied",
+    weights="--weights FILE!: a local file of backbone weights",
+    strategies="--strategy: arms or strategies to run instead of the recipe's, separated by commas",
+    only="--tasks: only these of the recipe's tasks, separated by commas",
+    seeds="--seeds: number of seeds instead of the recipe's",
+    rounds="--rounds: number of rounds instead of the recipe's",
+    initial="--initial: number of images with all labels at first instead of the recipe's",
+    budget="--budget: budget of a round instead of the recipe's",
+    unit="--unit: what the budget counts instead of the recipe's",
+    single="--single: also train a network for each task alone",
+    jobs="--jobs: parallel runs; 0: one per processor core",
+    on="--on PLACE: where the runs are executed: processes of this machine, ray, ray:ADDRESS, "
+    "slurm",
+    force="--force: resume although the code of your own plug-in changed; the report notes it",
+    dry_run="--dry-run: show the runs, what is left and, if known, the time; run nothing",
+)
 def simulate(
-    out: Annotated[Path, typer.Option(help="The folder of all runs; an existing one is resumed.")],
-    data: Annotated[
-        Path,
-        typer.Option(
-            help="The data set's root; without RECIPE, a project.", exists=True, file_okay=False
-        ),
-    ],
-    recipe: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="RECIPE",
-            help=r"A recipe with a \[simulate] table; without one, the project's own labels are "
-            "studied.",
-        ),
-    ] = None,
-    weights: Weights = None,
-    strategies: Annotated[
-        str,
-        typer.Option(
-            "--strategy",
-            help="Arms or strategies to run instead of the recipe's, separated by commas.",
-        ),
-    ] = "",
-    only: Annotated[
-        str,
-        typer.Option("--tasks", help="Only these of the recipe's tasks, separated by commas."),
-    ] = "",
-    seeds: Annotated[
-        int | None, typer.Option(help="Number of seeds instead of the recipe's.", min=1)
-    ] = None,
-    rounds: Annotated[
-        int | None, typer.Option(help="Number of rounds instead of the recipe's.", min=0)
-    ] = None,
-    initial: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of images with all labels at first instead of the recipe's.", min=1
-        ),
-    ] = None,
-    budget: Annotated[
-        float | None, typer.Option(help="Budget of a round instead of the recipe's.", min=0)
-    ] = None,
-    unit: Annotated[
-        Unit | None, typer.Option(help="What the budget counts instead of the recipe's.")
-    ] = None,
-    single: Annotated[
-        bool, typer.Option("--single", help="Also train a network for each task alone.")
-    ] = False,
-    jobs: Annotated[int, typer.Option(help="Parallel runs; 0: one per processor core.", min=0)] = 0,
-    on: Annotated[
-        str,
-        typer.Option(
-            "--on",
-            metavar="PLACE",
-            help="Where the runs are executed: processes of this machine, ray, ray:ADDRESS, slurm.",
-        ),
-    ] = "processes",
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="Resume although the code of your own plug-in changed; the report notes it.",
-        ),
-    ] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Show the runs, what is left and, if known, the time; run nothing."
-        ),
-    ] = False,
-    json: AsJson = False,
+    out: Path,
+    data: Path,
+    recipe: str | None = None,
+    weights: Path | None = None,
+    strategies: str = "",
+    only: str = "",
+    seeds: Positive | None = None,
+    rounds: Count | None = None,
+    initial: Positive | None = None,
+    budget: Cost | None = None,
+    unit: Unit | None = None,
+    single: bool = False,
+    jobs: Count = 0,
+    on: str = "processes",
+    force: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
 ) -> None:
     """Run simulated campaigns: arms × seeds × recipe keys, labels hidden until they are bought.
 
@@ -113,7 +80,7 @@ def simulate(
         "rounds": rounds,
         "initial": initial,
         "budget": budget,
-        "unit": unit and unit.value,
+        "unit": unit,
         "single": single,
     }
     changes = {name: value for name, value in options.items() if _is_named(value)}
@@ -228,32 +195,21 @@ def _sums(works: Sequence["RunWork"]) -> tuple[int, ...]:
 
 
 @note_unchanged("The study is unchanged.")
+@with_options(
+    folder="STUDY: the folder of a finished study",
+    name="NAME: the analysis; see `labelgrid list analyses`",
+    out="--out FOLDER: a folder for the tables (CSV) and drawings (SVG, PNG)",
+    values="--set KEY=VALUE: an option of the analysis",
+    strategies="--strategy: only the runs of these arms or strategies, separated by commas; others "
+    "may be unfinished",
+)
 def analyse(
-    folder: Annotated[
-        Path, typer.Argument(metavar="STUDY", help="The folder of a finished study.")
-    ],
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The analysis; see `labelgrid list analyses`.")
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="A folder for the tables (CSV) and drawings (SVG, PNG).", file_okay=False
-        ),
-    ] = None,
-    values: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="An option of the analysis. Repeatable."),
-    ] = None,
-    strategies: Annotated[
-        str,
-        typer.Option(
-            "--strategy",
-            help="Only the runs of these arms or strategies, separated by commas; "
-            "others may be unfinished.",
-        ),
-    ] = "",
-    json: AsJson = False,
+    folder: Path,
+    name: str,
+    out: Path | None = None,
+    values: Mapping[str, Any] | None = None,
+    strategies: str = "",
+    json: bool = False,
 ) -> None:
     """Analyse a finished study with its hidden labels.
 
@@ -262,12 +218,10 @@ def analyse(
     Example: [bold]labelgrid analyse first-light picks --out figures[/]
     """
     from labelgrid.api import study
-    from labelgrid.project.task_spec import assignments
 
-    options = assignments(values or [], "--set")
     with screen.Bar() as bar:
         result = study.analyse(
-            folder, name, out, values=options, strategies=_names(strategies), progress=bar
+            folder, name, out, values=values, strategies=_names(strategies), progress=bar
         )
     if json:
         screen.print_json(result.as_json())
@@ -302,24 +256,25 @@ def _names(text: str) -> list[str]:
 
 
 @note_unchanged("Rendered scenes are kept.")
+@with_options(
+    trust="-",
+    out="OUT: the data set's folder; an existing one is extended",
+    count="--count: total number of scenes",
+    size="--size: HEIGHTxWIDTH in pixels",
+    seed="--seed: seed of rooms, cameras and light",
+    samples="--samples: light paths per pixel; fewer give more noise",
+    frames="--frames: scenes of each room, from slightly moved cameras",
+    jobs="--jobs: parallel processes; 0: one per processor core",
+)
 def scenes(
-    out: Annotated[
-        Path,
-        typer.Argument(metavar="OUT", help="The data set's folder; an existing one is extended."),
-    ],
-    count: Annotated[int, typer.Option(help="Total number of scenes.", min=1)] = 500,
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "96x128",
-    seed: Annotated[int, typer.Option(help="Seed of rooms, cameras and light.")] = 0,
-    samples: Annotated[
-        int, typer.Option(help="Light paths per pixel; fewer give more noise.", min=1)
-    ] = 16,
-    frames: Annotated[
-        int, typer.Option(help="Scenes of each room, from slightly moved cameras.", min=1)
-    ] = 1,
-    jobs: Annotated[
-        int, typer.Option(help="Parallel processes; 0: one per processor core.", min=0)
-    ] = 0,
-    json: AsJson = False,
+    out: Path,
+    count: Positive = 500,
+    size: str = "96x128",
+    seed: int = 0,
+    samples: Positive = 16,
+    frames: Positive = 1,
+    jobs: Count = 0,
+    json: bool = False,
 ) -> None:
     """Render rooms with exact labels of every task, as a data set of the layout `folder`.
 

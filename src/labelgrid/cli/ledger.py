@@ -1,12 +1,12 @@
 """Commands on where a project's ledger is. Loads no torch."""
 
-from typing import Annotated
+from pathlib import Path
 
 import typer
 
 from labelgrid.basics.errors import note_unchanged
 from labelgrid.cli import screen
-from labelgrid.cli.grid import AsJson, Folder
+from labelgrid.cli.options import with_options
 
 ledger = typer.Typer(help="Say where a project's ledger is: copy it.", no_args_is_help=True)
 
@@ -18,16 +18,14 @@ def register(app: typer.Typer) -> None:
 
 
 @note_unchanged("The project uses the ledger that it used.")
+@with_options(
+    to="URL|labelgrid.db: its address, such as postgresql+psycopg://USER@HOST/DATABASE, or "
+    "labelgrid.db: back to the file"
+)
 def copy(
-    folder: Folder,
-    to: Annotated[
-        str,
-        typer.Argument(
-            metavar="URL|labelgrid.db",
-            help="postgresql+psycopg://USER@HOST/DATABASE, or labelgrid.db: back to the file.",
-        ),
-    ],
-    json: AsJson = False,
+    folder: Path,
+    to: str,
+    json: bool = False,
 ) -> None:
     """Copy the ledger to PostgreSQL or back, compare both, and use the copy from then on.
 

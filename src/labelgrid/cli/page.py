@@ -1,13 +1,16 @@
 """Defines the command that shows a project in a browser."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from labelgrid.api.door import Count
 from labelgrid.basics.errors import UsageError
 from labelgrid.cli import screen
-from labelgrid.cli.grid import Folder
+from labelgrid.cli.options import with_options
+
+#: The largest number of a port.
+LAST_PORT = 65_535
 
 
 def register(app: typer.Typer) -> None:
@@ -15,35 +18,28 @@ def register(app: typer.Typer) -> None:
     app.command()(serve)
 
 
+@with_options(
+    host="--host: the address to listen on; 0.0.0.0: of all networks",
+    port="--port: the port to listen on; 0: any free one",
+    token_file="--token-file: a file that only you can read, with the token that a browser or "
+    "program must show; a new one is written if it is not there; else LABELGRID_TOKEN, else a new "
+    "token",
+    no_token="--no-token: let every user and program of this machine see the project, change it, "
+    "and start jobs as you",
+)
 def serve(
-    folder: Folder,
-    host: Annotated[
-        str,
-        typer.Option(help="The address to listen on; 0.0.0.0: of all networks."),
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(help="The port to listen on; 0: any free one.", min=0, max=65535)
-    ] = 8000,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            help="A file that only you can read, with the token that a browser or program must "
-            "show; a new one is written if it is not there. Else LABELGRID_TOKEN, else a new token."
-        ),
-    ] = None,
-    no_token: Annotated[
-        bool,
-        typer.Option(
-            "--no-token",
-            help="Let every user and program of this machine see the project, change it, and start "
-            "jobs as you.",
-        ),
-    ] = False,
+    folder: Path,
+    host: str = "127.0.0.1",
+    port: Count = 8000,
+    token_file: Path | None = None,
+    no_token: bool = False,
 ) -> None:
     """Show a project or a study in a browser, until Ctrl-C.
 
     Example: [bold]labelgrid serve flat[/]
     """
+    if port > LAST_PORT:
+        raise UsageError(f"`port=` must be at most {LAST_PORT}. Found {port}.")
     try:
         from labelgrid.web import server
     except ImportError as error:

@@ -1,13 +1,15 @@
 """Says which share of the work a command did, where several processes divide it."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from labelgrid.executors.placement import executor_at
-from labelgrid.executors.share import EVERYTHING, Share
+from labelgrid.cli import screen
+
+if TYPE_CHECKING:  # most commands divide no work
+    from labelgrid.executors.share import Share
 
 
-def share_at(on: str) -> Share:
+def share_at(on: str) -> "Share":
     """The share of the work that this process does at a place; all of it without a place.
 
     Raises:
@@ -18,14 +20,26 @@ def share_at(on: str) -> Share:
         >>> share_at("processes").is_all
         True
     """
+    from labelgrid.executors.placement import executor_at
+    from labelgrid.executors.share import EVERYTHING
+
     return executor_at(on, 1, "labelgrid").share if on else EVERYTHING
 
 
-def share_values(share: Share) -> dict[str, Any]:
+def share_values(share: "Share") -> dict[str, Any]:
     """A share as JSON values; none if it is all of the work.
 
     Example:
+        >>> from labelgrid.executors.share import Share
         >>> share_values(Share(0, 2))
         {'share': {'index': 0, 'count': 2}}
     """
     return {} if share.is_all else {"share": asdict(share)}
+
+
+def said_share(on: str, json: bool) -> bool:
+    """Whether a command did a share of its work alone, which was said; JSON names the share."""
+    share = share_at(on)
+    if json and not share.is_all:
+        screen.print_json(share_values(share))
+    return not share.is_all

@@ -169,7 +169,7 @@ class _ImportSource:
         if not hasattr(connector, "download"):
             raise UsageError(
                 f"'{tool}' has no server: --url cannot be used.",
-                next_step="Name a file or folder, or use --from label-studio.",
+                next_step="Name a file or folder, or use --format label-studio.",
             )
         return connector.download(server, self.index.of_format(tool), progress)
 

@@ -62,6 +62,8 @@ class State(IntEnum):
     SKIPPED = 3
 
 
+#: The name of a state.
+StateName = Literal["missing", "requested", "labelled", "skipped"]
 #: The states by their names, as files and commands write them.
 STATE_NAMES = {state.name.lower(): state for state in State}
 

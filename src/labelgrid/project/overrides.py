@@ -1,42 +1,33 @@
-"""Parses overrides of recipe keys as they are typed. Loads no torch."""
+"""Turns overrides of recipe keys into tables, and into words. Loads no torch."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from labelgrid.basics.config import tables_of
 from labelgrid.basics.errors import RecipeError
-from labelgrid.project.task_spec import assignments
 
 
-def parse_overrides(words: Sequence[str], option: str = "--set") -> dict[str, Any]:
-    """Parse `KEY=VALUE` words into tables of a recipe, such as `train.steps=2000`.
-
-    Args:
-        words: keys with dots between tables; values are JSON where they can be, otherwise text.
-        option: the option that was typed, for messages.
+def override_tables(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides as tables of a recipe; their keys may have dots between tables.
 
     Raises:
-        ProjectError: a word has no `=`.
         RecipeError: a value is null, or holds one.
 
     Example:
-        >>> parse_overrides(["train.steps=2000", "data.size=[64, 96]", "data.fit=crop"])
-        {'data': {'fit': 'crop', 'size': [64, 96]}, 'train': {'steps': 2000}}
+        >>> override_tables({"train.steps": 2000, "data": {"size": [64, 96]}, "data.fit": "crop"})
+        {'data': {'size': [64, 96], 'fit': 'crop'}, 'train': {'steps': 2000}}
     """
-    values = assignments(words, option)
     key = next(_nulls(values), None)
     if key is not None:
         raise RecipeError(
-            f"{key}: a recipe has no null.",
-            where=option,
-            next_step="Leave the key out, or give a value.",
+            f"{key}: a recipe has no null.", next_step="Leave the key out, or give a value."
         )
     return tables_of(values)
 
 
 def override_words(tables: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return the `KEY=VALUE` words that `parse_overrides` parses to these tables.
+    """Return the `KEY=VALUE` words of the command line that say these tables.
 
     Example:
         >>> override_words({"data": {"size": [64, 96]}, "train": {"norm": "frozen"}})

@@ -1,6 +1,6 @@
 """Builds the context of a round's steps: recipe, tasks, images and labels."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -10,7 +10,7 @@ from labelgrid.basics.errors import ImageError
 from labelgrid.basics.type_names import Size, Values
 from labelgrid.data.dataset import camera_of, size_of
 from labelgrid.data.project_source import ProjectSource
-from labelgrid.ledger.grid import Cell, Split, State
+from labelgrid.ledger.grid import Cell, ImageRow, Split, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
 from labelgrid.project.sources import OracleSource, source_of
@@ -23,9 +23,14 @@ from labelgrid.tasks.task import Task, TaskDef, build_all
 
 @dataclass(frozen=True)
 class ImageCameras:
-    """Finds the camera of each image of a project once, since it may lie in the image's file."""
+    """Finds the camera of each image once, since it may lie in the image's file.
 
-    project: ProjectFolder
+    Args:
+        images: gives the rows of the images in the ledger.
+        source: reads what those do not say.
+    """
+
+    images: Callable[[], Iterable[ImageRow]]
     source: ProjectSource | OracleSource
     _found: dict[str, Camera | None] = field(default_factory=dict, init=False, repr=False)
 
@@ -60,8 +65,7 @@ class ImageCameras:
     @cached_property
     def _sizes(self) -> dict[str, Size]:
         """The sizes of the images, as far as the ledger knows them."""
-        images = self.project.store.images()
-        return {row.image_id: (row.height, row.width) for row in images}
+        return {row.image_id: (row.height, row.width) for row in self.images()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +113,7 @@ class RoundContext(ModelContext):
     @cached_property
     def cameras(self) -> ImageCameras:
         """The cameras of the images."""
-        return ImageCameras(self.project, self.source)
+        return ImageCameras(self.project.store.images, self.source)
 
     @cached_property
     def suppliers(self) -> list[BoundSupplier]:

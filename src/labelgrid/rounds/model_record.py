@@ -81,8 +81,9 @@ def record_measurement(
             without=result.without,
             classes=result.classes,
         )
-        write_measurement(project.round_folder(fit.round), record, spent, result.losses)
-        save_examples(project, context, fit=fit, result=result, outputs=outputs)
+        folder = project.round_folder(fit.round)
+        write_measurement(folder, record, spent, result.losses)
+        save_examples(folder, context, fit=fit, result=result, outputs=outputs)
 
 
 def measure_heldout(
@@ -154,16 +155,16 @@ def measure(
 
 
 def save_examples(
-    project: ProjectFolder, context: RoundContext, fit: Fit, result: Evaluation, outputs: Outputs
+    folder: Path, context: RoundContext, fit: Fit, result: Evaluation, outputs: Outputs
 ) -> None:
     """Write, for each task that was measured, the predictions of the median and the worst image.
 
-    They replace those of an earlier model of the round.
+    They replace those of an earlier model in the folder of the round.
 
     Raises:
         ProjectError: the disk reports an error.
     """
-    folder = project.round_folder(fit.round) / EXAMPLES
+    folder = folder / EXAMPLES
     remove_folder(folder)
     chosen = _choose(context, fit, result)
     if not chosen:

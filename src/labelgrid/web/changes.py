@@ -7,7 +7,7 @@ from typing import Literal
 from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import StateError, UsageError
 from labelgrid.basics.words import moment
-from labelgrid.project.cells.cell_table import StateName
+from labelgrid.ledger.grid import StateName
 
 #: What a button does to cells.
 Action = Literal["unlabel", "cancel", "requeue", "request", "skip", "confirm"]

@@ -6,36 +6,21 @@ from typing import Annotated, Any
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from labelgrid.api.reader import ProjectReader
 from labelgrid.web import jobs
-from labelgrid.web.job_orders import ImportChoices, ImportFile, order_of
+from labelgrid.web.job_orders import NAMES, ImportChoices, ImportFile, order_of
 from labelgrid.web.kept_picks import request_picks
 
+_FIELDS: dict[str, Any] = dict.fromkeys(NAMES, (str, ""))
+_Texts: Any = create_model("Texts", **_FIELDS)
 
-class JobForm(BaseModel):
+
+class JobForm(_Texts):
     """What a form of the page sends to start a job; what is empty is not given."""
 
     model_config = ConfigDict(extra="forbid")
-
-    epochs: str = ""
-    budget: str = ""
-    unit: str = ""
-    new: str = ""
-    dry_run: str = ""
-    round: str = ""
-    folds: str = ""
-    to: str = ""
-    task: str = ""
-    job: str = ""
-    format: str = ""
-    rest: str = ""
-    map: str = ""
-    keep: str = ""
-    replace: str = ""
-    accept: str = ""
-    leave_out: str = ""
 
 
 class ImportForm(ImportChoices):

@@ -1,9 +1,10 @@
-"""Says which commands the page can start, and with which arguments; no path is one of them."""
+"""Says which commands the page starts, and what a browser may say of them; no path is among it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, Union
 
 from pydantic import (
     AfterValidator,
@@ -12,11 +13,22 @@ from pydantic import (
     Field,
     SkipValidation,
     TypeAdapter,
-    field_validator,
+    create_model,
     model_validator,
 )
 
 from labelgrid.api.reader import ProjectReader
+from labelgrid.api.request import CommandRequest
+from labelgrid.api.requests import (
+    AuditRequest,
+    ExportRequest,
+    FitRequest,
+    ImportRequest,
+    QueryRequest,
+    ReportRequest,
+    ScoreRequest,
+)
+from labelgrid.api.spelling import words_of
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.files import atomic_write, write_text
@@ -38,7 +50,10 @@ MAP = "names.txt"
 _BLOCK = 2**20
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[Number, Field(gt=0)]
+#: The types, with their limits, of the fields of which a browser may say something.
+Fields = Mapping[str, Any]
+#: Fields that a browser must say, whatever their default is.
+REQUIRED = ("budget",)
 
 
 def _printable(text: str) -> str:
@@ -64,10 +79,20 @@ def _tool(name: str) -> str:
     return name
 
 
-class _Order(BaseModel):
-    """What all commands share: unknown arguments are refused."""
+Tool = Annotated[str, AfterValidator(_tool)]
+
+
+def _keys(changes: Mapping[str, float]) -> Mapping[str, float]:
+    if not all(map(KEY.fullmatch, changes)):
+        raise ValueError("a key is that of a recipe, such as train.batch")
+    return changes
+
+
+class Order(BaseModel):
+    """A command of the page: what a browser may say of it. Anything else is refused."""
 
     model_config = ConfigDict(extra="forbid")
+    command: str
 
     def words(self, project: ProjectReader, folder: Path) -> list[str]:
         """The arguments of the command, without the project's folder.
@@ -75,8 +100,15 @@ class _Order(BaseModel):
         Args:
             project: the project.
             folder: the job's folder, for its own files.
+
+        Raises:
+            UsageError: what was said is not of this project.
+            ProjectError: a folder leads out of the project.
         """
-        return []
+        names = self.model_fields_set - {"command"}
+        said = {name: getattr(self, name) for name in names if getattr(self, name) != ""}
+        started = STARTED[self.command]
+        return words_of(started.request(**started.complete(said, project, folder)))
 
     def again(self, number: int) -> dict[str, Any]:
         """The values of an order that does the same again; `number` is that of this one's job."""
@@ -84,178 +116,28 @@ class _Order(BaseModel):
         return self.model_dump(mode="json", exclude_unset=True)
 
 
-class FitOrder(_Order):
-    """Train on all labels, and measure."""
-
-    command: Literal["fit"]
-    epochs: int | None = Field(None, ge=1, le=100_000, description="None: the recipe's.")
-    changes: dict[str, bool | int | Number] = Field(
-        default_factory=dict,
-        max_length=50,
-        description="Overrides of the recipe, such as train.batch: 8; numbers and switches alone.",
-    )
-
-    @field_validator("changes")
-    @classmethod
-    def _check_keys(cls, changes: Mapping[str, float]) -> Mapping[str, float]:
-        wrong = next((key for key in changes if not KEY.fullmatch(key)), None)
-        if wrong is not None:
-            raise ValueError("a key is that of a recipe, such as train.batch")
-        return changes
-
-    def words(self, project: ProjectReader, folder: Path) -> list[str]:
-        """As `_Order.words`."""
-        words = ["--epochs", str(self.epochs)] if self.epochs else []
-        for key, value in self.changes.items():
-            text = str(value).lower() if isinstance(value, bool) else repr(value)
-            words += ["--set", f"{key}={text}"]
-        return words
+def _model(name: str, request: type[CommandRequest], fields: Fields, bases: Any) -> Any:
+    """The class of what a browser may say of a request, in its words."""
+    known: dict[str, Any] = {}
+    for each, kind in fields.items():
+        default = ... if each in REQUIRED else request.fields()[each].default
+        known[each] = (kind, Field(default, description=request.meanings()[each]))
+    return create_model(name, __base__=bases, **known)
 
 
-class ScoreOrder(_Order):
-    """Score the pool with the newest model."""
-
-    command: Literal["score"]
-
-
-class QueryOrder(_Order):
-    """Pick cells within a budget."""
-
-    command: Literal["query"]
-    budget: Positive
-    unit: Unit = "labels"
-    new: bool = Field(False, description="Request further cells while the last are unanswered.")
-    dry_run: bool = Field(False, description="Show the picks and request nothing.")
-
-    def words(self, project: ProjectReader, folder: Path) -> list[str]:
-        """As `_Order.words`."""
-        words = ["--budget", f"{self.budget:.12g}", "--unit", self.unit]
-        words += ["--new"] if self.new else []
-        keep = ["--dry-run", "--save", str(folder.absolute() / PICKS)]
-        return [*words, *keep] if self.dry_run else words
+#: What a person says of labels to import.
+CHOICES: Fields = {
+    "rest": Annotated[str, AfterValidator(_printable), Field(max_length=200)],
+    "map": Annotated[str, AfterValidator(_names), Field(max_length=20_000)],
+    "keep": Literal["", "first", "last"],
+    "replace": bool,
+    "accept": bool,
+    "leave_out": bool,
+}
+ImportChoices: Any = _model("ImportChoices", ImportRequest, CHOICES, BaseModel)
 
 
-class ExportOrder(_Order):
-    """Write the open requests: into the folders of their rounds, or for a tool into the job's."""
-
-    command: Literal["export"]
-    to: Annotated[str, AfterValidator(_tool)] = Field("folder", description="The labelling tool.")
-    task: str = Field("", description="Its requests alone; empty: all.")
-
-    def words(self, project: ProjectReader, folder: Path) -> list[str]:
-        """As `_Order.words`.
-
-        Raises:
-            UsageError: there is no such task.
-        """
-        if self.task and self.task not in project.tasks:
-            raise UsageError(
-                f"The project has no task '{self.task:.80}'.", unchanged="Nothing was started."
-            )
-        if self.to == "folder" and not self.task:
-            return []
-        task = ["--task", self.task] if self.task else []
-        return ["--to", self.to, "--out", str(folder.absolute() / REQUEST), *task]
-
-
-class ImportChoices(BaseModel):
-    """What a person says of labels to import."""
-
-    rest: Annotated[str, AfterValidator(_printable)] = Field(
-        "", max_length=200, description="The class of what no region covers."
-    )
-    map: Annotated[str, AfterValidator(_names)] = Field(
-        "",
-        max_length=20_000,
-        description="What names of classes mean: 'car=vehicle,person=ignore', or a pair a line.",
-    )
-    keep: Literal["", "first", "last"] = Field(
-        "", description="Which of several answers for an image counts; empty: they are refused."
-    )
-    replace: bool = Field(False, description="Replace labels; the old versions are kept.")
-    accept: bool = Field(False, description="Import labels although they look wrong.")
-    leave_out: bool = Field(False, description="Go on without entries that are wrong.")
-
-    def options(self, folder: Path) -> list[str]:
-        """The options of the command, in one word each; the map is a file of a folder."""
-        words = [f"--rest={self.rest}"] if self.rest else []
-        if self.map:
-            path = folder.absolute() / MAP
-            write_text(path, self.map)
-            words.append(f"--map={path}")
-        if self.keep:
-            words.append(f"--keep={self.keep}")
-        ticked = {"--replace": self.replace, "--accept": self.accept, "--leave-out": self.leave_out}
-        return [*words, *(word for word, is_ticked in ticked.items() if is_ticked)]
-
-
-class ImportOrder(_Order, ImportChoices):
-    """Import what lies in the folder to which a round's requests were exported.
-
-    Or again the file that was sent to a job.
-    """
-
-    command: Literal["import"]
-    round: int | None = Field(None, ge=0, le=9999, description="Whose folder is imported.")
-    job: int | None = Field(None, ge=1, le=10**9, description="Whose file is imported again.")
-    format: Annotated[str, AfterValidator(_tool)] = Field(
-        "", description="The tool of the file; empty: the one that recognises it."
-    )
-
-    @model_validator(mode="after")
-    def _check_place(self) -> "ImportOrder":
-        if (self.round is None) == (self.job is None):
-            raise ValueError("an import is of a round or of a job")
-        return self
-
-    def words(self, project: ProjectReader, folder: Path) -> list[str]:
-        """As `_Order.words`.
-
-        Raises:
-            UsageError: the round was not exported, or no file was sent to the job.
-            ProjectError: its folder leads out of the project.
-        """
-        format = ["--format", self.format] if self.format else []
-        return [str(self._place(project)), *format, *self.options(folder)]
-
-    def _place(self, project: ProjectReader) -> Path:
-        if self.round is None:
-            return sent_file(project, self.job or 0)
-        request = request_folder(project, self.round)
-        if not request.is_dir():
-            raise UsageError(
-                f"Round {self.round} has no folder of requests to import.",
-                next_step="Export the requests first.",
-                unchanged="Nothing was started.",
-            )
-        return request
-
-
-class AuditOrder(_Order):
-    """Rank the labels by how likely they are wrong."""
-
-    command: Literal["audit"]
-    folds: int = Field(0, ge=0, le=100)
-
-    def words(self, project: ProjectReader, folder: Path) -> list[str]:
-        """As `_Order.words`."""
-        return ["--folds", str(self.folds)]
-
-
-class ReportOrder(_Order):
-    """Write the report of the project."""
-
-    command: Literal["report"]
-
-
-Order = Annotated[
-    FitOrder | ScoreOrder | QueryOrder | ExportOrder | ImportOrder | AuditOrder | ReportOrder,
-    Field(discriminator="command"),
-]
-_ORDERS: TypeAdapter[Any] = TypeAdapter(Order)
-
-
-class ImportFile(ImportChoices):
+class ImportFile(Order, ImportChoices):
     """Import a file that was sent; its name is kept, without folders."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -265,37 +147,171 @@ class ImportFile(ImportChoices):
     format: str = ""
     command: Literal["import"] = "import"
 
-    def words(self, project: ProjectReader, folder: Path) -> list[str]:
-        """As `_Order.words`; keeps the file in the job's folder.
-
-        Raises:
-            UsageError: it is of another sort, or there is no such connector.
-        """
-        if self.format and self.format not in plugins.names("tools"):
-            raise UsageError(
-                f"There is no labelling tool '{self.format:.80}'.",
-                next_step=f"There are: {', '.join(plugins.names('tools'))}.",
-                unchanged="Nothing was started.",
-            )
-        end = next((end for end in ENDS if self.name.lower().endswith(end)), None)
-        if end is None:
-            raise UsageError(
-                f"A file to import ends in {', '.join(ENDS)}. Found '{self.name:.80}'.",
-                next_step="Pack a folder as a zip file.",
-                unchanged="Nothing was started.",
-            )
-        target = folder / SENT / file_name(self.name, end)
-        target.parent.mkdir()
-        with atomic_write(target) as temporary, temporary.open("wb") as written:
-            while block := self.file.read(_BLOCK):
-                written.write(block)
-        format = ["--format", self.format] if self.format else []
-        return [str(target), *format, *self.options(folder)]
-
     def again(self, number: int) -> dict[str, Any]:
-        """As `_Order.again`: the file is that of the job."""
+        """As `Order.again`: the file is that of the job."""
         said = self.model_dump(mode="json", exclude_unset=True, exclude={"name", "file"})
         return {"command": self.command, "job": number, **said}
+
+
+class ImportPlace(ImportChoices):
+    """Import what is in the folder of a round's requests, or again what was sent to a job."""
+
+    round: int | None = Field(None, ge=0, le=9999, description="Whose folder is imported.")
+    job: int | None = Field(None, ge=1, le=10**9, description="Whose file is imported again.")
+
+    @model_validator(mode="after")
+    def _check_place(self) -> "ImportPlace":
+        if (self.round is None) == (self.job is None):
+            raise ValueError("an import is of a round or of a job")
+        return self
+
+
+@dataclass(frozen=True)
+class Started:
+    """What the page may start.
+
+    Args:
+        request: what the command is asked.
+        fields: what a browser may say. No path is among them.
+        complete: adds to what was said what only the page says, such as paths; it is given the
+            project and the job's folder, too.
+        base: has more fields.
+    """
+
+    request: type[CommandRequest]
+    fields: Fields = field(default_factory=dict)
+    complete: Callable[[dict[str, Any], ProjectReader, Path], dict[str, Any]] = lambda said, *_: (
+        said
+    )
+    base: Any = BaseModel
+
+    def order(self, command: str) -> Any:
+        """The class of the orders of a command."""
+        word: Any = Literal
+        base = create_model("Named", __base__=(Order, self.base), command=(word[command], ...))
+        return _model(f"{command.title()}Order", self.request, self.fields, base)
+
+
+def _keep_picks(said: dict[str, Any], project: ProjectReader, folder: Path) -> dict[str, Any]:
+    """Keep the picks of a dry run in the job's folder."""
+    return {**said, "save": folder.absolute() / PICKS} if said.get("dry_run") else said
+
+
+def _place_requests(said: dict[str, Any], project: ProjectReader, folder: Path) -> dict[str, Any]:
+    """Write the requests into the folders of their rounds, or for a tool into the job's."""
+    task = said.get("task", "")
+    if task and task not in project.tasks:
+        raise UsageError(f"The project has no task '{task:.80}'.", unchanged="Nothing was started.")
+    if said.get("to", "folder") == "folder" and not task:
+        return {}
+    return {**said, "out": folder.absolute() / REQUEST}
+
+
+def _find_labels(said: dict[str, Any], project: ProjectReader, folder: Path) -> dict[str, Any]:
+    """Import what is in the folder of a round's requests, or a file that was sent, also earlier."""
+    name = said.pop("name", "")
+    file = said.pop("file", None)
+    round = said.pop("round", None)
+    job = said.pop("job", 0)
+    if file is not None:
+        place = _keep_file(name, file, said.get("format", ""), folder)
+    else:
+        place = sent_file(project, job) if round is None else _exported(project, round)
+    if "map" in said:
+        path = folder.absolute() / MAP
+        write_text(path, said["map"])
+        said["map"] = str(path)
+    return {"labels": [str(place)], **said}
+
+
+def _exported(project: ProjectReader, round: int) -> Path:
+    """The folder of a round's requests, which may be answered."""
+    request = request_folder(project, round)
+    if not request.is_dir():
+        raise UsageError(
+            f"Round {round} has no folder of requests to import.",
+            next_step="Export the requests first.",
+            unchanged="Nothing was started.",
+        )
+    return request
+
+
+def _keep_file(name: str, file: BinaryIO, format: str, folder: Path) -> Path:
+    """Keep a file that was sent in the job's folder."""
+    if format and format not in plugins.names("tools"):
+        raise UsageError(
+            f"There is no labelling tool '{format:.80}'.",
+            next_step=f"There are: {', '.join(plugins.names('tools'))}.",
+            unchanged="Nothing was started.",
+        )
+    end = next((end for end in ENDS if name.lower().endswith(end)), None)
+    if end is None:
+        raise UsageError(
+            f"A file to import ends in {', '.join(ENDS)}. Found '{name:.80}'.",
+            next_step="Pack a folder as a zip file.",
+            unchanged="Nothing was started.",
+        )
+    target = folder / SENT / file_name(name, end)
+    target.parent.mkdir()
+    with atomic_write(target) as temporary, temporary.open("wb") as written:
+        while block := file.read(_BLOCK):
+            written.write(block)
+    return target
+
+
+#: The commands that the page can start.
+STARTED = {
+    "fit": Started(
+        FitRequest,
+        {
+            "epochs": Annotated[int, Field(ge=1, le=100_000)] | None,
+            "changes": Annotated[
+                dict[str, bool | int | Number], AfterValidator(_keys), Field(max_length=50)
+            ],
+        },
+    ),
+    "score": Started(ScoreRequest),
+    "query": Started(
+        QueryRequest,
+        {
+            "budget": Annotated[Number, Field(gt=0)],
+            "unit": Unit,
+            "new": bool,
+            "dry_run": bool,
+        },
+        _keep_picks,
+    ),
+    "export": Started(ExportRequest, {"to": Tool, "task": str}, _place_requests),
+    "import": Started(ImportRequest, {"format": Tool}, _find_labels, ImportPlace),
+    "audit": Started(AuditRequest, {"folds": Annotated[int, Field(ge=0, le=100)]}),
+    "report": Started(ReportRequest),
+}
+ORDERS = tuple(started.order(command) for command, started in STARTED.items())
+#: What a browser may say of any command, by name.
+NAMES = {name for order in ORDERS for name in order.model_fields} - {"command"}
+if TYPE_CHECKING:
+    AnyOrder = Order
+else:
+    AnyOrder = Annotated[Union[ORDERS], Field(discriminator="command")]  # noqa: UP007
+_ORDERS: TypeAdapter[Order] = TypeAdapter(AnyOrder)
+
+
+@dataclass(frozen=True)
+class ReadyOrder:
+    """A command that the page starts by itself, and nobody again by its values."""
+
+    command: str
+    request: CommandRequest
+
+    def words(self, project: ProjectReader, folder: Path) -> list[str]:
+        """As `Order.words`."""
+        del project, folder
+        return words_of(self.request)
+
+    def again(self, number: int) -> dict[str, Any]:
+        """Nothing."""
+        del number
+        return {}
 
 
 def sent_file(project: ProjectReader, number: int) -> Path:
@@ -339,7 +355,7 @@ def request_folder(project: ProjectReader, round: int) -> Path:
     return project.disk.inside(f"rounds/{round:04d}/request")
 
 
-def order_of(values: Mapping[str, object]) -> Any:
+def order_of(values: Mapping[str, object]) -> Order:
     """The order of these values, which may be texts of a form; empty ones are left out.
 
     Raises:

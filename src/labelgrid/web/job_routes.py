@@ -10,7 +10,7 @@ from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.results import replace_non_finite
 from labelgrid.web import jobs
 from labelgrid.web.job_forms import ImportForm
-from labelgrid.web.job_orders import Order
+from labelgrid.web.job_orders import AnyOrder
 from labelgrid.web.kept_picks import request_picks
 
 
@@ -31,7 +31,7 @@ def router(opened: Callable[[], ProjectReader]) -> APIRouter:
             return asdict(jobs.shown(project, number))
 
     @routes.post("/jobs", status_code=201)
-    def start_job(order: Order) -> dict[str, Any]:
+    def start_job(order: AnyOrder) -> dict[str, Any]:
         """Start a command on this machine; it goes on when the server ends."""
         with opened() as project:
             return asdict(jobs.shown(project, jobs.start(project, order)))

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -30,7 +30,7 @@ from labelgrid.executors.command_job import (
     start_command,
 )
 from labelgrid.executors.job import END, JobFolder, JobState, JobStep
-from labelgrid.web.job_orders import SENT, order_of, request_folder
+from labelgrid.web.job_orders import SENT, Order, ReadyOrder, order_of, request_folder
 
 #: The project's folder of jobs, and the file of one with what was started.
 FOLDER = "jobs"
@@ -48,20 +48,6 @@ TITLES = {
 #: The bytes of a log that a page shows, at most, and those of `command.json`.
 SHOWN = 2**15
 LARGEST = 2**16
-
-
-class Order(Protocol):
-    """A command to start."""
-
-    @property
-    def command(self) -> str:
-        """Its name."""
-
-    def words(self, project: ProjectReader, folder: Path) -> list[str]:
-        """Its arguments; `folder` is the job's, for its own files."""
-
-    def again(self, number: int) -> dict[str, Any]:
-        """The values of an order that does the same again, if job `number` was stopped."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +138,7 @@ class ShownJob:
         return next(reversed(self.log.strip().splitlines()), "")
 
 
-def start(project: ProjectReader, order: Order) -> int:
+def start(project: ProjectReader, order: Order | ReadyOrder) -> int:
     """Start a command as a job, and return its number.
 
     Raises:
@@ -301,7 +287,7 @@ def _named_by_user(project: ProjectReader, text: str) -> str:
     return re.sub(sent, "", text)
 
 
-def _start_in(folder: Path, project: ProjectReader, order: Order, number: int) -> None:
+def _start_in(folder: Path, project: ProjectReader, order: Order | ReadyOrder, number: int) -> None:
     place = project.folder.absolute()
     words = [order.command, str(place), *order.words(project, folder)]
     at = datetime.now(UTC).isoformat(timespec="seconds")

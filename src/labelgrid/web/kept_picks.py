@@ -4,36 +4,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 from labelgrid.api.reader import ProjectReader
+from labelgrid.api.requests import QueryRequest
 from labelgrid.basics.errors import LedgerError, StateError
 from labelgrid.ledger.grid import Pick
 from labelgrid.rounds.proposal import Proposal, read_proposal
 from labelgrid.rounds.query import is_current
 from labelgrid.web import jobs
-from labelgrid.web.job_orders import PICKS
+from labelgrid.web.job_orders import PICKS, ReadyOrder
 
 #: The picks that a page shows.
 COUNT = 48
-
-
-@dataclass(frozen=True)
-class RequestOrder:
-    """Request the picks of a file."""
-
-    path: Path
-    command: Literal["query"] = "query"
-
-    def words(self, project: ProjectReader, folder: Path) -> list[str]:
-        """The arguments of the command, without the project's folder."""
-        del project, folder
-        return ["--picks", str(self.path)]
-
-    def again(self, number: int) -> dict[str, Any]:
-        """Nothing: the page of the picks requests them again."""
-        del number
-        return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +76,7 @@ def request_picks(project: ProjectReader, number: int) -> int:
             next_step="Show the picks of the budget again.",
             unchanged="Nothing was requested.",
         )
-    return jobs.start(project, RequestOrder(_file(project, number)))
+    return jobs.start(project, ReadyOrder("query", QueryRequest(picks=_file(project, number))))
 
 
 def kept_picks(project: ProjectReader, number: int) -> Proposal | None:

@@ -118,11 +118,26 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"labels": ".", "limit": -1},
         {"labels": ".", "limit": True},
         {"labels": ".", "seed": 1.5},
-        {"labels": ".", "cost": -1.0, "supplier": "net"},
         {"labels": ".", "replace": "no"},
         {"labels": ".", "map": {"car": 3}},
         {"labels": "no such folder"},
-        {"seed": 3},
+        {"labels": ".", "seed": 3},
+    ],
+    "import_supplied": [
+        {"labels": ".", "supplier": "net", "cost": -1.0},
+        {"labels": ".", "supplier": ""},
+        {"labels": ".", "supplier": "../net"},
+        {"labels": ".", "supplier": "net", "keep": "newest"},
+        {"labels": "no such folder", "supplier": "net"},
+    ],
+    "import_answers": [
+        {"url": "http://localhost:1"},
+        {"url": "http://localhost:1", "token_file": "no such file"},
+        {"url": "", "token_file": "x"},
+        {"url": ""},
+        {"url": "no", "cost": 1.0},
+        {"url": "no", "supplier": "net", "split": "train"},
+        {"url": "no", "supplier": "net", "replace": True},
     ],
     "query": [
         {"budget": "ten"},
@@ -187,13 +202,17 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"round": 99},
         {"order": "no"},
     ],
-    "task": [
+    **{
+        name: [{"name": value} for value in ("no", "", "0.png:depth", 3, None)]
+        for name in ("drop_task", "restore_task")
+    },
+    "change_task": [
         {"name": "no"},
         {"name": ""},
         {"name": "depth", "values": {"no": 1}},
         {"name": "depth", "values": {"cost": -1}},
         {"name": "depth", "classes": "wall"},
-        {"name": "depth", "drop": "yes"},
+        {"name": "depth", "complete": "yes"},
         {"name": "depth", "merge": {"a": 1}},
     ],
     "fit": [

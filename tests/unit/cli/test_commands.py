@@ -226,7 +226,7 @@ def test_a_dry_run_prints_the_command_that_imports(flat: Path, data: Made, tmp_p
     assert found[0] == "A folder of labels, 1 image, 1 label."
     assert found[-1] == (
         f"Nothing was imported. Next: labelgrid import {flat} {tmp_path / 'given'} "
-        "--split val --limit 3 --seed 0 --replace"
+        "--limit 3 --seed 0 --split val --replace"
     )
     given.write_bytes(b"")
     refused = typed("import", flat, tmp_path / "given", "--dry-run")

@@ -38,4 +38,4 @@ def test_missing_packages_are_named_with_what_installs_them(tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, "labelgrid.web.server", None)
     monkeypatch.delattr("labelgrid.web.server", raising=False)
     with pytest.raises(UsageError, match=r"(?s)not installed.*pip install 'labelgrid\[serve\]'"):
-        page.serve(tmp_path)
+        page.serve(folder=tmp_path)

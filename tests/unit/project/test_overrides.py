@@ -1,19 +1,25 @@
-"""Overrides of recipe keys as they are typed: dotted keys, values as JSON or text, and no null."""
+"""Overrides of recipe keys: dotted keys are nested, and there is no null."""
 
 import pytest
 
 from labelgrid.basics.errors import LabelgridError
-from labelgrid.project.overrides import parse_overrides
+from labelgrid.project.overrides import override_tables
+from labelgrid.project.task_spec import assignments
 
 
 def test_keys_are_nested_and_values_json_or_text():
     words = ["train.steps=2000", "train.choose=best", "data.size=[64, 96]", "terms.rbf=false"]
-    assert parse_overrides(words) == {
+    assert override_tables(assignments(words, "--set")) == {
         "train": {"steps": 2000, "choose": "best"},
         "data": {"size": [64, 96]},
         "terms": {"rbf": False},
     }
-    assert parse_overrides([]) == {}
+    assert override_tables({}) == {}
+
+
+def test_tables_stay_as_they_are():
+    tables = {"train": {"steps": 3, "terms": {"a.b:build": False}}, "backbone": {"name": "x"}}
+    assert override_tables(tables) == tables
 
 
 @pytest.mark.parametrize(
@@ -26,4 +32,4 @@ def test_keys_are_nested_and_values_json_or_text():
 )
 def test_what_is_no_value_of_a_recipe_is_refused(word, fault):
     with pytest.raises(LabelgridError, match=fault):
-        parse_overrides([word])
+        override_tables(assignments([word], "--set"))

@@ -166,7 +166,7 @@ def test_a_drawing_keeps_the_classes_that_its_label_knows(folder):
     cell = cell_in(folder, "labelled", "semseg")
     with ProjectReader.open(folder) as project:
         assert project.label(cell).annotated is None
-        project.task("semseg", classes=["hat"])
+        project.change_task("semseg", classes=["hat"])
         assert project.label(cell).annotated.tolist() == [True] * 4 + [False]
     image, _, task = cell.rpartition(":")
     form = {"cell": cell, "accept": "true"}

@@ -33,15 +33,15 @@ def project(tmp_path_factory):
         ),
         (
             {"command": "query", "budget": 1234567, "new": True},
-            ["--budget", "1234567", "--unit", "labels", "--new"],
+            ["--budget", "1234567", "--new"],
         ),
         ({"command": "audit", "folds": 3}, ["--folds", "3"]),
         ({"command": "export"}, []),
         ({"command": "export", "to": "folder", "task": ""}, []),
-        ({"command": "export", "to": "cvat"}, ["--to", "cvat", "--out", "FOLDER/request"]),
+        ({"command": "export", "to": "cvat"}, ["--out", "FOLDER/request", "--to", "cvat"]),
         (
             {"command": "export", "task": "depth"},
-            ["--to", "folder", "--out", "FOLDER/request", "--task", "depth"],
+            ["--out", "FOLDER/request", "--task", "depth"],
         ),
         ({"command": "report"}, []),
     ],
@@ -130,12 +130,12 @@ def test_an_import_takes_what_a_person_says_of_it(project, tmp_path):
     (project.folder / "rounds/0004/request").mkdir(parents=True)
     said = {"map": "car=vehicle, person=ignore", "keep": "last", "replace": "true", "accept": "on"}
     names = tmp_path / "names.txt"
-    words = [f"--map={names}", "--keep=last", "--replace", "--accept"]
+    words = ["--map", str(names), "--keep", "last", "--accept", "--replace"]
     assert order_of({"command": "import", "round": 4, **said}).words(project, tmp_path)[1:] == words
     assert names.read_text() == "car=vehicle\nperson=ignore\n"
     lines = "bed, made=bed\r\n\r\ncar = vehicle\r\n"
     order = ImportFile(name="a.json", file=io.BytesIO(b"{}"), map=lines)
-    assert order.words(project, tmp_path)[1:] == [f"--map={names}"]
+    assert order.words(project, tmp_path)[1:] == ["--map", str(names)]
     assert names.read_text() == "bed, made=bed\ncar = vehicle\n"
 
 
@@ -170,4 +170,4 @@ def test_an_import_is_told_the_rest_and_what_to_leave_out(project, tmp_path):
     values = {"command": "import", "round": 3, "rest": "-x y", "leave_out": True}
     assert order_of(values).words(project, tmp_path)[1:] == ["--rest=-x y", "--leave-out"]
     order = ImportFile(name="a.json", file=io.BytesIO(b"{}"), rest="background", leave_out=True)
-    assert order.words(project, tmp_path)[1:] == ["--rest=background", "--leave-out"]
+    assert order.words(project, tmp_path)[1:] == ["--rest", "background", "--leave-out"]

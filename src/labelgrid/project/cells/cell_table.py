@@ -3,17 +3,16 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.files import write_texts
 from labelgrid.basics.spreadsheets import csv_lines
-from labelgrid.ledger.grid import SPLITS, STATE_NAMES, Cell, ImageRow, Split, State
+from labelgrid.ledger.grid import SPLITS, STATE_NAMES, Cell, ImageRow, Split, State, StateName
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.ledger.store import CellRow
 from labelgrid.project.folder import ProjectFolder
 
-StateName = Literal["missing", "requested", "labelled", "skipped"]
 #: The columns of the table.
 COLUMNS = ("image", "task", "split", "state", "round", "cost", "weight", "seconds", "path")
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from labelgrid.evidence.plausibility import compare_with_earlier, compare_with_ranges
+from labelgrid.evidence.figure_doubts import compare_with_earlier, compare_with_ranges
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.kinds.normals import (

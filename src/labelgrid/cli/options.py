@@ -1,0 +1,193 @@
+"""Makes options of the parameters of commands, and of the fields of their requests."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import wraps
+from inspect import Parameter, signature
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+
+from labelgrid.api.door import check_values
+from labelgrid.api.request import CommandRequest
+from labelgrid.api.spelling import spelling
+
+#: The parameters that most commands have.
+SHARED = {"folder": "DIR: the project's folder", "json": "--json: print the result as JSON"}
+#: What stands for a path of this machine. A place that anything else stands for may be an address,
+#: which stays as it is typed: a path would drop the slash at its end. "!": it must be there.
+PATHS = ("", "FILE", "FILE!", "FOLDER")
+#: Types of what is given one by one.
+SEVERAL = {Iterable, Sequence}
+#: A field in the documentation of another.
+FIELD = re.compile(r"`(\w+)`")
+#: How the documentation of a field begins to say what is without it.
+WITHOUT = re.compile(r'(\bNone|\b[Ee]mpty|""): ')
+#: In place of how something is spelled: it cannot be typed.
+HIDDEN = "-"
+
+
+def _trust(prefixes: list[str] | None) -> list[str] | None:
+    if prefixes:
+        from labelgrid.basics.trusted_code import trust
+
+        trust(prefixes)
+    return prefixes
+
+
+#: The option of commands that run plug-ins.
+TRUST = Parameter(
+    "trust",
+    Parameter.KEYWORD_ONLY,
+    default=None,
+    annotation=Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trust",
+            callback=_trust,
+            is_eager=True,
+            help="Run plug-ins from this module or package. Repeatable.",
+        ),
+    ],
+)
+
+
+@dataclass(frozen=True)
+class TypedOption:
+    """An option or an argument of a command.
+
+    Args:
+        parameter: of the command, or a field of its request.
+        words: how it is spelled, as in `CommandRequest`.
+        meaning: what it means.
+    """
+
+    parameter: Parameter
+    words: str
+    meaning: str
+
+    @property
+    def kinds(self) -> list[Any]:
+        """The types of its values but None; of words, an enum."""
+        return list(_kinds(self.parameter.annotation))
+
+    @property
+    def is_list(self) -> bool:
+        """Whether values are given one by one."""
+        return bool(SEVERAL & {*self.kinds}) or self.kinds == [Mapping]
+
+    def read(self, value: Any) -> Any:
+        """The value of what was typed."""
+        if not self.is_list:
+            return value
+        if self.kinds != [Mapping]:
+            return value or []
+        from labelgrid.project.task_spec import assignments
+
+        return assignments(value or [], self.words.split()[0])
+
+    def shown(self, others: Mapping[str, "TypedOption"]) -> Parameter:
+        """The parameter as Typer reads it."""
+        options, value = spelling(self.parameter.name, self.words)
+        kinds = self.kinds
+        default = self.parameter.default
+        settings: dict[str, Any] = {"help": self._help(others), "metavar": value.strip("!") or None}
+        kind: Any = str if str in kinds or self.is_list else kinds[0]
+        if Path in kinds and not self.is_list and (kind is Path or value in PATHS):
+            kind = Path
+            is_file = "FILE" in value
+            is_there = "!" in value
+            settings |= {"exists": is_there, "dir_okay": not is_file}
+            settings["file_okay"] = is_file or not (is_there or value == "FOLDER")
+        if self.is_list:
+            kind = list[str]
+            default = default if default is Parameter.empty and not options else None
+        elif issubclass(kind, StrEnum) and default in list(kind):
+            default = kind(default)
+        named = [] if kind is bool and default is not False else options  # else with --no-NAME, too
+        info = typer.Option(*named, **settings) if options else typer.Argument(**settings)
+        hint: Any = Annotated
+        annotation = hint[kind | None if default is None else kind, info]
+        return Parameter(
+            self.parameter.name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+        )
+
+    def _help(self, others: Mapping[str, "TypedOption"]) -> str:
+        """The first sentence of the meaning, in words of the command line."""
+
+        def spelled(named: re.Match[str]) -> str:
+            words = others[named[1]].words if named[1] in others else named[0]
+            return (words or f"--{named[1].replace('_', '-')}").split()[0]
+
+        text, *_ = re.split(r"\.(?= [A-Z])", self.meaning)
+        text = FIELD.sub(spelled, WITHOUT.sub("by default ", text)).replace("[", r"\[")
+        again = " Repeatable." if self.is_list and "--" in (self.words or "--") else ""
+        return f"{text[0].upper()}{text[1:]}.{again}"
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """The types of the values that an annotation allows but None; of words, an enum."""
+    origin = get_origin(annotation)
+    if origin in (Union, UnionType):
+        for member in get_args(annotation):
+            yield from _kinds(member)
+    elif origin is Annotated:
+        yield from _kinds(get_args(annotation)[0])
+    elif origin is Literal:
+        yield StrEnum("Word", [(word, word) for word in get_args(annotation)])
+    elif annotation is not NoneType:
+        yield origin or annotation
+
+
+def with_options(**own: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Let parameters of a command, and the fields of its `request`, be options or arguments.
+
+    Args:
+        own: how each parameter is spelled and what it means: "--class CLASS: a class", or
+            "CELLS: some cells" for an argument; "-" as `trust` where no plug-in is run.
+    """
+
+    def made(function: Callable[..., None]) -> Callable[..., None]:
+        parameters = signature(function).parameters
+        request = CommandRequest
+        options: dict[str, TypedOption] = {}
+        for name, parameter in parameters.items():
+            if name == "request":
+                request = parameter.annotation
+                options |= _fields(request, set(parameters))
+            else:
+                words, _, meaning = {**SHARED, **own}[name].partition(": ")
+                options[name] = TypedOption(parameter, words, meaning)
+
+        checked = check_values(function)
+
+        @wraps(function)
+        def run(trust: Any = None, **given: Any) -> None:
+            read = {name: options[name].read(value) for name, value in given.items()}
+            if "request" in parameters:
+                read["request"] = request(
+                    **{each: read[each] for each in request.fields().keys() & read.keys()}
+                )
+            checked(**{name: value for name, value in read.items() if name in parameters})
+
+        shown = [option.shown(options) for option in options.values()]
+        shown += [TRUST] if own.get("trust") != HIDDEN else []
+        run.__signature__ = signature(function).replace(parameters=shown)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in shown}
+        return run
+
+    return made
+
+
+def _fields(request: type[CommandRequest], own: set[str]) -> dict[str, TypedOption]:
+    """The fields of a request that a command has not itself, and that are not hidden."""
+    found = {}
+    for name, field in request.fields().items():
+        words = request.spelled.get(name, "")
+        if name not in own and words != HIDDEN:
+            found[name] = TypedOption(field, words, request.meanings()[name])
+    return found

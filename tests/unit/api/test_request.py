@@ -1,0 +1,109 @@
+"""Laws of requests: documented, checked when they are made, and methods are called with their fields."""
+
+import inspect
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import pytest
+
+from labelgrid import Project
+from labelgrid.api import requests
+from labelgrid.api.request import CommandRequest, takes
+from labelgrid.api.requests import (
+    ExportRequest,
+    ImportAnswersRequest,
+    ImportRequest,
+    QueryRequest,
+    SetSplitRequest,
+)
+from labelgrid.api.spelling import words_of
+from labelgrid.basics.errors import UsageError
+
+COVERS = ["labelgrid.api.requests", "labelgrid.api.spelling"]
+
+REQUESTS = [
+    each
+    for each in vars(requests).values()
+    if inspect.isclass(each) and issubclass(each, CommandRequest) and each is not CommandRequest
+]
+
+
+@pytest.mark.parametrize("request_class", REQUESTS)
+def test_every_field_is_documented_once_and_nothing_else_is(
+    request_class: type[CommandRequest],
+) -> None:
+    assert set(request_class.meanings()) == set(request_class.fields())
+    assert set(request_class.spelled) <= set(request_class.fields())
+
+
+@pytest.mark.parametrize("request_class", REQUESTS)
+def test_a_method_takes_the_fields_of_its_request_and_documents_them(
+    request_class: type[CommandRequest],
+) -> None:
+    name = f"Project.{request_class.__doc__}".partition("`Project.")[2].partition("`")[0]
+    if not name:  # shared by several
+        return
+    method = getattr(Project, name)
+    taken = inspect.signature(method).parameters
+    assert [each for each in taken if each not in ("self", "cls")] == [*request_class.fields()]
+    text = inspect.getdoc(method) or ""
+    assert all(f"\n    {field}: " in text for field in request_class.fields())
+
+
+def test_a_request_is_frozen_checked_and_given_on_as_it_is() -> None:
+    request = QueryRequest(3, "images", dry_run=True, tasks=("depth",))
+    assert request.given() == {"budget": 3, "unit": "images", "tasks": ["depth"], "dry_run": True}
+    assert QueryRequest(**request).given() == request.given()
+    assert replace(request, dry_run=False, tasks=()).given() == {"budget": 3, "unit": "images"}
+    with pytest.raises(FrozenInstanceError):
+        request.new = True  # type: ignore[misc]
+    for wrong in ({"budget": "3"}, {"unit": "miles"}, {"pairs": -1}, {"tasks": "depth"}):
+        with pytest.raises(UsageError, match="must be "):
+            QueryRequest(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="must be "):
+        replace(request, budget=float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("request_class", "values", "fault"),
+    [
+        (QueryRequest, {"picks": "a.json", "budget": 3}, "`picks=` requests what"),
+        (QueryRequest, {"save": "a.json"}, "`save=` keeps the picks of a dry run"),
+        (ImportRequest, {"labels": ".", "seed": 0}, "`seed=` is the seed of `limit=`"),
+        (ImportAnswersRequest, {"url": "u", "cost": 1}, "`cost=` is that of a supplier"),
+        (ImportAnswersRequest, {"url": "u", "supplier": "s", "split": "val"}, "for true labels"),
+        (ExportRequest, {"labels": True, "round": 0}, "cannot be combined"),
+        (ExportRequest, {"labels": True, "task": ["depth"]}, "cannot be combined"),
+    ],
+)
+def test_fields_that_exclude_each_other_are_refused_by_their_names(
+    request_class: type[CommandRequest], values: dict[str, Any], fault: str
+) -> None:
+    with pytest.raises(UsageError, match=fault) as caught:
+        request_class(**values)
+    assert "--" not in str(caught.value)
+
+
+def test_picks_may_be_requested_without_previews() -> None:
+    assert QueryRequest(picks="a.json", prelabels=False, control="0").picks == "a.json"
+
+
+def test_a_method_of_any_class_can_take_a_request() -> None:
+    class Owner:
+        @takes(SetSplitRequest)
+        def put(self, request: SetSplitRequest) -> list[str]:
+            """Put.
+
+            Returns:
+                words.
+            """
+            return words_of(request)
+
+    assert Owner().put("train", ["a.png"], was="-x") == ["train", "a.png", "--was=-x"]
+    assert Owner.put.__doc__ == (
+        "Put.\n\nArgs:\n    split: the split: train, val or test.\n"
+        "    images: image ids; empty: all that are in no split.\n"
+        "    was: only images of this unknown split; empty: of any.\n\nReturns:\n    words."
+    )
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        Owner().put("train", no=1)  # type: ignore[call-arg]
