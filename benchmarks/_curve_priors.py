@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from labelgrid.lab.reports.study_data import study_report
-from labelgrid.lab.simulation.results import Outcome, read_outcomes
+from labelgrid.lab.simulation.study_results import Outcome, read_outcomes
 from labelgrid.select.label_curve import (
     FREEDOM,
     CurvePoint,

@@ -12,14 +12,14 @@ import torch
 
 from labelgrid.data.layouts.folder import FolderDataset, build
 from labelgrid.formats.codec import LabelArray
-from labelgrid.lab.scenes.maps import scene_labels
 from labelgrid.lab.scenes.ray_casting import cast
 from labelgrid.lab.scenes.rooms import make_scene
+from labelgrid.lab.scenes.write_scenes import scene_labels
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
+from labelgrid.recipes.recipe import PluginChoice, Recipe
 from labelgrid.recipes.resolve import build_plugin, load_recipe
-from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.tasks.task import Task, TaskDef, definitions
 
 #: The NYUv2 tasks of PartAL.

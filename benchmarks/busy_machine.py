@@ -32,7 +32,7 @@ from labelgrid.basics.processes import limit_spinning
 limit_spinning()
 import torch
 from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.options import BackboneOptions
+from labelgrid.nets.encoder_options import BackboneOptions
 
 options = BackboneOptions(name="mobilenetv2_100", pretrained=False, fused=64)
 network = Encoder(options).to(memory_format=torch.channels_last)

@@ -30,7 +30,7 @@ from labelgrid.data.batch import Batch, Item, collate
 from labelgrid.data.cache import cache_source
 from labelgrid.data.dataset import Source, labels_of
 from labelgrid.data.transforms import Example, augment
-from labelgrid.recipes.schema import Recipe
+from labelgrid.recipes.recipe import Recipe
 from labelgrid.tasks.task import build_all
 
 READING = ("decode images", "decode labels", "transform", "collate")

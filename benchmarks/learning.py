@@ -24,8 +24,8 @@ from training_step import plan_of
 from labelgrid.basics.progress import Silent
 from labelgrid.data.batch import Batch, SoftLabel
 from labelgrid.data.loader import train_batch
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.tasks.task import TaskDef, build_all
 from labelgrid.train.term import Term
 from labelgrid.train.trainer import Trainer

@@ -28,7 +28,7 @@ def score(folder: Path, images: int, passes: int, at: str) -> None:
     from labelgrid.score.pool import ScoringJob, gather
     from labelgrid.score.statistics.dropout import Dropout, Options
     from labelgrid.tasks.task import build_all
-    from labelgrid.train.model import TrainedModel
+    from labelgrid.train.trained_model import TrainedModel
 
     torch.set_num_threads(1)
     source = build(folder)

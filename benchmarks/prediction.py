@@ -30,13 +30,13 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.backbones import Encoder
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.recipes.recipe import Recipe
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import Recipe
 from labelgrid.rounds.models import model_of, restore
 from labelgrid.rounds.outputs import predicted_label, write_label
 from labelgrid.tasks.task import TaskDef, build_all, definitions
-from labelgrid.train.evaluate import predictions
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.evaluation import predictions
+from labelgrid.train.trained_model import TrainedModel
 
 #: Limits: time relative to decoding, one forward pass and writing; MiB above the start.
 TIME = 3.0

@@ -24,8 +24,8 @@ from labelgrid.basics.progress import Silent
 from labelgrid.data.batch import Batch
 from labelgrid.data.layouts.folder import FolderDataset
 from labelgrid.data.loader import train_batch
+from labelgrid.recipes.recipe import PluginChoice, Recipe
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.tasks.task import build_all
 from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.plan import Plan

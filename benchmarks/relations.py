@@ -16,9 +16,9 @@ from _measure import check_limit, interleaved, machine, show
 
 from labelgrid.basics.camera import Camera
 from labelgrid.formats.codec import LabelArray
-from labelgrid.lab.scenes.maps import scene_labels
 from labelgrid.lab.scenes.ray_casting import cast
 from labelgrid.lab.scenes.rooms import FOV, make_scene
+from labelgrid.lab.scenes.write_scenes import scene_labels
 from labelgrid.relations.derivations.depth_normals import Options, derive_normals
 
 MILLISECONDS = 40.0

@@ -30,12 +30,12 @@ from labelgrid.data.dataset import labels_of
 from labelgrid.data.layouts.folder import FolderDataset
 from labelgrid.data.loader import eval_batches, train_batches
 from labelgrid.nets.network import Network
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.score.statistic import FitContext, PoolBatch, Statistic, TrainedStatistic
 from labelgrid.select.strategy import Budget, PoolView
 from labelgrid.tasks.task import Task, build_all
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.trained_model import TrainedModel
 from labelgrid.train.trainer import Trainer
 
 #: The most that a term may add to a training step.

@@ -35,14 +35,14 @@ from labelgrid.data.dataset import labels_of
 from labelgrid.data.layouts.folder import FolderDataset
 from labelgrid.data.loader import eval_batches
 from labelgrid.imports.import_labels import import_labels
-from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.nets.encoder_options import Where
+from labelgrid.nets.keyed_dropout import ChannelDropout
 from labelgrid.nets.network import Network
-from labelgrid.nets.options import Where
 from labelgrid.operations import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.fit import fit
 from labelgrid.rounds.models import model_of, restore
 from labelgrid.rounds.score import score as score_project
@@ -51,7 +51,7 @@ from labelgrid.score.statistic import PoolBatch, Statistic, TrainedStatistic
 from labelgrid.score.statistics.dropout import Dropout, Options
 from labelgrid.score.statistics.ensemble import Ensemble
 from labelgrid.tasks.task import Task, build_all
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.trained_model import TrainedModel
 
 #: Limits: dropout passes over one forward pass; scoring files over reading them and one forward
 #: pass.

@@ -19,17 +19,17 @@ from labelgrid.basics.errors import LabelgridError, TrainingError
 from labelgrid.basics.processes import TOGETHER
 from labelgrid.basics.progress import Silent
 from labelgrid.nets.backbones import Encoder
+from labelgrid.nets.encoder_options import BackboneOptions
 from labelgrid.nets.network import Network
-from labelgrid.nets.options import BackboneOptions
 from labelgrid.relations.bound import declared_relations
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.tasks.task import Task, build_all, definitions
 from labelgrid.train.division import refuse_undivided
 from labelgrid.train.group import ALONE, TrainingGroup, join_group
-from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import fixed_weights, supervised_loss
-from labelgrid.train.options import ObjectiveOptions, TrainOptions
 from labelgrid.train.seeding import seed_torch
+from labelgrid.train.train_options import ObjectiveOptions, TrainOptions
+from labelgrid.train.trained_model import TrainedModel
 from labelgrid.train.trainer import Trainer
 from tests.contracts.trained import TASKS, modules, small, with_gaps
 from tests.e2e.killing import preloaded_context

@@ -4,7 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from labelgrid.drawings.drawing import Drawing, drawing_bytes
-from labelgrid.report import page
+from labelgrid.report import html_page as page
 
 
 class Pictures:

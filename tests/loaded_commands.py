@@ -9,7 +9,7 @@ MODULES = (
     "labelgrid.api.study",
     "labelgrid.operations.export",
     "labelgrid.imports.import_labels",
-    "labelgrid.report.write",
+    "labelgrid.report.write_report",
     "labelgrid.advice.advice_sentence",
     "labelgrid.audit.label_shards",
     "labelgrid.rounds.predict",

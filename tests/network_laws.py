@@ -10,9 +10,9 @@ from torch import Tensor
 
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.dropout import ChannelDropout, keyed_dropout
+from labelgrid.nets.encoder_options import BackboneOptions
+from labelgrid.nets.keyed_dropout import ChannelDropout, keyed_dropout
 from labelgrid.nets.network import Network
-from labelgrid.nets.options import BackboneOptions
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task, build_all, definitions
 from labelgrid.train.objective import task_losses

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from labelgrid.relations.agreement import TruePair
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.relations.search import OptionSearch
+from labelgrid.relations.true_agreement import TruePair
 from labelgrid.tasks.task import TaskDef
 
 

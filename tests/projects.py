@@ -10,7 +10,7 @@ from labelgrid.imports.imported import Imported
 from labelgrid.operations import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.tasks.task import TaskDef
 from tests.support import Made, make_dataset
 

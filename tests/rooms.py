@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from functools import cache
 
 from labelgrid.formats.codec import LabelArray
-from labelgrid.lab.scenes.maps import scene_labels
 from labelgrid.lab.scenes.ray_casting import cast
 from labelgrid.lab.scenes.rooms import make_scene
+from labelgrid.lab.scenes.write_scenes import scene_labels
 
 SIZE = (48, 64)
 

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import labels_of
 from labelgrid.data.loader import eval_batches
-from labelgrid.data.options import DataOptions
 from labelgrid.nets.network import Network
 from labelgrid.score.pool import ScoringJob, pool_batches
 from labelgrid.score.statistic import Statistic
 from labelgrid.tasks.task import build_all, definitions
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.trained_model import TrainedModel
 from tests.support import Made, make_dataset
 from tests.toys import source_of, toy_network
 

@@ -10,13 +10,12 @@ import pytest
 
 from labelgrid.basics.files import write_text
 from labelgrid.data.layouts import cityscapes, mtan_npy, nyud, pascal
-from labelgrid.lab.scenes.write import tasks_toml
-from labelgrid.lab.simulation.dataset_classes import add_known_classes
-from labelgrid.lab.simulation.request import StudyRequest
+from labelgrid.lab.scenes.write_scenes import tasks_toml
 from labelgrid.lab.simulation.resume_check import check_same, widen_study
 from labelgrid.lab.simulation.run_identity import identities_of
 from labelgrid.lab.simulation.runs import Run, runs_of
-from labelgrid.lab.simulation.study import KEPT, Study, earlier_values, kept_study, study_of
+from labelgrid.lab.simulation.study_recipe import KEPT, Study, earlier_values, kept_study, study_of
+from labelgrid.lab.simulation.study_request import StudyRequest, add_known_classes
 from labelgrid.lab.simulation.validate import validate_study
 from labelgrid.recipes.resolve import chain, find_recipe, shipped_recipes
 from tests.projects import RECIPE

@@ -9,15 +9,15 @@ import torch
 
 from labelgrid.basics import plugins
 from labelgrid.basics.progress import Silent
-from labelgrid.data.options import DataOptions
+from labelgrid.data.data_options import DataOptions
 from labelgrid.nets.backbones import Encoder
+from labelgrid.nets.encoder_options import BackboneOptions
 from labelgrid.nets.network import Network
-from labelgrid.nets.options import BackboneOptions
 from labelgrid.tasks.task import Task, build_all, definitions
 from labelgrid.train.balance.fixed import Fixed
 from labelgrid.train.objective import fixed_weights, supervised_loss
-from labelgrid.train.options import ObjectiveOptions, TrainOptions
 from labelgrid.train.plan import Plan
+from labelgrid.train.train_options import ObjectiveOptions, TrainOptions
 from labelgrid.train.trainer import Trainer
 from tests.support import Made
 

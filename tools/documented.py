@@ -35,7 +35,7 @@ def faults(root: Path) -> list[str]:
 
 def recipe_keys() -> dict[Place, Keys]:
     """The keys of a recipe's tables and of a project's settings."""
-    recipe = importlib.import_module("labelgrid.recipes.schema").Recipe()
+    recipe = importlib.import_module("labelgrid.recipes.recipe").Recipe()
     project = importlib.import_module("labelgrid.project.folder")
     settings = project.Settings()
     tables = {f"[{field.name}]": getattr(recipe, field.name) for field in fields(recipe)}

@@ -38,7 +38,7 @@ LOADS = {
     "postgres": "import labelgrid.ledger.postgresql, psycopg_binary",
     "ray": "import labelgrid.executors.ray_driver, ray; ray.remote",
     "s3": "import fsspec; fsspec.get_filesystem_class('s3')",
-    "scenes": "import labelgrid.lab.scenes.write; from labelgrid.lab.scenes.render import mitsuba as m; m()",
+    "scenes": "import labelgrid.lab.scenes.write_scenes; from labelgrid.lab.scenes.render import mitsuba as m; m()",
     "serve": "import uvicorn; from labelgrid.web.app import build_app, Path; build_app(Path('project'))",
     "tensorboard": "from torch.utils.tensorboard import SummaryWriter",
     "tools": "import numpy; from labelgrid.formats.coco_masks import encode_mask as e; e(numpy.eye(2) > 0)",

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from labelgrid.basics.comparison import interval_tail
 from labelgrid.basics.results import LOSS
-from labelgrid.lab.simulation.results import Outcome
+from labelgrid.lab.simulation.study_results import Outcome
 from tools.table_about import RatiosTable
 from tools.table_records import Records, TableError
 from tools.table_values import markdown

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from labelgrid.basics.results import LOSS
-from labelgrid.lab.simulation.results import OVERALL, Outcome
+from labelgrid.lab.simulation.study_results import OVERALL, Outcome
 
 #: Other signs for units.
 UNITS = {"degree": "°"}

@@ -6,7 +6,7 @@ from statistics import mean, stdev
 
 from labelgrid.basics.comparison import MIN_PAIRS, PairComparison, compare
 from labelgrid.basics.results import LOSS
-from labelgrid.lab.simulation.results import Outcome
+from labelgrid.lab.simulation.study_results import Outcome
 from tools.table_about import About, RunsTable
 from tools.table_records import Records, TableError, unit
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.lab.reports.study_data import study_report
-from labelgrid.lab.simulation.results import TABLE, read_outcomes
+from labelgrid.lab.simulation.study_results import TABLE, read_outcomes
 from tools.source import ROOT, report
 from tools.table_about import ABOUT, About, read_about
 from tools.table_campaigns import bought, columns, sections

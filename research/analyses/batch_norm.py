@@ -29,16 +29,16 @@ from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.data.loader import eval_batches
 from labelgrid.drawings.dots import Dots
 from labelgrid.lab.simulation.analysis import Finding, Mean, group_means
-from labelgrid.lab.simulation.results import OVERALL
 from labelgrid.lab.simulation.runs import Run
-from labelgrid.lab.simulation.study import Kind
+from labelgrid.lab.simulation.study_recipe import Kind
+from labelgrid.lab.simulation.study_results import OVERALL
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit
 from labelgrid.rounds.context import RoundContext, labelled_images
 from labelgrid.rounds.model_record import measure
 from labelgrid.rounds.models import restore
 from labelgrid.train.batch_norm import NORM, norms_of, refuse_tiny_batches
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.trained_model import TrainedModel
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from labelgrid.basics.results import LOSS, Result
 from labelgrid.drawings.dots import Dots
 from labelgrid.lab.simulation.analysis import Finding, Mean
 from labelgrid.lab.simulation.runs import Run
-from labelgrid.lab.simulation.study import Kind
+from labelgrid.lab.simulation.study_recipe import Kind
 from research.analyses.label_curves import measurements_of
 
 

@@ -16,11 +16,11 @@ from labelgrid.data.dataset import labels_of
 from labelgrid.lab.simulation.analysis import Finding, Mean
 from labelgrid.lab.simulation.measuring import hidden_data
 from labelgrid.lab.simulation.runs import Run
-from labelgrid.lab.simulation.study import Kind
+from labelgrid.lab.simulation.study_recipe import Kind
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.models import restore
 from labelgrid.tasks.task import TaskDef
-from labelgrid.train.evaluate import predictions
+from labelgrid.train.evaluation import predictions
 from research.analyses.picture_grid import Picture, PictureGrid
 from research.analyses.shown import (
     ImageOptions,

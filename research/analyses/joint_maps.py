@@ -34,16 +34,16 @@ from labelgrid.data.loader import eval_batches
 from labelgrid.lab.simulation.analysis import Finding, Mean
 from labelgrid.lab.simulation.measuring import hidden_data
 from labelgrid.lab.simulation.runs import Run
-from labelgrid.lab.simulation.study import Kind
+from labelgrid.lab.simulation.study_recipe import Kind
 from labelgrid.nets.network import Raw
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import restore
 from labelgrid.tasks.pictures import colour_map, heat_map
 from labelgrid.train.joint_space import JointTerm
-from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import resize_output
 from labelgrid.train.pairs import distance
+from labelgrid.train.trained_model import TrainedModel
 from research.analyses.picture_grid import Picture, PictureGrid
 from research.analyses.shown import shown_runs
 

@@ -19,7 +19,7 @@ from labelgrid.drawings.charts import Chart
 from labelgrid.lab.simulation.analysis import Finding, Keys, Mean, group_means, lines_of
 from labelgrid.lab.simulation.measuring import Question, measure_cells, measure_networks
 from labelgrid.lab.simulation.runs import Run
-from labelgrid.lab.simulation.study import Kind
+from labelgrid.lab.simulation.study_recipe import Kind
 from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit

@@ -16,15 +16,15 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.lab.simulation.analysis import Finding, Mean
 from labelgrid.lab.simulation.measuring import HiddenLabels, hidden_data
 from labelgrid.lab.simulation.runs import Run
-from labelgrid.lab.simulation.study import Kind
+from labelgrid.lab.simulation.study_recipe import Kind
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import check_known_is_used, restore
 from labelgrid.tasks.pictures import colour_map
 from labelgrid.tasks.task import TaskDef
-from labelgrid.train.evaluate import predictions
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.evaluation import predictions
+from labelgrid.train.trained_model import TrainedModel
 from research.analyses.picture_grid import Picture, PictureGrid
 from research.analyses.shown import (
     ImageOptions,

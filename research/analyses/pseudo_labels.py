@@ -15,7 +15,7 @@ from labelgrid.basics.results import Result
 from labelgrid.drawings.charts import Chart
 from labelgrid.lab.simulation.analysis import Finding, Keys, Mean, group_means, lines_of
 from labelgrid.lab.simulation.runs import Run
-from labelgrid.lab.simulation.study import Kind
+from labelgrid.lab.simulation.study_recipe import Kind
 from labelgrid.project.folder import ProjectFolder
 from research.analyses.pseudo_errors import pseudo_errors
 

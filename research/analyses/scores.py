@@ -22,7 +22,7 @@ from labelgrid.drawings.dots import Dots
 from labelgrid.lab.simulation.analysis import Finding, Keys, Mean, group_means
 from labelgrid.lab.simulation.measuring import Question, hidden_data, measure_cells
 from labelgrid.lab.simulation.runs import Run
-from labelgrid.lab.simulation.study import Kind
+from labelgrid.lab.simulation.study_recipe import Kind
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.score.table import FILE, Table, read_table

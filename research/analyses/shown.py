@@ -27,7 +27,7 @@ from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.outputs import predicted_label
 from labelgrid.tasks.pictures import colour_map
 from labelgrid.tasks.task import TaskDef
-from labelgrid.train.evaluate import Measure
+from labelgrid.train.evaluation import Measure
 from research.analyses.picture_grid import Picture
 
 

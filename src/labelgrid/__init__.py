@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from labelgrid.operations.undo import Undone
     from labelgrid.operations.verify import Verified
     from labelgrid.project.records import Fit
-    from labelgrid.report.write import WrittenReport
-    from labelgrid.rounds.duplicates import FoundDuplicates
+    from labelgrid.report.write_report import WrittenReport
+    from labelgrid.rounds.lookalikes import FoundDuplicates
     from labelgrid.rounds.query import QueryResult
     from labelgrid.score.table import Table
     from labelgrid.suppliers.relate import Related
@@ -92,7 +92,7 @@ _HOMES = {
     "Exported": "labelgrid.operations.export",
     "ExportedModel": "labelgrid.exporting.export_model",
     "Fit": "labelgrid.project.records",
-    "FoundDuplicates": "labelgrid.rounds.duplicates",
+    "FoundDuplicates": "labelgrid.rounds.lookalikes",
     "Imported": "labelgrid.imports.imported",
     "LabelArray": "labelgrid.formats.codec",
     "LabelgridError": "labelgrid.basics.errors",
@@ -108,7 +108,7 @@ _HOMES = {
     "Table": "labelgrid.score.table",
     "Undone": "labelgrid.operations.undo",
     "Verified": "labelgrid.operations.verify",
-    "WrittenReport": "labelgrid.report.write",
+    "WrittenReport": "labelgrid.report.write_report",
     "__version__": "labelgrid.basics.version",
     "analyse": "labelgrid.api.study",
     "estimate": "labelgrid.api.study",

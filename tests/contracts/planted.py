@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from labelgrid.ledger.grid import Cell, Grid, State
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.select.strategy import Budget, PoolView, TrainedRound
 from tests.contracts.strategy_laws import TASKS, grid_of
 

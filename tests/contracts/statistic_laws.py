@@ -11,16 +11,16 @@ from torch import nn
 
 from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Silent
-from labelgrid.data.supplied import MostTrusted, SuppliedFile, SuppliedLabels
+from labelgrid.data.supplied_source import MostTrusted, SuppliedFile, SuppliedLabels
 from labelgrid.pixel.target import Target
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
-from labelgrid.score.fit import FitImages, fit_statistics
+from labelgrid.score.fit_statistics import FitImages, fit_statistics
 from labelgrid.score.pool import ScoringJob, pool_batches
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.tasks.task import build_all, definitions
-from labelgrid.train.model import TrainedModel
-from labelgrid.train.options import ObjectiveOptions
+from labelgrid.train.train_options import ObjectiveOptions
+from labelgrid.train.trained_model import TrainedModel
 from tests.support import Made, make_dataset
 from tests.toys import DATA, source_of, toy_network
 

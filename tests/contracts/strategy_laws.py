@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from labelgrid.basics.streams import image_key
 from labelgrid.ledger.grid import Grid, Pick, State
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.select.budget import check_picks
 from labelgrid.select.explain import explain_picks
 from labelgrid.select.strategy import Budget, PoolView, Strategy

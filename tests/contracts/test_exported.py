@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.basics import plugins
-from labelgrid.data.options import DataOptions
+from labelgrid.data.data_options import DataOptions
 from labelgrid.exporting.export_model import IMAGES
 from labelgrid.exporting.exported_network import ExportedNetwork
 from labelgrid.exporting.onnx_file import differences, write_onnx

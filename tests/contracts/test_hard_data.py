@@ -12,7 +12,7 @@ from labelgrid.basics import plugins
 from labelgrid.basics.errors import EmptyLabelError, TrainingError
 from labelgrid.train.checkpoint import load
 from labelgrid.train.loop import fit
-from labelgrid.train.options import TrainOptions
+from labelgrid.train.train_options import TrainOptions
 from tests.projects import Said
 from tests.support import make_dataset
 from tests.toys import DATA, toy_plan

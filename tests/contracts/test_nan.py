@@ -8,8 +8,8 @@ import pytest
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Silent
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import fit, query
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
 from labelgrid.score.statistic import Statistic

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.basics import plugins
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 from tools.notorch import WATCH
 
 ROOT = Path(__file__).parents[2]

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from labelgrid.basics import plugins
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
 from tests.contracts import own
 from tests.contracts.planted import PLANTED, WITH_OPTIONS
 

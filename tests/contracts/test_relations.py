@@ -14,12 +14,12 @@ from labelgrid.basics.errors import LabelError
 from labelgrid.data.transforms import place_label
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.relations.agreement import Measured, TruePair, measure_relation
 from labelgrid.relations.bands import rows_of
 from labelgrid.relations.bound import BoundRelation, connect
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.relations.relation import Relation
 from labelgrid.relations.search import OptionSearch
+from labelgrid.relations.true_agreement import Measured, TruePair, measure_relation
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import TaskDef, spec_of
 from tests.contracts import own, wrong_relations

@@ -18,9 +18,9 @@ import pytest
 
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import ImageError
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import Dataset
 from labelgrid.data.loader import train_batches
-from labelgrid.data.options import DataOptions
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.task import TaskDef, definitions
 from tests.contracts import wrong_sources

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from labelgrid.basics import plugins
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.round_scores import terms_of
 from labelgrid.score.statistic import Statistic
 from tests.contracts import statistic_laws as laws

@@ -11,8 +11,8 @@ from hypothesis import Phase, settings
 
 from labelgrid.basics import plugins
 from labelgrid.ledger.grid import State
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult, best_cells, best_images
 from labelgrid.select.strategy import Budget, Selection
 from tests.contracts import strategy_laws as laws

@@ -14,10 +14,10 @@ import torch
 from labelgrid.basics import plugins
 from labelgrid.basics.progress import Silent
 from labelgrid.train.checkpoint import load, save
-from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import fixed_weights, supervised_loss
-from labelgrid.train.options import TrainOptions
 from labelgrid.train.seeding import seed_torch
+from labelgrid.train.train_options import TrainOptions
+from labelgrid.train.trained_model import TrainedModel
 from labelgrid.train.trainer import Trainer
 from tests.support import Made, make_dataset
 from tests.toys import ENCODER, toy_network, toy_plan

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from labelgrid.basics import plugins
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
 
 PAGE = Path(__file__).parents[2] / "docs" / "strategies.md"
 TITLES = ["strategy", "source", "unit", "needs", "cost of a round", "switches"]

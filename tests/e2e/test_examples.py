@@ -10,7 +10,7 @@ import torch
 
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.options import BackboneOptions
+from labelgrid.nets.encoder_options import BackboneOptions
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit
 from labelgrid.tasks.task import TaskDef, build_all, definitions

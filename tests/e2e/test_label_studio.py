@@ -26,7 +26,7 @@ from tests.servers import Server
 from tests.support import CLASSES, Made, make_dataset
 
 COVERS = [
-    "labelgrid.annotate.label_studio_exchange",
+    "labelgrid.annotate.tools.label_studio",
     "labelgrid.annotate.label_studio_images",
     "labelgrid.annotate.label_studio_server",
     "labelgrid.project.tool_server",
@@ -363,11 +363,7 @@ WHOLE = [[0, 0], [100, 0], [100, 100], [0, 100]]
 
 
 def test_a_round_goes_to_the_server_is_answered_there_and_comes_back(
-    project: Callable[[str], Path],
-    data: Made,
-    place: Place,
-    personal: str,
-    tmp_path: Path,
+    project: Callable[[str], Path], data: Made, place: Place, personal: str, tmp_path: Path
 ) -> None:
     flat = project("fitted")
     done("query", flat, "--budget", 15)

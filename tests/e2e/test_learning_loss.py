@@ -9,11 +9,11 @@ import torch
 
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Silent
-from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.run_study import run_study
-from labelgrid.lab.simulation.study import study_of
+from labelgrid.lab.simulation.study_recipe import study_of
+from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.project.records import newest_fit
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.rounds import fit, models, pool_scorer, query
 from labelgrid.score.pool import pool_batches
 from labelgrid.score.statistics.learning_loss import PredictedLoss

@@ -24,12 +24,12 @@ from labelgrid.operations import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.image_files import size_of
 from labelgrid.project.settings import Settings
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.rounds import query
 from labelgrid.select.strategy import Budget
 from labelgrid.storage.addresses import Address
-from labelgrid.storage.cache import _LEASES
-from labelgrid.storage.contents import known_contents
+from labelgrid.storage.known_contents import known_contents
+from labelgrid.storage.object_cache import _LEASES
 from labelgrid.storage.stamps import stamps_of
 from labelgrid.train.checkpoint import load
 from tests.object_store import BUCKET, KEY, SECRET, Store, need_object_store, object_store

@@ -10,7 +10,7 @@ import pytest
 
 from labelgrid.executors.places import slurm
 from labelgrid.lab.simulation import other_shares
-from labelgrid.lab.simulation.results import read_outcomes
+from labelgrid.lab.simulation.study_results import read_outcomes
 from tests.e2e.commands import Done, done, refused, typed
 from tests.e2e.killing import preloaded_context
 from tests.studies import make_data, make_recipe

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.lab.simulation import results
+from labelgrid.lab.simulation import study_results as results
 from labelgrid.lab.simulation.analyse import analyse
-from labelgrid.lab.simulation.study import study_of
+from labelgrid.lab.simulation.study_recipe import study_of
 from labelgrid.recipes.resolve import load_recipe, recipe_files
 from tests import published
 from tests.e2e.commands import done, refused

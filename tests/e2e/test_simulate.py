@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.cli import STOPPED
-from labelgrid.lab.simulation import results
+from labelgrid.lab.simulation import study_results as results
 from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
@@ -28,7 +28,7 @@ COVERS = [
     "labelgrid.cli.lab",
     "labelgrid.cli.study_screen",
     "labelgrid.lab.simulation.run_study",
-    "labelgrid.lab.simulation.results",
+    "labelgrid.lab.simulation.study_results",
     "labelgrid.basics.processes",
 ]
 

@@ -16,7 +16,7 @@ import torch
 from labelgrid.basics.errors import LabelgridError, ModelError, ProjectError
 from labelgrid.basics.progress import Silent
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.rounds import fit, query, score
 from labelgrid.rounds.query import QueryResult
 from labelgrid.score import training

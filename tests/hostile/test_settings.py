@@ -7,7 +7,7 @@ import pytest
 from labelgrid.basics.config import as_toml, check_pattern, read_toml
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.images.places import group_of
-from labelgrid.lab.simulation.study import read_json, study_of
+from labelgrid.lab.simulation.study_recipe import read_json, study_of
 from labelgrid.project.records import read_fit, read_picks
 from labelgrid.project.settings import Settings, read_settings
 from labelgrid.project.task_spec import task_row, task_rows

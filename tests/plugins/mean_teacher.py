@@ -13,7 +13,7 @@ from torch import Tensor
 from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Task
-from labelgrid.train.draws import Draws
+from labelgrid.train.step_draws import Draws
 from labelgrid.train.term import Step, Term, View
 
 

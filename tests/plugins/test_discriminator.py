@@ -7,8 +7,8 @@ import torch
 from labelgrid.project.records import newest_fit
 from labelgrid.rounds.models import restore
 from labelgrid.train.checkpoint import load
-from labelgrid.train.options import TrainOptions
 from labelgrid.train.seeding import seed_torch
+from labelgrid.train.train_options import TrainOptions
 from tests.plugins.discriminator import Discriminator, Options
 from tests.rounds import whole_round
 from tests.support import make_dataset

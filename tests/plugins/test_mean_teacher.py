@@ -10,10 +10,10 @@ from labelgrid.basics.progress import Silent
 from labelgrid.project.records import newest_fit
 from labelgrid.rounds.models import restore
 from labelgrid.train.checkpoint import load, weights_hash
-from labelgrid.train.evaluate import evaluate
+from labelgrid.train.evaluation import evaluate
 from labelgrid.train.loop import fit
-from labelgrid.train.model import TrainedModel
-from labelgrid.train.options import TrainOptions
+from labelgrid.train.train_options import TrainOptions
+from labelgrid.train.trained_model import TrainedModel
 from tests.plugins.mean_teacher import MeanTeacher, Options
 from tests.rounds import whole_round
 from tests.support import make_dataset

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from labelgrid.basics.progress import Silent
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.loader import train_batches
-from labelgrid.data.options import DataOptions
 from labelgrid.formats.codec import LabelArray
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import TaskRow
@@ -22,7 +22,7 @@ from labelgrid.pixel.target import Target
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings
 from labelgrid.project.sources import source_of
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.rounds import evaluate, query
 from labelgrid.rounds.context import labelled_images
 from labelgrid.select.strategy import Budget

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.blocks import Predict, insert_known_labels
+from labelgrid.nets.encoder_options import Rate
 from labelgrid.nets.network import Features, Network, Output, Raw
-from labelgrid.nets.options import Rate
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 

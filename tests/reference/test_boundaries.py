@@ -5,9 +5,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from labelgrid.pixel.boundaries import THRESHOLDS, boundary_counts, suppress_non_maxima
+from labelgrid.pixel.boundaries import THRESHOLDS, Matcher, boundary_counts, suppress_non_maxima
 from labelgrid.pixel.boundary_metric import BoundaryMetric
-from labelgrid.pixel.matching import Matcher
 from labelgrid.pixel.target import Target
 from labelgrid.pixel.thinning import thin
 

@@ -8,9 +8,9 @@ import pytest
 from labelgrid.basics.camera import Camera
 from labelgrid.data.transforms import DataOptions, Example, augment
 from labelgrid.formats.codec import LabelArray
-from labelgrid.lab.scenes.maps import scene_labels
 from labelgrid.lab.scenes.ray_casting import cast
 from labelgrid.lab.scenes.rooms import FOV, make_scene
+from labelgrid.lab.scenes.write_scenes import scene_labels
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.relations.derivations.depth_normals import Options, derive_normals
 from labelgrid.tasks.task import TaskDef, definitions

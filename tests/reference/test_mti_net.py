@@ -12,7 +12,7 @@ from labelgrid.pixel.target import Target
 from tests.network_laws import TASKS, images, known, made
 from tests.slow_layers import Layers
 
-COVERS = ["labelgrid.nets.networks.mti_net", "labelgrid.nets.propagation"]
+COVERS = ["labelgrid.nets.networks.mti_net", "labelgrid.nets.networks.mti_net"]
 NAMES = list(TASKS)
 
 

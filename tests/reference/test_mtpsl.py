@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from labelgrid.data.loader import train_batch
-from labelgrid.train.crops import draw_boxes
+from labelgrid.train.crop_boxes import draw_boxes
 from labelgrid.train.mappings import MAPPINGS, SEGNET, segnet_encoder
 from labelgrid.train.objective import task_losses
 from labelgrid.train.seeding import seed_torch

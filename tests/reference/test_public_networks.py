@@ -8,9 +8,9 @@ from torch import nn
 
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.backbones import Encoder
+from labelgrid.nets.encoder_options import BackboneOptions
 from labelgrid.nets.network import Network
 from labelgrid.nets.networks import aspp_heads, mtan, mti_net, pad_net, segnet, shared_heads
-from labelgrid.nets.options import BackboneOptions
 from labelgrid.tasks.task import Task, build_all, definitions
 
 COVERS = ["labelgrid.nets.networks.shared_heads"]

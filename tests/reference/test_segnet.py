@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from labelgrid.nets.encoder_options import Stages
 from labelgrid.nets.network import Network
 from labelgrid.nets.networks import mtan, segnet
-from labelgrid.nets.options import Stages
 from tests.network_laws import TASKS
 from tests.slow_layers import Layers
 

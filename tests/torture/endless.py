@@ -24,7 +24,7 @@ from unittest.mock import patch
 from labelgrid.annotate import label_studio_client
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.tool_server import tool_server
-from labelgrid.storage.settings import PATIENCE
+from labelgrid.storage.store_settings import PATIENCE
 from tests.e2e.commands import typed
 from tests.started import Started
 from tests.torture.hostile import Attack

@@ -1,11 +1,22 @@
 """Says what to do next in a campaign, from what its rounds measured. Loads no torch."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from labelgrid.advice.advised import Advice
 from labelgrid.advice.class_advice import class_advice
-from labelgrid.advice.curve_advice import flat_advice, next_round_advice
+from labelgrid.advice.flat_rounds import FlatRounds
+from labelgrid.advice.forecast_text import (
+    EXPECT,
+    fitted_curve,
+    foreseen_advice,
+    interval_text,
+    relative_gain,
+    rising_curves,
+    value_text,
+)
 from labelgrid.advice.further_advice import (
     count_free_images,
     following_advice,
@@ -14,18 +25,30 @@ from labelgrid.advice.further_advice import (
     training_advice,
 )
 from labelgrid.advice.purchases import last_cost, most_labels, purchases
-from labelgrid.advice.relation_advice import relation_advice
 from labelgrid.advice.task_curves import TaskCurve, task_curves
 from labelgrid.basics.errors import UsageError, command
 from labelgrid.basics.shown import Shown
+from labelgrid.basics.words import count_text, join_names
+from labelgrid.drawings.wording import number
+from labelgrid.ledger.grid import Grid
 from labelgrid.operations.class_rows import class_rows
 from labelgrid.operations.next_step import budget_options, next_step
+from labelgrid.project.cells.random_labels import ENOUGH, RandomLabels
 from labelgrid.project.changed_labels import changed_text
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Measurement, measured_rounds, newest_fit
 from labelgrid.project.shown_classes import shown_classes
-from labelgrid.recipes.resolve import has_own_encoder, load_recipe
-from labelgrid.recipes.schema import Recipe
+from labelgrid.recipes.recipe import Recipe
+from labelgrid.recipes.resolve import has_own_encoder
+from labelgrid.relations.bound import BoundRelation, connect, declared_relations
+from labelgrid.relations.true_agreement import FEWEST
+from labelgrid.select.following import known_labels
+from labelgrid.suppliers.relation_offers import labels_of_all, relation_offers
+
+#: A task has flattened if a doubling of its labels may move its metric by this share at most.
+FLAT = 0.02
+#: Fewer labels are none: what follows from others counts in parts.
+_NOTHING = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -61,8 +84,7 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
             f"A budget is a cost above 0. Found {budget:g}.",
             next_step="Leave it out for what the last round cost.",
         )
-    settings = project.settings
-    recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
+    recipe = project.recipe()
     paid = last_cost(project) if budget is None else budget
     curves = task_curves(project)
     newest = measured_rounds(project.folder, newest=1)
@@ -128,3 +150,152 @@ def _first(project: ProjectFolder, curves: Sequence[TaskCurve]) -> list[Advice]:
         text = f"{step.why} What follows is from the labels that were trained on so far."
         rows.append(Advice(topic="first", text=text))
     return rows
+
+
+@dataclass(frozen=True)
+class _Upcoming:
+    """A task's labels after the next round, and how many of those it would buy are not there."""
+
+    labels: float
+    lacking: float
+
+
+def next_round_advice(
+    curves: Sequence[TaskCurve], most: Mapping[str, int] | None = None
+) -> list[Advice]:
+    """What the next round should measure, if it buys as the last one did.
+
+    Of a task whose newest rounds show no gain, nothing is foreseen.
+
+    Args:
+        curves: of the tasks.
+        most: the labels that each task can have; it buys no more. None: any number.
+    """
+    fitted = [each for each in curves if each.curve]
+    upcoming = {each.task: _upcoming(each, most or {}) for each in fitted}
+    lacking = sum(each.lacking for each in upcoming.values())
+    rows = []
+    for task_curve in rising_curves(fitted):
+        curve = fitted_curve(task_curve)
+        before, newest = task_curve.points[-2:]
+        everything = 2 * newest.all - before.all - lacking
+        if everything <= newest.all + _NOTHING:
+            continue
+        own = upcoming[task_curve.task]
+        found = curve.forecast(own.labels, everything)
+        left = ", as far as labels are left" if own.lacking else ""
+        text = (
+            f"{task_curve.task}: if the next round buys and trains as the last one did{left}, "
+            f"{task_curve.metric} should be {value_text(found.value, task_curve)} "
+            f"({interval_text(found)}), from {number(curve.now)}."
+        )
+        rows.append(foreseen_advice("next round", text, task_curve, found))
+    return rows
+
+
+def _upcoming(curve: TaskCurve, most: Mapping[str, int]) -> _Upcoming:
+    """A task's labels after a round that buys as many as the last one did, if there are any."""
+    before, newest = curve.points[-2:]
+    wanted = max(2 * newest.own - before.own, newest.own)
+    labels = max(min(wanted, most.get(curve.task, math.inf)), newest.own)
+    return _Upcoming(labels, wanted - labels)
+
+
+def flat_advice(curves: Sequence[TaskCurve]) -> list[Advice]:
+    """The tasks whose further labels hardly help, by their newest rounds or by their curves."""
+    rows = [_still(curve, curve.flat) for curve in curves if curve.flat]
+    for task_curve in rising_curves(curves):
+        curve = fitted_curve(task_curve)
+        newest = curve.newest
+        doubled = curve.change(2 * newest.own, newest.all + newest.own)
+        best = doubled.high if curve.scale.better == "higher" else doubled.low
+        if relative_gain(best, curve) > FLAT:
+            continue
+        text = (
+            f"{task_curve.task} has flattened: twice its {count_text(round(newest.own), 'label')} "
+            f"would take {task_curve.metric} from {number(curve.now)} to "
+            f"{value_text(best, task_curve)} at best (80 % interval)."
+        )
+        rows.append(foreseen_advice("flat", text, task_curve, doubled))
+    return rows
+
+
+def _still(curve: TaskCurve, flat: FlatRounds) -> Advice:
+    """That the newest rounds of a task show no gain."""
+    return Advice(
+        topic="flat",
+        text=f"{curve.task}: {flat.text}: {EXPECT}.",
+        task=curve.task,
+        metric=curve.metric,
+        unit=curve.unit,
+        measured=curve.points[-1].value,
+        rounds=flat.count,
+    )
+
+
+def relation_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
+    """Advice on the relations that may save labels: those that are not declared, or are off.
+
+    One that is off may have been measured. It is named only where labels would follow at once.
+    """
+    tasks = project.tasks()
+    declared = declared_relations(recipe.relations, tasks)
+    off = [relation for relation in declared if not relation.trust]
+    offers = relation_offers(project)
+    if not (off or offers):
+        return []
+    grid = project.store.grid()
+    random = RandomLabels(project)
+    rows = []
+    for relation in off:
+        if _following(grid, relation):
+            step = _step(random, relation, paired=True)
+            rows.append(_may_follow(grid, relation, "is off", step))
+    for offer in offers:
+        relation = connect(offer.name, offer.choice, tasks)
+        step = _step(random, relation, paired=offer.paired)
+        rows.append(_may_follow(grid, relation, "is not declared", step))
+    return rows
+
+
+def _following(grid: Grid, relation: BoundRelation) -> int:
+    """How many missing labels a relation would give at once."""
+    column = grid.tasks.index(relation.gives)
+    return int(known_labels(grid, [relation])[:, column].sum())
+
+
+def _step(random: RandomLabels, relation: BoundRelation, *, paired: bool) -> tuple[str, str]:
+    """What measures a relation, as a sentence, and the first command of it."""
+    folder: Path = random.project.folder
+    relate = command("relate", folder)
+    images, _ = random.images([*relation.reads, relation.gives])
+    labels = labels_of_all(len(relation.reads))
+    if len(images) >= FEWEST:
+        have = count_text(len(images), "training image has", "training images have")
+        sentence = (
+            f"{have} {labels}, so that `{relate}` measures at once how well; labels that follow "
+            "need not be bought."
+        )
+        return sentence, relate
+    if not paired:
+        return f"`{relate}` says how to measure it.", relate
+    query = command("query", folder, "--pairs", ENOUGH)
+    sentence = (
+        f"`{query}` asks for {labels} in ten random images, and `{relate}` then measures how well."
+    )
+    return sentence, query
+
+
+def _may_follow(grid: Grid, relation: BoundRelation, state: str, step: tuple[str, str]) -> Advice:
+    """The advice to take a step that measures a relation, which is in this state."""
+    sentence, line = step
+    count = _following(grid, relation)
+    price = count * float(grid.cost[grid.tasks.index(relation.gives)])
+    gain = f", and would give {count_text(count, 'label')} ({number(price)})" if count else ""
+    text = (
+        f"{relation.gives} may follow from {join_names(relation.reads)}: the relation "
+        f"{relation.name} {state}{gain}. {sentence}"
+    )
+    return Advice(
+        topic="follows", text=text, task=relation.gives, count=count, price=price, command=line
+    )

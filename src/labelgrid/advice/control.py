@@ -133,7 +133,7 @@ def _refuse(project: ProjectFolder, seeds: int) -> None:
     if project.settings.oracle:
         raise ProjectError(
             "This project is a run of a simulation.",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Compare strategies as the arms of a study: `labelgrid simulate`.",
             unchanged="Nothing was trained.",
         )
@@ -144,7 +144,7 @@ def _refuse(project: ProjectFolder, seeds: int) -> None:
         step = f"Import their labels first; `{command('export', project.folder)}` asks for them."
     raise ProjectError(
         "There is no label of a held-out image to measure on.",
-        where=str(project.folder),
+        where=project.folder,
         next_step=step,
         unchanged="Nothing was trained.",
     )
@@ -174,9 +174,7 @@ def _refuse_few(project: ProjectFolder, labels: ChosenLabels) -> None:
         step = f"`{query}` draws more; import their labels then."
     else:
         return
-    raise ProjectError(
-        what, where=str(project.folder), next_step=step, unchanged="Nothing was trained."
-    )
+    raise ProjectError(what, where=project.folder, next_step=step, unchanged="Nothing was trained.")
 
 
 def _is_requested(project: ProjectFolder) -> bool:

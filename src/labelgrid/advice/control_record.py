@@ -49,6 +49,6 @@ def read_comparison(folder: Path) -> ComparisonRecord | None:
     except (ValueError, RecipeError) as error:
         raise ProjectError(
             "The last answer of `labelgrid control` is damaged.",
-            where=str(path),
+            where=path,
             next_step="Remove it; `labelgrid control` measures again.",
         ) from error

@@ -18,7 +18,7 @@ from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext, labelled_images, tasks_by_image
 from labelgrid.rounds.fit import Splits
 from labelgrid.rounds.model_record import measure
-from labelgrid.train.evaluate import Evaluation
+from labelgrid.train.evaluation import Evaluation
 
 #: The folder of the project with what is trained, and the file of each training with its metrics.
 FOLDER = "control"

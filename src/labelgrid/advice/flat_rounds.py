@@ -57,7 +57,7 @@ def flat_rounds(
             empty where that is not known.
         curve: through the rounds.
     """
-    verdicts: list[Verdict] = []
+    verdicts = []
     by_intervals = True
     count = 1
     while count < len(points):

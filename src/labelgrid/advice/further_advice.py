@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from labelgrid.advice.advised import Advice
 from labelgrid.advice.control_record import read_comparison
 from labelgrid.basics.errors import command
 from labelgrid.basics.results import LOSS
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.wording import number
 from labelgrid.ledger.grid import State
@@ -18,7 +18,7 @@ from labelgrid.project.derived_labels import derived_counts, grid_to_buy
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import EpochRecord, Measurement, all_fits, newest_fit, read_log
 from labelgrid.project.suppliers import supplier_values
-from labelgrid.recipes.schema import Recipe
+from labelgrid.recipes.recipe import Recipe
 
 #: The wanted half of the 95 % interval of a percentage, in points.
 POINTS = 2.0
@@ -290,5 +290,5 @@ def late_fall(log: Iterable[EpochRecord]) -> LateFall | None:
     return LateFall(share, losses[-1] <= min(losses))
 
 
-def _loss(val: Mapping[str, Any]) -> float:
+def _loss(val: Values) -> float:
     return float(val.get(LOSS, math.nan))

@@ -15,7 +15,7 @@ from labelgrid.rounds.fit import Splits, identity_of, plan_of
 from labelgrid.rounds.models import new_network
 from labelgrid.train.checkpoint import load, same_training
 from labelgrid.train.loop import fit as train
-from labelgrid.train.model import TrainedModel, restore_states
+from labelgrid.train.trained_model import TrainedModel, restore_states
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,15 +10,16 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import command
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.shown import Shown, table
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import duration
 from labelgrid.data.dataset import ImageSource, camera_of
-from labelgrid.formats.codec import LabelArray, codec
+from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import RECIPE
@@ -28,10 +29,10 @@ from labelgrid.rounds.context import RoundContext, context_for_recipe, recipe_of
 from labelgrid.rounds.models import network_of, terms_of
 from labelgrid.rounds.round_scores import strategy_of
 from labelgrid.tasks.task import TaskDef
-from labelgrid.train.evaluate import predictions
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.evaluation import predictions
 from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.plan import Plan
+from labelgrid.train.trained_model import TrainedModel
 from labelgrid.train.trainer import Trainer
 
 #: A recipe fits whose round takes at most these seconds.
@@ -62,7 +63,7 @@ class RecipeTime:
     """
 
     recipe: str
-    size: tuple[int, int]
+    size: Size
     steps: int
     step_seconds: float
     image_seconds: float
@@ -132,11 +133,11 @@ class TimedImages:
         """As `ImageSource.images`."""
         return self.data.images()
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """As `ImageSource.image`."""
         return self.data.image(image_id)
 
-    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+    def camera(self, image_id: str, size: Size) -> Camera | None:
         """As `CameraSource.camera`."""
         return camera_of(self.data, image_id, size)
 
@@ -145,7 +146,7 @@ class TimedImages:
         if Cell(image_id, task.name) in self.lacking:
             return None
         size = self.data.image(image_id).shape[:2]
-        channels = codec(task.spec.codec).CHANNELS
+        channels = task.codec.CHANNELS
         return LabelArray(np.ones((*size, channels), np.float32), np.ones(size, np.bool_))
 
 
@@ -293,7 +294,7 @@ def _untrained(context: RoundContext) -> TrainedModel:
 
 def _step_seconds(trainer: Trainer) -> float:
     """The median time of a step, without the first one, which prepares the device."""
-    seconds: list[float] = []
+    seconds = []
     with TemporaryDirectory() as folder:
         trainer.prepare(Path(folder), Silent(), resumed=False)
         for _ in range(STEPS + 1):

@@ -31,12 +31,11 @@ from labelgrid.annotate.other_names import (
 )
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import walk
-from labelgrid.formats.codec import codec
 from labelgrid.formats.naming import stem
 from labelgrid.images.opening import FORMATS
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.tasks.legend import LEGEND_PICTURE, LEGEND_TABLE, OVERLAY, OVERLAYS
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDefs
 
 README = "README.txt"
 IMAGES = "images"
@@ -56,7 +55,7 @@ class _Tables:
     `above` is `TASK/` if all labels of the folder are of one task, and else empty.
     """
 
-    tasks: Mapping[str, TaskDef]
+    tasks: TaskDefs
     requests: dict[str, Cell]
     images: frozenset[str]
     by_stem: Mapping[str, list[str]] = field(default_factory=dict)
@@ -82,11 +81,11 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
         LabelError: there is no such folder, it is a file, or nothing is in it.
     """
     if not folder.exists():
-        raise LabelError("There is no such folder.", where=str(folder), next_step="Check the path.")
+        raise LabelError("There is no such folder.", where=folder, next_step="Check the path.")
     if not folder.is_dir():
         raise LabelError(
             "It is a file, not a folder of labels.",
-            where=str(folder),
+            where=folder,
             next_step="Unpack an archive and name the folder, or name another tool's --format.",
         )
     lists = read_lists(folder, index.decode)
@@ -103,7 +102,7 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
     if not answers.has_any and not answers.stray:
         raise LabelError(
             "There is no answer in the folder: no label, no line in skips.csv.",
-            where=str(folder),
+            where=folder,
             next_step="Put labels where its manifest says, or at TASK/IMAGE.png.",
             unchanged="Nothing was imported.",
         )
@@ -229,7 +228,7 @@ def _add_files(
 ) -> None:
     """Add each file to the answers: as a label, as a stray or removed file, or as a fault."""
     removed = index.removed()
-    unknown: list[str] = []
+    unknown = []
     named_tasks: set[str] = set()
     for name in names:
         entry = lists.files.get(name)
@@ -387,7 +386,7 @@ def _is_stray(name: str, match: Cell | Fault, index: ProjectIndex) -> bool:
         return False
     extensions = set(FORMATS)
     for task in index.tasks.values():
-        extensions.update(codec(task.spec.codec).EXTENSIONS)
+        extensions.update(task.codec.EXTENSIONS)
     return PurePosixPath(name).suffix.lower() not in extensions
 
 

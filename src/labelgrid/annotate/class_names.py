@@ -1,6 +1,6 @@
 """Matches the names that a tool's regions have with the tasks of the project, never by order."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from labelgrid.annotate.answers import plain_spelling, spelling_hint
@@ -8,7 +8,7 @@ from labelgrid.annotate.import_options import IGNORE, NONE, ImportOptions
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.words import join_names
 from labelgrid.formats.regions import IGNORED
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,7 @@ class ClassNames:
     """
 
     def __init__(
-        self,
-        tasks: Mapping[str, TaskDef],
-        options: ImportOptions,
-        heard: dict[str, bool] | None = None,
+        self, tasks: TaskDefs, options: ImportOptions, heard: dict[str, bool] | None = None
     ) -> None:
         self._options = options
         self._heard = {} if heard is None else heard
@@ -123,7 +120,7 @@ class ClassNames:
             task, self._numbers[task].get(plain_spelling(self._renamed(name)), IGNORED)
         )
 
-    def _unknown(self, unknown: list[str], chosen: Mapping[str, TaskDef], task: str) -> LabelError:
+    def _unknown(self, unknown: list[str], chosen: TaskDefs, task: str) -> LabelError:
         known = sorted({name for each in chosen.values() for name in each.region_names})
         nobody = f"'{task}' has no such class" if task else "no task has such a class"
         hint = spelling_hint(unknown[0], known)
@@ -151,7 +148,7 @@ class ClassNames:
         return f"Of the tasks, {join_names(lists, 5, '; ')}."
 
 
-def _chosen(drawn: Mapping[str, TaskDef], name: str) -> dict[str, TaskDef]:
+def _chosen(drawn: TaskDefs, name: str) -> dict[str, TaskDef]:
     if not drawn or (name and name not in drawn):
         what = "No task of the project has labels that can be drawn as regions."
         if drawn:

@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from labelgrid.annotate.json_files import Decoder, GroupedFaults, Member, plain_text, read_members
 from labelgrid.basics.errors import LabelError
+from labelgrid.basics.type_names import Json, Size
 
 #: The key of an image with the ids of its requests.
 REQUEST_IDS = "labelgrid_request_ids"
@@ -16,7 +16,7 @@ Id = int | str
 #: Control characters, and halves of characters.
 _UNSHOWN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 #: Reads an entry of a list, and gets its number.
-_Reader = Callable[[dict[str, Any], int], None]
+_Reader = Callable[[Json, int], None]
 
 
 class EntryError(ValueError):
@@ -35,7 +35,7 @@ class CocoImage:
     """An entry of `images`: its file's name, its height and width, the ids of its requests."""
 
     name: str
-    size: tuple[int, int]
+    size: Size
     request_ids: Sequence[str] = ()
 
 
@@ -107,7 +107,7 @@ class CocoFile:
         if isinstance(key, Id):
             self.incomplete.add(key)
 
-    def _add_image(self, image: dict[str, Any], _number: int) -> None:
+    def _add_image(self, image: Json, _number: int) -> None:
         key = entry_id(image, "id")
         request_ids = image.get(REQUEST_IDS, [])
         if not isinstance(request_ids, list) or not all(map(_is_text, request_ids)):
@@ -117,7 +117,7 @@ class CocoFile:
             self.incomplete.add(key)
             raise EntryError("Another image has the same id.")
 
-    def _add_category(self, category: dict[str, Any], _number: int) -> None:
+    def _add_category(self, category: Json, _number: int) -> None:
         key = entry_id(category, "id")
         name = text_of(category, "name")
         if self.categories.setdefault(key, name) != name:
@@ -125,7 +125,7 @@ class CocoFile:
             raise EntryError("Another category has the same id.")
 
 
-def entry_id(entry: dict[str, Any], key: str) -> Id:
+def entry_id(entry: Json, key: str) -> Id:
     """The id under a key.
 
     Raises:
@@ -137,7 +137,7 @@ def entry_id(entry: dict[str, Any], key: str) -> Id:
     return value
 
 
-def text_of(entry: dict[str, Any], key: str) -> str:
+def text_of(entry: Json, key: str) -> str:
     """The text under a key.
 
     Raises:
@@ -154,7 +154,7 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and value != "" and not _UNSHOWN.search(value)
 
 
-def size_of(entry: dict[str, Any], height: str = "height", width: str = "width") -> tuple[int, int]:
+def size_of(entry: Json, height: str = "height", width: str = "width") -> Size:
     """The height and the width under two keys.
 
     Raises:

@@ -1,7 +1,7 @@
 """Defines the connector protocol: send a request to a labelling tool, receive its answer."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +16,13 @@ from labelgrid.annotate.uncovered import Uncovered
 from labelgrid.basics.encodings import decode, words_in
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.type_names import Size
 from labelgrid.formats.naming import stem
 from labelgrid.images.places import image_file
 from labelgrid.images.reading import image_size
 from labelgrid.ledger.grid import SPLITS, Cell, State
 from labelgrid.ledger.store import Store
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,7 @@ class ProjectIndex:
     """
 
     def __init__(
-        self,
-        store: Store,
-        tasks: Mapping[str, TaskDef],
-        options: ImportOptions = ImportOptions(),
+        self, store: Store, tasks: TaskDefs, options: ImportOptions = ImportOptions()
     ) -> None:
         self.tasks = tasks
         self.options = options
@@ -130,7 +128,7 @@ class ProjectIndex:
             images[State(state)].append(image_id)
         return dict(images)
 
-    def size(self, image_id: str) -> tuple[int, int]:
+    def size(self, image_id: str) -> Size:
         """Height and width of an image."""
         (image,) = self._store.images(names=[image_id])
         if image.height:

@@ -7,13 +7,13 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from labelgrid.annotate.cvat_xml import AUTO
 from labelgrid.annotate.drawing_requests import box_of, predicted_regions
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.type_names import Json
 from labelgrid.formats.cvat_runs import encode_runs
 from labelgrid.tasks.task import TaskDef
 
@@ -30,7 +30,7 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 def labels_text(task: TaskDef) -> str:
     """The labels of a task in JSON, for CVAT's form of raw labels, with the project's colours."""
-    labels: list[dict[str, Any]] = []
+    labels: list[Json] = []
     for name, colour in _colours(task).items():
         labels.append({"name": name, "color": colour, "type": "any", "attributes": []})
     attributes = []

@@ -14,6 +14,7 @@ from labelgrid.annotate.json_files import Decoder, plain_text
 from labelgrid.annotate.region_answers import Shape
 from labelgrid.annotate.safe_xml import Handler, read_xml
 from labelgrid.basics.errors import LabelError
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.cvat_runs import decode_runs
 from labelgrid.formats.regions import Canvas
@@ -44,7 +45,7 @@ class CvatImage:
 
     name: str
     where: str
-    size: tuple[int, int]
+    size: Size
     regions: list[tuple[int, Shape]] = field(default_factory=list, repr=False)
     tags: list[dict[str, str]] = field(default_factory=list)
     sources: Counter[str] = field(default_factory=Counter)
@@ -72,10 +73,7 @@ class CvatImage:
 
 
 def read_images(
-    path: Path,
-    where: str,
-    ignored: frozenset[str] = frozenset(),
-    decoder: Decoder = plain_text,
+    path: Path, where: str, ignored: frozenset[str] = frozenset(), decoder: Decoder = plain_text
 ) -> list[CvatImage]:
     """Read all images of a file.
 
@@ -214,8 +212,7 @@ def _turned(points: _Points, attributes: Mapping[str, str]) -> _Points:
     degrees = _number(attributes, "rotation") if "rotation" in attributes else 0.0
     sine = np.sin(np.radians(degrees))
     cosine = np.cos(np.radians(degrees))
-    turned: _Points = points @ np.array([[cosine, sine], [-sine, cosine]])
-    return turned
+    return points @ np.array([[cosine, sine], [-sine, cosine]])
 
 
 _PAINTERS: dict[str, Callable[[Mapping[str, str], Canvas, int], None]] = {

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelgrid.annotate.request import Request
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.words import join_names
 from labelgrid.tasks.task import TaskDef
@@ -33,14 +33,14 @@ def refuse_undrawn(request: Request, tool: str) -> None:
     )
 
 
-def predicted_regions(task: TaskDef, prelabel: Path) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+def predicted_regions(task: TaskDef, prelabel: Path) -> Iterator[tuple[str, Bools]]:
     """The name and the mask [h, w] of each region of a prediction: one a class."""
     regions = task.to_regions(task.read_prediction(prelabel))
     for number in np.unique(regions[regions >= 0]).tolist():
         yield task.region_names[number], regions == number
 
 
-def box_of(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+def box_of(mask: Bools) -> tuple[slice, slice]:
     """The rows and columns of the smallest box around a mask, which must not be empty.
 
     Example:

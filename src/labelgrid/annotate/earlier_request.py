@@ -26,7 +26,7 @@ def foreign_folder_error(out: Path, what: str = "request") -> ProjectError:
     """
     return ProjectError(
         f"The folder is neither empty nor an earlier {what}.",
-        where=str(out),
+        where=out,
         next_step="Name a new one with --out.",
         unchanged="Nothing was written.",
     )

@@ -47,7 +47,7 @@ def copy_names(image_ids: Iterable[str], others: Collection[str]) -> dict[str, s
         >>> copy_names(["a/b.heic", "c.tif"], {"a/b.heic", "a/b.jpg", "c.tif", "c.tif.jpg"})
         {'a/b.heic': 'a/b.heic.jpg', 'c.tif': 'c.tif.png'}
     """
-    names: dict[str, str] = {}
+    names = {}
     taken = {*others}
     for image_id in image_ids:
         for name in (f"{image_id}.jpg", f"{image_id}.png", f"{stem(image_id)}.jpg"):
@@ -119,8 +119,7 @@ def copy_content(source: Path, name: str) -> bytes:
     if not done:
         raise ImageError(
             f"The image is {pixels.shape[0]}x{pixels.shape[1]}, which a JPEG copy cannot hold.",
-            where=str(source),
+            where=source,
             next_step="Make it smaller, or take it out with `labelgrid remove`.",
         )
-    content: bytes = data.tobytes()
-    return content
+    return data.tobytes()

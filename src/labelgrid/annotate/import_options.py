@@ -87,7 +87,7 @@ def _lines(path: Path) -> list[str]:
     except (OSError, ValueError) as error:
         raise UsageError(
             f"The map of names cannot be read: {error}.",
-            where=str(path),
+            where=path,
             next_step=getattr(error, "advice", "")
             or "Write --map 'car=vehicle,person=ignore', or name a file with such a pair a line.",
         ) from error

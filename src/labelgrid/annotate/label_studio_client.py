@@ -19,6 +19,7 @@ from urllib.parse import urlencode, urlsplit
 
 from labelgrid.basics import files
 from labelgrid.basics.errors import ServerError, UsageError
+from labelgrid.basics.type_names import Values
 
 #: The oldest version of Label Studio that this was tried with.
 OLDEST = (1, 23)
@@ -177,7 +178,7 @@ class Client:
             )
         return version
 
-    def get(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
+    def get(self, path: str, query: Values | None = None) -> Any:
         """Read something; values of the query that are no texts or numbers are sent as JSON.
 
         Raises:
@@ -185,9 +186,7 @@ class Client:
         """
         return self._json(_Call(method="GET", path=path + _query(query)))
 
-    def send(
-        self, method: str, path: str, body: Any = None, query: Mapping[str, Any] | None = None
-    ) -> Any:
+    def send(self, method: str, path: str, body: Any = None, query: Values | None = None) -> Any:
         """Change something by POST, PATCH or DELETE: once, whatever happens.
 
         Raises:
@@ -422,12 +421,12 @@ def read_token(path: Path) -> str:
 def _wrong_token(path: Path, what: str) -> UsageError:
     return UsageError(
         what,
-        where=str(path),
+        where=path,
         next_step="Copy a personal access token from Label Studio's Account & Settings into it.",
     )
 
 
-def _query(values: Mapping[str, Any] | None) -> str:
+def _query(values: Values | None) -> str:
     """A query string.
 
     Example:

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import quote
 
 from labelgrid.annotate.image_copies import copy_content
 from labelgrid.annotate.label_studio_client import Client
 from labelgrid.basics import files
 from labelgrid.basics.errors import ServerError, UsageError
+from labelgrid.basics.type_names import Values
 
 
 class Uploads:
@@ -27,7 +27,7 @@ class Uploads:
         self._stored: dict[str, str] | None = None
         self._tested = False
 
-    def url(self, task: Mapping[str, Any]) -> str:
+    def url(self, task: Values) -> str:
         """The URL of a task's image at the server, uploaded if it is not there.
 
         Raises:
@@ -82,7 +82,7 @@ class LocalFiles:
         if root.resolve() not in folder.parents:
             raise UsageError(
                 f"The images are not below {root}.",
-                where=str(folder),
+                where=folder,
                 next_step="Name a folder below it with --out.",
             )
         self._below = folder.relative_to(root.resolve()).as_posix()
@@ -100,7 +100,7 @@ class LocalFiles:
             }
             client.send("POST", "/api/storages/localfiles/", body)
 
-    def url(self, task: Mapping[str, Any]) -> str:
+    def url(self, task: Values) -> str:
         """The URL of a task's image at the server.
 
         Raises:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 from xml.sax.saxutils import quoteattr
 
@@ -17,7 +16,6 @@ from labelgrid.annotate.import_options import Keep
 from labelgrid.annotate.label_studio_regions import (
     IMAGE,
     REASON,
-    Size,
     brush_region,
     reason_of,
     shapes_of,
@@ -27,6 +25,7 @@ from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.annotate.repeated_answers import CHOOSE
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.basics.errors import LabelError
+from labelgrid.basics.type_names import Json, Size, Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.images.listing import EXTENSIONS
 from labelgrid.ledger.grid import Cell, State, is_annotator, is_time
@@ -45,7 +44,7 @@ def local_file(name: str) -> str:
     return LOCAL_FILES + quote(f"{IMAGES}/{name}")
 
 
-def tasks_of(request: Request, address: Callable[[str], str] = local_file) -> list[dict[str, Any]]:
+def tasks_of(request: Request, address: Callable[[str], str] = local_file) -> list[Json]:
     """The tasks of a request, one a cell, best first, with prelabels as predictions.
 
     Args:
@@ -61,8 +60,8 @@ def tasks_of(request: Request, address: Callable[[str], str] = local_file) -> li
     return [_task(item, request, address(names[item.cell.image_id])) for item in request.items]
 
 
-def _task(item: RequestItem, request: Request, address: str) -> dict[str, Any]:
-    task: dict[str, Any] = {
+def _task(item: RequestItem, request: Request, address: str) -> Json:
+    task: Json = {
         "data": {
             IMAGE: address,
             "image_id": item.cell.image_id,
@@ -187,7 +186,7 @@ def _places(
             faults.append(Fault(name, error.what, error.next_step))
 
 
-def _annotation(task: Mapping[str, Any], where: str, keep: Keep | None) -> _Annotation | None:
+def _annotation(task: Values, where: str, keep: Keep | None) -> _Annotation | None:
     """The annotation of a task; None if it has none.
 
     Raises:
@@ -215,7 +214,7 @@ def _annotation(task: Mapping[str, Any], where: str, keep: Keep | None) -> _Anno
     if not isinstance(request_id, str):
         raise LabelError(f"Its request_id is {request_id!r:.40}, not a text.")
     address = _address(data)
-    values: dict[str, Any] = {
+    values: Json = {
         "where": where,
         "image": image_name(address),
         "uploaded": bool(_UPLOAD.match(address)),
@@ -238,7 +237,7 @@ def _annotation(task: Mapping[str, Any], where: str, keep: Keep | None) -> _Anno
     )
 
 
-def _chosen_text(annotation: Mapping[str, Any], where: str) -> str:
+def _chosen_text(annotation: Values, where: str) -> str:
     """Which of a task's annotations it is, in words.
 
     Example:
@@ -250,12 +249,12 @@ def _chosen_text(annotation: Mapping[str, Any], where: str) -> str:
     return f"{where}: annotation {annotation.get('id', '?')!s:.40}{by}"
 
 
-def _made(annotation: Mapping[str, Any]) -> str:
+def _made(annotation: Values) -> str:
     """When an annotation was made; empty if it does not say."""
     return str(annotation.get("created_at", ""))
 
 
-def _address(data: Mapping[str, Any]) -> str:
+def _address(data: Values) -> str:
     """Where the image of a task is, by its key or as the only text that ends like an image.
 
     Raises:
@@ -333,7 +332,7 @@ class _Matching:
     def answers(self) -> Answers:
         """The labels and skips of the annotations."""
         answers = Answers()
-        drawn: list[DrawnImage] = []
+        drawn = []
         for each in self._annotations:
             cell = self._cell(each) or self._skipped_cell(each)
             if isinstance(cell, Fault):

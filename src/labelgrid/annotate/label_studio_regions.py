@@ -5,13 +5,14 @@ Coordinates are percent of the image's width and height; angles are degrees, clo
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.annotate.region_answers import Shape
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import LabelError
+from labelgrid.basics.type_names import Json, Size, Values
 from labelgrid.formats import label_studio_runs
 from labelgrid.formats.regions import Canvas
 
@@ -27,12 +28,11 @@ _FARTHEST = 1000
 _CORNERS = 360
 _LONGEST = 1_000_000
 
-Size = tuple[int, int]
 Points = NDArray[np.float64]
 Paint = Callable[[Canvas, int], None]
 
 
-def brush_region(mask: NDArray[np.bool_], name: str, control: str) -> dict[str, Any]:
+def brush_region(mask: Bools, name: str, control: str) -> Json:
     """A region that covers a mask [h, w].
 
     Args:
@@ -79,7 +79,7 @@ def reason_of(results: object) -> str:
     Raises:
         LabelError: the results are none of Label Studio.
     """
-    lines: list[str] = []
+    lines = []
     for result in filter(_is_reason, _mappings(results)):
         texts = _value(result).get("text")
         if not isinstance(texts, list):
@@ -88,24 +88,24 @@ def reason_of(results: object) -> str:
     return " ".join(lines)
 
 
-def _mappings(results: object) -> list[Mapping[str, Any]]:
+def _mappings(results: object) -> list[Values]:
     if not isinstance(results, list) or not all(isinstance(each, Mapping) for each in results):
         raise LabelError("Its `result` is no list of regions.")
     return results
 
 
-def _is_reason(result: Mapping[str, Any]) -> bool:
+def _is_reason(result: Values) -> bool:
     return result.get("type") == "textarea" and result.get("from_name") == REASON
 
 
-def _value(result: Mapping[str, Any]) -> Mapping[str, Any]:
+def _value(result: Values) -> Values:
     value = result.get("value")
     if not isinstance(value, Mapping):
         raise LabelError("A region has no `value`.")
     return value
 
 
-def _size(region: Mapping[str, Any]) -> Size:
+def _size(region: Values) -> Size:
     """Height and width of a region's image.
 
     Raises:
@@ -122,7 +122,7 @@ def _size(region: Mapping[str, Any]) -> Size:
     return size  # type: ignore[return-value]
 
 
-def _shape(region: Mapping[str, Any]) -> Shape:
+def _shape(region: Values) -> Shape:
     kind = region.get("type")
     if not isinstance(kind, str) or kind not in _KINDS:
         raise LabelError(
@@ -139,7 +139,7 @@ def _shape(region: Mapping[str, Any]) -> Shape:
     return Shape(names[0], _KINDS[kind](value, _size(region)))
 
 
-def _brush(value: Mapping[str, Any], size: Size) -> Paint:
+def _brush(value: Values, size: Size) -> Paint:
     runs = value.get("rle")
     try:
         if not isinstance(runs, list):
@@ -154,11 +154,11 @@ def _paint_brush(stream: bytes, size: Size, canvas: Canvas, number: int) -> None
     canvas.paint(label_studio_runs.decode(stream, size), number)
 
 
-def _polygon(value: Mapping[str, Any], size: Size) -> Paint:
+def _polygon(value: Values, size: Size) -> Paint:
     return _filled(_points(value.get("points"), size))
 
 
-def _rectangle(value: Mapping[str, Any], size: Size) -> Paint:
+def _rectangle(value: Values, size: Size) -> Paint:
     """A rectangle, rotated about its first corner."""
     corner, sides = _points(
         [[value.get("x"), value.get("y")], [value.get("width"), value.get("height")]], size
@@ -167,7 +167,7 @@ def _rectangle(value: Mapping[str, Any], size: Size) -> Paint:
     return _filled(corner + _rotated(unit * sides, value))
 
 
-def _ellipse(value: Mapping[str, Any], size: Size) -> Paint:
+def _ellipse(value: Values, size: Size) -> Paint:
     """An ellipse, rotated about its centre, as a polygon."""
     centre, radii = _points(
         [[value.get("x"), value.get("y")], [value.get("radiusX"), value.get("radiusY")]], size
@@ -177,7 +177,7 @@ def _ellipse(value: Mapping[str, Any], size: Size) -> Paint:
     return _filled(centre + _rotated(unit * radii, value))
 
 
-_KINDS: Mapping[str, Callable[[Mapping[str, Any], Size], Paint]] = {
+_KINDS: Mapping[str, Callable[[Values, Size], Paint]] = {
     _BRUSH: _brush,
     "polygonlabels": _polygon,
     "rectanglelabels": _rectangle,
@@ -203,15 +203,14 @@ def _points(percents: object, size: Size) -> Points:
     return points * [width / 100, height / 100]
 
 
-def _rotated(points: Points, value: Mapping[str, Any]) -> Points:
+def _rotated(points: Points, value: Values) -> Points:
     """Points rotated about 0 by the `rotation` of a region."""
     angle = value.get("rotation", 0)
     if isinstance(angle, bool) or not isinstance(angle, int | float) or not abs(angle) <= 360:
         raise LabelError(f"A region's rotation is {angle!r:.40}; it must be at most 360 degrees.")
     sine = np.sin(np.radians(angle))
     cosine = np.cos(np.radians(angle))
-    rotated: Points = points @ np.array([[cosine, sine], [-sine, cosine]])
-    return rotated
+    return points @ np.array([[cosine, sine], [-sine, cosine]])
 
 
 def _filled(ring: Points) -> Paint:

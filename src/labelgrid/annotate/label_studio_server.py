@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 from labelgrid.annotate.label_studio_client import AGAIN, Client
 from labelgrid.basics.errors import ServerError
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import join_names
 
 #: Label Studio's limit of a title.
@@ -264,13 +265,8 @@ class LabelStudioServer:
         )
 
 
-def _rule(name: str) -> dict[str, Any]:
-    return {
-        "filter": f"filter:tasks:{name}",
-        "operator": "greater",
-        "type": "Number",
-        "value": 0,
-    }
+def _rule(name: str) -> Json:
+    return {"filter": f"filter:tasks:{name}", "operator": "greater", "type": "Number", "value": 0}
 
 
 #: Label Studio counts a skip as a cancelled annotation, and not among all.
@@ -287,7 +283,7 @@ def _request_id(task: Task) -> str:
     return str(task["data"]["request_id"])
 
 
-def _has_controls(project: Mapping[str, Any], config: str) -> bool:
+def _has_controls(project: Values, config: str) -> bool:
     """Whether a project's labels are at least those of a configuration."""
     stored = project["parsed_label_config"]
     for tag in ElementTree.fromstring(config).iter():
@@ -309,7 +305,7 @@ def _is_stored(there: Task, task: Task) -> bool:
     )
 
 
-def _has_prediction(there: Task, prediction: Mapping[str, Any]) -> bool:
+def _has_prediction(there: Task, prediction: Values) -> bool:
     """Whether a task of the server has a prediction with all of its regions."""
     return any(
         each["model_version"] == prediction["model_version"]

@@ -16,6 +16,7 @@ from labelgrid.annotate.matching import is_inside, leads_outside
 from labelgrid.basics import files
 from labelgrid.basics.encodings import begin, wide_encoding
 from labelgrid.basics.spreadsheets import unescape_formula
+from labelgrid.basics.type_names import Json
 from labelgrid.ledger.grid import Cell, is_annotator, is_time
 
 MANIFEST = "manifest.json"
@@ -49,7 +50,7 @@ class ListedLabel:
     region: str = ""
 
 
-def manifest_rows(path: Path, decoder: Decoder = plain_text) -> list[dict[str, Any]] | None:
+def manifest_rows(path: Path, decoder: Decoder = plain_text) -> list[Json] | None:
     """The rows of a manifest, or None if the file is not a manifest."""
     try:
         with files.open_regular(path, _LARGEST) as file:
@@ -61,7 +62,7 @@ def manifest_rows(path: Path, decoder: Decoder = plain_text) -> list[dict[str, A
     return None
 
 
-def first_row(folder: Path) -> dict[str, Any] | None:
+def first_row(folder: Path) -> Json | None:
     """The first row of a folder's manifest, of which only the beginning is read; None without."""
     text = _beginning(folder, MANIFEST).lstrip()
     if not text.startswith("["):
@@ -127,8 +128,8 @@ def read_lists(folder: Path, decoder: Decoder = plain_text) -> FolderLists:
 
     `manifest.csv` is only read for its times and annotators. `decoder` makes texts of bytes.
     """
-    faults: list[Fault] = []
-    rows: list[tuple[str, dict[str, Any]]] = []
+    faults = []
+    rows = []
     if (folder / MANIFEST).is_file():
         manifest = manifest_rows(folder / MANIFEST, decoder)
         if manifest is None:
@@ -157,7 +158,7 @@ def skip_lines(
     return lines
 
 
-def _files(rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]) -> dict[str, ListedLabel]:
+def _files(rows: list[tuple[str, Json]], faults: list[Fault]) -> dict[str, ListedLabel]:
     """The entries of the lists by the path of their file; others are faults."""
     next_step = "Restore the exported list."
     listed: dict[str, ListedLabel] = {}
@@ -187,9 +188,7 @@ def _is_filled_in(path: Path) -> bool:
     return SECONDS.encode() in header or ANNOTATOR.encode() in header
 
 
-def _seconds(
-    rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]
-) -> dict[Cell, tuple[float, str]]:
+def _seconds(rows: list[tuple[str, Json]], faults: list[Fault]) -> dict[Cell, tuple[float, str]]:
     """The times of the rows that have one.
 
     A time that is none, and another one of the same cell, is a fault.
@@ -211,9 +210,7 @@ def _seconds(
     return times
 
 
-def _annotators(
-    rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]
-) -> dict[Cell, tuple[str, str]]:
+def _annotators(rows: list[tuple[str, Json]], faults: list[Fault]) -> dict[Cell, tuple[str, str]]:
     """The annotators of the rows that name one; two of the same cell are a fault."""
     annotators: dict[Cell, tuple[str, str]] = {}
     for where, row in rows:
@@ -246,7 +243,7 @@ def _time(entry: Any) -> float | None:
 
 def _table(
     path: Path, columns: tuple[str, ...], faults: list[Fault], decoder: Decoder
-) -> list[tuple[str, dict[str, Any]]]:
+) -> list[tuple[str, Json]]:
     """The rows of a CSV file with their places; a file that lacks a column is a fault.
 
     The columns are separated by commas or, as spreadsheets of some countries write them, by
@@ -271,7 +268,7 @@ def _table(
 
 def _decoded_rows(
     path: Path, columns: tuple[str, ...], faults: list[Fault], decoder: Decoder
-) -> list[tuple[str, dict[str, Any]]]:
+) -> list[tuple[str, Json]]:
     """The rows of a table that is no UTF-8; in UTF-16, tabs separate the columns, too."""
     text = decoder(files.read_bytes(path, _LARGEST))
     return _rows(path.name, io.StringIO(text, newline=""), columns, faults, separators=",;\t")
@@ -284,7 +281,7 @@ def _rows(
     faults: list[Fault],
     *,
     separators: str = ",;",
-) -> list[tuple[str, dict[str, Any]]]:
+) -> list[tuple[str, Json]]:
     """The rows of a table with their places; none, and a fault, if a column is missing.
 
     The first of the separators that is in the first line, else the last, separates the columns.
@@ -320,6 +317,6 @@ def _lines(file: TextIO) -> Iterator[str]:
         yield line
 
 
-def _plain_values(row: Mapping[str | None, Any]) -> dict[str, Any]:
+def _plain_values(row: Mapping[str | None, Any]) -> Json:
     """A line's values as they were before the export; those beyond the columns are dropped."""
     return {name: unescape_formula(value) for name, value in row.items() if name is not None}

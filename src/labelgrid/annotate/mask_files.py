@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelgrid.annotate.answer_folder import IMAGES, PRELABELS
 from labelgrid.annotate.answers import Fault
 from labelgrid.annotate.matching import LINK, is_inside
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import walk
+from labelgrid.basics.type_names import Size
 from labelgrid.formats.arrays import samples, stored_size
 from labelgrid.formats.channels import equal_channels, shown_grey, without_alpha
 from labelgrid.formats.heads import Head, head_of
@@ -32,7 +32,7 @@ def png_names(folder: Path) -> Iterator[str]:
     """
     if not folder.is_dir():
         raise LabelError(
-            "There is no such folder of PNG files.", where=str(folder), next_step="Check the path."
+            "There is no such folder of PNG files.", where=folder, next_step="Check the path."
         )
     for prefix, folders, names in walk(folder):
         excluded = set() if prefix else {IMAGES, PRELABELS}
@@ -65,9 +65,9 @@ class Masks:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._last: tuple[str, NDArray[Any]] = ("", np.zeros(0))
+        self._last: tuple[str, Array] = ("", np.zeros(0))
 
-    def size(self, name: str) -> tuple[int, int]:
+    def size(self, name: str) -> Size:
         """Height and width, from the file's header.
 
         Raises:
@@ -76,7 +76,7 @@ class Masks:
         self._check_inside(name)
         return stored_size(self.folder / name) or (0, 0)
 
-    def numbers(self, name: str) -> NDArray[Any]:
+    def numbers(self, name: str) -> Array:
         """The numbers [h, w] or, of a file of colours, [h, w, 3].
 
         Raises:
@@ -103,7 +103,7 @@ class Masks:
             numbers = numbers.max(axis=-1)
         self._paint(name, numbers > 0, canvas, number)
 
-    def _paint(self, name: str, mask: NDArray[np.bool_], canvas: Canvas, number: int) -> None:
+    def _paint(self, name: str, mask: Bools, canvas: Canvas, number: int) -> None:
         if mask.shape != canvas.size:
             sizes = ["x".join(map(str, shape)) for shape in (mask.shape, canvas.size)]
             raise LabelError(

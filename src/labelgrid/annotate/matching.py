@@ -6,7 +6,6 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from labelgrid.annotate.answers import Answers, Fault, Skip
-from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.other_kinds import other_kind
 from labelgrid.tasks.task import TaskDef
@@ -111,7 +110,7 @@ def wrong_extension(
 
     With its `path`, the fault says of which other kind of task the file seems to be.
     """
-    extensions = codec(task.spec.codec).EXTENSIONS
+    extensions = task.codec.EXTENSIONS
     ending = PurePosixPath(name).suffix
     if ending.lower() in extensions:
         return None

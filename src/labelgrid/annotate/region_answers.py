@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from labelgrid.annotate.answers import Answer, Answers, Fault
+from labelgrid.annotate.answers import Answer, Answers, Fault, join_answers
 from labelgrid.annotate.class_names import ClassNames, NameTarget
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import EmptyLabelError, LabelError
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.regions import IGNORED, UNCOVERED, Canvas
@@ -51,7 +51,7 @@ class DrawnImage:
 
     image: str
     where: str
-    size: tuple[int, int]
+    size: Size
     shapes: Sequence[Shape] = field(repr=False)
     cell: Cell | None = None
     seconds: float | None = None
@@ -63,6 +63,38 @@ class DrawnImage:
     def find(self, names: ImageNames) -> list[str]:
         """The images that its name can mean."""
         return names.find_uploaded(self.image) if self.uploaded else names.find(self.image)
+
+
+@dataclass
+class FoundRegions:
+    """What a connector finds in an answer.
+
+    Args:
+        images: what the tool has of each image.
+        rest: everything else, such as faults of files.
+    """
+
+    images: list[DrawnImage] = field(default_factory=list)
+    rest: Answers = field(default_factory=Answers)
+
+    def answers(self, index: ProjectIndex, answer: Path, nothing: str, next_step: str) -> Answers:
+        """The labels of the images, and everything else.
+
+        Args:
+            index: the project.
+            answer: the file or folder.
+            nothing: says that there is no answer.
+            next_step: what to do then.
+
+        Raises:
+            LabelError: there is none; no task, or more than one, knows the names of the shapes.
+        """
+        answers = join_answers([region_answers(self.images, index), self.rest])
+        if not (self.images or answers.has_any):
+            raise LabelError(
+                nothing, where=answer, next_step=next_step, unchanged="Nothing was imported."
+            )
+        return answers
 
 
 def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers:
@@ -199,7 +231,7 @@ class _Drawing:
             )
         return label
 
-    def _refuse_outside(self, uncovered: NDArray[np.bool_]) -> None:
+    def _refuse_outside(self, uncovered: Bools) -> None:
         """Refuse classes that were drawn and are nowhere: what is there instead is not known.
 
         Raises:

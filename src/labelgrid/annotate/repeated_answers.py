@@ -32,7 +32,7 @@ def keep_one(answers: Answers, keep: Keep) -> Answers:
         ('dark', ['1 cell had two answers; kept b10.json: a.jpg:depth.'])
     """
     left_out: set[int] = set()
-    kept: list[Answer | Skip] = []
+    kept = []
     most = 0
     for group in _repeated(answers):
         drawn = [one for one in group if isinstance(one, Answer)] or group

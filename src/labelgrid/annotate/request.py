@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from labelgrid.basics.type_names import Size
 from labelgrid.ledger.grid import Cell, Pick
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDefs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +52,8 @@ class Request:
     """
 
     items: Sequence[RequestItem]
-    tasks: Mapping[str, TaskDef]
+    tasks: TaskDefs
     images: Mapping[str, Path]
     names: Mapping[str, str]
-    sizes: Mapping[str, tuple[int, int]]
+    sizes: Mapping[str, Size]
     prelabels: Mapping[Cell, Path]

@@ -62,7 +62,7 @@ def read_xml(path: Path, handler: Handler, decoder: Decoder = plain_text) -> Non
     except (OSError, expat.ExpatError, LookupError, ValueError) as error:
         raise LabelError(
             f"The XML file cannot be read: {error}.",
-            where=str(path),
+            where=path,
             next_step=getattr(error, "advice", "Export it again."),
         ) from error
 

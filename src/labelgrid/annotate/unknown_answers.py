@@ -66,7 +66,7 @@ def refuse_unknown(path: Path, shown: Path, tools: Sequence[str], index: Project
         kind, advice = _kind(path)
         what = f"It is {kind}, and no labelling tool that is known writes such a file."
         next_step = advice or next_step
-    raise LabelError(what, where=str(shown), next_step=next_step, unchanged="Nothing was imported.")
+    raise LabelError(what, where=shown, next_step=next_step, unchanged="Nothing was imported.")
 
 
 def _names(folder: Path) -> list[str]:

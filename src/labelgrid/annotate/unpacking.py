@@ -27,6 +27,8 @@ FEW = 5000
 FOLDERS = 200
 _ENCRYPTED = 0x1
 _BLOCK = 2**20
+#: What Macs pack beside the files.
+_BESIDE = "__MACOSX"
 
 
 @contextmanager
@@ -56,7 +58,7 @@ def unpacked(path: Path, progress: Progress | None = None) -> Iterator[Path]:
             except _REFUSED as error:
                 raise LabelError(
                     f"The zip file cannot be unpacked: {error}.",
-                    where=str(each),
+                    where=each,
                     next_step="Export it again, or unpack it and import the folder.",
                     unchanged="Nothing was imported.",
                 ) from error
@@ -130,7 +132,7 @@ def _check_room(stated: int, path: Path, folder: Path) -> None:
         raise ProjectError(
             f"The zip file unpacks to {stated / 1e6:,.0f} MB, and there are {free / 1e6:,.0f} MB "
             "free.",
-            where=str(folder.parent),
+            where=folder.parent,
             next_step="Free some space there, or name another folder by the variable TMPDIR.",
             unchanged="Nothing was imported.",
         )
@@ -171,3 +173,21 @@ def _copy(source: IO[bytes], out: IO[bytes], left: int) -> int:
             raise _WrongZipError("it unpacks to far more than any answer holds")
         out.write(block)
     return done
+
+
+def inner_folder(folder: Path) -> Path | None:
+    """The folder that is all that a folder holds but for hidden files; None if it holds others.
+
+    A link is none. It raises nothing.
+    """
+    try:
+        inside = [each for each in folder.iterdir() if not _is_hidden(each)]
+    except OSError:
+        return None
+    if len(inside) != 1 or inside[0].is_symlink() or not inside[0].is_dir():
+        return None
+    return inside[0]
+
+
+def _is_hidden(path: Path) -> bool:
+    return path.name.startswith(".") or path.name == _BESIDE

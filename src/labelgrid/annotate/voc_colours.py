@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelgrid.annotate.json_files import Decoder, plain_text
 from labelgrid.basics import files
+from labelgrid.basics.array_types import Ints
 from labelgrid.basics.errors import LabelError
 from labelgrid.formats.channels import shown_colours
 from labelgrid.formats.colours import colour_codes
@@ -75,7 +75,7 @@ def read_label_map(path: Path, decoder: Decoder = plain_text) -> dict[int, str]:
     lines = list(_lines(path, decoder))
     if all(line.colour is None for line in lines):
         lines = [replace(line, colour=_standard_colour(at)) for at, line in enumerate(lines)]
-    names: dict[int, str] = {}
+    names = {}
     seen: set[str] = set()
     for line in lines:
         if line.colour is None:
@@ -98,7 +98,7 @@ def _lines(path: Path, decoder: Decoder) -> Iterator[_Line]:
     except (OSError, ValueError) as error:
         advice = getattr(error, "advice", "")
         raise LabelError(
-            f"The label map cannot be read: {error}.", where=str(path), next_step=advice
+            f"The label map cannot be read: {error}.", where=path, next_step=advice
         ) from error
     for number, text in enumerate(texts, 1):
         if not text.strip() or text.lstrip().startswith("#"):
@@ -124,7 +124,7 @@ def _wrong_line(where: str, text: str) -> LabelError:
     )
 
 
-def read_colours(path: Path) -> NDArray[np.int64]:
+def read_colours(path: Path) -> Ints:
     """The colour of each pixel [h, w] of a picture.
 
     Raises:
@@ -135,7 +135,7 @@ def read_colours(path: Path) -> NDArray[np.int64]:
     return colour_codes(read_image(path) if shown is None else shown)
 
 
-def count_colours(colours: NDArray[np.int64]) -> dict[int, int]:
+def count_colours(colours: Ints) -> dict[int, int]:
     """Colour -> the number of its pixels, the most frequent first.
 
     Example:

@@ -73,8 +73,8 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.operations.undo import Undone
     from labelgrid.operations.verify import Verified
     from labelgrid.project.records import Fit
-    from labelgrid.report.write import WrittenReport
-    from labelgrid.rounds.duplicates import FoundDuplicates
+    from labelgrid.report.write_report import WrittenReport
+    from labelgrid.rounds.lookalikes import FoundDuplicates
     from labelgrid.rounds.query import QueryResult
     from labelgrid.score.table import Table
     from labelgrid.storage.addresses import Address
@@ -588,7 +588,7 @@ class Project(ProjectContents):
         Returns:
             what was found; None if only a share of the images was read.
         """
-        from labelgrid.rounds.duplicates import find_duplicates
+        from labelgrid.rounds.lookalikes import find_duplicates
         from labelgrid.rounds.thumbnail_shards import PRELOADED
 
         spreading = request.spreading(PRELOADED)

@@ -15,10 +15,10 @@ from labelgrid.basics.progress import Silent
 if TYPE_CHECKING:
     from labelgrid.basics.progress import Progress
     from labelgrid.lab.simulation.analyse import AnalysisResult
-    from labelgrid.lab.simulation.plan import StudyPlan
-    from labelgrid.lab.simulation.request import StudyRequest
     from labelgrid.lab.simulation.run_study import StudyProgress, StudyResult
-    from labelgrid.report.write import WrittenReport
+    from labelgrid.lab.simulation.study_plan import StudyPlan
+    from labelgrid.lab.simulation.study_request import StudyRequest
+    from labelgrid.report.write_report import WrittenReport
 
 
 P = ParamSpec("P")
@@ -125,7 +125,7 @@ def estimate(
         LabelgridError: what `simulate` would refuse, but for weights that cannot be fetched: the
             plan's `missing` says so.
     """
-    from labelgrid.lab.simulation.plan import plan_study
+    from labelgrid.lab.simulation.study_plan import plan_study
 
     with _opened_request(
         recipe,
@@ -154,7 +154,7 @@ def _opened_request(
     on: str = "processes",
 ) -> Iterator["StudyRequest"]:
     """The checked request of a study, within which it is run; of own labels without a recipe."""
-    from labelgrid.lab.simulation.request import StudyRequest
+    from labelgrid.lab.simulation.study_request import StudyRequest
 
     options: dict[str, Any] = {"changes": changes, "jobs": jobs, "force": force, "on": on}
     if recipe is not None:
@@ -238,7 +238,7 @@ def report(
     shown = progress or Silent()
     shown.start("Reading what was measured", 1, "steps")  # loading the report's modules takes long
     from labelgrid.project.folder import is_study
-    from labelgrid.report.write import write_report
+    from labelgrid.report.write_report import write_report
 
     folder = Path(folder)
     write = write_report

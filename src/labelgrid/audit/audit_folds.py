@@ -32,8 +32,8 @@ from labelgrid.rounds.fit import Splits, splits_for_training
 from labelgrid.rounds.outputs import predicted_label
 from labelgrid.tasks.pictures import thumbnail
 from labelgrid.tasks.task import TaskDef
-from labelgrid.train.evaluate import Measure, predictions
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.evaluation import Measure, predictions
+from labelgrid.train.trained_model import TrainedModel
 
 #: The folder of the project with what an audit trains.
 FOLDER = "audit"

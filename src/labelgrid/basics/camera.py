@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-Size = tuple[int, int]
+from labelgrid.basics.type_names import Size
 
 #: Where the camera is unknown, an image's width is taken to be seen under this angle, in degrees:
 #: other axes, and labels of other images, show anyway.

@@ -42,19 +42,17 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(read_text(path))
     except FileNotFoundError as error:
         raise RecipeError(
-            "The file does not exist.", where=str(path), next_step="Check the path."
+            "The file does not exist.", where=path, next_step="Check the path."
         ) from error
     except OSError as error:
         raise RecipeError(
-            f"The file cannot be read: {error.strerror}.",
-            where=str(path),
-            next_step="Check the path.",
+            f"The file cannot be read: {error.strerror}.", where=path, next_step="Check the path."
         ) from error
     except RecursionError as error:
         raise _too_deep(str(path)) from error
     except ValueError as error:  # of TOML, UTF-8, or a number with thousands of digits
         raise RecipeError(
-            f"The file is not TOML: {error}.", where=str(path), next_step="Fix the line."
+            f"The file is not TOML: {error}.", where=path, next_step="Fix the line."
         ) from error
 
 

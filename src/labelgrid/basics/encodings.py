@@ -128,7 +128,7 @@ def words_in(texts: Collection[str]) -> frozenset[str]:
 
 def _possible(data: bytes) -> dict[str, str]:
     """The texts that bytes are in encodings of computers, but for those that are none."""
-    found: dict[str, str] = {}
+    found = {}
     for name in LOCAL:
         try:
             text = data.decode(name)

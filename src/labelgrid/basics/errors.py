@@ -31,11 +31,11 @@ class LabelgridError(Exception):
     exit_code = 1
 
     def __init__(
-        self, what: str, *, where: str = "", next_step: str = "", unchanged: str = ""
+        self, what: str, *, where: object = "", next_step: str = "", unchanged: str = ""
     ) -> None:
         super().__init__(what)
         self.what = what
-        self.where = where
+        self.where = str(where)
         self.next_step = next_step
         self.unchanged = unchanged
 
@@ -160,7 +160,7 @@ class LabelError(LabelgridError):
         self,
         what: str,
         *,
-        where: str = "",
+        where: object = "",
         next_step: str = "",
         unchanged: str = "",
         declare: Mapping[str, object] | None = None,
@@ -224,7 +224,7 @@ class ServerError(LabelgridError):
         self,
         what: str,
         *,
-        where: str = "",
+        where: object = "",
         next_step: str = "",
         unchanged: str = "",
         status: int = 0,

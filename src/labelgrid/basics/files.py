@@ -175,7 +175,7 @@ def disk_errors(path: Path, unchanged: str = "") -> Iterator[None]:
     except FileNotFoundError as error:
         raise ProjectError(
             "The file does not exist any more.",
-            where=str(error.filename),
+            where=error.filename,
             next_step="Put it back and run the same command again.",
             unchanged=unchanged,
         ) from error

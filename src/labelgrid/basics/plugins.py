@@ -75,6 +75,36 @@ FOLDERS: dict[str, Folder] = {
 }
 
 
+#: Modules that plug-ins may name, and their names now.
+RENAMED = {
+    "data.options": "data.data_options",
+    "nets.area_means": "nets.blocks",
+    "nets.dropout": "nets.keyed_dropout",
+    "nets.options": "nets.encoder_options",
+    "nets.propagation": "nets.networks.mti_net",
+    "nets.pyramid": "nets.backbones",
+    "pixel.confidence": "pixel.class_confidence",
+    "pixel.matching": "pixel.boundaries",
+    "recipes.schema": "recipes.recipe",
+    "relations.agreement": "relations.true_agreement",
+    "score.fit": "score.fit_statistics",
+    "score.options": "score.measure_choices",
+    "select.classes": "select.class_statistic",
+    "select.task_gains": "select.strategies.joint",
+    "select.uncertainty": "select.uncertainty_options",
+    "tasks.axes_check": "tasks.kinds.normals",
+    "train.colours": "train.colour_operations",
+    "train.crops": "train.crop_boxes",
+    "train.draws": "train.step_draws",
+    "train.evaluate": "train.evaluation",
+    "train.least_norm": "train.balance.mgda",
+    "train.model": "train.trained_model",
+    "train.options": "train.train_options",
+    "train.own_optimisers": "train.active_terms",
+    "train.preparation_state": "train.terms.x_task",
+}
+
+
 def names(folder: str) -> list[str]:
     """List the plug-ins of a folder in alphabetical order, without importing them.
 
@@ -375,6 +405,9 @@ def _new_place(name: str) -> str:
     last = name.rpartition(".")[2]
     if not name.startswith(f"{root.name}.") or not last.isidentifier():
         return ""
+    renamed = RENAMED.get(name.removeprefix(f"{root.name}."))
+    if renamed:
+        return f"{root.name}.{renamed}"
     found = sorted([*root.rglob(f"{last}.py"), *root.rglob(f"{last}/__init__.py")])
     places = [file.relative_to(root.parent).with_suffix("").parts for file in found]
     names = [".".join(parts).removesuffix(".__init__") for parts in places]

@@ -185,7 +185,7 @@ def stops_held() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    held: list[int] = []
+    held = []
     handlers = {}
     for number in (signal.SIGINT, signal.SIGTERM):
         handler = signal.getsignal(number)

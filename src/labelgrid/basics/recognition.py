@@ -27,7 +27,7 @@ def recognitions(plug_ins: Mapping[str, object], path: Path) -> dict[str, Recogn
         >>> recognitions({"old": object()}, Path("label.png"))
         {}
     """
-    answers: dict[str, Recognition] = {}
+    answers = {}
     for name, plug_in in plug_ins.items():
         recognise = getattr(plug_in, "recognise", None)
         answer = recognise(path) if recognise else None

@@ -17,7 +17,7 @@ from labelgrid.cli.shares import said_share
 SHOWN = 5
 
 if TYPE_CHECKING:
-    from labelgrid.rounds.duplicates import FoundDuplicates
+    from labelgrid.rounds.lookalikes import FoundDuplicates
 
 
 @with_options()

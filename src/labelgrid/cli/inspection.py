@@ -24,7 +24,7 @@ from labelgrid.cli.shares import said_share
 if TYPE_CHECKING:
     from labelgrid.advice.round_times import RecipeTime
     from labelgrid.audit.audit import Audited
-    from labelgrid.relations.agreement import Measured
+    from labelgrid.relations.true_agreement import Measured
     from labelgrid.suppliers.relate import Related
     from labelgrid.suppliers.relation_trust import RelationRow
     from labelgrid.suppliers.supplier_trust import SupplierRow

@@ -18,9 +18,9 @@ from labelgrid.ledger.grid import Unit
 
 if TYPE_CHECKING:
     from labelgrid.lab.simulation.analysis import Mean
-    from labelgrid.lab.simulation.jobs import RunWork
-    from labelgrid.lab.simulation.plan import StudyPlan
+    from labelgrid.lab.simulation.run_jobs import RunWork
     from labelgrid.lab.simulation.run_study import StudyResult
+    from labelgrid.lab.simulation.study_plan import StudyPlan
 
 #: The values of a plan in JSON, and the keys of the work of each of its arms.
 PLANNED = ("runs", "steps", "at_once", "seconds", "note")
@@ -284,7 +284,7 @@ def scenes(
     from labelgrid.basics.errors import UsageError
 
     need_laboratory()
-    from labelgrid.lab.scenes.write import SceneSettings, write_scenes
+    from labelgrid.lab.scenes.write_scenes import SceneSettings, write_scenes
 
     match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", size)
     if not match:

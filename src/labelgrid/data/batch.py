@@ -6,15 +6,15 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.basics.array_types import Bytes, Floats32
 from labelgrid.basics.camera import Camera
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.frame import Frame
-from labelgrid.data.options import DataOptions
-from labelgrid.formats.codec import LabelArray, codec
+from labelgrid.formats.codec import LabelArray
 from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class SoftLabel:
     """
 
     label: LabelArray
-    confidence: NDArray[np.float32]
+    confidence: Floats32
 
 
 #: Reads the soft label of an image and a task; None if there is none.
@@ -122,7 +122,7 @@ class Item:
     """
 
     id: str
-    image: NDArray[np.uint8]
+    image: Bytes
     labels: Mapping[str, LabelArray]
     weights: Sequence[float] = ()
     frame: Frame | None = None
@@ -131,10 +131,7 @@ class Item:
 
 
 def collate(
-    items: Sequence[Item],
-    tasks: Mapping[str, TaskDef],
-    options: DataOptions,
-    terms: Sequence[str] = (),
+    items: Sequence[Item], tasks: TaskDefs, options: DataOptions, terms: Sequence[str] = ()
 ) -> Batch:
     """Collate items of one size into a batch, with soft targets of `terms`.
 
@@ -193,7 +190,7 @@ def _known_target(batch: Batch, task: str) -> Target:
     return target.where(torch.zeros_like(target.present))
 
 
-def normalise_images(images: NDArray[np.uint8], options: DataOptions) -> Tensor:
+def normalise_images(images: Bytes, options: DataOptions) -> Tensor:
     """Convert RGB images to a network's input, (image / 255 - mean) / std.
 
     Args:
@@ -219,7 +216,7 @@ def normalise_images(images: NDArray[np.uint8], options: DataOptions) -> Tensor:
 
 
 def _soft_targets(
-    items: Sequence[Item], term: str, tasks: Mapping[str, TaskDef], size: tuple[int, ...]
+    items: Sequence[Item], term: str, tasks: TaskDefs, size: tuple[int, ...]
 ) -> dict[str, SoftTarget]:
     """The soft targets of one term, by task."""
     targets = {}
@@ -246,7 +243,7 @@ def stack_labels(
     labels: Sequence[LabelArray | None], task: TaskDef, size: tuple[int, ...]
 ) -> Target:
     """The target of labels of one size; a missing one is 0 and nowhere valid."""
-    label_format = codec(task.spec.codec)
+    label_format = task.codec
     value = np.zeros((len(labels), *size, label_format.CHANNELS), cast("Any", label_format.DTYPE))
     valid = np.zeros((len(labels), *size), np.bool_)
     for i, label in enumerate(labels):

@@ -14,21 +14,21 @@ from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import ImageError, LabelError
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text
 from labelgrid.data.dataset import Source, camera_of, weight_of
 from labelgrid.formats.codec import LabelArray
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: So many images are decoded at a time, in as many threads.
 AHEAD = 4
 #: Arrays start at multiples of so many bytes.
 ALIGNED = 64
-Array = NDArray[Any]
 
 
 class StoredArray(NamedTuple):
@@ -43,7 +43,7 @@ class StoredArray(NamedTuple):
         """The byte after its last one."""
         return self.start + int(np.prod(self.shape)) * self.dtype.itemsize
 
-    def read(self, file: NDArray[np.uint8], dtype: np.dtype[Any] | None = None) -> Array:
+    def read(self, file: Bytes, dtype: np.dtype[Any] | None = None) -> Array:
         """A copy of the array, in another type if one is given."""
         return (
             file[self.start : self.stop]
@@ -76,7 +76,7 @@ class CachedSource:
     def __init__(
         self,
         source: Source,
-        file: NDArray[np.uint8],
+        file: Bytes,
         pixels: Mapping[str, StoredArray],
         maps: Mapping[tuple[str, str], StoredLabel],
     ) -> None:
@@ -92,7 +92,7 @@ class CachedSource:
         """The image ids."""
         return self.source.images()
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """As `ImageSource.image`."""
         stored = self.pixels.get(image_id)
         if stored is None:
@@ -110,7 +110,7 @@ class CachedSource:
         """As `WeightedSource.weight`."""
         return weight_of(self.source, image_id, task)
 
-    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+    def camera(self, image_id: str, size: Size) -> Camera | None:
         """As `CameraSource.camera`."""
         return camera_of(self.source, image_id, size)
 
@@ -123,7 +123,7 @@ def _plain_source(source: Source) -> Source:
 @contextmanager
 def cache_source(
     source: Source,
-    tasks: Mapping[str, TaskDef],
+    tasks: TaskDefs,
     image_ids: Sequence[str],
     limit: int,
     folder: Path,
@@ -219,7 +219,7 @@ def _narrow(value: Array) -> Array:
 
 
 def _decode(
-    source: Source, tasks: Mapping[str, TaskDef], image_ids: Sequence[str], progress: Progress
+    source: Source, tasks: TaskDefs, image_ids: Sequence[str], progress: Progress
 ) -> Iterator[tuple[str, Array, dict[str, LabelArray]]]:
     """The images that can be read, in order, with their labels; a few are decoded ahead."""
     progress.start("Caching decoded images", len(image_ids), "images")
@@ -234,7 +234,7 @@ def _decode(
 
 
 def _read(
-    source: Source, tasks: Mapping[str, TaskDef], image_id: str
+    source: Source, tasks: TaskDefs, image_id: str
 ) -> tuple[Array, dict[str, LabelArray]] | None:
     """An image and those of its labels that are cached; None if the image cannot be read."""
     labels = {}

@@ -7,12 +7,12 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from labelgrid.basics.camera import Camera, Size
+from labelgrid.basics.camera import Camera
 from labelgrid.basics.config import parse, read_toml
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.files import read_bytes
+from labelgrid.basics.type_names import Size, Values
 from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import same_shape
 
@@ -51,7 +51,7 @@ class View:
     fy: float | None = None
     cx: float | None = None
     cy: float | None = None
-    size: tuple[int, int] | None = None
+    size: Size | None = None
 
     def __post_init__(self) -> None:
         degrees = self.field_of_view
@@ -202,7 +202,7 @@ def read_cameras(folder: Path) -> Cameras | None:
     return Cameras(content, folders, images, content.exif)
 
 
-def _folder_view(name: str, values: Mapping[str, Any], path: str) -> View:
+def _folder_view(name: str, values: Values, path: str) -> View:
     """The table of a folder."""
     parts = name.split("/")
     if parts[-1] or set(parts[:-1]) & {"", ".", ".."}:
@@ -247,7 +247,7 @@ def _inside(folder: Path, name: str) -> Path:
     if "\0" in name or not path.is_relative_to(os.path.realpath(folder)):
         raise RecipeError(
             f"The table of cameras, {name!r}, leads out of the folder of {NAME}.",
-            where=str(folder / NAME),
+            where=folder / NAME,
             next_step="Copy it into this folder.",
         )
     return path
@@ -255,7 +255,7 @@ def _inside(folder: Path, name: str) -> Path:
 
 def _read_table(path: Path) -> dict[str, View]:
     """The cameras of a table, by image id."""
-    views: dict[str, View] = {}
+    views = {}
     for line, row in _rows(path):
         where = f"{path}, line {line}"
         image_id = row.pop("image")
@@ -283,7 +283,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         if "image" not in columns or not set(columns) <= set(known):
             raise RecipeError(
                 f"The table's columns are {join_names(columns) or 'missing'}.",
-                where=str(path),
+                where=path,
                 next_step=f"Name them in the first line: image, and some of {join_names(NUMBERS)}.",
             )
         for row in reader:
@@ -295,7 +295,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         why = getattr(error, "strerror", None) or error
         raise RecipeError(
             f"The table of cameras cannot be read: {why}.",
-            where=str(path),
+            where=path,
             next_step="Write it as CSV in UTF-8.",
         ) from error
 

@@ -2,16 +2,15 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import EmptyLabelError
+from labelgrid.basics.type_names import Size, Tables
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 
 class ImageSource(Protocol):
@@ -20,7 +19,7 @@ class ImageSource(Protocol):
     def images(self) -> Sequence[str]:
         """The image ids."""
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """Read an image: RGB, uint8 [h, w, 3], upright.
 
         Raises:
@@ -49,7 +48,7 @@ class Dataset(Source, Protocol):
 class DescribedDataset(Protocol):
     """A data set that knows its tasks."""
 
-    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+    def tasks(self) -> Tables:
         """The tasks that its labels are for, as the tables of a file of tasks."""
 
 
@@ -87,7 +86,7 @@ class WeightedSource(Protocol):
 class CameraSource(Protocol):
     """A source that knows the cameras that took its images."""
 
-    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+    def camera(self, image_id: str, size: Size) -> Camera | None:
         """The camera of an image of this height and width; None if it is unknown."""
 
 
@@ -95,7 +94,7 @@ class CameraSource(Protocol):
 class SizedSource(Protocol):
     """A source that knows the sizes of its images without decoding them."""
 
-    def size(self, image_id: str) -> tuple[int, int]:
+    def size(self, image_id: str) -> Size:
         """The upright height and width of an image.
 
         Raises:
@@ -110,14 +109,14 @@ def weight_of(source: Source | ImageSource, image_id: str, task: str) -> float:
     return 1.0
 
 
-def camera_of(source: ImageSource, image_id: str, size: tuple[int, int]) -> Camera | None:
+def camera_of(source: ImageSource, image_id: str, size: Size) -> Camera | None:
     """The camera of an image; None unless the source is a `CameraSource` that knows it."""
     if isinstance(source, CameraSource):
         return source.camera(image_id, size)
     return None
 
 
-def size_of(source: ImageSource, image_id: str) -> tuple[int, int]:
+def size_of(source: ImageSource, image_id: str) -> Size:
     """The height and width of an image; it is decoded unless the source is a `SizedSource`."""
     if isinstance(source, SizedSource):
         return source.size(image_id)
@@ -125,7 +124,7 @@ def size_of(source: ImageSource, image_id: str) -> tuple[int, int]:
     return height, width
 
 
-def labels_of(source: Source, tasks: Mapping[str, TaskDef], image_id: str) -> dict[str, LabelArray]:
+def labels_of(source: Source, tasks: TaskDefs, image_id: str) -> dict[str, LabelArray]:
     """Read the labels that a source has of an image, by task."""
     labels = {}
     for name, task in tasks.items():

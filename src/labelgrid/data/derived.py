@@ -3,15 +3,14 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
+from labelgrid.basics.type_names import Size
 from labelgrid.data.dataset import Source, camera_of, weight_of
-from labelgrid.data.supplied import SuppliedLabels
+from labelgrid.data.supplied_source import SuppliedLabels
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.bound import BoundRelation
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: What gives a label that nobody bought; its `trust` is the label's weight in training.
 Filler = BoundRelation | SuppliedLabels
@@ -30,14 +29,14 @@ class DerivedSource:
     """
 
     source: Source
-    tasks: Mapping[str, TaskDef]
+    tasks: TaskDefs
     fillers: Mapping[str, Mapping[str, Filler]]
 
     def images(self) -> Sequence[str]:
         """The image ids."""
         return self.source.images()
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """As `ImageSource.image`."""
         return self.source.image(image_id)
 
@@ -75,7 +74,7 @@ class DerivedSource:
             return weight_of(self.source, image_id, task)
         return filler.trust
 
-    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+    def camera(self, image_id: str, size: Size) -> Camera | None:
         """As `CameraSource.camera`."""
         return camera_of(self.source, image_id, size)
 

@@ -11,10 +11,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from labelgrid.basics.type_names import Size
 from labelgrid.data.transforms import place_label
 from labelgrid.formats.codec import LabelArray
 from labelgrid.pixel.target import Target
-from labelgrid.tasks.placement import Placement, Size
+from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import TaskDef
 
 #: Runs of fewer rows than this, on average, are interpolated at once: each run costs a few calls.

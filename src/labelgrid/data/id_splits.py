@@ -5,13 +5,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import ImageError, LabelError, RecipeError
 from labelgrid.basics.files import read_text
+from labelgrid.basics.type_names import Size, Tables
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.arrays import check_any_valid, one_channel, samples
 from labelgrid.formats.codec import LabelArray
@@ -42,7 +43,7 @@ class ImagesById:
 
     IMAGES: ClassVar[str]  #: the folder of images below the root
     SPLITS: ClassVar[str]  #: the folder of the lists of IDs below the root
-    TASKS: ClassVar[Mapping[str, Mapping[str, Any]]]  #: as in a file of tasks
+    TASKS: ClassVar[Tables]  #: as in a file of tasks
     root: Path
     names: Mapping[str, str] = field(repr=False)
 
@@ -50,11 +51,11 @@ class ImagesById:
         """The image ids: file names in the folder of images."""
         return list(self.names.values())
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """As `ImageSource.image`."""
         return read_image(self.root / self.IMAGES / image_id)
 
-    def size(self, image_id: str) -> tuple[int, int]:
+    def size(self, image_id: str) -> Size:
         """As `SizedSource.size`."""
         return image_size(self.root / self.IMAGES / image_id)
 
@@ -70,7 +71,7 @@ class ImagesById:
         """As `LocatedDataset.split_file`."""
         return self.root / self.SPLITS / f"{split}.txt"
 
-    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+    def tasks(self) -> Tables:
         """As `DescribedDataset.tasks`."""
         return self.TASKS
 
@@ -117,7 +118,7 @@ def names_by_id(folder: Path) -> dict[str, str]:
     for name in list_images(folder):
         other = names.setdefault(Path(name).stem, name)
         if other != name:
-            raise ImageError(f"Two images have one ID: '{other}' and '{name}'.", where=str(folder))
+            raise ImageError(f"Two images have one ID: '{other}' and '{name}'.", where=folder)
     return names
 
 
@@ -139,7 +140,7 @@ def _read_ids(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise ImageError(
             f"The list cannot be read: {error}.",
-            where=str(path),
+            where=path,
             next_step="Save it as UTF-8 text, or get it again.",
         ) from error
 
@@ -174,7 +175,7 @@ def read_classes(
         raise LabelError(
             f"The label holds the class numbers {join_names(numbers, 5)}; the task '{task.name}' "
             f"has {len(index)} classes, {first} to {first + len(index) - 1}; {unlabelled}.",
-            where=str(path),
+            where=path,
             next_step=next_step,
         )
     check_any_valid(valid, path, unlabelled)
@@ -244,7 +245,7 @@ def check_split_ids(path: Path, listed_ids: Sequence[str], existing: Collection[
         images = count_text(len(missing), "image of the split does", "images of the split do")
         raise ImageError(
             f"{images} not exist, the first is '{missing[0]}'.",
-            where=str(path),
+            where=path,
             next_step="Get the images, or take them out of the list.",
         )
 
@@ -269,16 +270,14 @@ def _split(path: Path, names: Mapping[str, str]) -> list[str]:
     check_split_ids(path, ids, names)
     if not ids:
         raise ImageError(
-            "The list names no images.",
-            where=str(path),
-            next_step="Write one ID a line, or remove it.",
+            "The list names no images.", where=path, next_step="Write one ID a line, or remove it."
         )
     twice = [name for name, count in Counter(ids).items() if count > 1]
     if twice:
         images = count_text(len(twice), "image is", "images are")
         raise ImageError(
             f"{images} listed more than once, the first is '{twice[0]}'.",
-            where=str(path),
+            where=path,
             next_step="List each once.",
         )
     return [names[name] for name in ids]

@@ -21,14 +21,13 @@ from labelgrid.basics.errors import ImageError, LabelgridError, TrainingError
 from labelgrid.basics.processes import end_with_parent
 from labelgrid.basics.streams import seed_of, stream
 from labelgrid.data.batch import Batch, Item, SoftLabel, SoftLabels, collate
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import ImageSource, Source, camera_of, labels_of, weight_of
 from labelgrid.data.frame import Frame
-from labelgrid.data.options import DataOptions
 from labelgrid.data.transforms import Example, augment, fit_placement, place
 from labelgrid.formats.codec import RESIZED, LabelArray, size_error
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDefs
 
-Tasks = Mapping[str, TaskDef]
 #: Returns the labels of an image, at original size, that the network gets as known labels.
 Known = Callable[[str], Mapping[str, LabelArray]]
 
@@ -46,7 +45,7 @@ OnFault = Callable[[UnreadableImage], None]
 
 def train_batches(
     source: Source,
-    tasks: Tasks,
+    tasks: TaskDefs,
     ids: Sequence[str],
     options: DataOptions,
     *,
@@ -99,7 +98,7 @@ def train_batches(
 
 def train_batch(
     source: Source,
-    tasks: Tasks,
+    tasks: TaskDefs,
     ids: Sequence[str],
     options: DataOptions,
     *,
@@ -123,7 +122,7 @@ def train_batch(
 
 def eval_batches(
     source: ImageSource,
-    tasks: Tasks,
+    tasks: TaskDefs,
     ids: Sequence[str],
     options: DataOptions,
     *,
@@ -165,7 +164,7 @@ class _TrainReader:
     """Reads augmented images with their labels and soft labels."""
 
     source: Source
-    tasks: Tasks
+    tasks: TaskDefs
     options: DataOptions
     seed: int
     epoch: int
@@ -219,7 +218,7 @@ class _EvalReader:
     """Reads whole images, with their known labels."""
 
     source: ImageSource
-    tasks: Tasks
+    tasks: TaskDefs
     options: DataOptions
     known: Known | None
     leaves_out: bool

@@ -5,10 +5,8 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
-
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import read_bytes
 from labelgrid.images.opening import max_bytes
@@ -26,7 +24,7 @@ DEEPEST = 16
 LARGEST = 2**28
 
 
-def read_variable(path: Path, name: str) -> NDArray[Any]:
+def read_variable(path: Path, name: str) -> Array:
     """Read one variable of a .mat file, as Matlab 4 to 7.2 write them.
 
     Structures become arrays with named fields.
@@ -41,14 +39,14 @@ def read_variable(path: Path, name: str) -> NDArray[Any]:
     except OSError as error:
         raise LabelError(
             f"The label cannot be read: {error.strerror}.",
-            where=str(path),
+            where=path,
             next_step="Get the file again.",
         ) from error
     if data.startswith(NEWER):
         raise LabelError(
-            "This is a file of Matlab 7.3.", where=str(path), next_step="Save it again with '-v7'."
+            "This is a file of Matlab 7.3.", where=path, next_step="Save it again with '-v7'."
         )
-    others: list[str] = []
+    others = []
     try:
         _check(data)
         content = loadmat(io.BytesIO(data), variable_names=[name])
@@ -57,17 +55,16 @@ def read_variable(path: Path, name: str) -> NDArray[Any]:
     except Exception as error:  # SciPy raises whatever damaged bytes lead to
         raise LabelError(
             f"The .mat file is damaged or cut short: {error}.",
-            where=str(path),
+            where=path,
             next_step="Get the file again.",
         ) from error
     if name not in content:
         raise LabelError(
             f"The .mat file has no variable '{name}'; it has {', '.join(others) or 'nothing'}.",
-            where=str(path),
+            where=path,
             next_step="Get the file again.",
         )
-    value: NDArray[Any] = content[name]
-    return value
+    return content[name]
 
 
 def _check(data: bytes) -> None:

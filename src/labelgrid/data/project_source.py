@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.files import inside
+from labelgrid.basics.type_names import Size
 from labelgrid.data.cameras import Cameras
 from labelgrid.formats.codec import LabelArray, check_digest
 from labelgrid.images.places import image_file, read_placed_image
@@ -54,7 +53,7 @@ class ProjectSource:
         """The image ids."""
         return list(self.files)
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """As `ImageSource.image`."""
         root, digest = self.files[image_id]
         return read_placed_image(root, image_id, digest)
@@ -84,13 +83,13 @@ class ProjectSource:
         entry = self.labels.get(Cell(image_id, task))
         return entry.weight if entry else 1.0
 
-    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+    def camera(self, image_id: str, size: Size) -> Camera | None:
         """As `CameraSource.camera`."""
         if self.cameras is None:
             return None
         return self.cameras.camera(image_id, size, self._path(image_id))
 
-    def size(self, image_id: str) -> tuple[int, int]:
+    def size(self, image_id: str) -> Size:
         """As `SizedSource.size`."""
         return image_size(self._path(image_id))
 

@@ -10,11 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats32
 from labelgrid.basics.camera import Camera
-from labelgrid.data.options import DataOptions
+from labelgrid.basics.type_names import Size
+from labelgrid.data.data_options import DataOptions
 from labelgrid.formats.codec import LabelArray
-from labelgrid.tasks.placement import Placement, Size
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.placement import Placement
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 Pixels = NDArray[np.uint8]
 #: Factors of brightness, contrast and saturation.
@@ -34,7 +36,7 @@ class Example:
 
     image: Pixels
     labels: Mapping[str, LabelArray]
-    maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    maps: Mapping[str, Floats32] = field(default_factory=dict)
     camera: Camera | None = None
 
 
@@ -85,10 +87,7 @@ def _placement(size: Size, options: DataOptions, zoom: float, at: tuple[float, f
     rows, canvas_rows = _axis(size[0], options.size[0], scales[0] * zoom, at[0])
     columns, canvas_columns = _axis(size[1], options.size[1], scales[1] * zoom, at[1])
     return Placement(
-        source=(rows, columns),
-        target=(canvas_rows, canvas_columns),
-        canvas=options.size,
-        zoom=zoom,
+        source=(rows, columns), target=(canvas_rows, canvas_columns), canvas=options.size, zoom=zoom
     )
 
 
@@ -173,7 +172,7 @@ def place_label(label: LabelArray, placement: Placement, task: TaskDef) -> Label
 def place(
     example: Example,
     placement: Placement,
-    tasks: Mapping[str, TaskDef],
+    tasks: TaskDefs,
     options: DataOptions,
     jitter: Jitter | None = None,
 ) -> Example:
@@ -189,7 +188,7 @@ def place(
 
 
 def augment(
-    example: Example, tasks: Mapping[str, TaskDef], options: DataOptions, rng: np.random.Generator
+    example: Example, tasks: TaskDefs, options: DataOptions, rng: np.random.Generator
 ) -> Example:
     """Augment an example with draws from `rng`.
 

@@ -1,6 +1,6 @@
 """Draws a contact sheet: one row per image, with the image and the label of each task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -8,18 +8,17 @@ import numpy as np
 
 from labelgrid.basics import files
 from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.type_names import Size
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.images.reading import Pixels
 from labelgrid.tasks.pictures import colour_map, picture_file
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDefs
 
 #: The gap between pictures, in pixels.
 GAP = 2
 
 
-def contact_sheet(
-    source: Source, tasks: Mapping[str, TaskDef], image_ids: Sequence[str], out: Path
-) -> None:
+def contact_sheet(source: Source, tasks: TaskDefs, image_ids: Sequence[str], out: Path) -> None:
     """Write a PNG of images and labels, all at the size of the first image.
 
     A missing or empty label is white.
@@ -51,19 +50,17 @@ def check_out(out: Path) -> None:
     if out.suffix.lower() != ".png":
         raise ProjectError(
             "A sheet is written as PNG.",
-            where=str(out),
+            where=out,
             next_step=f"Name it {out.with_suffix('.png').name}.",
             unchanged="Nothing was written.",
         )
     if not out.absolute().parent.is_dir():
         raise ProjectError(
-            "There is no such folder.", where=str(out.parent), next_step="Make it, or name another."
+            "There is no such folder.", where=out.parent, next_step="Make it, or name another."
         )
 
 
-def _pictures(
-    source: Source, tasks: Mapping[str, TaskDef], image_id: str, size: tuple[int, int]
-) -> list[Pixels]:
+def _pictures(source: Source, tasks: TaskDefs, image_id: str, size: Size) -> list[Pixels]:
     """The image and its labels, white where there is none."""
     image = source.image(image_id)
     pictures = [image]

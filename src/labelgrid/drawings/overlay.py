@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Ints
 from labelgrid.drawings.label_sheet import RGB, Colour, SheetTask, Size, legends, resize
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.class_colours import is_background
@@ -71,7 +71,7 @@ def label_at_size(label: LabelArray, size: Size, *, lines: bool) -> LabelArray:
     return LabelArray(value[rows, columns], label.valid[rows, columns])
 
 
-def _nearest(stored: int, shown: int) -> NDArray[np.int64]:
+def _nearest(stored: int, shown: int) -> Ints:
     """The row or column that each shown one is taken from."""
     return (2 * np.arange(shown) + 1) * stored // (2 * shown)
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from labelgrid.basics.array_types import Bools, Ints
 
 #: The kinds of cells without a label.
 NEVER = "not requested"
@@ -26,9 +27,9 @@ class RequestHistory:
     """
 
     tasks: Sequence[str]
-    round: NDArray[np.int64]
-    waiting: NDArray[np.bool_]
-    skipped: NDArray[np.bool_]
+    round: Ints
+    waiting: Bools
+    skipped: Bools
 
     @property
     def kinds(self) -> list[str]:
@@ -36,7 +37,7 @@ class RequestHistory:
         rounds = np.unique(self.round[(self.round >= 0) & ~self.waiting & ~self.skipped])
         return [round_name(int(number)) for number in rounds] + list(OTHERS)
 
-    def codes(self) -> NDArray[np.int64]:
+    def codes(self) -> Ints:
         """Int [n, t], the index of each cell's kind in `kinds`."""
         kinds = {kind: index for index, kind in enumerate(self.kinds)}
         codes = np.full(self.round.shape, kinds[NEVER])

@@ -84,7 +84,7 @@ class _Cause:
 
 def _notes_of(others: Mapping[str, str]) -> dict[str, str]:
     """What is said of labels that agree with other images, each beside the image that it shows."""
-    notes: dict[str, str] = {}
+    notes = {}
     for one, other in sorted(others.items()):
         notes[one] = f"its label fits {other}"
         notes.setdefault(other, f"the label of {one} fits this image")

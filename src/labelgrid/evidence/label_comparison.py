@@ -196,7 +196,7 @@ def slope_evidence(
     """
     found = {}
     for cell, label in labels.items():
-        agreements: dict[str, float] = {}
+        agreements = {}
         for other_cell, other in labels.items():
             value = _slope_agreement(label, other)
             known = other_cell != cell and cell in blamed([cell, other_cell], fits)

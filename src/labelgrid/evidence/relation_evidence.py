@@ -206,7 +206,7 @@ class RelationEvidence:
     def _derived_elsewhere(self, relation: BoundRelation) -> Mapping[str, CoarseLabel]:
         """What follows for some images: for one more than are compared, as one may be the own."""
         if relation.name not in self._others:
-            found: dict[str, CoarseLabel] = {}
+            found = {}
             for image_id in self._image_ids[:TRIED]:
                 labels = self._labels(relation, image_id)
                 derived = self._derive(relation, image_id, labels) if labels else None

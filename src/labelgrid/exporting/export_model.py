@@ -4,23 +4,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.config import read_toml
 from labelgrid.basics.errors import ModelError, UsageError
 from labelgrid.basics.files import atomic_write, disk_errors
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.shown import Shown, table
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.version import __version__
 from labelgrid.basics.words import join_names
 from labelgrid.data.cameras import NAME as CAMERA
-from labelgrid.data.options import DataOptions
+from labelgrid.data.data_options import DataOptions
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
 from labelgrid.rounds.context import RoundContext, context_of, training_context
 from labelgrid.rounds.models import check_known_is_used, model_of, restore_model
 from labelgrid.tasks.task import TaskDef
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.trained_model import TrainedModel
 
 #: The number of images that the file is compared with the network on.
 IMAGES = 20
@@ -85,11 +85,7 @@ def export_model(
     with disk_errors(out, "Nothing was written."), atomic_write(out) as path:
         differences = _write(context, fit, model=model, path=path, known=known, progress=progress)
     return ExportedModel(
-        path=out,
-        round=fit.round,
-        tasks=tuple(learned),
-        known=tuple(known),
-        differences=differences,
+        path=out, round=fit.round, tasks=tuple(learned), known=tuple(known), differences=differences
     )
 
 
@@ -169,7 +165,7 @@ def _difference_error(task: str, largest: float) -> ModelError:
     )
 
 
-def describe_model(context: RoundContext, fit: Fit, known: Sequence[str]) -> dict[str, Any]:
+def describe_model(context: RoundContext, fit: Fit, known: Sequence[str]) -> Json:
     """What a program needs to know to run the network, as JSON values."""
     camera = context.project.folder / CAMERA
     outputs = {name: _describe_task(context.definitions[name]) for name in _learned(context, fit)}
@@ -184,7 +180,7 @@ def describe_model(context: RoundContext, fit: Fit, known: Sequence[str]) -> dic
     }
 
 
-def describe_input(data: DataOptions) -> dict[str, Any]:
+def describe_input(data: DataOptions) -> Json:
     """How an image becomes the network's input."""
     return {
         "name": "image",
@@ -197,7 +193,7 @@ def describe_input(data: DataOptions) -> dict[str, Any]:
     }
 
 
-def _describe_task(task: TaskDef) -> dict[str, Any]:
+def _describe_task(task: TaskDef) -> Json:
     return {
         "kind": task.kind,
         "meaning": task.spec.meaning(task.options),

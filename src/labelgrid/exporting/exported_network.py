@@ -6,10 +6,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labelgrid.data.batch import Batch
-from labelgrid.data.options import DataOptions
+from labelgrid.data.data_options import DataOptions
 from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.flip_average import predict_whole
 
 #: Values [b, c, h, w] and where they are valid, bool [b, 1, h, w], by task.
@@ -27,11 +27,7 @@ class ExportedNetwork(nn.Module):
     """
 
     def __init__(
-        self,
-        network: Network,
-        tasks: Mapping[str, Task],
-        predicted: Sequence[str],
-        data: DataOptions,
+        self, network: Network, tasks: Tasks, predicted: Sequence[str], data: DataOptions
     ) -> None:
         super().__init__()
         self.network = network

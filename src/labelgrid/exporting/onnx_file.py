@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -20,9 +20,10 @@ import torch
 from torch import Tensor
 
 from labelgrid.basics.streams import seed_of
+from labelgrid.basics.type_names import Json, Size, Values
 from labelgrid.exporting.exported_network import ExportedNetwork, KnownLabels
 from labelgrid.nets.onnx_ops import translations
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 
 #: The set of operators: runtimes since 2023 have it.
 OPSET = 18
@@ -58,7 +59,7 @@ def input_names(known: Sequence[str]) -> list[str]:
 
 
 def write_onnx(
-    network: ExportedNetwork, path: Path, known: Sequence[str], description: Mapping[str, Any]
+    network: ExportedNetwork, path: Path, known: Sequence[str], description: Values
 ) -> None:
     """Write the graph, for images of every size, with the description in its metadata.
 
@@ -75,8 +76,8 @@ def write_onnx(
         2: torch.export.Dim("height", **size),
         3: torch.export.Dim("width", **size),
     }
-    inputs: dict[str, Any] = {"image": image}
-    shapes: dict[str, Any] = {"image": axes}
+    inputs: Json = {"image": image}
+    shapes: Json = {"image": axes}
     if known:
         inputs["known"] = labels
         shapes["known"] = dict.fromkeys(known, (axes, axes))
@@ -114,12 +115,11 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not UNFOLDED.fullmatch(record.getMessage())
 
 
-def read_description(path: Path) -> dict[str, Any]:
+def read_description(path: Path) -> Json:
     """The description in a file's metadata."""
     properties = onnx.load(path, load_external_data=False).metadata_props
     [found] = [one.value for one in properties if one.key == DESCRIPTION]
-    description: dict[str, Any] = json.loads(found)
-    return description
+    return json.loads(found)
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def _difference(found: Any, expected: Tensor, exact: Tensor) -> OutputDifference
     return OutputDifference(float(apart) / scale, float(rounded) / scale)
 
 
-def _fed(image: Tensor, labels: KnownLabels) -> dict[str, Any]:
+def _fed(image: Tensor, labels: KnownLabels) -> Json:
     """The inputs of a graph by their names."""
     tensors = [image]
     for value, valid in labels.values():
@@ -196,7 +196,7 @@ def _fed(image: Tensor, labels: KnownLabels) -> dict[str, Any]:
 
 
 def _example(
-    tasks: Mapping[str, Task], known: Sequence[str], count: int, size: tuple[int, int]
+    tasks: Tasks, known: Sequence[str], count: int, size: Size
 ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
     """Images of random pixels, and random known labels at half of the pixels."""
     draws = _draws(*size)

@@ -12,10 +12,11 @@ from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.errors import EmptyLabelError, LabelError
 from labelgrid.basics.files import atomic_write, open_regular, read_bytes
+from labelgrid.basics.type_names import Size
 from labelgrid.formats import tiff
 from labelgrid.images import png
 from labelgrid.images.opening import (
@@ -26,9 +27,7 @@ from labelgrid.images.opening import (
     refuse_giant,
     refuse_other_format,
 )
-from labelgrid.images.tiff import check_tiff, tags_of
-
-Array = NDArray[Any]
+from labelgrid.images.tiff_checks import check_tiff, tags_of
 
 #: Pillow's modes whose arrays hold the stored numbers: 1-bit, grey, palette indices, integers,
 #: floats, colour.
@@ -92,20 +91,18 @@ def _read(path: Path) -> tuple[bytes, Array]:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise LabelError(
-            f"Label files with the extension '{path.suffix}' are not supported.", where=str(path)
+            f"Label files with the extension '{path.suffix}' are not supported.", where=path
         )
     with file_errors(path):
         data = read_bytes(path, max_bytes())
         _check_start(data, path)
         array = reader(data, path)
     if array.size == 0:
-        raise LabelError(
-            f"The label has no pixels: its shape is {shape_text(array)}.", where=str(path)
-        )
+        raise LabelError(f"The label has no pixels: its shape is {shape_text(array)}.", where=path)
     return data, array
 
 
-def stored_size(path: Path) -> tuple[int, int] | None:
+def stored_size(path: Path) -> Size | None:
     """Height and width from the header of a PNG, TIFF or BMP.
 
     None for another file (an .npy file is never compressed).
@@ -130,7 +127,7 @@ def stored_size(path: Path) -> tuple[int, int] | None:
     return None
 
 
-def _tiff_size(file: BinaryIO, path: Path) -> tuple[int, int]:
+def _tiff_size(file: BinaryIO, path: Path) -> Size:
     tags = tags_of(file)
     if tiff.is_wide(tags):
         return tiff.size_of(tags)
@@ -142,7 +139,7 @@ def _tiff_size(file: BinaryIO, path: Path) -> tuple[int, int]:
 def _check_start(data: bytes, path: Path) -> None:
     if not data:
         raise LabelError(
-            "The label file is empty: 0 bytes.", where=str(path), next_step="Export it again."
+            "The label file is empty: 0 bytes.", where=path, next_step="Export it again."
         )
     refuse_other_format(data, path)
 
@@ -157,9 +154,7 @@ def file_errors(path: Path) -> Iterator[None]:
         except OSError as error:
             if error.strerror is None:  # raised by a decoder
                 raise
-            raise LabelError(
-                f"The label cannot be read: {error.strerror}.", where=str(path)
-            ) from error
+            raise LabelError(f"The label cannot be read: {error.strerror}.", where=path) from error
 
 
 def png_samples(data: bytes, path: Path) -> Array:
@@ -190,8 +185,7 @@ def _decoded(data: bytes) -> Array | None:
     """What OpenCV makes of a PNG, blue first; None if it cannot read it."""
     import cv2
 
-    array: Array | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    return array
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
 
 
 def _deep_colours(data: bytes, channels: int) -> Array:
@@ -221,9 +215,7 @@ def _pillow(data: bytes, path: Path) -> Array:
         _refuse_pages(pages_of(image), path)
         image.load()
         if image.mode not in SAMPLES:
-            raise LabelError(
-                f"The label's pixel mode '{image.mode}' is not supported.", where=str(path)
-            )
+            raise LabelError(f"The label's pixel mode '{image.mode}' is not supported.", where=path)
         array = _native(np.asarray(image))
         if image.mode == "P":
             _refuse_beyond_palette(array, len(image.getpalette("RGB") or ()) // 3, path)
@@ -240,7 +232,7 @@ def _refuse_beyond_palette(index: Array, colours: int, path: Path) -> None:
         raise LabelError(
             f"It holds index {index.max()}, and its palette has {colours} colours: one of the two "
             "is damaged.",
-            where=str(path),
+            where=path,
             next_step="Export it again, with a palette for all indices or as grey numbers.",
         )
 
@@ -249,7 +241,7 @@ def _refuse_pages(pages: int, path: Path) -> None:
     if pages > 1:
         raise LabelError(
             f"The label file has {pages} pages, and which one is the label is unknown.",
-            where=str(path),
+            where=path,
             next_step="Save the right page alone.",
         )
 
@@ -274,7 +266,7 @@ def npy_samples(data: bytes, path: Path) -> Array:
             sides = "x".join(map(str, shape))
             raise ValueError(f"its {sides} {dtype} need {expected} bytes, and it holds {present}")
     except ValueError as error:
-        raise LabelError(f"This .npy file cannot be read: {error}.", where=str(path)) from error
+        raise LabelError(f"This .npy file cannot be read: {error}.", where=path) from error
     if len(shape) > 1:
         refuse_giant(*sorted(shape)[-2:])
     file.seek(0)
@@ -328,13 +320,13 @@ def one_channel(array: Array, path: Path, what: str) -> Array:
     if flat.ndim != 2:
         raise LabelError(
             f"{what} has one channel; this one is {shape_text(array)}.",
-            where=str(path),
+            where=path,
             next_step="Write one number per pixel, not colours.",
         )
     return flat
 
 
-def check_any_valid(valid: NDArray[np.bool_], path: Path, why: str) -> None:
+def check_any_valid(valid: Bools, path: Path, why: str) -> None:
     """Refuse a label without any valid pixel.
 
     Raises:
@@ -343,7 +335,7 @@ def check_any_valid(valid: NDArray[np.bool_], path: Path, why: str) -> None:
     if not valid.any():
         raise EmptyLabelError(
             f"All-invalid label: none of its {valid.size} pixels is valid ({why}).",
-            where=str(path),
+            where=path,
             next_step="Label the image, or skip the request.",
         )
 
@@ -366,7 +358,7 @@ def save_png(path: Path, array: Array, texts: Mapping[str, str] | None = None) -
         channels = array[..., ::-1]  # OpenCV wants blue first
     done, data = cv2.imencode(".png", channels)
     if not done:
-        raise LabelError("The label could not be encoded as PNG.", where=str(path))
+        raise LabelError("The label could not be encoded as PNG.", where=path)
     content: bytes = data.tobytes()
     for key, text in (texts or {}).items():
         content = png.add_text(content, key, text)
@@ -403,7 +395,7 @@ def save_bytes(path: Path, data: bytes) -> None:
     except OSError as error:
         raise LabelError(
             f"The label could not be written: {error.strerror}.",
-            where=str(path),
+            where=path,
             next_step="Free some space or check the folder's permissions.",
             unchanged="An existing file was not changed.",
         ) from error

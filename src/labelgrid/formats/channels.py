@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bytes
 from labelgrid.basics.errors import LabelError
-from labelgrid.formats.arrays import Array, palette_of, samples
+from labelgrid.formats.arrays import palette_of, samples
 
 #: The extensions of files that may have a palette.
 _WITH_PALETTES = (".png", ".bmp", ".tif", ".tiff")
@@ -32,7 +32,7 @@ def without_alpha(array: Array, path: Path, what: str) -> Array:
         raise LabelError(
             f"{what} has no transparency; {transparent / array[..., -1].size:.1%} of the pixels of "
             "this one are transparent.",
-            where=str(path),
+            where=path,
             next_step="Save it without an alpha channel.",
         )
     return array[..., :-1]
@@ -53,7 +53,7 @@ def equal_channels(array: Array) -> Array | None:
     return array[..., 0]
 
 
-def shown_colours(path: Path, what: str) -> NDArray[np.uint8] | None:
+def shown_colours(path: Path, what: str) -> Bytes | None:
     """The colours [h, w, 3] of 8 bits that a file shows, whatever type it has.
 
     It may have a palette, or an alpha channel of which all pixels are opaque. None if it is grey,

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools, Ints
 from labelgrid.basics.config import as_toml
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.words import count_text, join_names
-from labelgrid.formats.arrays import Array
 from labelgrid.formats.colours import colour_codes, colour_text, nearest_colour
 from labelgrid.formats.numbering import IGNORE, Numbering, default_void
 
@@ -33,7 +33,7 @@ def unnamed(wrong: NDArray[Any]) -> str:
         'It holds indices without a class: 7 (2 pixels), 9 (1 pixel)'
     """
     values, counts = np.unique(wrong, return_counts=True)
-    indices: list[str] = []
+    indices = []
     for value, count in zip(values, counts, strict=True):
         indices.append(f"{value} ({count_text(count, 'pixel')})")
     return f"It holds indices without a class: {join_names(indices, LISTED)}"
@@ -41,7 +41,7 @@ def unnamed(wrong: NDArray[Any]) -> str:
 
 def unknown_indices(
     numbers: Array,
-    wrong: NDArray[np.bool_],
+    wrong: Bools,
     options: Numbering,
     classes: Sequence[str],
     *,
@@ -93,7 +93,7 @@ def unknown_indices(
         )
     return LabelError(
         f"{unnamed(numbers[wrong])}: its {len(classes)} classes are {options.first} to {last}.",
-        where=str(path),
+        where=path,
         next_step=f"{'; or '.join(hints)}.",
         declare=declare,
     )
@@ -110,12 +110,12 @@ def unknown_ids(wrong: NDArray[Any], options: Numbering, path: Path) -> LabelErr
     values = np.unique(wrong).tolist()
     ignored = {str(value): IGNORE for value in values}
     shown = dict(list(ignored.items())[:LISTED])
-    declare: dict[str, object] = {}
+    declare = {}
     if len(values) <= LISTED:
         declare["ids"] = {**options.ids, **ignored}
     return LabelError(
         f"{unnamed(wrong)}, which `ids` does not name.",
-        where=str(path),
+        where=path,
         next_step=f"Name them in `ids`, with a class or '{IGNORE}': `{inline_table(shown)}`.",
         declare=declare,
     )
@@ -130,7 +130,7 @@ def only_two_ends(
     return LabelError(
         f"This class map holds 0 and 255 alone; {(numbers == 255).mean():.0%} of its pixels are "
         "255.",
-        where=str(path),
+        where=path,
         next_step=f"Declare what 255 is. If it is '{classes[1]}': `ids = {inline_table(ids)}`. If "
         f"it means 'not labelled': `ignore = {declare['ignore']}`.",
         declare=declare,
@@ -149,7 +149,7 @@ def no_indices(stored: Array, path: Path) -> LabelError:
     return LabelError(
         "A class map holds one class index per pixel; "
         f"this one holds {stored.shape[-1]} channels of colour{found}.",
-        where=str(path),
+        where=path,
         next_step="Write indices: an 8- or 16-bit grey PNG, or a palette PNG. Or declare the "
         'colour of each class: `colours = {CLASS = "#rrggbb"}`, or a colour map: '
         '`colours = "colours.txt"`.',
@@ -157,13 +157,13 @@ def no_indices(stored: Array, path: Path) -> LabelError:
 
 
 def unknown_colours(
-    wrong: NDArray[np.int64], options: Numbering, named: Mapping[int, str], path: Path
+    wrong: Ints, options: Numbering, named: Mapping[int, str], path: Path
 ) -> LabelError:
     """The error about colours 0xrrggbb, stored where no class is, that `colours` does not have."""
     values, counts = np.unique(wrong, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     texts = [colour_text(values[k]) for k in order]
-    shown: list[str] = []
+    shown = []
     for text, k in zip(texts[:LISTED], order, strict=False):
         near = nearest_colour(int(values[k]), named)
         pixels = count_text(int(counts[k]), "pixel")
@@ -172,7 +172,7 @@ def unknown_colours(
         shown.append(f"and {len(texts) - LISTED} more")
         return LabelError(
             f"It holds colours without a class: {', '.join(shown)}.",
-            where=str(path),
+            where=path,
             next_step="So many colours come from JPEG or from a smooth change of size: get the "
             "file as it was before. Or name them in `colours`.",
         )
@@ -181,7 +181,7 @@ def unknown_colours(
     declare = {"colours": {**options.colours, IGNORE: [*ignored, *texts]}}
     return LabelError(
         f"It holds colours without a class: {', '.join(shown)}.",
-        where=str(path),
+        where=path,
         next_step=f"Name them in `colours`, with a class or '{IGNORE}': "
         f"`{IGNORE} = {as_toml(declare['colours'][IGNORE])}`.",
         declare=declare,

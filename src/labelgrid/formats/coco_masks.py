@@ -6,9 +6,10 @@ Masks and polygons are those of pycocotools.
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Floats, Ints
 from labelgrid.basics.errors import LabelError
+from labelgrid.basics.type_names import Size
 
 #: A character of compressed run lengths holds five bits, and a bit that says that more follow.
 _FIRST = 48
@@ -19,7 +20,7 @@ _SIGN = 16
 _LONGEST = 2**22
 
 
-def decode_counts(text: bytes) -> NDArray[np.int64]:
+def decode_counts(text: bytes) -> Ints:
     """The run lengths in COCO's compressed string, beginning with that of the background.
 
     Raises:
@@ -48,7 +49,7 @@ def decode_counts(text: bytes) -> NDArray[np.int64]:
     return numbers
 
 
-def mask_of(counts: NDArray[np.int64], size: tuple[int, int]) -> tuple[NDArray[np.bool_], int]:
+def mask_of(counts: Ints, size: Size) -> tuple[Bools, int]:
     """The columns [h, n] that run lengths cover, and the index of the first of them.
 
     Raises:
@@ -77,7 +78,7 @@ def mask_of(counts: NDArray[np.int64], size: tuple[int, int]) -> tuple[NDArray[n
     return flat.reshape(right - left, height).T, left
 
 
-def fill_polygon(ring: NDArray[np.float64], size: tuple[int, int]) -> tuple[NDArray[np.bool_], int]:
+def fill_polygon(ring: Floats, size: Size) -> tuple[Bools, int]:
     """The columns [h, n] that a polygon [n, 2] of x and y covers, and the index of the first.
 
     Raises:
@@ -94,7 +95,7 @@ def fill_polygon(ring: NDArray[np.float64], size: tuple[int, int]) -> tuple[NDAr
     return mask_of(decode_counts(runs[0]["counts"]), size)
 
 
-def encode_mask(mask: NDArray[np.bool_]) -> str:
+def encode_mask(mask: Bools) -> str:
     """COCO's compressed string of the run lengths of a mask [h, w].
 
     Raises:

@@ -1,19 +1,19 @@
 """Defines the label codec, which each module of `formats/codecs` implements, and label arrays."""
 
 import importlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelgrid.basics import plugins
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import LabelError, LabelSizeError
 from labelgrid.basics.files import digest
 from labelgrid.basics.shown import Shown
+from labelgrid.basics.type_names import Size, Values
 
 #: What to do about a label of another size than its image, where the two are only read.
 RESIZED = "Replace the one that was resized, cropped or turned."
@@ -35,12 +35,12 @@ class LabelArray(Shown):
             about other classes.
     """
 
-    value: NDArray[Any]
-    valid: NDArray[np.bool_]
-    annotated: NDArray[np.bool_] | None = None
+    value: Array
+    valid: Bools
+    annotated: Bools | None = None
 
     @property
-    def size(self) -> tuple[int, int]:
+    def size(self) -> Size:
         """Height and width."""
         return self.valid.shape[0], self.valid.shape[1]
 
@@ -50,7 +50,7 @@ class LabelArray(Shown):
         return f"{height}x{width}x{channels} {self.value.dtype}, valid at {self.valid.mean():.1%}."
 
 
-def known_numbers(plane: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
+def known_numbers(plane: Array, valid: Bools) -> Array:
     """The numbers [n] of a map [h, w] where it is valid; do not write into them.
 
     Example:
@@ -82,7 +82,7 @@ class Form:
         if self.resample and self.stride > 1:
             raise ValueError("a label that is resampled has no stride: leave one out")
 
-    def at_size(self, label: LabelArray, size: tuple[int, int]) -> LabelArray:
+    def at_size(self, label: LabelArray, size: Size) -> LabelArray:
         """Resample a label to its image's size, if that is declared and the shapes agree.
 
         Each pixel takes the number, and the validity, of the pixel that its middle lies in.
@@ -219,7 +219,7 @@ def codec(name: str) -> Codec[Any]:
         return cast("Codec[Any]", plugins.module("formats", name))
 
 
-def options_of(name: str, values: Mapping[str, Any], where: str) -> Any:
+def options_of(name: str, values: Values, where: str) -> Any:
     """Check the options of a format."""
     return parse(cast("Any", codec(name)).Options, values, where)
 
@@ -234,7 +234,7 @@ def check_digest(path: Path, expected: str) -> None:
         found = digest(path)
     except OSError as error:
         what = f"The label cannot be read: {error.strerror}."
-        raise LabelError(what, where=str(path), next_step=RESTORE) from error
+        raise LabelError(what, where=path, next_step=RESTORE) from error
     if expected and found != expected:
         what = "The label is not the one that was imported: the content of its file has changed."
-        raise LabelError(what, where=str(path), next_step=RESTORE)
+        raise LabelError(what, where=path, next_step=RESTORE)

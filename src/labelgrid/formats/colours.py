@@ -3,10 +3,10 @@
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from labelgrid.basics.array_types import Array, Bytes, Ints
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def colour_text(code: int) -> str:
     return f"#{code:06x}"
 
 
-def colour_codes(pixels: NDArray[Any]) -> NDArray[np.int64]:
+def colour_codes(pixels: Array) -> Ints:
     """The numbers [...] of colours [..., 3], uint8.
 
     Example:
@@ -57,7 +57,7 @@ def colour_codes(pixels: NDArray[Any]) -> NDArray[np.int64]:
     return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
 
 
-def colour_pixels(codes: NDArray[np.int64]) -> NDArray[np.uint8]:
+def colour_pixels(codes: Ints) -> Bytes:
     """The colours [..., 3] of numbers [...]: the inverse of `colour_codes`."""
     channels = [codes >> 16, codes >> 8 & 255, codes & 255]
     return np.stack(channels, axis=-1).astype(np.uint8)

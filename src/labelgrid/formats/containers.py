@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from labelgrid.basics.array_types import Array
+from labelgrid.basics.type_names import Size
 from labelgrid.formats import arrays, exr_channels, npz
-from labelgrid.formats.arrays import Array
 from labelgrid.formats.codec import Form
 
 #: The extensions that `stored_numbers` reads.
@@ -51,7 +52,7 @@ def stored_numbers(
     return array
 
 
-def stored_size(path: Path) -> tuple[int, int] | None:
+def stored_size(path: Path) -> Size | None:
     """Height and width from a file's header; None for arrays of NumPy.
 
     Raises:

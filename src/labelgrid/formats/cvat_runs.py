@@ -4,15 +4,16 @@ They begin with the background's, which is 0 if the first pixel is the region's,
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Ints
 from labelgrid.basics.errors import LabelError
+from labelgrid.basics.type_names import Size
 
 #: The longest number of a run length, in characters.
 _DIGITS = 12
 
 
-def decode_runs(text: str, size: tuple[int, int]) -> NDArray[np.bool_]:
+def decode_runs(text: str, size: Size) -> Bools:
     """The mask [h, w] of run lengths, separated by commas.
 
     Args:
@@ -37,7 +38,7 @@ def decode_runs(text: str, size: tuple[int, int]) -> NDArray[np.bool_]:
     return np.repeat(is_region, counts).reshape(size)
 
 
-def _numbers(text: str, most: int) -> NDArray[np.int64]:
+def _numbers(text: str, most: int) -> Ints:
     """The numbers in a text: no more than a box of `most` pixels can have, none larger than it."""
     parts = text.split(",", 2 * most + 2)
     longest = max(map(len, parts))
@@ -52,7 +53,7 @@ def _numbers(text: str, most: int) -> NDArray[np.int64]:
     return counts
 
 
-def encode_runs(mask: NDArray[np.bool_]) -> str:
+def encode_runs(mask: Bools) -> str:
     """The run lengths of a mask [h, w] of at least one pixel.
 
     Example:

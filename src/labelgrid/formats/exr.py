@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array
+from labelgrid.basics.type_names import Size
 from labelgrid.images.opening import WrongFileError, max_content, refuse_giant
 
-Array = NDArray[Any]
 #: Bits of the version.
 _DEEP = 0x800
 _PARTS = 0x1000
@@ -44,7 +44,7 @@ class Window(NamedTuple):
     bottom: int
 
     @property
-    def size(self) -> tuple[int, int]:
+    def size(self) -> Size:
         """Height and width."""
         return self.bottom - self.top + 1, self.right - self.left + 1
 
@@ -114,7 +114,7 @@ def _headers(data: bytes, *, several: bool) -> Iterator[dict[str, bytes]]:
     """The attributes of each part."""
     place = 8
     while True:
-        header: dict[str, bytes] = {}
+        header = {}
         while data[place : place + 1] != b"\0":
             name, place = _text(data, place)
             _, place = _text(data, place)

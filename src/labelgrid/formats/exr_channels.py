@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import open_regular, read_bytes
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import join_names
-from labelgrid.formats.arrays import Array, file_errors
+from labelgrid.formats.arrays import file_errors
 from labelgrid.formats.exr import Channel, channels_of, decode
 from labelgrid.images.opening import max_bytes, refuse_other_format
 
@@ -74,7 +76,7 @@ def _layer_of(name: str) -> str:
 
 def _triples(names: set[str], letters: str) -> dict[str, list[str]]:
     """The channels that are called by these letters in the same layer, by layer and letters."""
-    triples: dict[str, list[str]] = {}
+    triples = {}
     for first in sorted(names):
         prefix = first[:-1]
         members = [prefix + letter for letter in letters]
@@ -106,7 +108,7 @@ def read_depth(path: Path, channel: str | None) -> Array:
         if not np.array_equal(arrays[0], other, equal_nan=True):
             raise LabelError(
                 "The file holds colours, not depth: its channels R, G and B differ.",
-                where=str(path),
+                where=path,
                 next_step="Render the depth pass.",
             )
     return arrays[0]
@@ -146,7 +148,7 @@ def _only(found: Sequence[str], names: Iterable[str], usual: str, path: Path) ->
         held = f"Several of its channels may be the label: {join_names(found, 9)}."
     raise LabelError(
         held,
-        where=str(path),
+        where=path,
         next_step=f'Declare the one that is meant, such as `channel = "{example}"`.',
         declare={"channel": example},
     )
@@ -166,7 +168,7 @@ def _read(path: Path, choose: Callable[[Mapping[str, Channel]], Sequence[str]]) 
         if missing:
             raise LabelError(
                 f"The file has no channel {missing[0]!r} of floating-point numbers.",
-                where=str(path),
+                where=path,
                 next_step=f"It has {join_names(list(usable), 9)}.",
             )
         return decode(data, [usable[name] for name in chosen])
@@ -176,7 +178,7 @@ def _is_usable(channel: Channel) -> bool:
     return channel.is_whole and channel.dtype.kind == "f"
 
 
-def stored_size(path: Path) -> tuple[int, int]:
+def stored_size(path: Path) -> Size:
     """Height and width from the file's header.
 
     Raises:

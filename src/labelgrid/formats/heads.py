@@ -12,13 +12,14 @@ from zipfile import ZipFile
 
 import numpy as np
 
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import open_regular
 from labelgrid.formats import tiff
-from labelgrid.formats.arrays import SAMPLES, Array, file_errors, npy_header, png_samples
+from labelgrid.formats.arrays import SAMPLES, file_errors, npy_header, png_samples
 from labelgrid.images import png
 from labelgrid.images.opening import open_as_named
-from labelgrid.images.tiff import tags_of
+from labelgrid.images.tiff_checks import tags_of
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -10,7 +10,9 @@ Label Studio takes this from thi.ng/rle-pack.
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Ints
 from labelgrid.basics.errors import LabelError
+from labelgrid.basics.type_names import Size
 
 _CHANNELS = 4
 _VALUE_BITS = 8
@@ -22,10 +24,8 @@ _SIZES = np.array([3, 4, 8, 16])
 #: How many bytes of a stream are looked at together.
 _BLOCK = 2**16
 
-Ints = NDArray[np.int64]
 
-
-def encode(mask: NDArray[np.bool_]) -> bytes:
+def encode(mask: Bools) -> bytes:
     """The stream of a mask [h, w]: 255 in all channels where it is set, else 0.
 
     Its bytes are the numbers of label-studio-sdk's `mask2rle`.
@@ -77,7 +77,7 @@ def _packed(codes: NDArray[np.uint64], bits: Ints) -> bytes:
     return packed.astype(">u4").tobytes()[: int(ends[-1]) // 8 + 1]
 
 
-def decode(stream: bytes, size: tuple[int, int]) -> NDArray[np.bool_]:
+def decode(stream: bytes, size: Size) -> Bools:
     """The mask [h, w] of the bytes of a region: where its alpha is above 0.
 
     Args:
@@ -149,7 +149,7 @@ class _Bits:
         then only the sum from run to run is taken one by one. Other runs are rare.
         """
         steps = bytearray()
-        others: list[int] = []
+        others = []
         position = _HEADER
         for first in range(0, self._bytes, _BLOCK):
             table = self._steps_of_equal(first)
@@ -197,5 +197,4 @@ class _Bits:
     def _window(self, positions: Ints) -> NDArray[np.uint32]:
         """The bits from a position on, at least 25 of them; 0 behind the end."""
         places = np.minimum(positions >> 3, len(self._words) - 1)
-        window: NDArray[np.uint32] = self._words[places] << (positions & 7).astype(np.uint32)
-        return window
+        return self._words[places] << (positions & 7).astype(np.uint32)

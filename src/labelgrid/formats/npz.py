@@ -13,10 +13,11 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import open_regular
 from labelgrid.basics.words import join_names
-from labelgrid.formats.arrays import Array, file_errors, npy_header, npy_samples
+from labelgrid.formats.arrays import file_errors, npy_header, npy_samples
 from labelgrid.images.opening import (
     CHANNELS,
     WrongFileError,
@@ -138,17 +139,17 @@ def _member(members: dict[str, ZipInfo], key: str | None, path: Path) -> ZipInfo
     if key is not None and key not in names:
         raise LabelError(
             f"The file has no array {key!r}.",
-            where=str(path),
+            where=path,
             next_step=f"It has {join_names(names, 9)}.",
         )
     if not names:
         raise LabelError(
-            "The file holds 0 arrays.", where=str(path), next_step="Write it with `numpy.savez`."
+            "The file holds 0 arrays.", where=path, next_step="Write it with `numpy.savez`."
         )
     if key is None and len(names) > 1:
         raise LabelError(
             f"The file holds {len(names)} arrays: {join_names(names, 9)}.",
-            where=str(path),
+            where=path,
             next_step=f'Declare which one is the label, such as `key = "{names[0]}"`.',
             declare={"key": names[0]},
         )

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Ints
 from labelgrid.basics.config import check_ranges
 from labelgrid.basics.words import join_names
-from labelgrid.formats.arrays import Array
 from labelgrid.formats.codec import Form
 from labelgrid.formats.colours import colour_code, colour_text
 
@@ -51,7 +51,7 @@ class Numbering(Form):
             return {int(number): name for number, name in self.ids.items()}
         if not self.colours:
             return {number + self.first: name for number, name in enumerate(classes)}
-        names: dict[int, str] = {}
+        names = {}
         for name, colours in self.colours.items():
             for colour in _several(colours):
                 names[colour_code(colour)] = name
@@ -156,7 +156,7 @@ def look_up_numbers(
     return np.asarray(cv2.LUT(numbers, table)).reshape(numbers.shape)
 
 
-def look_up_colours(codes: NDArray[np.int64], places: Mapping[int, int]) -> NDArray[np.int32]:
+def look_up_colours(codes: Ints, places: Mapping[int, int]) -> NDArray[np.int32]:
     """The place of each colour 0xrrggbb; `UNKNOWN` where it has none.
 
     Example:

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Floats
 from labelgrid.basics.errors import LabelError
+from labelgrid.basics.type_names import Size
 from labelgrid.formats.coco_masks import fill_polygon
 
 #: The number of a pixel that no region covers.
@@ -34,12 +36,12 @@ class Canvas:
         [[-1, -1, -1, -1], [-1, -1, 3, -1]]
     """
 
-    def __init__(self, size: tuple[int, int]) -> None:
+    def __init__(self, size: Size) -> None:
         self.size = size
         self.regions: RegionMap = np.full(size, UNCOVERED, np.int32)
         self._left = MOST_COVERS * self.regions.size
 
-    def paint(self, mask: NDArray[np.bool_], number: int, *, top: int = 0, left: int = 0) -> None:
+    def paint(self, mask: Bools, number: int, *, top: int = 0, left: int = 0) -> None:
         """Paint a mask [h, w] whose first pixel is at `top`, `left`.
 
         Raises:
@@ -58,7 +60,7 @@ class Canvas:
             raise LabelError(f"The regions cover the image more than {MOST_COVERS:,} times.")
         room[mask] = number
 
-    def paint_polygons(self, rings: Sequence[NDArray[np.float64]], number: int) -> None:
+    def paint_polygons(self, rings: Sequence[Floats], number: int) -> None:
         """Paint polygons [n, 2] of x and y in pixels, filled as pycocotools does; one region.
 
         What lies outside the map is left out.
@@ -70,7 +72,7 @@ class Canvas:
         for ring in rings:
             self._paint_polygon(ring, number)
 
-    def _paint_polygon(self, ring: NDArray[np.float64], number: int) -> None:
+    def _paint_polygon(self, ring: Floats, number: int) -> None:
         if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3 or not np.isfinite(ring).all():
             raise LabelError("A polygon needs at least three points of two finite numbers.")
         mask, left = fill_polygon(ring, self.size)

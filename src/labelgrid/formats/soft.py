@@ -14,6 +14,7 @@ from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats32
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import open_regular
 from labelgrid.formats.arrays import save_bytes, shape_text
@@ -50,7 +51,7 @@ def write_soft(
         raise LabelError(
             "A soft prediction has c x h x w finite values; "
             f"this one is {shape_text(prediction)}, with {infinite} that are not finite.",
-            where=str(path),
+            where=path,
         )
     ends = np.array([prediction.min(), prediction.max()], np.float64)
     largest = 2**bits - 1
@@ -66,7 +67,7 @@ def write_soft(
     save_bytes(path, packed.getvalue())
 
 
-def read_soft(path: Path) -> NDArray[np.float32]:
+def read_soft(path: Path) -> Floats32:
     """Read the prediction [c, h, w] in a file.
 
     Raises:
@@ -94,9 +95,7 @@ def read_soft(path: Path) -> NDArray[np.float32]:
         NotImplementedError,
     ) as error:
         raise LabelError(
-            f"This is not a soft prediction file: {error}.",
-            where=str(path),
-            next_step="Predict again.",
+            f"This is not a soft prediction file: {error}.", where=path, next_step="Predict again."
         ) from error
     low = float(ends[0])
     high = float(ends[1])

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array
+from labelgrid.basics.type_names import Size
 from labelgrid.images.opening import WrongFileError, refuse_channels, refuse_giant
-from labelgrid.images.tiff import tags_of
+from labelgrid.images.tiff_checks import tags_of
 
 #: Numbers of tags.
 _WIDTH = 256
@@ -34,7 +35,7 @@ def is_wide(tags: Mapping[int, Any]) -> bool:
     return bool(bits > 16)
 
 
-def size_of(tags: Mapping[int, Any]) -> tuple[int, int]:
+def size_of(tags: Mapping[int, Any]) -> Size:
     """Height and width."""
     return int(tags[_HEIGHT]), int(tags[_WIDTH])
 
@@ -54,7 +55,7 @@ def dtype_of(tags: Mapping[int, Any]) -> "np.dtype[Any]":
     return np.dtype(f"{letter}{tags[_BITS][0] // 8}")
 
 
-def wide_samples(data: bytes) -> NDArray[Any]:
+def wide_samples(data: bytes) -> Array:
     """The numbers [h, w] or [h, w, c], as stored, in this machine's order of bytes.
 
     Raises:

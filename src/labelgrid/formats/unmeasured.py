@@ -1,9 +1,10 @@
 """Finds the number of a depth map that likely means "not measured": far beyond all others."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from labelgrid.basics.array_types import Array
 
 #: The largest numbers of the types in which depths are stored: writers clamp what is farther, or
 #: infinite, to them, and some sensors write them where they saw nothing.
@@ -26,7 +27,7 @@ class Lone(NamedTuple):
     share: float
 
 
-def lone_largest(numbers: NDArray[Any]) -> Lone | None:
+def lone_largest(numbers: Array) -> Lone | None:
     """The largest of some numbers above 0, if it is at least twice the next one; None otherwise.
 
     Example:

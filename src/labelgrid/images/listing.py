@@ -40,9 +40,9 @@ def scan_folder(
     """
     if not folder.is_dir():
         raise ImageError(
-            "There is no such folder of images.", where=str(folder), next_step="Check the path."
+            "There is no such folder of images.", where=folder, next_step="Check the path."
         )
-    image_ids: list[str] = []
+    image_ids = []
     others: Counter[str] = Counter()
     for path in _visible_files(folder):
         extension = _extension(path)
@@ -76,7 +76,7 @@ def _no_images_error(folder: Path, others: Counter[str]) -> ImageError:
         what += f", but {', '.join(counts)}"
     return ImageError(
         f"{what}.",
-        where=str(folder),
+        where=folder,
         next_step=f"Images are files that end in {', '.join(sorted(EXTENSIONS))}.",
     )
 
@@ -102,7 +102,7 @@ def _check_unicode(name: str, folder: Path) -> None:
         name.encode()
     except UnicodeEncodeError as error:
         raise ImageError(
-            f"The file name {name!r} is not Unicode.", where=str(folder), next_step="Rename it."
+            f"The file name {name!r} is not Unicode.", where=folder, next_step="Rename it."
         ) from error
 
 
@@ -123,7 +123,7 @@ def read_list(path: Path) -> list[str]:
             fault = error.strerror
         raise ImageError(
             f"The list cannot be read: {fault}.",
-            where=str(path),
+            where=path,
             next_step=getattr(error, "advice", "Give a folder, or a text file of paths."),
         ) from error
     line_of: dict[str, int] = {}
@@ -133,12 +133,12 @@ def read_list(path: Path) -> list[str]:
         image_id = _listed_id(line.strip(), path, number)
         if image_id in line_of:
             raise ImageError(
-                f"'{image_id}' is on lines {line_of[image_id]} and {number}.", where=str(path)
+                f"'{image_id}' is on lines {line_of[image_id]} and {number}.", where=path
             )
         line_of[image_id] = number
     if not line_of:
         raise ImageError(
-            "The list names no images.", where=str(path), next_step="Write one path per line."
+            "The list names no images.", where=path, next_step="Write one path per line."
         )
     return list(line_of)
 
@@ -148,11 +148,11 @@ def _listed_id(line: str, path: Path, number: int) -> str:
     if image_id.startswith(("/", "../")):
         raise ImageError(
             f"Line {number}, '{line}', leaves the list's folder.",
-            where=str(path),
+            where=path,
             next_step="Put the list above its images and write paths relative to it.",
         )
     if _extension(line) not in EXTENSIONS:
         raise ImageError(
-            f"Line {number}, '{line}', does not have the extension of an image.", where=str(path)
+            f"Line {number}, '{line}', does not have the extension of an image.", where=path
         )
     return image_id

@@ -61,7 +61,7 @@ def list_objects(folder: Address, left_out: dict[str, ImageError] | None = None)
             where=folder,
             next_step="Give a list of their addresses: a .txt, .csv or .parquet file.",
         )
-    stamps: dict[Address, Stamp] = {}
+    stamps = {}
     others: Counter[str] = Counter()
     start = len(folder.rstrip("/")) + 1
     try:
@@ -91,7 +91,7 @@ def _is_usable(address: Address, name: str, left_out: dict[str, ImageError] | No
         return True
     error = ImageError(
         f"The name '{name}' has an empty part, '.', '..' or '?'.",
-        where=str(address.folder),
+        where=address.folder,
         next_step="Rename the object.",
     )
     if left_out is None:
@@ -122,7 +122,7 @@ def read_object_list(place: Path | Address, roots: Collection[str] = ()) -> list
         by_root = _by_root(_entries(path, str(place)), base, str(place), roots)
     if not by_root:
         raise ImageError(
-            "The list names no images.", where=str(place), next_step="Write one path per line."
+            "The list names no images.", where=place, next_step="Write one path per line."
         )
     return [Objects(root, ids, {}, {}) for root, ids in by_root.items()]
 
@@ -276,8 +276,7 @@ def _texts(pa: Any, column: Any, where: str) -> list[str | None]:
             where=where,
             next_step="List paths or addresses of images.",
         )
-    texts: list[str | None] = column.to_pylist()
-    return texts
+    return column.to_pylist()
 
 
 def _is_text(pa: object, type: object) -> bool:

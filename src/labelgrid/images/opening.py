@@ -21,7 +21,8 @@ from labelgrid.basics.errors import (
     UsageError,
     shortage,
 )
-from labelgrid.images import png, tiff
+from labelgrid.basics.type_names import Size
+from labelgrid.images import png, tiff_checks
 
 if TYPE_CHECKING:  # the functions that open a file load it: commands that open none start faster
     from PIL import Image
@@ -106,7 +107,7 @@ FEWEST = 2**20
 
 
 @contextmanager
-def label_of(size: tuple[int, int], times: int = TIMES) -> Iterator[None]:
+def label_of(size: Size, times: int = TIMES) -> Iterator[None]:
     """Bound what a label may hold that is read inside, by the height and width of its image.
 
     Args:
@@ -205,7 +206,7 @@ def open_as_named(file: BinaryIO, path: Path) -> "Image.Image":
     if format in _PLUGINS:
         _PLUGINS[format]()
     if format == "TIFF":
-        refuse_channels(tiff.tags_of(file))
+        refuse_channels(tiff_checks.tags_of(file))
         file.seek(0)
     try:
         image = Image.open(file, formats=[format])
@@ -214,7 +215,7 @@ def open_as_named(file: BinaryIO, path: Path) -> "Image.Image":
     except UnidentifiedImageError:
         if format == "TIFF":
             file.seek(0)
-            raise _unread(tiff.tags_of(file)) from None
+            raise _unread(tiff_checks.tags_of(file)) from None
         raise
     refuse_giant(image.height, image.width)
     return image
@@ -267,10 +268,10 @@ def refuse_channels(tags: Mapping[int, Any]) -> None:
     Raises:
         WrongFileError: it has more, or a tile has far more pixels than the picture.
     """
-    if tiff.shape_of(tags)[0] > CHANNELS:
+    if tiff_checks.shape_of(tags)[0] > CHANNELS:
         raise _unread(tags)
-    tile = tiff.tile_of(tags)
-    if tile > max(FEWEST, TIMES * tiff.pixels_of(tags)):
+    tile = tiff_checks.tile_of(tags)
+    if tile > max(FEWEST, TIMES * tiff_checks.pixels_of(tags)):
         raise WrongFileError(
             f"a tile of it has {tile / 1e6:,.0f} million pixels, far more than the whole",
             "Save it without tiles.",
@@ -278,7 +279,7 @@ def refuse_channels(tags: Mapping[int, Any]) -> None:
 
 
 def _unread(tags: Mapping[int, Any]) -> WrongFileError:
-    channels, bits = tiff.shape_of(tags)
+    channels, bits = tiff_checks.shape_of(tags)
     return WrongFileError(
         f"its pixels have {channels} channels of {bits} bits, which are not read from a TIFF",
         "Save one channel, or three of colour, alone, in 8 or 16 bits.",
@@ -299,22 +300,20 @@ def _check_form(image: "Image.Image", path: Path) -> None:
     if image.mode == "CMYK":
         raise ImageError(
             "The image is CMYK (for print). Its colours depend on a printer's profile.",
-            where=str(path),
+            where=path,
             next_step="Convert it to RGB in an image editor.",
         )
     if image.mode not in PLAIN and not has_16_bits(image):
         raise ImageError(
             f"The image's pixels have the mode '{image.mode}', not 8- or 16-bit grey or colour.",
-            where=str(path),
+            where=path,
             next_step="Convert it to 8-bit RGB.",
         )
     frames = pages_of(image)
     # phones add a second picture to these formats; the first is the photograph
     if frames > 1 and image.format not in ("MPO", "HEIF"):
         raise ImageError(
-            f"The file holds {frames} pictures.",
-            where=str(path),
-            next_step="Save each as its own file.",
+            f"The file holds {frames} pictures.", where=path, next_step="Save each as its own file."
         )
 
 
@@ -325,7 +324,7 @@ def pages_of(image: "Image.Image") -> int:
     file: BinaryIO = image.fp  # type: ignore[attr-defined]
     place = file.tell()
     try:
-        return tiff.page_count(file)
+        return tiff_checks.page_count(file)
     finally:
         file.seek(place)
 
@@ -370,7 +369,7 @@ def decoder_errors(
         short = shortage(fault) or _room_for(path)
         if short:
             what, step = short
-            raise MemoryShortageError(what, where=str(path), next_step=step) from fault
+            raise MemoryShortageError(what, where=path, next_step=step) from fault
         why: object = fault
         if isinstance(fault, UnidentifiedImageError):
             why = "its kind is unknown"

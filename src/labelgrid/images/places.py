@@ -14,8 +14,7 @@ from labelgrid.basics.config import check_pattern
 from labelgrid.basics.errors import ImageError, StorageError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from labelgrid.basics.array_types import Bytes
 
 
 def is_remote(root: str) -> bool:
@@ -51,7 +50,7 @@ def image_file(root: str, image_id: str, digest: str = "", *, check: bool = True
         return fetch(address, digest, max_bytes(), check=check)
 
 
-def read_placed_image(root: str, image_id: str, digest: str = "") -> "NDArray[np.uint8]":
+def read_placed_image(root: str, image_id: str, digest: str = "") -> "Bytes":
     """Read an image wherever it is; the arguments are as of `image_file`, all else as `read_image`.
 
     A damaged copy in the cache is fetched again.
@@ -112,7 +111,7 @@ def held_image_file(root: str, image_id: str, digest: str = "") -> Iterator[Path
     if not is_remote(root):
         yield path
         return
-    from labelgrid.storage.cache import Cache
+    from labelgrid.storage.object_cache import Cache
 
     with Cache.of_environment().held(path, posixpath.basename(image_id)) as held:
         yield held

@@ -8,6 +8,8 @@ from typing import BinaryIO
 
 from zlib_ng import zlib_ng as zlib  # reads a stream in two thirds of zlib's time
 
+from labelgrid.basics.type_names import Size
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: The values of a pixel, by the header's type of colour.
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -78,7 +80,7 @@ class Header:
         depth = self.bits * self.channels
         if not self.interlaced:
             return [(self.height, 1 + -(-self.width * depth // 8))]
-        sizes: list[tuple[int, int]] = []
+        sizes = []
         for x, y, step_x, step_y in _PASSES:
             columns = -(-(self.width - x) // step_x)
             rows = -(-(self.height - y) // step_y)
@@ -204,7 +206,7 @@ def first_rows(data: bytes) -> bytes:
     return SIGNATURE + b"".join(parts)
 
 
-def plain_size(data: bytes) -> tuple[int, int] | None:
+def plain_size(data: bytes) -> Size | None:
     """Check a plain PNG without a decoder: its height and width, or None for any other content.
 
     Plain are 8 bits of grey or colour, with or without alpha, in rows from the top, and parts of

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import ImageError
 from labelgrid.basics.files import digest_of, open_regular, read_bytes
+from labelgrid.basics.type_names import Size
 from labelgrid.images import jpeg, png
 from labelgrid.images.opening import check_content, has_16_bits, max_bytes, max_pixels, open_image
-from labelgrid.images.tiff import check_tiff
+from labelgrid.images.tiff_checks import check_tiff
 
 Pixels = NDArray[np.uint8]
 #: Is shown a decoded image.
@@ -95,7 +97,7 @@ def changed_image_error(path: Path) -> ImageError:
     """The error for a file whose content has changed since it was added."""
     return ImageError(
         "The image is not the one that was added: the content of its file has changed.",
-        where=str(path),
+        where=path,
         next_step="Put the old file back; or, if it has no labels yet, accept the new one with "
         "`labelgrid add`.",
     )
@@ -135,7 +137,7 @@ def check_image(path: Path, look: Look | None = None) -> CheckedImage:
     return CheckedImage(*_upright_size(height, width, orientation), digest)
 
 
-def _upright_size(height: int, width: int, orientation: int) -> tuple[int, int]:
+def _upright_size(height: int, width: int, orientation: int) -> Size:
     if orientation >= 5:
         return width, height
     return height, width
@@ -262,7 +264,7 @@ def _hash() -> hashlib.blake2b:
     return hashlib.blake2b(digest_size=16)
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(path: Path) -> Size:
     """Read an image's upright (height, width) from the file's header only.
 
     Most damage is not detected, nor is the orientation of a PNG that stores it after the pixels.
@@ -325,9 +327,7 @@ def _contents(path: Path) -> bytes:
 
 
 def _empty(path: Path) -> ImageError:
-    return ImageError(
-        "The image file is empty: 0 bytes.", where=str(path), next_step="Copy it again."
-    )
+    return ImageError("The image file is empty: 0 bytes.", where=path, next_step="Copy it again.")
 
 
 @contextmanager
@@ -342,13 +342,11 @@ def _readable(path: Path) -> Iterator[None]:
                 "finds them again."
             )
         raise ImageError(
-            f"The image cannot be read: {error.strerror}.", where=str(path), next_step=step
+            f"The image cannot be read: {error.strerror}.", where=path, next_step=step
         ) from error
 
 
-def _load(
-    image: Image.Image, data: bytes, path: Path, *, convert: bool = True
-) -> NDArray[Any] | None:
+def _load(image: Image.Image, data: bytes, path: Path, *, convert: bool = True) -> Array | None:
     """Decode the whole image, with OpenCV where it can; None if `image` then holds the pixels.
 
     Of 16 bits 8 are returned if `convert`.
@@ -374,7 +372,7 @@ def _fast_jpeg(data: bytes) -> Pixels | None:
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
-def _imdecode(data: bytes, flags: int) -> NDArray[Any] | None:
+def _imdecode(data: bytes, flags: int) -> Array | None:
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
@@ -399,27 +397,25 @@ def _is_whole_jpeg(data: bytes) -> bool:
     return False
 
 
-def _deep(data: bytes, path: Path) -> NDArray[Any]:
+def _deep(data: bytes, path: Path) -> Array:
     pixels = _imdecode(
         data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     )
     if pixels is None or pixels.dtype != np.uint16:
         raise ImageError(
-            "The 16-bit image cannot be read.",
-            where=str(path),
-            next_step="Convert it to 8-bit RGB.",
+            "The 16-bit image cannot be read.", where=path, next_step="Convert it to 8-bit RGB."
         )
     return pixels
 
 
-def _sixteen_bits(data: bytes, path: Path, convert: bool) -> NDArray[Any]:
+def _sixteen_bits(data: bytes, path: Path, convert: bool) -> Array:
     pixels = _deep(data, path)
     largest = int(pixels.max())
     if largest < DARKEST_16_BIT:
         raise ImageError(
             f"The image has 16 bits, but its largest value is {largest} of 65535: "
             "it would become almost black.",
-            where=str(path),
+            where=path,
             next_step="Convert it to 8 bits with its real range.",
         )
     if not convert:

@@ -33,8 +33,8 @@ def copy_labels(
     """
     tasks = project.tasks()
     root = project.folder.resolve()
-    paths: list[str] = []
-    copies: list[Path] = []
+    paths = []
+    copies = []
     with files.disk_errors(project.folder, UNCHANGED):
         project.remove_abandoned()
         progress.start("Copying labels", len(labels), "files")

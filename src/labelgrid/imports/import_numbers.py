@@ -4,11 +4,11 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
 
 from labelgrid.basics import files
 from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import join_names
 from labelgrid.evidence.doubts import Doubt
 from labelgrid.evidence.label_comparison import classes_in
@@ -189,7 +189,7 @@ def _occurred(noted: object, names: Iterable[str], labels: int) -> set[str] | No
     return None
 
 
-def _read_names(project: ProjectFolder) -> dict[str, Any]:
+def _read_names(project: ProjectFolder) -> Json:
     """What the project's file says; nothing if there is none or it is damaged."""
     with suppress(OSError, ValueError):
         known = json.loads(files.read_text(project.folder / OCCURRED))

@@ -8,21 +8,26 @@ from functools import cached_property
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 
-from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
+from labelgrid.annotate.answers import (
+    Answer,
+    Answers,
+    Fault,
+    Skip,
+    join_answers,
+    put_below,
+    put_in_file,
+)
 from labelgrid.annotate.connector import Connector, ProjectIndex, ToolServer
-from labelgrid.annotate.joined_answers import join_answers, put_below, put_in_file
 from labelgrid.annotate.lists import LABELS
 from labelgrid.annotate.matching import LINK, links_outside
-from labelgrid.annotate.outer_folders import inner_folder
 from labelgrid.annotate.unknown_answers import can_hold_labels, refuse_unknown
-from labelgrid.annotate.unpacking import unpacked
+from labelgrid.annotate.unpacking import inner_folder, unpacked
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import LabelError, UsageError, command
 from labelgrid.basics.files import walk
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.recognition import Recognition, recognitions
 from labelgrid.basics.words import join_names
-from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import Split
 from labelgrid.operations.dataset_labels import answers_of
 from labelgrid.project.folder import ProjectFolder
@@ -49,7 +54,7 @@ def open_sources(
         StorageError: there are no such objects, or their store refuses or does not answer.
     """
     sources = [given] if isinstance(given, Path | Address | ToolServer) else list(given)
-    pairs: list[tuple[Source, Source]] = []
+    pairs = []
     with ExitStack() as stack:
         for source in sources:
             answer: Source = source
@@ -311,7 +316,7 @@ class _ImportSource:
 
 def _holds_labels_of(folder: Path, task: TaskDef) -> bool:
     """Whether a file at or below a folder ends as the label files of a task do."""
-    extensions = codec(task.spec.codec).EXTENSIONS
+    extensions = task.codec.EXTENSIONS
     for _, _, names in walk(folder):
         if any(PurePath(name).suffix.lower() in extensions for name in names):
             return True

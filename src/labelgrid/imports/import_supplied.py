@@ -238,7 +238,7 @@ def _with_delivery(
     paths: Sequence[str],
 ) -> SupplierIndex:
     """The labels of a supplier after an import; the same label stays one of the earlier import."""
-    labels: dict[str, dict[str, IndexedLabel]] = {}
+    labels = {}
     for task, earlier in known.labels.items():
         labels[task] = dict(earlier)
     number = len(known.deliveries)

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 from labelgrid.annotate.answers import Fault, fault_lines
 from labelgrid.basics.shown import Shown, picture_of
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, join_names
 
 #: So many images whose label is still requested are named, of each task.
@@ -42,7 +42,7 @@ class Numbers:
     """What the new and the replaced labels of a task hold: as a text, and as values."""
 
     text: str
-    values: Mapping[str, Any]
+    values: Values
 
 
 @dataclass(frozen=True, kw_only=True)

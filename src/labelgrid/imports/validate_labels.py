@@ -14,7 +14,7 @@ from labelgrid.basics import files
 from labelgrid.basics.errors import ImageError, LabelError, LabelSizeError
 from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Progress
-from labelgrid.formats.codec import Form, LabelArray, codec, size_error
+from labelgrid.formats.codec import Form, LabelArray, size_error
 from labelgrid.images.places import orientation_or_upright
 from labelgrid.ledger.grid import Cell, ImageRow, Split, State, is_annotator, is_time
 from labelgrid.ledger.store import CellRow
@@ -110,7 +110,7 @@ def validate_labels(
     cells = [answer.cell for answer in answers.labels] + [skip.cell for skip in answers.skips]
     if rows is None:
         rows = project.store.find(cells)
-    labels: list[AcceptedLabel] = []
+    labels = []
     progress.start("Checking labels", len(answers.labels), "files")
     validator = LabelValidator(project, rows, replace, seen)
     for answer in sorted(answers.labels, key=lambda answer: answer.cell):
@@ -124,16 +124,12 @@ def validate_labels(
     skips.sort(key=lambda skip: skip.cell)
     image_ids = {label.row.cell.image_id for label in labels}
     moving, move_faults = _find_moving_images(project, image_ids, split)
-    left_out: list[Fault] = []
+    left_out = []
     if leave_out and (labels or skips):
         left_out = faults
         faults = []
     return ValidatedLabels(
-        labels=labels,
-        skips=skips,
-        moved=moving,
-        faults=[*faults, *move_faults],
-        left_out=left_out,
+        labels=labels, skips=skips, moved=moving, faults=[*faults, *move_faults], left_out=left_out
     )
 
 
@@ -212,12 +208,7 @@ class LabelValidator:
         if row.state == State.LABELLED and row.digest == content:
             same: ImportStatus = "unchanged" if is_intact(self.project, row) else "repaired"
             return AcceptedLabel(
-                answer=answer,
-                row=row,
-                digest=content,
-                suffix=path.suffix,
-                size=size,
-                status=same,
+                answer=answer, row=row, digest=content, suffix=path.suffix, size=size, status=same
             )
         taken_back = content in self.withdrawn.get(answer.cell, ())
         if taken_back and not self.replace:
@@ -295,7 +286,7 @@ def as_file(answer: Answer, task: TaskDef, size: tuple[int, int]) -> Iterator[Pa
         LabelError: the label cannot be read, or is not a label of this task.
         ProjectError: the disk reports an error.
     """
-    suffix = codec(task.spec.codec).EXTENSIONS[0]
+    suffix = task.codec.EXTENSIONS[0]
     if isinstance(answer.label, Path):
         label = _resampled(answer.label, task, size)
         if label is None:
@@ -335,7 +326,7 @@ def _resampled(path: Path, task: TaskDef, size: tuple[int, int]) -> LabelArray |
 
 def _suffix_of_copy(path: Path, task: TaskDef) -> str:
     """The suffix of a changed copy of a label's file: one that loses nothing and is written."""
-    extensions = codec(task.spec.codec).EXTENSIONS
+    extensions = task.codec.EXTENSIONS
     if path.suffix.lower() != extensions[0] and ".npy" in extensions:
         return ".npy"
     return extensions[0]

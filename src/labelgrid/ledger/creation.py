@@ -71,7 +71,7 @@ def _refuse_tables(base: Database) -> None:
         if inspect(connection).get_table_names():
             raise LedgerError(
                 "A database exists already.",
-                where=str(base.place),
+                where=base.place,
                 next_step="Open it, or choose another place.",
                 unchanged=UNCHANGED,
             )

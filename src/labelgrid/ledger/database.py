@@ -30,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from labelgrid.basics.errors import DatabaseError, LabelgridError, LedgerError, LostConnectionError
+from labelgrid.basics.type_names import Values
 from labelgrid.ledger.dialect import FOREIGN, KEY, LONGEST, Dialect
 from labelgrid.ledger.place import LedgerPlace
 from labelgrid.ledger.schema import (
@@ -99,9 +100,7 @@ class Database:
         self.dialect = dialect or dialect_at(place)
         self._revision: str | None = None  # what a writer must find; None: any
         self._engine = create_engine(
-            self.dialect.url(),
-            connect_args=self.dialect.arguments(),
-            json_serializer=as_json,
+            self.dialect.url(), connect_args=self.dialect.arguments(), json_serializer=as_json
         )
         self._local = threading.local()
         self.dialect.attach(self._engine)
@@ -128,13 +127,12 @@ class Database:
             yield connection
 
     @property
-    def known(self) -> Mapping[str, Any]:
+    def known(self) -> Values:
         """What this thread's readers know, as execution options of their connections."""
-        known: Mapping[str, Any] = getattr(self._local, "known", {})
-        return known
+        return getattr(self._local, "known", {})
 
     @known.setter
-    def known(self, options: Mapping[str, Any]) -> None:
+    def known(self, options: Values) -> None:
         self._local.known = options
 
     @property
@@ -228,8 +226,7 @@ class Database:
 
     def _outer(self) -> Connection | None:
         """The connection of this thread's write transaction."""
-        connection: Connection | None = getattr(self._local, "connection", None)
-        return connection
+        return getattr(self._local, "connection", None)
 
     def _begin(self, command: str, *, creating: bool, migrating: bool = False) -> Connection:
         """Begin a write transaction."""
@@ -254,7 +251,7 @@ class Database:
             _is_current(connection, self.place)
             raise LedgerError(
                 "Another labelgrid has changed the ledger's tables meanwhile.",
-                where=str(self.place),
+                where=self.place,
                 next_step="Run again.",
                 unchanged=UNCHANGED,
             )
@@ -289,7 +286,7 @@ class Database:
         if committed is None:
             raise LostConnectionError(
                 _message("the connection was lost while it saved a change"),
-                where=str(self.place),
+                where=self.place,
                 next_step="`labelgrid log` shows whether the change was made; if not, run again.",
                 unchanged="Nothing was half done.",
             )
@@ -347,8 +344,7 @@ def next_id(connection: Connection, table: Table) -> int:
 
 def pending_operation(connection: Connection) -> Pending:
     """The operation of a write transaction."""
-    operation: Pending = connection.get_execution_options()[_PENDING]
-    return operation
+    return connection.get_execution_options()[_PENDING]
 
 
 @contextmanager
@@ -386,7 +382,7 @@ def open_database(place: LedgerPlace, *, read_only: bool = False) -> Database:
         if not current and read_only:
             next_step = "`labelgrid status` of its project brings it up to date."
             raise LedgerError(
-                "The ledger is of an older labelgrid.", where=str(place), next_step=next_step
+                "The ledger is of an older labelgrid.", where=place, next_step=next_step
             )
         if not current:
             with database.writing(migrating=True) as connection:
@@ -513,14 +509,12 @@ def _is_current(connection: Connection, place: LedgerPlace) -> bool:
         raise
     if version is None:
         fault, next_step = FOREIGN
-        raise DatabaseError(
-            _message(fault), where=str(place), next_step=next_step, unchanged=UNCHANGED
-        )
+        raise DatabaseError(_message(fault), where=place, next_step=next_step, unchanged=UNCHANGED)
     if not inspect(connection).has_table(OPERATIONS.name):
         raise LedgerError(
             "The ledger was made by a development version before 0.1.0, which this program does "
             "not read.",
-            where=str(place),
+            where=place,
             next_step="Create a new project with `labelgrid init` and import the labels there.",
             unchanged=UNCHANGED,
         )
@@ -532,7 +526,7 @@ def _is_current(connection: Connection, place: LedgerPlace) -> bool:
         raise LedgerError(
             f"The ledger was made by a newer labelgrid: its tables have revision {version:.40}, "
             f"this program knows {revisions[-1]}.",
-            where=str(place),
+            where=place,
             next_step="Upgrade labelgrid.",
             unchanged=UNCHANGED,
         )
@@ -549,7 +543,7 @@ def moved_error(place: LedgerPlace, target: str) -> LedgerError:
     """The error for a ledger that was copied to another place and is used no longer."""
     return LedgerError(
         f"The ledger was copied to {target}, and is no longer used here.",
-        where=str(place),
+        where=place,
         next_step="If the settings name this one, run `labelgrid ledger copy` to there again.",
         unchanged=UNCHANGED,
     )
@@ -566,8 +560,7 @@ def revision_of(connection: Connection) -> str | None:
         return None
     acting = {each for each in found if each[0] not in PLAIN}
     _refuse_difference(acting, expected)
-    version: str | None = connection.scalar(select(VERSION.c.version_num))
-    return version
+    return connection.scalar(select(VERSION.c.version_num))
 
 
 def migrate(connection: Connection) -> None:
@@ -600,12 +593,7 @@ def as_json(value: Any) -> str:
 
 
 def check_parameters(
-    connection: Any,
-    cursor: Any,
-    statement: str,
-    parameters: Any,
-    context: Any,
-    executemany: bool,
+    connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
 ) -> None:
     """Check the values of a statement: SQLAlchemy's event `before_cursor_execute`.
 

@@ -1,14 +1,18 @@
 """Says what each kind of database does its own way: locking, durability and error codes."""
 
-from collections.abc import Mapping, Sequence, Set
-from typing import Any, Protocol
+from collections.abc import Sequence, Set
+from typing import Protocol
 
 from sqlalchemy import URL, Connection, Engine, Table
+
+from labelgrid.basics.type_names import Json, Values
 
 #: How long a process waits for another one's write transaction.
 WAIT_SECONDS = 60
 #: An error's meaning, and what to do about it.
 Meaning = tuple[str, str]
+#: Things of a schema; each a kind and a name.
+Objects = Set[tuple[str, str]]
 #: The database is not labelgrid's.
 FOREIGN: Meaning = (
     "it is not a labelgrid database",
@@ -36,7 +40,7 @@ class Dialect(Protocol):
     def url(self) -> URL:
         """The URL of the database."""
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> Json:
         """The arguments of the driver's `connect`."""
 
     def attach(self, engine: Engine) -> None:
@@ -71,12 +75,7 @@ class Dialect(Protocol):
         """Remove a ledger's tables, and what was made beside them."""
 
     def insert(
-        self,
-        connection: Connection,
-        table: Table,
-        rows: Sequence[Mapping[str, Any]],
-        *,
-        known: bool = False,
+        self, connection: Connection, table: Table, rows: Sequence[Values], *, known: bool = False
     ) -> int:
         """Insert rows, all with the same columns in one order, and return the number of new ones.
 
@@ -92,7 +91,7 @@ class Dialect(Protocol):
 
     def objects(
         self, connection: Connection, tables: Sequence[Table], append_only: Sequence[str]
-    ) -> tuple[Set[tuple[str, str]], Set[tuple[str, str]]]:
+    ) -> tuple[Objects, Objects]:
         """What a database's schema holds, and what it must hold; each a kind and a name.
 
         A view in place of a table, or a trigger of somebody else's, would run in any command.

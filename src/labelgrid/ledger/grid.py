@@ -4,14 +4,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from labelgrid.basics.shown import Shown
 from labelgrid.basics.streams import seed_of
+from labelgrid.basics.type_names import Json, Values
 
 if TYPE_CHECKING:  # slow to load
     import numpy as np
     from numpy.typing import NDArray
+
+    from labelgrid.basics.array_types import Bools, Floats
 
 Split = Literal["train", "val", "test", "heldout"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test", "heldout")
@@ -94,7 +97,7 @@ class TaskRow:
     name: str
     kind: str
     cost: float
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Values = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +143,7 @@ class Explanation:
     nearest: str = ""
     distance: float | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """What is known, as JSON values.
 
         Example:
@@ -186,7 +189,7 @@ class Pick(Shown):
         return f"{self.cell.image_id}:{self.cell.task}{score}, cost {self.cost:g}{why}"
 
 
-def explained_row(values: Mapping[str, Any]) -> dict[str, Any]:
+def explained_row(values: Values) -> Json:
     """The fields of a pick or of a request as JSON values.
 
     Those that explain it only where something is known.
@@ -263,12 +266,17 @@ class Grid:
     keys: "NDArray[np.uint64]"
     tasks: Sequence[str]
     state: "NDArray[np.int8]"
-    cost: "NDArray[np.float64]"
-    left_out: "NDArray[np.bool_] | None" = None
+    cost: "Floats"
+    left_out: "Bools | None" = None
     asked: Collection[str] | None = None
 
     @property
-    def eligible(self) -> "NDArray[np.bool_]":
+    def columns(self) -> dict[str, int]:
+        """The column of each task."""
+        return {task: column for column, task in enumerate(self.tasks)}
+
+    @property
+    def eligible(self) -> "Bools":
         """Bool [n, t]: the cells that may be picked."""
         import numpy as np
 
@@ -285,7 +293,7 @@ class Grid:
         return len(self.tasks) if self.asked is None else len(self.asked)
 
     @property
-    def bought(self) -> "NDArray[np.bool_]":
+    def bought(self) -> "Bools":
         """Bool [n, t]: the cells with a label, or a request for one."""
         import numpy as np
 

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, or_, select
 
 from labelgrid.basics.errors import LedgerError
+from labelgrid.basics.type_names import Size
 from labelgrid.ledger import roster
 from labelgrid.ledger.grid import Split, State
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES
@@ -68,7 +69,7 @@ class ListedImage:
     split: str
     digest: str
     states: dict[str, State]
-    size: tuple[int, int] = (0, 0)
+    size: Size = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ def annotators(connection: Connection) -> list[str]:
 
 def listed_images(connection: Connection, image_ids: Sequence[str]) -> list[ListedImage]:
     """Images with the states of their cells, in this order; unknown ones are left out."""
-    listed: dict[str, ListedImage] = {}
+    listed = {}
     for batch in roster.batches(image_ids):
         named = select(*_COLUMNS).where(IMAGES.c.name.in_(batch), roster.present(connection))
         for image in _listed(connection, named):

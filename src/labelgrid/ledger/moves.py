@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, select
 
 from labelgrid.basics.errors import LedgerError, StateError
+from labelgrid.basics.type_names import Json
 from labelgrid.ledger import class_lists, operations, roster
 from labelgrid.ledger.database import (
     UNCHANGED,
@@ -147,7 +148,7 @@ def move(connection: Connection, moves: Sequence[Move]) -> None:
 @foreign_value_errors()
 def _load(connection: Connection, cells: Sequence[Cell]) -> _Working:
     working = _Working(
-        task_ids={row.name: number for number, row in roster.tasks(connection).items()},
+        task_ids={row.name: number for number, row in roster.tasks(connection).items()}
     )
     lists = class_lists.all_lists(connection)
     names = {number: name for name, number in working.task_ids.items()}
@@ -252,9 +253,7 @@ def row_after(step: Move) -> CellRow:
     )
 
 
-def _events(
-    working: _Working, moves: Sequence[Move], operation_id: int
-) -> Iterator[dict[str, Any]]:
+def _events(working: _Working, moves: Sequence[Move], operation_id: int) -> Iterator[Json]:
     """Check the moves in order, apply them in memory, and yield their events."""
     for asked in moves:
         old = working.row(asked.cell)
@@ -303,7 +302,7 @@ def _write(connection: Connection, working: _Working, before: dict[Cell, CellRow
 _PLAIN = ("state", "round", "request_id", "path", "digest", "cost", "weight", "seconds")
 
 
-def _values(working: _Working, row: CellRow) -> dict[str, Any]:
+def _values(working: _Working, row: CellRow) -> Json:
     """The columns of a cell."""
     values = {name: getattr(row, name) for name in (*_PLAIN, "annotator")}
     classes = {"class_list_id": working.class_list_id(row.classes)}

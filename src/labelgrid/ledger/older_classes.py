@@ -13,8 +13,7 @@ _NOTE = "complete_classes"
 
 def complete_classes(store: Store) -> dict[str, int]:
     """The number of classes that all labels of a task show, where somebody has said so, by task."""
-    found: dict[str, int] = store.get(_NOTE, {})
-    return found
+    return store.get(_NOTE, {})
 
 
 def declare_complete(store: Store, task: str, classes: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, insert, select
 
+from labelgrid.basics.type_names import Values
 from labelgrid.ledger import roster, rounds
 from labelgrid.ledger.database import (
     check_values,
@@ -212,7 +213,7 @@ class Kept:
     notes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     splits: Mapping[str, str] = field(default_factory=dict)
     round: int = 0
-    row: Mapping[str, Any] | None = None
+    row: Values | None = None
 
 
 def keep(

@@ -58,8 +58,7 @@ class DatabaseUrl:
         return self._url(self.options)
 
     def __str__(self) -> str:
-        text: str = self._url({**self.options, "schema": self.schema}).render_as_string()
-        return text
+        return self._url({**self.options, "schema": self.schema}).render_as_string()
 
     def _url(self, query: Mapping[str, str]) -> URL:
         return URL.create(

@@ -1,15 +1,16 @@
 """The ledger in a schema of a database: what is PostgreSQL's own. Loads psycopg."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 from sqlalchemy import URL, Column, Connection, Engine, Table, event
 from sqlalchemy.dialects import postgresql
 
 from labelgrid.basics.errors import LedgerError
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.ledger import dialect
-from labelgrid.ledger.dialect import KEY, Meaning
+from labelgrid.ledger.dialect import KEY, Meaning, Objects
 from labelgrid.ledger.place import DatabaseUrl
 from labelgrid.ledger.schema import METADATA, VERSION, VERSION_TABLE
 
@@ -137,7 +138,7 @@ class PostgreSQL:
         """As `Dialect.url`."""
         return self.place.connection()
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> Json:
         """As `Dialect.arguments`: of the connection, and what holds for its session."""
         settings = {
             **self.SETTINGS,
@@ -218,13 +219,13 @@ class PostgreSQL:
         if version < OLDEST * 10_000:
             raise LedgerError(
                 f"The server is PostgreSQL {version // 10_000}; {OLDEST} or newer is needed.",
-                where=str(self.place),
+                where=self.place,
                 next_step="Use a newer one.",
             )
         if encoding != "UTF8":
             raise LedgerError(
                 f"The database has the encoding {encoding}, which does not hold every name.",
-                where=str(self.place),
+                where=self.place,
                 next_step="Create one with UTF8: `createdb -E UTF8 -T template0 NAME`.",
             )
         if connection.exec_driver_sql("SELECT current_schema()").scalar() is None:
@@ -237,12 +238,7 @@ class PostgreSQL:
         connection.exec_driver_sql(f"DROP FUNCTION {ONLY_ADDED}")
 
     def insert(
-        self,
-        connection: Connection,
-        table: Table,
-        rows: Sequence[Mapping[str, Any]],
-        *,
-        known: bool = False,
+        self, connection: Connection, table: Table, rows: Sequence[Values], *, known: bool = False
     ) -> int:
         """As `Dialect.insert`: one array a column, twice as fast as a row each."""
         columns = [table.columns[name] for name in rows[0]]
@@ -272,7 +268,7 @@ class PostgreSQL:
 
     def objects(
         self, connection: Connection, tables: Sequence[Table], append_only: Sequence[str]
-    ) -> tuple[Set[tuple[str, str]], Set[tuple[str, str]]]:
+    ) -> tuple[Objects, Objects]:
         """As `Dialect.objects`; triggers are compared with what they do."""
         expected: set[tuple[str, str]] = {("function", ONLY_ADDED)}
         for table in tables:
@@ -330,8 +326,7 @@ class PostgreSQL:
 
     def transaction_number(self, connection: Connection) -> str:
         """As `Dialect.transaction_number`."""
-        number: str = connection.exec_driver_sql("SELECT pg_current_xact_id()::text").scalar_one()
-        return number
+        return connection.exec_driver_sql("SELECT pg_current_xact_id()::text").scalar_one()
 
     def was_committed(self, connection: Connection, number: str) -> bool | None:
         """As `Dialect.was_committed`."""

@@ -20,6 +20,7 @@ from sqlalchemy import (
 
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.streams import image_key
+from labelgrid.basics.type_names import Json
 from labelgrid.ledger import rounds
 from labelgrid.ledger.database import (
     UNCHANGED,
@@ -89,8 +90,7 @@ def read_roster(connection: Connection, before: Roster | None = None) -> Roster:
 
 def _known(connection: Connection) -> Roster | None:
     """What the reader knew before; None: what is read is the newest."""
-    known: Roster | None = connection.get_execution_options().get(KNOWN)
-    return known
+    return connection.get_execution_options().get(KNOWN)
 
 
 def _last_image(connection: Connection) -> int:
@@ -461,7 +461,7 @@ def is_text(name: str) -> bool:
     return is_unicode(name) and "\0" not in name
 
 
-def _values(row: ImageRow) -> dict[str, Any]:
+def _values(row: ImageRow) -> Json:
     try:
         key = image_key(row.image_id)
     except UnicodeEncodeError as error:

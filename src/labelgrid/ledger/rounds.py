@@ -1,12 +1,12 @@
 """Stores the rounds of a campaign and small notes in the ledger."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from labelgrid.basics.errors import LedgerError
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import join_names
 from labelgrid.ledger.database import (
     UNCHANGED,
@@ -68,7 +68,7 @@ TYPES = (int, str, str, int, float, str, str, str, str, str)
 
 
 @foreign_value_errors()
-def round_of(values: Mapping[str, Any]) -> RoundRow:
+def round_of(values: Values) -> RoundRow:
     """The round from its columns.
 
     Raises:

@@ -7,7 +7,7 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,9 @@ from sqlalchemy import URL, Connection, Engine, Table, event
 
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.files import disk_errors
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.ledger import dialect
-from labelgrid.ledger.dialect import FOREIGN, KEY, Meaning
+from labelgrid.ledger.dialect import FOREIGN, KEY, Meaning, Objects
 
 #: How many of SQLite's instructions run between two looks for signals: some hundredths of a second.
 STEPS = 1_000_000
@@ -88,7 +89,7 @@ class SQLite:
         """As `Dialect.url`: the file's URL."""
         return URL.create("sqlite", database=str(self.path.absolute()))
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> Json:
         """As `Dialect.arguments`."""
         return {"timeout": dialect.WAIT_SECONDS}
 
@@ -123,7 +124,7 @@ class SQLite:
         if not self.path.parent.is_dir():
             raise LedgerError(
                 "There is no such folder.",
-                where=str(self.path.parent),
+                where=self.path.parent,
                 next_step="Create it and run again.",
             )
 
@@ -132,7 +133,7 @@ class SQLite:
         if not self.path.is_file():
             raise LedgerError(
                 "There is no ledger.",
-                where=str(self.path),
+                where=self.path,
                 next_step="Create one with `labelgrid init`.",
             )
 
@@ -149,12 +150,7 @@ class SQLite:
         """As `Dialect.remove`: the file is removed with its folder."""
 
     def insert(
-        self,
-        connection: Connection,
-        table: Table,
-        rows: Sequence[Mapping[str, Any]],
-        *,
-        known: bool = False,
+        self, connection: Connection, table: Table, rows: Sequence[Values], *, known: bool = False
     ) -> int:
         """As `Dialect.insert`: the driver takes the values as they are, half as long a row."""
         columns = [table.columns[name] for name in rows[0]]
@@ -178,7 +174,7 @@ class SQLite:
 
     def objects(
         self, connection: Connection, tables: Sequence[Table], append_only: Sequence[str]
-    ) -> tuple[Set[tuple[str, str]], Set[tuple[str, str]]]:
+    ) -> tuple[Objects, Objects]:
         """As `Dialect.objects`.
 
         Triggers are compared by their text, which is ours; tables and indexes by their names, as
@@ -308,7 +304,7 @@ def _copy(path: Path, target: Path) -> None:
         time.sleep(_PAUSE)
     raise LedgerError(
         "The ledger cannot be written, and changes all the time while it is copied.",
-        where=str(path),
+        where=path,
         next_step="Run again when nobody works with the project.",
         unchanged=_UNCHANGED,
     )

@@ -4,10 +4,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import closing, contextmanager
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection
 
+from labelgrid.basics.type_names import Json
 from labelgrid.ledger import (
     class_lists,
     creation,
@@ -15,7 +16,7 @@ from labelgrid.ledger import (
     image_pages,
     moves,
     roster,
-    undo,
+    undo_moves,
     views,
 )
 from labelgrid.ledger import operations as operation_rows
@@ -140,10 +141,7 @@ class Store:
         Raises:
             LedgerError: the database exists already, or it cannot be written.
         """
-        with (
-            closing(database.Database(place)) as base,
-            creation.creation(base, command),
-        ):
+        with closing(database.Database(place)) as base, creation.creation(base, command):
             yield cls(base)
 
     @classmethod
@@ -473,7 +471,7 @@ class Store:
         With `in_effect`, without those of operations that were undone, and of those that undid
         them.
         """
-        wanted: dict[str, Any] = {
+        wanted: Json = {
             "image_id": image_id,
             "task": task,
             "round": round,
@@ -512,7 +510,7 @@ class Store:
                 or a round was begun since it closed one. Nothing was changed.
         """
         with self._database.writing(operation.undo_command) as connection:
-            undo.undo(connection, operation.id)
+            undo_moves.undo(connection, operation.id)
 
     pool_hash = _reads(views.pool_hash)
     open_round = _writes(round_rows.open_round)

@@ -18,10 +18,7 @@ from labelgrid.ledger.operations import Operation, operation_of, without_effect
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, IS_ANSWER, OPERATIONS, TASKS
 
 if TYPE_CHECKING:  # slow to load
-    import numpy as np
-    from numpy.typing import NDArray
-
-    INT64 = NDArray[np.int64]
+    from labelgrid.basics.array_types import Ints
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,7 +297,7 @@ def pool_hash(connection: Connection) -> str:
 
 def _columns_of_images(
     connection: Connection, splits: Sequence[Split]
-) -> "tuple[list[str], INT64, INT64]":
+) -> "tuple[list[str], Ints, Ints]":
     import numpy as np
 
     statement = roster.restrict_to_splits(
@@ -319,7 +316,7 @@ def _columns_of_images(
     return names, np.concatenate(ids), np.concatenate(keys)
 
 
-def _integers(connection: Connection, statement: Select[tuple[int]]) -> "INT64":
+def _integers(connection: Connection, statement: Select[tuple[int]]) -> "Ints":
     """The single column of a query, without one Python object per row."""
     import numpy as np
 

@@ -1,6 +1,5 @@
 """Builds encoders from timm backbones, loads their weights, and fuses their scales at 1/4."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Literal
@@ -12,22 +11,31 @@ from torch.nn import functional
 
 from labelgrid.basics.errors import ModelError
 from labelgrid.basics.files import open_regular, read_bytes
+from labelgrid.basics.type_names import Json, Tables
 from labelgrid.nets.blocks import pointwise
+from labelgrid.nets.encoder_options import BackboneOptions
 from labelgrid.nets.late_compiler import timm
 from labelgrid.nets.network import Features
-from labelgrid.nets.options import BackboneOptions
 from labelgrid.nets.padding import crop_padding, pad_to_multiple
-from labelgrid.nets.pyramid import STRIDES, TransformerPyramid, is_transformer, module_of
+from labelgrid.pixel.target import Tensors
 
 Fuse = Literal["mixed", "concatenated", "none"]
 
 #: What timm's modules need to be told: HRNet to return its branches, not classification features;
 #: Swin that images may have any size.
-_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
+_ARGUMENTS: Tables = {
     "timm.models.hrnet": {"feature_location": ""},
     "timm.models.swin_transformer": {"strict_img_size": False},
     "timm.models.swin_transformer_v2": {"strict_img_size": False},
 }
+#: The strides of the maps.
+STRIDES = (4, 8, 16, 32)
+#: The stride of the transformer's own maps, in pixels of the image: an image is resized for patches
+#: of another size.
+PATCH = 16
+#: timm's modules of plain vision transformers. Others, such as Swin's, have maps of several scales,
+#: or none.
+MODULES = frozenset({"timm.models.vision_transformer", "timm.models.deit", "timm.models.eva"})
 
 
 class UnfetchedWeightsError(ModelError):
@@ -132,8 +140,7 @@ class Encoder(nn.Module):
         total = functional.conv2d(maps[0], parts[0], bias)
         for scale, part in zip(maps[1:], parts[1:], strict=True):
             total = total + _resize(functional.conv2d(scale, part), size)
-        fused: Tensor = self.mix[1:](crop_padding(total, stride, height, width))
-        return fused
+        return self.mix[1:](crop_padding(total, stride, height, width))
 
 
 def _resize(x: Tensor, size: torch.Size) -> Tensor:
@@ -142,7 +149,7 @@ def _resize(x: Tensor, size: torch.Size) -> Tensor:
 
 def _create(options: BackboneOptions, load: bool) -> Any:
     """Create timm's model."""
-    arguments: dict[str, Any] = {"features_only": True}
+    arguments: Json = {"features_only": True}
     if is_transformer(options.name):
         arguments = {"num_classes": 0, "dynamic_img_size": True}
     else:
@@ -218,13 +225,13 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
             f"The weights do not fit the backbone: {len(missing)} of {len(expected)} tensors are "
             f"missing, {len(misshapen)} have another shape or type "
             f"(first: {(missing + misshapen)[0]}).",
-            where=str(path),
+            where=path,
             next_step="Name the backbone that these weights were trained for.",
         )
     backbone.load_state_dict(matching, strict=False)
 
 
-def _strip_prefix(state: Mapping[str, Tensor], first: str) -> dict[str, Tensor]:
+def _strip_prefix(state: Tensors, first: str) -> dict[str, Tensor]:
     """The tensors under the shortest prefix that the name of the backbone's first tensor has."""
     prefixes = [key[: key.index(first)] for key in state if key.endswith(first)]
     prefix = min(prefixes, key=len, default="")
@@ -244,16 +251,14 @@ def _fits(value: Tensor, expected: Tensor) -> bool:
     return plain and value.shape == expected.shape
 
 
-def read_state(path: Path) -> Mapping[str, Tensor]:
+def read_state(path: Path) -> Tensors:
     """Read the tensors of a weights file, without unpickling objects.
 
     Raises:
         ModelError: the file is missing, or holds anything else than tensors.
     """
     if not path.is_file():
-        raise ModelError(
-            "There is no such weights file.", where=str(path), next_step="Check the path."
-        )
+        raise ModelError("There is no such weights file.", where=path, next_step="Check the path.")
     try:
         if path.suffix == ".safetensors":
             return load(read_bytes(path))
@@ -267,12 +272,92 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
     except UnpicklingError as error:
         raise ModelError(
             "The file contains objects other than tensors, and was not opened.",
-            where=str(path),
+            where=path,
             next_step="Save the plain state_dict, preferably as .safetensors.",
         ) from error
     except Exception as error:  # torch raises many types for files of another format
         raise ModelError(
             f"This is not a weights file ({type(error).__name__}).",
-            where=str(path),
+            where=path,
             next_step="Give a .safetensors file or a PyTorch state_dict.",
         ) from error
+
+
+def is_transformer(name: str) -> bool:
+    """Whether timm's model of this name is a plain vision transformer.
+
+    Example:
+        >>> is_transformer("hf-hub:timm/vit_small_patch14_dinov2.lvd142m")
+        True
+        >>> is_transformer("resnet18")
+        False
+    """
+    return module_of(name) in MODULES
+
+
+def module_of(name: str) -> str:
+    """The module of timm that defines a model; "" for a name that timm does not know.
+
+    Example:
+        >>> module_of("hrnet_w18_small_v2.ms_in1k")
+        'timm.models.hrnet'
+    """
+    model = name.rpartition("/")[2].partition(".")[0]
+    if not timm.is_model(model):
+        return ""
+    return timm.model_entrypoint(model).__module__
+
+
+class TransformerPyramid(nn.Module):
+    """Makes a map [b, width, h / s, w / s] for each of s = 4, 8, 16, 32.
+
+    Each is made from one of four blocks, which are spread evenly. Transposed convolutions upsample
+    the maps of the earlier blocks, max-pooling halves the map of the last. Images have sides that
+    are multiples of 32. For patches of 14 pixels an image is resized by 14/16.
+
+    Args:
+        transformer: timm's, without a classifier, for images of any size.
+        width: channels of the maps.
+
+    Source: Li et al. 2022 (ViTDet) for the layers; Ranftl et al. 2021 (DPT) for reading four
+    blocks.
+    """
+
+    def __init__(self, transformer: Any, width: int) -> None:
+        super().__init__()
+        self.transformer = transformer
+        depth = len(transformer.blocks)
+        inputs = transformer.num_features
+        self.blocks = [depth // 4 - 1, depth // 2 - 1, 3 * depth // 4 - 1, depth - 1]
+        self.patch: int = transformer.patch_embed.patch_size[0]
+        self.layers = nn.ModuleList(
+            (
+                nn.Sequential(*_upsampling(inputs, width), *_upsampling(width, width)),
+                nn.Sequential(*_upsampling(inputs, width)),
+                nn.Sequential(*_pointwise(inputs, width)),
+                nn.Sequential(nn.MaxPool2d(2), *_pointwise(inputs, width)),
+            )
+        )
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """The maps of images [b, 3, h, w], finest first."""
+        if self.patch != PATCH:
+            height, width = image.shape[-2:]
+            size = (height * self.patch // PATCH, width * self.patch // PATCH)
+            image = functional.interpolate(
+                image, size=size, mode="bilinear", align_corners=False, antialias=True
+            )
+        maps = self.transformer.forward_intermediates(
+            image, indices=self.blocks, norm=True, intermediates_only=True
+        )
+        return [layer(x) for layer, x in zip(self.layers, maps, strict=True)]
+
+
+def _upsampling(inputs: int, width: int) -> tuple[nn.Module, ...]:
+    """Layers that double the resolution."""
+    return nn.ConvTranspose2d(inputs, width, 2, 2, bias=False), nn.BatchNorm2d(width), nn.GELU()
+
+
+def _pointwise(inputs: int, width: int) -> tuple[nn.Module, ...]:
+    """Layers that change the number of channels alone."""
+    return nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width), nn.GELU()

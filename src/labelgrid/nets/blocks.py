@@ -1,16 +1,15 @@
 """Provides the blocks of networks, and known labels as initial predictions."""
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from labelgrid.nets.area_means import area_means
-from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.basics.type_names import Size
+from labelgrid.nets.keyed_dropout import ChannelDropout
 from labelgrid.nets.late_compiler import BasicBlock, Bottleneck
 from labelgrid.nets.network import Raw
-from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
+from labelgrid.pixel.target import Target, Targets
+from labelgrid.tasks.task import Task, Tasks
 
 
 def bottlenecks(inputs: int, width: int) -> nn.Sequential:
@@ -67,8 +66,7 @@ class Predict(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Map features [b, width, h, w] to raw outputs [b, channels, h, w]."""
         if self.dropout.mask is None:
-            raw: Tensor = self.convolution(self.dropout(features))
-            return raw
+            return self.convolution(self.dropout(features))
         # Applying the masks to the weights gives the same sums, and needs no masked copy of the
         # features.
         bias = self.convolution.get_parameter("bias")
@@ -79,7 +77,7 @@ class Predict(nn.Module):
         )
 
 
-def last_layers(tasks: Mapping[str, Task], width: int, dropout: float, stage: str) -> nn.ModuleDict:
+def last_layers(tasks: Tasks, width: int, dropout: float, stage: str) -> nn.ModuleDict:
     """The last layers of each task's head, by task."""
     return nn.ModuleDict(
         {name: Predict(width, task.channels, dropout, stage) for name, task in tasks.items()}
@@ -91,12 +89,12 @@ def run_each(layers: nn.ModuleDict, maps: Raw) -> Raw:
     return {name: layers[name](x) for name, x in maps.items()}
 
 
-def activate(tasks: Mapping[str, Task], raw: Raw) -> Raw:
+def activate(tasks: Tasks, raw: Raw) -> Raw:
     """Convert the tasks' raw outputs to predictions."""
     return {name: tasks[name].activate(x) for name, x in raw.items()}
 
 
-def known_prediction(task: Task, target: Target, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def known_prediction(task: Task, target: Target, size: Size) -> tuple[Tensor, Tensor]:
     """Convert a label to a prediction at the heads' size.
 
     Each value is the label's mean over the valid pixels of the output pixel's area.
@@ -111,9 +109,7 @@ def known_prediction(task: Task, target: Target, size: tuple[int, int]) -> tuple
     return task.from_mean(total / share.clamp(min=1e-6)), share >= 0.5
 
 
-def insert_known_labels(
-    tasks: Mapping[str, Task], predictions: Raw, known: Mapping[str, Target] | None
-) -> Raw:
+def insert_known_labels(tasks: Tasks, predictions: Raw, known: Targets | None) -> Raw:
     """Replace initial predictions by known labels where these are valid (PartAL section 3.3)."""
     replaced = dict(predictions)
     for name, target in (known or {}).items():
@@ -121,3 +117,26 @@ def insert_known_labels(
         value, valid = known_prediction(tasks[name], target, (height, width))
         replaced[name] = torch.where(valid, value.to(predictions[name].dtype), predictions[name])
     return replaced
+
+
+def area_means(values: Tensor, size: Size) -> Tensor:
+    """The means of maps [b, c, h, w] over the area of each pixel of a grid: [b, c, *size].
+
+    Example:
+        >>> area_means(torch.tensor([[[[0.0, 1.0, 4.0, 5.0]]]]), (1, 2))
+        tensor([[[[0.5000, 4.5000]]]])
+    """
+    if torch.compiler.is_exporting():
+        return _area_means(values, *size)
+    return functional.adaptive_avg_pool2d(values, size)
+
+
+@torch.library.custom_op("labelgrid::area_means", mutates_args=())
+def _area_means(values: Tensor, height: int, width: int) -> Tensor:
+    # An operator must not return its input.
+    return area_means(values, (height, width)).clone()
+
+
+@_area_means.register_fake
+def _averaged(values: Tensor, height: int, width: int) -> Tensor:
+    return values.new_empty((*values.shape[:2], height, width))

@@ -1,6 +1,5 @@
 """Passes messages between tasks: embeds predictions, and adds them through attention gates."""
 
-from collections.abc import Mapping
 from typing import Literal, Protocol
 
 import torch
@@ -8,8 +7,8 @@ from torch import Tensor, nn
 
 from labelgrid.nets.blocks import activate, insert_known_labels, run_each
 from labelgrid.nets.network import Raw
-from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
+from labelgrid.pixel.target import Targets
+from labelgrid.tasks.task import Tasks
 
 #: Why a network with such messages ignores known labels.
 NOT_REPLACED = 'makes messages of hidden features (messages = "features")'
@@ -26,7 +25,7 @@ class Embed(nn.Sequential):
         )
 
 
-def embeddings(tasks: Mapping[str, Task], width: int) -> nn.ModuleDict:
+def embeddings(tasks: Tasks, width: int) -> nn.ModuleDict:
     """The layers that embed each task's prediction, by task."""
     return nn.ModuleDict({name: Embed(task.channels, width) for name, task in tasks.items()})
 
@@ -50,7 +49,7 @@ class ExchangeOptions(Protocol):
 class Exchange(nn.Module):
     """Initial heads whose tasks exchange messages; `add_exchange` adds the layers."""
 
-    def add_exchange(self, tasks: Mapping[str, Task], width: int, options: ExchangeOptions) -> None:
+    def add_exchange(self, tasks: Tasks, width: int, options: ExchangeOptions) -> None:
         """Add the embeddings of predictions, unless nothing reads them, and the distillation."""
         self.tasks = dict(tasks)
         self.own = options.own
@@ -59,7 +58,7 @@ class Exchange(nn.Module):
         self.embed = embeddings(tasks if embeds else {}, width)
         self.distil = Distil(list(tasks), width, options.gate)
 
-    def refine(self, heads: Raw, initial: Raw, known: Mapping[str, Target] | None) -> Raw:
+    def refine(self, heads: Raw, initial: Raw, known: Targets | None) -> Raw:
         """Each task's own feature with the messages of the others.
 
         In messages from predictions known labels replace these.
@@ -77,8 +76,7 @@ class Exchange(nn.Module):
         if self.own == "prediction":
             same = self.sent == "predictions" and not known
             own = sources if same else run_each(self.embed, predictions)
-        refined: Raw = self.distil(own, sources)
-        return refined
+        return self.distil(own, sources)
 
 
 def reason_to_ignore_known(options: ExchangeOptions) -> str:

@@ -7,14 +7,12 @@ loading a network.
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch._compile import _disable_dynamo  # torch's own way of putting it off
 
-from labelgrid.nets.late_hub import late_hub
+from labelgrid.nets.late_hub import late_hub, stand_in
 
 #: The module from which torchvision takes one function.
 UTILS = "torch._dynamo.utils"
@@ -26,16 +24,7 @@ def late_compiler() -> Iterator[None]:
     if UTILS in sys.modules:
         yield
         return
-    stand_in = ModuleType(UTILS)
     disable = torch.compiler.disable
-
-    def load(name: str) -> Any:
-        """Whatever else is asked of the module is its own, but for what Python asks of each."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if sys.modules.get(UTILS) is stand_in:
-            del sys.modules[UTILS]
-        return getattr(import_module(UTILS), name)
 
     def is_compile_supported(*arguments: Any) -> Any:
         return load("is_compile_supported")(*arguments)
@@ -46,15 +35,12 @@ def late_compiler() -> Iterator[None]:
         del reason  # torch only shows it
         return _disable_dynamo(function, recursive)
 
-    vars(stand_in).update(__getattr__=load, is_compile_supported=is_compile_supported)
-    sys.modules[UTILS] = stand_in
-    torch.compiler.disable = disable_late
-    try:
-        yield
-    finally:
-        torch.compiler.disable = disable
-        if sys.modules.get(UTILS) is stand_in:
-            del sys.modules[UTILS]
+    with stand_in(UTILS, is_compile_supported=is_compile_supported) as load:
+        torch.compiler.disable = disable_late
+        try:
+            yield
+        finally:
+            torch.compiler.disable = disable
 
 
 with late_compiler(), late_hub():

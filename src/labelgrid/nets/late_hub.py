@@ -1,7 +1,7 @@
 """Loads timm without the Hugging Face hub's client, which is loaded when weights are fetched."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -17,34 +17,44 @@ CALLER = "timm.models._hub"
 
 
 @contextmanager
+def stand_in(name: str, **given: Any) -> Iterator[Callable[[str], Any]]:
+    """Put a module with what is given in the place of one, inside the block.
+
+    Yields the function by which whatever else is asked of it comes from the module itself.
+    """
+    module = ModuleType(name)
+
+    def load(attribute: str) -> Any:
+        """What Python asks of each module is not the module's own."""
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)
+        if sys.modules.get(name) is module:
+            del sys.modules[name]
+        return getattr(import_module(name), attribute)
+
+    vars(module).update(given, __getattr__=load)
+    sys.modules[name] = module
+    try:
+        yield load
+    finally:
+        if sys.modules.get(name) is module:
+            del sys.modules[name]
+
+
+@contextmanager
 def late_hub() -> Iterator[None]:
     """Put off loading the hub's client inside the block, unless it is loaded."""
     if UTILS in sys.modules or CALLER in sys.modules:
         yield
         return
     hub = import_module(HUB)  # loads its parts when they are asked for, as timm does of three
-    called = {name: partial(_call, name) for name in CALLED}
-    stand_in = ModuleType(UTILS)
-
-    def load(name: str) -> Any:
-        """Whatever else is asked of the module is its own, but for what Python asks of each."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if sys.modules.get(UTILS) is stand_in:
-            del sys.modules[UTILS]
-        return getattr(import_module(UTILS), name)
-
-    vars(stand_in).update({name: type(name, (Exception,), {}) for name in CAUGHT})
-    vars(stand_in).update(__getattr__=load)
-    vars(hub).update(called)
-    sys.modules[UTILS] = stand_in
-    try:
-        yield
-    finally:
-        for name in called:
-            vars(hub).pop(name)
-        if sys.modules.get(UTILS) is stand_in:
-            del sys.modules[UTILS]
+    vars(hub).update({name: partial(_call, name) for name in CALLED})
+    with stand_in(UTILS, **{name: type(name, (Exception,), {}) for name in CAUGHT}):
+        try:
+            yield
+        finally:
+            for name in CALLED:
+                vars(hub).pop(name)
 
 
 def _call(name: str, *arguments: Any, **named: Any) -> Any:

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from labelgrid.pixel.target import Target
+from labelgrid.basics.type_names import Json
+from labelgrid.pixel.target import Targets
 
 Raw = dict[str, Tensor]
 
@@ -62,7 +63,7 @@ def _chunk(count: int, i: int, maps: Tensor) -> Tensor:
     return maps.chunk(count)[i]
 
 
-def _change_fields(record: Any, change: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+def _change_fields(record: Any, change: Callable[[Tensor], Tensor]) -> Json:
     """The fields of a dataclass with each map in them changed."""
     changed = {}
     for field in fields(record):
@@ -141,10 +142,9 @@ class Network(nn.Module):
 
         A network whose features are not what `encoder` returns overrides this.
         """
-        features: Features = self.encoder(image)
-        return features
+        return self.encoder(image)
 
-    def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
+    def decode(self, features: Features, known: Targets | None = None) -> Output:
         """Run everything after the encoder, including the initial heads' dropout."""
         raise NotImplementedError
 
@@ -160,14 +160,13 @@ class Network(nn.Module):
         parameters = self.get_submodule("encoder").parameters()
         return [parameter for parameter in parameters if parameter.requires_grad]
 
-    def forward(self, image: Tensor, known: Mapping[str, Target] | None = None) -> Output:
+    def forward(self, image: Tensor, known: Targets | None = None) -> Output:
         """Encode and decode."""
         return self.decode(self.encode(image), known)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Output:
         """As `forward`."""
-        output: Output = super().__call__(*args, **kwargs)
-        return output
+        return super().__call__(*args, **kwargs)
 
 
 #: The sides of the image of `example_output`.

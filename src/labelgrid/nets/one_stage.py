@@ -3,16 +3,15 @@
 Known labels have no effect.
 """
 
-from collections.abc import Mapping
 from typing import Protocol
 
 from torch import nn
 
 from labelgrid.nets.blocks import last_layers, run_each
-from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.nets.keyed_dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
-from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
+from labelgrid.pixel.target import Targets
+from labelgrid.tasks.task import Tasks
 
 
 class Rates(Protocol):
@@ -41,7 +40,7 @@ class OneStage(Network):
 
     def __init__(
         self,
-        tasks: Mapping[str, Task],
+        tasks: Tasks,
         encoder: nn.Module,
         channels: int,
         bodies: nn.ModuleDict,
@@ -54,7 +53,7 @@ class OneStage(Network):
         self.bodies = bodies
         self.last = last_layers(tasks, width, options.dropout, "final")
 
-    def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
+    def decode(self, features: Features, known: Targets | None = None) -> Output:
         """Run the heads; known labels are ignored."""
         shared = self.dropout(features.shared)
         task_features = {name: body(shared) for name, body in self.bodies.items()}

@@ -20,8 +20,7 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
         torch.Size([1, 3, 8, 8])
     """
     if torch.compiler.is_exporting():
-        operator: Tensor = _pad(image, multiple)
-        return operator
+        return _pad(image, multiple)
     height, width = image.shape[-2:]
     return functional.pad(image, (0, -width % multiple, 0, -height % multiple))
 
@@ -42,8 +41,7 @@ def crop_padding(whole: Tensor, stride: int, height: int, width: int) -> Tensor:
         tensor([[[[0.0000, 2.5000]]]])
     """
     if torch.compiler.is_exporting():
-        operator: Tensor = _crop(whole, stride, height, width)
-        return operator
+        return _crop(whole, stride, height, width)
     rows = -(-height // stride)
     columns = -(-width // stride)
     part = whole[..., :rows, :columns]

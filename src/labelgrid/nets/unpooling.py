@@ -6,7 +6,7 @@ puts each value back where its maximum was (Badrinarayanan, Kendall & Cipolla 20
 Davison 2019).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -14,10 +14,10 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
+from labelgrid.nets.encoder_options import Stages
 from labelgrid.nets.network import Features
-from labelgrid.nets.options import Stages
 from labelgrid.nets.padding import crop_padding, pad_to_multiple
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 
 #: The filters of the stages, finest first, as multiples of the first stage's.
 TIMES = (1, 2, 4, 8, 8)
@@ -58,7 +58,7 @@ def layer(
         >>> layer(3, 8)(torch.zeros(2, 3, 4, 4)).shape
         torch.Size([2, 8, 4, 4])
     """
-    parts: list[nn.Module] = []
+    parts = []
     for before in (inputs, *[outputs] * (convolutions - 1)):
         convolution = nn.Conv2d(before, outputs, 3, padding=1)
         parts += [convolution, norm(outputs), nn.ReLU(inplace=True)]
@@ -83,7 +83,7 @@ def initialise(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def heads(width: int, tasks: Mapping[str, Task]) -> nn.ModuleDict:
+def heads(width: int, tasks: Tasks) -> nn.ModuleDict:
     """The 3×3 convolution of each task's head, without batch norm and ReLU.
 
     A 1×1 convolution follows it.

@@ -115,7 +115,7 @@ def _refuse(project: ProjectFolder, image_ids: Sequence[str]) -> None:
     if image_ids:
         raise ProjectError(
             f"A training may have used {join_names(image_ids, 5)}, or it measures something else.",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Choose images, groups and copies that never had a label.",
             unchanged="Nothing was held out.",
         )

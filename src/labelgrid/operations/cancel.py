@@ -168,7 +168,7 @@ def find_rows(
         LedgerError: a name is unknown, or its cell is in another state (`StateError`, if no name
             is unknown); lists them. `done` is what would be done.
     """
-    rows: dict[Cell, CellRow] = {}
+    rows = {}
     faults = []
     fault_type: type[LedgerError] = StateError
     for name, row in _named_rows(project, names, done):

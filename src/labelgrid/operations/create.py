@@ -19,13 +19,7 @@ from labelgrid.ledger.creation import discard
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.ledger.place import LedgerPlace, place_in
 from labelgrid.ledger.store import Store
-from labelgrid.project.folder import (
-    MARKER,
-    SETTINGS,
-    ProjectFolder,
-    check_new,
-    remove_unfinished,
-)
+from labelgrid.project.folder import MARKER, SETTINGS, ProjectFolder, check_new, remove_unfinished
 from labelgrid.project.images.holdout import hold_out, holdout_count, say_leaks, say_not_compared
 from labelgrid.project.images.image_files import (
     Check,
@@ -81,22 +75,15 @@ def create(
     folders = find_images(images, left_out)
     say_other_files(folders, progress)
     total = sum(len(folder.image_ids) for folder in folders)
-    count = holdout_count(holdout, total)
-    _check_holdout(count, total)
+    count = _held_out(holdout, total)
     with new_project(folder, settings, tasks) as (building, store):
         is_compared = count and total <= MOST and check == "full"
         thumbnails: dict[str, Thumbnail] | None = {} if is_compared else None
         rows = rows_of(
-            folders,
-            check,
-            settings.group,
-            progress,
-            left_out=left_out,
-            thumbnails=thumbnails,
+            folders, check, settings.group, progress, left_out=left_out, thumbnails=thumbnails
         )
         total = store.add_images(rows)
-        count = holdout_count(holdout, total)
-        _check_holdout(count, total)
+        count = _held_out(holdout, total)
         check_strides(store)
         write_left_out(building, left_out or ())
         if len(folders) == 1 and not is_remote(folders[0].root):
@@ -162,7 +149,7 @@ def atomic_project(folder: Path, settings: Settings) -> Iterator[Path]:
     except OSError as error:
         raise ProjectError(
             f"The project cannot be created: {error.strerror}.",
-            where=str(folder),
+            where=folder,
             next_step="Free some space or fix the folder's permissions, or give another folder.",
         ) from error
     finally:
@@ -202,9 +189,12 @@ def _only_call(folder: Path) -> Iterator[int]:
         os.close(handle)
 
 
-def _check_holdout(count: int, total: int) -> None:
+def _held_out(holdout: int | str, total: int) -> int:
+    """The number of images to hold out, which leaves some to train on."""
+    count = holdout_count(holdout, total)
     if count >= total:
         raise ProjectError(
             f"--holdout {count} of {total} images leaves none to train on.",
             next_step="Hold out fewer images.",
         )
+    return count

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,18 +18,14 @@ from labelgrid.annotate.answers import Fault
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import EmptyLabelError, ImageError, LabelError, ProjectError
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import Dataset, DescribedDataset, LocatedDataset
-from labelgrid.evidence.dataset_remarks import (
-    LabelFacts,
-    check_remarks,
-    label_facts,
-    task_remarks,
-)
-from labelgrid.formats.codec import RESIZED, codec, size_error
+from labelgrid.evidence.dataset_remarks import LabelFacts, check_remarks, label_facts, task_remarks
+from labelgrid.formats.codec import RESIZED, size_error
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.task_spec import name_task_file, task_rows, task_rows_of
-from labelgrid.tasks.task import TaskDef, definitions
+from labelgrid.tasks.task import TaskDef, TaskDefs, definitions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +115,7 @@ def tasks_of(dataset: Dataset, root: Path, file: Path | None) -> dict[str, TaskD
     if not tables:
         raise ProjectError(
             "The data set does not say which tasks it has.",
-            where=str(root),
+            where=root,
             next_step="Name a file of tasks with --tasks, or write tasks.toml into a data set of "
             "the layout `folder`.",
         )
@@ -132,13 +127,12 @@ def layout_faults(name: str, root: Path) -> list[str]:
     check = getattr(plugins.module("layouts", name), "check", None)
     if check is None:
         return []
-    sentences: list[str] = check(root)
-    return sentences
+    return check(root)
 
 
 def read_contents(
     dataset: Dataset,
-    tasks: Mapping[str, TaskDef],
+    tasks: TaskDefs,
     image_ids: Sequence[str],
     layout: Sequence[str],
     progress: Progress,
@@ -157,7 +151,7 @@ def read_contents(
             progress.advance()
     sizes = Counter(image.size for image in images if image.size)
     by_task = {name: _contents(task, images) for name, task in tasks.items()}
-    remarks: list[str] = []
+    remarks = []
     for name, task in tasks.items():
         labels = _labels(name, images)
         remarks += [*task_remarks(name, labels), *check_remarks(task, labels.values())]
@@ -216,7 +210,7 @@ def _split_file(dataset: Dataset, split: str) -> str:
     return str(dataset.split_file(split))
 
 
-def _read_image(dataset: Dataset, tasks: Mapping[str, TaskDef], image_id: str) -> _ImageFacts:
+def _read_image(dataset: Dataset, tasks: TaskDefs, image_id: str) -> _ImageFacts:
     image = _ImageFacts(image_id)
     size = None
     try:
@@ -279,16 +273,16 @@ def _contents(task: TaskDef, images: Sequence[_ImageFacts]) -> TaskContents:
     return replace(contents, **_value_facts(task, filled))
 
 
-def _value_facts(task: TaskDef, labels: Sequence[LabelFacts]) -> dict[str, Any]:
+def _value_facts(task: TaskDef, labels: Sequence[LabelFacts]) -> Json:
     """The fields of `TaskContents` that depend on the values of labels with valid pixels."""
     valid = sum(label.valid for label in labels)
-    facts: dict[str, Any] = {"valid": valid / sum(label.pixels for label in labels)}
+    facts: Json = {"valid": valid / sum(label.pixels for label in labels)}
     counts = [label.counts for label in labels if label.counts is not None]
     if counts:
         shares = (np.sum(counts, 0) / valid).tolist()
         return facts | {"classes": dict(zip(task.options.names, shares, strict=True))}
     facts["lowest"] = min(label.lowest for label in labels)
     facts["highest"] = max(label.highest for label in labels)
-    if codec(task.spec.codec).CHANNELS == 1:
+    if task.codec.CHANNELS == 1:
         facts["mean"] = sum(label.total for label in labels) / valid
     return facts

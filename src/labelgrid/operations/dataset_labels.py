@@ -73,8 +73,8 @@ def _project_images(
         stem = _stem(image_id)
         if stem in stems:
             same_stem[stem].append(image_id)
-    matches: dict[str, str] = {}
-    faults: list[Fault] = []
+    matches = {}
+    faults = []
     for source_id in source_ids:
         candidates = [source_id]
         if source_id not in same_id:

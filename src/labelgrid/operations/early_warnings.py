@@ -6,18 +6,18 @@ That is missing weights, and images of another shape than the network's input. L
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.errors import command
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text
 from labelgrid.ledger.grid import ImageRow
-from labelgrid.nets.options import BackboneOptions
+from labelgrid.nets.encoder_options import BackboneOptions
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.overrides import override_words
+from labelgrid.recipes.recipe import Recipe
 from labelgrid.recipes.resolve import has_own_encoder, load_recipe, override
-from labelgrid.recipes.schema import Recipe
 
 #: Seconds to wait for the server of the weights.
 PATIENCE = 5.0
@@ -64,9 +64,7 @@ def missing_weights_warning(backbone: BackboneOptions, weights: Path | None) -> 
     )
 
 
-def training_without_weights(
-    folder: Path, recipe: str = "", changes: Mapping[str, Any] | None = None
-) -> str:
+def training_without_weights(folder: Path, recipe: str = "", changes: Values | None = None) -> str:
     """A sentence with the command that trains from random weights instead of pretrained ones.
 
     Args:

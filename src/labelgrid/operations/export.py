@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.shown import Shown
 from labelgrid.basics.spreadsheets import csv_text, unescape_formula
 from labelgrid.basics.words import join_names
-from labelgrid.formats.codec import check_digest, codec
+from labelgrid.formats.codec import check_digest
 from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.images.places import held_image_file, image_file
 from labelgrid.images.reading import changed_image_error, image_size
@@ -110,23 +110,8 @@ def export(
         ProjectError: no request is open, the folder holds something else, or the disk reports an
             error.
     """
-    requested = open_requests(project, round)
-    tasks = [task] if isinstance(task, str) and task else list(task)
-    if tasks:
-        requested = {cell: move for cell, move in requested.items() if cell.task in tasks}
-    if not requested:
-        names = [repr(name) for name in tasks]
-        of_task = f" of {join_names(names)}" if names else ""
-        what = f"No request{of_task} is open."
-        if round is not None:
-            what = f"Round {round} has no open request{of_task}."
-        raise ProjectError(
-            what,
-            where=str(project.folder),
-            next_step=f"Next: {next_step(project).line}.",
-            unchanged="Nothing was written.",
-        )
     progress = progress or Silent()
+    requested = _requested(project, round, [task] if isinstance(task, str) and task else list(task))
     if link:
         _refuse_links(project, requested)
     requested = _usable_requests(project, requested, progress)
@@ -158,6 +143,29 @@ def export(
     )
 
 
+def _requested(project: ProjectFolder, round: int | None, tasks: Sequence[str]) -> dict[Cell, Move]:
+    """The open requests of a round and of tasks; None and none: all.
+
+    Raises:
+        ProjectError: there is none.
+    """
+    requested = open_requests(project, round)
+    if tasks:
+        requested = {cell: move for cell, move in requested.items() if cell.task in tasks}
+    if not requested:
+        of_task = f" of {join_names(list(map(repr, tasks)))}" if tasks else ""
+        what = f"No request{of_task} is open."
+        if round is not None:
+            what = f"Round {round} has no open request{of_task}."
+        raise ProjectError(
+            what,
+            where=project.folder,
+            next_step=f"Next: {next_step(project).line}.",
+            unchanged="Nothing was written.",
+        )
+    return requested
+
+
 def _untaken(
     project: ProjectFolder, connector: Connector, requested: Iterable[Cell]
 ) -> dict[str, int]:
@@ -173,12 +181,7 @@ def _untaken(
 
 
 def _rest_text(
-    project: ProjectFolder,
-    tool: str,
-    left: Mapping[str, int],
-    *,
-    round: int | None,
-    out: Path,
+    project: ProjectFolder, tool: str, left: Mapping[str, int], *, round: int | None, out: Path
 ) -> str:
     """Which requests were left, and the command that exports them; empty if none were."""
     if not left:
@@ -252,7 +255,7 @@ def _request(
     for cell, move in moves.items():
         task = tasks[cell.task]
         is_whole = cell.image_id in whole
-        name = label_name(cell.image_id, codec(task.spec.codec).EXTENSIONS[0], is_whole)
+        name = label_name(cell.image_id, task.codec.EXTENSIONS[0], is_whole)
         path = f"labels/{cell.task}/{name}"
         pick = _requested_pick(move, picks.get((move.round, cell)))
         item = RequestItem(
@@ -352,13 +355,13 @@ def export_labels(
     rows = _labels(project)
     if not rows:
         raise ProjectError(
-            "There are no labels yet.", where=str(project.folder), unchanged="Nothing was written."
+            "There are no labels yet.", where=project.folder, unchanged="Nothing was written."
         )
     with files.disk_errors(out):
         earlier = _earlier_files(out)
         files.remove_abandoned(out, deep=True)
         files.remove_files(out, earlier - {str(row["path"]) for row, *_ in rows})
-        files.write_text(out / LIST, _table(row for row, *_ in rows))
+        files.write_text(out / LIST, csv_text(COLUMNS, (row for row, *_ in rows)))
         progress.start("Copying labels", len(rows), "files")
         for row, source, expected in rows:
             check_digest(source, expected)
@@ -418,7 +421,3 @@ def _earlier_files(out: Path) -> set[str]:
     except (OSError, ValueError, csv.Error):
         pass
     raise foreign_folder_error(out, "export of labels")
-
-
-def _table(rows: Iterable[Mapping[str, object]]) -> str:
-    return csv_text(COLUMNS, rows)

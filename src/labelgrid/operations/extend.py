@@ -1,6 +1,6 @@
 """Adds images and tasks to a project, and recognises moved and changed images. Loads no torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -104,7 +104,6 @@ def add(
     if images:
         rows += rows_of(folders, check, group, progress, left_out=left_out, thumbnails=thumbnails)
     with store.transaction("add"):
-        heldout_before = {row.image_id for row in store.images(("heldout",))}
         old_rows = {row.image_id: row for row in store.images()}
         moved, changed = _moved_and_changed(rows, old_rows)
         _refuse_answered(project, old_rows, changed)
@@ -118,19 +117,8 @@ def add(
         added = store.add_images(placed)
         check_strides(store)
         new_ids = {row.image_id for row in placed} - old_rows.keys()
-        count = holdout_count(holdout, store.count_images(("train",)))
-        held_out = hold_out(
-            store,
-            project.settings.seed,
-            count=count,
-            progress=progress,
-            fits=all_fits(project.folder),
-            new=new_ids,
-        )
-        heldout = [row.image_id for row in store.images(("heldout",))]
-        heldout_now = [image_id for image_id in heldout if image_id not in heldout_before]
-        request_heldout(store, heldout_now, [task.name for task in store.tasks()])
-        request_heldout(store, sorted(heldout_before), [task.name for task in tasks])
+        held_out = _hold_out(project, holdout, new_ids, progress)
+        _request_heldout(store, old_rows, tasks)
         if thumbnails is not None and (new_ids or held_out):
             read_thumbnails(store.images(None if held_out else MEASURED), thumbnails)
             say_leaks(store, project.settings.seed, thumbnails, progress)
@@ -139,6 +127,32 @@ def add(
     if left_out is not None:
         write_left_out(project.folder, left_out)
     return Added(new=added, moved=len(moved), changed=len(changed), removed=removed, held=held_out)
+
+
+def _hold_out(
+    project: ProjectFolder, holdout: int | str, new_ids: Set[str], progress: Progress
+) -> int:
+    """Hold out images, never those that were trained on; returns their number."""
+    store = project.store
+    return hold_out(
+        store,
+        project.settings.seed,
+        count=holdout_count(holdout, store.count_images(("train",))),
+        progress=progress,
+        fits=all_fits(project.folder),
+        new=new_ids,
+    )
+
+
+def _request_heldout(
+    store: Store, old_rows: Mapping[str, ImageRow], tasks: Sequence[TaskRow]
+) -> None:
+    """Request all labels of images that are held out now, and those of new tasks of the others."""
+    now = [row.image_id for row in store.images(("heldout",))]
+    before = {name for name, row in old_rows.items() if row.split == "heldout"}
+    names = [task.name for task in store.tasks()]
+    request_heldout(store, [name for name in now if name not in before], names)
+    request_heldout(store, sorted(before), [task.name for task in tasks])
 
 
 def _remote_roots(store: Store) -> set[str]:

@@ -6,9 +6,10 @@ Loads no torch.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from labelgrid.basics.results import Result, Verdict, verdict_on
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text
 from labelgrid.drawings.wording import rough_number
 from labelgrid.project.records import Measurement
@@ -74,7 +75,7 @@ class Headline:
         change = f"change {rough_number(low)} to {rough_number(high)}"
         return f"{name} {self.before:.3g} → {value} ({images}, {change}: {self.verdict})"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """The metric as JSON values, with the sentence that is printed."""
         return {**asdict(self), "verdict": self.verdict, "text": str(self)}
 

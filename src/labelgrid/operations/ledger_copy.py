@@ -7,13 +7,13 @@ import shlex
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection
 
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.files import write_text
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Json
 from labelgrid.ledger import transfer
 from labelgrid.ledger.creation import creation, discard
 from labelgrid.ledger.database import (
@@ -55,7 +55,7 @@ class LedgerCopy:
             f"The project uses {self.target} now. {self.source} is kept and written no longer."
         )
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """The same as JSON values."""
         return asdict(self)
 
@@ -141,7 +141,7 @@ def _check_equal(written: Connection, target: LedgerPlace, progress: Progress, r
 def _other_ledger_error(target: LedgerPlace) -> LedgerError:
     return LedgerError(
         "There is another ledger already.",
-        where=str(target),
+        where=target,
         next_step=_room_for_it(target),
         unchanged=UNCHANGED,
     )
@@ -184,7 +184,7 @@ def _check_closed(target: Path) -> None:
         if target.with_name(f"{target.name}{name}").exists():
             raise LedgerError(
                 "Another process has the old ledger open.",
-                where=str(target),
+                where=target,
                 next_step="Stop it (`serve`, say), or remove the old file and its log.",
                 unchanged=UNCHANGED,
             )
@@ -204,7 +204,7 @@ def _fill(written: Connection, target: LedgerPlace, progress: Progress, rows: in
         if difference:
             raise LedgerError(
                 f"The copy is not equal to the ledger ({difference}).",
-                where=str(target),
+                where=target,
                 next_step="Keep the ledger where it is, and report this.",
                 unchanged=UNCHANGED,
             )

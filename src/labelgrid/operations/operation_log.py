@@ -1,13 +1,12 @@
 """Lists the newest operations of a project, for people and programs. Loads no torch."""
 
-from typing import Any
-
 from labelgrid.basics.errors import UsageError
+from labelgrid.basics.type_names import Json
 from labelgrid.ledger.store import OperationSummary
 from labelgrid.project.folder import ProjectFolder
 
 
-def operation_rows(project: ProjectFolder, last: int) -> list[dict[str, Any]]:
+def operation_rows(project: ProjectFolder, last: int) -> list[Json]:
     """The newest operations, at most `last`, the last one first; see `Project.log`.
 
     Raises:
@@ -18,7 +17,7 @@ def operation_rows(project: ProjectFolder, last: int) -> list[dict[str, Any]]:
     return [_row(summary) for summary in project.store.operations(last)]
 
 
-def _row(summary: OperationSummary) -> dict[str, Any]:
+def _row(summary: OperationSummary) -> Json:
     moves = []
     for (before, after), cells in sorted(summary.moves.items()):
         move = {"before": before.name.lower(), "after": after.name.lower(), "cells": cells}

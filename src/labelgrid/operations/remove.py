@@ -72,7 +72,7 @@ def remove(project: ProjectFolder, image_ids: Sequence[str]) -> Removed:
         if unknown:
             raise LedgerError(
                 f"The project has no image {join_names(list(map(repr, sorted(unknown))))}.",
-                where=str(project.folder),
+                where=project.folder,
                 next_step="An image is named by its path below the folder that was given to `init` "
                 "or `add`.",
                 unchanged="Nothing was removed.",
@@ -123,7 +123,7 @@ def restore(
         if unknown:
             raise LedgerError(
                 f"The project has no removed image {join_names(list(map(repr, sorted(unknown))))}.",
-                where=str(project.folder),
+                where=project.folder,
                 next_step=f"Removed: {join_names(sorted(removed)) or 'none'}.",
             )
         store.restore("images", wanted)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from labelgrid.basics.type_names import Json
 from labelgrid.ledger.views import TaskCount
 from labelgrid.operations.headlines import Headline, headlines_of
 from labelgrid.operations.next_step import NextStep, next_step
@@ -23,7 +24,7 @@ def status_of(
     project: ProjectFolder,
     counts: Mapping[str, TaskCount] | None = None,
     step: NextStep | None = None,
-) -> dict[str, Any]:
+) -> Json:
     """The status as JSON values.
 
     `counts` of the cells of all images, and the next `step`, are found unless they are given.
@@ -72,7 +73,7 @@ def status_of(
     }
 
 
-def round_rows(project: ProjectFolder) -> list[dict[str, Any]]:
+def round_rows(project: ProjectFolder) -> list[Json]:
     """The rounds as JSON values, in their order."""
     rows = []
     for row in project.store.rounds():
@@ -87,14 +88,12 @@ def round_rows(project: ProjectFolder) -> list[dict[str, Any]]:
     return rows
 
 
-def _suppliers(project: ProjectFolder) -> dict[str, Any]:
+def _suppliers(project: ProjectFolder) -> Json:
     if not (project.folder / SUPPLIED).is_dir():
         return {}
     from labelgrid.project.suppliers import supplier_values  # most projects need none of it
-    from labelgrid.recipes.resolve import load_recipe
 
-    settings = project.settings
-    recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
+    recipe = project.recipe()
     return supplier_values(project, recipe.suppliers)
 
 
@@ -107,6 +106,6 @@ def headlines(project: ProjectFolder) -> list[Headline]:
     return headlines_of(measured, metrics)
 
 
-def _counts(count: Any) -> dict[str, Any]:
+def _counts(count: Any) -> Json:
     names = ("missing", "requested", "labelled", "skipped", "spent")
     return {name: getattr(count, name) for name in names}

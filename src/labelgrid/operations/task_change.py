@@ -6,7 +6,6 @@ Loads no torch.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.errors import (
     LabelError,
@@ -18,6 +17,7 @@ from labelgrid.basics.errors import (
 )
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.shown import Shown
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.evidence import figure_doubts
 from labelgrid.ledger.grid import State, TaskRow
@@ -29,10 +29,9 @@ from labelgrid.project.images.strides import check_strides
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored_labels import misfits, refuse_changed, refuse_misfits
 from labelgrid.project.task_spec import changed_row
-from labelgrid.recipes.resolve import load_recipe
 from labelgrid.relations.bound import declared_relations
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: At most so many labels are read with both declarations, to say what the change does to their
 #: values.
@@ -52,7 +51,7 @@ class TaskChange:
         complete: the labels that are there show all classes, also those that were added later.
     """
 
-    values: Mapping[str, Any]
+    values: Values
     classes: Sequence[str] = ()
     merge: Mapping[str, str] | None = None
     complete: bool = False
@@ -128,7 +127,7 @@ def change_task(
         if store.pool_hash() != stamp:
             raise LedgerError(
                 "Another command changed the ledger while the labels were checked.",
-                where=str(project.folder),
+                where=project.folder,
                 next_step="Run the same command again.",
             )
         store.update_task(row)
@@ -140,12 +139,7 @@ def change_task(
         labelled = store.cells(task=name, state=State.LABELLED)
         older = older_labels(store, name, labelled, len(after.classes))
     return Changed(
-        row=row,
-        checked=len(cells),
-        requested=requested,
-        stale=stale,
-        moved=moved,
-        older=older,
+        row=row, checked=len(cells), requested=requested, stale=stale, moved=moved, older=older
     )
 
 
@@ -194,7 +188,7 @@ def restore_task(project: ProjectFolder, name: str) -> None:
         if not store.restore("tasks", [name]):
             raise LedgerError(
                 f"No task '{name}' was dropped.",
-                where=str(project.folder),
+                where=project.folder,
                 next_step=f"Dropped: {', '.join(store.removed('tasks')) or 'none'}.",
             )
         refuse_changed(project, rows, labelled, list(store.cells(task=name, state=State.LABELLED)))
@@ -207,7 +201,7 @@ def _task(project: ProjectFolder, name: str) -> TaskRow:
     if name not in tasks:
         raise LedgerError(
             f"The project has no task '{name}'.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=f"Its tasks are: {', '.join(tasks)}.",
         )
     return tasks[name]
@@ -219,8 +213,7 @@ def _refuse_needed(project: ProjectFolder, name: str) -> None:
     Raises:
         ProjectError: names the relation.
     """
-    settings = project.settings
-    recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
+    recipe = project.recipe()
     tasks = project.tasks()
     remaining = {task: each for task, each in tasks.items() if task != name}
     for relation, choice in recipe.relations.items():
@@ -228,13 +221,13 @@ def _refuse_needed(project: ProjectFolder, name: str) -> None:
         if _can_bind(own, tasks) and not _can_bind(own, remaining):
             raise ProjectError(
                 f"The relation '{relation}' of the recipe needs the task '{name}'.",
-                where=str(project.folder / SETTINGS),
+                where=project.folder / SETTINGS,
                 next_step="Set `if_possible = true` in its table "
                 f"[changes.relations.{relation}], or remove the table.",
             )
 
 
-def _can_bind(relations: Mapping[str, RelationChoice], tasks: Mapping[str, TaskDef]) -> bool:
+def _can_bind(relations: Mapping[str, RelationChoice], tasks: TaskDefs) -> bool:
     """Whether declared relations fit tasks."""
     try:
         declared_relations(relations, tasks)

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from labelgrid.basics.errors import ProjectError, StateError, command, note_unchanged
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.shown import Shown
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import State
 from labelgrid.ledger.store import Kept, Operation, OperationSummary
@@ -52,7 +52,7 @@ class Undone(Shown):
     trained: bool
     dry_run: bool
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """The result as JSON values."""
         return {
             "operation": vars(self.operation),
@@ -175,11 +175,11 @@ def _last(project: ProjectFolder, operation: int | None = None) -> OperationSumm
             now = f"the last one is {last.operation.id}: {last.operation.command or 'unnamed'}"
         raise StateError(
             f"Operation {operation} is not the last one any more: {now}.",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Look again at what would be undone.",
         )
     if last is None:
-        raise ProjectError("There is nothing to undo.", where=str(project.folder))
+        raise ProjectError("There is nothing to undo.", where=project.folder)
     return last
 
 
@@ -219,15 +219,14 @@ def _check_kind(project: ProjectFolder, last: OperationSummary, kept: Kept) -> N
     """Refuse operations that cannot be undone."""
     if project.settings.oracle:
         raise ProjectError(
-            "This project is a run of a simulation, which is not undone.",
-            where=str(project.folder),
+            "This project is a run of a simulation, which is not undone.", where=project.folder
         )
     done = last.operation
     what = f"The last operation is '{done.command or 'unnamed'}' ({done.at})"
     if done.command not in UNDOABLE:
         raise ProjectError(
             f"{what}, which cannot be undone.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=INSTEAD.get(done.command, "It was made by other code than labelgrid's."),
         )
     if done.command == "query" and not kept.round:
@@ -235,7 +234,7 @@ def _check_kind(project: ProjectFolder, last: OperationSummary, kept: Kept) -> N
         cancel = command("cancel", project.folder, "--round", number)
         raise ProjectError(
             f"{what}, made by an older labelgrid, which kept too little to undo it.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=f"`{cancel}` cancels its requests.",
         )
 

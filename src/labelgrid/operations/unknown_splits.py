@@ -89,6 +89,6 @@ def _refuse_known(project: ProjectFolder, known: Sequence[str], is_any: bool) ->
         return
     raise LedgerError(
         what,
-        where=str(project.folder),
+        where=project.folder,
         next_step="`labelgrid status` names the images that are in none.",
     )

@@ -66,7 +66,7 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
         raise ProjectError(
             "This project is a run of a simulation: its images and labels are those of its data "
             "set.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=f"Check the data set in {project.settings.oracle.root}.",
         )
     rows = {row.image_id: row for row in project.store.images()}

@@ -7,13 +7,13 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.basics.array_types import Array, Ints
 from labelgrid.basics.processes import cores
 from labelgrid.basics.results import Result
 from labelgrid.pixel.boundaries import average_precision, boundary_counts, precision_recall_f
@@ -95,7 +95,7 @@ class BoundaryMetric(SumMetric):
         count = min(max(fewest, workers // len(images)), len(self.thresholds))
         parts = np.array_split(self.thresholds, count)
 
-        def count_pixels(job: tuple[int, NDArray[Any]]) -> NDArray[np.int64]:
+        def count_pixels(job: tuple[int, Array]) -> Ints:
             number, thresholds = job
             return boundary_counts(
                 images[number].astype(np.float64),

@@ -1,6 +1,6 @@
 """Holds the labels of a batch: values, and a mask of where they are valid."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -76,6 +76,12 @@ class Target:
         value = torch.cat([part.value for part in parts])
         valid = torch.cat([part.valid for part in parts])
         return Target(value, valid, _join_annotated(parts))
+
+
+#: By the names of tasks, losses or statistics.
+Tensors = Mapping[str, Tensor]
+#: By the names of tasks.
+Targets = Mapping[str, Target]
 
 
 def _join_annotated(parts: Sequence[Target]) -> Tensor | None:

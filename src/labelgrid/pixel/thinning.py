@@ -3,10 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Places
+
 Words = NDArray[np.uint64]
 
 
-def thin(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def thin(masks: Bools) -> Bools:
     """Thin masks [t, h, w] until nothing changes; lines stay connected, and a spot becomes a pixel.
 
     A pixel is examined again only if one beside it was deleted since. The result is the same as
@@ -47,7 +49,7 @@ def thin(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.moveaxis(bits, -1, 0).astype(np.bool_)
 
 
-def _pack_bits(masks: NDArray[np.bool_]) -> Words:
+def _pack_bits(masks: Bools) -> Words:
     """Words [pixels, n] that hold masks [t, h, w] with an empty border.
 
     Bit t % 64 of word t // 64 is mask t.
@@ -59,7 +61,7 @@ def _pack_bits(masks: NDArray[np.bool_]) -> Words:
     return words.reshape((height + 2) * (width + 2), -1)
 
 
-def _deletable_bits(pixels: Words, here: NDArray[np.intp], around: NDArray[np.intp]) -> Words:
+def _deletable_bits(pixels: Words, here: Places, around: Places) -> Words:
     """The bits [m, n] that one pass deletes.
 
     Args:
@@ -78,8 +80,7 @@ def _deletable_bits(pixels: Words, here: NDArray[np.intp], around: NDArray[np.in
         _are_two_set(first) & _are_two_set(second) & ~(_are_all_set(first) & _are_all_set(second))
     )
     side = ~x[0] | ~(x[1] | x[2] | ~x[7])
-    deletable: Words = pixels[here] & one_run & inner & side
-    return deletable
+    return pixels[here] & one_run & inner & side
 
 
 def _are_two_set(p: list[Words]) -> Words:

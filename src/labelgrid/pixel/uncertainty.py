@@ -192,7 +192,7 @@ class MeanMeasure:
         measure: mean probabilities [b, k, h, w] -> [b, 1, h, w], one of `pixel.confidence`.
 
     Example:
-        >>> from labelgrid.pixel.confidence import least_confidence
+        >>> from labelgrid.pixel.class_confidence import least_confidence
         >>> moments = MeanMeasure(lambda prediction: prediction, least_confidence)
         >>> for certain in ([1.0, 0.0], [0.5, 0.5]):
         ...     moments.update(torch.tensor(certain).view(1, 2, 1, 1))

@@ -20,7 +20,7 @@ def target_declarations(definitions: "Mapping[str, TaskDef]") -> dict[str, dict[
     That is the kinds and the options of label files, not the costs. Options at their defaults are
     left out, so that a new option makes no model stale.
     """
-    declared: dict[str, dict[str, Any]] = {}
+    declared = {}
     for name, task in definitions.items():
         declared[name] = _without_defaults({"kind": task.kind, **asdict(task.form)}, task)
     return declared
@@ -38,7 +38,7 @@ def redeclared_tasks(fit: Fit, definitions: "Mapping[str, TaskDef]") -> list[str
 
 def _without_defaults(values: Mapping[str, Any], task: "TaskDef") -> dict[str, Any]:
     """The values, as JSON returns them, that are not the defaults of a task's options."""
-    defaults: dict[str, Any] = {}
+    defaults = {}
     for option in fields(task.form):
         if option.default_factory is not MISSING:
             defaults[option.name] = option.default_factory()

@@ -17,6 +17,7 @@ from labelgrid.ledger.store import RoundRow, Store
 from labelgrid.project.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from labelgrid.recipes.recipe import Recipe
     from labelgrid.relations.bound import BoundRelation
     from labelgrid.tasks.task import TaskDef
 
@@ -73,14 +74,14 @@ class ProjectFolder:
         if (folder / STUDY).is_file() and not (folder / SETTINGS).is_file():
             raise ProjectError(
                 "The folder holds a study, not a project.",
-                where=str(folder),
+                where=folder,
                 next_step=f"`{command('report', folder)}` shows it; its runs in `{folder}/runs` "
                 "are projects.",
             )
         if not (folder / SETTINGS).is_file():
             raise ProjectError(
                 "There is no labelgrid project.",
-                where=str(folder),
+                where=folder,
                 next_step=f"Create one with `{command('init', folder)} --images FOLDER "
                 "--task depth`.",
             )
@@ -108,6 +109,16 @@ class ProjectFolder:
 
         return definitions(self.store.tasks(), self.store.class_lists())
 
+    def recipe(self) -> "Recipe":
+        """The recipe of the settings, with their changes.
+
+        Raises:
+            RecipeError: it is wrong.
+        """
+        from labelgrid.recipes.resolve import load_recipe
+
+        return load_recipe(self.settings.recipe, self.settings.changes, beside=self.folder)
+
     def relations(self) -> "list[BoundRelation]":
         """The relations of the recipe that are on, the most trusted first.
 
@@ -122,7 +133,7 @@ class ProjectFolder:
         if not tables.get("relations"):
             return []
         from labelgrid.basics.config import parse
-        from labelgrid.recipes.schema import Recipe
+        from labelgrid.recipes.recipe import Recipe
         from labelgrid.relations.bound import bind_relations
 
         recipe = parse(Recipe, tables, f"recipe {settings.recipe}")
@@ -155,7 +166,7 @@ class ProjectFolder:
             if not Path(os.path.realpath(path)).is_relative_to(root):
                 raise ProjectError(
                     "This folder of a round is a link that leads out of the project.",
-                    where=str(path),
+                    where=path,
                     next_step="Put the folder itself there, or remove the link.",
                     unchanged="Nothing was written.",
                 )
@@ -195,7 +206,7 @@ class ProjectFolder:
             except BlockingIOError as error:
                 raise ProjectError(
                     "Another fit, score or query is running on this project.",
-                    where=str(self.folder),
+                    where=self.folder,
                     next_step="Wait until it ends, or stop it.",
                     unchanged="Nothing was done.",
                 ) from error
@@ -246,14 +257,14 @@ def check_new(folder: Path) -> None:
     if (folder / SETTINGS).exists():
         raise ProjectError(
             "There is already a labelgrid project.",
-            where=str(folder),
+            where=folder,
             next_step="Give another folder, or extend this one with `labelgrid add`.",
             unchanged="It was not changed.",
         )
     if folder.exists() and not _is_usable(folder):
         raise ProjectError(
             "This is a file, or a folder that is not empty.",
-            where=str(folder),
+            where=folder,
             next_step="Give a new folder.",
         )
 

@@ -87,7 +87,7 @@ def read_examples(round_folder: Path, model: str) -> list[HeldoutExample]:
     except (ValueError, TypeError, RecipeError) as error:
         raise ProjectError(
             "The list of held-out predictions is damaged.",
-            where=str(path),
+            where=path,
             next_step="Remove it; `labelgrid evaluate` writes it again.",
         ) from error
     return [example for example in examples if example.model == model]

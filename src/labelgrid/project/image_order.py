@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.words import join_names
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage
-from labelgrid.project.class_shares import class_shares, share_classes
 from labelgrid.project.content_rows import WIDTH
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_filter import LabelFilter, MatchingImages, find_images
 from labelgrid.project.label_losses import has_losses, label_losses
-from labelgrid.project.score_files import newest_scores
+from labelgrid.project.score_files import newest_scores, tables_of_scores
+from labelgrid.select.class_statistic import CLASSES
 
 #: The order in which the last changed images are first.
 CHANGED = "changed"
@@ -191,3 +191,34 @@ def _scores(path: Path, statistic: str, task: str) -> dict[str, float]:
         one_task = task in table.tasks
         values = values[:, table.tasks.index(task)] if one_task else values.max(1)
     return dict(zip(table.images, values.tolist(), strict=True))
+
+
+def share_classes(project: ProjectFolder) -> list[str]:
+    """The classes whose shares the newest scores hold, as `TASK:CLASS`."""
+    if _newest(project) is None:
+        return []
+    tasks = project.tasks().values()
+    return [f"{task.name}:{name}" for task in tasks for name in task.class_names]
+
+
+def class_shares(project: ProjectFolder, class_name: str) -> dict[str, float]:
+    """The predicted share of a class by image, from 0 to 1; empty if no scores hold it.
+
+    Args:
+        project: the project.
+        class_name: one of `share_classes`.
+    """
+    from labelgrid.score.table import read_component  # slow to load
+
+    path = _newest(project)
+    name, _, class_name = class_name.partition(":")
+    number = project.tasks()[name].class_names.index(class_name)
+    return read_component(path, CLASSES, name, number) if path else {}
+
+
+def _newest(project: ProjectFolder) -> Path | None:
+    """The newest table of scores that holds the shares of classes."""
+    from labelgrid.score.table import holds_statistic  # slow to load
+
+    tables = reversed(tables_of_scores(project))
+    return next((path for path in tables if holds_statistic(path, CLASSES)), None)

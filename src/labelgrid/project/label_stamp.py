@@ -10,7 +10,7 @@ from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.files import read_text
 from labelgrid.basics.version import __version__
 from labelgrid.project.folder import CAMERAS, SETTINGS, ProjectFolder
-from labelgrid.recipes.resolve import hash_of, load_recipe
+from labelgrid.recipes.resolve import hash_of
 
 
 def stamp_of_labels(project: ProjectFolder) -> str:
@@ -26,9 +26,8 @@ def stamp_of_labels(project: ProjectFolder) -> str:
 
 def _recipe(project: ProjectFolder) -> Any:
     """The recipe's values; None if it is wrong, which commands that need it say."""
-    settings = project.settings
     with suppress(LabelgridError):
-        recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
+        recipe = project.recipe()
         return json.loads(recipe.json())
     return None
 

@@ -448,6 +448,6 @@ def _record(kind: type[T], values: Any, path: Path) -> T:
 def _damaged(path: Path, fault: str) -> ProjectError:
     return ProjectError(
         f"A file of a round is damaged: {fault.rstrip('.')}.",
-        where=str(path),
+        where=path,
         next_step="Restore it from a copy, or remove it: the project works without it.",
     )

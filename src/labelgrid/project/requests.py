@@ -92,10 +92,8 @@ def prelabel_folder(project: ProjectFolder, round: int, task: str) -> Path | Non
 
 def prelabel_in(folder: Path, image_id: str, task: "TaskDef", whole: bool = False) -> Path | None:
     """As `prelabel`, in the folder of the request's round and task."""
-    from labelgrid.formats.codec import codec  # slow to load
-
     for keep_extension in (True,) if whole else (True, False):
-        for extension in codec(task.spec.codec).EXTENSIONS:
+        for extension in task.codec.EXTENSIONS:
             path = folder / label_name(image_id, extension, whole=keep_extension)
             if path.is_file():
                 return path

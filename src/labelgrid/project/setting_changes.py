@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from labelgrid.project.records import Fit
-from labelgrid.train.options import HARDWARE, WITHOUT_EFFECT
+from labelgrid.train.train_options import HARDWARE, WITHOUT_EFFECT
 
 #: The table of a recipe that shapes no training.
 SCORE = "score"

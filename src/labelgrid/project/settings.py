@@ -247,7 +247,7 @@ def settings_text(settings: Settings) -> str:
 def table_lines(header: str, table: Mapping[str, Any]) -> list[str]:
     """The lines of a table, then those of each table in it, under headers of their own."""
     lines = []
-    inner: list[str] = []
+    inner = []
     for name, value in table.items():
         if isinstance(value, Mapping):
             inner += ["", *table_lines(f"{header}.{_key(name)}", value)]

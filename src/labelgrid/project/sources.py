@@ -123,7 +123,7 @@ class ImageFiles:
             paths = _remote_paths(path, left_out)
         elif not path.exists():
             raise ImageError(
-                "There is no such image or folder.", where=str(path), next_step="Check the path."
+                "There is no such image or folder.", where=path, next_step="Check the path."
             )
         elif path.is_file():
             paths = {path.name: path}
@@ -202,7 +202,7 @@ def labels_folder(folder: Path) -> Path:
     """
     if not folder.is_dir():
         raise LabelError(
-            "There is no such folder of labels.", where=str(folder), next_step="Check the path."
+            "There is no such folder of labels.", where=folder, next_step="Check the path."
         )
     inner = folder / "labels"
     return inner if inner.is_dir() else folder

@@ -126,7 +126,7 @@ def refuse_changed(
     if labels != now or not set(map(repr, tasks)) <= set(map(repr, project.store.tasks())):
         raise LedgerError(
             "Another command changed the ledger while the labels were checked.",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Run the same command again.",
         )
 
@@ -149,7 +149,7 @@ def name_task_commands(project: ProjectFolder, task: str) -> Iterator[None]:
 def _words(key: str, value: object) -> list[str]:
     """The options of `labelgrid task` that declare a value."""
     if key == "classes" and isinstance(value, list):
-        words: list[str] = []
+        words = []
         for name in value:
             words += ["--class", name]
         return words

@@ -20,7 +20,7 @@ from labelgrid.basics import files
 from labelgrid.basics.config import as_toml, parse, read_toml
 from labelgrid.basics.errors import ProjectError, RecipeError, UsageError
 from labelgrid.basics.words import join_names
-from labelgrid.data.options import SupplierChoice
+from labelgrid.data.data_options import SupplierChoice
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
@@ -251,7 +251,7 @@ def _damaged(path: Path) -> ProjectError:
     }
     what = {INDEX: "list of a supplier's labels", MEASURED: "trust measured of a supplier"}
     return ProjectError(
-        f"The {what[path.name]} is damaged.", where=str(path), next_step=steps[path.name]
+        f"The {what[path.name]} is damaged.", where=path, next_step=steps[path.name]
     )
 
 

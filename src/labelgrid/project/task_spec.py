@@ -14,11 +14,16 @@ from labelgrid.basics.config import read_toml
 from labelgrid.basics.errors import LabelError, PluginError, ProjectError
 from labelgrid.basics.files import read_foreign_text
 from labelgrid.formats.codec import codec
+from labelgrid.formats.colours import colour_code, colour_text
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.project.colour_map import read_colour_map
 from labelgrid.tasks.task import TaskDef, spec_of
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+#: Between a class and its colour, and between the three numbers of a colour.
+_BETWEEN = re.compile(r"[\s,;:]+")
+#: What VOC's label maps have behind a colour.
+_PARTS = re.compile(r":[^:]*:[^:]*$")
+_EXAMPLE = "`wall 128 0 0`, `wall,#800000` or `wall:128,0,0::`"
 
 
 def task_row(words: str, folder: Path = Path()) -> TaskRow:
@@ -37,7 +42,7 @@ def task_row(words: str, folder: Path = Path()) -> TaskRow:
         TaskRow(name='depth', kind='depth', cost=2.0, options={'scale': 0.001})
     """
     name, _, rest = words.partition(":")
-    values: dict[str, Any] = {}
+    values = {}
     for item in filter(None, _items(rest)):
         key, equals, value = item.partition("=")
         if not equals:
@@ -102,7 +107,7 @@ def assignments(words: Sequence[str], option: str) -> dict[str, Any]:
         >>> assignments(["scale=0.01", "ignore=[0, 9]", "classes=new.txt", "maximum=null"], "--set")
         {'scale': 0.01, 'ignore': [0, 9], 'classes': 'new.txt', 'maximum': None}
     """
-    values: dict[str, Any] = {}
+    values = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not (equals and key.strip()):
@@ -218,7 +223,76 @@ def _classes(path: Path, name: str) -> list[str]:
             fault = error.strerror
         raise ProjectError(
             f"The class names of '{name}' cannot be read: {fault}.",
-            where=str(path),
+            where=path,
             next_step=getattr(error, "advice", "Give a text file with one class name per line."),
         ) from error
     return [line for line in lines if line]
+
+
+def read_colour_map(path: Path) -> dict[str, list[str]]:
+    """Read the colours, as "#rrggbb", of each class; a class may have several lines.
+
+    A line is `NAME R G B`, `R G B NAME` or `NAME #RRGGBB`, with blanks, tabs, commas, semicolons or
+    colons between, or `NAME:R,G,B:PARTS:ACTIONS` as in a label map of Pascal VOC's form. Empty
+    lines, and those that begin with `# ` or `//`, are left out.
+
+    Raises:
+        ProjectError: the file cannot be read, or a line is no class with a colour.
+    """
+    try:
+        lines = read_foreign_text(path).splitlines()
+    except (OSError, ValueError) as error:
+        fault = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ProjectError(
+            f"The colour map cannot be read: {fault}.",
+            where=path,
+            next_step=getattr(
+                error,
+                "advice",
+                f"Name a text file with a class and its colour a line, such as {_EXAMPLE}.",
+            ),
+        ) from error
+    colours: dict[str, list[str]] = {}
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if not text or text.startswith(("# ", "//")) or text == "#":
+            continue
+        named = _named_colour(text)
+        if named is None:
+            raise ProjectError(
+                f"Line {number} of the colour map is no class with a colour: {text!r:.60}.",
+                where=path,
+                next_step=f"Write, for example, {_EXAMPLE}; numbers are from 0 to 255.",
+            )
+        name, colour = named
+        colours.setdefault(name, []).append(colour)
+    return colours
+
+
+def _named_colour(text: str) -> tuple[str, str] | None:
+    """The class and the colour of a line; None if it has none."""
+    words = _words(text.rstrip(":") if text.endswith("::") else _PARTS.sub("", text))
+    if len(words) > 1 and words[-1].startswith("#"):
+        try:
+            return " ".join(words[:-1]), colour_text(colour_code(words[-1]))
+        except ValueError:
+            return None
+    for numbers, name in ((words[-3:], words[:-3]), (words[:3], words[3:])):
+        code = _code(numbers)
+        if name and code is not None:
+            return " ".join(name), colour_text(code)
+    return None
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in _BETWEEN.split(text) if word]
+
+
+def _code(numbers: Sequence[str]) -> int | None:
+    """The colour 0xrrggbb of three numbers; None if they are none."""
+    code = 0
+    for number in numbers:
+        if not (number.isascii() and number.isdigit() and len(number) <= 3 and int(number) < 256):
+            return None
+        code = code << 8 | int(number)
+    return code if len(numbers) == 3 else None

@@ -32,9 +32,7 @@ def tool_server(
     first = next(iter(project.store.events()), None)
     if first is None:
         raise ProjectError(
-            "The project has no request yet.",
-            where=str(project.folder),
-            unchanged="Nothing was sent.",
+            "The project has no request yet.", where=project.folder, unchanged="Nothing was sent."
         )
     cell = first.move.cell
     key = seed_of(0, first.operation.at, cell.image_id, cell.task)

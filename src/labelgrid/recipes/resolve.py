@@ -16,14 +16,13 @@ from typing import Any
 from labelgrid.basics import plugins
 from labelgrid.basics.config import merge, parse, read_toml
 from labelgrid.basics.errors import RecipeError
-from labelgrid.recipes.schema import PluginChoice, Recipe
+from labelgrid.basics.type_names import Json, Tables, Values
+from labelgrid.recipes.recipe import PluginChoice, Recipe
 from labelgrid.recipes.task_subset import WITHOUT, remove_tasks
-from labelgrid.train.options import LENGTHS
+from labelgrid.train.train_options import LENGTHS
 
 
-def load_recipe(
-    name: str, changes: Mapping[str, Any] | None = None, beside: Path | None = None
-) -> Recipe:
+def load_recipe(name: str, changes: Values | None = None, beside: Path | None = None) -> Recipe:
     """Load a recipe.
 
     Its keys override the keys of the recipe that it extends, and `changes` override its keys.
@@ -37,15 +36,13 @@ def load_recipe(
     return parse(Recipe, load_tables(name, changes, beside), f"recipe {name}")
 
 
-def load_tables(
-    name: str, changes: Mapping[str, Any] | None = None, beside: Path | None = None
-) -> dict[str, Any]:
+def load_tables(name: str, changes: Values | None = None, beside: Path | None = None) -> Json:
     """Load the tables of a recipe as `load_recipe`, without checking their keys and values.
 
     Raises:
         RecipeError: it does not exist, is not TOML, extends itself, or cannot do without a task.
     """
-    values: dict[str, Any] = {}
+    values: Json = {}
     for tables in chain(find_recipe(name, beside)):
         for key in OTHER_KEYS:
             tables.pop(key, None)
@@ -66,7 +63,7 @@ def load_tables(
 #: The keys of a recipe's file that are not part of the recipe, with their types.
 OTHER_KEYS: Mapping[str, tuple[type, str]] = {
     "extends": (str, "the name or path of a recipe"),
-    "simulate": (dict, "a table"),  # see `labelgrid.lab.simulation.study`
+    "simulate": (dict, "a table"),  # see `labelgrid.lab.simulation.study_recipe`
 }
 
 
@@ -116,7 +113,7 @@ def find_recipe(name: str, beside: Path | None = None) -> Path:
 LONGEST = 32
 
 
-def chain(path: Path, seen: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
+def chain(path: Path, seen: tuple[Path, ...] = ()) -> list[Json]:
     """Read a recipe's file and the files that it extends, directly or indirectly.
 
     The base file comes first.
@@ -127,20 +124,20 @@ def chain(path: Path, seen: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
     """
     path = Path(os.path.realpath(path))
     if len(seen) == LONGEST:
-        raise RecipeError(f"More than {LONGEST} recipes extend one another.", where=str(seen[0]))
+        raise RecipeError(f"More than {LONGEST} recipes extend one another.", where=seen[0])
     if path in seen:
         raise RecipeError("The recipe extends itself.", where=" -> ".join(map(str, (*seen, path))))
     values = read_toml(path)
     for key, (key_type, meaning) in OTHER_KEYS.items():
         if not isinstance(values.get(key, key_type()), key_type):
-            raise RecipeError(f"{key} must be {meaning}; it is {values[key]!r}.", where=str(path))
+            raise RecipeError(f"{key} must be {meaning}; it is {values[key]!r}.", where=path)
     base = values.get("extends")
     if not base:
         return [values]
     return [*chain(find_recipe(base, path.parent), (*seen, path)), values]
 
 
-def override(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+def override(base: Values, change: Values) -> Json:
     """Merge a recipe's tables with overrides.
 
     A new length of the training replaces one in another unit.
@@ -209,7 +206,7 @@ def has_own_encoder(network: str) -> bool:
     return bool(getattr(plugins.options_class("networks", network), "own_encoder", False))
 
 
-def network_words(tables: Mapping[str, Any]) -> str:
+def network_words(tables: Values) -> str:
     """A recipe's network and backbone in words, for reports; imports no own plug-in.
 
     Example:
@@ -226,9 +223,7 @@ def network_words(tables: Mapping[str, Any]) -> str:
     return f"{network} on {backbone}"
 
 
-def resolved_options(
-    folder: str, names: Iterable[str], tables: Mapping[str, Mapping[str, Any]]
-) -> dict[str, dict[str, Any]]:
+def resolved_options(folder: str, names: Iterable[str], tables: Tables) -> dict[str, Json]:
     """All options of these plug-ins as JSON values, those at their defaults too. Loads no torch.
 
     What is computed with options is stamped with these, so that it is stale once a default changes.
@@ -250,11 +245,10 @@ def resolved_options(
     for name in sorted(set(names)):
         choice = PluginChoice(name, tables.get(name, {}))
         options[name] = asdict(check_options(folder, choice))
-    values: dict[str, dict[str, Any]] = json.loads(json.dumps(options, default=str))
-    return values
+    return json.loads(json.dumps(options, default=str))
 
 
-def training_options(recipe: Recipe) -> dict[str, dict[str, dict[str, Any]]]:
+def training_options(recipe: Recipe) -> dict[str, dict[str, Json]]:
     """All options of the plug-ins that a training uses, by folder and name.
 
     Those at their defaults are among them.
@@ -277,7 +271,7 @@ def training_options(recipe: Recipe) -> dict[str, dict[str, dict[str, Any]]]:
     }
 
 
-def _relation_options(recipe: Recipe) -> dict[str, dict[str, Any]]:
+def _relation_options(recipe: Recipe) -> dict[str, Json]:
     """All options of the relations that are on, by their names in the recipe."""
     found = {}
     for name, choice in recipe.relations.items():

@@ -8,6 +8,7 @@ from typing import Any
 
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.type_names import Json, Values
 
 #: The key of a recipe's changes that lists the tasks to leave out.
 WITHOUT = "without_tasks"
@@ -15,7 +16,7 @@ WITHOUT = "without_tasks"
 EMPTY: Any = object()
 
 
-def remove_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:
+def remove_tasks(tables: Values, tasks: Collection[str]) -> Json:
     """The tables of a recipe without what they say of some tasks.
 
     The objective's weights and losses lose these tasks, and so do `mix_tasks` of the training, and
@@ -64,12 +65,12 @@ def remove_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str,
     return result
 
 
-def _objective(objective: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:
+def _objective(objective: Values, tasks: Collection[str]) -> Json:
     """The objective's weights and losses without the tasks."""
     return {name: _remove_from(value, tasks) for name, value in objective.items()}
 
 
-def _relations(relations: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:
+def _relations(relations: Values, tasks: Collection[str]) -> Json:
     """The relations that name none of the tasks; they may need one without naming it."""
     remaining = {}
     for name, table in relations.items():
@@ -79,12 +80,12 @@ def _relations(relations: Mapping[str, Any], tasks: Collection[str]) -> dict[str
     return remaining
 
 
-def _suppliers(suppliers: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:
+def _suppliers(suppliers: Values, tasks: Collection[str]) -> Json:
     """The suppliers without the trust in labels of the tasks."""
     return {name: _objective(table, tasks) for name, table in suppliers.items()}
 
 
-def _train(train: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:
+def _train(train: Values, tasks: Collection[str]) -> Json:
     """The training's options without the tasks; it mixes no images if none is left to mix for."""
     remaining = _remove_from(train["mix_tasks"], tasks)
     if remaining is EMPTY:
@@ -92,7 +93,7 @@ def _train(train: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:
     return {**train, "mix_tasks": remaining}
 
 
-def _terms(terms: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:
+def _terms(terms: Values, tasks: Collection[str]) -> Json:
     """The terms' options without the tasks; a term goes if a list is left empty."""
     remaining_terms = {}
     for name, options in terms.items():
@@ -102,7 +103,7 @@ def _terms(terms: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:
     return remaining_terms
 
 
-def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _table(tables: Values, name: str) -> Values:
     """One of several tables, empty if it is none."""
     table = tables.get(name)
     if not isinstance(table, Mapping):

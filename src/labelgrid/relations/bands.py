@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from labelgrid.basics.camera import Camera, Size
+from labelgrid.basics.camera import Camera
+from labelgrid.basics.type_names import Size
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.agreement import TruePair
 from labelgrid.relations.bound import BoundRelation
+from labelgrid.relations.true_agreement import TruePair
 
 #: Larger images are thinned to so many pixels, in so many bands from top to bottom.
 PIXELS = 1_000_000
@@ -86,11 +87,7 @@ def thin_pair(pair: TruePair, margin: int) -> TruePair:
         bands.append(Band(labels=labels, above=start - first, rows=rows, first=first))
         truths.append(rows_of(pair.truth, slice(start, start + rows)))
     return BandedPair(
-        labels={},
-        truth=_stacked(truths),
-        camera=pair.camera,
-        bands=bands,
-        whole=(height, width),
+        labels={}, truth=_stacked(truths), camera=pair.camera, bands=bands, whole=(height, width)
     )
 
 

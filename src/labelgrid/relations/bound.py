@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
@@ -12,11 +12,12 @@ from labelgrid.basics import plugins
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import LabelError, RecipeError
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.relations.relation import Derive, DerivePredicted, OptionFinder, Relation
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDefs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +53,10 @@ class BoundRelation:
     derive_predicted: DerivePredicted | None = None
     margin: int | None = None
     guesses: bool = False
-    tries: Sequence[Mapping[str, Any]] = ()
+    tries: Sequence[Values] = ()
     finder: OptionFinder | None = None
     is_open: bool = False
-    unsure: Mapping[str, Any] = field(default_factory=dict)
+    unsure: Values = field(default_factory=dict)
 
     def follows(self, labelled: Iterable[str]) -> bool:
         """Whether the label follows where an image has labels of these tasks."""
@@ -84,9 +85,7 @@ def connected_tasks(relation: BoundRelation) -> set[str]:
     return {relation.gives, *relation.reads}
 
 
-def bind_relations(
-    choices: Mapping[str, RelationChoice], tasks: Mapping[str, TaskDef]
-) -> list[BoundRelation]:
+def bind_relations(choices: Mapping[str, RelationChoice], tasks: TaskDefs) -> list[BoundRelation]:
     """The relations of a recipe that are on, between the tasks of a project.
 
     The most trusted is first.
@@ -103,7 +102,7 @@ def bind_relations(
 
 
 def declared_relations(
-    choices: Mapping[str, RelationChoice], tasks: Mapping[str, TaskDef]
+    choices: Mapping[str, RelationChoice], tasks: TaskDefs
 ) -> list[BoundRelation]:
     """The relations of a recipe, on or off, in its order; see `bind_relations`."""
     bound = []
@@ -113,7 +112,7 @@ def declared_relations(
     return bound
 
 
-def related_tasks(choices: Mapping[str, RelationChoice], tasks: Mapping[str, TaskDef]) -> list[str]:
+def related_tasks(choices: Mapping[str, RelationChoice], tasks: TaskDefs) -> list[str]:
     """The tasks that the relations of a recipe connect, on or off, in their order.
 
     Raises:
@@ -127,7 +126,7 @@ def related_tasks(choices: Mapping[str, RelationChoice], tasks: Mapping[str, Tas
 
 
 def undeclared_relations(
-    choices: Mapping[str, RelationChoice], tasks: Mapping[str, TaskDef]
+    choices: Mapping[str, RelationChoice], tasks: TaskDefs
 ) -> dict[str, RelationChoice]:
     """The shipped relations that a recipe does not declare and that fit the tasks by default."""
     used = {choice.plugin or name for name, choice in choices.items()}
@@ -143,7 +142,7 @@ def undeclared_relations(
     return found
 
 
-def _has_tasks(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> bool:
+def _has_tasks(name: str, choice: RelationChoice, tasks: TaskDefs) -> bool:
     """Whether there is a task for each kind that a relation connects."""
     relation = relation_of(name, choice)
     needed = Counter([*relation.reads, relation.gives])
@@ -184,17 +183,16 @@ def relation_of(name: str, choice: RelationChoice) -> Relation:
     plugin = choice.plugin or name
     where = f"relations.{name}.options"
     options = parse(plugins.options_class("relations", plugin), choice.options, where)
-    relation: Relation = plugins.create("relations", plugin, options)
-    return relation
+    return plugins.create("relations", plugin, options)
 
 
-def bind(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> BoundRelation:
+def bind(name: str, choice: RelationChoice, tasks: TaskDefs) -> BoundRelation:
     """One relation of a recipe, on or off; see `bind_relations`."""
     with _placed(f"relations.{name}"):
         return _bind(name, choice, tasks)
 
 
-def connect(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> BoundRelation:
+def connect(name: str, choice: RelationChoice, tasks: TaskDefs) -> BoundRelation:
     """One relation that may hold between tasks, as `bind`; its options may be open.
 
     Raises:
@@ -210,11 +208,7 @@ def connect(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> 
 
 
 def _bind(
-    name: str,
-    choice: RelationChoice,
-    tasks: Mapping[str, TaskDef],
-    *,
-    is_open: bool = False,
+    name: str, choice: RelationChoice, tasks: TaskDefs, *, is_open: bool = False
 ) -> BoundRelation:
     relation = relation_of(name, choice)
     reads, gives = _ends(name, choice, relation, tasks)
@@ -248,13 +242,12 @@ def _bind(
 def _derive_nothing(_labels: Sequence[LabelArray], _camera: Camera | None) -> NoReturn:
     """Refuse to derive with options that are open."""
     raise LabelError(
-        "The options of the relation are not known.",
-        next_step="`labelgrid relate DIR` finds them.",
+        "The options of the relation are not known.", next_step="`labelgrid relate DIR` finds them."
     )
 
 
 def _ends(
-    name: str, choice: RelationChoice, relation: Relation, tasks: Mapping[str, TaskDef]
+    name: str, choice: RelationChoice, relation: Relation, tasks: TaskDefs
 ) -> tuple[tuple[str, ...], str]:
     """The tasks that a relation reads, and the one that it gives."""
     where = f"relations.{name}"
@@ -279,7 +272,7 @@ def _ends(
 
 
 def _task_of(
-    kind: str, name: str, tasks: Mapping[str, TaskDef], *, where: str, read: Collection[str] = ()
+    kind: str, name: str, tasks: TaskDefs, *, where: str, read: Collection[str] = ()
 ) -> str:
     """The task of a kind: the named one, or the only one, or the only one that is not read.
 

@@ -1,8 +1,8 @@
 """Defines what a recipe says of a relation. Loads no NumPy."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+from labelgrid.basics.type_names import Values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class RelationChoice:
     exact: bool = False
     coverage: float = 1.0
     if_possible: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Values = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for key in ("trust", "coverage"):

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Ints
+from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import LabelArray
+from labelgrid.relations.relation import TrueExample
 from labelgrid.tasks.task import TaskDef
 
 #: In a table by class: nothing is known of the pixels of the class.
@@ -45,7 +49,7 @@ def class_index(task: TaskDef, name: str, option: str) -> int:
     )
 
 
-def look_up_classes(label: LabelArray, table: NDArray[np.int64]) -> LabelArray:
+def look_up_classes(label: LabelArray, table: Ints) -> LabelArray:
     """What a table [classes] of whole numbers says of each pixel's class: int64 [h, w, 1].
 
     A pixel is not valid where the table says `NOTHING`. Where classes were not annotated, a pixel
@@ -65,9 +69,23 @@ def look_up_classes(label: LabelArray, table: NDArray[np.int64]) -> LabelArray:
     return LabelArray(np.where(valid, said, 0)[..., None], valid)
 
 
+def derive_by_table(
+    table: Ints, labels: Sequence[LabelArray], _camera: Camera | None
+) -> LabelArray:
+    """As `Derive`: what a table says of the classes of the one label that is read."""
+    (label,) = labels
+    return look_up_classes(label, table)
+
+
+def count_pairs(reads: TaskDef, gives: TaskDef, example: TrueExample) -> Ints:
+    """Count the pixels of each class of the one label that is read, by those of the true label."""
+    size = (len(reads.class_names), len(gives.class_names))
+    return count_classes(example.labels[0], example.truth.value[..., 0], example.truth, size)
+
+
 def count_classes(
-    label: LabelArray, values: NDArray[np.integer], truth: LabelArray, size: tuple[int, int]
-) -> NDArray[np.int64]:
+    label: LabelArray, values: NDArray[np.integer], truth: LabelArray, size: Size
+) -> Ints:
     """Counts the pixels of each class that have each value: int64 `size`, [classes, values].
 
     Args:
@@ -92,6 +110,6 @@ def count_classes(
     return np.bincount(places, minlength=size[0] * size[1]).reshape(size)
 
 
-def sum_counts(readings: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+def sum_counts(readings: Sequence[Ints]) -> Ints:
     """The sum of counts of several images; one at least."""
     return np.sum(readings, axis=0, dtype=np.int64)

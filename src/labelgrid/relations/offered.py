@@ -15,11 +15,11 @@ from labelgrid.relations.bound import (
     undeclared_relations,
 )
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDefs
 
 
 def offered_relations(
-    choices: Mapping[str, RelationChoice], tasks: Mapping[str, TaskDef]
+    choices: Mapping[str, RelationChoice], tasks: TaskDefs
 ) -> dict[str, RelationChoice]:
     """The shipped relations that a recipe does not declare and that may hold between the tasks.
 
@@ -29,7 +29,7 @@ def offered_relations(
     """
     used = {choice.plugin or name for name, choice in choices.items()}
     fitting = undeclared_relations(choices, tasks)
-    found: dict[str, RelationChoice] = {}
+    found = {}
     joined = {(relation.reads, relation.gives) for relation in declared_relations(choices, tasks)}
     for plugin in plugins.names("relations"):
         if plugin in used:
@@ -44,7 +44,7 @@ def offered_relations(
     return found
 
 
-def _among(plugin: str, tasks: Mapping[str, TaskDef]) -> dict[str, RelationChoice]:
+def _among(plugin: str, tasks: TaskDefs) -> dict[str, RelationChoice]:
     """The relations of a plug-in between any tasks of its kinds, by the names of their tables.
 
     Those that fit by default; if there is none, those whose options are to be found.
@@ -64,14 +64,14 @@ def _among(plugin: str, tasks: Mapping[str, TaskDef]) -> dict[str, RelationChoic
     return {"_".join((plugin, *choice.reads, choice.gives)): choice for choice in fitting}
 
 
-def _of_kind(kind: str, tasks: Mapping[str, TaskDef]) -> list[str]:
+def _of_kind(kind: str, tasks: TaskDefs) -> list[str]:
     return [task.name for task in tasks.values() if task.kind == kind]
 
 
 def _is_possible(
-    how: Callable[[str, RelationChoice, Mapping[str, TaskDef]], BoundRelation],
+    how: Callable[[str, RelationChoice, TaskDefs], BoundRelation],
     choice: RelationChoice,
-    tasks: Mapping[str, TaskDef],
+    tasks: TaskDefs,
 ) -> bool:
     """Whether a relation can be bound so."""
     try:
@@ -81,7 +81,7 @@ def _is_possible(
     return True
 
 
-def offered_tasks(tasks: Mapping[str, TaskDef]) -> list[str]:
+def offered_tasks(tasks: TaskDefs) -> list[str]:
     """The tasks that shipped relations may connect where none is declared, in their order."""
     connected = set[str]()
     for name, choice in offered_relations({}, tasks).items():

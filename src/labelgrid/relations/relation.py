@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labelgrid.basics.camera import Camera
+from labelgrid.basics.type_names import Values
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import TaskDef
 
@@ -96,4 +97,4 @@ class Relation:
     tries: Sequence[Tried] = ()
     finder: Callable[[Sequence[TaskDef], TaskDef], OptionFinder] | None = None
     unsettled: Mapping[str, str] = field(default_factory=dict)
-    unsure: Mapping[str, Any] = field(default_factory=dict)
+    unsure: Values = field(default_factory=dict)

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.agreement import TruePair, chance_error, coverage_of, error_of
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.relations.relation import TrueExample
+from labelgrid.relations.true_agreement import TruePair, chance_error, coverage_of, error_of
 from labelgrid.tasks.task import TaskDef
 
 #: The fields of view in degrees that are tried first; the ends are only there to be refused.

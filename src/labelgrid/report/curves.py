@@ -98,7 +98,7 @@ def newest_metrics(measured: Sequence[Measurement], tasks: Sequence[str]) -> lis
     """All metrics of the newest measured round, by task, with their changes."""
     if not measured:
         return []
-    metrics: list[Headline] = []
+    metrics = []
     for task in tasks:
         results = measured[-1].metrics.get(task, {}).values()
         metrics += [with_change(measured, task, result) for result in results]

@@ -9,7 +9,9 @@ from labelgrid.drawings.charts import Chart, Line, Marks
 from labelgrid.drawings.wording import add_unit, rough_number, rough_range, signed_number
 from labelgrid.operations.class_rows import class_rows
 from labelgrid.operations.headlines import Headline, headlines_of
-from labelgrid.report.blocks import (
+from labelgrid.report.content import ProjectReport
+from labelgrid.report.curves import OVERALL, Curve, curves, newest_metrics, set_changes
+from labelgrid.report.page_blocks import (
     Block,
     Column,
     DataTable,
@@ -22,8 +24,6 @@ from labelgrid.report.blocks import (
     hint_blocks,
     number_columns,
 )
-from labelgrid.report.content import ProjectReport
-from labelgrid.report.curves import OVERALL, Curve, curves, newest_metrics, set_changes
 from labelgrid.report.shared_blocks import LOSS_HELP, UNCERTAINTY_HELP, uncertainty_charts
 from labelgrid.report.summary import after_round
 
@@ -101,10 +101,10 @@ def _newest(report: ProjectReport) -> DataTable:
             f"change, from {_when(report.measured[-2].round)}", "95 % interval"
         )
         columns.append(Column("verdict"))
-    rows: list[list[Value]] = []
+    rows = []
     for row in newest_metrics(report.measured, list(report.headlines)):
         result = row.result
-        change: list[Value] = []
+        change = []
         if before:
             interval = rough_range(*row.change_interval) if row.change_interval else None
             amount = None if row.change is None else rough_number(row.change)
@@ -164,7 +164,7 @@ def _curve(
         blocks.append(Text(f"{headline}."))
         low, high = headline.change_interval or (0.0, 0.0)
         least_height = 2 * (high - low)
-    drawings: list[Chart] = []
+    drawings = []
     points = curve.finite
     if len(points) > 1:
         largest = max(abs(point.value) for point in points)
@@ -211,7 +211,7 @@ def _curve_table(curve: Curve, changed: Mapping[int, Sequence[str]]) -> DataTabl
     columns += number_columns("their cost", add_unit(curve.metric, curve.unit), "held-out labels")
     if changed:
         columns.append(Column("other settings"))
-    rows: list[list[Value]] = []
+    rows = []
     for point in curve.points:
         row: list[Value] = [point.round - 1, point.labels]
         if is_task:

@@ -9,10 +9,10 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from labelgrid.advice.advise import advise
 from labelgrid.basics.errors import command
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.version import __version__
 from labelgrid.ledger.grid import Pick, Split, State
 from labelgrid.ledger.store import RoundRow
@@ -86,7 +86,7 @@ def project_report(project: ProjectFolder) -> ProjectReport:
     return replace(content, hints=_hints(project.folder, content, fits))
 
 
-def _pictures(project: ProjectFolder) -> dict[str, Any]:
+def _pictures(project: ProjectFolder) -> Json:
     """The pictures at the top of the page, as fields of `ProjectReport`."""
     measured = measured_rounds(project.folder, newest=1)
     predictions = predictions_of(project, measured[-1]) if measured else []
@@ -148,7 +148,7 @@ def _part(project: ProjectFolder, split: Split, name: str) -> SplitCells:
     return SplitCells(name, project.store.count_images((split,)), counts, round(dropped, 9))
 
 
-def _times(times: TaskTimes | None) -> dict[str, Any]:
+def _times(times: TaskTimes | None) -> Json:
     """How long labels took, as fields of `TaskCells`."""
     if times is None:
         return {}

@@ -1,9 +1,10 @@
 """Builds the report page of one project: pictures, metrics, rounds, costs, picks and training."""
 
 from labelgrid.basics.words import count_text, join_names
-from labelgrid.drawings.bars import Bars
-from labelgrid.drawings.charts import Chart, Line
-from labelgrid.report.blocks import (
+from labelgrid.drawings.charts import Bars, Chart, Line
+from labelgrid.report.content import ProjectReport, SplitCells
+from labelgrid.report.measured_blocks import measured_blocks
+from labelgrid.report.page_blocks import (
     Block,
     Column,
     DataTable,
@@ -19,8 +20,6 @@ from labelgrid.report.blocks import (
     hint_blocks,
     number_columns,
 )
-from labelgrid.report.content import ProjectReport, SplitCells
-from labelgrid.report.measured_blocks import measured_blocks
 from labelgrid.report.shared_blocks import grid_map, picked_cells
 from labelgrid.report.summary import after_round, summary
 
@@ -34,8 +33,6 @@ TIMES = {
     "mean": "mean seconds",
     "learned": "learned cost of one label",
 }
-
-
 #: Explains the states of cells.
 STATES_HELP = Help(
     "What is a cell?",
@@ -120,8 +117,8 @@ def cells_figure(part: SplitCells, name: str) -> Figure:
         columns.append(Column(state, numeric=True, colour=colour))
     columns += number_columns("cost of one label", "spent", "promised", *saved, *times.values())
     fields = [*states, "cost", "spent", "promised", *saved, *times]
-    bars: dict[str, dict[str, float]] = {}
-    rows: list[list[Value]] = []
+    bars = {}
+    rows = []
     for task in part.tasks:
         bars[task.task] = {state: float(getattr(task, state)) for state in states}
         rows.append([task.task, task.kind, *(getattr(task, field) for field in fields)])
@@ -166,12 +163,12 @@ def _rounds(report: ProjectReport) -> list[Block]:
     ]
     if report.changed:
         columns.append(Column("other settings than before"))
-    rows: list[list[Value]] = []
+    rows = []
     for row in report.rounds:
         images, labels = row.trained or (None, None)
         picks = [row.picks.get(task, 0) for task in report.headlines]
         today = [row.now.get(state, 0) for state in ("labelled", "skipped", "requested")]
-        changed: list[Value] = []
+        changed = []
         if report.changed:
             changed.append(join_names(report.changed.get(row.number, ()), 6) or None)
         rows.append(
@@ -214,7 +211,7 @@ def _training(report: ProjectReport) -> list[Block]:
             whole=True,
         )
         drawings.append(chart)
-    rows: list[list[Value]] = []
+    rows = []
     for epoch in training.epochs:
         values = [loss.get(epoch) for loss in training.losses.values()]
         rows.append([epoch, *values])

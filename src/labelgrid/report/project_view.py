@@ -1,13 +1,16 @@
 """Reads a project's requests by round, pool uncertainty and picks for reports."""
 
 import hashlib
+import math
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
+from labelgrid.basics.array_types import Bools, Floats
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.drawings.request_history import RequestHistory
@@ -16,12 +19,12 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import SHOWN, read_fit, read_picks
 from labelgrid.project.score_files import scores_file
 from labelgrid.project.sources import OracleSource, source_of
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.report.content import Picture, PoolUncertainty, RoundPicks, ShownPick
-from labelgrid.report.uncertainty import ScoredRound, mean_normalised
 from labelgrid.rounds.choose import scores_are_values
 from labelgrid.score.table import read_table
+from labelgrid.select.parts import widths
 from labelgrid.tasks.pictures import colour_map, jpeg
 
 
@@ -48,7 +51,7 @@ def _rounds(project: ProjectFolder, grid: Grid) -> np.ndarray:
     """Int [n, t], the round that requested each cell; -1 for a missing cell."""
     rounds = np.full(grid.state.shape, -1, np.int64)
     rows = {image_id: row for row, image_id in enumerate(grid.images)}
-    columns = {task: column for column, task in enumerate(grid.tasks)}
+    columns = grid.columns
     for entry in project.store.cells():
         cell = entry.cell
         if cell.image_id in rows and entry.state != State.MISSING:
@@ -123,7 +126,7 @@ def _has_scores_of_value(project: ProjectFolder, number: int) -> bool:
 
 
 def _pictures(folder: Path, index: int) -> dict[Picture, bytes]:
-    pictures: dict[Picture, bytes] = {}
+    pictures = {}
     for name in get_args(Picture):
         path = folder / f"{index:03d}-{name}.jpg"
         if path.is_file():
@@ -161,3 +164,51 @@ def newest_scored_round(project: ProjectFolder) -> int:
         if row.state == "closed" and has_scores(project, row.number):
             newest = max(newest, row.number)
     return newest
+
+
+@dataclass(frozen=True)
+class ScoredRound:
+    """A round's scores.
+
+    Args:
+        round: its number.
+        values: float [n, t]; NaN where there is no score.
+        missing: bool [n, t], the cells without a label when the round was scored.
+    """
+
+    round: int
+    values: Floats
+    missing: Bools
+
+
+def mean_normalised(
+    scored: Sequence[ScoredRound], tasks: Sequence[str]
+) -> dict[str, dict[int, float]]:
+    """By task and round, the mean over the missing cells of (u - min) / (max - min).
+
+    A task's min and max are those of the first round in which its scores differ and do not change,
+    so the value can fall (eq. 8). Before that round it is 0.
+
+    Source: PartAL eq. 1, A.3 and eq. 8.
+
+    Example:
+        >>> missing = np.ones((2, 1), bool)
+        >>> first = ScoredRound(1, np.array([[1.0], [3.0]]), missing)
+        >>> second = ScoredRound(2, np.array([[1.0], [2.0]]), missing)
+        >>> mean_normalised([first, second], ["depth"])
+        {'depth': {1: 0.5, 2: 0.25}}
+    """
+    means: dict[str, dict[int, float]] = {task: {} for task in tasks}
+    bounds: dict[str, tuple[np.float64, np.float64]] = {}
+    for scores in sorted(scored, key=lambda s: s.round):
+        for column, task in enumerate(tasks):
+            values = scores.values[scores.missing[:, column], column]
+            values = values[np.isfinite(values)]
+            if not len(values):
+                continue
+            low, high = bounds.get(task, (values.min(), values.max()))
+            width = float(widths(low, high))
+            if math.isfinite(width):
+                bounds[task] = (low, high)
+            means[task][scores.round] = float((values.mean() - low) / width)
+    return {task: rounds for task, rounds in means.items() if rounds}

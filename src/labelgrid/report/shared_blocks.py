@@ -8,7 +8,8 @@ from labelgrid.drawings.gridmap import GridMap
 from labelgrid.drawings.request_history import RequestHistory
 from labelgrid.drawings.wording import number
 from labelgrid.ledger.grid import Explanation
-from labelgrid.report.blocks import (
+from labelgrid.report.content import PoolUncertainty, RoundPicks
+from labelgrid.report.page_blocks import (
     Block,
     Cards,
     Column,
@@ -19,7 +20,6 @@ from labelgrid.report.blocks import (
     Value,
     number_columns,
 )
-from labelgrid.report.content import PoolUncertainty, RoundPicks
 
 
 def grid_map(requests: RequestHistory, name: str, title: str = "") -> Figure:

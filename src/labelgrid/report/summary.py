@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from labelgrid.basics.words import count_text
 from labelgrid.drawings.wording import number
 from labelgrid.operations.headlines import brief_text, headlines_of
-from labelgrid.report.blocks import Block, Text
 from labelgrid.report.content import ProjectReport, SplitCells
+from labelgrid.report.page_blocks import Block, Text
 
 
 def summary(report: ProjectReport) -> list[Block]:

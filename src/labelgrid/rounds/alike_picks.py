@@ -7,12 +7,12 @@ from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from labelgrid.basics.errors import LabelgridError, command
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.evidence.near_duplicates import (
     alike_groups,
@@ -70,7 +70,7 @@ class AlikePicks:
     groups: Sequence[Sequence[str]] = ()
     labelled: Sequence[AlikeLabelled] = field(default_factory=list)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """The images as JSON values."""
         return asdict(self)
 

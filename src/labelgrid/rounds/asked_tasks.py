@@ -24,7 +24,7 @@ def check_asked_tasks(project: ProjectFolder, tasks: Sequence[str], draws: Rando
     if unknown:
         raise UsageError(
             f"The project has no task '{unknown[0]}'.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=f"Its tasks are: {', '.join(known)}.",
             unchanged="Nothing was requested.",
         )

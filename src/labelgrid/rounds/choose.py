@@ -3,15 +3,15 @@
 Loads no torch.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.errors import NothingToBuyError, ProjectError
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.wording import number
 from labelgrid.ledger.grid import Grid, Pick, State, request_id
@@ -43,7 +43,7 @@ class Choice:
     round: int
     strategy: str
     picks: Sequence[Pick]
-    calibration: Mapping[str, Any]
+    calibration: Values
     unspent: float
     seed: int
     pairs: Sequence[str] = ()
@@ -55,7 +55,7 @@ class Choice:
         return float(sum(pick.cost for pick in self.picks))
 
 
-def pool_statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, NDArray[Any]]:
+def pool_statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, Array]:
     """The statistics at the grid's rows; NaN for tasks whose head is untrained.
 
     So it is for cells without a supplied label in a statistic that reads these.
@@ -80,14 +80,14 @@ def pool_statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, NDArray[Any
         if count:
             raise ProjectError(
                 f"{count_text(count, *unit)} no finite '{name}'.",
-                where=str(fit.checkpoint),
+                where=fit.checkpoint,
                 next_step="Train again, with a lower learning rate or `clip`, then score again.",
                 unchanged="Nothing was requested.",
             )
     return statistics
 
 
-def _rows_with_scores(table: Table, grid: Grid) -> NDArray[np.bool_]:
+def _rows_with_scores(table: Table, grid: Grid) -> Bools:
     """Bool [n], the rows of the grid whose images have scores."""
     scored = set(table.images)
     flags = (image_id in scored for image_id in grid.images)
@@ -177,7 +177,7 @@ def used_up_text(picks: Collection[Pick], grid: Grid) -> str:
     """
     before = grid.eligible.sum(0)
     left = before.copy()
-    columns = {task: column for column, task in enumerate(grid.tasks)}
+    columns = grid.columns
     for pick in picks:
         left[columns[pick.cell.task]] -= 1
     done = np.flatnonzero((before > 0) & (left == 0)).tolist()

@@ -3,8 +3,6 @@
 Loads no torch.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from labelgrid.annotate.answers import spelling_hint
@@ -16,14 +14,14 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_classes import label_classes
 from labelgrid.project.records import newest_fit
 from labelgrid.score.table import Table
-from labelgrid.select.classes import CLASSES, shares_of_class
-from labelgrid.tasks.task import TaskDef
+from labelgrid.select.class_statistic import CLASSES, shares_of_class
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: The classes of a task that a refusal names.
 SHOWN = 12
 
 
-def find_class(definitions: Mapping[str, TaskDef], asked: str) -> tuple[TaskDef, str]:
+def find_class(definitions: TaskDefs, asked: str) -> tuple[TaskDef, str]:
     """The task of a class, and the class's name.
 
     Args:
@@ -53,7 +51,7 @@ def full_name(task: TaskDef, name: str) -> str:
     return f"{task.name}:{name}"
 
 
-def _no_class(definitions: Mapping[str, TaskDef], asked: str) -> UsageError:
+def _no_class(definitions: TaskDefs, asked: str) -> UsageError:
     """The error about a class that no task has."""
     known = set[str]()
     shown = []
@@ -92,7 +90,7 @@ def refuse_unlearned(project: ProjectFolder, task: TaskDef, name: str) -> None:
     if reason:
         raise ProjectError(
             f"No model can find '{full_name(task, name)}' yet: {reason}.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=_by_example(project, task, name),
             unchanged="Nothing was requested.",
         )
@@ -120,7 +118,7 @@ def refuse_unseen(
     if not np.nanmax(shares, initial=0.0) > 0:
         raise NothingToBuyError(
             f"The newest model predicts '{full_name(task, name)}' in no image of the pool.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=_by_example(project, task, name),
             unchanged="Nothing was requested.",
         )

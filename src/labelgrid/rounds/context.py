@@ -1,22 +1,71 @@
 """Builds the context of a round's steps: recipe, tasks, images and labels."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
+from labelgrid.basics.camera import Camera
 from labelgrid.basics.config import parse
+from labelgrid.basics.errors import ImageError
+from labelgrid.basics.type_names import Size, Values
+from labelgrid.data.dataset import camera_of, size_of
 from labelgrid.data.project_source import ProjectSource
-from labelgrid.ledger.grid import Cell, Split, State
+from labelgrid.ledger.grid import Cell, ImageRow, Split, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
 from labelgrid.project.sources import OracleSource, source_of
+from labelgrid.recipes.recipe import PluginChoice, Recipe
 from labelgrid.recipes.resolve import check_options, load_recipe, override
-from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.relations.bound import BoundRelation, bind_relations
-from labelgrid.rounds.image_cameras import ImageCameras
 from labelgrid.suppliers.supplied import BoundSupplier, bind_suppliers, trust_by_supplier
 from labelgrid.tasks.task import Task, TaskDef, build_all
+
+
+@dataclass(frozen=True)
+class ImageCameras:
+    """Finds the camera of each image once, since it may lie in the image's file.
+
+    Args:
+        images: gives the rows of the images in the ledger.
+        source: reads what those do not say.
+    """
+
+    images: Callable[[], Iterable[ImageRow]]
+    source: ProjectSource | OracleSource
+    _found: dict[str, Camera | None] = field(default_factory=dict, init=False, repr=False)
+
+    def camera(self, image_id: str) -> Camera | None:
+        """The camera of an image in its own pixels.
+
+        None if it is unknown, or if the image cannot be read.
+        """
+        if image_id not in self._found:
+            try:
+                camera = camera_of(self.source, image_id, self.size(image_id))
+            except ImageError:
+                camera = None
+            self._found[image_id] = camera
+        return self._found[image_id]
+
+    def is_known(self, image_id: str) -> bool:
+        """Whether there is a camera of an image."""
+        return self.camera(image_id) is not None
+
+    def size(self, image_id: str) -> Size:
+        """The height and width of an image.
+
+        Raises:
+            ImageError: the ledger does not know it, and the image cannot be read.
+        """
+        size = self._sizes.get(image_id, (0, 0))
+        if not all(size):  # of a simulated campaign, or of an image that was not checked
+            size = size_of(self.source, image_id)
+        return size
+
+    @cached_property
+    def _sizes(self) -> dict[str, Size]:
+        """The sizes of the images, as far as the ledger knows them."""
+        return {row.image_id: (row.height, row.width) for row in self.images()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +162,7 @@ def context_for_recipe(project: ProjectFolder, recipe: Recipe) -> RoundContext:
     )
 
 
-def training_context(
-    context: RoundContext, fit: Fit, score: Mapping[str, Any] | None = None
-) -> RoundContext:
+def training_context(context: RoundContext, fit: Fit, score: Values | None = None) -> RoundContext:
     """The context with the recipe and the seed of a training.
 
     `score` replaces the recipe's [score].

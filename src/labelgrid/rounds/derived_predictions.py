@@ -1,6 +1,6 @@
 """Derives predictions from those of other tasks, by relations."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,8 @@ from labelgrid.nets.network import Raw
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.outputs import predicted_label
 from labelgrid.tasks.legend import write_coloured
-from labelgrid.tasks.task import Task, TaskDef
-from labelgrid.train.evaluate import as_target, strips
+from labelgrid.tasks.task import TaskDefs, Tasks
+from labelgrid.train.evaluation import as_target, strips
 
 #: Of which tasks predictions are derived: none; those that the network did not learn; or also the
 #: others, whose predictions become the mean of both.
@@ -57,8 +57,8 @@ class ImagePredictions:
         camera: that took it; None: unknown.
     """
 
-    tasks: Mapping[str, Task]
-    definitions: Mapping[str, TaskDef]
+    tasks: Tasks
+    definitions: TaskDefs
     raws: Raw
     learned: Collection[str]
     frame: Frame

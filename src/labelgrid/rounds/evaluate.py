@@ -1,10 +1,10 @@
 """Evaluates a project's network on a split, or on a folder of labels."""
 
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.errors import ProjectError, UsageError
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Json
 from labelgrid.formats.naming import whole_names
 from labelgrid.images.listing import list_images
 from labelgrid.images.places import ImagePaths
@@ -19,10 +19,10 @@ from labelgrid.rounds.model_record import measure, measure_heldout
 from labelgrid.rounds.models import model_of, restore
 from labelgrid.rounds.own_model.outside_score import evaluate_recorded
 from labelgrid.rounds.protocol import WHOLE, Protocol
-from labelgrid.train.evaluate import Evaluation, evaluate
+from labelgrid.train.evaluation import Evaluation, evaluate
 
 
-def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
+def evaluation_json(evaluation: Evaluation) -> Json:
     """An evaluation as JSON values."""
     return {
         "metrics": results_json(evaluation.metrics),
@@ -38,7 +38,7 @@ def evaluate_project(
     split: Split | None,
     predictions: Path | None,
     protocol: Protocol = WHOLE,
-) -> dict[str, Any]:
+) -> Json:
     """Evaluate the newest model, or a folder of prediction files.
 
     Args:
@@ -73,7 +73,7 @@ def evaluate_project(
 
 def evaluate_split(
     project: ProjectFolder, split: Split, progress: Progress, protocol: Protocol = WHOLE
-) -> dict[str, Any]:
+) -> Json:
     """Evaluate the newest model on a split of the project.
 
     Held-out results on whole images are also written for the report.
@@ -106,7 +106,7 @@ def _evaluate_network(
 
 def evaluate_folder(
     project: ProjectFolder, labels: Path, progress: Progress, protocol: Protocol = WHOLE
-) -> dict[str, Any]:
+) -> Json:
     """Evaluate the newest model on a folder of labels.
 
     The images are those in its folder `images/` or, without such a folder, the project's.
@@ -136,7 +136,7 @@ def evaluate_folder(
     if not image_ids:
         raise ProjectError(
             "No image has a label in the folder.",
-            where=str(labels),
+            where=labels,
             next_step="Put labels at TASK/IMAGE.png below the folder.",
         )
     recipe = context.recipe
@@ -161,7 +161,7 @@ def evaluate_predictions(
     split: Split,
     progress: Progress,
     protocol: Protocol = WHOLE,
-) -> dict[str, Any]:
+) -> Json:
     """Evaluate prediction files from any program on a split of the project; no model is needed.
 
     Raises:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch import Tensor
 from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.results import Result
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.data.frame import target_of
@@ -31,8 +31,8 @@ from labelgrid.rounds.prediction_files import (
     soft_prediction,
 )
 from labelgrid.rounds.protocol import WHOLE, Protocol
-from labelgrid.tasks.task import Task, TaskDef, build_all
-from labelgrid.train.evaluate import strips
+from labelgrid.tasks.task import Task, TaskDef, TaskDefs, build_all
+from labelgrid.train.evaluation import strips
 
 #: At most so many predictions of a task, the first ones, are compared with their labels to find
 #: another unit or axes.
@@ -41,12 +41,12 @@ PAIRS = 32
 
 def evaluate_files(
     source: Source,
-    definitions: Mapping[str, TaskDef],
+    definitions: TaskDefs,
     image_ids: Sequence[str],
     folder: Path,
     progress: Progress,
     protocol: Protocol = WHOLE,
-) -> dict[str, Any]:
+) -> Json:
     """Measure predictions of the given images' labels, for the tasks that have a folder of them.
 
     A prediction is `folder/TASK/IMAGE.EXT`: a label file (for depth `0001.npy` in metres, say), a
@@ -91,12 +91,12 @@ def evaluate_files(
             progress.say(f"{name}: {remark}")
     protocol.check_counted(labels, definitions)
     if not any(labels.values()):
-        raise ProjectError("None of these images has a label of these tasks.", where=str(folder))
+        raise ProjectError("None of these images has a label of these tasks.", where=folder)
     results = {name: measure.compute() for name, measure in measures.items()}
     return {"labels": labels, "metrics": results_json(results)}
 
 
-def results_json(results: Mapping[str, Mapping[str, Result]]) -> dict[str, Any]:
+def results_json(results: Mapping[str, Mapping[str, Result]]) -> Json:
     """Results by task and name as JSON values."""
     values = {}
     for task, group in results.items():
@@ -162,7 +162,7 @@ def _add(measure: Metric, task: Task, path: Path, label: LabelArray, gathered: _
     if size != label.size:
         raise LabelError(
             f"The prediction is {size[0]}x{size[1]}, its label {label.size[0]}x{label.size[1]}.",
-            where=str(path),
+            where=path,
             next_step="Write predictions at the size of the labels.",
         )
     if task.probabilities is None:
@@ -182,7 +182,7 @@ def _refuse_gaps(label: LabelArray, predicted: LabelArray, path: Path) -> None:
         pixels = count_text(gaps, "pixel of the label has", "pixels of the label have")
         raise LabelError(
             f"{pixels} no prediction.",
-            where=str(path),
+            where=path,
             next_step="Predict a class at each pixel that has one in the label.",
         )
 

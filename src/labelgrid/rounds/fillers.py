@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
 
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import join_names
 from labelgrid.data.derived import Filler, add_supplied, derivable
 from labelgrid.project.images.known_cameras import camera_step
@@ -58,7 +58,7 @@ class Fillers:
                 worth[task] = worth.get(task, 0.0) + relation.trust * relation.coverage
         return worth
 
-    def cameras(self) -> dict[str, dict[str, Any]]:
+    def cameras(self) -> dict[str, Json]:
         """The cameras through which labels are derived, by image, as JSON values."""
         cameras = {}
         for image_id, relations in self._derivable.items():

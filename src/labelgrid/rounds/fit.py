@@ -6,18 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from labelgrid.basics.errors import (
-    ImageError,
-    PluginError,
-    ProjectError,
-    TrainingError,
-    command,
-)
+from labelgrid.basics.errors import ImageError, PluginError, ProjectError, TrainingError, command
 from labelgrid.basics.files import remove_folder
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.basics.type_names import Json
 from labelgrid.data.derived import DerivedSource
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.formats.codec import check_digest
@@ -39,10 +33,10 @@ from labelgrid.train.checkpoint import load, same_training
 from labelgrid.train.division import refuse_undivided
 from labelgrid.train.group import ALONE, TrainingGroup
 from labelgrid.train.loop import fit as train
-from labelgrid.train.model import TrainedModel, restore_states
 from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.plan import Plan
 from labelgrid.train.seeding import seed_torch
+from labelgrid.train.trained_model import TrainedModel, restore_states
 
 
 def splits_for_training(
@@ -196,7 +190,7 @@ def fit(
     project: ProjectFolder,
     progress: Progress,
     recipe: str = "",
-    changes: dict[str, Any] | None = None,
+    changes: Json | None = None,
     weights: Path | None = None,
     group: TrainingGroup = ALONE,
 ) -> Fit:
@@ -286,17 +280,13 @@ def take_part(
         network = new_network(context, project, Silent(), weights)
         train_ids, val_ids = told["splits"]
         plan = _whole_plan(
-            context,
-            network,
-            splits=(train_ids, val_ids),
-            number=told["round"],
-            progress=Silent(),
+            context, network, splits=(train_ids, val_ids), number=told["round"], progress=Silent()
         )
         if plan.identity != told["identity"]:
             raise TrainingError(
                 f"Process {group.rank + 1} of {group.size} finds other labels, another recipe or "
                 "another version of labelgrid than the first one.",
-                where=str(folder),
+                where=folder,
                 next_step="Let all processes see the same folder and run the same installation; "
                 "then run the same command again.",
             )
@@ -337,7 +327,7 @@ def _refuse_early(context: RoundContext) -> None:
     if not labelled_images(project, "train"):
         raise TrainingError(
             "There is no label to learn from.",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Run `labelgrid query`, `labelgrid export` and then `labelgrid import` to "
             "get labels.",
             unchanged="Nothing was trained.",
@@ -354,7 +344,7 @@ def _refuse_early(context: RoundContext) -> None:
         raise ProjectError(
             f"The strategy '{name}' needs the statistic '{statistic}', which reads the term "
             f"'{term}'; the recipe trains without it.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=f'Add a table [terms."{term}"] to the recipe, or choose another strategy.',
             unchanged="Nothing was trained.",
         )

@@ -7,9 +7,9 @@ from typing import Any
 
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.project.records import Fit
+from labelgrid.recipes.recipe import Recipe
 from labelgrid.recipes.resolve import hash_of
-from labelgrid.recipes.schema import Recipe
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.trained_model import TrainedModel
 
 
 @dataclass

@@ -14,14 +14,14 @@ from labelgrid.executors.spread import Piece, given
 from labelgrid.ledger.roster import Roster
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members, write_member
-from labelgrid.recipes.schema import Recipe
+from labelgrid.recipes.recipe import Recipe
 from labelgrid.rounds.context import RoundContext, context_for_recipe, training_context
 from labelgrid.rounds.fit import plan_of, splits_for_training
 from labelgrid.rounds.models import load_previous_weights, member_seed, new_network, restore_member
 from labelgrid.train.checkpoint import load, same_training
 from labelgrid.train.loop import fit as train
-from labelgrid.train.model import TrainedModel
 from labelgrid.train.plan import Plan
+from labelgrid.train.trained_model import TrainedModel
 
 
 def train_member(
@@ -159,7 +159,7 @@ def _check_same_labels(project: ProjectFolder, fit: Fit, plan: Plan) -> None:
         raise ModelError(
             f"The labels changed since the training of round {fit.round}, so a member would learn "
             "from others.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=f"Run `{command('fit', project.folder)}` first.",
             unchanged="Nothing was trained.",
         )

@@ -11,6 +11,7 @@ from labelgrid.basics.errors import ModelError, ProjectError, UsageError, comman
 from labelgrid.basics.files import inside
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import seed_of
+from labelgrid.basics.type_names import Size
 from labelgrid.nets.backbones import Encoder, UnfetchedWeightsError
 from labelgrid.nets.network import Network, reason_to_ignore
 from labelgrid.operations.early_warnings import (
@@ -21,13 +22,13 @@ from labelgrid.operations.early_warnings import (
 from labelgrid.project.declaration_changes import redeclared_tasks
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin, has_own_encoder
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.context import ModelContext, RoundContext, context_of, training_context
 from labelgrid.train.checkpoint import load
-from labelgrid.train.model import OtherTasksError, TrainedModel, restore_states
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.term import Term
+from labelgrid.train.trained_model import OtherTasksError, TrainedModel, restore_states
 
 
 def network_of(context: ModelContext, weights: Path | None, *, pretrained: bool = True) -> Network:
@@ -102,7 +103,7 @@ def _refuse_unused_weights(
     if weights is not None:
         raise ModelError(
             unused_weights_warning(network, weights),
-            where=str(project.folder),
+            where=project.folder,
             next_step="Leave out the weights, or name a network that uses [backbone], such as "
             "shared_heads.",
             unchanged="Nothing was trained.",
@@ -126,7 +127,7 @@ def _check_backbone(
     if advice:
         raise ModelError(
             advice,
-            where=str(project.folder),
+            where=project.folder,
             next_step=_other_weights(project, without),
             unchanged="Nothing was trained.",
         )
@@ -169,7 +170,7 @@ def untrained_model(
     return TrainedModel(network=network, trained=frozenset())
 
 
-def check_size(network: Network, size: tuple[int, int]) -> None:
+def check_size(network: Network, size: Size) -> None:
     """Check that the network accepts images of the training size.
 
     Some backbones accept one size only.
@@ -222,7 +223,7 @@ def load_previous_weights(
 
 def terms_of(context: ModelContext, network: Network) -> dict[str, Term]:
     """Build the recipe's terms, each with random weights from its own stream."""
-    terms: dict[str, Term] = {}
+    terms = {}
     for name, options in context.recipe.terms.items():
         with seed_torch(context.seed, "init", "term", name):
             terms[name] = build_plugin("terms", PluginChoice(name, options), context.tasks, network)
@@ -252,7 +253,7 @@ def restore_model(context: RoundContext, fit: Fit) -> TrainedModel:
     if changed:
         raise OtherTasksError(
             f"The declaration of '{changed[0]}' changed since the training of round {fit.round}.",
-            where=str(context.project.folder),
+            where=context.project.folder,
             next_step=f"Run `{command('fit', context.project.folder)}` to train with it.",
         )
     fitted = training_context(context, fit)
@@ -315,7 +316,7 @@ def restore_network(context: ModelContext, path: Path, digest: str, name: str) -
     if checkpoint is None or checkpoint.digest != digest:
         raise ModelError(
             "The checkpoint is missing, or is not the one that was recorded after the training.",
-            where=str(path),
+            where=path,
             next_step="Run `labelgrid fit` again.",
         )
     network = network_of(context, None, pretrained=False)
@@ -387,7 +388,7 @@ def model_of(project: ProjectFolder) -> Fit:
     if fit is None:
         raise ProjectError(
             "There is no model yet.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=f"Run `{command('fit', project.folder)}` first.",
         )
     return fit

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from labelgrid.data.frame import Frame, interpolation_window, label_of, resize_to_original
-from labelgrid.formats.codec import LabelArray, codec
+from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.soft import EXTENSION, write_soft
 from labelgrid.pixel.prediction import contenders
-from labelgrid.rounds.blocks import class_map
+from labelgrid.rounds.channel_blocks import class_map
 from labelgrid.tasks.legend import write_coloured
 from labelgrid.tasks.task import Task, TaskDef
-from labelgrid.train.evaluate import strips
+from labelgrid.train.evaluation import strips
 
 #: The sides of a window in pixels: few channels of it fit a processor's cache, and it holds few of
 #: the heads' values.
@@ -39,7 +39,7 @@ def predicted_label(task: Task, definition: TaskDef, raw: Tensor, frame: Frame) 
     with torch.inference_mode():
         if task.largest and (label := class_map(raw, frame)) is not None:
             return label
-    form = codec(definition.spec.codec)
+    form = definition.codec
     value = np.empty((*frame.original, task.label_channels), form.DTYPE)
     valid = np.empty(frame.original, np.bool_)
     with torch.inference_mode():

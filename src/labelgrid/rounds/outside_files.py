@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
-from numpy.typing import NDArray
-
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.basics.files import digest, open_regular
 from labelgrid.formats.npz import open_arrays, stated_array, unpack
@@ -19,7 +17,7 @@ EXTENSION = ".npz"
 #: A file whose arrays have more bytes is refused: 10 passes of 40 classes at 640x480 have 0.5e9.
 LARGEST = 2**32
 
-Arrays = dict[str, NDArray[Any]]
+Arrays = dict[str, Array]
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class OutsideFiles:
             what = f"holds no {EXTENSION} file" if folder.is_dir() else "does not exist"
             raise ProjectError(
                 f"The folder of predictions {what}.",
-                where=str(folder),
+                where=folder,
                 next_step="Write the predictions of each image into it as IMAGE.npz, with arrays "
                 "such as 'depth.values' [1, h, w].",
                 unchanged="Nothing was scored.",
@@ -62,7 +60,7 @@ class OutsideFiles:
             except OSError as error:
                 raise ProjectError(
                     f"A file of predictions cannot be read: {error.strerror}.",
-                    where=str(self.folder / name),
+                    where=self.folder / name,
                     next_step="Write it again.",
                 ) from error
             total.update(f"{name}\0{content}\0".encode(errors="surrogateescape"))
@@ -84,7 +82,7 @@ def read_predictions(path: Path, most: int = LARGEST) -> Arrays:
     Raises:
         LabelError: it is damaged or too large, or holds something else.
     """
-    arrays: Arrays = {}
+    arrays = {}
     with _file_errors(path), open_regular(path) as file, open_arrays(file) as archive:
         stated = [stated_array(archive, member) for member in archive.infolist()]
         total = sum(array.size for array in stated)
@@ -115,6 +113,6 @@ def _file_errors(path: Path) -> Iterator[None]:
     ) as error:
         raise LabelError(
             f"The file cannot be read: {error}.",
-            where=str(path),
+            where=path,
             next_step="Write it with `numpy.savez`, arrays of numbers alone.",
         ) from error

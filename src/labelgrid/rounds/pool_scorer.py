@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,9 +11,10 @@ from labelgrid.basics.config import parse
 from labelgrid.basics.errors import ImageError, ProjectError, UsageError, command
 from labelgrid.basics.files import remove_folder
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Values
 from labelgrid.data.frame import Frame
 from labelgrid.data.project_source import ProjectSource
-from labelgrid.data.supplied import MostTrusted
+from labelgrid.data.supplied_source import MostTrusted
 from labelgrid.executors.spread import Piece
 from labelgrid.executors.spreading import IN_THIS_PROCESS, JOBS, Spreading
 from labelgrid.ledger.grid import Grid
@@ -26,7 +26,7 @@ from labelgrid.project.images.unusable_images import (
     usable_images,
 )
 from labelgrid.project.records import Fit, MemberRecord, read_members
-from labelgrid.recipes.schema import Recipe
+from labelgrid.recipes.recipe import Recipe
 from labelgrid.rounds.context import (
     RoundContext,
     context_for_recipe,
@@ -44,7 +44,7 @@ from labelgrid.rounds.shard_scorer import (
     build_statistics,
     score_ordered,
 )
-from labelgrid.score.fit import FitImages, fit_statistics
+from labelgrid.score.fit_statistics import FitImages, fit_statistics
 from labelgrid.score.pool import (
     Explaining,
     ScoringJob,
@@ -57,8 +57,8 @@ from labelgrid.score.shards import PoolShard, PoolShards
 from labelgrid.score.statistic import PoolBatch, Statistic, TrainedStatistic
 from labelgrid.score.table import Table
 from labelgrid.suppliers.supplied import supplied_by_task
-from labelgrid.train.evaluate import predictions
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.evaluation import predictions
+from labelgrid.train.trained_model import TrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,7 @@ class PoolScorer:
         """The statistics that the strategy needs, by name."""
         return build_statistics(self._options(self.scores.strategy.needs), self.fit.seed)
 
-    def _options(self, names: Collection[str]) -> dict[str, Mapping[str, Any]]:
+    def _options(self, names: Collection[str]) -> dict[str, Values]:
         """The options of statistics, by name."""
         return {name: self.scores.options.get(name, {}) for name in sorted(names)}
 
@@ -243,7 +243,7 @@ class PoolScorer:
     def _not_elsewhere(self, why: str) -> UsageError:
         return UsageError(
             f"This pool is scored in one process only: {why}.",
-            where=str(self.project.folder),
+            where=self.project.folder,
             next_step=f"Run `{command('score', self.project.folder)}` without --on and --workers.",
             unchanged="Nothing was scored.",
         )
@@ -360,7 +360,7 @@ class PoolScorer:
         add = command("add", self.project.folder, "--images", "NEW-PLACE")
         return ImageError(
             f"No image can be read of the {count} whose labels are missing.",
-            where=str(self.project.folder),
+            where=self.project.folder,
             next_step=f"Put their files back; if the folder was moved, `{add}` finds them again.",
             unchanged="Nothing was scored.",
         )
@@ -377,7 +377,7 @@ class PoolScorer:
                 raise ProjectError(
                     f"The statistic '{name}' reads the term '{lacking[0]}'; the newest model was "
                     "trained without it.",
-                    where=str(self.project.folder),
+                    where=self.project.folder,
                     next_step=f'Add a table [terms."{lacking[0]}"] to the recipe and run '
                     f"`{command('fit', self.project.folder)}`.",
                     unchanged="Nothing was scored.",

@@ -31,7 +31,7 @@ from labelgrid.rounds.models import check_known_is_used, model_of, restore_model
 from labelgrid.rounds.prediction_writer import PredictionWriter, write_legends
 from labelgrid.rounds.predictor import Predictor, tasks_with_heads
 from labelgrid.rounds.shard_predictor import PredictionOrder, prediction_pass
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.trained_model import TrainedModel
 
 if TYPE_CHECKING:
     from labelgrid.storage.addresses import Address
@@ -121,11 +121,7 @@ def predict(
     )
     write_legends(out, context.definitions)
     predictor = Predictor(
-        context=context,
-        fit=fit,
-        model=model,
-        heads=heads.definitions,
-        known=known is not None,
+        context=context, fit=fit, model=model, heads=heads.definitions, known=known is not None
     )
     with _with_advice(left_out is None):
         return predictor.write(source, image_ids, writer, progress)
@@ -206,7 +202,7 @@ def _check_known(
     if not counts:
         raise LabelError(
             "None of the known labels is of one of the images and a task of the project.",
-            where=str(folder),
+            where=folder,
             next_step="A label lies at TASK/IMAGE.EXT; the tasks are "
             f"{', '.join(context.definitions)}.",
             unchanged="Nothing was written.",

@@ -3,32 +3,32 @@
 These are label files, class numbers and probabilities.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.basics.array_types import Array, Floats32
 from labelgrid.basics.errors import EmptyLabelError, LabelError, ProjectError
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.data.id_splits import read_classes, replace_advice
 from labelgrid.formats.arrays import one_channel, samples, shape_text
-from labelgrid.formats.codec import LabelArray, codec
+from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.formats.soft import EXTENSION, read_soft
 from labelgrid.project.sources import other_folders
-from labelgrid.tasks.task import Task, TaskDef
+from labelgrid.tasks.task import Task, TaskDef, TaskDefs
 
 #: The extensions of numbers that every task accepts besides those of its label files.
 NUMBERS = (".npy", ".png")
 
 
 def find_predictions(
-    source: Source, definitions: Mapping[str, TaskDef], image_ids: Sequence[str], folder: Path
+    source: Source, definitions: TaskDefs, image_ids: Sequence[str], folder: Path
 ) -> dict[str, dict[str, Path]]:
     """The files of predictions, by task and image, of the tasks with a folder; each label has one.
 
@@ -42,13 +42,13 @@ def find_predictions(
         hint = f"; found: {join_names(others)}" if others else ""
         raise ProjectError(
             f"No task has a folder of predictions{hint}.",
-            where=str(folder),
+            where=folder,
             next_step=f"Put them at TASK/IMAGE.EXT. {known_tasks_text(definitions)}",
         )
     whole = whole_names(image_ids, source.images())
-    files: dict[str, dict[str, Path]] = {}
+    files = {}
     for task in present:
-        paths: dict[str, Path] = {}
+        paths = {}
         rest = []
         for image_id in image_ids:
             path = _file(folder / task.name, image_id, task, whole)
@@ -73,13 +73,13 @@ def _missing_predictions(
     return ProjectError(
         f"{labels} no prediction of {task.name}, the first that of '{image_ids[0]}'. Expected "
         f"{join_names(names, between=' or ')}; found {join_names(present, 3) or 'no file'}.",
-        where=str(folder),
+        where=folder,
         next_step="Add them: a mean over other images would not be comparable. Or remove the "
         "task's folder.",
     )
 
 
-def known_tasks_text(definitions: Mapping[str, TaskDef]) -> str:
+def known_tasks_text(definitions: TaskDefs) -> str:
     """A sentence that names the tasks."""
     return f"The tasks are {', '.join(definitions)}."
 
@@ -91,7 +91,7 @@ def _file(folder: Path, image_id: str, task: TaskDef, whole: Collection[str]) ->
     if len(paths) > 1 and paths[0].suffix != EXTENSION:
         raise LabelError(
             f"Both '{paths[0].name}' and '{paths[1].name}' exist.",
-            where=str(folder),
+            where=folder,
             next_step="Remove one of them.",
         )
     return paths[0] if paths else None
@@ -99,13 +99,11 @@ def _file(folder: Path, image_id: str, task: TaskDef, whole: Collection[str]) ->
 
 def _names(image_id: str, task: TaskDef, whole: Collection[str]) -> list[str]:
     """The file names that an image's prediction may have."""
-    extensions = dict.fromkeys((EXTENSION, *codec(task.spec.codec).EXTENSIONS, *NUMBERS))
+    extensions = dict.fromkeys((EXTENSION, *task.codec.EXTENSIONS, *NUMBERS))
     return [label_name(image_id, extension, image_id in whole) for extension in extensions]
 
 
-def hard_prediction(
-    task: Task, definition: TaskDef, path: Path, size: tuple[int, int]
-) -> LabelArray:
+def hard_prediction(task: Task, definition: TaskDef, path: Path, size: Size) -> LabelArray:
     """Read a prediction that is a label: its file, or class numbers in `.npy`.
 
     Returns:
@@ -129,7 +127,7 @@ def hard_prediction(
     except EmptyLabelError as error:
         if task.probabilities:
             what = "The prediction has no class at any pixel."
-            raise LabelError(what, where=str(path)) from error
+            raise LabelError(what, where=path) from error
         value = np.zeros((*size, task.label_channels), np.float32)
         return LabelArray(value, np.zeros(size, np.bool_))
 
@@ -151,11 +149,11 @@ def soft_prediction(task: Task, definition: TaskDef, path: Path) -> Tensor | Non
     wrong = int(np.count_nonzero(~np.isfinite(values)))
     if wrong:
         numbers = count_text(wrong, "number is", "numbers are")
-        raise LabelError(f"{numbers} NaN or infinite.", where=str(path))
+        raise LabelError(f"{numbers} NaN or infinite.", where=path)
     if task.probabilities and not ((values >= 0) & (values <= 1)).all():
         raise LabelError(
             f"Probabilities are from 0 to 1; these are {values.min():.4g} to {values.max():.4g}.",
-            where=str(path),
+            where=path,
             next_step="Apply the softmax or sigmoid first; divide 8-bit numbers by 255.",
         )
     predicted = torch.from_numpy(values.astype(np.float32))
@@ -165,7 +163,7 @@ def soft_prediction(task: Task, definition: TaskDef, path: Path) -> Tensor | Non
     return merged.index_add_(0, torch.from_numpy(index), predicted)
 
 
-def _soft_values(task: Task, path: Path) -> NDArray[Any] | None:
+def _soft_values(task: Task, path: Path) -> Array | None:
     """The numbers in a file; None if it holds no soft prediction."""
     if path.suffix == EXTENSION:
         return read_soft(path)
@@ -179,7 +177,7 @@ def _soft_values(task: Task, path: Path) -> NDArray[Any] | None:
     return None if values.ndim == 2 else values
 
 
-def _wrong_shape(task: Task, values: NDArray[Any], classes: int, path: Path) -> LabelError:
+def _wrong_shape(task: Task, values: Array, classes: int, path: Path) -> LabelError:
     """The error about a soft prediction of another shape; `classes` are those before `merge`."""
     expected = f"[{task.channels}, h, w]"
     if classes != task.channels:
@@ -191,12 +189,12 @@ def _wrong_shape(task: Task, values: NDArray[Any], classes: int, path: Path) -> 
         )
     return LabelError(
         f"A soft prediction of {task.name} is {expected}; this one is {shape_text(values)}.",
-        where=str(path),
+        where=path,
         next_step=next_step,
     )
 
 
-def _grey(task: Task, path: Path) -> NDArray[np.float32]:
+def _grey(task: Task, path: Path) -> Floats32:
     """The probabilities [1, h, w] in a file of one number a pixel."""
     stored = one_channel(samples(path), path, f"A prediction of {task.name}")
     if path.suffix != ".png" or stored.dtype.kind != "u":
@@ -205,7 +203,7 @@ def _grey(task: Task, path: Path) -> NDArray[np.float32]:
     if stored.max() == 1:
         raise LabelError(
             f"The largest value of this probability map is 1, where {certain} is certain.",
-            where=str(path),
+            where=path,
             next_step=f"Save 0 and {certain}, or floats as .npy.",
         )
     return stored[None].astype(np.float32) / np.float32(certain)

@@ -8,7 +8,7 @@ from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import write_bytes, write_text
 from labelgrid.basics.progress import Progress
 from labelgrid.data.dataset import ImageSource
-from labelgrid.drawings.label_sheet import Colour, SheetTask, legends
+from labelgrid.drawings.label_sheet import SheetTask, legends
 from labelgrid.drawings.overlay import draw_overlay
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.naming import label_name
@@ -26,7 +26,7 @@ from labelgrid.tasks.legend import (
 )
 from labelgrid.tasks.overview import Legend
 from labelgrid.tasks.pictures import picture_file
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: The width of the picture of all legends, in pixels.
 WIDTH = 900
@@ -93,7 +93,7 @@ class PredictionWriter:
         return self.out / OVERLAYS / task / name
 
 
-def write_legends(out: Path, tasks: Mapping[str, TaskDef]) -> None:
+def write_legends(out: Path, tasks: TaskDefs) -> None:
     """Write the classes of all tasks, with their colours and numbers, as a table and a picture.
 
     Raises:
@@ -109,7 +109,7 @@ def write_legends(out: Path, tasks: Mapping[str, TaskDef]) -> None:
 
 def _with_numbers(task: TaskDef) -> SheetTask:
     """The legend of a task, with the numbers in its files."""
-    swatches: list[tuple[Colour, str]] = []
+    swatches = []
     for row in legend_of(task):
         red, green, blue = row.colour.to_bytes(3)
         name = row.name if row.number is None else f"{row.number}  {row.name}"

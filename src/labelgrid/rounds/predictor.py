@@ -11,13 +11,13 @@ from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.context import ModelContext
 from labelgrid.rounds.derived_predictions import ImagePredictions
 from labelgrid.rounds.prediction_writer import PredictionWriter
-from labelgrid.tasks.task import TaskDef
-from labelgrid.train.evaluate import predictions
-from labelgrid.train.model import TrainedModel
+from labelgrid.tasks.task import TaskDef, TaskDefs
+from labelgrid.train.evaluation import predictions
+from labelgrid.train.trained_model import TrainedModel
 
 
 def tasks_with_heads(
-    definitions: Mapping[str, TaskDef], fit: Fit, derived: Mapping[str, BoundRelation]
+    definitions: TaskDefs, fit: Fit, derived: Mapping[str, BoundRelation]
 ) -> dict[str, TaskDef]:
     """The tasks without the derived ones that were added after the training: they lack heads."""
     without = derived.keys() - fit.tasks.keys() if fit.tasks else set[str]()
@@ -39,7 +39,7 @@ class Predictor:
     context: ModelContext
     fit: Fit
     model: TrainedModel
-    heads: Mapping[str, TaskDef]
+    heads: TaskDefs
     known: bool
 
     def write(

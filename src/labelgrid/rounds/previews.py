@@ -5,23 +5,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import LabelError, ModelError, note_unchanged
 from labelgrid.basics.files import atomic_folder, disk_errors
 from labelgrid.basics.progress import Silent
 from labelgrid.data.frame import Frame, resize_to_original
-from labelgrid.formats.codec import codec
 from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.ledger.grid import Cell, Pick, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.unusable_images import find_unusable_images
 from labelgrid.project.records import PENDING, SHOWN, newest_fit, read_picks
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import check_options
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.outputs import predicted_label, write_label
 from labelgrid.rounds.pool_scorer import PoolScorer
@@ -149,7 +147,7 @@ def label_path(folder: Path, task: TaskDef, image_id: str, whole: bool) -> Path:
         whole: keep the image's own extension, because several images share the rest; see
             `naming.whole_names`.
     """
-    return folder / task.name / label_name(image_id, codec(task.spec.codec).EXTENSIONS[0], whole)
+    return folder / task.name / label_name(image_id, task.codec.EXTENSIONS[0], whole)
 
 
 @dataclass(frozen=True)
@@ -200,5 +198,5 @@ class Pictures:
         values = resize_to_original(uncertainty, frame).cpu().numpy()
         self._save(index, "uncertainty", heat_map(values))
 
-    def _save(self, index: int, content: str, picture: NDArray[np.uint8]) -> None:
+    def _save(self, index: int, content: str, picture: Bytes) -> None:
         (self.folder / f"{index:03d}-{content}.jpg").write_bytes(jpeg(picture))

@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import ProjectError, RecipeError
 from labelgrid.basics.files import read_text, write_text
+from labelgrid.basics.type_names import Values
 from labelgrid.ledger.grid import Pick, Unit
 
 
@@ -60,7 +60,7 @@ class Proposal:
     unspent: float
     picks: Sequence[Pick]
     key: str
-    calibration: Mapping[str, Any]
+    calibration: Values
     asked: str
     pairs: Sequence[str] = ()
     paired_tasks: Sequence[str] = ()
@@ -96,7 +96,7 @@ def read_proposal(path: Path) -> Proposal:
     except (OSError, ValueError, RecursionError, RecipeError) as error:
         raise ProjectError(
             f"This is no file of picks: {error}",
-            where=str(path),
+            where=path,
             next_step="`labelgrid query DIR --budget N --dry-run --save FILE` writes one.",
             unchanged="Nothing was requested.",
         ) from error

@@ -4,17 +4,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import ProjectError, UsageError
+from labelgrid.basics.type_names import Json, Size
 from labelgrid.data.dataset import Source, camera_of, size_of
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.crops import Crop, read_crop
-from labelgrid.tasks.task import Task, TaskDef
+from labelgrid.tasks.task import Task, TaskDef, TaskDefs, Tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +47,11 @@ class Protocol:
         least = 0.0 if self.least is None else self.least
         return least, math.inf if self.most is None else self.most
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """What was limited, as JSON values."""
         return {"crop": self.crop, "min_depth": self.least, "max_depth": self.most}
 
-    def check(self, definitions: Mapping[str, TaskDef]) -> None:
+    def check(self, definitions: TaskDefs) -> None:
         """Refuse a wrong crop or range, or a range of depth where no task has depths.
 
         Raises:
@@ -74,7 +74,7 @@ class Protocol:
                 unchanged="Nothing was written.",
             )
 
-    def check_counted(self, labels: Mapping[str, int], definitions: Mapping[str, TaskDef]) -> None:
+    def check_counted(self, labels: Mapping[str, int], definitions: TaskDefs) -> None:
         """Refuse a measurement in which no pixel counts, or no depth with a range of depth.
 
         Args:
@@ -94,7 +94,7 @@ class Protocol:
             unchanged="Nothing was written.",
         )
 
-    def source(self, source: Source, definitions: Mapping[str, TaskDef]) -> Source:
+    def source(self, source: Source, definitions: TaskDefs) -> Source:
         """The images and labels, of which pixels that do not count are not valid."""
         if self.is_whole:
             return source
@@ -103,9 +103,7 @@ class Protocol:
         range = self.range if self.is_capped else None
         return CountedSource(source=source, crop=crop, range=range, capped=frozenset(capped))
 
-    def tasks(
-        self, tasks: Mapping[str, Task], definitions: Mapping[str, TaskDef]
-    ) -> dict[str, Task]:
+    def tasks(self, tasks: Tasks, definitions: TaskDefs) -> dict[str, Task]:
         """The tasks, of which predictions of depth are brought into the range."""
         return {name: self._task(task, definitions[name]) for name, task in tasks.items()}
 
@@ -150,15 +148,15 @@ class CountedSource:
         """As `Source.images`."""
         return self.source.images()
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """As `Source.image`."""
         return self.source.image(image_id)
 
-    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+    def camera(self, image_id: str, size: Size) -> Camera | None:
         """As `CameraSource.camera`."""
         return camera_of(self.source, image_id, size)
 
-    def size(self, image_id: str) -> tuple[int, int]:
+    def size(self, image_id: str) -> Size:
         """As `SizedSource.size`."""
         return size_of(self.source, image_id)
 

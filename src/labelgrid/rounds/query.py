@@ -10,10 +10,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from numpy.typing import NDArray
-
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import (
     LabelgridError,
     LedgerError,
@@ -25,12 +24,13 @@ from labelgrid.basics.errors import (
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.shown import ROWS, Shown, figure, gallery, text_block
 from labelgrid.basics.streams import seed_of
+from labelgrid.basics.type_names import Json, Tables
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.images.places import read_placed_image
 from labelgrid.images.thumbnails import LEAST
 from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
 from labelgrid.project.cells.audited_cells import DRAWN_CELLS, cells_to_audit, note_audits
-from labelgrid.project.cells.pairs import DRAWN_IMAGES, drawn_pairs, note_pairs, paired_tasks
+from labelgrid.project.cells.drawn_pairs import DRAWN_IMAGES, drawn_pairs, note_pairs, paired_tasks
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.unusable_images import (
     find_unusable_images,
@@ -60,12 +60,7 @@ from labelgrid.rounds.choose import (
     used_up_text,
 )
 from labelgrid.rounds.kept_scores import kept_scores
-from labelgrid.rounds.proposal import (
-    DrawnOfSupplier,
-    Proposal,
-    read_proposal,
-    write_proposal,
-)
+from labelgrid.rounds.proposal import DrawnOfSupplier, Proposal, read_proposal, write_proposal
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
 from labelgrid.rounds.searches import Search, find_search
 from labelgrid.rounds.training_history import training_history
@@ -124,7 +119,7 @@ class QueryResult(Shown):
     alike: AlikePicks | None = None
     places: Mapping[str, tuple[str, str]] = field(default_factory=dict, compare=False)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """The result as JSON values; a cell is `{"image": ID, "task": NAME}`."""
         picks = []
         for pick in self.picks:
@@ -252,10 +247,7 @@ def query(
             announce_previews(project.round_folder(choice.round), previews)
             request_proposal(project, proposal, "Run the same command again.")
         result = QueryResult(
-            round=choice.round,
-            strategy=choice.strategy,
-            picks=list(choice.picks),
-            cost=choice.cost,
+            round=choice.round, strategy=choice.strategy, picks=list(choice.picks), cost=choice.cost
         )
     result = replace(result, class_name=search.class_name, like=search.like)
     result = _compare_picks(job, result, requested=not dry_run)
@@ -274,7 +266,7 @@ def _refuse_unfinished_training(project: ProjectFolder) -> None:
         raise ProjectError(
             "This round's training was stopped before its end; a query would close the round "
             "without it.",
-            where=str(folder / "fit"),
+            where=folder / "fit",
             next_step=f"Run `{command('fit', project.folder)}` to resume it, or remove that folder "
             "to discard it.",
             unchanged="Nothing was requested.",
@@ -425,9 +417,7 @@ def _prepare(
     )
 
 
-def calibration_key(
-    project: ProjectFolder, name: str, strategy: Strategy, options: Mapping[str, Mapping[str, Any]]
-) -> str:
+def calibration_key(project: ProjectFolder, name: str, strategy: Strategy, options: Tables) -> str:
     """The ledger's key of a strategy's calibration.
 
     It changes with the options of the strategy and of its statistics.
@@ -481,11 +471,11 @@ def _repeated_result(job: _Query, budget: Budget) -> QueryResult | None:
     last = closed[-1]
     fit = newest_fit(project.folder)
     amount = last.budget if job.draws.alone else budget.amount
-    if (last.strategy, last.budget, last.unit) != (job.name, amount, budget.unit):
+    identity = hash_of(job.name, float(amount), budget.unit, job.asked_note)
+    noted = project.store.get(ASKED.format(last.number))
+    if identity != hash_of(last.strategy, float(last.budget), last.unit, noted):
         return None
     if fit and fit.round > last.number:
-        return None
-    if project.store.get(ASKED.format(last.number)) != job.asked_note:
         return None
     picks = read_picks(project.round_folder(last.number))
     open_cells = set()
@@ -540,7 +530,7 @@ class _Pool:
     grid: Grid
     table: Table | None
     unscored: frozenset[str]
-    example: NDArray[Any] | None = None
+    example: Array | None = None
 
 
 def _pool(job: _Query, budget: Budget) -> _Pool:
@@ -757,7 +747,7 @@ def unspent_budget(project: ProjectFolder, unit: Unit) -> float:
     if isinstance(rest, bool) or not isinstance(rest, int | float) or not 0 <= rest < math.inf:
         raise LedgerError(
             f"The ledger's note '{CARRIED}' holds no unspent budget: {note!r:.80}.",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Restore the project from a backup.",
             unchanged="Nothing was requested.",
         )
@@ -933,7 +923,7 @@ def check_current(project: ProjectFolder, proposal: Proposal, advice: str) -> No
     if not is_current(project, proposal):
         raise StateError(
             "Another command changed the pool after the picks were chosen.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=advice,
             unchanged="Nothing was requested.",
         )

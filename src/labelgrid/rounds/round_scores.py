@@ -5,26 +5,20 @@ from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics import plugins
 from labelgrid.basics.config import merge, parse
 from labelgrid.basics.errors import PluginError, ProjectError, RecipeError, command
 from labelgrid.basics.files import digest
+from labelgrid.basics.type_names import Tables, Values
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit, read_members
 from labelgrid.project.score_files import scores_folder
-from labelgrid.recipes.resolve import (
-    build_plugin,
-    hash_of,
-    load_recipe,
-    load_tables,
-    resolved_options,
-)
-from labelgrid.recipes.schema import PluginChoice, Recipe
+from labelgrid.recipes.recipe import PluginChoice, Recipe
+from labelgrid.recipes.resolve import build_plugin, hash_of, load_tables, resolved_options
 from labelgrid.rounds.outside_files import predictions_changed
 from labelgrid.score.table import EXPLAINING, FILE, Table, read_stamp, read_table, weights_stamp
-from labelgrid.select.classes import CLASSES
+from labelgrid.select.class_statistic import CLASSES
 from labelgrid.select.strategy import Strategy
 from labelgrid.suppliers.supplied import BoundSupplier, bind_suppliers, supplied_identity
 
@@ -42,24 +36,21 @@ def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:
     return chosen.name, build_plugin("strategies", chosen)
 
 
-def score_tables(
-    strategy: Strategy, tables: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Mapping[str, Any]]:
+def score_tables(strategy: Strategy, tables: Tables) -> dict[str, Values]:
     """The recipe's [score] tables, with the options that a strategy relies on.
 
     Those that the recipe names stay as they are.
     """
-    expected: Mapping[str, Mapping[str, Any]] = _expected_options(strategy).get("statistics", {})
+    expected: Tables = _expected_options(strategy).get("statistics", {})
     complete = dict(tables)
     for name, options in expected.items():
         complete[name] = {**options, **tables.get(name, {})}
     return complete
 
 
-def _expected_options(strategy: Strategy) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+def _expected_options(strategy: Strategy) -> Mapping[str, Tables]:
     """The options that a strategy relies on, by folder and name of the plug-in."""
-    expected: Mapping[str, Mapping[str, Mapping[str, Any]]] = getattr(strategy, "expects", {})
-    return expected
+    return getattr(strategy, "expects", {})
 
 
 def lacking_term(strategy: Strategy, terms: Collection[str]) -> tuple[str, str] | None:
@@ -122,7 +113,7 @@ def no_supplier_error(statistic: str) -> RecipeError:
 
 
 def check_expected_options(
-    who: str, strategy: Strategy, recipe_tables: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    who: str, strategy: Strategy, recipe_tables: Mapping[str, Tables]
 ) -> None:
     """Check that the plug-ins that a strategy reads have the options that it relies on.
 
@@ -159,7 +150,7 @@ def check_expected_options(
         _check_option_values(who, TABLES[folder], expected, resolved)
 
 
-def _check_option_names(who: str, folder: str, expected: Mapping[str, Mapping[str, Any]]) -> None:
+def _check_option_names(who: str, folder: str, expected: Tables) -> None:
     """Check that plug-ins have options of these names."""
     for name, options in expected.items():
         names = {field.name for field in fields(plugins.options_class(folder, name))}
@@ -173,12 +164,7 @@ def _check_option_names(who: str, folder: str, expected: Mapping[str, Mapping[st
             )
 
 
-def _check_option_values(
-    who: str,
-    table: str,
-    expected: Mapping[str, Mapping[str, Any]],
-    resolved: Mapping[str, Mapping[str, Any]],
-) -> None:
+def _check_option_values(who: str, table: str, expected: Tables, resolved: Tables) -> None:
     """Check that the options of plug-ins have the values that are expected."""
     for name, options in expected.items():
         for key, value in options.items():
@@ -203,7 +189,7 @@ def scoring_model(project: ProjectFolder, strategy: Strategy) -> Fit | None:
         return fit
     settings = project.settings
     weights = project.weights()
-    recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
+    recipe = project.recipe()
     tables = json.loads(recipe.json())
     tasks = sorted(project.tasks())
     content = digest(weights) if weights and weights.is_file() else ""
@@ -240,7 +226,7 @@ class RoundScores:
     apart: str = ""
 
     @cached_property
-    def tables(self) -> Mapping[str, Any]:
+    def tables(self) -> Values:
         """The tables that score, unchecked: scores that are fresh need no check of the rest.
 
         They are those of the project's current recipe or, if the training named its own, those of
@@ -252,7 +238,7 @@ class RoundScores:
         return load_tables(settings.recipe, settings.changes, beside=self.project.folder)
 
     @cached_property
-    def options(self) -> Mapping[str, Mapping[str, Any]]:
+    def options(self) -> Tables:
         """The [score] tables, with the options that the strategy relies on.
 
         Raises:
@@ -397,7 +383,7 @@ class RoundScores:
             raise ProjectError(
                 f"The scores are stale: the {' and the '.join(stale)} changed since they were "
                 "computed.",
-                where=str(folder / FILE),
+                where=folder / FILE,
                 next_step=f"Run `{score}` again, with the query's `--strategy` if it has one.",
                 unchanged="Nothing was requested.",
             )
@@ -406,7 +392,7 @@ class RoundScores:
         if self.strategy.needs - table.statistics.keys() or set(table.tasks) != tasks:
             raise ProjectError(
                 "The scores are not those that the strategy needs.",
-                where=str(folder / FILE),
+                where=folder / FILE,
                 next_step=f"Run `{score}` again.",
                 unchanged="Nothing was requested.",
             )

@@ -41,7 +41,7 @@ def score(
     if fit is None:
         raise ProjectError(
             "There is no model to score with yet.",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Run `labelgrid fit` first; without any label, `labelgrid query` picks at "
             "random.",
             unchanged="Nothing was scored.",

@@ -1,24 +1,103 @@
 """Defines what a query searches for: a class by its name, or images that are like an example."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from numpy.typing import NDArray
+import numpy as np
 
-from labelgrid.basics.errors import UsageError
+from labelgrid.annotate.answers import spelling_hint
+from labelgrid.basics.array_types import Array
+from labelgrid.basics.errors import ImageError, LedgerError, ProjectError, UsageError
+from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import count_text
+from labelgrid.data.project_source import ProjectSource
 from labelgrid.ledger.grid import Grid, Pick
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.rounds.class_search import find_class, full_name, refuse_unlearned, refuse_unseen
-from labelgrid.rounds.example import ExampleImage, example_features, find_example
+from labelgrid.rounds.round_scores import FEATURES
 from labelgrid.score.table import Table
 from labelgrid.select.draws import RandomDraws
 
 if TYPE_CHECKING:
     from labelgrid.rounds.pool_scorer import PoolScorer
+
+
+if TYPE_CHECKING:
+    from labelgrid.rounds.pool_scorer import PoolScorer
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleImage:
+    """An image that is an example.
+
+    Args:
+        name: its id, or the name of its file.
+        root: the folder of that file; empty for an image of the project.
+        digest: of the file's content; empty for an image of the project.
+    """
+
+    name: str
+    root: str = ""
+    digest: str = ""
+
+
+def find_example(project: ProjectFolder, asked: str) -> ExampleImage:
+    """The image of an id or a path; ids of the project come first.
+
+    Raises:
+        ImageError: there is none.
+    """
+    try:
+        return ExampleImage(name=project.store.image(asked).image_id)
+    except LedgerError:
+        path = Path(asked)
+    if path.is_file():
+        return ExampleImage(name=path.name, root=str(path.parent.absolute()), digest=digest(path))
+    ids = [row.image_id for row in project.store.images()]
+    hint = spelling_hint(asked, sorted(ids))
+    raise ImageError(
+        f"The example is neither an image of the project nor a file. Found '{asked:.200}'.",
+        where=project.folder,
+        next_step=f"{hint} Give the id of an image, or the path of a file.".strip(),
+        unchanged="Nothing was requested.",
+    )
+
+
+def example_features(
+    make_scorer: Callable[[], "PoolScorer"], table: Table, example: ExampleImage
+) -> Array:
+    """The features [d] of an example: those of the scores, or computed by the same network.
+
+    Args:
+        make_scorer: returns the scorer, whose model is needed if the scores lack the example.
+        table: the scores.
+        example: the example.
+
+    Raises:
+        ImageError: its file cannot be read.
+        ProjectError: predictions that another program wrote lack it.
+    """
+    if not example.root and example.name in table.images:
+        return table.aligned([example.name])[FEATURES][0]
+    scorer = make_scorer()
+    if scorer.fit.predictions and example.root:
+        raise ProjectError(
+            f"'{example.name}' has no features: those of the newest model come from files that "
+            "another program wrote.",
+            next_step="Name an image of the project of which there is such a file.",
+            unchanged="Nothing was requested.",
+        )
+    context = replace(scorer.context, definitions={})  # no label is read
+    if example.root:
+        files = {example.name: (example.root, example.digest)}
+        context = replace(context, source=ProjectSource(files, {}))
+    (batch,) = scorer.batches(context, [example.name])
+    computed = scorer.statistics[FEATURES](batch)
+    return np.asarray(computed, np.float32)[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +143,7 @@ class Search:
                 "--budget leaves these out."
             )
 
-    def features(self, table: Table, scorer: Callable[[], "PoolScorer"]) -> NDArray[Any] | None:
+    def features(self, table: Table, scorer: Callable[[], "PoolScorer"]) -> Array | None:
         """The features of the example; None without one.
 
         Args:

@@ -15,8 +15,8 @@ from labelgrid.images.places import chosen_paths, file_versions
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.project.records import Fit
 from labelgrid.project.sources import ImageFiles
+from labelgrid.recipes.recipe import Recipe
 from labelgrid.recipes.resolve import hash_of
-from labelgrid.recipes.schema import Recipe
 from labelgrid.relations.bound import bind_relations
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.rounds.context import ModelContext
@@ -116,7 +116,7 @@ class PredictionOrder:
             overlay=self.overlay,
             progress=progress,
         )
-        faults: dict[str, str] = {}
+        faults = {}
 
         def note(fault: UnreadableImage) -> None:
             faults[fault.image_id] = fault.reason

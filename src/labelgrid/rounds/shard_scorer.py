@@ -5,26 +5,26 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.processes import set_threads
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Values
 from labelgrid.data.project_source import ProjectSource
-from labelgrid.data.supplied import MostTrusted, SuppliedLabels
+from labelgrid.data.supplied_source import MostTrusted, SuppliedLabels
 from labelgrid.ledger.grid import Cell, TaskRow
 from labelgrid.project.records import Fit, MemberRecord
+from labelgrid.recipes.recipe import PluginChoice, Recipe
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.rounds.context import ModelContext
 from labelgrid.rounds.kept_model import KEPT, model_key
 from labelgrid.rounds.models import initial_network, restore_trained
-from labelgrid.score.fit import load_statistics
+from labelgrid.score.fit_statistics import load_statistics
 from labelgrid.score.pool import Explaining, ScoringJob, score_shard
 from labelgrid.score.shards import PoolShard
 from labelgrid.score.statistic import Statistic
 from labelgrid.tasks.task import definitions
-from labelgrid.train.model import TrainedModel
 from labelgrid.train.seeding import seed_torch
+from labelgrid.train.trained_model import TrainedModel
 
 #: The module that processes load before they score shards.
 PRELOADED = __name__
@@ -32,7 +32,7 @@ PRELOADED = __name__
 #: bits.
 THREADS = 1
 #: The options of statistics, by name.
-StatisticOptions = Mapping[str, Mapping[str, Any]]
+StatisticOptions = Mapping[str, Values]
 
 
 def build_statistics(options: StatisticOptions, seed: int) -> dict[str, Statistic]:

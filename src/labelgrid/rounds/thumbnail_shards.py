@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import ImageError
 from labelgrid.basics.files import digest_of, open_regular, write_bytes
 from labelgrid.basics.processes import cores
@@ -51,7 +51,7 @@ def _raw_file(shard: Shard[ThumbnailRecord]) -> Path:
     return shard.path.with_suffix(".raw")
 
 
-def _pixels(shard: Shard[ThumbnailRecord]) -> NDArray[np.uint8] | None:
+def _pixels(shard: Shard[ThumbnailRecord]) -> Bytes | None:
     """The thumbnails of a shard; None if they are not those of its record."""
     record = shard.read()
     shape = (len(shard.items), HEIGHT, WIDTH)

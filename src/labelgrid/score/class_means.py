@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.basics.array_types import AnyFloats
 from labelgrid.data.frame import contents
 from labelgrid.score.statistic import PoolBatch, Reads, Statistic
 from labelgrid.score.table import Axis
@@ -27,7 +27,7 @@ class ClassMeans(Statistic):
     axis: Axis = "feature"
     reads: Reads = "predictions"
 
-    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+    def __call__(self, batch: PoolBatch) -> AnyFloats:
         """The means of a batch, float32 [b, t * c], task after task.
 
         c is the largest number of classes of a task; values are 0 where a task has fewer classes,
@@ -36,7 +36,7 @@ class ClassMeans(Statistic):
         raws = batch.decoded(known=True).final
         frames = batch.batch.frames
         trained = batch.model.trained
-        means: dict[int, Tensor] = {}
+        means = {}
         widest = 0
         for column, (name, task) in enumerate(batch.tasks.items()):
             if task.probabilities and (trained is None or name in trained):

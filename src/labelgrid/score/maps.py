@@ -7,15 +7,15 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.basics.array_types import Floats
 from labelgrid.data.frame import Frame, content_means, resize_to_original
 from labelgrid.nets.network import Raw
-from labelgrid.pixel.confidence import least_confidence, margin
+from labelgrid.pixel.class_confidence import least_confidence, margin
 from labelgrid.pixel.uncertainty import Information, MeanMeasure, Moments, Spread
-from labelgrid.score.options import At, Measure
-from labelgrid.tasks.task import Task
+from labelgrid.score.measure_choices import At, Measure
+from labelgrid.tasks.task import Task, Tasks
 
 #: The largest number of values of one task's map in memory at original size; the number of them
 #: that a CPU processes at a time, chosen to fit its cache; and that of small images, of which as
@@ -86,8 +86,8 @@ MOMENTS: Mapping[Measure, MakeMoments] = {
 
 
 def image_means(
-    passes: Passes, tasks: Mapping[str, Task], frames: Sequence[Frame], make: MakeMoments, at: At
-) -> NDArray[np.float64]:
+    passes: Passes, tasks: Tasks, frames: Sequence[Frame], make: MakeMoments, at: At
+) -> Floats:
     """The means [b, t] over each image's pixels of what the passes say of a pixel.
 
     Values are collected pass by pass. Small images of one frame are processed together, large ones
@@ -130,7 +130,7 @@ def _alike(frames: Sequence[Frame], channels: int) -> Iterator[list[int]]:
             yield positions[start : start + most]
 
 
-def head_maps(passes: Passes, tasks: Mapping[str, Task], make: MakeMoments) -> dict[str, Tensor]:
+def head_maps(passes: Passes, tasks: Tasks, make: MakeMoments) -> dict[str, Tensor]:
     """Maps [b, h', w'] at the heads' resolution, by task."""
     moments = {name: make(task) for name, task in tasks.items()}
     for raws in passes:
@@ -155,17 +155,15 @@ def halve_frame(frame: Frame) -> Frame:
     return replace(frame, original=(rows, columns))
 
 
-def _head_means(
-    passes: Passes, tasks: Mapping[str, Task], frames: Sequence[Frame], make: MakeMoments
-) -> NDArray[np.float64]:
+def _head_means(passes: Passes, tasks: Tasks, frames: Sequence[Frame], make: MakeMoments) -> Floats:
     """Means [b, t] at the heads' resolution, over the part of the maps that shows the image."""
     maps = head_maps(passes, tasks, make).values()
     return np.stack([content_means(own[:, None], frames).cpu().numpy() for own in maps], 1)
 
 
 def _original_means(
-    passes: Passes, tasks: Mapping[str, Task], frames: Sequence[Frame], make: MakeMoments
-) -> NDArray[np.float64]:
+    passes: Passes, tasks: Tasks, frames: Sequence[Frame], make: MakeMoments
+) -> Floats:
     """Means [b, t] of images with the same frame at its original size."""
     height, width = frames[0].original
     row_values = max(task.channels for task in tasks.values()) * width * len(frames)
@@ -185,7 +183,7 @@ def _sums(maps: Tensor) -> list[float]:
 
 
 def _original_maps(
-    passes: Passes, tasks: Mapping[str, Task], frame: Frame, rows: slice, make: MakeMoments
+    passes: Passes, tasks: Tasks, frame: Frame, rows: slice, make: MakeMoments
 ) -> dict[str, Tensor]:
     """Maps [b, rows, width] of images with this frame at its original size, by task."""
     width = frame.original[1]

@@ -4,29 +4,28 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import ImageError, PluginError
 from labelgrid.basics.files import disk_errors
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import image_keys
 from labelgrid.data.batch import stack_labels
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import ImageSource, Source, labels_of
 from labelgrid.data.frame import on_input
 from labelgrid.data.loader import OnFault, UnreadableImage, eval_batches
-from labelgrid.data.options import DataOptions
-from labelgrid.data.supplied import MostTrusted
+from labelgrid.data.supplied_source import MostTrusted
 from labelgrid.executors.share import ALONE
 from labelgrid.nets.network import reason_to_ignore
 from labelgrid.score.shards import PoolShard, PoolShards
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.score.table import Axis, Table, write_table
-from labelgrid.tasks.task import Task, TaskDef
-from labelgrid.train.model import TrainedModel
+from labelgrid.tasks.task import TaskDefs, Tasks
+from labelgrid.train.trained_model import TrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +45,8 @@ class ScoringJob:
     """
 
     model: TrainedModel
-    tasks: Mapping[str, Task]
-    definitions: Mapping[str, TaskDef]
+    tasks: Tasks
+    definitions: TaskDefs
     source: Source
     data: DataOptions
     statistics: Mapping[str, Statistic]
@@ -237,7 +236,7 @@ def pool_batches(
 
 def _score(job: ScoringJob, image_ids: Sequence[str], progress: Progress) -> Table:
     """Compute the statistics of some images; with `leaves_out`, of those that can be read."""
-    chunks: dict[str, list[NDArray[Any]]] = {name: [] for name in job.statistics}
+    chunks: dict[str, list[Array]] = {name: [] for name in job.statistics}
     scored: list[str] = []
     faults: dict[str, str] = {}
 
@@ -251,7 +250,7 @@ def _score(job: ScoringJob, image_ids: Sequence[str], progress: Progress) -> Tab
                 chunks[name].append(_values(name, statistic, batch))
         scored += batch.batch.ids
         progress.advance(len(batch.batch.ids))
-    values: dict[str, NDArray[Any]] = {}
+    values: dict[str, Array] = {}
     axes: dict[str, Axis] = {}
     for name, arrays in chunks.items():
         if arrays:
@@ -263,7 +262,7 @@ def _score(job: ScoringJob, image_ids: Sequence[str], progress: Progress) -> Tab
     return table.with_faults(image_ids, faults)
 
 
-def _values(name: str, statistic: Statistic, batch: PoolBatch) -> NDArray[Any]:
+def _values(name: str, statistic: Statistic, batch: PoolBatch) -> Array:
     """A statistic's values for a batch, in the precision of its axis, with their shape checked."""
     axis = statistic.axis
     values = np.asarray(statistic(batch), np.float32 if axis == "feature" else np.float64)

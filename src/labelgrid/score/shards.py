@@ -177,7 +177,7 @@ def _not_done(shard: PoolShard) -> ProjectError:
     return ProjectError(
         f"The scores of {len(shard.image_ids)} images are not there, or are others than were asked "
         "for.",
-        where=str(shard.path),
+        where=shard.path,
         next_step="Run the same command again: it computes what is missing.",
         unchanged="Finished shards are kept.",
     )

@@ -6,18 +6,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
+from labelgrid.basics.array_types import AnyFloats, Keys
 from labelgrid.basics.progress import Progress
 from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Features, Output
-from labelgrid.pixel.target import Target
+from labelgrid.pixel.target import Targets
 from labelgrid.score.table import Axis
-from labelgrid.tasks.task import Task, TaskDef
-from labelgrid.train.model import TrainedModel
+from labelgrid.tasks.task import TaskDefs, Tasks
+from labelgrid.train.trained_model import TrainedModel
 
 if TYPE_CHECKING:
     from labelgrid.score.maps import Passes
@@ -46,15 +45,15 @@ class PoolBatch:
     """
 
     batch: Batch
-    keys: NDArray[np.uint64]
+    keys: Keys
     features: Features
     model: TrainedModel
-    tasks: Mapping[str, Task]
-    definitions: Mapping[str, TaskDef] = field(default_factory=dict)
-    supplier_labels: Mapping[str, Target] = field(default_factory=dict)
+    tasks: Tasks
+    definitions: TaskDefs = field(default_factory=dict)
+    supplier_labels: Targets = field(default_factory=dict)
 
     @property
-    def known(self) -> Mapping[str, Target] | None:
+    def known(self) -> Targets | None:
         """The labels that are known, as `Network.decode` takes them: those of tasks with some."""
         targets = self.batch.targets.items()
         return {name: target for name, target in targets if target.present.any()} or None
@@ -107,7 +106,7 @@ class Statistic:
     axis: Axis = "cell"
     reads: Reads = "network"
 
-    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+    def __call__(self, batch: PoolBatch) -> AnyFloats:
         """The values of a batch: [b, t] (cell), [b] (image) or [b, d] (feature)."""
         raise NotImplementedError
 
@@ -132,7 +131,7 @@ class FitContext:
     """
 
     model: TrainedModel
-    tasks: Mapping[str, Task]
+    tasks: Tasks
     weights: Mapping[str, float]
     labelled: Callable[[int], Iterator[PoolBatch]]
     pool: Callable[[int], Iterator[PoolBatch]]

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.files import atomic_write, open_regular
 from labelgrid.basics.shown import Shown
@@ -60,7 +60,7 @@ class Table(Shown):
     """
 
     images: Sequence[str]
-    statistics: Mapping[str, NDArray[Any]]
+    statistics: Mapping[str, Array]
     tasks: tuple[str, ...]
     stamp: Mapping[str, str]
     axes: Mapping[str, Axis]
@@ -107,7 +107,7 @@ class Table(Shown):
             statistics[name] = np.concatenate([values, other.statistics[name]])
         return replace(self, images=[*self.images, *other.images], statistics=statistics)
 
-    def aligned(self, images: Sequence[str]) -> dict[str, NDArray[Any]]:
+    def aligned(self, images: Sequence[str]) -> dict[str, Array]:
         """The statistics of the given images, in their order.
 
         NaN for an image that was not scored.
@@ -201,9 +201,7 @@ def _arrow(table: Table) -> pa.Table:
     return pa.table(columns).replace_schema_metadata({"labelgrid": json.dumps(metadata)})
 
 
-def _columns(
-    name: str, axis: Axis, values: NDArray[Any], tasks: Sequence[str]
-) -> dict[str, pa.Array]:
+def _columns(name: str, axis: Axis, values: Array, tasks: Sequence[str]) -> dict[str, pa.Array]:
     if axis == "cell":
         columns = {}
         for index, task in enumerate(tasks):
@@ -252,7 +250,7 @@ def reading(path: Path) -> Iterator[None]:
     except Exception as error:  # Arrow, JSON and NumPy raise many types
         raise ProjectError(
             f"The score table cannot be read ({type(error).__name__}).",
-            where=str(path),
+            where=path,
             next_step="Remove it and run `labelgrid score` again.",
         ) from error
 
@@ -326,8 +324,7 @@ def _texts(column: Any) -> list[Any]:
     if pa.types.is_dictionary(column.type):
         values = column.dictionary
     _check_lengths(values)
-    texts: list[Any] = column.to_pylist()
-    return texts
+    return column.to_pylist()
 
 
 def _check_lengths(values: Any) -> None:
@@ -357,7 +354,7 @@ def _shape(entry: Any, tasks: int) -> tuple[Axis, int]:
     return axis, width
 
 
-def _empty(axis: Axis, count: int, width: int) -> NDArray[Any]:
+def _empty(axis: Axis, count: int, width: int) -> Array:
     if axis == "image":
         return np.empty(count)
     return np.empty((count, width), np.float32 if axis == "feature" else np.float64)
@@ -470,8 +467,7 @@ def read_stamp(path: Path) -> Mapping[str, str]:
     with reading(path), open_regular(path) as source:
         metadata = pq.read_schema(source).metadata or {}
         values = json.loads(metadata.get(b"labelgrid", b"{}"))
-        stamp: Mapping[str, str] = dict(values.get("stamp", {}))
-        return stamp
+        return dict(values.get("stamp", {}))
 
 
 def weights_stamp(folder: Path, names: Sequence[str]) -> dict[str, str]:

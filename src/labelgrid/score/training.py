@@ -4,7 +4,7 @@ A training resumes after a kill.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labelgrid.basics.streams import stream
-from labelgrid.pixel.target import Target
+from labelgrid.pixel.target import Target, Targets, Tensors
 from labelgrid.score.statistic import FitContext, PoolBatch
 from labelgrid.score.weights import read_weights, write_weights
 
@@ -36,8 +36,8 @@ def resize_maps(maps: Tensor, height: int, width: int) -> Tensor:
 class Rows:
     """What a training reads of b images: maps [b, c, h, w] by name, and targets by task."""
 
-    maps: Mapping[str, Tensor]
-    targets: Mapping[str, Target] = field(default_factory=dict)
+    maps: Tensors
+    targets: Targets = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.maps.values())))

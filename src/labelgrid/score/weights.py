@@ -4,17 +4,16 @@ They are written atomically.
 """
 
 import io
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from labelgrid.basics.errors import ModelError
 from labelgrid.basics.files import open_regular, write_bytes
+from labelgrid.basics.type_names import Json, Values
 
 
-def write_weights(path: Path, values: Mapping[str, Any]) -> None:
+def write_weights(path: Path, values: Values) -> None:
     """Write states atomically and durably.
 
     Raises:
@@ -25,7 +24,7 @@ def write_weights(path: Path, values: Mapping[str, Any]) -> None:
     write_bytes(path, memory.getbuffer(), durable=True)
 
 
-def read_weights(path: Path) -> dict[str, Any]:
+def read_weights(path: Path) -> Json:
     """Read states without unpickling objects, to the CPU.
 
     Raises:
@@ -33,17 +32,17 @@ def read_weights(path: Path) -> dict[str, Any]:
     """
     try:
         with open_regular(path) as file:
-            values: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+            values: Json = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types for damaged files
         raise ModelError(
             f"The weights of a statistic cannot be read ({type(error).__name__}).",
-            where=str(path),
+            where=path,
             next_step="Remove the file and run `labelgrid score` again.",
         ) from error
     if not isinstance(values, dict):
         raise ModelError(
             "The file does not hold the weights of a statistic.",
-            where=str(path),
+            where=path,
             next_step="Remove the file and run `labelgrid score` again.",
         )
     return values

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats, Keys, Places
 from labelgrid.basics.errors import LabelgridError, PluginError
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import Grid, Pick, State, Unit
 from labelgrid.select.strategy import Budget
 
-Floats = NDArray[np.float64]
 #: Tolerance for rounding when costs are summed: relative to the budget, at least absolute.
 ROUNDING = 1e-9
 
@@ -65,7 +64,7 @@ def _impossible_picks(picks: Sequence[Pick], grid: Grid) -> list[str]:
     eligible = grid.eligible
     picked = {pick.cell.image_id for pick in picks}
     rows = {image_id: row for row, image_id in enumerate(grid.images) if image_id in picked}
-    columns = {task: column for column, task in enumerate(grid.tasks)}
+    columns = grid.columns
     faults = []
     for pick in picks:
         cell = pick.cell
@@ -216,7 +215,7 @@ def cell_costs(grid: Grid, budget: Budget) -> tuple[Floats, float]:
     return costs.ravel(), amount
 
 
-def buy(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float) -> list[int]:
+def buy(scores: Floats, keys: Keys, costs: Floats, amount: float) -> list[int]:
     """Take the items with the highest scores that an amount pays for.
 
     All items with a finite score are gone through, highest first, and each that the rest of the
@@ -257,11 +256,7 @@ def buy(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float) 
 
 
 def _take(
-    items: NDArray[np.intp],
-    scores: Floats,
-    keys: NDArray[np.uint64],
-    costs: Floats,
-    amount: float,
+    items: Places, scores: Floats, keys: Keys, costs: Floats, amount: float
 ) -> tuple[list[int], float]:
     """Take the best of some items that the amount pays for; also returns the rest of the amount."""
     order = items[np.lexsort((keys[items], -scores[items]))]

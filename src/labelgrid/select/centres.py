@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import AnyFloats, Bools, Floats, Keys
 from labelgrid.select.budget import payable_amount
 
-Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 #: Sizes that fit a CPU cache: rows converted to float64, centres per matrix product, and pairs per
@@ -25,7 +25,7 @@ LEAST = 256
 SHARE = 1 / 64
 
 
-def squared_distances(features: NDArray[np.floating], centre: NDArray[np.floating]) -> Floats:
+def squared_distances(features: AnyFloats, centre: AnyFloats) -> Floats:
     """Squared Euclidean distances [m] of rows [m, d] to one vector or as many [m, d], in float64.
 
     They are sums of squared differences, so features with a large mean lose no precision. A
@@ -48,10 +48,9 @@ def squared_distances(features: NDArray[np.floating], centre: NDArray[np.floatin
     return distances
 
 
-def finite_rows(features: NDArray[np.floating]) -> NDArray[np.bool_]:
+def finite_rows(features: AnyFloats) -> Bools:
     """Which rows [n] of features [n, d] are finite; the features of the others are unknown."""
-    finite: NDArray[np.bool_] = np.isfinite(features.sum(1, dtype=np.float64))
-    return finite
+    return np.isfinite(features.sum(1, dtype=np.float64))
 
 
 class Nearest:
@@ -64,7 +63,7 @@ class Nearest:
         features: [n, d], finite.
     """
 
-    def __init__(self, features: NDArray[np.floating]) -> None:
+    def __init__(self, features: AnyFloats) -> None:
         n, d = features.shape
         self.features = features
         self.mean = features.sum(0, dtype=np.float64) / max(n, 1)
@@ -136,7 +135,7 @@ class Nearest:
             yield slice(start, start + len(block)), centred
 
 
-def nearest_centre(features: NDArray[np.floating], centres: Rows) -> Floats:
+def nearest_centre(features: AnyFloats, centres: Rows) -> Floats:
     """The exact squared distance [n] of each row [n, d] to the nearest of some rows.
 
     All rows are finite. The distances are infinite if there are no centres.
@@ -151,7 +150,7 @@ def nearest_centre(features: NDArray[np.floating], centres: Rows) -> Floats:
     return nearest.exact(np.arange(len(features)), centres)
 
 
-def farthest_centre(features: NDArray[np.floating], centres: Rows) -> float:
+def farthest_centre(features: AnyFloats, centres: Rows) -> float:
     """The largest squared distance between a row [n, d] and one of some rows; 0 without any.
 
     All rows are finite.
@@ -191,7 +190,7 @@ class ShortList:
 
     nearest: Nearest
     rows: Rows
-    keys: NDArray[np.uint64]
+    keys: Keys
     rest: float
 
     def __post_init__(self) -> None:
@@ -201,7 +200,7 @@ class ShortList:
         # Exact distances to the centres that were added since.
         self.since = np.full(len(self.rows), np.inf)
 
-    def farthest(self, open_rows: NDArray[np.bool_]) -> tuple[int, float] | None:
+    def farthest(self, open_rows: Bools) -> tuple[int, float] | None:
         """The place in the list of the farthest open row, and its exact squared distance.
 
         Returns None if no row is open, or if a row outside the list could be farther.
@@ -232,9 +231,7 @@ class ShortList:
         np.minimum(self.since, distances, out=self.since)
 
 
-def short_list(
-    nearest: Nearest, open_rows: NDArray[np.bool_], keys: NDArray[np.uint64]
-) -> ShortList:
+def short_list(nearest: Nearest, open_rows: Bools, keys: Keys) -> ShortList:
     """The farthest of the open rows [n], and all that could be as far as the farthest."""
     rows = np.flatnonzero(open_rows)
     values = nearest.values[rows]
@@ -249,12 +246,7 @@ def short_list(
 
 
 def farthest_first(
-    features: NDArray[np.floating],
-    centres: NDArray[np.bool_],
-    costs: Floats,
-    keys: NDArray[np.uint64],
-    amount: float,
-    draws: Floats,
+    features: AnyFloats, centres: Bools, costs: Floats, keys: Keys, amount: float, draws: Floats
 ) -> tuple[list[int], Floats]:
     """Pick the row that is farthest from all centres, make it a centre, and repeat.
 

@@ -3,8 +3,8 @@
 import warnings
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import AnyFloats, Floats32, Keys, Places
 from labelgrid.basics.streams import stream
 from labelgrid.select.centres import squared_distances
 
@@ -12,9 +12,7 @@ from labelgrid.select.centres import squared_distances
 ITERATIONS = 20
 
 
-def k_means(
-    features: NDArray[np.floating], keys: NDArray[np.uint64], count: int, seed: int
-) -> NDArray[np.intp]:
+def k_means(features: AnyFloats, keys: Keys, count: int, seed: int) -> Places:
     """The cluster of each row, [n], by k-means from k-means++ seeds.
 
     Args:
@@ -46,7 +44,7 @@ def k_means(
     return clusters
 
 
-def _scale(features: NDArray[np.floating]) -> NDArray[np.float32]:
+def _scale(features: AnyFloats) -> Floats32:
     """Features less their mean, in (-1, 1).
 
     Products of numbers with a large mean are not exact, and squares of large numbers overflow.
@@ -56,7 +54,7 @@ def _scale(features: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.ldexp(centred, -exponent).astype(np.float32)
 
 
-def _draw_seeds(features: NDArray[np.float32], count: int, seed: int) -> NDArray[np.float32]:
+def _draw_seeds(features: Floats32, count: int, seed: int) -> Floats32:
     """Draw rows [k, d] one after the other, by the squared distance to the nearest drawn one.
 
     The probability of a row is proportional to this distance.

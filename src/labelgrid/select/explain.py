@@ -2,16 +2,15 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import AnyFloats, Array, Floats
 from labelgrid.basics.errors import PluginError
 from labelgrid.ledger.grid import Explanation, Grid, Pick, State
 from labelgrid.select.strategy import Selection
 
-Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 #: How many picks and labelled images are compared at a time.
@@ -97,12 +96,12 @@ def _places(picks: Sequence[Pick], grid: Grid) -> tuple[Rows, Rows]:
     """The rows and columns [m] of the picks in the grid."""
     picked = {pick.cell.image_id for pick in picks}
     row_of = {image_id: row for row, image_id in enumerate(grid.images) if image_id in picked}
-    column_of = {task: column for column, task in enumerate(grid.tasks)}
+    column_of = grid.columns
     rows = np.array([row_of[pick.cell.image_id] for pick in picks], np.intp)
     return rows, np.array([column_of[pick.cell.task] for pick in picks], np.intp)
 
 
-def quantiles_of(values: NDArray[Any], grid: Grid, rows: Rows, columns: Rows) -> Floats:
+def quantiles_of(values: Array, grid: Grid, rows: Rows, columns: Rows) -> Floats:
     """The share of the candidates whose value is smaller than a cell's, equal ones counted half.
 
     Args:
@@ -144,7 +143,7 @@ def quantiles_of(values: NDArray[Any], grid: Grid, rows: Rows, columns: Rows) ->
     return quantiles
 
 
-def ranks_of(scores: NDArray[Any], grid: Grid, rows: Rows, columns: Rows) -> Rows:
+def ranks_of(scores: Array, grid: Grid, rows: Rows, columns: Rows) -> Rows:
     """The ranks of cells among all missing cells, or of their images among the pool's images.
 
     Args:
@@ -176,7 +175,7 @@ def ranks_of(scores: NDArray[Any], grid: Grid, rows: Rows, columns: Rows) -> Row
 
 
 def nearest_labelled_images(
-    features: NDArray[np.floating], grid: Grid, picks: Sequence[Pick]
+    features: AnyFloats, grid: Grid, picks: Sequence[Pick]
 ) -> list[tuple[str, float]]:
     """Find for each pick the nearest image that has a label of the same task.
 
@@ -226,7 +225,7 @@ def nearest_labelled_images(
     return pairs
 
 
-def _nearest_centres(features: NDArray[np.floating], rows: Rows, centres: Rows) -> Rows:
+def _nearest_centres(features: AnyFloats, rows: Rows, centres: Rows) -> Rows:
     """The nearest centre of each row [m]; of equal ones the first."""
     # Products of features with a large mean are not exact.
     mean = features[rows].mean(0, dtype=np.float64)

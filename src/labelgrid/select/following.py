@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.streams import keyed_uniform, seed_of
 from labelgrid.basics.words import join_names
 from labelgrid.ledger.grid import Grid, State
@@ -61,7 +61,7 @@ def leave_out_following(
         kept += [(one, 1 - one.trust * one.coverage) for one in wanted]
     if not kept:
         return grid
-    columns = {task: column for column, task in enumerate(grid.tasks)}
+    columns = grid.columns
     left_out = np.zeros(grid.state.shape, np.bool_)
     draws = keyed_uniform(grid.keys, seed_of(seed, "still bought"))
     for relation, share in kept:
@@ -77,7 +77,7 @@ def mostly_following(relations: Sequence[BoundRelation]) -> list[BoundRelation]:
     None of them reads what another of these, or an exact one, gives, or gives what one reads: of
     two tasks that follow from each other, the one that the most trusted relation gives is left out.
     """
-    found: list[BoundRelation] = []
+    found = []
     known = [relation for relation in relations if relation.exact]
     for relation in relations:
         if relation.exact or relation.trust * relation.coverage < MOSTLY:
@@ -143,9 +143,9 @@ def value_with_following(scores: Scores, grid: Grid, brings: Brings) -> Scores:
     return found
 
 
-def known_labels(grid: Grid, relations: Sequence[BoundRelation]) -> NDArray[np.bool_]:
+def known_labels(grid: Grid, relations: Sequence[BoundRelation]) -> Bools:
     """Bool [n, t]: the missing cells whose label follows from labels that are there."""
-    columns = {task: column for column, task in enumerate(grid.tasks)}
+    columns = grid.columns
     labelled = grid.state == State.LABELLED
     missing = grid.state == State.MISSING
     follows = np.zeros(grid.state.shape, np.bool_)

@@ -4,9 +4,9 @@ The purchase is exact where that is quick, and by value per cost otherwise.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labelgrid.select.budget import ROUNDING, Floats, buy, payable_amount
+from labelgrid.basics.array_types import Floats, Ints, Keys, Places
+from labelgrid.select.budget import ROUNDING, buy, payable_amount
 
 #: Costs are whole multiples of this share of 1, or the best purchase is not computed exactly.
 STEP = 1e-4
@@ -16,7 +16,7 @@ MOST_SUMS = 2 * 10**8
 MOST_KEPT = 2 * 10**7
 
 
-def buy_value(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float) -> list[int]:
+def buy_value(scores: Floats, keys: Keys, costs: Floats, amount: float) -> list[int]:
     """Take the items of the largest total value that an amount pays for.
 
     Then take others that the rest pays for.
@@ -65,9 +65,7 @@ def buy_value(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: f
     return sorted(taken, key=lambda item: (-rates[item], keys[item], item))
 
 
-def _highest_items(
-    items: NDArray[np.intp], values: Floats, keys: NDArray[np.uint64], count: int
-) -> NDArray[np.intp]:
+def _highest_items(items: Places, values: Floats, keys: Keys, count: int) -> Places:
     """The `count` items with the highest values, highest first.
 
     Ties are broken by key, then by index.
@@ -77,7 +75,7 @@ def _highest_items(
     return items[np.lexsort((keys[items], -values[items]))][:count]
 
 
-def _count_steps(costs: Floats) -> NDArray[np.int64] | None:
+def _count_steps(costs: Floats) -> Ints | None:
     """Costs as whole multiples of `STEP`; None if one is not, or is too large."""
     steps = costs / STEP
     if steps.max() >= 2**53:  # where floats are further apart than 1
@@ -91,11 +89,7 @@ def _count_steps(costs: Floats) -> NDArray[np.int64] | None:
 
 
 def _buy_exactly(
-    values: Floats,
-    keys: NDArray[np.uint64],
-    costs: Floats,
-    amount: float,
-    items: NDArray[np.intp],
+    values: Floats, keys: Keys, costs: Floats, amount: float, items: Places
 ) -> list[int] | None:
     """The items of the largest total value, or None if that takes too long.
 
@@ -125,7 +119,7 @@ def _buy_exactly(
     return [int(item) for item in taken]
 
 
-def _fill(groups: dict[int, NDArray[np.intp]], values: Floats, capacity: int) -> list[int]:
+def _fill(groups: dict[int, Places], values: Floats, capacity: int) -> list[int]:
     """The items of the largest total value that a capacity holds.
 
     Args:

@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats
 from labelgrid.basics.results import Better
 
-Floats = NDArray[np.float64]
 #: Fewer measured rounds show no curve.
 FEWEST = 2
 #: The share of next rounds that an interval should hold.
@@ -234,8 +233,7 @@ class LabelCurve:
         return self.scale.gained(self.newest.value) + float(further @ self.slopes)
 
     def _inputs(self, own: float, all: float) -> Floats:
-        row: Floats = curve_inputs([CurvePoint(own, all, 0.0)], self.first)[0]
-        return row
+        return curve_inputs([CurvePoint(own, all, 0.0)], self.first)[0]
 
     def _interval(self, gained: float, variance: float) -> Forecast:
         """A forecast of a place and its variance, as a multiple of that of the noise."""

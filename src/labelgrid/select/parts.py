@@ -2,19 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools, Floats
 from labelgrid.basics.errors import PluginError
 from labelgrid.basics.streams import keyed_uniform, seed_of
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.ledger.grid import Grid, Pick
 from labelgrid.select.budget import buy, cell_costs, image_costs
 from labelgrid.select.following import value_with_following
 from labelgrid.select.knapsack import buy_value
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
-from labelgrid.select.uncertainty import Options as UncertaintyOptions
+from labelgrid.select.uncertainty_options import Options as UncertaintyOptions
 
 #: The reason given for a pick whose score was drawn at random.
 DRAWN = "drawn at random: nothing is known of this cell yet"
@@ -40,7 +41,7 @@ class ScorerResult:
     """
 
     values: Scores
-    terms: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    terms: Mapping[str, Array] = field(default_factory=dict)
     without: Mapping[str, Scores] = field(default_factory=dict)
     shared: bool = False
 
@@ -106,18 +107,16 @@ class AsIs:
 
     removed: ClassVar[Sequence[str]] = ()
 
-    def calibrate(
-        self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
+    def calibrate(self, scores: Scores, grid: Grid, calibration: Values) -> Values:
         """The calibration, unchanged."""
         return calibration
 
-    def apply(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Scores:
+    def apply(self, scores: Scores, grid: Grid, calibration: Values) -> Scores:
         """The scores, unchanged."""
         return scores
 
 
-def widths(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+def widths(low: Floats, high: Floats) -> Floats:
     """The ranges of scores, to divide by; infinite where they differ by rounding only.
 
     Example:
@@ -144,14 +143,12 @@ class MinMax:
     keep: Literal["first", "each"] = "first"
     removed: ClassVar[Sequence[str]] = ("normalisation",)
 
-    def calibrate(
-        self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
+    def calibrate(self, scores: Scores, grid: Grid, calibration: Values) -> Values:
         """The bounds by task: those to keep, and new ones for all other tasks with scores.
 
         Bounds are kept if their ends differ.
         """
-        bounds = dict[str, Any]()
+        bounds = Json()
         if self.keep == "first":
             for task, pair in calibration.items():
                 low, high = np.array(pair, np.float64)
@@ -164,7 +161,7 @@ class MinMax:
                 bounds[task] = [float(candidates.min()), float(candidates.max())]
         return bounds
 
-    def apply(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Scores:
+    def apply(self, scores: Scores, grid: Grid, calibration: Values) -> Scores:
         """The normalised scores [n, t]; NaN if a task has no bounds yet."""
         bounds = [calibration.get(task, [np.nan, np.nan]) for task in grid.tasks]
         low, high = np.array(bounds, np.float64).reshape(-1, 2).T
@@ -330,7 +327,7 @@ def missing_means(scores: Scores, grid: Grid) -> Scores:
 
 
 def best_cells(
-    scores: Scores, grid: Grid, budget: Budget, why: str, drawn: NDArray[np.bool_], valued: bool
+    scores: Scores, grid: Grid, budget: Budget, why: str, drawn: Bools, valued: bool
 ) -> list[Pick]:
     """Pick the cells with the highest scores in the whole grid within the budget.
 
@@ -358,7 +355,7 @@ def best_cells(
 
 
 def best_images(
-    scores: Scores, grid: Grid, budget: Budget, why: str, drawn: NDArray[np.bool_], valued: bool
+    scores: Scores, grid: Grid, budget: Budget, why: str, drawn: Bools, valued: bool
 ) -> list[Pick]:
     """Pick all missing cells of the images with the highest mean score within the budget.
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Floats, Keys
 from labelgrid.basics.streams import stream
-from labelgrid.select.budget import Floats, payable_amount
+from labelgrid.select.budget import payable_amount
 
 Rows = NDArray[np.intp]
 #: Yields the index of the group whose turn it is. Its argument holds the groups that have nothing
@@ -95,7 +96,7 @@ def random_order(count: int, seed: int, *names: str) -> list[int]:
 
 
 def deal(
-    groups: Sequence[Group], turns: Turns, costs: Floats, keys: NDArray[np.uint64], amount: float
+    groups: Sequence[Group], turns: Turns, costs: Floats, keys: Keys, amount: float
 ) -> list[tuple[int, int, float]]:
     """Let the groups take turns until the amount pays for no further item.
 
@@ -144,7 +145,7 @@ def deal(
 
 
 def _next_item(
-    queue: Iterator[tuple[int, float]], taken: NDArray[np.bool_], costs: Floats, amount: float
+    queue: Iterator[tuple[int, float]], taken: Bools, costs: Floats, amount: float
 ) -> tuple[int, float] | None:
     """The next item that is not taken and that the amount pays for, and its score."""
     for item, score in queue:
@@ -153,7 +154,7 @@ def _next_item(
     return None
 
 
-def _sort_items(group: Group, keys: NDArray[np.uint64], most: int) -> Iterator[tuple[int, float]]:
+def _sort_items(group: Group, keys: Keys, most: int) -> Iterator[tuple[int, float]]:
     """Yield the items of a group and their scores, best first.
 
     The best `most` items are sorted first, and the others when they are reached.

@@ -6,17 +6,19 @@ Higher score = label first.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import PluginError
+from labelgrid.basics.type_names import Values
 from labelgrid.ledger.grid import Grid, Pick, Unit
 
 #: Named arrays with the grid's rows: float64 [n, t] for cells, float64 [n] for images or float32
 #: [n, d] for features, as each statistic declares; NaN where unknown.
-Statistics = Mapping[str, NDArray[Any]]
+Statistics = Mapping[str, Array]
 #: Float64 [n, t]; higher = label first.
 Scores = NDArray[np.float64]
 
@@ -79,10 +81,10 @@ class PoolView:
     grid: Grid
     statistics: Statistics = field(default_factory=dict)
     seed: int = 0
-    calibration: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Values = field(default_factory=dict)
     read_history: Callable[[], Sequence[TrainedRound]] = tuple
     brings: Brings = field(default_factory=dict)
-    example: NDArray[Any] | None = None
+    example: Array | None = None
 
     def __post_init__(self) -> None:
         for task, shares in self.brings.items():
@@ -123,10 +125,10 @@ class Selection:
     """
 
     picks: Sequence[Pick]
-    terms: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    calibration: Mapping[str, Any] = field(default_factory=dict)
-    scores: NDArray[Any] | None = None
-    without: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    terms: Mapping[str, Array] = field(default_factory=dict)
+    calibration: Values = field(default_factory=dict)
+    scores: Array | None = None
+    without: Mapping[str, Array] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import AnyFloats, Bools, Floats, Keys
 from labelgrid.basics.streams import keyed_uniform, seed_of
-from labelgrid.select.centres import Floats, Nearest, Rows, farthest_first, finite_rows
+from labelgrid.select.centres import Nearest, Rows, farthest_first, finite_rows
 
 #: Two rounds are at most so many times as far from the best choice, where all rows cost the same.
 WORST = 4
@@ -55,10 +55,10 @@ class Candidates:
         draws: float64 [n], which decide the first pick where there is no centre.
     """
 
-    features: NDArray[np.floating]
-    centres: NDArray[np.bool_]
+    features: AnyFloats
+    centres: Bools
     costs: Floats
-    keys: NDArray[np.uint64]
+    keys: Keys
     draws: Floats
 
     def among(self, rows: Rows, amount: float) -> tuple[Rows, Floats, float]:
@@ -135,7 +135,7 @@ def cover_in_parts(pool: Candidates, amount: float, size: int) -> Cover:
     return Cover(picks=picks.tolist(), distances=distances, radius=radius, least=least, parts=parts)
 
 
-def _distances(pool: Candidates, finite: NDArray[np.bool_], picks: Rows) -> Floats:
+def _distances(pool: Candidates, finite: Bools, picks: Rows) -> Floats:
     """The distance [n] of each row to the nearest centre; infinite for rows that are not finite."""
     distances = np.full(len(finite), np.inf)
     rows = np.flatnonzero(finite)

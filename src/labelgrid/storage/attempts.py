@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from labelgrid.basics.errors import LabelgridError, StorageError
 from labelgrid.storage.addresses import Address, without_query
-from labelgrid.storage.settings import patience
+from labelgrid.storage.store_settings import patience
 
 T = TypeVar("T")
 

@@ -11,10 +11,10 @@ from labelgrid.basics.files import disk_errors, inside
 from labelgrid.basics.progress import Progress
 from labelgrid.storage.addresses import Address, without_query
 from labelgrid.storage.attempts import persist
-from labelgrid.storage.cache import KEPT, Cache
-from labelgrid.storage.contents import Content, known_contents, remember
-from labelgrid.storage.settings import SIZE
+from labelgrid.storage.known_contents import Content, known_contents, remember
+from labelgrid.storage.object_cache import KEPT, Cache
 from labelgrid.storage.stamps import Stamp, list_below, stamp_of
+from labelgrid.storage.store_settings import SIZE
 from labelgrid.storage.systems import system_of
 from labelgrid.storage.threads import each_in_threads
 

@@ -1,10 +1,11 @@
 """Asks stores which version of each object they hold: its size and entity tag, not its content."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from labelgrid.basics.type_names import Values
 from labelgrid.storage.addresses import Address
 from labelgrid.storage.attempts import persist
 from labelgrid.storage.systems import can_list, system_of
@@ -48,9 +49,7 @@ def stamps_of(addresses: Collection[Address]) -> dict[Address, Stamp]:
     return stamps
 
 
-def listed_stamps(
-    addresses: Collection[Address],
-) -> tuple[dict[Address, Stamp], list[Address]]:
+def listed_stamps(addresses: Collection[Address]) -> tuple[dict[Address, Stamp], list[Address]]:
     """The stamps of those objects whose folders are listed, since many are in one; and the others.
 
     Objects that do not exist are left out of both.
@@ -115,7 +114,7 @@ def list_below(folder: Address) -> Iterator[tuple[Address, Stamp]]:
 
 
 def _objects(
-    system: Any, folder: Address, entries: Collection[Mapping[str, Any]]
+    system: Any, folder: Address, entries: Collection[Values]
 ) -> Iterator[tuple[Address, Stamp]]:
     """The addresses and stamps of a listing's objects.
 
@@ -129,7 +128,7 @@ def _objects(
         yield folder.below(name[len(above) + 1 :]), _stamp(entry)
 
 
-def _stamp(info: Mapping[str, Any]) -> Stamp:
+def _stamp(info: Values) -> Stamp:
     size = info.get("size")
     found = next((info[name] for name in _TAGS if info.get(name)), "")
     if isinstance(found, datetime):  # some clients list a time as a number

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from labelgrid.basics.errors import StorageError, UsageError
+from labelgrid.basics.type_names import Json
 from labelgrid.storage.addresses import Address
 from labelgrid.storage.attempts import CREDENTIALS, reason_of, within, without_secrets
 from labelgrid.storage.threads import THREADS
@@ -28,7 +29,7 @@ _S3 = {
         "retries": {"max_attempts": 1, "mode": "standard"},
     }
 }
-_OPTIONS: dict[str, dict[str, Any]] = {"s3": _S3}
+_OPTIONS: dict[str, Json] = {"s3": _S3}
 #: Clients that print each failed request with its traceback, unless logging is set up.
 _PRINTING = ("gcsfs",)
 #: How the names of variables begin that say who and where a store is; a change needs a new client.

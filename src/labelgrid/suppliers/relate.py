@@ -6,18 +6,17 @@ Nothing changes until it is told to. Loads no torch.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from labelgrid.basics.errors import ProjectError, RecipeError, command, note_unchanged
 from labelgrid.basics.files import disk_errors, read_text, write_text
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.shown import Shown, table
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.cameras import NAME as CAMERAS
 from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import text_with_tables
-from labelgrid.recipes.resolve import load_recipe
 from labelgrid.suppliers.relation_trust import RelationRow, proposed_camera, relation_tables
 from labelgrid.suppliers.supplier_trust import SupplierRow, note_measured_trust, supplier_tables
 from labelgrid.suppliers.trust_jobs import rows_elsewhere
@@ -30,7 +29,7 @@ from labelgrid.suppliers.trust_rows import (
 
 UNCHANGED = "Nothing was written."
 #: Tables [changes.SECTION.NAME]: by section, then by name.
-Tables = Mapping[str, Mapping[str, Mapping[str, Any]]]
+Tables = Mapping[str, Mapping[str, Values]]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -93,14 +92,14 @@ def relate(
         ProjectError: the camera cannot be written; or something could not be measured elsewhere.
     """
     settings = project.settings
-    recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
+    recipe = project.recipe()
     unmeasured = unmeasured_trust(project, recipe)
     if not unmeasured.parts():
         words = ("FOLDER", "--supplier", "NAME")
         imports = command("import", project.folder, *words)
         raise RecipeError(
             "No relation is declared, none fits the project's tasks, and no supplier gave labels.",
-            where=str(project.folder / SETTINGS),
+            where=project.folder / SETTINGS,
             next_step="`labelgrid list relations` shows all relations; declare one as a table "
             f"[changes.relations.NAME]. Or `{imports}` brings a supplier's labels.",
         )
@@ -154,7 +153,7 @@ def _write(project: ProjectFolder, tables: Tables, camera: str) -> None:
     if camera and (project.settings.oracle or os.path.lexists(path)):
         raise ProjectError(
             "Cameras of some images were found, but another file says what is known of them.",
-            where=str(project.settings.oracle.root if project.settings.oracle else path),
+            where=project.settings.oracle.root if project.settings.oracle else path,
             next_step=f"Add `{camera.strip()}` to its {CAMERAS}, then run the same command again.",
         )
     file = project.folder / SETTINGS

@@ -9,11 +9,10 @@ from labelgrid.basics.words import join_names
 from labelgrid.ledger.views import TaskCount
 from labelgrid.project.cells.random_labels import ENOUGH
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.resolve import load_recipe
-from labelgrid.relations.agreement import FEWEST
 from labelgrid.relations.bound import BoundRelation, connect
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.relations.offered import offered_relations
+from labelgrid.relations.true_agreement import FEWEST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +44,7 @@ def relation_offers(project: ProjectFolder) -> list[RelationOffer]:
     Raises:
         RecipeError: the recipe is wrong.
     """
-    settings = project.settings
-    declared = load_recipe(settings.recipe, settings.changes, beside=project.folder).relations
+    declared = project.recipe().relations
     tasks = project.tasks()
     counts = project.store.counts(("train",))
     offers = []

@@ -6,17 +6,22 @@ which other images chose: each image that chooses is left out once.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from labelgrid.basics.errors import command
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import camera_of, nonempty_label
 from labelgrid.project.cells.random_labels import ENOUGH, MOST, MOST_PIXELS, RandomLabels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.known_cameras import camera_step
 from labelgrid.project.sources import source_of
-from labelgrid.relations.agreement import (
+from labelgrid.relations.bands import thin_pair
+from labelgrid.relations.bound import BoundRelation, bind, connect
+from labelgrid.relations.choice import RelationChoice
+from labelgrid.relations.offered import offered_relations
+from labelgrid.relations.search import OptionSearch
+from labelgrid.relations.true_agreement import (
     FEWEST,
     LabelPair,
     Measured,
@@ -24,11 +29,6 @@ from labelgrid.relations.agreement import (
     measure_labels,
     measure_relation,
 )
-from labelgrid.relations.bands import thin_pair
-from labelgrid.relations.bound import BoundRelation, bind, connect
-from labelgrid.relations.choice import RelationChoice
-from labelgrid.relations.offered import offered_relations
-from labelgrid.relations.search import OptionSearch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +59,8 @@ class RelationRow:
     sample: str
     trust: float | None = None
     measured: Measured | None = None
-    options: Mapping[str, Any]
-    declared_options: Mapping[str, Any]
+    options: Values
+    declared_options: Values
     as_declared: Measured | None = None
     field_of_view: float | None = None
     remark: str = ""
@@ -182,7 +182,7 @@ class _Measuring:
     sampler: _Sampler
     relation: UnmeasuredRelation
 
-    def bound(self, options: Mapping[str, Any]) -> BoundRelation:
+    def bound(self, options: Values) -> BoundRelation:
         """The relation with options of its plug-in."""
         return bind(
             self.relation.name, replace(self.relation.choice, options=options), self.sampler.tasks
@@ -249,11 +249,11 @@ class _Measuring:
         )
 
     def _left_out(
-        self, options: Mapping[str, Any], search: OptionSearch, pairs: Sequence[TruePair]
+        self, options: Values, search: OptionSearch, pairs: Sequence[TruePair]
     ) -> Iterator[LabelPair]:
         """The derived and true labels of images, by options that others than the image chose."""
         for place, pair in enumerate(pairs):
-            chosen: Mapping[str, Any] | None = options
+            chosen: Values | None = options
             if place in search.choosers:
                 chosen = search.best(without=place)
             if chosen is not None:
@@ -300,7 +300,7 @@ class _Measuring:
 
 def relation_tables(
     rows: Iterable[RelationRow], relations: Sequence[UnmeasuredRelation]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Json]:
     """The tables that are proposed for relations, by name; `relations` were measured."""
     choices = {relation.name: relation.choice for relation in relations}
     are_declared = any(relation.declared for relation in relations)
@@ -314,9 +314,9 @@ def relation_tables(
     return tables
 
 
-def _table_of_tasks(choice: RelationChoice) -> dict[str, Any]:
+def _table_of_tasks(choice: RelationChoice) -> Json:
     """The entries that say which plug-in connects which tasks."""
-    table: dict[str, Any] = {}
+    table: Json = {}
     if choice.plugin:
         table["plugin"] = choice.plugin
     if choice.reads:
@@ -326,12 +326,9 @@ def _table_of_tasks(choice: RelationChoice) -> dict[str, Any]:
     return table
 
 
-def _measured_table(row: RelationRow, measured: Measured, choice: RelationChoice) -> dict[str, Any]:
+def _measured_table(row: RelationRow, measured: Measured, choice: RelationChoice) -> Json:
     """What is proposed for a measured relation; trust 0 turns it off."""
-    table: dict[str, Any] = {
-        "trust": measured.trust,
-        "coverage": round(measured.coverage, 2),
-    }
+    table: Json = {"trust": measured.trust, "coverage": round(measured.coverage, 2)}
     if choice.exact and measured.trust:
         table["exact"] = True
     if row.options:

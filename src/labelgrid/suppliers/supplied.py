@@ -9,9 +9,9 @@ from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.basics.config import check_tasks
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.data.data_options import SupplierChoice
 from labelgrid.data.dataset import Source, nonempty_label
-from labelgrid.data.options import SupplierChoice
-from labelgrid.data.supplied import SuppliedFile, SuppliedLabels
+from labelgrid.data.supplied_source import SuppliedFile, SuppliedLabels
 from labelgrid.formats.codec import LabelArray
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.suppliers import (
@@ -23,7 +23,7 @@ from labelgrid.project.suppliers import (
     supplier_folder,
 )
 from labelgrid.tasks.alignment import Extent, extent_of, invert, usual_extent
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: So many labels of a task, drawn from those of the training images, say what its scale is.
 SAMPLE = 32
@@ -47,7 +47,7 @@ class BoundSupplier:
 
 
 def trust_by_supplier(
-    project: ProjectFolder, choices: Mapping[str, SupplierChoice], tasks: Mapping[str, TaskDef]
+    project: ProjectFolder, choices: Mapping[str, SupplierChoice], tasks: TaskDefs
 ) -> dict[str, dict[str, float]]:
     """The suppliers that a recipe trusts, and how far in each task that it trusts them in.
 
@@ -81,7 +81,7 @@ def _refuse_folder(project: ProjectFolder, name: str, choice: SupplierChoice) ->
 
 
 def bind_suppliers(
-    project: ProjectFolder, choices: Mapping[str, SupplierChoice], tasks: Mapping[str, TaskDef]
+    project: ProjectFolder, choices: Mapping[str, SupplierChoice], tasks: TaskDefs
 ) -> list[BoundSupplier]:
     """The suppliers that a recipe trusts in some task.
 
@@ -176,7 +176,7 @@ def supplied_by_task(
     project: ProjectFolder,
     suppliers: Collection[BoundSupplier],
     source: Source,
-    tasks: Mapping[str, TaskDef],
+    tasks: TaskDefs,
     labelled: Mapping[str, Collection[str]],
 ) -> dict[str, list[SuppliedLabels]]:
     """The labels of images that suppliers gave, by task.
@@ -223,7 +223,7 @@ def pairs(
     supplier = bind_supplier(project, name, {task.name: 1.0})
     inverted = is_inverted(supplier, task)
     given = supplier.index.labels.get(task.name, {})
-    known: dict[str, Extent] = {}
+    known = {}
     if is_aligned(supplier, task):
         known = extents(source, task, image_ids, inverted=inverted)
     for image_id in _shuffled(given.keys() & set(image_ids), "pairs", name, task.name):

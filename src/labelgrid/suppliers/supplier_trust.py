@@ -5,20 +5,20 @@ They are measured on a random sample of the training images alone, see `RandomLa
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from labelgrid.basics.errors import command
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import count_text
+from labelgrid.data.data_options import SupplierChoice
 from labelgrid.data.dataset import Source
-from labelgrid.data.options import SupplierChoice
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.cells.audited_cells import supplied_cells
 from labelgrid.project.cells.random_labels import ENOUGH, MOST, MOST_PIXELS, RandomLabels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import source_of
 from labelgrid.project.suppliers import note_trust
-from labelgrid.relations.agreement import FEWEST, LabelPair, Measured, measure_labels
+from labelgrid.relations.true_agreement import FEWEST, LabelPair, Measured, measure_labels
 from labelgrid.select.draws import SuppliedCells
 from labelgrid.suppliers.supplied import pairs
 from labelgrid.tasks.task import TaskDef
@@ -179,16 +179,14 @@ def _some_pairs(
         yield LabelPair(supplied, true)
 
 
-def supplier_tables(
-    rows: Iterable[SupplierRow], changes: Mapping[str, Mapping[str, Any]]
-) -> dict[str, dict[str, Any]]:
+def supplier_tables(rows: Iterable[SupplierRow], changes: Mapping[str, Values]) -> dict[str, Json]:
     """The tables that are proposed for suppliers whose trust is to change, by name.
 
     Args:
         rows: what was measured.
         changes: the settings' tables of suppliers, of which all else stays.
     """
-    tables: dict[str, dict[str, Any]] = {}
+    tables: dict[str, Json] = {}
     for row in rows:
         if row.trust is None or row.trust == row.now:
             continue

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from labelgrid.basics.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.schema import Recipe
+from labelgrid.recipes.recipe import Recipe
 from labelgrid.suppliers.relation_trust import (
     RelationRow,
     UnmeasuredRelation,

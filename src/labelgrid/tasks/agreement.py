@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.results import Result
 from labelgrid.formats.codec import LabelArray
 
@@ -104,7 +104,7 @@ def line_agreement(label: LabelArray, truth: LabelArray, _options: object) -> Se
     return [Result(name, 100 * value, "%", "higher") for name, value in names.items()]
 
 
-def _any_in_blocks(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
+def _any_in_blocks(mask: Bools, side: int) -> Bools:
     """Whether any pixel of each block of so many rows and columns is set."""
     for axis in range(2):
         mask = np.logical_or.reduceat(mask, np.arange(0, mask.shape[axis], side), axis)
@@ -152,7 +152,7 @@ def class_agreement(label: LabelArray, truth: LabelArray, _options: object) -> S
     )
 
 
-def _annotated(label: LabelArray, classes: NDArray[Any]) -> NDArray[np.bool_]:
+def _annotated(label: LabelArray, classes: Array) -> Bools:
     """Which of these classes were annotated in a label."""
     if label.annotated is None:
         return np.ones(classes.shape, np.bool_)

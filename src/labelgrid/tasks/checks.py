@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.words import count_text
 
 #: Fewer labels say nothing.
@@ -18,7 +16,7 @@ SOME = 16
 
 #: Values [h, w, c], valid [h, w], the label files' options -> what is compared of one label; None
 #: if it says nothing.
-Measure = Callable[[NDArray[Any], NDArray[np.bool_], Any], Any]
+Measure = Callable[[Array, Bools, Any], Any]
 #: What was measured of some labels, the options -> a sentence if they look wrong; or "".
 Judge = Callable[[Sequence[Any], Any], str]
 
@@ -34,7 +32,7 @@ class LabelCheck:
     judge: Judge
 
 
-def single_value(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) -> bytes:
+def single_value(value: Array, valid: Bools, _options: object) -> bytes:
     """The value [c] that all valid pixels have, as bytes; empty if they differ."""
     for step in (SOME, 1):  # most labels differ at some pixels already
         rows = value[::step, ::step][valid[::step, ::step]]

@@ -10,6 +10,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats
+
 RGB = NDArray[np.uint8]
 
 #: How classes are called that are what nobody drew; over a photograph they are transparent.
@@ -126,13 +128,12 @@ def palette(count: int) -> RGB:
     return colours
 
 
-def to_oklab(colours: RGB) -> NDArray[np.float64]:
+def to_oklab(colours: RGB) -> Floats:
     """Convert colours [n, 3] to the Oklab coordinates [visions, n, 3] that people see."""
     srgb = colours / 255
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     visions = np.clip(np.einsum("vij,nj->vni", np.array(_VISIONS), linear), 0, 1)
-    oklab: NDArray[np.float64] = np.cbrt(visions @ np.array(_CONES).T) @ np.array(_OKLAB).T
-    return oklab
+    return np.cbrt(visions @ np.array(_CONES).T) @ np.array(_OKLAB).T
 
 
 def _candidates() -> RGB:
@@ -145,11 +146,8 @@ def _candidates() -> RGB:
     return np.concatenate([np.array(FIRST, np.uint8), colours[clear]])
 
 
-def _smallest_distances(
-    places: NDArray[np.float64], colour: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _smallest_distances(places: Floats, colour: Floats) -> Floats:
     """The smallest distance [n] of n colours from another one, over the kinds of vision."""
     distances = np.linalg.norm(places - colour[:, None], axis=2)
     distances[0] *= NORMAL
-    smallest: NDArray[np.float64] = distances.min(0)
-    return smallest
+    return distances.min(0)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import UsageError
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import join_names
 
 #: The edges of named crops, as shares of the height and of the width: top, bottom, left, right.
@@ -33,7 +34,7 @@ class Crop:
 
     edges: tuple[int | Fraction, int | Fraction, int | Fraction, int | Fraction]
 
-    def mask(self, size: tuple[int, int]) -> NDArray[np.bool_]:
+    def mask(self, size: Size) -> Bools:
         """Which pixels of an image [h, w] belong to the crop; shares are rounded down.
 
         Raises:

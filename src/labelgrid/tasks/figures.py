@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools, Floats
 from labelgrid.formats.codec import known_numbers
 
 #: A class on a smaller share of the pixels has no height.
@@ -77,30 +78,22 @@ class LabelFigure:
     least: int = 1
 
 
-def no_figures(
-    _value: NDArray[Any], _valid: NDArray[np.bool_], _options: object
-) -> Mapping[str, LabelFigure]:
+def no_figures(_value: Array, _valid: Bools, _options: object) -> Mapping[str, LabelFigure]:
     """The `figures` of kinds that have none: an import compares nothing."""
     return {}
 
 
-def no_slope(
-    _value: NDArray[Any], _valid: NDArray[np.bool_], _options: object
-) -> NDArray[Any] | None:
+def no_slope(_value: Array, _valid: Bools, _options: object) -> Array | None:
     """The `slope` of kinds that say nothing about the shape of surfaces."""
     return None
 
 
-def no_other_slopes(
-    _value: NDArray[Any], _valid: NDArray[np.bool_], _options: object
-) -> Mapping[str, NDArray[Any]]:
+def no_other_slopes(_value: Array, _valid: Bools, _options: object) -> Mapping[str, Array]:
     """The `other_slopes` of kinds whose files cannot be read in another way."""
     return {}
 
 
-def class_heights(
-    value: NDArray[Any], valid: NDArray[np.bool_], options: Any
-) -> Mapping[str, LabelFigure]:
+def class_heights(value: Array, valid: Bools, options: Any) -> Mapping[str, LabelFigure]:
     """The `figures` of class indices [h, w, 1]: the mean height of each class.
 
     The height is from 0 (bottom) to 1 (top).
@@ -118,9 +111,7 @@ def class_heights(
     return figures
 
 
-def class_details(
-    value: NDArray[Any], valid: NDArray[np.bool_], options: Any
-) -> Mapping[str, LabelFigure]:
+def class_details(value: Array, valid: Bools, options: Any) -> Mapping[str, LabelFigure]:
     """The `fine_figures` of class indices [h, w, 1]: what a change of size, or a 0, leaves behind.
 
     The first counts the classes that lie only as thin rims between a smaller and a larger number,
@@ -170,7 +161,7 @@ def _is_rest(name: str) -> bool:
     return any(word in name.casefold() for word in REST)
 
 
-def _borders_at_thin(here: NDArray[np.bool_], index: NDArray[np.uint16]) -> float:
+def _borders_at_thin(here: Bools, index: NDArray[np.uint16]) -> float:
     """The share of borders between pixels at which one of them is `here`; 0 if that is no rim.
 
     A rim covers little, and much of it is gone if it is made thinner.
@@ -197,9 +188,7 @@ def _borders_at_thin(here: NDArray[np.bool_], index: NDArray[np.uint16]) -> floa
     return at / borders if thin > THIN else 0.0
 
 
-def line_width(
-    value: NDArray[Any], valid: NDArray[np.bool_], _options: object
-) -> Mapping[str, LabelFigure]:
+def line_width(value: Array, valid: Bools, _options: object) -> Mapping[str, LabelFigure]:
     """The `fine_figures` of a map of lines [h, w, 1]: how wide they are, from area and borders."""
     lines = (value[..., 0] > 0.5) & valid
     borders = sum(np.count_nonzero(np.diff(lines, axis=axis)) for axis in (0, 1))
@@ -220,15 +209,13 @@ def line_width(
     }
 
 
-def positive_share(
-    value: NDArray[Any], valid: NDArray[np.bool_], _options: object
-) -> Mapping[str, LabelFigure]:
+def positive_share(value: Array, valid: Bools, _options: object) -> Mapping[str, LabelFigure]:
     """The `figures` of a binary map [h, w, 1]: the share of pixels that are positive."""
     share = float(value[..., 0][valid].mean())
     return {"the share of positive pixels": LabelFigure(value=share, tolerance=0.3)}
 
 
-def distance_slope(distance: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
+def distance_slope(distance: Array, valid: Bools) -> Floats:
     """The `slope` of distances [h, w]: their relative change to the right and upward.
 
     It is 0 beside pixels without a distance.

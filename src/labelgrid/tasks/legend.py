@@ -6,7 +6,7 @@ from pathlib import Path
 from labelgrid.basics.files import read_bytes
 from labelgrid.basics.spreadsheets import csv_text
 from labelgrid.formats.arrays import file_errors, save_bytes
-from labelgrid.formats.codec import LabelArray, codec
+from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.colours import LegendRow, colour_codes, colour_text
 from labelgrid.images.png import add_palette
 from labelgrid.tasks.task import TaskDef
@@ -23,12 +23,11 @@ _COLUMNS = ("number", "name", "colour")
 
 def legend_of(task: TaskDef) -> list[LegendRow]:
     """The numbers in a task's label files, with the project's colours; none without classes."""
-    legend = getattr(codec(task.spec.codec), "legend", None)
+    legend = getattr(task.codec, "legend", None)
     if legend is None:
         return []
     colours = colour_codes(task.region_colours).tolist()
-    rows: list[LegendRow] = legend(task.options, colours)
-    return rows
+    return legend(task.options, colours)
 
 
 def legend_text(task: TaskDef) -> str:
@@ -39,14 +38,14 @@ def legend_text(task: TaskDef) -> str:
 
 def legends_text(tasks: Iterable[TaskDef]) -> str:
     """The legends of several tasks as one table in CSV; empty if none has classes."""
-    lines: list[dict[str, str | int]] = []
+    lines = []
     for task in tasks:
         lines += [{"task": task.name, **line} for line in _lines(task)]
     return csv_text(("task", *_COLUMNS), lines) if lines else ""
 
 
 def _lines(task: TaskDef) -> list[dict[str, str | int]]:
-    lines: list[dict[str, str | int]] = []
+    lines = []
     for row in legend_of(task):
         number = "" if row.number is None else row.number
         lines.append({"number": number, "name": row.name, "colour": colour_text(row.colour)})

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelgrid.basics.array_types import Array, Bools, Floats32
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
     #: Values [h, w, c], valid [h, w], the label files' options -> float32 [h, w], from 0 up.
-    Outline = Callable[[NDArray[Any], NDArray[np.bool_], Any], NDArray[np.float32] | None]
+    Outline = Callable[[Array, Bools, Any], Floats32 | None]
 
 #: Measured values are thinned to at most so many rows and columns: their noise is no outline.
 SIDE = 320
@@ -22,16 +22,12 @@ DISTANCE = 8.0
 TURN = 3.2
 
 
-def no_outline(
-    _value: NDArray[Any], _valid: NDArray[np.bool_], _options: object
-) -> NDArray[np.float32] | None:
+def no_outline(_value: Array, _valid: Bools, _options: object) -> Floats32 | None:
     """The `outline` of kinds that say nothing about where they change."""
     return None
 
 
-def border_outline(
-    value: NDArray[Any], valid: NDArray[np.bool_], _options: object
-) -> NDArray[np.float32]:
+def border_outline(value: Array, valid: Bools, _options: object) -> Floats32:
     """The `outline` of indices or yes and no [h, w, 1]: 1 beside another value.
 
     What is not valid is a value, too: people leave the borders of objects out.
@@ -43,40 +39,32 @@ def border_outline(
     return outline
 
 
-def line_outline(
-    value: NDArray[Any], valid: NDArray[np.bool_], _options: object
-) -> NDArray[np.float32]:
+def line_outline(value: Array, valid: Bools, _options: object) -> Floats32:
     """The `outline` of a map of lines [h, w, 1]: the lines."""
     return np.where(valid, value[..., 0], 0).astype(np.float32)
 
 
-def distance_outline(
-    value: NDArray[Any], valid: NDArray[np.bool_], _options: object
-) -> NDArray[np.float32]:
+def distance_outline(value: Array, valid: Bools, _options: object) -> Floats32:
     """The `outline` of distances or disparities [h, w, 1]: their relative change."""
     small, small_valid = _thinned(value, valid)
     plane = np.log(np.where(small_valid, np.maximum(small[..., 0], 1e-6), 1.0)) * DISTANCE
     return _log_slope([plane], small_valid)
 
 
-def direction_outline(
-    value: NDArray[Any], valid: NDArray[np.bool_], _options: object
-) -> NDArray[np.float32]:
+def direction_outline(value: Array, valid: Bools, _options: object) -> Floats32:
     """The `outline` of unit vectors [h, w, 3]: how fast they turn."""
     small, small_valid = _thinned(value, valid)
     filled = np.where(small_valid[..., None], small, 0) * TURN
     return _log_slope([filled[..., channel] for channel in range(3)], small_valid)
 
 
-def _thinned(
-    value: NDArray[Any], valid: NDArray[np.bool_]
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def _thinned(value: Array, valid: Bools) -> tuple[Array, Bools]:
     step = -(-max(valid.shape) // SIDE)
     middles = (slice(step // 2, None, step),) * 2
     return value[middles], valid[middles]
 
 
-def _log_slope(planes: list[NDArray[Any]], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _log_slope(planes: list[Array], valid: Bools) -> Floats32:
     """The logarithm of 1 and the planes' slopes [h, w]; 0 beside what is not valid."""
     import cv2  # imported late: commands that only need a kind's options start faster
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bytes
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text
 from labelgrid.formats.codec import LabelArray, known_numbers
 
@@ -33,7 +34,7 @@ class Legend:
     """
 
     swatches: Sequence[tuple[tuple[int, int, int], str]] = ()
-    scale: NDArray[np.uint8] | None = None
+    scale: Bytes | None = None
     ends: tuple[str, str] = ("", "")
 
 
@@ -49,7 +50,7 @@ class Overview:
     #: Whether pictures keep lines of a pixel, as the edges of things are.
     lines: bool = False
     #: The colours [k, 3] of the classes, which the task sets.
-    class_colours: NDArray[np.uint8] = np.empty((0, 3), np.uint8)
+    class_colours: Bytes = np.empty((0, 3), np.uint8)
     #: Whether labels answer yes or no with 1 and 0; over a photograph only what is yes is shown.
     yes_or_no: bool = False
 
@@ -79,7 +80,7 @@ class Overview:
         """What the labels hold, as a part of a sentence; empty if there is nothing to say."""
         return ""
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> Json:
         """The same numbers, for programs."""
         return {}
 
@@ -133,7 +134,7 @@ class BinaryOverview(Overview):
         none = f"{self.without:,} of {count_text(self.labels, 'label')} have none"
         return f"{percent(self.share)} of pixels are yes, {none}{without_label(self)}"
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> Json:
         """As `Overview.values`."""
         return {
             "yes": self.share,
@@ -170,7 +171,7 @@ class LogHistogram:
     def __init__(self) -> None:
         self.counts = np.zeros(_BINS, np.int64)
 
-    def add(self, values: NDArray[Any]) -> None:
+    def add(self, values: Array) -> None:
         """Add numbers; those below 0 count as 0."""
         bits = np.maximum(values, 0).astype(np.float32).view(np.uint32)
         self.counts += np.bincount(bits >> _DROPPED, minlength=_BINS)

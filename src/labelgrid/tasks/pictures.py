@@ -6,12 +6,12 @@ lightness, and invalid pixels are hatched grey.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
+from labelgrid.basics.array_types import Array, Bools
+from labelgrid.basics.type_names import Size
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import Range, TaskDef
 
@@ -28,7 +28,7 @@ HATCH = np.array([[72, 72, 72], [104, 104, 104]], np.uint8)
 
 
 def colour_map(
-    task: TaskDef, value: NDArray[Any], valid: ArrayLike = True, limits: Range | None = None
+    task: TaskDef, value: Array, valid: ArrayLike = True, limits: Range | None = None
 ) -> RGB:
     """Render a label, or a prediction in label form, as a picture [h, w, 3].
 
@@ -48,7 +48,7 @@ def colour_map(
         >>> colour_map(depth, np.array([[[1.0], [9.0]]]))[0].tolist()  # near is bright, far is dark
         [[253, 231, 37], [68, 1, 84]]
     """
-    shown = np.isfinite(value).all(2) & valid
+    shown = np.isfinite(value).all(2) & np.asarray(valid)
     safe = np.where(shown[..., None], value, 0)
     return _hatch(task.render(safe, shown, limits), shown)
 
@@ -56,7 +56,7 @@ def colour_map(
 def thumbnail(
     task: TaskDef,
     label: LabelArray,
-    size: tuple[int, int],
+    size: Size,
     limits: Range | None = None,
     *,
     lines: bool = False,
@@ -84,7 +84,7 @@ def thumbnail(
     return _hatch(mean, (density > 1e-6) & (density >= shown.mean() / 2))
 
 
-def thicken_lines(label: LabelArray, size: tuple[int, int]) -> NDArray[Any]:
+def thicken_lines(label: LabelArray, size: Size) -> Array:
     """The values of a label with lines so wide that they are seen at another size (height, width).
 
     Each pixel has the largest value of those around it that one pixel there stands for.
@@ -102,7 +102,7 @@ def distance_scale(height: int = 18, width: int = 260) -> RGB:
     return _interpolate(VIRIDIS, values, (1.0, 0.0))
 
 
-def heat_map(value: NDArray[Any], limits: Range | None = None) -> RGB:
+def heat_map(value: Array, limits: Range | None = None) -> RGB:
     """Render a map [h, w] of uncertainties or errors as a picture [h, w, 3], dark to bright.
 
     Pixels that are not finite are hatched.
@@ -139,7 +139,7 @@ def picture_file(picture: RGB, extension: str) -> bytes:
     return bytes(encoded.tobytes())
 
 
-def _hatch(picture: RGB, shown: NDArray[np.bool_]) -> RGB:
+def _hatch(picture: RGB, shown: Bools) -> RGB:
     """Replace the pixels that are not shown by diagonal stripes."""
     height, width = shown.shape
     diagonals = HATCH[np.arange(height + width) // 4 % 2]
@@ -150,7 +150,7 @@ def _hatch(picture: RGB, shown: NDArray[np.bool_]) -> RGB:
     return hatched
 
 
-def _percentiles(value: NDArray[Any], shown: NDArray[np.bool_]) -> Range:
+def _percentiles(value: Array, shown: Bools) -> Range:
     """The 1st and 99th percentiles, so that a few outliers do not stretch the scale."""
     if not shown.any():
         return 0.0, 0.0
@@ -158,9 +158,7 @@ def _percentiles(value: NDArray[Any], shown: NDArray[np.bool_]) -> Range:
     return float(low), float(high)
 
 
-def _interpolate(
-    stops: tuple[tuple[int, int, int], ...], value: NDArray[Any], limits: Range
-) -> RGB:
+def _interpolate(stops: tuple[tuple[int, int, int], ...], value: Array, limits: Range) -> RGB:
     """Interpolate each value's colour between the stops; the limits may be descending."""
     low, high = limits
     share = (value.astype(np.float64) - low) / (high - low or 1.0)
@@ -170,23 +168,19 @@ def _interpolate(
     return np.stack(channels, -1).round().astype(np.uint8)
 
 
-def render_grey(
-    value: NDArray[Any], _valid: NDArray[np.bool_], limits: Range | None, _options: object
-) -> RGB:
+def render_grey(value: Array, _valid: Bools, limits: Range | None, _options: object) -> RGB:
     """The `render` of values from 0 to 1 [h, w, 1]: 0 is black, 1 is white."""
     black_to_white = ((0, 0, 0), (255, 255, 255))
     return _interpolate(black_to_white, value[..., 0], limits or (0.0, 1.0))
 
 
-def render_vectors(
-    value: NDArray[Any], _valid: NDArray[np.bool_], _limits: Range | None, _options: object
-) -> RGB:
+def render_vectors(value: Array, _valid: Bools, _limits: Range | None, _options: object) -> RGB:
     """The `render` of unit vectors [h, w, 3]: each direction as red, green and blue."""
     return np.clip((value + 1) * 127.5, 0, 255).round().astype(np.uint8)
 
 
 def render_distances(
-    value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None, larger_is_nearer: bool
+    value: Array, valid: Bools, limits: Range | None, larger_is_nearer: bool
 ) -> RGB:
     """Render distances or disparities [h, w]: near is bright.
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools, Floats, Floats32
 from labelgrid.basics.camera import Camera
+from labelgrid.basics.type_names import Size
 
-Size = tuple[int, int]
-Labels = tuple[NDArray[Any], NDArray[np.bool_]]
+Labels = tuple[Array, Bools]
 #: Rows and columns of pixels in one array, and of as many in another.
-Pairs = tuple[tuple[NDArray[Any], NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]]
+Pairs = tuple[tuple[Array, Array], tuple[Array, Array]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +48,7 @@ class Placement:
         rows, columns = self.target
         return rows.stop - rows.start, columns.stop - columns.start
 
-    def nearest(self, array: NDArray[Any]) -> NDArray[Any]:
+    def nearest(self, array: Array) -> Array:
         """Resample [h, w, ...] to the canvas without interpolation; padding is 0.
 
         A pixel takes the value of the source pixel whose square holds its centre.
@@ -62,7 +61,7 @@ class Placement:
             array = array.take(places, axis)
         return self._pad(array)
 
-    def nearest_valid(self, value: NDArray[Any], valid: NDArray[np.bool_]) -> Labels:
+    def nearest_valid(self, value: Array, valid: Bools) -> Labels:
         """Resample [h, w, c] to the canvas as `nearest` does, but without losing sparse values.
 
         A pixel whose nearest source pixel is not valid takes, of the valid ones whose middles lie
@@ -78,7 +77,7 @@ class Placement:
             placed_valid[here] = True
         return self._mirror(placed), self._mirror(placed_valid)
 
-    def _nearest_inside(self, missing: NDArray[np.bool_], valid: NDArray[np.bool_]) -> Pairs:
+    def _nearest_inside(self, missing: Bools, valid: Bools) -> Pairs:
         """The missing pixels of the canvas that hold valid source pixels, and the nearest of these.
 
         Both as rows and columns, for a view that is not flipped.
@@ -95,7 +94,7 @@ class Placement:
         nearest = np.flatnonzero(inside)[order[first]]
         return np.divmod(pixels, missing.shape[1]), (y[nearest], x[nearest])
 
-    def _near(self, missing: NDArray[np.bool_], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def _near(self, missing: Bools, valid: Bools) -> Bools:
         """The valid source pixels that may lie in missing ones: few, unless there is an angle."""
         if self.angle:
             return valid
@@ -106,12 +105,12 @@ class Placement:
         column = np.floor(columns + 0.5).clip(0, missing.shape[1] - 1).astype(np.int64)
         return valid & missing[np.ix_(row, column)]
 
-    def _on_canvas(self, x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
+    def _on_canvas(self, x: Array, y: Array) -> Floats:
         """Where points of the image are on the canvas before the flip: [2, n], x and y."""
         matrix = self.matrix()
         return np.linalg.inv(matrix[:, :2]) @ (np.stack([x, y]) - matrix[:, 2:])
 
-    def linear(self, value: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def linear(self, value: Array, valid: Bools) -> Floats32:
         """Resample [h, w, c] to the canvas by linear interpolation.
 
         Invalid pixels count as 0, and padding is 0.
@@ -128,7 +127,7 @@ class Placement:
         part = cv2.resize(part, self.extent[::-1], interpolation=cv2.INTER_LINEAR)
         return self._pad(part.reshape(*self.extent, value.shape[2]))
 
-    def turn(self, x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def turn(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Transform directions in the image (x right, y down) to the canvas; lengths do not change.
 
         Example:
@@ -168,7 +167,7 @@ class Placement:
             return camera.mirror(self.canvas[1])
         return camera
 
-    def matrix(self) -> NDArray[np.float64]:
+    def matrix(self) -> Floats:
         """The matrix [2, 3] from a pixel (x, y, 1) of the canvas to a point of the image.
 
         The canvas is that before the flip.
@@ -182,7 +181,7 @@ class Placement:
         offset = _middle(self.source) - linear @ _middle(self.target)
         return np.column_stack([linear, offset])
 
-    def warp(self, array: NDArray[Any], padding: tuple[float, ...] = (0.0,)) -> NDArray[Any]:
+    def warp(self, array: Array, padding: tuple[float, ...] = (0.0,)) -> Array:
         """Resample [h, w, c] to the canvas before the flip, by linear interpolation.
 
         What is larger than the canvas is shrunk by area averaging first.
@@ -212,7 +211,7 @@ class Placement:
         radians = math.radians(self.angle)
         return math.cos(radians), math.sin(radians)
 
-    def _rotate_nearest(self, array: NDArray[Any]) -> NDArray[Any]:
+    def _rotate_nearest(self, array: Array) -> Array:
         """Resample [h, w, ...] to the canvas before the flip, if there is an angle."""
         height, width = self.canvas
         across = np.arange(width)
@@ -223,7 +222,7 @@ class Placement:
         canvas[inside] = array[y[inside], x[inside]]
         return canvas
 
-    def _pad(self, part: NDArray[Any]) -> NDArray[Any]:
+    def _pad(self, part: Array) -> Array:
         """Place values of the target's size on the canvas, then mirror them."""
         if self.extent != self.canvas:
             canvas = np.zeros((*self.canvas, *part.shape[2:]), part.dtype)
@@ -231,22 +230,20 @@ class Placement:
             part = canvas
         return self._mirror(part)
 
-    def _mirror(self, part: NDArray[Any]) -> NDArray[Any]:
+    def _mirror(self, part: Array) -> Array:
         """Mirror values [h, w, ...] if the view is flipped."""
         if self.flip:
             return part[:, ::-1].copy()
         return part
 
 
-def _middle(part: tuple[slice, slice]) -> NDArray[np.float64]:
+def _middle(part: tuple[slice, slice]) -> Floats:
     """The middle (x, y) of rows and columns."""
     rows, columns = part
     return np.array([(columns.start + columns.stop - 1) / 2, (rows.start + rows.stop - 1) / 2])
 
 
-def same_values(
-    value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, _options: object
-) -> Labels:
+def same_values(value: Array, valid: Bools, geometry: Placement, _options: object) -> Labels:
     """The `transform` of values that no view changes, such as class indices and binary labels.
 
     They move with their pixels.

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools, Floats
 from labelgrid.tasks.checks import MANY, LabelCheck
 
 #: Labels are averaged to at most so many rows and columns, and looked at in windows of this side.
@@ -46,7 +47,7 @@ ENOUGH = 16
 Sums = NDArray[np.float64]
 
 
-def plane_sums(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) -> Sums | None:
+def plane_sums(value: Array, valid: Bools, _options: object) -> Sums | None:
     """The sums of the planes of distances [h, w, 1]; None without any plane."""
     small, known = _averaged(value[..., 0], valid)
     if min(small.shape) < WINDOW:
@@ -71,9 +72,7 @@ def plane_sums(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) 
     return np.append(found.sum(0), np.count_nonzero(flat))
 
 
-def _averaged(
-    value: NDArray[Any], valid: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _averaged(value: Array, valid: Bools) -> tuple[Floats, Bools]:
     """A smaller map of means, known where all of a mean's pixels are."""
     step = -(-max(valid.shape) // SIDE)
     height, width = (side // step for side in valid.shape)
@@ -88,14 +87,14 @@ def _averaged(
     return total / step**2, known
 
 
-def _windows(plane: NDArray[Any]) -> NDArray[Any]:
+def _windows(plane: Array) -> Array:
     """The windows of a map, each half over the next, as rows."""
     views = np.lib.stride_tricks.sliding_window_view(plane, (WINDOW, WINDOW))
     return views[:: WINDOW // 2, :: WINDOW // 2].reshape(-1, WINDOW**2)
 
 
 @lru_cache(maxsize=8)
-def _ray_lengths(size: tuple[int, ...]) -> NDArray[np.float64]:
+def _ray_lengths(size: tuple[int, ...]) -> Floats:
     """The logarithm of how much longer a ray is than its part along the axis [h, w]."""
     height, width = size
     focal = max(size) / 2 / math.tan(math.radians(HALF_VIEW))
@@ -105,22 +104,20 @@ def _ray_lengths(size: tuple[int, ...]) -> NDArray[np.float64]:
 
 
 @cache
-def _even_changes() -> NDArray[np.float64]:
+def _even_changes() -> Floats:
     """An orthonormal base [pixels, 3] of what changes evenly across a window."""
     rows, columns = np.indices((WINDOW, WINDOW)) - (WINDOW - 1) / 2
     base, _ = np.linalg.qr(np.stack([np.ones(WINDOW**2), columns.ravel(), rows.ravel()], 1))
     return base
 
 
-def _errors(
-    sums: NDArray[np.float64], sides: NDArray[np.float64], total: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _errors(sums: Floats, sides: Floats, total: Floats) -> Floats:
     """The squared errors that are left of each window."""
     square, ray = _solved(sums.T, sides.T)
     return np.maximum(total - square * sides[:, 0] - ray * sides[:, 1], 0)
 
 
-def _solved(sums: NDArray[np.float64], sides: NDArray[np.float64]) -> NDArray[np.float64]:
+def _solved(sums: Floats, sides: Floats) -> Floats:
     """The factors of the square and of the ray, from their sums; 0 where they cannot be told."""
     square, both, ray = sums
     area = square * ray - both**2

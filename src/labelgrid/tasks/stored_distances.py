@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.words import count_text
 from labelgrid.tasks.checks import MANY, LabelCheck
 
@@ -42,7 +43,7 @@ class End:
     below: float
 
 
-def end_of(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) -> End:
+def end_of(value: Array, valid: Bools, _options: object) -> End:
     """Where the numbers of a label [h, w, 1] end."""
     numbers = value[..., 0][valid]
     highest = float(numbers.max())
@@ -90,7 +91,7 @@ class Stored:
     rough_swapped: float
 
 
-def stored_of(value: NDArray[Any], valid: NDArray[np.bool_], options: Any) -> Stored | None:
+def stored_of(value: Array, valid: Bools, options: Any) -> Stored | None:
     """What the whole numbers of a label [h, w, 1] look like; None if they are no such ones."""
     thin = slice(None, None, -(-len(valid) // ROWS))
     scale = options.step or 0.001
@@ -108,7 +109,7 @@ def stored_of(value: NDArray[Any], valid: NDArray[np.bool_], options: Any) -> St
     return Stored(step, _roughness(whole, both), _roughness(whole.byteswap(), both))
 
 
-def _roughness(numbers: NDArray[np.uint16], both: NDArray[np.bool_]) -> float:
+def _roughness(numbers: NDArray[np.uint16], both: Bools) -> float:
     """The share of neighbours [h, w - 1], where both are known, that differ strongly."""
     left, right = (half[both].astype(np.float32) for half in (numbers[:, :-1], numbers[:, 1:]))
     strong = np.maximum(left, right) > STRONG * np.minimum(left, right)

@@ -9,16 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelgrid.basics import plugins
+from labelgrid.basics.array_types import Array, Bools, Bytes, Floats32
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import PluginError, RecipeError
 from labelgrid.basics.results import Result
-from labelgrid.formats.codec import Form, LabelArray, codec, options_of
+from labelgrid.basics.type_names import Json, Size, Values
+from labelgrid.formats.codec import Codec, Form, LabelArray, codec, options_of
 from labelgrid.formats.regions import RegionMap
 from labelgrid.images.opening import TIMES, label_of
 from labelgrid.ledger.grid import TaskRow
@@ -46,18 +47,16 @@ if TYPE_CHECKING:
 
 #: Values [h, w, c], valid [h, w], the view's placement, the label files' options -> values and
 #: valid on the canvas.
-Transform = Callable[
-    [NDArray[Any], NDArray[np.bool_], Placement, Any], tuple[NDArray[Any], NDArray[np.bool_]]
-]
+Transform = Callable[[Array, Bools, Placement, Any], tuple[Array, Bools]]
 #: Values [h, w, c] (0 where not valid), valid [h, w], ends of the scale, the label files' options
 #: -> RGB [h, w, 3].
-Render = Callable[[NDArray[Any], NDArray[np.bool_], "Range | None", Any], NDArray[np.uint8]]
+Render = Callable[[Array, Bools, "Range | None", Any], Bytes]
 #: Values [h, w, c], valid [h, w], the label files' options -> the label's figures by their names.
-Figures = Callable[[NDArray[Any], NDArray[np.bool_], Any], Mapping[str, LabelFigure]]
+Figures = Callable[[Array, Bools, Any], Mapping[str, LabelFigure]]
 #: Values [h, w, c], valid [h, w], the label files' options -> how surfaces recede to the right and
 #: upward [h, w, 2].
-Slope = Callable[[NDArray[Any], NDArray[np.bool_], Any], NDArray[Any] | None]
-OtherSlopes = Callable[[NDArray[Any], NDArray[np.bool_], Any], Mapping[str, NDArray[Any]]]
+Slope = Callable[[Array, Bools, Any], Array | None]
+OtherSlopes = Callable[[Array, Bools, Any], Mapping[str, Array]]
 #: The values at the ends of a picture's scale.
 Range = tuple[float, float]
 
@@ -158,7 +157,7 @@ class TaskDef:
     cost: float
     options: Any
     spec: Spec = field(repr=False)
-    metrics: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    metrics: Values = field(default_factory=dict, repr=False)
     headline: str = field(default="", repr=False)
     class_order: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
@@ -188,14 +187,12 @@ class TaskDef:
     @property
     def form(self) -> Form:
         """The options that every label format has."""
-        form: Form = self.options
-        return form
+        return self.options
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes in its label files; empty if these hold none."""
-        names: tuple[str, ...] = getattr(self.options, "classes", ())
-        return names
+        return getattr(self.options, "classes", ())
 
     @property
     def grows_toward_camera(self) -> bool:
@@ -205,8 +202,12 @@ class TaskDef:
     @property
     def class_names(self) -> tuple[str, ...]:
         """The names of the classes of its labels; empty if these hold none."""
-        names: tuple[str, ...] = getattr(self.options, "names", ())
-        return names
+        return getattr(self.options, "names", ())
+
+    @property
+    def codec(self) -> Codec[Any]:
+        """The format of its label files."""
+        return codec(self.spec.codec)
 
     @property
     def region_names(self) -> tuple[str, ...]:
@@ -214,7 +215,7 @@ class TaskDef:
 
         They are the classes, or the task's own name; empty if labels cannot be drawn.
         """
-        name_regions = getattr(codec(self.spec.codec), "region_names", None)
+        name_regions = getattr(self.codec, "region_names", None)
         if name_regions is None:
             return ()
         names: tuple[str, ...] = name_regions(self.options)
@@ -225,7 +226,7 @@ class TaskDef:
         """The colours [k, 3] of `region_names`."""
         return class_colours(self.region_names, self.class_order)
 
-    def covers(self, label: LabelArray) -> NDArray[np.bool_]:
+    def covers(self, label: LabelArray) -> Bools:
         """Where a label hides what is below its picture, [h, w]: not where it is background."""
         shown = np.isfinite(label.value).all(2) & label.valid
         if not self.class_names:
@@ -235,25 +236,17 @@ class TaskDef:
 
     def from_regions(self, regions: RegionMap) -> LabelArray:
         """The label of the regions that a tool drew, in the numbers of `region_names`."""
-        label_codec: Any = codec(self.spec.codec)
-        label: LabelArray = label_codec.from_regions(regions, self.options)
-        return label
+        return cast("Any", self.codec).from_regions(regions, self.options)
 
     def to_regions(self, label: LabelArray) -> RegionMap:
         """The regions of a label, for a tool to draw: the inverse of `from_regions`."""
-        label_codec: Any = codec(self.spec.codec)
-        regions: RegionMap = label_codec.to_regions(label, self.options)
-        return regions
+        return cast("Any", self.codec).to_regions(label, self.options)
 
-    def transform(
-        self, value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement
-    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    def transform(self, value: Array, valid: Bools, geometry: Placement) -> tuple[Array, Bools]:
         """Transform label values [h, w, c] and valid [h, w] to a view of the image."""
         return self.spec.transform(value, valid, geometry, self.options)
 
-    def render(
-        self, value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None = None
-    ) -> NDArray[np.uint8]:
+    def render(self, value: Array, valid: Bools, limits: Range | None = None) -> Bytes:
         """Render values [h, w, c], 0 where not valid [h, w], as a picture [h, w, 3].
 
         `limits` sets the scale's ends.
@@ -289,22 +282,22 @@ class TaskDef:
             overview.class_colours = self.region_colours
         return overview
 
-    def slope(self, label: LabelArray) -> NDArray[Any] | None:
+    def slope(self, label: LabelArray) -> Array | None:
         """How the surface of a label recedes to the right and upward, [h, w, 2].
 
         None if the kind does not tell.
         """
         return self.spec.slope(label.value, label.valid, self.options)
 
-    def other_slopes(self, label: LabelArray) -> Mapping[str, NDArray[Any]]:
+    def other_slopes(self, label: LabelArray) -> Mapping[str, Array]:
         """What the slope of a label would be with another option, by that option."""
         return self.spec.other_slopes(label.value, label.valid, self.options)
 
-    def outline(self, label: LabelArray) -> NDArray[np.float32] | None:
+    def outline(self, label: LabelArray) -> Floats32 | None:
         """Where a label changes, from 0 up, [h, w] of any size; None if the kind does not tell."""
         return self.spec.outline(label.value, label.valid, self.options)
 
-    def read(self, path: Path, size: tuple[int, int] | None = None) -> LabelArray:
+    def read(self, path: Path, size: Size | None = None) -> LabelArray:
         """Read and check the label in a file; returns it at its image's size.
 
         Args:
@@ -313,9 +306,9 @@ class TaskDef:
                 is refused before it is unpacked.
         """
         with self._bounded(size):
-            return self.form.upsample(codec(self.spec.codec).read(path, self.options))
+            return self.form.upsample(self.codec.read(path, self.options))
 
-    def _bounded(self, size: tuple[int, int] | None) -> AbstractContextManager[None]:
+    def _bounded(self, size: Size | None) -> AbstractContextManager[None]:
         if size is None:
             return nullcontext()
         return label_of(size, RESAMPLED if self.form.resample else TIMES)
@@ -325,20 +318,19 @@ class TaskDef:
 
         The others were not annotated in it. Labels without classes stay as they are.
         """
-        limit = getattr(codec(self.spec.codec), "limit_classes", None)
+        limit = getattr(self.codec, "limit_classes", None)
         if limit is None or known >= len(self.classes):
             return label
-        limited: LabelArray = limit(label, known, self.options)
-        return limited
+        return limit(label, known, self.options)
 
-    def read_at(self, path: Path, size: tuple[int, int]) -> LabelArray:
+    def read_at(self, path: Path, size: Size) -> LabelArray:
         """As `read`, for an image of this size; resampled to it if the task declares that.
 
         A label of another size is returned as it is if it is not resampled.
         """
         return self.form.at_size(self.read(path, size), size)
 
-    def read_prediction(self, path: Path, size: tuple[int, int] | None = None) -> LabelArray:
+    def read_prediction(self, path: Path, size: Size | None = None) -> LabelArray:
         """Read a prediction in a label file.
 
         It is checked like a label, except for what a poor prediction may hold and a label may not.
@@ -347,13 +339,13 @@ class TaskDef:
             path: the file.
             size: as of `read`.
         """
-        label_codec = codec(self.spec.codec)
+        label_codec = self.codec
         read: Callable[[Path, Any], LabelArray] = label_codec.read
         read = getattr(label_codec, "read_prediction", read)
         with self._bounded(size):
             return self.form.upsample(read(path, self.options))
 
-    def stored_size(self, path: Path) -> tuple[int, int] | None:
+    def stored_size(self, path: Path) -> Size | None:
         """The size of the image that a label file is for, from the file's header.
 
         It is None if the format cannot tell.
@@ -361,10 +353,10 @@ class TaskDef:
         Raises:
             LabelError: the header cannot be read.
         """
-        read_size = getattr(codec(self.spec.codec), "stored_size", None)
+        read_size = getattr(self.codec, "stored_size", None)
         if read_size is None:
             return None
-        size: tuple[int, int] | None = read_size(path)
+        size: Size | None = read_size(path)
         if size is None:
             return None
         height, width = size
@@ -377,14 +369,14 @@ class TaskDef:
             LabelError: the disk reports an error, or the task's stride does not divide the image's
                 sides.
         """
-        codec(self.spec.codec).write(path, self.form.downsample(label), self.options)
+        self.codec.write(path, self.form.downsample(label), self.options)
 
     def describe(self) -> str:
         """Describe the task's label files to annotators.
 
         One line describes the files; each listed item, such as a class, has a further line.
         """
-        first, *others = codec(self.spec.codec).describe(self.options).splitlines()
+        first, *others = self.codec.describe(self.options).splitlines()
         if self.form.stride > 1:
             first += f" Its sides are 1/{self.form.stride} of the image's."
         if self.form.resample:
@@ -406,8 +398,7 @@ class TaskDef:
 
     def build(self) -> Task:
         """The task's functions on tensors (imports torch)."""
-        task: Task = plugins.create("kinds", self.kind, self)
-        return task
+        return plugins.create("kinds", self.kind, self)
 
 
 def _keep_values(values: Tensor) -> Tensor:
@@ -493,6 +484,11 @@ class Task:
         return moments.uncertainty()
 
 
+#: By the names of the tasks.
+TaskDefs = Mapping[str, TaskDef]
+Tasks = Mapping[str, Task]
+
+
 def spec_of(kind: str) -> Spec:
     """The plain data of a kind, without torch."""
     if ":" in kind:
@@ -546,7 +542,7 @@ def build_all(
     return functions
 
 
-def _metric_options(spec: Spec, headline: object, tables: object, where: str) -> dict[str, Any]:
+def _metric_options(spec: Spec, headline: object, tables: object, where: str) -> Json:
     """The checked options of the metrics that a task names.
 
     If it names none, these are the options of the headline's metric.

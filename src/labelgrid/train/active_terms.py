@@ -2,28 +2,30 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from labelgrid.basics.errors import PluginError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import seed_of
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.data.batch import Batch, SoftLabels
 from labelgrid.data.loader import train_batch
-from labelgrid.nets.network import Output
+from labelgrid.nets.network import Network, Output
+from labelgrid.pixel.target import Tensors
 from labelgrid.train.batch_norm import track_statistics
-from labelgrid.train.draws import Draws
 from labelgrid.train.group import ALONE, TrainingGroup
-from labelgrid.train.model import TrainedModel
-from labelgrid.train.own_optimisers import Check, OwnOptimisers
 from labelgrid.train.plan import Plan
 from labelgrid.train.seeding import seed_torch
-from labelgrid.train.term import Preparation, Step
+from labelgrid.train.step_draws import Draws
+from labelgrid.train.term import OwnOptimiser, Preparation, Step, Term
+from labelgrid.train.trained_model import TrainedModel
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -32,6 +34,13 @@ if TYPE_CHECKING:
 ViewKey = tuple[str, str]
 #: Views with the network's output.
 Joined = Mapping[ViewKey, tuple[Batch, Output]]
+
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+#: Raises an error for losses that are not finite.
+Check = Callable[[Tensors], None]
 
 
 class ActiveTerms:
@@ -51,7 +60,7 @@ class ActiveTerms:
         self.soft: dict[str, SoftLabels] = {}
         self.evaluated()  # raises at the start where terms contradict each other
 
-    def evaluated(self) -> Mapping[str, Tensor] | None:
+    def evaluated(self) -> Tensors | None:
         """Return the network weights to evaluate, as given by a term; None: the trained weights.
 
         Raises:
@@ -189,7 +198,7 @@ class ActiveTerms:
         self,
         batch: Batch,
         output: Output,
-        losses: Mapping[str, Tensor],
+        losses: Tensors,
         number: int,
         joined: Joined | None = None,
     ) -> dict[str, Step]:
@@ -257,3 +266,91 @@ class ActiveTerms:
             self.own.step(name, step, check)
             with torch.no_grad():
                 self.plan.terms[name].after_step(step)
+
+
+class OwnOptimisers:
+    """The optimisers that the terms declare, by `term/name`."""
+
+    def __init__(
+        self,
+        fabric: "Fabric",
+        network: Network,
+        terms: Mapping[str, Term],
+        group: TrainingGroup = ALONE,
+    ) -> None:
+        self.fabric = fabric
+        self.group = group
+        self.declared: dict[str, dict[str, OwnOptimiser]] = {}
+        of_network = {id(p) for p in network.parameters()}
+        for term, module in terms.items():
+            of_term = {id(p) for p in module.parameters()}
+            if of_term & of_network:
+                raise _term_error(
+                    term, "keeps the network among its modules", "Use `step.network`, or copy it."
+                )
+            self.declared[term] = dict(module.optimisers())
+            for declared in self.declared[term].values():
+                if any(id(p) not in of_term for p in declared.parameters):
+                    raise _term_error(
+                        term,
+                        "has an optimiser of parameters that are not its own",
+                        "Make them its modules'.",
+                    )
+        self.optimisers: Json = {}
+        self.parameters: list[nn.Parameter] = []
+        for term, its_optimisers in self.declared.items():
+            for name, declared in its_optimisers.items():
+                self.optimisers[f"{term}/{name}"] = fabric.setup_optimizers(declared.optimiser)
+                self.parameters.extend(declared.parameters)
+
+    @contextmanager
+    def freeze(self) -> Iterator[None]:
+        """Freeze these parameters inside the block.
+
+        Gradients flow through them, but do not accumulate in them.
+        """
+        trained = [parameter for parameter in self.parameters if parameter.requires_grad]
+        for parameter in trained:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter in trained:
+                parameter.requires_grad_(True)
+
+    def step(self, term: str, step: Step, check: Check) -> None:
+        """Step a term's optimisers.
+
+        The gradients of their losses reach their own parameters only.
+        """
+        for name, declared in self.declared[term].items():
+            optimiser = self.optimisers[f"{term}/{name}"]
+            key = f"{term}.{name}"
+            with self.fabric.autocast():
+                losses = declared.loss(step)
+            check({f"{key}.{loss}": value for loss, value in losses.items()})
+            losses = self.group.complete(losses, len(step.draws.ids))
+            if not losses:
+                continue
+            optimiser.zero_grad(set_to_none=True)
+            total = torch.stack([value.mean() for value in losses.values()]).sum()
+            self.fabric.backward(total, inputs=declared.parameters)
+            self.group.add_gradients(declared.parameters)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+
+    def state(self) -> Json:
+        """Return the states of the optimisers."""
+        return {key: optimiser.state_dict() for key, optimiser in self.optimisers.items()}
+
+    def load(self, states: Values) -> None:
+        """Load the states of the optimisers."""
+        for key, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(states[key])
+
+
+def _term_error(term: str, fault: str, fix: str) -> PluginError:
+    """Make the error about a term that uses its own optimisers wrongly."""
+    return PluginError(
+        f"The term '{term}' {fault}.", next_step=fix, unchanged="Nothing was trained."
+    )

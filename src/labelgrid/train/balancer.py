@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from labelgrid.pixel.target import Tensors
 from labelgrid.train.group import ALONE, TrainingGroup
 
 #: Maps task losses {task: [b]} and the mask of labels [b, t] to the supervised loss, a scalar.
-Reduce = Callable[[Mapping[str, Tensor], Tensor], Tensor]
+Reduce = Callable[[Tensors, Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class TaskLosses:
             added up over the processes.
     """
 
-    losses: Mapping[str, Tensor]
+    losses: Tensors
     present: Tensor
     other: Tensor
     features: Tensor
@@ -154,7 +155,7 @@ class Balancer(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.factors: Mapping[str, Tensor] = {}
+        self.factors: Tensors = {}
 
     def backward(self, step: TaskLosses) -> Tensor:
         """Back-propagate the task losses and `step.other`.

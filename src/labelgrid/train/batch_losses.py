@@ -1,11 +1,11 @@
 """Holds the losses of a training step, and completes them by those that other processes compute."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from labelgrid.pixel.target import Tensors
 from labelgrid.train.group import TrainingGroup
 
 
@@ -20,10 +20,10 @@ class BatchLosses:
         terms: the terms' losses by `term.name`, [b], with their graph.
     """
 
-    losses: Mapping[str, Tensor]
-    weighted: Mapping[str, Tensor]
+    losses: Tensors
+    weighted: Tensors
     present: Tensor
-    terms: Mapping[str, Tensor]
+    terms: Tensors
 
     def complete(self, group: TrainingGroup, count: int) -> "BatchLosses":
         """Return those of all images of the batch, of this process and of others.
@@ -49,7 +49,7 @@ class BatchLosses:
         )
 
 
-def _below(values: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _below(values: Tensors, prefix: str) -> dict[str, Tensor]:
     """Return the values whose names begin so, without that beginning."""
     return {
         name.removeprefix(prefix): value

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from zipfile import ZipFile
 
 import torch
@@ -16,6 +16,7 @@ from labelgrid.basics.config import is_extension
 from labelgrid.basics.errors import ModelError
 from labelgrid.basics.files import atomic_write, link_or_copy, open_regular
 from labelgrid.basics.processes import stops_held
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.train.packing import pack, unpack
 
 FORMAT = 4
@@ -59,20 +60,20 @@ class Checkpoint:
 
     epoch: int
     step: int
-    network: dict[str, Any]
-    optimiser: dict[str, Any]
-    scaler: dict[str, Any]
-    parts: dict[str, dict[str, Any]]
-    history: list[dict[str, Any]]
+    network: Json
+    optimiser: Json
+    scaler: Json
+    parts: dict[str, Json]
+    history: list[Json]
     identity: str
-    evaluated: dict[str, Any] = field(default_factory=dict)
-    balancer: dict[str, Any] = field(default_factory=dict)
-    own: dict[str, dict[str, Any]] = field(default_factory=dict)
+    evaluated: Json = field(default_factory=dict)
+    balancer: Json = field(default_factory=dict)
+    own: dict[str, Json] = field(default_factory=dict)
     processes: int = 1
     format: int = field(default=FORMAT)
 
     @property
-    def counting(self) -> dict[str, Any]:
+    def counting(self) -> Json:
         """The network's state to evaluate."""
         return self.evaluated or self.network
 
@@ -156,7 +157,7 @@ def _in_place_of(path: Path) -> Iterator[Path]:
         cause = error if isinstance(error, OSError) else error.__context__
         raise ModelError(
             f"The checkpoint cannot be written: {getattr(cause, 'strerror', None) or error}.",
-            where=str(path),
+            where=path,
             next_step="Free some space or fix the folder's permissions, "
             "and run the same command again.",
             unchanged="The checkpoint of the last epoch that could be written is kept.",
@@ -197,22 +198,22 @@ def load(path: Path) -> Checkpoint:
     try:
         with open_regular(path) as file:
             _check_sums(file)
-            values: Mapping[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+            values: Values = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ModelError(
-            "There is no checkpoint.", where=str(path), next_step="Run `labelgrid fit` first."
+            "There is no checkpoint.", where=path, next_step="Run `labelgrid fit` first."
         ) from error
     except Exception as error:  # torch raises many types for damaged files
         raise ModelError(
             f"The checkpoint cannot be read ({type(error).__name__}).",
-            where=str(path),
+            where=path,
             next_step="Remove it and run `labelgrid fit` again.",
         ) from error
     number = values.get("format") if isinstance(values, Mapping) else None
     if not isinstance(number, int) or number not in READABLE:
         raise ModelError(
             f"The checkpoint is not of format {' or '.join(map(str, READABLE))}.",
-            where=str(path),
+            where=path,
             next_step="It was made by another version of labelgrid; "
             "remove it and run `labelgrid fit` again.",
         )
@@ -222,13 +223,13 @@ def load(path: Path) -> Checkpoint:
     except (LookupError, RecursionError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(
             f"The checkpoint does not hold what labelgrid writes: {error}.",
-            where=str(path),
+            where=path,
             next_step="Remove it and run `labelgrid fit` again.",
         ) from error
     return checkpoint
 
 
-def _in_newest_format(values: dict[str, Any]) -> dict[str, Any]:
+def _in_newest_format(values: Json) -> Json:
     """The values of a checkpoint of any format that can be read."""
     if values["format"] == FORMAT:
         joined = values.pop("joined")
@@ -279,7 +280,7 @@ def _check_tensors(checkpoint: Checkpoint) -> None:
             raise TypeError("a tensor is sparse or quantised")
 
 
-def _tensors(state: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+def _tensors(state: Values, prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
     """Yield all values of a nested state as named tensors."""
     for key, value in state.items():
         if not isinstance(key, str | int):

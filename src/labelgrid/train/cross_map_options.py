@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from labelgrid.nets.options import WIDEST
+from labelgrid.nets.encoder_options import WIDEST
 from labelgrid.train.ranges import Weight
 
 

@@ -1,18 +1,19 @@
 """Networks that map one task's maps to another task's raw outputs, and losses of these."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Self
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from labelgrid.nets.unpooling import EncoderDecoder, initialise
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
+from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.objective import fixed_weights, half_to_float, resize_output
-from labelgrid.train.pairs import Pairs
-from labelgrid.train.term import Step
+from labelgrid.train.pairs import Pairs, allowed_pairs
+from labelgrid.train.term import Step, Term
 
 
 class CrossMap(nn.Module):
@@ -39,8 +40,7 @@ class CrossMap(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Compute the raw outputs, at the maps' size."""
-        raw: Tensor = self.last(self.body(maps).shared)
-        return raw
+        return self.last(self.body(maps).shared)
 
 
 class CrossMaps(nn.Module):
@@ -70,7 +70,7 @@ class CrossMaps(nn.Module):
 
     def __init__(
         self,
-        tasks: Mapping[str, Task],
+        tasks: Tasks,
         allowed: Tensor,
         width: int,
         *,
@@ -119,6 +119,28 @@ class CrossMaps(nn.Module):
         with torch.no_grad():
             mapped_label = self.raw(source, target, labelled)
         return self.raw(source, target, predicted), mapped_label
+
+
+class CrossMapTerm(Term):
+    """The base class of terms with such mappings.
+
+    Args:
+        tasks: the tasks by name.
+        options: of the mappings.
+    """
+
+    #: Its plug-in's name, for messages.
+    plugin: ClassVar[str]
+    allowed: Tensor
+    undivided = "its mappings normalise the maps of all images of a batch together"
+
+    def __init__(self, tasks: Tasks, options: CrossMapOptions) -> None:
+        super().__init__()
+        self.names = list(tasks)
+        self.register_buffer(
+            "allowed", allowed_pairs(self.names, options.listed, self.plugin), persistent=False
+        )
+        self.maps = CrossMaps(tasks, self.allowed, options.width, recompute=options.recompute)
 
 
 def _forget_statistics(module: nn.Module) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from labelgrid.basics.errors import TrainingError
-from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.nets.keyed_dropout import ChannelDropout
 from labelgrid.train.batch_norm import norms_of
 from labelgrid.train.group import TrainingGroup
 from labelgrid.train.plan import Plan

@@ -1,21 +1,18 @@
 """Predicts whole images, on request as the mean over an image and its mirror image."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 
 from labelgrid.data.batch import Batch
-from labelgrid.data.options import DataOptions
+from labelgrid.data.data_options import DataOptions
 from labelgrid.nets.network import Network, Raw
 from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
-from labelgrid.train.crops import mirror_target
+from labelgrid.tasks.task import Tasks
+from labelgrid.train.crop_boxes import mirror_target
 
 
-def predict_whole(
-    network: Network, batch: Batch, tasks: Mapping[str, Task], options: DataOptions
-) -> Raw:
+def predict_whole(network: Network, batch: Batch, tasks: Tasks, options: DataOptions) -> Raw:
     """Predict a batch of whole images, given its targets: the final raw outputs.
 
     With `average_flips` they are the mean over the batch and its mirror image, so that of a network

@@ -6,7 +6,7 @@ divides by the counts of the whole batch; gradients are then added up over the p
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from labelgrid.basics.streams import seed_of
 from labelgrid.executors.together import LostProcessError, Place, place_from_environment
+from labelgrid.pixel.target import Tensors
 
 #: After this time in one exchange, another process is taken to hang.
 TIMEOUT = timedelta(minutes=30)
@@ -69,7 +70,7 @@ class TrainingGroup:
         """Return the seed of draws that need not be the same in all processes."""
         return seed
 
-    def complete(self, own: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+    def complete(self, own: Tensors, count: int) -> dict[str, Tensor]:
         """Return named values of all images of a batch, [count] each, from this process's, [b].
 
         Gradients flow to this process's values alone. A process may lack a name: its images have 0.
@@ -138,7 +139,7 @@ class SeveralProcesses(TrainingGroup):
         """As `TrainingGroup.seed`: the first process draws what a process alone would."""
         return seed if self.is_first else seed_of(seed, "process", self.rank)
 
-    def complete(self, own: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+    def complete(self, own: Tensors, count: int) -> dict[str, Tensor]:
         """As `TrainingGroup.complete`."""
         names, has_graph = self._agree_on_names(own)
         if not names:
@@ -162,7 +163,7 @@ class SeveralProcesses(TrainingGroup):
             whole[name] = values
         return whole
 
-    def _agree_on_names(self, own: Mapping[str, Tensor]) -> tuple[list[str], bool]:
+    def _agree_on_names(self, own: Tensors) -> tuple[list[str], bool]:
         """Return the names that some process has, in one order, and whether any has a graph."""
         text = json.dumps(list(own)).encode()
         has_graph = any(values.requires_grad for values in own.values())

@@ -12,16 +12,16 @@ from labelgrid.basics.errors import RecipeError
 from labelgrid.data.batch import Batch
 from labelgrid.nets.network import EXAMPLE_SIDE, Network, Output, example_output
 from labelgrid.nets.unpooling import initialise
-from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
-from labelgrid.train.crops import crop_batch, draw_boxes, mirror_some
-from labelgrid.train.draws import Draws
+from labelgrid.pixel.target import Targets, Tensors
+from labelgrid.tasks.task import Tasks
+from labelgrid.train.crop_boxes import crop_batch, draw_boxes, mirror_some
 from labelgrid.train.idle_terms import SOURCES_ALL, say_if_idle
 from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.mappings import MAPPINGS, Norm
 from labelgrid.train.objective import resize_output, targets_present
 from labelgrid.train.pairs import Pairs, allowed_pairs, pairs_of
+from labelgrid.train.step_draws import Draws
 from labelgrid.train.term import Preparation, RateGroup, Step, Term, View
 
 #: A batch, and the network's output for it.
@@ -63,9 +63,7 @@ class JointTerm(Term):
     allowed: Tensor
     across_images = False
 
-    def __init__(
-        self, name: str, tasks: Mapping[str, Task], network: Network, options: JointOptions
-    ) -> None:
+    def __init__(self, name: str, tasks: Tasks, network: Network, options: JointOptions) -> None:
         super().__init__()
         self.name = name
         self.space = options
@@ -103,7 +101,7 @@ class JointTerm(Term):
             return 'with norm = "pass" it normalises the maps of all images of a batch together'
         return ""
 
-    def compared(self, codes: Codes) -> Mapping[str, Tensor]:
+    def compared(self, codes: Codes) -> Tensors:
         """Compute the named losses of each pair, [p] each, weighted."""
         raise NotImplementedError
 
@@ -149,7 +147,7 @@ class JointTerm(Term):
         batch = mirror_some(batch, self.tasks, draws, self.space.flip)
         return crop_batch(batch, self.tasks, boxes, size)
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Sum the losses over each image's pairs, over the number of its source tasks: [b] each.
 
         No losses if no image has a pair.
@@ -186,7 +184,7 @@ class JointTerm(Term):
 
         What no condition changes is computed once for each map, and then read by all its pairs.
         """
-        parts: list[Tensor] = []
+        parts = []
         count = 0
         rows = torch.zeros(2, len(pairs), dtype=torch.long, device=pairs.image.device)
         for column, name in enumerate(self.names):
@@ -231,7 +229,7 @@ class JointTerm(Term):
         return maps, which
 
     def picture_pair(
-        self, output: Output, targets: Mapping[str, Target], source: str, target: str
+        self, output: Output, targets: Targets, source: str, target: str
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Return what the mapping's last layer reads of one image, and what it makes of that.
 
@@ -257,10 +255,7 @@ class JointTerm(Term):
             divisors=zero + 1,
         )
         first, second = self._conditions(pair).chunk(2)
-        return (
-            self._picture(source, predicted, first),
-            self._picture(target, labelled, second),
-        )
+        return (self._picture(source, predicted, first), self._picture(target, labelled, second))
 
     def _picture(self, task: str, maps: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the mapping's last layer reads of a task's maps, and its output."""
@@ -291,8 +286,7 @@ class JointTerm(Term):
 
     def _map_pass(self, shared: Tensor, rows: Tensor, conditions: Tensor) -> Tensor:
         """Map rows of `shared` under their conditions, all at once."""
-        codes: Tensor = self.mapping(shared[rows], conditions)
-        return codes
+        return self.mapping(shared[rows], conditions)
 
 
 def level_of_stride(strides: Sequence[int], stride: int, term: str) -> int:

@@ -3,30 +3,29 @@
 import json
 import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from labelgrid.basics.errors import TrainingError, note_unchanged
 from labelgrid.basics.files import disk_errors, write_text
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import count_text
 from labelgrid.data.cache import CachedSource, cache_source
 from labelgrid.data.dataset import nonempty_label
 from labelgrid.nets.network import Network
+from labelgrid.pixel.target import Tensors
 from labelgrid.train.checkpoint import save, save_as
-from labelgrid.train.divergence import divergence_warning
 from labelgrid.train.division import division_remarks, refuse_undivided
-from labelgrid.train.evaluate import Evaluation, evaluate
+from labelgrid.train.evaluation import Evaluation, evaluate
 from labelgrid.train.group import ALONE, TrainingGroup
 from labelgrid.train.mixed_images import class_tasks
-from labelgrid.train.model import TrainedModel
 from labelgrid.train.plan import Plan
+from labelgrid.train.trained_model import TrainedModel
 from labelgrid.train.trainer import Trainer
 from labelgrid.train.waiting import early_waiting_hint, waiting_hint
 
@@ -36,6 +35,8 @@ EARLY = 0.25
 FREE = 4
 #: Bytes of the disk for images with derived labels, where the options set no cache.
 DERIVED = 2**30
+#: How many times the loss in its first batch a task's mean loss may be at the end.
+RISE = 3.0
 
 
 def fit(plan: Plan, folder: Path, progress: Progress, group: TrainingGroup = ALONE) -> Path:
@@ -130,7 +131,7 @@ def _refuse_other_number(trainer: Trainer, path: Path) -> None:
     raise TrainingError(
         f"The training was begun by {count_text(trainer.begun_by, 'process', 'processes')}, and "
         f"{size} cannot go on with it to the same weights.",
-        where=str(path),
+        where=path,
         next_step=f"Run `labelgrid fit` with `--devices {trainer.begun_by}` again, or remove this "
         "file to start over.",
         unchanged="Nothing was trained.",
@@ -226,7 +227,7 @@ def _say_unused(plan: Plan, progress: Progress) -> None:
         progress.say("There is no val image to stop early by: training for the whole length.")
 
 
-def _train_epoch(trainer: Trainer, progress: Progress) -> dict[str, Any]:
+def _train_epoch(trainer: Trainer, progress: Progress) -> Json:
     """Train an epoch, and evaluate the val split if it is due; returns the epoch's log record."""
     plan = trainer.plan
     every = trainer.plan.options.val_every
@@ -238,16 +239,15 @@ def _train_epoch(trainer: Trainer, progress: Progress) -> dict[str, Any]:
     is_due = trainer.epoch == plan.epochs or (every and trainer.epoch % every == 0)
     if plan.val and is_due and trainer.group.is_first:
         record["val"] = _validate(trainer).flat()
-    whole: dict[str, Any] = trainer.group.tell(record)
-    return whole
+    return trainer.group.tell(record)
 
 
-def _val_losses(history: Sequence[Mapping[str, Any]]) -> list[float]:
+def _val_losses(history: Sequence[Values]) -> list[float]:
     """Return `loss_mtl` on the val split for each epoch that evaluated it."""
     return [record["val"]["loss_mtl"] for record in history if "val" in record]
 
 
-def _is_best(history: Sequence[Mapping[str, Any]]) -> bool:
+def _is_best(history: Sequence[Values]) -> bool:
     """Whether the newest epoch evaluated the val split, with the lowest loss so far."""
     if "val" not in history[-1]:
         return False
@@ -280,7 +280,7 @@ def _validate(trainer: Trainer) -> Evaluation:
 
 
 @contextmanager
-def use_weights(network: Network, weights: Mapping[str, Tensor] | None) -> Iterator[None]:
+def use_weights(network: Network, weights: Tensors | None) -> Iterator[None]:
     """Load other weights into the network inside the block; None keeps its own."""
     if weights is None:
         yield
@@ -293,7 +293,7 @@ def use_weights(network: Network, weights: Mapping[str, Tensor] | None) -> Itera
         network.load_state_dict(trained)
 
 
-def write_log(folder: Path, history: Sequence[Mapping[str, Any]], tensorboard: bool) -> None:
+def write_log(folder: Path, history: Sequence[Values], tensorboard: bool) -> None:
     """Write the history as JSON lines and, if `tensorboard` is set, its last record there, too."""
     lines = [json.dumps(record) + "\n" for record in history]
     with disk_errors(folder, "The last epoch's checkpoint is kept."):
@@ -307,3 +307,48 @@ def write_log(folder: Path, history: Sequence[Mapping[str, Any]], tensorboard: b
                 for name, value in record.get(group, {}).items():
                     writer.add_scalar(f"{group}/{name}", value, record["epoch"])
             writer.add_scalar("lr", record["lr"], record["epoch"])
+
+
+def diverged_losses(history: Sequence[Values]) -> dict[str, tuple[float, float]]:
+    """Return the tasks whose losses ended too high, with their first and their last losses.
+
+    Args:
+        history: the log records of a training's epochs. The first one holds the mean loss of each
+            task in its first batch with a label (`start`), if the network began from its initial
+            weights.
+
+    Example:
+        >>> first = {"loss": {"depth": 9e8, "edges": 0.4}, "start": {"depth": 3.0, "edges": 0.6}}
+        >>> diverged_losses([first, {"loss": {"depth": 8e8, "edges": 0.3}}])
+        {'depth': (3.0, 800000000.0)}
+    """
+    start = history[0].get("start", {})
+    last = history[-1]["loss"]
+    diverged = {}
+    for task, loss in last.items():
+        if task in start and loss > RISE * start[task]:
+            diverged[task] = (start[task], loss)
+    return diverged
+
+
+def divergence_warning(history: Sequence[Values], learning_rate: float) -> str:
+    """Write a warning about a training that diverged; "" if it did not.
+
+    Args:
+        history: the log records of its epochs.
+        learning_rate: of the training.
+
+    Example:
+        >>> divergence_warning([{"loss": {"depth": 2.0}, "start": {"depth": 3.0}}], 0.1)
+        ''
+    """
+    diverged = diverged_losses(history)
+    if not diverged:
+        return ""
+    values = []
+    for task, (first, last) in diverged.items():
+        values.append(f"'{task}' {last:.3g}, at first {first:.3g}")
+    return (
+        f"Warning: the training diverged. Mean losses of the last epoch: {'; '.join(values)}. "
+        f"Lower `learning_rate` in [train] (it is {learning_rate:g}), or set `clip`."
+    )

@@ -1,18 +1,19 @@
 """Mixes images of a training batch: a part of one is pasted into another, with its labels."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from labelgrid.basics.type_names import Size
 from labelgrid.data.batch import Batch, SoftTarget
 from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
-from labelgrid.train.crops import Box, Size
+from labelgrid.tasks.task import Tasks
+from labelgrid.train.crop_boxes import Box
 from labelgrid.train.objective import targets_present
-from labelgrid.train.options import TrainOptions
+from labelgrid.train.train_options import TrainOptions
 
 #: Returns the random numbers of an image in a step, by its id.
 Draw = Callable[[str], np.random.Generator]
@@ -64,7 +65,7 @@ class Pastes:
         return torch.lerp(weights, weights[self.partners], share)
 
 
-def mix_images(batch: Batch, tasks: Mapping[str, Task], options: TrainOptions, draw: Draw) -> Batch:
+def mix_images(batch: Batch, tasks: Tasks, options: TrainOptions, draw: Draw) -> Batch:
     """Paste a part of another image of the batch into some of its images, with all labels.
 
     Each image with a label of `mix_tasks` is mixed with the probability `mix_share`, with another
@@ -108,19 +109,17 @@ def mix_images(batch: Batch, tasks: Mapping[str, Task], options: TrainOptions, d
     )
 
 
-def class_tasks(options: TrainOptions, tasks: Mapping[str, Task]) -> list[str]:
+def class_tasks(options: TrainOptions, tasks: Tasks) -> list[str]:
     """List the mixed tasks whose labels are class maps."""
     return [name for name in _mixed_tasks(options, tasks) if tasks[name].largest]
 
 
-def _mixed_tasks(options: TrainOptions, tasks: Mapping[str, Task]) -> list[str]:
+def _mixed_tasks(options: TrainOptions, tasks: Tasks) -> list[str]:
     """List the tasks that learn from pasted parts."""
     return [name for name in tasks if name in (options.mix_tasks or tasks)]
 
 
-def _draw_pastes(
-    batch: Batch, tasks: Mapping[str, Task], options: TrainOptions, draw: Draw
-) -> Pastes:
+def _draw_pastes(batch: Batch, tasks: Tasks, options: TrainOptions, draw: Draw) -> Pastes:
     """Draw which images are mixed, with which others, and where."""
     names = _mixed_tasks(options, tasks)
     givers = class_tasks(options, tasks) if options.mix == "class" else names
@@ -149,8 +148,7 @@ def _have_label(batch: Batch, names: Sequence[str]) -> list[int]:
     """List the images of a batch with a label of one of these tasks."""
     if not names:
         return []
-    rows: list[int] = targets_present(batch.targets, names).any(1).nonzero()[:, 0].tolist()
-    return rows
+    return targets_present(batch.targets, names).any(1).nonzero()[:, 0].tolist()
 
 
 def _draw_box(rng: np.random.Generator, size: Size) -> Box:

@@ -1,6 +1,6 @@
 """Computes the supervised loss over all stages of a network; missing labels contribute nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -8,12 +8,12 @@ from torch.nn import functional
 
 from labelgrid.basics.config import check_tasks
 from labelgrid.nets.network import Output
-from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
-from labelgrid.train.options import ObjectiveOptions
+from labelgrid.pixel.target import Target, Targets, Tensors
+from labelgrid.tasks.task import Task, Tasks
+from labelgrid.train.train_options import ObjectiveOptions
 
 
-def fixed_weights(tasks: Mapping[str, Task], options: ObjectiveOptions) -> dict[str, float]:
+def fixed_weights(tasks: Tasks, options: ObjectiveOptions) -> dict[str, float]:
     """Return the weight of each task's loss: from the recipe, or else the default of its kind.
 
     Raises:
@@ -25,7 +25,7 @@ def fixed_weights(tasks: Mapping[str, Task], options: ObjectiveOptions) -> dict[
 
 
 def task_losses(
-    tasks: Mapping[str, Task], output: Output, targets: Mapping[str, Target], initial: float
+    tasks: Tasks, output: Output, targets: Targets, initial: float
 ) -> dict[str, Tensor]:
     """Compute the per-image losses [b] of each task, final plus weighted initial stages.
 
@@ -80,7 +80,7 @@ def resize_output(raw: Tensor, size: Sequence[int]) -> Tensor:
     return functional.interpolate(raw, size=tuple(size), mode="bilinear", align_corners=False)
 
 
-def supervised_loss(losses: Mapping[str, Tensor], present: Tensor, reduction: str) -> Tensor:
+def supervised_loss(losses: Tensors, present: Tensor, reduction: str) -> Tensor:
     """Reduce weighted per-image losses [b] by task to the supervised loss, a scalar.
 
     `present` is the mask of labels, bool [b, t].
@@ -105,7 +105,7 @@ def supervised_loss(losses: Mapping[str, Tensor], present: Tensor, reduction: st
     return (counted.sum(0) / present.sum(0).clamp(min=1)).sum()
 
 
-def rescale_losses(losses: Mapping[str, Tensor], present: Tensor) -> dict[str, Tensor]:
+def rescale_losses(losses: Tensors, present: Tensor) -> dict[str, Tensor]:
     """Multiply each image's losses, [b] by task, by K/|T|.
 
     K is the number of tasks, |T| the number of the image's labelled tasks.
@@ -121,6 +121,6 @@ def rescale_losses(losses: Mapping[str, Tensor], present: Tensor) -> dict[str, T
     return {name: factors * loss for name, loss in losses.items()}
 
 
-def targets_present(targets: Mapping[str, Target], names: Sequence[str]) -> Tensor:
+def targets_present(targets: Targets, names: Sequence[str]) -> Tensor:
     """Return where an image has a valid pixel of a task, bool [b, t]."""
     return torch.stack([targets[name].present for name in names], 1)

@@ -7,15 +7,15 @@ from functools import cached_property
 
 import numpy as np
 
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import Source
-from labelgrid.data.options import DataOptions
 from labelgrid.nets.network import Network
 from labelgrid.relations.bound import BoundRelation
-from labelgrid.tasks.task import Task, TaskDef
+from labelgrid.tasks.task import TaskDefs, Tasks
 from labelgrid.train.balancer import Balancer
-from labelgrid.train.model import TrainedModel
-from labelgrid.train.options import ObjectiveOptions, TrainOptions
 from labelgrid.train.term import Previous, Term
+from labelgrid.train.train_options import ObjectiveOptions, TrainOptions
+from labelgrid.train.trained_model import TrainedModel
 
 #: The largest number of epochs of a training whose length is given in steps.
 MOST_EPOCHS = 100
@@ -46,8 +46,8 @@ class Plan:
     """
 
     network: Network
-    tasks: Mapping[str, Task]
-    definitions: Mapping[str, TaskDef]
+    tasks: Tasks
+    definitions: TaskDefs
     source: Source
     train: Sequence[str]
     val: Sequence[str]

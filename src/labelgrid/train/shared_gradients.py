@@ -5,13 +5,14 @@ section 3.3).
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from labelgrid.basics.errors import TrainingError
+from labelgrid.pixel.target import Tensors
 from labelgrid.train.balancer import TaskLosses
 
 Place = Literal["features", "parameters"]
@@ -61,7 +62,7 @@ class SharedGradients:
         (tensor([ 7., 11.]), tensor(6.))
     """
 
-    def __init__(self, step: TaskLosses, losses: Mapping[str, Tensor], at: Place) -> None:
+    def __init__(self, step: TaskLosses, losses: Tensors, at: Place) -> None:
         self.step = step
         self.losses = losses
         self.at = at
@@ -203,7 +204,7 @@ def _loss_scale(step: TaskLosses) -> float:
 
 def _leaves_of(losses: Iterable[Tensor], features: Tensor | None) -> list[Tensor]:
     """List the parameters that losses depend on other than through the features."""
-    leaves: list[Tensor] = []
+    leaves = []
     stack = [loss.grad_fn for loss in losses]
     seen = set[object]()
     if features is not None:

@@ -5,18 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from labelgrid.basics.progress import Progress
 from labelgrid.data.batch import Batch, SoftLabels
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import Source
-from labelgrid.data.options import DataOptions
 from labelgrid.nets.network import Network, Output
+from labelgrid.pixel.target import Tensors
 from labelgrid.relations.bound import BoundRelation
-from labelgrid.tasks.task import Task, TaskDef
-from labelgrid.train.draws import Draws
-from labelgrid.train.model import TrainedModel
-from labelgrid.train.options import ObjectiveOptions
+from labelgrid.tasks.task import TaskDefs, Tasks
+from labelgrid.train.step_draws import Draws
+from labelgrid.train.train_options import ObjectiveOptions
+from labelgrid.train.trained_model import TrainedModel
 
 #: Makes a further view of a batch: another batch with the same or other images, of any size.
 View = Callable[[Batch, Draws], Batch]
@@ -48,10 +49,10 @@ class Step:
     batch: Batch
     output: Output
     views: Mapping[str, tuple[Batch, Output]]
-    losses: Mapping[str, Tensor]
+    losses: Tensors
     progress: float
     network: Network
-    tasks: Mapping[str, Task]
+    tasks: Tasks
     number: int
     draws: Draws
     previous: Previous
@@ -85,8 +86,8 @@ class Preparation:
 
     batches: Callable[[int], Iterator[Batch]]
     network: Network
-    tasks: Mapping[str, Task]
-    definitions: Mapping[str, TaskDef]
+    tasks: Tasks
+    definitions: TaskDefs
     source: Source
     images: Sequence[str]
     data: DataOptions
@@ -117,12 +118,12 @@ class OwnOptimiser:
     """
 
     optimiser: torch.optim.Optimizer
-    loss: Callable[[Step], Mapping[str, Tensor]]
+    loss: Callable[[Step], Tensors]
 
     @property
     def parameters(self) -> list[nn.Parameter]:
         """The parameters that it trains."""
-        parameters: list[nn.Parameter] = []
+        parameters = []
         for group in self.optimiser.param_groups:
             parameters.extend(group["params"])
         return parameters
@@ -208,7 +209,7 @@ class Term(nn.Module):
         """
         return None
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Compute the named losses, [b] each, already weighted."""
         return {}
 
@@ -223,7 +224,7 @@ class Term(nn.Module):
     def after_step(self, step: Step) -> None:
         """Update state after all optimiser steps (moving averages, say), without gradients."""
 
-    def evaluated(self) -> Mapping[str, Tensor] | None:
+    def evaluated(self) -> Tensors | None:
         """Return the network weights (averaged ones, say) to evaluate, score and predict with.
 
         They are a `state_dict`. The val split is evaluated with them, and a restored model holds

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,10 @@ from labelgrid.basics.config import check_tasks
 from labelgrid.basics.errors import TrainingError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import seed_of, stream
+from labelgrid.basics.type_names import Json
 from labelgrid.data.batch import Batch, network_inputs
 from labelgrid.nets.network import Network, Output
-from labelgrid.pixel.target import Target
+from labelgrid.pixel.target import Target, Tensors
 from labelgrid.train.active_terms import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.batch_losses import BatchLosses
@@ -27,7 +28,7 @@ from labelgrid.train.group import ALONE, TrainingGroup
 from labelgrid.train.mixed_images import mix_images
 from labelgrid.train.objective import rescale_losses, targets_present, task_losses
 from labelgrid.train.plan import Plan
-from labelgrid.train.term import RateGroup
+from labelgrid.train.term import RateGroup, Step
 from labelgrid.train.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -75,9 +76,9 @@ class Trainer:
         self.step = 0
         self.rate = 0.0
         self.begun_by = group.size
-        self.history: list[dict[str, Any]] = []
+        self.history: list[Json] = []
 
-    def _parameter_groups(self) -> tuple[list[dict[str, Any]], list[tuple[float, float]]]:
+    def _parameter_groups(self) -> tuple[list[Json], list[tuple[float, float]]]:
         """Build the optimiser's parameter groups, with the initial rate and `halve` of each.
 
         A rate or share of 0 is the training's. The balancer's group has no weight decay.
@@ -85,10 +86,10 @@ class Trainer:
         term_groups: list[RateGroup] = []
         for term in self.plan.terms.values():
             term_groups.extend(term.groups())
-        groups: list[dict[str, Any]] = [{"params": self._ungrouped_parameters(term_groups)}]
+        groups: list[Json] = [{"params": self._ungrouped_parameters(term_groups)}]
         rates = [(0.0, 0.0)]
         for group in term_groups:
-            options: dict[str, Any] = {"params": list(group.parameters)}
+            options: Json = {"params": list(group.parameters)}
             if not group.decay:
                 options["weight_decay"] = 0.0
             groups.append(options)
@@ -129,7 +130,7 @@ class Trainer:
         if not same_training(checkpoint.identity, self.plan.identity):
             raise TrainingError(
                 "The checkpoint belongs to another recipe, other tasks or other labels.",
-                where=str(path),
+                where=path,
                 next_step="Remove it to restart the training, or use its recipe again.",
                 unchanged="Nothing was trained.",
             )
@@ -146,7 +147,7 @@ class Trainer:
             raise TrainingError(
                 "The checkpoint does not fit the network, the terms or the balancer "
                 "as they are built now.",
-                where=str(path),
+                where=path,
                 next_step="Remove it to restart the training, or use the code that wrote it again.",
                 unchanged="Nothing was trained.",
             ) from error
@@ -201,7 +202,7 @@ class Trainer:
         if not self.group.is_first:
             self.terms.prepare(folder, progress, self._batches, resumed=True)
 
-    def run_epoch(self, progress: Progress) -> dict[str, Any]:
+    def run_epoch(self, progress: Progress) -> Json:
         """Train one epoch and return its log record.
 
         Its random draws depend only on the seed and its number.
@@ -227,7 +228,7 @@ class Trainer:
         self._refuse_nan_weights()
         self.epoch += 1
         seconds = round(time.perf_counter() - started, 3)
-        record: dict[str, Any] = {
+        record: Json = {
             "epoch": self.epoch,
             "step": self.step,
             "lr": self.rate,
@@ -245,7 +246,7 @@ class Trainer:
 
     def train_step(
         self, batch: Batch, index: int, ids: tuple[str, ...] | None = None
-    ) -> tuple[Mapping[str, Tensor], Tensor, Mapping[str, Tensor]]:
+    ) -> tuple[Tensors, Tensor, Tensors]:
         """Do one optimiser step.
 
         Args:
@@ -257,49 +258,28 @@ class Trainer:
             Of the whole batch: the unweighted task losses, [b] each, the mask of labels, bool
             [b, t], and the terms' losses, [b] each.
         """
-        plan = self.plan
         ids = ids or batch.ids
         self.terms.whole_ids = ids
-        progress = self.step / max(self.plan.steps, 1)
-        plan.balancer.factors = {}
+        self.plan.balancer.factors = {}
         given = replace(batch, known=self._draw_known(batch, index, len(ids)))
         with self.fabric.autocast(), self.terms.own.freeze(), refuse_tiny_batches(batch.ids):
-            views = self.terms.joined_views(given, self.step)
-            batch = self.terms.supervised_view(given, self.step)
-            whole: Output = self.network(*network_inputs([batch, *views.values()]))
-            output, *view_outputs = whole.parts(1 + len(views))
-            joined = {}
-            for (key, view), view_output in zip(views.items(), view_outputs, strict=True):
-                joined[key] = (view, view_output)
-            losses = task_losses(plan.tasks, output, batch.targets, plan.objective.initial)
-            self._refuse_nan(losses, batch)
-            steps = self.terms.steps(given, output, losses=losses, number=self.step, joined=joined)
-            steps = {name: replace(step, batch=batch) for name, step in steps.items()}
-            term_losses = self.terms.losses(steps)
-            self._refuse_nan(term_losses, batch)
-            present = targets_present(batch.targets, list(plan.tasks))
-            own = BatchLosses(
-                losses=losses,
-                weighted=self._weigh_by_label(losses, batch, present),
-                present=present,
-                terms=term_losses,
-            )
-            whole_batch = own.complete(self.group, len(ids))
+            own, steps, features = self._losses(given)
+            whole = own.complete(self.group, len(ids))
             other = torch.zeros((), device=self.fabric.device)
-            for loss in whole_batch.terms.values():
+            for loss in whole.terms.values():
                 other = other + loss.mean()
         self._set_rates()
         # Without a graph there is nothing to learn.
-        if any(loss.requires_grad for loss in (*whole_batch.weighted.values(), other)):
+        if any(loss.requires_grad for loss in (*whole.weighted.values(), other)):
             self._optimise(
                 TaskLosses(
-                    losses=whole_batch.weighted,
-                    present=whole_batch.present,
+                    losses=whole.weighted,
+                    present=whole.present,
                     other=other,
-                    features=whole.features.shared,
+                    features=features,
                     parameters=self.shared,
                     step=self.step,
-                    progress=progress,
+                    progress=self.step / max(self.plan.steps, 1),
                     backward=self.fabric.backward,
                     epoch=self.epoch,
                     classes=self.classes,
@@ -308,11 +288,31 @@ class Trainer:
             )
         self.terms.after_step(steps, lambda own: self._refuse_nan(own, batch))
         self.step += 1
-        return whole_batch.losses, whole_batch.present, whole_batch.terms
+        return whole.losses, whole.present, whole.terms
 
-    def _weigh_by_label(
-        self, losses: Mapping[str, Tensor], batch: Batch, present: Tensor
-    ) -> dict[str, Tensor]:
+    def _losses(self, given: Batch) -> tuple[BatchLosses, Mapping[str, Step], Tensor]:
+        """Compute the losses of this process's share of a batch, with the terms' steps.
+
+        The third is the map of features of all views.
+        """
+        plan = self.plan
+        views = self.terms.joined_views(given, self.step)
+        batch = self.terms.supervised_view(given, self.step)
+        whole: Output = self.network(*network_inputs([batch, *views.values()]))
+        output, *view_outputs = whole.parts(1 + len(views))
+        joined = dict(zip(views, zip(views.values(), view_outputs, strict=True), strict=True))
+        losses = task_losses(plan.tasks, output, batch.targets, plan.objective.initial)
+        self._refuse_nan(losses, batch)
+        steps = self.terms.steps(given, output, losses=losses, number=self.step, joined=joined)
+        steps = {name: replace(step, batch=batch) for name, step in steps.items()}
+        term_losses = self.terms.losses(steps)
+        self._refuse_nan(term_losses, batch)
+        present = targets_present(batch.targets, list(plan.tasks))
+        weighted = self._weigh_by_label(losses, batch, present)
+        own = BatchLosses(losses=losses, weighted=weighted, present=present, terms=term_losses)
+        return own, steps, whole.features.shared
+
+    def _weigh_by_label(self, losses: Tensors, batch: Batch, present: Tensor) -> dict[str, Tensor]:
         """Multiply the task losses, [b] each, by the labels' weights; rescale them if set."""
         weighted = {}
         for column, (name, loss) in enumerate(losses.items()):
@@ -403,7 +403,7 @@ class Trainer:
         """Read the whole batches of an epoch."""
         return read_epochs(self.plan, epoch, soft=self.terms.soft)
 
-    def _refuse_nan(self, losses: Mapping[str, Tensor], batch: Batch) -> None:
+    def _refuse_nan(self, losses: Tensors, batch: Batch) -> None:
         """Refuse losses of a batch that are not finite."""
         for name, loss in non_finite_values(losses).items():
             value = loss.detach().mean().item()
@@ -456,7 +456,7 @@ class Means:
         self.sums: dict[str, tuple[float, int]] = {}
         self.first: dict[str, float] = {}
 
-    def add(self, losses: Mapping[str, Tensor], counts: Mapping[str, int]) -> None:
+    def add(self, losses: Tensors, counts: Mapping[str, int]) -> None:
         """Add the losses of a batch, [b] each, of which so many count; the others are 0."""
         for name, loss in losses.items():
             total, count = self.sums.get(name, (0.0, 0))
@@ -531,7 +531,7 @@ def _device_of(device: str, group: TrainingGroup) -> tuple[str, int | list[int]]
     return "cuda", [group.place]
 
 
-def non_finite_values(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def non_finite_values(values: Tensors) -> dict[str, Tensor]:
     """Return the tensors that hold a number that is not finite, by name.
 
     Example:

@@ -1,8 +1,10 @@
 """Measures how long a training waits for its batches, and says so where it is much."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+from labelgrid.basics.type_names import Values
 
 T = TypeVar("T")
 #: From this share of the training's time on, and so many seconds of it, waiting is told.
@@ -42,7 +44,7 @@ class Waiting(Generic[T]):
             yield item
 
 
-def waiting_hint(history: Sequence[Mapping[str, Any]]) -> str:
+def waiting_hint(history: Sequence[Values]) -> str:
     """Say which share of a training's time was waiting for batches; "" if it was little.
 
     Args:
@@ -63,7 +65,7 @@ def waiting_hint(history: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def early_waiting_hint(history: Sequence[Mapping[str, Any]]) -> str:
+def early_waiting_hint(history: Sequence[Values]) -> str:
     """As `waiting_hint`, while most of the training is ahead: how to go on faster.
 
     Example:
@@ -80,7 +82,7 @@ def early_waiting_hint(history: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _share_waited(history: Sequence[Mapping[str, Any]]) -> float | None:
+def _share_waited(history: Sequence[Values]) -> float | None:
     """The share of the time that was waiting; None if it was little."""
     waited = 0.0
     seconds = 0.0

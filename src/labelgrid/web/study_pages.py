@@ -15,8 +15,8 @@ from labelgrid.lab.reports.campaign_measures import study_measures
 from labelgrid.lab.reports.json_values import study_values
 from labelgrid.lab.reports.study_data import study_report
 from labelgrid.lab.reports.study_page import study_page
-from labelgrid.report.blocks import DataTable
-from labelgrid.report.page import cell_text
+from labelgrid.report.html_page import cell_text
+from labelgrid.report.page_blocks import DataTable
 from labelgrid.web.pages import render
 from labelgrid.web.pictures import KeptPictures, picture_key
 

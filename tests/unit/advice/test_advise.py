@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from labelgrid.advice.advice_sentence import advice_sentence
-from labelgrid.advice.advise import Advised, advise
+from labelgrid.advice.advise import Advised, advise, flat_advice, next_round_advice
 from labelgrid.advice.advised import Advice
 from labelgrid.advice.buying_advice import Offer, buying_advice
 from labelgrid.advice.control_record import (
@@ -24,7 +24,6 @@ from labelgrid.advice.control_record import (
     read_comparison,
     write_comparison,
 )
-from labelgrid.advice.curve_advice import flat_advice, next_round_advice
 from labelgrid.advice.flat_rounds import FlatRounds
 from labelgrid.advice.further_advice import further_images, heldout_advice, late_fall
 from labelgrid.advice.task_curves import TaskCurve, task_curves
@@ -45,7 +44,7 @@ from labelgrid.project.records import (
     write_fit,
     write_measurement,
 )
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.rounds.query import query
 from labelgrid.select.curve_priors import PRIORS
 from labelgrid.select.label_curve import CurvePoint, MetricScale, fit_curve, prior_of
@@ -60,11 +59,11 @@ COVERS = [
     "labelgrid.advice.advised",
     "labelgrid.advice.buying_advice",
     "labelgrid.advice.control_record",
-    "labelgrid.advice.curve_advice",
+    "labelgrid.advice.advise",
     "labelgrid.advice.forecast_text",
     "labelgrid.advice.further_advice",
     "labelgrid.advice.purchases",
-    "labelgrid.advice.relation_advice",
+    "labelgrid.advice.advise",
     "labelgrid.advice.task_curves",
     "labelgrid.select.curve_priors",
 ]

@@ -1,11 +1,25 @@
 """Laws of a refused import's table and of hints at names."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from labelgrid.annotate.answers import SHOWN, Fault, ImportRefused, spelling_hint
+from labelgrid.annotate.answers import (
+    SHOWN,
+    Answer,
+    Answers,
+    Fault,
+    ImportRefused,
+    Skip,
+    join_answers,
+    put_below,
+    put_in_file,
+    spelling_hint,
+)
 from labelgrid.ledger.grid import Cell
+
+CELL = Cell("a.jpg", "depth")
 
 
 def test_one_fault_of_many_files_is_said_once_with_the_first_names() -> None:
@@ -88,3 +102,39 @@ def test_the_nearest_of_very_many_names_is_found_among_its_neighbours() -> None:
 
 def test_no_hint_is_given_where_nothing_is_near() -> None:
     assert spelling_hint("xyz", ["depth", "normals"]) == ""
+
+
+def everything(name: str) -> Answers:
+    return Answers(
+        labels=[Answer(cell=CELL, where=name, label=Path(name))],
+        skips=[Skip(CELL, name, "dark")],
+        faults=[Fault(name, "It is empty.")],
+        foreign=1,
+        empty=1,
+        stray=[name],
+        removed=[name],
+        closed=[name],
+        notes=[name],
+    )
+
+
+def test_all_that_answers_hold_is_joined() -> None:
+    whole = join_answers([everything("a"), everything("b")])
+    for each in fields(Answers):
+        both = [getattr(everything(name), each.name) for name in ("a", "b")]
+        assert getattr(whole, each.name) == both[0] + both[1], each.name
+
+
+def test_names_of_files_are_below_their_source_and_files_stay_where_they_are() -> None:
+    moved = put_below("first/", everything("a"))
+    assert [one.where for one in (*moved.labels, *moved.skips, *moved.faults)] == ["first/a"] * 3
+    assert moved.stray == moved.removed == moved.closed == ["first/a"]
+    assert moved.labels[0].label == Path("a")
+
+
+def test_names_of_lines_are_behind_that_of_their_file_once() -> None:
+    moved = put_in_file("a.json", everything("task 3"))
+    rows = [*moved.labels, *moved.skips, *moved.faults]
+    assert {row.where for row in rows} == {"a.json task 3"}
+    assert moved.removed == ["a.json task 3"]
+    assert put_in_file("a.json", moved) == moved

@@ -117,6 +117,9 @@ def test_a_plugin_of_an_older_version_is_told_where_a_module_is_now(tmp_path, mo
         ("labelgrid.errors", "labelgrid.basics.errors"),
         ("labelgrid.simulation", "labelgrid.lab.simulation"),
         ("labelgrid.project.create", "labelgrid.operations.create"),
+        ("labelgrid.train.own_optimisers", "labelgrid.train.active_terms"),
+        ("labelgrid.pixel.matching", "labelgrid.pixel.boundaries"),
+        ("labelgrid.train.options", "labelgrid.train.train_options"),
     ):
         (tmp_path / "of_older_version.py").write_text(f"import {before}\n")
         with pytest.raises(PluginError) as caught:

@@ -8,8 +8,8 @@ import torch
 
 from labelgrid.basics.camera import Camera
 from labelgrid.data.batch import Item, SoftLabel, collate, network_inputs
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.frame import label_of, target_of
-from labelgrid.data.options import DataOptions
 from labelgrid.data.transforms import fit_placement, place_label
 from labelgrid.formats.codec import LabelArray
 from labelgrid.pixel.target import Target

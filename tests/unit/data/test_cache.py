@@ -15,10 +15,10 @@ from labelgrid.basics.progress import Silent
 from labelgrid.data import cache
 from labelgrid.data.cache import CachedSource, cache_source
 from labelgrid.data.cameras import Cameras, View
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import camera_of, weight_of
 from labelgrid.data.layouts import folder
 from labelgrid.data.loader import train_batches
-from labelgrid.data.options import DataOptions
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.formats.codec import LabelArray
 from labelgrid.rounds import fit, query

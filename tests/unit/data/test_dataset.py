@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from labelgrid.basics.plugins import resolve
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import weight_of
 from labelgrid.data.layouts import folder
 from labelgrid.data.loader import train_batches
-from labelgrid.data.options import DataOptions
 from labelgrid.tasks.task import definitions
 
 

@@ -11,7 +11,7 @@ from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import digest
 from labelgrid.data.derived import DerivedSource, Filler, add_supplied, derivable
-from labelgrid.data.supplied import SuppliedFile, SuppliedLabels
+from labelgrid.data.supplied_source import SuppliedFile, SuppliedLabels
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.relations.bound import bind

@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional
 
 from labelgrid.data import frame as module
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.frame import (
     Frame,
     content_means,
@@ -15,7 +16,6 @@ from labelgrid.data.frame import (
     to_input,
     to_patches,
 )
-from labelgrid.data.options import DataOptions
 from labelgrid.data.transforms import fit_placement, place_label
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow

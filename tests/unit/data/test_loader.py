@@ -17,10 +17,10 @@ import torch
 from labelgrid.basics.errors import ImageError, LabelError, TrainingError
 from labelgrid.data.batch import Batch, SoftLabel
 from labelgrid.data.cameras import Cameras, View
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import camera_of
 from labelgrid.data.layouts import folder
 from labelgrid.data.loader import UnreadableImage, eval_batches, train_batch, train_batches
-from labelgrid.data.options import DataOptions
 from labelgrid.tasks.task import definitions
 from tests.support import make_dataset
 

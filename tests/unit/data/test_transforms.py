@@ -9,7 +9,7 @@ import pytest
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import RecipeError
-from labelgrid.data.options import DataOptions
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.transforms import (
     Example,
     augment,
@@ -25,7 +25,7 @@ from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import TaskDef, definitions
 from tests.support import make_scene, task_rows
 
-COVERS = ["labelgrid.data.options"]
+COVERS = ["labelgrid.data.data_options"]
 TASKS = definitions(task_rows())
 DISPARITY = TaskDef.of(TaskRow("stereo", "depth", 1.0, {"disparity": True}))
 RNG = np.random.default_rng(0)

@@ -2,9 +2,9 @@
 
 from labelgrid.drawings.charts import Chart, Line
 from labelgrid.drawings.drawing import drawing_files
-from labelgrid.report.blocks import DataTable, Figure, Page, Section
+from labelgrid.report.page_blocks import DataTable, Figure, Page, Section
 
-COVERS = ["labelgrid.drawings.drawing", "labelgrid.report.blocks"]
+COVERS = ["labelgrid.drawings.drawing", "labelgrid.report.page_blocks"]
 
 
 def page(*names: str) -> Page:

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from labelgrid.nets.area_means import area_means
+from labelgrid.nets.blocks import area_means
 from labelgrid.nets.onnx_ops import translations
 from labelgrid.nets.padding import crop_padding, pad_to_multiple
 
-COVERS = ["labelgrid.nets.area_means", "labelgrid.nets.padding"]
+COVERS = ["labelgrid.nets.blocks", "labelgrid.nets.padding"]
 
 #: Sizes of images: multiples of 32, others, and the smallest.
 SIZES = ((64, 64), (65, 97), (96, 33), (17, 31), (32, 200))

@@ -11,7 +11,7 @@ import pytest
 
 from labelgrid.basics.trusted_code import VARIABLE
 from labelgrid.ledger.grid import ImageRow
-from labelgrid.nets.options import BackboneOptions
+from labelgrid.nets.encoder_options import BackboneOptions
 from labelgrid.operations.early_warnings import (
     early_warnings,
     missing_weights_warning,
@@ -19,7 +19,7 @@ from labelgrid.operations.early_warnings import (
     training_without_weights,
 )
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.schema import Recipe
+from labelgrid.recipes.recipe import Recipe
 from tests.campaigns import Make
 
 BACKBONE = BackboneOptions(name="mobilenetv2_035")

@@ -20,7 +20,7 @@ from labelgrid.project.settings import (
     settings_text,
     text_with_tables,
 )
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 from tests.campaigns import Make
 from tests.projects import make_project
 

@@ -12,7 +12,7 @@ from labelgrid.project.score_files import newest_scores, scores_file
 from labelgrid.score.table import Table, write_table
 from tests.support import Made
 
-COVERS = ["labelgrid.project.class_shares", "labelgrid.project.score_files"]
+COVERS = ["labelgrid.project.image_order", "labelgrid.project.score_files"]
 
 
 @pytest.fixture

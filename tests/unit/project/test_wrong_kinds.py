@@ -11,7 +11,7 @@ from PIL import Image
 
 from labelgrid.imports.import_doubts import DoubtedImport
 from labelgrid.imports.import_labels import import_labels
-from labelgrid.lab.scenes.maps import TASKS
+from labelgrid.lab.scenes.write_scenes import TASKS
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import TaskDef

@@ -9,10 +9,10 @@ from labelgrid.basics.camera import Camera
 from labelgrid.formats.codec import LabelArray
 from labelgrid.lab.scenes.rooms import FOV
 from labelgrid.relations import bands
-from labelgrid.relations.agreement import TruePair, measure_relation
 from labelgrid.relations.bands import BANDS, BandedPair, thin_pair
 from labelgrid.relations.bound import BoundRelation, bind
 from labelgrid.relations.choice import RelationChoice
+from labelgrid.relations.true_agreement import TruePair, measure_relation
 from labelgrid.tasks.task import definitions
 from tests.option_search import search_of
 from tests.rooms import room_labels

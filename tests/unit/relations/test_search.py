@@ -8,11 +8,11 @@ import pytest
 from labelgrid.basics.camera import Camera
 from labelgrid.formats.codec import LabelArray
 from labelgrid.lab.scenes.rooms import FOV
-from labelgrid.relations.agreement import TruePair, measure_relation
 from labelgrid.relations.bound import BoundRelation, bind
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.relations.derivations.depth_normals import ROUGHLY, TRIES
 from labelgrid.relations.search import OptionSearch
+from labelgrid.relations.true_agreement import TruePair, measure_relation
 from labelgrid.tasks.task import definitions
 from tests.option_search import search_of
 from tests.rooms import room_labels

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from labelgrid.basics.results import Result
 from labelgrid.project.records import Measurement
 from labelgrid.report.content import ProjectReport, SplitCells, TaskCells
-from labelgrid.report.page import render
+from labelgrid.report.html_page import render
 from labelgrid.report.project_page import project_page
 
 VOID = {"meta", "img"}

@@ -6,7 +6,7 @@ import pytest
 
 from labelgrid.lab.reports.study_data import study_report
 from labelgrid.lab.reports.write_study import write_study_report
-from labelgrid.lab.simulation.study import KEPT, read_json
+from labelgrid.lab.simulation.study_recipe import KEPT, read_json
 from tests.few_pictures import Pictures
 
 FOLDERS = sorted(

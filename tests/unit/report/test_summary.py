@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from labelgrid.report.blocks import Text
+from labelgrid.report.page_blocks import Text
 from labelgrid.report.summary import summary
 from tests.unit.report.reading import TWO, a_report, counted
 

@@ -12,8 +12,8 @@ import torch
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.progress import Silent
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.frame import Frame
-from labelgrid.data.options import DataOptions
 from labelgrid.data.transforms import fit_placement
 from labelgrid.formats.codec import LabelArray
 from labelgrid.imports.import_labels import import_labels

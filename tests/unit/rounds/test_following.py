@@ -14,8 +14,8 @@ from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.progress import Silent
 from labelgrid.operations.next_step import next_step
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.query import query
 from labelgrid.select.strategy import Budget, skips_following
 from tests.projects import Said, answer, make_project

@@ -7,7 +7,7 @@ import pytest
 
 from labelgrid.nets.network import Network
 from labelgrid.rounds.kept_model import KeptModel
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.trained_model import TrainedModel
 
 
 def model() -> TrainedModel:

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.frame import Frame, label_of, resize_to_original
-from labelgrid.data.options import DataOptions
 from labelgrid.data.transforms import fit_placement
 from labelgrid.formats.soft import read_soft
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.rounds import blocks
+from labelgrid.rounds import channel_blocks as blocks
 from labelgrid.rounds import outputs as module
 from labelgrid.rounds.outputs import predicted_label, windows, write_label, write_soft_prediction
 from labelgrid.tasks.task import build_all, definitions

@@ -16,7 +16,7 @@ from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.ledger.grid import Cell, Explanation, Move, State, request_id
 from labelgrid.project.cells.audited_cells import DRAWN_CELLS
-from labelgrid.project.cells.pairs import drawn_pairs
+from labelgrid.project.cells.drawn_pairs import drawn_pairs
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_fit, read_picks
 from labelgrid.rounds import fit, models, pool_scorer, query, round_scores, score

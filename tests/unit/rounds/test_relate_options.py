@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labelgrid.advice.relation_advice import relation_advice
+from labelgrid.advice.advise import relation_advice
 from labelgrid.basics.progress import Silent
 from labelgrid.formats.codec import LabelArray
 from labelgrid.imports.import_labels import import_labels
@@ -118,10 +118,7 @@ def test_classes_that_say_nothing_of_what_is_salient_get_no_trust(tmp_path: Path
 def test_trust_is_measured_on_images_that_did_not_choose_the_options(tmp_path: Path) -> None:
     """Each image has a class of its own that is salient, and three that are not."""
     names = ["none"] + [f"{letter}{number}" for number in range(IMAGES) for letter in "abcd"]
-    rows = [
-        kind_row("semseg", "semseg", classes=names),
-        kind_row("saliency", "saliency"),
-    ]
+    rows = [kind_row("semseg", "semseg", classes=names), kind_row("saliency", "saliency")]
 
     def labels(number: int) -> dict[str, np.ndarray]:
         own = blocks(number, 4)

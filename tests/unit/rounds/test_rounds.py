@@ -24,7 +24,7 @@ from labelgrid.ledger.grid import Cell, Move, State, TaskRow
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit
 from labelgrid.project.settings import Settings, settings_text
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.rounds import context, evaluate, fit, models, predict, query, score
 from labelgrid.rounds.round_scores import strategy_of
 from labelgrid.select.strategy import Budget

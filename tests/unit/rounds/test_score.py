@@ -16,8 +16,8 @@ from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit
+from labelgrid.recipes.recipe import PluginChoice, Recipe
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.rounds import context, fit, members, pool_scorer, query, score
 from labelgrid.rounds.round_scores import RoundScores, check_expected_options, strategy_of
 from labelgrid.score.statistic import Statistic, TrainedStatistic

@@ -37,9 +37,9 @@ from tests.rounds import Killed, labelled
 
 COVERS = [
     "labelgrid.rounds.class_search",
-    "labelgrid.rounds.example",
+    "labelgrid.rounds.searches",
     "labelgrid.rounds.kept_scores",
-    "labelgrid.select.classes",
+    "labelgrid.select.class_statistic",
 ]
 
 

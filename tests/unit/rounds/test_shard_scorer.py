@@ -19,7 +19,7 @@ from labelgrid.executors.share import Share
 from labelgrid.executors.spreading import JOBS, Spreading, spreading_of
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.unusable_images import noted_unusable_images
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.rounds import fit, query, score
 from labelgrid.rounds.shard_scorer import PRELOADED, THREADS, ScoringOrder, ShardImages
 from labelgrid.score.shards import PoolShard

@@ -15,7 +15,7 @@ from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.rounds import fit, query, score
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
 from labelgrid.select.strategy import Budget

@@ -18,7 +18,7 @@ from labelgrid.score.statistics import confidence
 from labelgrid.score.statistics.dropout import Dropout, Options
 from labelgrid.score.table import EXPLAINING, Table, read_stamp, read_table, write_table
 from labelgrid.tasks.task import build_all, definitions
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.trained_model import TrainedModel
 from tests.support import make_dataset
 from tests.toys import DATA, source_of, toy_network
 

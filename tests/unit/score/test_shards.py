@@ -25,7 +25,7 @@ from labelgrid.score.shards import JoinedScores, PoolShards
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.score.table import EXPLAINING, FILE, Table, read_table
 from labelgrid.tasks.task import build_all, definitions
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.trained_model import TrainedModel
 from tests.support import Made, make_dataset
 from tests.toys import DATA, source_of, toy_network
 

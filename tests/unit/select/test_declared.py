@@ -7,8 +7,8 @@ import pytest
 
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import PluginError
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.select.strategy import Budget
 from tests.contracts import own
 from tests.contracts.strategy_laws import TASKS, grid_of, pool_of

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from labelgrid.basics.errors import LabelgridError, RecipeError
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.round_scores import check_expected_options, score_tables
 from labelgrid.select.strategy import Budget, PoolView
 from tests.contracts.strategy_laws import grid_of
@@ -14,7 +14,7 @@ COVERS = [
     "labelgrid.select.strategies.bald",
     "labelgrid.select.strategies.least_confidence",
     "labelgrid.select.strategies.margin",
-    "labelgrid.select.uncertainty",
+    "labelgrid.select.uncertainty_options",
 ]
 MEASURES = {"bald": "information", "least_confidence": "least_confidence", "margin": "margin"}
 MEASURED = [(name, statistic) for name in MEASURES for statistic in ("dropout", "ensemble")]

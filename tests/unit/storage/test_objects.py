@@ -12,8 +12,8 @@ from labelgrid.basics.files import digest_of
 from labelgrid.basics.progress import Silent
 from labelgrid.storage import objects
 from labelgrid.storage.addresses import Address
-from labelgrid.storage.cache import Cache
-from labelgrid.storage.contents import Content, known_contents
+from labelgrid.storage.known_contents import Content, known_contents
+from labelgrid.storage.object_cache import Cache
 from labelgrid.storage.objects import (
     ChangedObjectError,
     download,

@@ -14,10 +14,10 @@ from labelgrid.basics.errors import ProjectError, RecipeError
 from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, Move, State, request_id
-from labelgrid.project.cells.pairs import note_pairs
+from labelgrid.project.cells.drawn_pairs import note_pairs
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import read_settings
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.rounds.context import context_of
 from labelgrid.rounds.query import query
 from labelgrid.select.strategy import Budget

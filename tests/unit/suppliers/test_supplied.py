@@ -11,7 +11,7 @@ import pytest
 
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.progress import Silent
-from labelgrid.data.options import SupplierChoice
+from labelgrid.data.data_options import SupplierChoice
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.ledger.grid import Cell

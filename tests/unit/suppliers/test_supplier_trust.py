@@ -18,7 +18,7 @@ from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.ledger.grid import Cell, Move, State, request_id
 from labelgrid.operations.status import status_of
 from labelgrid.project.cells.audited_cells import note_audits
-from labelgrid.project.cells.pairs import note_pairs
+from labelgrid.project.cells.drawn_pairs import note_pairs
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import read_settings
 from labelgrid.project.suppliers import noted_trust

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from labelgrid.lab.simulation.results import Outcome
+from labelgrid.lab.simulation.study_results import Outcome
 from tools.table_about import RatiosTable
 from tools.table_ratios import RatioRows, crossing
 from tools.table_records import Records, TableError

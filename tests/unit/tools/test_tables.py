@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.lab.simulation.results import Outcome, write_outcomes
+from labelgrid.lab.simulation.study_results import Outcome, write_outcomes
 from tools import tables
 
 COVERS = ["tools.table_about", "tools.table_records", "tools.table_values", "tools.table_campaigns"]

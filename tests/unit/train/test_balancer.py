@@ -9,7 +9,7 @@ from torch import nn
 from labelgrid.basics.progress import Silent
 from labelgrid.train.balancer import Balancer, TaskLosses
 from labelgrid.train.objective import supervised_loss
-from labelgrid.train.options import TrainOptions
+from labelgrid.train.train_options import TrainOptions
 from labelgrid.train.trainer import Trainer
 from tests.support import make_dataset
 from tests.toys import toy_plan

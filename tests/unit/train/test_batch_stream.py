@@ -9,7 +9,7 @@ import torch
 from labelgrid.train import batch_stream
 from labelgrid.train.batch_stream import BatchStream, read_epochs
 from labelgrid.train.group import ALONE
-from labelgrid.train.options import TrainOptions
+from labelgrid.train.train_options import TrainOptions
 from tests.support import make_dataset
 from tests.toys import toy_plan
 

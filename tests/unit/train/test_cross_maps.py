@@ -16,9 +16,9 @@ from labelgrid.train.cross_maps import (
     sum_by_image,
 )
 from labelgrid.train.objective import targets_present
-from labelgrid.train.options import ObjectiveOptions
 from labelgrid.train.pairs import allowed_pairs, pairs_of
 from labelgrid.train.terms import direct_map, perceptual_map, x_task
+from labelgrid.train.train_options import ObjectiveOptions
 from tests.unit.train.terms.stepped import ONE, step_of, training_of
 
 COVERS = ["labelgrid.train.cross_map_options"]

@@ -9,8 +9,8 @@ from labelgrid.basics.errors import TrainingError
 from labelgrid.executors.together import Place
 from labelgrid.train.division import division_remarks, refuse_undivided
 from labelgrid.train.group import ALONE, SeveralProcesses
-from labelgrid.train.options import TrainOptions
 from labelgrid.train.term import Term
+from labelgrid.train.train_options import TrainOptions
 from labelgrid.train.trainer import make_fabric
 from tests.support import make_dataset
 from tests.toys import toy_plan

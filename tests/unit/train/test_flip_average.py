@@ -10,10 +10,10 @@ from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import fit_placement, place_label
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import build_all, definitions
-from labelgrid.train.evaluate import evaluate, predictions
+from labelgrid.train.evaluation import evaluate, predictions
 from labelgrid.train.flip_average import predict_whole
-from labelgrid.train.model import TrainedModel
-from labelgrid.train.options import ObjectiveOptions
+from labelgrid.train.train_options import ObjectiveOptions
+from labelgrid.train.trained_model import TrainedModel
 from tests.support import make_dataset
 from tests.toys import DATA, source_of, toy_network
 

@@ -6,7 +6,7 @@ import pytest
 
 from labelgrid.basics import plugins
 from labelgrid.train.loop import fit
-from labelgrid.train.options import TrainOptions
+from labelgrid.train.train_options import TrainOptions
 from tests.support import make_dataset
 from tests.toys import toy_plan
 from tests.unit.train.terms.stepped import Said, prepared

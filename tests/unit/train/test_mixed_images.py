@@ -16,7 +16,7 @@ from labelgrid.pixel.target import Target
 from labelgrid.train.checkpoint import save
 from labelgrid.train.loop import fit
 from labelgrid.train.mixed_images import mix_images
-from labelgrid.train.options import TrainOptions
+from labelgrid.train.train_options import TrainOptions
 from labelgrid.train.trainer import Trainer
 from tests.contracts.trained import different, states
 from tests.support import make_dataset

@@ -23,7 +23,7 @@ from labelgrid.train.objective import (
     targets_present,
     task_losses,
 )
-from labelgrid.train.options import ObjectiveOptions
+from labelgrid.train.train_options import ObjectiveOptions
 
 TASKS = build_all(definitions([TaskRow("depth", "depth", 1), TaskRow("normals", "normals", 1)]))
 

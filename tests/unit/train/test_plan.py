@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from labelgrid.basics.progress import Silent
 from labelgrid.train.loop import fit
-from labelgrid.train.options import TrainOptions
+from labelgrid.train.train_options import TrainOptions
 from tests.support import make_dataset
 from tests.toys import toy_plan
 

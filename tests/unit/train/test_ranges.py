@@ -6,8 +6,8 @@ import pytest
 
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import RecipeError
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import check_options
-from labelgrid.recipes.schema import PluginChoice
 
 #: Options by name: values out of the range, and those at its ends.
 VALUES = {

@@ -8,8 +8,8 @@ import torch
 from labelgrid.basics.errors import TrainingError
 from labelgrid.basics.progress import Silent
 from labelgrid.train.balancer import Balancer
-from labelgrid.train.options import TrainOptions
 from labelgrid.train.shared_gradients import SharedGradients
+from labelgrid.train.train_options import TrainOptions
 from labelgrid.train.trainer import Trainer
 from tests.balancing import PRESENT, TASKS, Toy, combined
 from tests.support import make_dataset

@@ -19,8 +19,8 @@ from labelgrid.pixel.target import Target
 from labelgrid.train.balance.fixed import Fixed
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.objective import fixed_weights, supervised_loss, task_losses
-from labelgrid.train.options import ObjectiveOptions, TrainOptions
 from labelgrid.train.term import OwnOptimiser, Term
+from labelgrid.train.train_options import ObjectiveOptions, TrainOptions
 from labelgrid.train.trainer import Trainer, compile_encoder, non_finite_values, trained_values
 from tests.support import make_dataset
 from tests.toys import toy_plan

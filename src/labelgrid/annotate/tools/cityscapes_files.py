@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labelgrid.annotate.answers import Answers, Fault
+from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.mask_files import Masks, fault_of, head_of_first, png_names
@@ -49,13 +49,13 @@ class CityscapesFilesConnector:
         if not files:
             raise LabelError(
                 "There are no files IMAGE_gtFine_labelIds.png or IMAGE_labelTrainIds.png.",
-                where=str(answer),
+                where=answer,
                 next_step="Name the folder gtFine.",
             )
         finder = index.image_names()
         masks = Masks(answer)
-        images: list[DrawnImage] = []
-        faults: list[Fault] = []
+        images = []
+        faults = []
         for image, name in files.items():
             try:
                 images.append(_drawn(_name_of(image, finder), name, masks, finder))
@@ -109,7 +109,7 @@ def _drawn(image: str, name: str, masks: Masks, finder: ImageNames) -> DrawnImag
     Raises:
         LabelError: the file is damaged, or holds a number that is not defined.
     """
-    shapes: list[Shape] = []
+    shapes = []
     if finder.find(image):
         numbers = masks.numbers(name)
         if numbers.ndim != 2 or numbers.dtype.kind != "u":

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from labelgrid.annotate import lists
-from labelgrid.annotate.answers import Answers, Fault
+from labelgrid.annotate.answers import Answers, Fault, join_answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.lists import LABEL_LIST, ListedLabel
@@ -77,10 +77,10 @@ class ClassMasksConnector:
         if not (masks or faults):
             raise LabelError(
                 "There are no masks in the folder.",
-                where=str(answer),
+                where=answer,
                 next_step="Name them IMAGE_CLASS.png, IMAGE/CLASS.png or CLASS/IMAGE.png.",
             )
-        answers = Answers(faults=faults)
+        parts = [Answers(faults=faults)]
         of_task: dict[str, list[_Mask]] = defaultdict(list)
         for mask in masks:
             of_task[mask.task].append(mask)
@@ -88,11 +88,8 @@ class ClassMasksConnector:
         for task, group in of_task.items():
             images, faults = _drawn(group, files, listed.seconds, index.image_names())
             found = region_answers(images, index.of_task(task) if task else index)
-            answers.labels += found.labels
-            answers.faults += [*faults, *found.faults]
-            answers.foreign += found.foreign
-            answers.empty += found.empty
-        return answers
+            parts += [Answers(faults=faults), found]
+        return join_answers(parts)
 
     def recognise(self, path: Path) -> Recognition | None:
         """Recognise masks by Label Studio's names, or by a list with a column for the class."""
@@ -125,9 +122,9 @@ def _listed_masks(
 ) -> tuple[list[_Mask], list[Fault]]:
     """The masks that a list names, and those lines that name no file or task."""
     present = set(names)
-    masks: list[_Mask] = []
-    faults: list[Fault] = []
-    knows: dict[str, Knows] = {}
+    masks = []
+    faults = []
+    knows = {}
     for name, entry in sorted(listed.items()):
         task = entry.cell.task
         if task and task not in index.tasks:
@@ -172,13 +169,13 @@ def _named_masks(names: list[str], index: ProjectIndex, folder: Path) -> list[_M
         raise LabelError(
             f"{count} named by the numbers of Label Studio, as {brushed[0]}, and nothing says of "
             "which images they are.",
-            where=str(folder),
+            where=folder,
             next_step=f"Write {LABEL_LIST} beside them: the columns image,task,path and a line for "
             "each file. Or export JSON from Label Studio, which names the images.",
         )
     finder = index.image_names()
     knows = index.class_names().knows
-    masks: list[_Mask] = []
+    masks = []
     for name in names:
         image, region = _by_name(name, finder, knows)
         masks.append(_Mask(name, image, region))
@@ -190,7 +187,7 @@ def _by_name(name: str, finder: ImageNames, knows: Knows) -> tuple[str, str]:
 
     Else the first with an image of the project; else the name itself, and no class.
     """
-    found: list[tuple[str, str]] = []
+    found = []
     for image, region in _readings(PurePosixPath(name).with_suffix("")):
         if finder.find(image):
             if knows(region):
@@ -240,17 +237,14 @@ def _region_of(stem: str, knows: Knows) -> str:
 
 
 def _drawn(
-    masks: list[_Mask],
-    files: Masks,
-    seconds: Mapping[Cell, tuple[float, str]],
-    finder: ImageNames,
+    masks: list[_Mask], files: Masks, seconds: Mapping[Cell, tuple[float, str]], finder: ImageNames
 ) -> tuple[list[DrawnImage], list[Fault]]:
     """The images with their masks in the order of their names, and what cannot be drawn."""
     groups: dict[tuple[str, ...], list[_Mask]] = defaultdict(list)
     for mask in sorted(masks, key=lambda mask: mask.name):
         groups[_images_of(mask.image, finder)].append(mask)
-    images: list[DrawnImage] = []
-    faults: list[Fault] = []
+    images = []
+    faults = []
     for group in groups.values():
         first = group[0]
         others = _annotations(group)

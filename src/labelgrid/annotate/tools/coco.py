@@ -11,20 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelgrid.annotate.answers import Answers, Fault
-from labelgrid.annotate.coco_file import (
-    REQUEST_IDS,
-    CocoFile,
-    CocoImage,
-    EntryError,
-    Id,
-    entry_id,
-)
+from labelgrid.annotate.coco_file import REQUEST_IDS, CocoFile, CocoImage, EntryError, Id, entry_id
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.drawing_requests import box_of, predicted_regions, refuse_undrawn
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
@@ -32,12 +24,14 @@ from labelgrid.annotate.image_copies import copy_images
 from labelgrid.annotate.json_files import Decoder, answer_files, holds_keys
 from labelgrid.annotate.lists import SKIPS, skip_lines
 from labelgrid.annotate.matching import add_skips, cell_of, is_inside
-from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
+from labelgrid.annotate.region_answers import DrawnImage, FoundRegions, Shape
 from labelgrid.annotate.request import Request
 from labelgrid.basics import files
+from labelgrid.basics.array_types import Bools, Floats, Ints
 from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.type_names import Json, Size, Values
 from labelgrid.basics.words import join_names
 from labelgrid.formats.coco_masks import decode_counts, encode_mask, mask_of
 from labelgrid.formats.regions import Canvas
@@ -108,31 +102,25 @@ class CocoConnector:
         Raises:
             LabelError: there is no answer, or the names of classes are unknown.
         """
-        faults: list[Fault] = []
-        stray: list[str] = []
-        found = list(_files(answer, faults, stray, index.decode))
-        skips = skip_lines(answer, faults, index.decode) if answer.is_dir() else []
+        found = FoundRegions()
+        rest = found.rest
+        read = list(_files(answer, rest.faults, rest.stray, index.decode))
+        skips = skip_lines(answer, rest.faults, index.decode) if answer.is_dir() else []
         request_ids = {request_id for _, request_id, _ in skips}
-        for file in found:
+        for file in read:
             request_ids.update(*(image.request_ids for image in file.tables.images.values()))
         requests = index.requests(request_ids)
         closed = index.closed(request_ids - requests.keys())
-        images: list[DrawnImage] = []
-        for file in found:
-            images += file.drawn_images(requests, closed)
-            faults += file.tables.faults
-        answers = region_answers(images, index)
-        answers.faults += faults
-        answers.stray += stray
-        add_skips(answers, skips, requests, closed)
-        if not (images or skips or answers.faults):
-            raise LabelError(
-                "There is no answer in a file of COCO annotations.",
-                where=str(answer),
-                next_step=f"Save answers as another file than {SENT}, or name the file.",
-                unchanged="Nothing was imported.",
-            )
-        return answers
+        for file in read:
+            found.images += file.drawn_images(requests, closed)
+            rest.faults += file.tables.faults
+        add_skips(rest, skips, requests, closed)
+        return found.answers(
+            index,
+            answer,
+            nothing="There is no answer in a file of COCO annotations.",
+            next_step=f"Save answers as another file than {SENT}, or name the file.",
+        )
 
     def recognise(self, path: Path) -> Recognition | None:
         """Recognise a file of annotations with a segmentation, or with ids of requests."""
@@ -163,7 +151,7 @@ class _Polygons:
     """The rings of one region."""
 
     number: int
-    rings: Sequence[NDArray[np.float64]]
+    rings: Sequence[Floats]
 
     def fill(self, canvas: Canvas, number: int) -> None:
         canvas.paint_polygons(self.rings, number)
@@ -174,8 +162,8 @@ class _Runs:
     """The run lengths of a mask of a height and a width, compressed as bytes or not."""
 
     number: int
-    size: tuple[int, int]
-    counts: NDArray[np.int64] | bytes
+    size: Size
+    counts: Ints | bytes
 
     def fill(self, canvas: Canvas, number: int) -> None:
         if self.size != canvas.size:
@@ -200,7 +188,7 @@ def _paint(region: _Region, canvas: Canvas, number: int) -> None:
         raise LabelError(what, next_step=error.next_step) from error
 
 
-def _region(annotation: Mapping[str, Any], number: int) -> _Region:
+def _region(annotation: Values, number: int) -> _Region:
     """The region of an annotation.
 
     Raises:
@@ -222,13 +210,13 @@ def _region(annotation: Mapping[str, Any], number: int) -> _Region:
     return _Runs(number, (size[0], size[1]), _counts(segmentation.get("counts")))
 
 
-def _has_no_extent(annotation: Mapping[str, Any]) -> bool:
+def _has_no_extent(annotation: Values) -> bool:
     """Whether an annotation's area and box, where it has any, are of no size."""
     box = annotation.get("bbox") or [0, 0, 0, 0]
     return not annotation.get("area") and isinstance(box, list) and not any(box[2:])
 
 
-def _ring(points: object) -> NDArray[np.float64]:
+def _ring(points: object) -> Floats:
     if isinstance(points, list) and set(map(type, points)) <= {int, float}:
         try:
             return np.array(points, np.float64).reshape(-1, 2)
@@ -237,7 +225,7 @@ def _ring(points: object) -> NDArray[np.float64]:
     raise EntryError("A polygon of it is no list of numbers x, y, x, y, ….")
 
 
-def _counts(counts: object) -> NDArray[np.int64] | bytes:
+def _counts(counts: object) -> Ints | bytes:
     if isinstance(counts, str):
         return counts.encode("utf-8", "surrogatepass")
     if isinstance(counts, list) and set(map(type, counts)) <= {int}:
@@ -260,7 +248,7 @@ class _InstancesFile:
         """Whether it is a file that was sent."""
         return self.tables.info == _INFO
 
-    def _add_annotation(self, annotation: dict[str, Any], number: int) -> None:
+    def _add_annotation(self, annotation: Json, number: int) -> None:
         image = entry_id(annotation, "image_id")
         category = entry_id(annotation, "category_id")
         self._regions[image].append((category, _region(annotation, number)))
@@ -375,7 +363,7 @@ def _data_set(request: Request, categories: Mapping[str, tuple[int, str]]) -> st
     request_ids: dict[str, list[str]] = defaultdict(list)
     for item in request.items:
         request_ids[item.cell.image_id].append(item.request_id)
-    images: dict[str, dict[str, Any]] = {}
+    images: dict[str, Json] = {}
     for number, (image_id, ids) in enumerate(request_ids.items(), 1):
         height, width = request.sizes[image_id]
         images[image_id] = {
@@ -385,7 +373,7 @@ def _data_set(request: Request, categories: Mapping[str, tuple[int, str]]) -> st
             "width": width,
             REQUEST_IDS: ids,
         }
-    annotations: list[dict[str, Any]] = []
+    annotations: list[Json] = []
     for cell, prelabel in request.prelabels.items():
         for name, mask in predicted_regions(request.tasks[cell.task], prelabel):
             numbers = {
@@ -394,7 +382,7 @@ def _data_set(request: Request, categories: Mapping[str, tuple[int, str]]) -> st
                 "category_id": categories[name][0],
             }
             annotations.append(numbers | _segmentation(mask))
-    classes: list[dict[str, Any]] = []
+    classes: list[Json] = []
     for name, (number, task) in categories.items():
         classes.append({"id": number, "name": name, "supercategory": task})
     data = {
@@ -407,18 +395,13 @@ def _data_set(request: Request, categories: Mapping[str, tuple[int, str]]) -> st
     return json.dumps(data, indent=1) + "\n"
 
 
-def _segmentation(mask: NDArray[np.bool_]) -> dict[str, Any]:
+def _segmentation(mask: Bools) -> Json:
     """What an annotation says of its mask."""
     rows, columns = box_of(mask)
     return {
         "segmentation": {"size": list(mask.shape), "counts": encode_mask(mask)},
         "area": int(mask.sum()),
-        "bbox": [
-            columns.start,
-            rows.start,
-            columns.stop - columns.start,
-            rows.stop - rows.start,
-        ],
+        "bbox": [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start],
         "iscrowd": 0,
     }
 

@@ -9,19 +9,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.annotate.answers import Answers, Fault
+from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.coco_file import CocoFile, EntryError, Id, entry_id, text_of
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.json_files import answer_files, holds_keys
 from labelgrid.annotate.matching import LINK, is_file_there, is_inside, leads_outside
-from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
+from labelgrid.annotate.region_answers import DrawnImage, FoundRegions, Shape
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import join_names
 from labelgrid.formats.arrays import samples, shape_text
 from labelgrid.formats.channels import shown_colours
@@ -45,29 +45,22 @@ class CocoPanopticConnector:
         Raises:
             LabelError: there is no annotation, or the names of classes are unknown.
         """
-        faults: list[Fault] = []
-        images: list[DrawnImage] = []
-        stray: list[str] = []
+        found = FoundRegions()
         folder = answer if answer.is_dir() else answer.parent
-        for path, name in answer_files(answer, faults):
+        for path, name in answer_files(answer, found.rest.faults):
             file = _PanopticFile(name, path, folder)
             file.tables.read(path, index.decode)
             if file.is_panoptic or any(file.tables.faults):
-                images += file.drawn_images()
-                faults += file.tables.faults
+                found.images += file.drawn_images()
+                found.rest.faults += file.tables.faults
             else:
-                stray.append(name)
-        answers = region_answers(images, index)
-        answers.faults += faults
-        answers.stray += stray
-        if not (images or answers.faults):
-            raise LabelError(
-                "There is no file of panoptic annotations.",
-                where=str(answer),
-                next_step="Name the folder that holds the JSON file and the PNGs.",
-                unchanged="Nothing was imported.",
-            )
-        return answers
+                found.rest.stray.append(name)
+        return found.answers(
+            index,
+            answer,
+            nothing="There is no file of panoptic annotations.",
+            next_step="Name the folder that holds the JSON file and the PNGs.",
+        )
 
     def recognise(self, path: Path) -> Recognition | None:
         """Recognise a file of annotations with segments."""
@@ -100,13 +93,13 @@ class _PanopticFile:
         # One map is kept, for all classes of an image.
         self._read = lru_cache(maxsize=1)(_read_ids)
 
-    def _add_annotation(self, annotation: dict[str, Any], number: int) -> None:
+    def _add_annotation(self, annotation: Json, number: int) -> None:
         image = entry_id(annotation, "image_id")
         segments = annotation.get("segments_info")
         if not isinstance(segments, list):
             raise EntryError("Its segments_info is no list.")
         self.is_panoptic = True
-        categories: dict[int, Id] = {}
+        categories = {}
         for segment in segments:
             if not isinstance(segment, dict):
                 raise EntryError("A segment of it is no JSON object.")
@@ -187,7 +180,7 @@ def _read_ids(path: Path, known: tuple[int, ...]) -> NDArray[np.int32]:
     if colours is None:
         raise LabelError(
             f"A PNG of segments has 8-bit colours; this one is {shape_text(samples(path))}.",
-            where=str(path),
+            where=path,
             next_step="Save it as RGB of 8 bits.",
         )
     channels = colours.astype(np.int32)

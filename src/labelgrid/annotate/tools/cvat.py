@@ -12,15 +12,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from labelgrid.annotate.answers import Answers, Fault, Skip
+from labelgrid.annotate.answers import Answers, Fault, Skip, join_answers
 from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.annotate.cvat_request import (
-    DONE,
-    REQUEST_ID,
-    SKIP,
-    annotations_text,
-    labels_text,
-)
+from labelgrid.annotate.cvat_request import DONE, REQUEST_ID, SKIP, annotations_text, labels_text
 from labelgrid.annotate.cvat_xml import AUTO, CvatImage, read_images
 from labelgrid.annotate.drawing_requests import refuse_undrawn
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
@@ -93,7 +87,7 @@ class CvatConnector:
         """
         refuse_undrawn(request, "CVAT")
         parts = list(_parts(request.items))
-        copies: dict[str, Path] = {}
+        copies = {}
         texts = [README]
         for part in parts:
             texts += [f"{part.folder}/{name}" for name in (LABELS, UPLOAD)]
@@ -128,8 +122,8 @@ class CvatConnector:
         """
         names = index.options.meanings
         ignored = frozenset(name for name, target in names.items() if target == IGNORE)
-        faults: list[Fault] = []
-        images: list[CvatImage] = []
+        faults = []
+        images = []
         for path in _files(answer):
             where = path.name
             if answer.is_dir():
@@ -143,8 +137,8 @@ class CvatConnector:
                 faults.append(Fault(where, error.what, error.next_step))
         answers = _Answering(index, images).answers()
         answers.faults += faults
-        if not (answers.labels or answers.skips or answers.faults or answers.closed):
-            raise LabelError(_no_answer(images, answers), where=str(answer), next_step=_ADVICE)
+        if not answers.has_any:
+            raise LabelError(_no_answer(images, answers), where=answer, next_step=_ADVICE)
         return answers
 
     def recognise(self, path: Path) -> Recognition | None:
@@ -198,11 +192,7 @@ class _Answering:
             else:
                 drawn += self._drawn(image)
         answers = region_answers(drawn, self._index) if drawn else Answers()
-        answers.skips += self._extra.skips
-        answers.faults += self._extra.faults
-        answers.closed += self._extra.closed
-        answers.empty += self._extra.empty
-        return answers
+        return join_answers([answers, self._extra])
 
     def _drawn(self, image: CvatImage) -> Iterator[DrawnImage]:
         """The image for each request that it answers, or once if it has no tag of a request."""

@@ -5,7 +5,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from labelgrid.annotate import answer_folder, lists
 from labelgrid.annotate.answer_folder import IMAGES, PRELABELS, README
@@ -28,7 +28,7 @@ from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.spreadsheets import csv_text
-from labelgrid.formats.codec import codec
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.ledger.grid import EXPLAINING, Cell, explained_row
 from labelgrid.tasks.legend import coloured, legend_text
 from labelgrid.tasks.task import TaskDef
@@ -57,8 +57,6 @@ annotator   optional: who or what made a label, in the same files.
 Put only labels into labels/. When labels are done, even only some, \
 run: labelgrid import PROJECT THIS_FOLDER
 """
-
-
 #: The key of where the image, or its copy, is in the folder; requests of older versions lack it.
 FILE = "file"
 #: The key of the tasks whose labels follow from this one; only where there are any.
@@ -198,7 +196,7 @@ def _earlier_files(out: Path) -> set[str]:
     return earlier
 
 
-def _is_own_row(row: Mapping[str, Any]) -> bool:
+def _is_own_row(row: Values) -> bool:
     """Whether an entry of a manifest has the keys that a request of this connector has."""
     return {*_KEYS} - {FILE} <= row.keys() <= {*_KEYS, BRINGS, *EXPLAINING}
 
@@ -214,7 +212,7 @@ def _filled_in(out: Path) -> FolderLists:
         fault = earlier.faults[0]
         raise ProjectError(
             f"{fault.where}: {fault.what}",
-            where=str(out),
+            where=out,
             next_step=fault.next_step,
             unchanged="Nothing was written.",
         )
@@ -251,9 +249,7 @@ def _said_in(values: Mapping[Cell, tuple[T, str]], cell: Cell, in_manifest: bool
     return value if (where == MANIFEST) == in_manifest else None
 
 
-def _row(
-    item: RequestItem, request: Request, earlier: FolderLists, *, in_manifest: bool
-) -> dict[str, Any]:
+def _row(item: RequestItem, request: Request, earlier: FolderLists, *, in_manifest: bool) -> Json:
     """The entry of a request in the manifest, without what explains its pick."""
     pick = item.pick
     return {
@@ -275,7 +271,7 @@ def _readme(request: Request) -> str:
     text = _TEXT.format(labels=len(request.items), images=len(request.images))
     for name, count in sorted(Counter(item.cell.task for item in request.items).items()):
         task = request.tasks[name]
-        extensions = " or ".join(codec(task.spec.codec).EXTENSIONS)
+        extensions = " or ".join(task.codec.EXTENSIONS)
         text += f"\n{name}, labels: {count}, {LABELS}/{name}/… as {extensions}\n"
         for line in task.describe().splitlines():
             text += textwrap.fill(line, 110, initial_indent="  ", subsequent_indent="  ") + "\n"

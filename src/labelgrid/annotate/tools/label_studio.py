@@ -2,25 +2,30 @@
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from labelgrid.annotate.answer_folder import IMAGES, README
 from labelgrid.annotate.answers import Answers, Fault
 from labelgrid.annotate.connector import ProjectIndex, ToolServer
+from labelgrid.annotate.drawing_requests import refuse_undrawn
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
 from labelgrid.annotate.image_copies import copy_images
 from labelgrid.annotate.json_files import Decoder, plain_text, read_entries
-from labelgrid.annotate.label_studio_exchange import download_answers, upload_request
-from labelgrid.annotate.label_studio_json import answers_of, config_of, image_name, tasks_of
+from labelgrid.annotate.label_studio_client import connect
+from labelgrid.annotate.label_studio_images import LocalFiles, Uploads
+from labelgrid.annotate.label_studio_json import TOOL, answers_of, config_of, image_name, tasks_of
+from labelgrid.annotate.label_studio_server import LabelStudioServer
 from labelgrid.annotate.matching import LINK, is_inside
-from labelgrid.annotate.request import Request
+from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.basics import files
 from labelgrid.basics.encodings import begin
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.tasks.task import TaskDef
 
 TASKS = "tasks.json"
@@ -51,6 +56,7 @@ A request of labelgrid for Label Studio. Tasks: {tasks}. Images: {images}.
 
 answers.json is kept when the request is written again.
 """
+_FOUND_BY = "labelgrid finds this project by this text: do not change it."
 
 
 class LabelStudioConnector:
@@ -92,7 +98,7 @@ class LabelStudioConnector:
             LabelError: there is no export, or one is damaged.
         """
         paths = _answer_files(answer)
-        exports: dict[str, Iterator[object]] = {}
+        exports = {}
         for path in paths:
             name = path.relative_to(answer).as_posix() if path != answer else ""
             if not is_inside(answer, name):
@@ -103,7 +109,7 @@ class LabelStudioConnector:
         if answers == Answers():
             raise LabelError(
                 "No task in it has an annotation.",
-                where=str(paths[0] if len(paths) == 1 else answer),
+                where=paths[0] if len(paths) == 1 else answer,
                 next_step="Submit annotations in Label Studio, and export as JSON.",
                 unchanged="Nothing was imported.",
             )
@@ -112,7 +118,7 @@ class LabelStudioConnector:
     def upload(self, request: Request, out: Path, server: ToolServer, progress: Progress) -> int:
         """Send the tasks that a server does not have.
 
-        See `label_studio_exchange.upload_request`.
+        See `upload_request`.
         """
         if server.root:
             self.send(request, out, progress)
@@ -121,7 +127,7 @@ class LabelStudioConnector:
     def download(self, server: ToolServer, index: ProjectIndex, progress: Progress) -> Answers:
         """Read the annotations on a server.
 
-        See `label_studio_exchange.download_answers`.
+        See `download_answers`.
         """
         return download_answers(server, index, progress)
 
@@ -163,7 +169,7 @@ def _answer_files(answer: Path) -> list[Path]:
     if not found:
         raise LabelError(
             "The folder holds no JSON files.",
-            where=str(answer),
+            where=answer,
             next_step="Export as JSON, and import that file.",
             unchanged="Nothing was imported.",
         )
@@ -184,13 +190,13 @@ def _read_tasks(path: Path, decoder: Decoder = plain_text) -> Iterator[object]:
         fault = error.strerror if isinstance(error, OSError) else error
         raise LabelError(
             f"The file is no JSON list of tasks: {fault or error}.",
-            where=str(path),
+            where=path,
             next_step=getattr(error, "advice", "Export as JSON from Label Studio again."),
             unchanged="Nothing was imported.",
         ) from error
 
 
-def _lines(tasks: list[dict[str, Any]]) -> str:
+def _lines(tasks: list[Json]) -> str:
     """The tasks as JSON, one a line."""
     return "[\n" + ",\n".join(map(json.dumps, tasks)) + "\n]\n"
 
@@ -221,3 +227,84 @@ def _own_image(task: object) -> str:
         if isinstance(address, str) and isinstance(data.get("image_id"), str):
             return image_name(address).removeprefix(f"{IMAGES}/")
     raise LabelError("It is no task that was sent.")
+
+
+def upload_request(request: Request, out: Path, server: ToolServer, progress: Progress) -> int:
+    """Send what a server lacks of a request; how many tasks were new there.
+
+    Args:
+        request: the request.
+        out: the folder with its images, if the server serves them from its own machine.
+        server: the server.
+        progress: counts the tasks.
+
+    Raises:
+        UsageError: the request has cells whose labels cannot be drawn, or the server's address is
+            wrong.
+        ServerError: the server cannot be reached, refuses, or stores another thing than was sent.
+    """
+    refuse_undrawn(request, TOOL)
+    client = connect(server.url, server.token_file)
+    keeper = LabelStudioServer(client)
+    new = 0
+    for (task, number), items in _by_project(request).items():
+        part = replace(request, items=items)
+        project = keeper.find_or_create_project(
+            f"{_start(server)}{task}, round {number}. {_FOUND_BY}",
+            f"{server.project}: {task}, round {number}",
+            config_of(part),
+        )
+        sent = {part.names[image_id]: path for image_id, path in part.images.items()}
+        images: Uploads | LocalFiles = Uploads(client, project, sent)
+        if server.root:
+            images = LocalFiles(client, project, out / IMAGES, server.root)
+        new += keeper.send_tasks(project, tasks_of(part, str), images.url, progress).new
+        keeper.order_by(project, "score")
+    return new
+
+
+def download_answers(server: ToolServer, index: ProjectIndex, progress: Progress) -> Answers:
+    """The answers to all requests of a project that are on a server.
+
+    Raises:
+        UsageError: the server's address is wrong.
+        ServerError: the server cannot be reached, or refuses.
+        LabelError: no answer is there.
+    """
+    keeper = LabelStudioServer(connect(server.url, server.token_file))
+    projects = keeper.projects(_start(server))
+    if not projects:
+        raise LabelError(
+            "No request of this project is on the server.",
+            where=server.url,
+            next_step="Send them: labelgrid export DIR --to label-studio --url URL.",
+        )
+    answers = answers_of({"": _tasks(keeper, projects, progress)}, index)
+    if answers == Answers():
+        raise LabelError(
+            "No request on the server is answered yet.",
+            where=server.url,
+            next_step="Submit annotations in Label Studio.",
+        )
+    return answers
+
+
+def _by_project(request: Request) -> dict[tuple[str, int], list[RequestItem]]:
+    groups: dict[tuple[str, int], list[RequestItem]] = defaultdict(list)
+    for item in request.items:
+        groups[item.cell.task, item.round].append(item)
+    return groups
+
+
+def _start(server: ToolServer) -> str:
+    """How the descriptions of all of a project's requests start."""
+    return f"labelgrid {server.key}, "
+
+
+def _tasks(
+    keeper: LabelStudioServer, projects: Mapping[str, int], progress: Progress
+) -> Iterator[Values]:
+    progress.start("Reading answers from Label Studio", len(projects), "projects")
+    for project in projects.values():
+        yield from keeper.fetch_tasks(project)
+        progress.advance()

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.annotate.answers import Answers, Fault
+from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.coco_file import EntryError, size_of, text_of
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
@@ -28,9 +28,10 @@ from labelgrid.annotate.json_files import (
     holds_keys,
     read_members,
 )
-from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
+from labelgrid.annotate.region_answers import DrawnImage, FoundRegions, Shape
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.type_names import Json, Size
 from labelgrid.formats.arrays import file_errors, png_samples, shape_text
 from labelgrid.formats.regions import Canvas
 
@@ -57,29 +58,22 @@ class LabelMeConnector:
         Raises:
             LabelError: there is no such file, or the names of classes are unknown.
         """
-        faults: list[Fault] = []
-        stray: list[str] = []
-        images: list[DrawnImage] = []
+        found = FoundRegions()
         names = index.image_names()
-        for path, name in answer_files(answer, faults):
+        for path, name in answer_files(answer, found.rest.faults):
             file = _LabelMeFile(name)
             file.read(path, index.decode)
             if file.is_labelme:
-                images += file.drawn_image(names)
+                found.images += file.drawn_image(names)
             elif not any(file.faults):
-                stray.append(name)
-            faults += file.faults
-        answers = region_answers(images, index)
-        answers.faults += faults
-        answers.stray += stray
-        if not (images or answers.faults):
-            raise LabelError(
-                "There is no file of LabelMe.",
-                where=str(answer),
-                next_step="Name the folder that holds its JSON files.",
-                unchanged="Nothing was imported.",
-            )
-        return answers
+                found.rest.stray.append(name)
+            found.rest.faults += file.faults
+        return found.answers(
+            index,
+            answer,
+            nothing="There is no file of LabelMe.",
+            next_step="Name the folder that holds its JSON files.",
+        )
 
     def recognise(self, path: Path) -> Recognition | None:
         """Recognise a file with shapes and the size of an image."""
@@ -100,7 +94,7 @@ class _LabelMeFile:
         self._is_incomplete = False
         self._name = name
         self._shapes: list[Shape] = []
-        self._image: dict[str, Any] = {}
+        self._image: Json = {}
 
     def read(self, path: Path, decoder: Decoder) -> None:
         """Read the file; the image's pixels in it are not kept."""
@@ -204,7 +198,7 @@ _COUNTS = {
 _FURTHEST = 5
 
 
-def _shape(shape: dict[str, Any], where: str) -> Shape:
+def _shape(shape: Json, where: str) -> Shape:
     """A shape of a file.
 
     Raises:
@@ -243,7 +237,7 @@ def _points(points: object) -> Points:
     raise EntryError("Its points are no list of finite numbers [x, y].")
 
 
-def _mask_data(shape: dict[str, Any]) -> bytes:
+def _mask_data(shape: Json) -> bytes:
     text = text_of(shape, "mask")
     try:
         return base64.b64decode(text, validate=True)
@@ -259,7 +253,7 @@ def _paint(drawn: _Drawn, where: str, canvas: Canvas, number: int) -> None:
         raise LabelError(f"{where}: {error.what}", next_step=error.next_step) from error
 
 
-def _refuse_far(points: Points, size: tuple[int, int]) -> None:
+def _refuse_far(points: Points, size: Size) -> None:
     if np.abs(points).max() > _FURTHEST * max(size):
         raise LabelError("It leads far out of the image.")
 

@@ -73,7 +73,7 @@ class VocConnector:
         if not (answers.labels or answers.faults):
             raise LabelError(
                 "There is no mask of an image of the project with a class in it.",
-                where=str(root / MASKS),
+                where=root / MASKS,
                 next_step="Name the masks after the images.",
             )
         return answers
@@ -141,7 +141,7 @@ class _Masks:
             self.faults.append(self._unknown(where, unknown, counts))
             return None
         found = [colour for colour in counts if colour in self._names]
-        shapes: list[Shape] = []
+        shapes = []
         if found != [0]:
             shapes = [
                 Shape(self._names[colour], partial(self._paint, path, colour)) for colour in found
@@ -190,12 +190,12 @@ def _no_masks(answer: Path) -> LabelError:
         return LabelError(
             f"The folder holds boxes of Pascal VOC ({BOXES}), which do not say which pixels are of "
             "a class.",
-            where=str(answer),
+            where=answer,
             next_step=f"Import a folder with masks, {MASKS}.",
         )
     return LabelError(
         f"There is no folder {MASKS} with masks of Pascal VOC.",
-        where=str(answer),
+        where=answer,
         next_step="Name the folder that holds it, or another tool's --format.",
     )
 
@@ -224,7 +224,7 @@ def _folders(answer: Path) -> Iterator[Path]:
     level = [answer] if answer.is_dir() else []
     for _ in range(3):
         yield from level
-        below: list[Path] = []
+        below = []
         for folder in level[:_LOOKED_AT]:
             below += _folders_in(folder)
         level = below

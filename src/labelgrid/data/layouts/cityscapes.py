@@ -5,12 +5,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import ImageError, LabelError, RecipeError
+from labelgrid.basics.type_names import Tables
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.id_splits import check_classes, lacking_sentence, unmatched_sentence
 from labelgrid.formats.arrays import check_any_valid, one_channel, samples, shape_text
@@ -36,10 +36,7 @@ IMAGE_END = "_leftImg8bit.png"
 #: A kind of task -> the folder of its labels, and the end of their file names.
 LABELS = {"semseg": ("gtFine", "_gtFine_labelIds.png"), "depth": ("disparity", "_disparity.png")}
 #: The tasks, as in a file of tasks.
-TASKS: Mapping[str, Mapping[str, Any]] = {
-    "semseg": {"classes": list(CLASSES)},
-    "depth": {"disparity": True},
-}
+TASKS: Tables = {"semseg": {"classes": list(CLASSES)}, "depth": {"disparity": True}}
 #: What to do about a file that is not as published.
 AGAIN = "Get the file again."
 #: A plate, -1, is stored as 255.
@@ -65,7 +62,7 @@ class Cityscapes:
         """The image ids: `SPLIT/CITY/ID_leftImg8bit.png`."""
         return self.names
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """As `ImageSource.image`."""
         return read_image(self.root / IMAGES / image_id)
 
@@ -104,7 +101,7 @@ class Cityscapes:
         """As `LocatedDataset.split_file`."""
         return self.root / IMAGES / split
 
-    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+    def tasks(self) -> Tables:
         """As `DescribedDataset.tasks`."""
         return TASKS
 
@@ -129,7 +126,7 @@ def build(root: Path | str) -> Cityscapes:
     if not names:
         raise ImageError(
             f"There are no images in this layout: SPLIT/CITY/ID{IMAGE_END}.",
-            where=str(folder),
+            where=folder,
             next_step="Check the path.",
         )
     return Cityscapes(Path(root), tuple(names))
@@ -201,7 +198,7 @@ def _classes(path: Path, task: TaskDef) -> LabelArray:
         raise LabelError(
             f"A class map holds 8-bit numbers, 0 to {len(NAMES) - 1} and {PLATE}; "
             f"this is {shape_text(stored)}{numbers}.",
-            where=str(path),
+            where=path,
             next_step=AGAIN,
         )
     index = np.full(256, -1)
@@ -221,7 +218,7 @@ def _disparity(path: Path, task: TaskDef) -> LabelArray:
     if stored.dtype != np.uint16:
         raise LabelError(
             f"A disparity map is a 16-bit PNG; this one is {shape_text(stored)}.",
-            where=str(path),
+            where=path,
             next_step=AGAIN,
         )
     valid = stored > 1  # 1 is a disparity of 0: no distance

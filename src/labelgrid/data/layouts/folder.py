@@ -3,18 +3,16 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.config import read_toml
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import walk
+from labelgrid.basics.type_names import Size, Tables
 from labelgrid.data.cameras import Cameras, read_cameras
 from labelgrid.data.id_splits import check_split_ids, unmatched_sentence
-from labelgrid.formats.codec import LabelArray, codec
+from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.naming import LONGEST, shorten_path, stem, whole_names
 from labelgrid.images.listing import list_images, read_list
 from labelgrid.images.reading import image_size, read_image
@@ -61,7 +59,7 @@ class FolderDataset:
         """The image ids: paths relative to the folder of images."""
         return self.names
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """As `ImageSource.image`."""
         return read_image(self.root / self.image_folder / image_id)
 
@@ -99,7 +97,7 @@ class FolderDataset:
         """As `LocatedDataset.split_file`."""
         return self.root / "splits" / f"{split}.txt"
 
-    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+    def tasks(self) -> Tables:
         """As `DescribedDataset.tasks`: the tables of `tasks.toml`, none if there is no such file.
 
         Raises:
@@ -110,13 +108,13 @@ class FolderDataset:
             return {}
         return read_toml(path)
 
-    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+    def camera(self, image_id: str, size: Size) -> Camera | None:
         """As `CameraSource.camera`; None if `camera.toml` does not say it."""
         if self.cameras is None:
             return None
         return self.cameras.camera(image_id, size, self.root / self.image_folder / image_id)
 
-    def size(self, image_id: str) -> tuple[int, int]:
+    def size(self, image_id: str) -> Size:
         """As `SizedSource.size`."""
         return image_size(self.root / self.image_folder / image_id)
 
@@ -197,7 +195,7 @@ def label_file(
     Raises:
         LabelError: two files match the image, or one file matches several images.
     """
-    extensions = codec(task.spec.codec).EXTENSIONS
+    extensions = task.codec.EXTENSIONS
     paths = _existing_files(folder, image_id, extensions)
     short = _existing_files(folder, stem(image_id), extensions)
     if image_id not in whole:
@@ -207,14 +205,14 @@ def label_file(
         raise LabelError(
             f"Several images are called '{stem(image_id)}', "
             "so this label could belong to any of them.",
-            where=str(short[0]),
+            where=short[0],
             next_step=f"Name it after its image with the extension: '{label_name}'.",
         )
     if len(paths) > 1:
         raise LabelError(
             f"Two files could be the {task.name} label of image '{image_id}': "
             f"'{paths[0].name}' and '{paths[1].name}'.",
-            where=str(paths[0].parent),
+            where=paths[0].parent,
             next_step="Remove one of them.",
         )
     if not paths:

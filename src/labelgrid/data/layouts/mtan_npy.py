@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bytes
 from labelgrid.basics.errors import ImageError, LabelError
+from labelgrid.basics.type_names import Tables
 from labelgrid.data.id_splits import (
     check_classes,
     lacking_sentence,
@@ -32,7 +32,7 @@ SPLIT/normal/N.npy     NYUv2: vectors [h, w, 3] in the task's `axes`, zero = inv
 """
 SPLITS = ("train", "val")
 #: The tasks, as in a file of tasks.
-NYUV2: Mapping[str, Mapping[str, Any]] = {
+NYUV2: Tables = {
     "semseg": {
         "classes": [
             "bed", "books", "ceiling", "chair", "floor", "furniture", "objects", "picture", "sofa",
@@ -42,7 +42,7 @@ NYUV2: Mapping[str, Mapping[str, Any]] = {
     "depth": {},
     "normals": {},
 }  # fmt: skip
-CITYSCAPES: Mapping[str, Mapping[str, Any]] = {
+CITYSCAPES: Tables = {
     "semseg": {"classes": ["flat", "construction", "object", "nature", "sky", "human", "vehicle"]},
     "depth": {"disparity": True},
 }
@@ -69,17 +69,17 @@ class MtanArrays:
         """The image ids: `SPLIT/N`."""
         return list(self.names)
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """As `ImageSource.image`."""
         path = self._file(image_id, "image")
         try:
             stored = samples(path)
         except LabelError as error:
-            raise ImageError(error.what, where=str(path), next_step=error.next_step) from error
+            raise ImageError(error.what, where=path, next_step=error.next_step) from error
         if stored.ndim != 3 or stored.shape[2] != 3 or not ((stored >= 0) & (stored <= 1)).all():
             raise ImageError(
                 f"An image is RGB [h, w, 3] from 0 to 1; this one is {_range(stored)}.",
-                where=str(path),
+                where=path,
                 next_step="Write the channels last, and divide 8-bit numbers by 255.",
             )
         return np.rint(stored * 255).astype(np.uint8)
@@ -124,7 +124,7 @@ class MtanArrays:
         """As `LocatedDataset.split_file`."""
         return self.root / split
 
-    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+    def tasks(self) -> Tables:
         """As `DescribedDataset.tasks`: the tasks of NYUv2 or of Cityscapes."""
         if self.one_labelling:
             return NYUV2
@@ -134,8 +134,7 @@ class MtanArrays:
         split, _, number = image_id.partition("/")
         if split not in SPLITS or not number.isdecimal():
             raise ImageError(
-                f"'{image_id}' is not an image of this data set; ids are SPLIT/N.",
-                where=str(self.root),
+                f"'{image_id}' is not an image of this data set; ids are SPLIT/N.", where=self.root
             )
         return self.root / split / folder / f"{number}.npy"
 
@@ -153,7 +152,7 @@ def build(root: Path | str) -> MtanArrays:
     if not names:
         raise ImageError(
             "There are no images in this layout: train/image/0.npy and so on.",
-            where=str(root),
+            where=root,
             next_step="Check the path.",
         )
     one_labelling = any((Path(root) / split / "label").is_dir() for split in SPLITS)
@@ -201,7 +200,7 @@ def _numbers(folder: Path) -> list[int]:
     return numbers
 
 
-def _range(stored: NDArray[Any]) -> str:
+def _range(stored: Array) -> str:
     return f"{shape_text(stored)}, from {stored.min():.4g} to {stored.max():.4g}"
 
 
@@ -217,13 +216,13 @@ def _depth(source: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
     if disparity and source.one_labelling:
         raise LabelError(
             f"NYUv2's layout holds depth in metres; the task '{task.name}' is disparity.",
-            where=str(path),
+            where=path,
             next_step="Declare `disparity = false`.",
         )
     if not disparity and not source.one_labelling:
         raise LabelError(
             f"Cityscapes' layout holds inverse depth; the task '{task.name}' is depth.",
-            where=str(path),
+            where=path,
             next_step="Declare `disparity = true`.",
         )
     options = depth.Options(disparity=disparity, maximum=task.options.maximum)
@@ -238,7 +237,7 @@ def _normals(_: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
     if stored.dtype.kind != "f":
         raise LabelError(
             f"Normals are numbers in [-1, 1]; this array is {_range(stored)}.",
-            where=str(path),
+            where=path,
             next_step="Write floating-point vectors, not the colours of a picture.",
         )
     return normals.normalise_vectors(

@@ -1,14 +1,14 @@
 """Reads NYUD_MT: NYUv2 in the layout of the multi-task survey (Vandenhende et al. 2021)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import LabelError
+from labelgrid.basics.type_names import Size, Tables
 from labelgrid.data.id_splits import (
     ImagesById,
     check_order,
@@ -52,7 +52,7 @@ FOLDERS: dict[str, str] = {
     "edges": "edge",
 }
 #: The tasks, as in a file of tasks.
-TASKS: Mapping[str, Mapping[str, Any]] = {
+TASKS: Tables = {
     "semseg": {
         "classes": [
             "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window",
@@ -101,7 +101,7 @@ class Nyud(ImagesById):
             return None
         return _file(self.root / FOLDERS[task.kind], Path(image_id).stem)
 
-    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+    def camera(self, image_id: str, size: Size) -> Camera | None:
         """As `CameraSource.camera`: that of NYUv2's frames.
 
         An image of their shape is taken as a whole frame, resized; that of another one is unknown.
@@ -150,7 +150,7 @@ def _file(folder: Path, name: str) -> Path | None:
     if len(paths) > 1:
         raise LabelError(
             f"Both '{paths[0].name}' and '{paths[1].name}' exist.",
-            where=str(folder),
+            where=folder,
             next_step="Remove one of them.",
         )
     if not paths:
@@ -167,7 +167,7 @@ def _depth(path: Path, task: TaskDef) -> LabelArray:
     if task.options.disparity:
         raise LabelError(
             f"NYUD_MT holds depth in metres; the task '{task.name}' is disparity.",
-            where=str(path),
+            where=path,
             next_step="Declare `disparity = false`.",
         )
     with replace_advice(
@@ -189,7 +189,7 @@ def _edges(path: Path, _: TaskDef) -> LabelArray:
         raise LabelError(
             "An edge map in .npy may hold 0 and 1 only; "
             f"this one is {shape_text(stored)}, up to {stored.max():g}.",
-            where=str(path),
+            where=path,
             next_step="Write 0 and 1.",
         )
     return LabelArray(stored.astype(np.float32)[..., None], np.ones(stored.shape, np.bool_))

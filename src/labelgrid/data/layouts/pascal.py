@@ -3,16 +3,17 @@
 The survey is Vandenhende et al. 2021.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools, Ints
 from labelgrid.basics.errors import ImageError, LabelError, RecipeError
+from labelgrid.basics.type_names import Tables
 from labelgrid.data.id_splits import (
     ALL_CLASSES,
     ImagesById,
@@ -72,7 +73,7 @@ INDOOR = (
 #: Vectors up to this length are mid grey, rounded.
 GREY = 0.05
 #: The tasks, as in a file of tasks.
-TASKS: Mapping[str, Mapping[str, Any]] = {
+TASKS: Tables = {
     "semseg": {
         "classes": [
             "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat",
@@ -144,7 +145,7 @@ def build(root: Path | str) -> Pascal:
         names = {image: name for image, name in names.items() if image in listed_ids}
     if not names:
         raise ImageError(
-            "No image that a split lists exists.", where=str(root), next_step="Check the path."
+            "No image that a split lists exists.", where=root, next_step="Check the path."
         )
     return Pascal(root=root, names=names)
 
@@ -182,12 +183,12 @@ def _parts(_: Pascal, path: Path, task: TaskDef) -> LabelArray:
 def _parts_error(path: Path, fault: str) -> LabelError:
     return LabelError(
         f"The file does not follow PASCAL-Part: {fault}.",
-        where=str(path),
+        where=path,
         next_step="Get it again, or remove it: its image then has no label of parts.",
     )
 
 
-def _draw_parts(objects: NDArray[Any], path: Path) -> NDArray[np.int64]:
+def _draw_parts(objects: Array, path: Path) -> Ints:
     """Draw the parts of all people as classes [h, w], later ones over earlier ones.
 
     Without people the result is -1 [1, 1].
@@ -208,7 +209,7 @@ def _draw_parts(objects: NDArray[Any], path: Path) -> NDArray[np.int64]:
     return label
 
 
-def _draw_part(part: Any, label: NDArray[np.int64], path: Path) -> None:
+def _draw_part(part: Any, label: Ints, path: Path) -> None:
     """Draw a part into a label."""
     mask = _mask(part, path)
     name = str(part["part_name"].item())
@@ -225,8 +226,8 @@ def _draw_part(part: Any, label: NDArray[np.int64], path: Path) -> None:
     label[mask] = PARTS[name]
 
 
-def _mask(part: Any, path: Path) -> NDArray[np.bool_]:
-    mask: NDArray[Any] = part["mask"]
+def _mask(part: Any, path: Path) -> Bools:
+    mask: Array = part["mask"]
     if mask.ndim != 2 or not mask.size or not np.isin(mask, (0, 1)).all():
         raise _parts_error(path, f"a mask is not [h, w] of 0 and 1, but {shape_text(mask)}")
     return mask.astype(np.bool_)
@@ -243,12 +244,12 @@ def _edges(_: Pascal, path: Path, __: TaskDef) -> LabelArray:
     return LabelArray(edges.astype(np.float32)[..., None], np.ones(edges.shape, np.bool_))
 
 
-def _context(path: Path) -> NDArray[np.int64]:
+def _context(path: Path) -> Ints:
     stored = one_channel(read_variable(path, "LabelMap"), path, "LabelMap")
     if stored.dtype.kind not in "ui" or not stored.size:
         raise LabelError(
             f"LabelMap holds whole numbers; this one is {shape_text(stored)}.",
-            where=str(path),
+            where=path,
             next_step="Get the file again.",
         )
     return stored.astype(np.int64)
@@ -259,7 +260,7 @@ def _normals(source: Pascal, path: Path, task: TaskDef) -> LabelArray:
     if stored.ndim != 3 or stored.shape[2] != 3 or stored.dtype != np.uint8:
         raise LabelError(
             f"Normals are a PNG of 8-bit RGB; this one is {shape_text(stored)}.",
-            where=str(path),
+            where=path,
             next_step="Get the file again.",
         )
     context = source.root / CONTEXT / f"{path.stem}.mat"
@@ -267,7 +268,7 @@ def _normals(source: Pascal, path: Path, task: TaskDef) -> LabelArray:
         raise LabelError(
             "The normals need the classes of PASCAL-Context, "
             f"and the file '{context}' does not exist.",
-            where=str(path),
+            where=path,
             next_step="Get it again, or remove the normals of the image.",
         )
     inside = np.isin(_context(context), INDOOR)
@@ -288,13 +289,13 @@ def _saliency(_: Pascal, path: Path, __: TaskDef) -> LabelArray:
     if stored.dtype != np.uint8:
         raise LabelError(
             f"A saliency map is a PNG of 8 bits; this one is {shape_text(stored)}.",
-            where=str(path),
+            where=path,
             next_step="Get the file again.",
         )
     if stored.max() == 1:
         raise LabelError(
             "The largest value of this saliency map is 1, where 255 is salient.",
-            where=str(path),
+            where=path,
             next_step="Save 0 and 255, or get the file again.",
         )
     return LabelArray((stored > 127).astype(np.float32)[..., None], np.ones(stored.shape, np.bool_))

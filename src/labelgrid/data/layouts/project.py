@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.type_names import Tables
 from labelgrid.data.cameras import read_cameras
 from labelgrid.data.project_source import ProjectSource, granted_labels
 from labelgrid.ledger.grid import Cell, TaskRow
@@ -38,7 +38,7 @@ class ProjectDataset(ProjectSource):
         """The ids of the labelled images of each split that has any."""
         return self.members
 
-    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+    def tasks(self) -> Tables:
         """As `DescribedDataset.tasks`: as they are declared, with their costs."""
         return {row.name: {"kind": row.kind, "cost": row.cost, **row.options} for row in self.rows}
 
@@ -61,7 +61,7 @@ def build(root: Path | str) -> ProjectDataset:
         if any(label.path == folder.resolve() for label in labels.values()):
             raise ProjectError(
                 "This is a run of a study: its labels are those of the study's data set.",
-                where=str(root),
+                where=root,
                 next_step="Name a project of your own, or the data set itself.",
             )
         labelled = {cell.image_id for cell in labels}

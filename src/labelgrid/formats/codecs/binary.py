@@ -2,22 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text, join_names
-from labelgrid.formats.arrays import (
-    Array,
-    one_channel,
-    samples,
-    save_png,
-    shape_text,
-    stored_size,  # noqa: F401 - of the codec
-)
+from labelgrid.formats.arrays import one_channel, samples, save_png, shape_text
 from labelgrid.formats.channels import equal_channels, shown_grey, without_alpha
 from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.formats.heads import head_of
@@ -73,7 +66,7 @@ def read(path: Path, options: Options) -> LabelArray:
     if grey.dtype != np.uint8:
         raise LabelError(
             f"A binary map is a file of 1 bit or 8 bits; this one is {shape_text(grey)}.",
-            where=str(path),
+            where=path,
             **_declare_threshold(grey),
         )
     yes = _number_of_yes(options)
@@ -85,7 +78,7 @@ def read(path: Path, options: Options) -> LabelArray:
     if values[-1] == 1:
         raise LabelError(
             "The largest value of this binary map is 1, where 'yes' is 255.",
-            where=str(path),
+            where=path,
             next_step="If 1 means 'yes', declare it: `one_is_positive = true`.",
             declare={"one_is_positive": True},
         )
@@ -93,17 +86,17 @@ def read(path: Path, options: Options) -> LabelArray:
     pixels = count_text(int(counts[wrong].sum()), "pixel")
     raise LabelError(
         f"A binary map holds only 0 and {yes}; this one has {pixels} of other values, {others}.",
-        where=str(path),
+        where=path,
         **_declare_threshold(grey),
     )
 
 
-def _above(grey: Array, threshold: float, path: Path) -> NDArray[np.bool_]:
+def _above(grey: Array, threshold: float, path: Path) -> Bools:
     """Where numbers reach the threshold; no number is NaN, and none is of another scale."""
     if np.isnan(grey).any():
         raise LabelError(
             f"{np.isnan(grey).mean():.1%} of the numbers of this binary map are NaN.",
-            where=str(path),
+            where=path,
             next_step="Write 0 where the answer is no.",
         )
     largest = grey.max()
@@ -111,13 +104,13 @@ def _above(grey: Array, threshold: float, path: Path) -> NDArray[np.bool_]:
         raise LabelError(
             f"The largest value of this binary map is {largest:g}, and 'yes' begins at "
             f"{threshold:g}.",
-            where=str(path),
+            where=path,
             **_declare_threshold(grey),
         )
     return np.asarray(grey >= threshold)
 
 
-def _declare_threshold(grey: Array) -> dict[str, Any]:
+def _declare_threshold(grey: Array) -> Json:
     """The next step of an error that a threshold prevents: half of what the numbers can be."""
     largest = float(np.nanmax(grey, initial=0))
     threshold = 0.5
@@ -138,7 +131,7 @@ def _number_of_yes(options: Options) -> int:
     return 255
 
 
-def _label(yes: NDArray[np.bool_]) -> LabelArray:
+def _label(yes: Bools) -> LabelArray:
     return LabelArray(yes.astype(np.float32)[..., None], np.ones(yes.shape, np.bool_))
 
 
@@ -155,7 +148,7 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
         raise LabelError(
             f"A binary map cannot mark pixels as not labelled; {int((~label.valid).sum())} pixels "
             "are not labelled.",
-            where=str(path),
+            where=path,
         )
     yes = _number_of_yes(options)
     numbers = np.where(label.value[..., 0] > 0.5, yes, 0)

@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools, Ints
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats import class_faults
 from labelgrid.formats.arrays import (
-    Array,
     check_any_valid,
     palette_of,
     samples_and_text,
     save_png,
     shape_text,
-    stored_size,  # noqa: F401 - of the codec
 )
 from labelgrid.formats.channels import equal_channels, without_alpha
 from labelgrid.formats.codec import LabelArray
@@ -44,8 +43,6 @@ DTYPE = np.int64
 EXAMPLES = ((0,), (1,))
 #: The text in a PNG's metadata with the names of the classes that were annotated, one a line.
 ANNOTATED = "annotated"
-
-
 #: The most classes; the largest list in use, that of ADE20K, has 3,688.
 MOST = 4096
 
@@ -96,7 +93,7 @@ class Options(Numbering):
         return tuple(name for name in self.classes if name not in self.merge)
 
     @property
-    def index(self) -> NDArray[np.int64]:
+    def index(self) -> Ints:
         """Int64 [classes]: the position in `names` of each class."""
         positions = {name: position for position, name in enumerate(self.names)}
         merged = [self.merge.get(name, name) for name in self.classes]
@@ -112,7 +109,7 @@ class Options(Numbering):
         return places | dict.fromkeys(self.ignore, NOT_LABELLED)
 
     @cached_property
-    def written(self) -> NDArray[np.int64]:
+    def written(self) -> Ints:
         """Int64 [names]: the number or colour that is written for each; -1 if it is ignored."""
         named = self.names_in_files(self.classes)
         first: dict[str, int] = {}
@@ -167,7 +164,7 @@ def _numbers(stored: Array, path: Path) -> Array:
     if numbers is None or numbers.dtype.kind not in "bui":
         raise LabelError(
             f"A class map is a map of whole numbers; this one is {shape_text(stored)}.",
-            where=str(path),
+            where=path,
             next_step="Write indices: an 8- or 16-bit grey PNG, or a palette PNG.",
         )
     if numbers.dtype.kind == "b":
@@ -206,7 +203,7 @@ def _of_colours(stored: Array, path: Path, options: Options) -> NDArray[np.int32
     if stored.dtype != np.uint8 or (stored.ndim != 2 and stored.shape[-1] not in (1, 3)):
         raise LabelError(
             f"A class map of colours has 8 bits a channel; this one is {shape_text(stored)}.",
-            where=str(path),
+            where=path,
             next_step="Write RGB of 8 bits, or a palette PNG.",
         )
     codes = colour_codes(_colours(stored, path))
@@ -228,7 +225,7 @@ def _colours(stored: Array, path: Path) -> Array:
     return palette[stored]
 
 
-def _annotated_classes(text: str, path: Path, options: Options) -> NDArray[np.bool_]:
+def _annotated_classes(text: str, path: Path, options: Options) -> Bools:
     """Bool [names]: the classes that a file's text names.
 
     Of merged classes it must name all.
@@ -239,7 +236,7 @@ def _annotated_classes(text: str, path: Path, options: Options) -> NDArray[np.bo
     if unknown:
         raise LabelError(
             f"Its text '{ANNOTATED}' names '{unknown[0]}', which is no class of the task.",
-            where=str(path),
+            where=path,
             next_step=f"The classes are {join_names(options.classes, 5)}; write one name a line.",
         )
     annotated = np.ones(len(options.names), np.bool_)
@@ -251,7 +248,7 @@ def _annotated_classes(text: str, path: Path, options: Options) -> NDArray[np.bo
         raise LabelError(
             f"Its text '{ANNOTATED}' names {classes}, and nothing can be learnt "
             "from fewer than two.",
-            where=str(path),
+            where=path,
             next_step="Name the class of all other pixels, too, such as 'background'.",
         )
     return annotated
@@ -272,19 +269,16 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     wrong = label.valid & (~known | (numbers < 0))
     if wrong.any():
         raise LabelError(
-            f"{class_faults.unnamed(index[wrong])}, or a declared 'ignore' number.",
-            where=str(path),
+            f"{class_faults.unnamed(index[wrong])}, or a declared 'ignore' number.", where=path
         )
-    texts: dict[str, str] = {}
+    texts = {}
     if label.annotated is not None:
         texts[ANNOTATED] = _annotated_text(label.annotated, options)
     stored = _colours_to_store if options.colours else _numbers_to_store
     save_png(path, stored(numbers, label.valid, path, options), texts)
 
 
-def _numbers_to_store(
-    numbers: NDArray[np.int64], valid: NDArray[np.bool_], path: Path, options: Options
-) -> Array:
+def _numbers_to_store(numbers: Ints, valid: Bools, path: Path, options: Options) -> Array:
     """The numbers in the smallest type that can say all classes, and "not labelled" if need be."""
     needs_void = not valid.all()
     # Of two classes, a map of 0 and 255 alone is refused.
@@ -301,7 +295,7 @@ def _numbers_to_store(
             return np.where(valid, numbers, void or 0).astype(dtype)
     raise LabelError(
         "Pixels are not labelled, and no number means that.",
-        where=str(path),
+        where=path,
         next_step=f"Name one in `ids` as '{IGNORE}'.",
     )
 
@@ -315,16 +309,14 @@ def _void(options: Options, dtype: "np.dtype[Any]") -> int | None:
     return None
 
 
-def _colours_to_store(
-    codes: NDArray[np.int64], valid: NDArray[np.bool_], path: Path, options: Options
-) -> Array:
+def _colours_to_store(codes: Ints, valid: Bools, path: Path, options: Options) -> Array:
     """The colours [h, w, 3], with the first one that means "not labelled" if need be."""
     void = [code for code, place in options.places.items() if place == NOT_LABELLED]
     if not (void or valid.all()):
         declare = {"colours": {**options.colours, IGNORE: _unused_colour(options)}}
         raise LabelError(
             "Pixels are not labelled, and no colour means that.",
-            where=str(path),
+            where=path,
             next_step=f'Name one in `colours`: `{IGNORE} = "{_unused_colour(options)}"`.',
             declare=declare,
         )
@@ -339,9 +331,9 @@ def _unused_colour(options: Options) -> str:
     return colour_text(code)
 
 
-def _annotated_text(annotated: NDArray[np.bool_], options: Options) -> str:
+def _annotated_text(annotated: Bools, options: Options) -> str:
     """The names of the annotated classes, and of those merged into them, one a line."""
-    names: list[str] = []
+    names = []
     for position, name in zip(options.index, options.classes, strict=True):
         if annotated[position]:
             names.append(name)
@@ -383,7 +375,7 @@ def legend(options: Options, colours: Sequence[int]) -> list[LegendRow]:
 
     Declared colours take the place of numbers, and of the given colours of `options.names`.
     """
-    rows: list[LegendRow] = []
+    rows = []
     for name, code, colour in zip(options.names, options.written.tolist(), colours, strict=True):
         if code >= 0 and options.colours:
             rows.append(LegendRow(None, name, code))

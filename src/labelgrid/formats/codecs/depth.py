@@ -7,20 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.words import join_names
 from labelgrid.formats import containers
-from labelgrid.formats.arrays import (
-    Array,
-    check_any_valid,
-    one_channel,
-    save_array,
-    save_png,
-    shape_text,
-)
+from labelgrid.formats.arrays import check_any_valid, one_channel, save_array, save_png, shape_text
 from labelgrid.formats.channels import equal_channels, shown_grey, without_alpha
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.containers import Container, stored_numbers
@@ -108,7 +101,7 @@ def read(path: Path, options: Options) -> LabelArray:
     if scale is None:
         raise LabelError(
             f"The depth is {shape_text(stored)}, and its scale is not declared.",
-            where=str(path),
+            where=path,
             next_step="Write a 16-bit PNG of millimetres, or declare the scale of all the task's "
             f"labels in metres per step, such as `scale = 0.01`; usual are {', '.join(SCALES)}.",
             declare={"scale": 0.01},
@@ -149,7 +142,7 @@ def _without_channel(stored: Array) -> Array:
     return stored
 
 
-def _is_ignored(stored: Array, options: Options) -> NDArray[np.bool_]:
+def _is_ignored(stored: Array, options: Options) -> Bools:
     """Where numbers are those that are declared as not measured, rounded as the file's are."""
     found = np.zeros(stored.shape, np.bool_)
     with np.errstate(over="ignore"):
@@ -180,7 +173,7 @@ def _refuse_unmeasured(numbers: Array, scale: float, options: Options, path: Pat
         f"{lone.share:.2%} of its pixels hold {number}{f', {known}' if known else ''}, above the "
         f"declared maximum of {options.maximum:.6g}; the next number is {lone.next:.6g}. It likely "
         "means 'not measured'.",
-        where=str(path),
+        where=path,
         next_step=f"Declare that, if it does: `ignore = [{number}]`. If it is a distance, declare "
         "a larger maximum.",
         declare={"ignore": [*options.ignore, json.loads(number)]},
@@ -204,7 +197,7 @@ def _refuse_larger(largest: float, scale: float, maximum: float, path: Path) -> 
             declare = {"scale": other}
     raise LabelError(
         f"The largest value is {largest:.6g}, above the declared maximum of {maximum:.6g}.",
-        where=str(path),
+        where=path,
         next_step=advice,
         declare=declare,
     )
@@ -245,7 +238,7 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
         raise LabelError(
             f"The largest value, {value.max():.6g}, exceeds the range of a 16-bit PNG "
             f"with steps of {scale:g}.",
-            where=str(path),
+            where=path,
             next_step="Write .npy or .tiff, or declare a larger scale.",
         )
     save_png(path, steps.astype(np.uint16))

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools, Floats32
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
 from labelgrid.formats import containers
@@ -68,7 +68,7 @@ BAND = 64
 #: Pixels that are decoded at a time.
 CACHED = 2**14
 #: The three components [h, w] of vectors, apart: NumPy is slow along an axis of three.
-Planes = list[NDArray[np.float32]]
+Planes = list[Floats32]
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def read_prediction(path: Path, options: Options) -> LabelArray:
     if not abs(middle - 1) <= LENGTH_TOLERANCE:
         raise LabelError(
             f"The median length of the normals is {middle:.3g}, not 1.",
-            where=str(path),
+            where=path,
             next_step=_encoding(path),
         )
     return LabelArray(vectors.unit, vectors.valid)
@@ -142,23 +142,23 @@ class _Vectors(NamedTuple):
         away: how many valid ones point away from the camera.
     """
 
-    unit: NDArray[np.float32]
-    present: NDArray[np.bool_]
-    valid: NDArray[np.bool_]
+    unit: Floats32
+    present: Bools
+    valid: Bools
     away: int
 
 
-def _is_unit(length: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _is_unit(length: Floats32) -> Bools:
     """Whether a length is 1 within the tolerance; an infinite one is not."""
     return np.abs(length - 1) <= LENGTH_TOLERANCE
 
 
-def _has_direction(length: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _has_direction(length: Floats32) -> Bools:
     """Whether a length is finite and above 0, which that of a tiny vector is not."""
     return np.isfinite(length) & (length > 0)
 
 
-def _stored(path: Path, options: Options) -> NDArray[Any]:
+def _stored(path: Path, options: Options) -> Array:
     """The numbers [h, w, 3] of a file.
 
     Raises:
@@ -171,16 +171,13 @@ def _stored(path: Path, options: Options) -> NDArray[Any]:
         raise LabelError(
             f"Normals are floating-point numbers in [-1, 1], or whole ones of 8 or 16 bits; "
             f"this one is {shape_text(stored)}.",
-            where=str(path),
+            where=path,
         )
     return stored
 
 
 def _vectors(
-    stored: NDArray[Any],
-    path: Path,
-    axes: str,
-    is_valid: Callable[[NDArray[np.float32]], NDArray[np.bool_]],
+    stored: Array, path: Path, axes: str, is_valid: Callable[[Floats32], Bools]
 ) -> _Vectors:
     """The vectors of the numbers in a file.
 
@@ -204,13 +201,13 @@ def _vectors(
     return _Vectors(unit, present, valid, away)
 
 
-def _cached_rows(stored: NDArray[Any]) -> list[slice]:
+def _cached_rows(stored: Array) -> list[slice]:
     """Some rows at a time, so that they stay in the processor's cache."""
     step = max(1, CACHED // stored.shape[1])
     return [slice(top, top + step) for top in range(0, len(stored), step)]
 
 
-def _median_length(stored: NDArray[Any]) -> float:
+def _median_length(stored: Array) -> float:
     """The median length of the vectors in a file."""
     lengths = []
     for rows in _cached_rows(stored):
@@ -219,9 +216,7 @@ def _median_length(stored: NDArray[Any]) -> float:
     return float(np.median(np.concatenate(lengths)))
 
 
-def _unit_planes(
-    planes: Planes, length: NDArray[np.float32], valid: NDArray[np.bool_], axes: str
-) -> Planes:
+def _unit_planes(planes: Planes, length: Floats32, valid: Bools, axes: str) -> Planes:
     """Normalise and turn the valid vectors; the others become 0. Changes the planes."""
     factor = np.divide(1, np.where(valid, length, np.float32(np.inf)))
     turned = []
@@ -231,9 +226,9 @@ def _unit_planes(
     return turned
 
 
-def _lengths(planes: Planes) -> NDArray[np.float32]:
+def _lengths(planes: Planes) -> Floats32:
     with np.errstate(over="ignore", under="ignore"):
-        squares: NDArray[np.float32] = planes[0] ** 2
+        squares: Floats32 = planes[0] ** 2
         squares += planes[1] ** 2
         squares += planes[2] ** 2
     return np.sqrt(squares)
@@ -247,7 +242,7 @@ def _encoding(path: Path) -> str:
 
 
 def normalise_vectors(
-    vector: NDArray[Any], path: Path, axes: str, void: str, shortest: float = 0.0
+    vector: Array, path: Path, axes: str, void: str, shortest: float = 0.0
 ) -> LabelArray:
     """Make a label of vectors [h, w, 3] of any length.
 
@@ -276,7 +271,7 @@ def normalise_vectors(
     return LabelArray(turned, valid)
 
 
-def turn(vectors: NDArray[Any], axes: Turn) -> NDArray[Any]:
+def turn(vectors: Array, axes: Turn) -> Array:
     """Vectors [h, w, 3] of a file in our axes."""
     return np.stack([sign * vectors[..., channel] for channel, sign in axes], axis=-1)
 
@@ -296,23 +291,23 @@ def other_axes(declared: str) -> dict[str, Turn]:
     return turns
 
 
-def _channels_last(stored: NDArray[Any]) -> NDArray[Any]:
+def _channels_last(stored: Array) -> Array:
     """[h, w, 3] of an array [3, h, w]; other arrays as they are."""
     if stored.ndim == 3 and len(stored) == 3 and stored.shape[-1] != 3:
         return np.ascontiguousarray(np.moveaxis(stored, 0, -1))
     return stored
 
 
-def _check_channels(stored: NDArray[Any], path: Path) -> None:
+def _check_channels(stored: Array, path: Path) -> None:
     if stored.ndim != 3 or stored.shape[-1] != 3:
         raise LabelError(
             f"A normal map has three channels, the last axis; this one is {shape_text(stored)}.",
-            where=str(path),
+            where=path,
             next_step="Write [h, w, 3].",
         )
 
 
-def _decode(stored: NDArray[Any]) -> tuple[Planes, NDArray[np.bool_]]:
+def _decode(stored: Array) -> tuple[Planes, Bools]:
     """The three components of stored vectors, and where there is a vector."""
     import cv2  # imported late: commands that only need the options start faster
 
@@ -331,7 +326,7 @@ def _decode(stored: NDArray[Any]) -> tuple[Planes, NDArray[np.bool_]]:
     return planes, _is_present(steps)
 
 
-def _is_present(steps: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
+def _is_present(steps: Sequence[Array]) -> Bools:
     """Where there is a vector: the three numbers are neither all 0 nor all in the middle.
 
     Two numbers are the middle of a range of unsigned ones.
@@ -342,7 +337,7 @@ def _is_present(steps: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
     return (black != 0) & (grey > 1)
 
 
-def _check_unit(vectors: _Vectors, stored: NDArray[Any], path: Path) -> None:
+def _check_unit(vectors: _Vectors, stored: Array, path: Path) -> None:
     number = np.count_nonzero(vectors.present)
     off = number - np.count_nonzero(vectors.valid)
     if off > SHARE_OFF * number:
@@ -350,7 +345,7 @@ def _check_unit(vectors: _Vectors, stored: NDArray[Any], path: Path) -> None:
         raise LabelError(
             f"{off} of {number} normals are not of unit length (within {LENGTH_TOLERANCE}); "
             f"the median length is {middle:.3g}.",
-            where=str(path),
+            where=path,
             next_step=_encoding(path),
         )
 
@@ -364,7 +359,7 @@ def _check_facing(away: float, axes: str, path: Path) -> None:
     if away > SHARE_AWAY:
         raise LabelError(
             f"{away:.0%} of the normals point away from the camera if the axes are '{axes}'.",
-            where=str(path),
+            where=path,
             next_step=f'Declare the axes the file was written in, such as `axes = "{AWAY}"`; or, '
             "if this is so in some of the files alone, their normals are in world axes, as many "
             "renderers write them: turn them into each camera's.",
@@ -392,12 +387,12 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
         save_png(path, steps)
 
 
-def _bands(stored: NDArray[Any]) -> list[slice]:
+def _bands(stored: Array) -> list[slice]:
     """Some rows at a time: a large map at once in float64 would take four times its memory."""
     return [slice(top, top + BAND) for top in range(0, len(stored), BAND)]
 
 
-def _turned_back(label: LabelArray, rows: slice, axes: str) -> NDArray[np.float32]:
+def _turned_back(label: LabelArray, rows: slice, axes: str) -> Floats32:
     """Rows of a label in the file's axes; 0 where not valid."""
     turned = np.zeros_like(label.value[rows], np.float32)
     for axis, (channel, sign) in enumerate(AXES[axes]):

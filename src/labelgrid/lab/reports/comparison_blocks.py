@@ -26,7 +26,7 @@ from labelgrid.lab.reports.means import (
 from labelgrid.lab.reports.measure import CampaignMeasure
 from labelgrid.lab.reports.study_content import PointResults
 from labelgrid.project.records import Measurement
-from labelgrid.report.blocks import (
+from labelgrid.report.page_blocks import (
     Block,
     Column,
     DataTable,
@@ -259,7 +259,7 @@ def strategy_table(measures: Sequence[CampaignMeasure], strategies: Sequence[str
     The rows are the measures or, if there are more of them, the strategies.
     """
     names = [add_unit(measure.name, measure.unit) for measure in measures]
-    rows: list[list[Value]] = []
+    rows = []
     if len(strategies) > len(measures):
         for strategy in strategies:
             summaries = [_summary(measure, strategy) for measure in measures]
@@ -289,7 +289,7 @@ def ending_table(
     networks = _ending_networks(ending, results)
     if not networks:
         return []
-    all_networks: list[Measurement] = []
+    all_networks = []
     for group in networks.values():
         all_networks += group
     getters: dict[str, ValueGetter] = {"loss_mtl": total_loss}
@@ -298,7 +298,7 @@ def ending_table(
         if result:
             getters[add_unit(f"{task} {name}", result.unit)] = metric_getter(task, name)
     columns = [Column("strategy"), *number_columns("seeds", "labels", "cost", *getters)]
-    rows: list[list[Value]] = []
+    rows = []
     for name, group in networks.items():
         row: list[Value] = [name, len(group), *labels_and_cost(group)]
         row += [_finite_summary(group, getter) for getter in getters.values()]
@@ -312,7 +312,7 @@ def _ending_networks(ending: Ending, results: PointResults) -> dict[str, list[Me
 
     Empty without a network of a strategy.
     """
-    networks: dict[str, list[Measurement]] = {}
+    networks = {}
     for strategy, by_seed in ending.networks.items():
         if by_seed:
             networks[strategy] = list(by_seed.values())

@@ -12,7 +12,15 @@ from labelgrid.drawings.charts import MAX_BANDS, Chart, Line
 from labelgrid.drawings.wording import rough_number, rough_range
 from labelgrid.lab.reports.means import AXES, SeedValueGetter, ValueGetter, finite_points
 from labelgrid.lab.reports.study_content import PointResults, RunResult
-from labelgrid.report.blocks import Block, Column, DataTable, Figure, Text, Value, number_columns
+from labelgrid.report.page_blocks import (
+    Block,
+    Column,
+    DataTable,
+    Figure,
+    Text,
+    Value,
+    number_columns,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,8 +177,8 @@ def difference_blocks(
     """
     strategies = [strategy for strategy in results.strategies if results.of(strategy)]
     has_bands = len(strategies) <= MAX_BANDS
-    drawings: list[Chart] = []
-    rows: list[list[Value]] = []
+    drawings = []
+    rows = []
     for axis, (x_label, x_of) in AXES.items():
         lines = []
         axis_rows = []

@@ -13,7 +13,7 @@ from labelgrid.basics.words import join_names
 from labelgrid.lab.reports.means import RoundMean, ValueGetter, round_mean, total_loss
 from labelgrid.lab.reports.study_content import PointResults
 from labelgrid.project.records import Measurement
-from labelgrid.report.blocks import Block, Column, DataTable, Text, Value, number_columns
+from labelgrid.report.page_blocks import Block, Column, DataTable, Text, Value, number_columns
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def hindsight_texts(results: PointResults) -> list[Block]:
 
 def hindsight_blocks(results: PointResults) -> list[Block]:
     """What each `best_of` is, and a table of the arms that were chosen."""
-    rows: list[list[Value]] = []
+    rows = []
     for name, arms in results.best_of.items():
         for best in best_by_round(results, arms):
             mean = best.mean(total_loss)

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from labelgrid.basics.results import replace_non_finite
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.drawings.wording import spread
 from labelgrid.lab.reports.campaign_measures import DELTA_MTL
 from labelgrid.lab.reports.final_networks import LAST
@@ -15,9 +15,7 @@ from labelgrid.lab.reports.measure import CampaignMeasure
 from labelgrid.lab.reports.study_content import PointResults, StudyReport
 
 
-def study_values(
-    report: StudyReport, measures: Sequence[Sequence[CampaignMeasure]]
-) -> dict[str, Any]:
+def study_values(report: StudyReport, measures: Sequence[Sequence[CampaignMeasure]]) -> Json:
     """All comparisons by point of the study's grid, and the unfinished runs."""
     points = []
     for results, point_measures in zip(report.points, measures, strict=True):
@@ -37,7 +35,7 @@ def study_values(
 
 def _point_results(
     results: PointResults, measures: Sequence[CampaignMeasure], headlines: Mapping[str, str]
-) -> dict[str, Any]:
+) -> Json:
     in_hindsight = {}
     for name, arms in results.best_of.items():
         rounds = [_best(best, headlines) for best in best_by_round(results, arms)]
@@ -50,7 +48,7 @@ def _point_results(
     }
 
 
-def _best(best: BestArm, headlines: Mapping[str, str]) -> dict[str, Any]:
+def _best(best: BestArm, headlines: Mapping[str, str]) -> Json:
     """The best arm of a round, its mean loss, and its means of each task's headline metric."""
     tasks = {}
     for task, name in headlines.items():
@@ -61,8 +59,8 @@ def _best(best: BestArm, headlines: Mapping[str, str]) -> dict[str, Any]:
     return {"arm": best.arm, **replace_non_finite({**overall, "loss_mtl": value, "tasks": tasks})}
 
 
-def _measure(measure: CampaignMeasure) -> dict[str, Any]:
-    strategy_table: dict[str, Any] = {}
+def _measure(measure: CampaignMeasure) -> Json:
+    strategy_table = {}
     for strategy, seeds in measure.values.items():
         mean, deviation, _ = measure.summary(strategy)
         values = {str(seed): value for seed, value in seeds.items()}
@@ -83,7 +81,7 @@ def _measure(measure: CampaignMeasure) -> dict[str, Any]:
     }
 
 
-def delta_mtl_rows(values: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def delta_mtl_rows(values: Values) -> tuple[list[str], list[list[str]]]:
     """The columns and rows of a table of delta_mtl after the last round, of a study's values.
 
     A row is a strategy (at a point of the study's grid), a column a reference: mean ± standard
@@ -106,7 +104,7 @@ def delta_mtl_rows(values: Mapping[str, Any]) -> tuple[list[str], list[list[str]
     return [*heads, *columns.values()], rows
 
 
-def _delta_mtl_columns(values: Mapping[str, Any]) -> dict[str, str]:
+def _delta_mtl_columns(values: Values) -> dict[str, str]:
     """The heading of each measure of delta_mtl after the last round, by the measure's name."""
     columns = {}
     for point in values.get("points", ()):
@@ -118,7 +116,7 @@ def _delta_mtl_columns(values: Mapping[str, Any]) -> dict[str, str]:
     return columns
 
 
-def _summary(strategy: Mapping[str, Any] | None) -> str:
+def _summary(strategy: Values | None) -> str:
     """Mean and standard deviation as text; a dash without a seed."""
     if not strategy or strategy["mean"] is None:
         return "–"

@@ -5,9 +5,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from labelgrid.basics.errors import command
+from labelgrid.basics.type_names import Json, Tables, Values
 from labelgrid.basics.words import count_text
 from labelgrid.executors.job import JobFolder
 from labelgrid.lab.reports.study_content import (
@@ -17,10 +18,10 @@ from labelgrid.lab.reports.study_content import (
     RunState,
     StudyReport,
 )
-from labelgrid.lab.simulation import results
+from labelgrid.lab.simulation import study_results
 from labelgrid.lab.simulation.arms import FULL
 from labelgrid.lab.simulation.runs import Run, describe_point, runs_at_point, runs_of, single_name
-from labelgrid.lab.simulation.study import (
+from labelgrid.lab.simulation.study_recipe import (
     ENDINGS,
     KEPT,
     Study,
@@ -66,9 +67,9 @@ class StudyFolder:
 
     path: Path
     study: Study
-    kept: Mapping[str, Any]
-    endings: Mapping[str, Mapping[str, Any]]
-    records: Mapping[str, Sequence[results.Outcome]]
+    kept: Values
+    endings: Tables
+    records: Mapping[str, Sequence[study_results.Outcome]]
 
     @classmethod
     def read(cls, path: Path) -> "StudyFolder":
@@ -80,14 +81,16 @@ class StudyFolder:
         kept = read_json(path / KEPT)
         endings = read_json(path / ENDINGS) if (path / ENDINGS).is_file() else {}
         study = kept_study(kept, path)
-        records = results.read_outcomes(path) if (path / results.TABLE).is_file() else []
+        records = (
+            study_results.read_outcomes(path) if (path / study_results.TABLE).is_file() else []
+        )
         endings = {key: row for key, row in endings.items() if isinstance(row, Mapping)}
         return cls(
             path=path,
             study=study,
             kept=kept,
             endings=endings,
-            records=results.records_by_run(records, runs_of(study)),
+            records=study_results.records_by_run(records, runs_of(study)),
         )
 
     def run_folder(self, run: Run) -> Path:
@@ -143,7 +146,7 @@ def _lacks_pictures(points: Sequence[PointResults]) -> bool:
     return has_cells
 
 
-def _point_results(folder: StudyFolder, point: Mapping[str, Any]) -> PointResults:
+def _point_results(folder: StudyFolder, point: Values) -> PointResults:
     runs: list[Run] = []
     for seed in range(folder.study.seeds):
         runs += runs_at_point(folder.study, seed, point)
@@ -192,13 +195,13 @@ def _single_task(
 
 def _join_tasks(networks: Sequence[Measurement]) -> Measurement:
     """Networks of one task each as one: its labels, metrics and costs are those of all."""
-    parts: dict[str, Any] = {
+    parts: Json = {
         "model": "",
         "spent": sum(network.spent for network in networks),
         "loss_mtl": math.nan,
     }
     for part in ("labels", "heldout_labels", "metrics", "without"):
-        by_task: dict[str, Any] = {}
+        by_task: Json = {}
         for network in networks:
             by_task |= getattr(network, part)
         parts[part] = by_task
@@ -211,7 +214,7 @@ def shown_rounds(path: Path) -> list[tuple[Path, int]]:
     There is at most one for each point of the study's grid.
     """
     folder = StudyFolder.read(path)
-    rounds: dict[str, tuple[Path, int]] = {}
+    rounds = {}
     for run in sorted(runs_of(folder.study), key=lambda run: run.seed):
         point = describe_point(run.point)
         if run.kind != "strategy" or point in rounds or not folder.has_project(run):
@@ -245,7 +248,7 @@ def _run_result(folder: StudyFolder, run: Run) -> RunResult:
     if run_folder.is_dir():
         measured = _stored_measurements(run_folder)
     else:
-        measured = results.measurements_of(folder.records.get(run.key, []))
+        measured = study_results.measurements_of(folder.records.get(run.key, []))
     if len(run.rows(folder.study)) < len(folder.study.used_tasks):
         # A sum over fewer tasks is not comparable.
         measured = [replace(network, loss_mtl=math.nan) for network in measured]
@@ -289,7 +292,7 @@ def _ending(folder: StudyFolder, run: Run, measured: int, expected: int) -> tupl
     return "not started", ""
 
 
-def _job_ending(folder: StudyFolder, run: Run) -> Mapping[str, Any]:
+def _job_ending(folder: StudyFolder, run: Run) -> Values:
     """How the job of a run stands while the study is running, or was killed."""
     job = JobFolder(folder.path / "jobs" / run.key)
     end = job.end

@@ -1,9 +1,11 @@
 """Builds the report page of a study: verdicts, curves, differences, labels and cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from labelgrid.basics.comparison import MIN_PAIRS
+from labelgrid.basics.comparison import LEVEL, MIN_PAIRS, seeds_needed, smallest_p
+from labelgrid.basics.results import mean_and_deviation
 from labelgrid.basics.words import count_text, join_names
+from labelgrid.drawings.wording import number
 from labelgrid.lab.reports.comparison_blocks import (
     band_text,
     curve_blocks,
@@ -14,13 +16,12 @@ from labelgrid.lab.reports.comparison_blocks import (
 )
 from labelgrid.lab.reports.final_networks import equal_cost_ending, last_round_ending
 from labelgrid.lab.reports.hindsight import hindsight_blocks, hindsight_texts
-from labelgrid.lab.reports.means import total_loss
+from labelgrid.lab.reports.means import label_cost, label_count, networks_by_round, total_loss
 from labelgrid.lab.reports.measure import CampaignMeasure, deciding_measure
-from labelgrid.lab.reports.spending import spending_table
 from labelgrid.lab.reports.study_content import PointResults, StudyReport
-from labelgrid.lab.reports.study_summary import study_summary
 from labelgrid.lab.reports.verdicts import VerdictRow, power_statement, verdict_rows, verdict_table
-from labelgrid.report.blocks import (
+from labelgrid.project.records import Measurement
+from labelgrid.report.page_blocks import (
     Block,
     Column,
     DataTable,
@@ -59,12 +60,14 @@ METHOD = (
 BANDS = "What are the lines and bands?"
 #: Says why a section is empty.
 NO_FOLDERS = "The folders of the runs are not here, so their {what} cannot be shown."
+#: At most so many arms of a verdict are named.
+NAMED = 4
 
 
 def study_page(report: StudyReport, measures_of: Sequence[list[CampaignMeasure]]) -> Page:
     """The page of a study; each point of its grid has its own sections and measures."""
-    rows: list[VerdictRow] = []
-    sections: list[Section] = []
+    rows = []
+    sections = []
     for index, (results, measures) in enumerate(zip(report.points, measures_of, strict=True)):
         measure = deciding_measure(measures)
         if measure:
@@ -210,9 +213,9 @@ def _grids(results: PointResults, index: int) -> list[Block]:
 
 
 def _uncertainty(results: PointResults, index: int) -> list[Block]:
-    blocks: list[Block] = []
-    for number, details in enumerate(results.details, 1):
-        name = f"{_numbered('uncertainty', index)}-{number}"
+    blocks = []
+    for place, details in enumerate(results.details, 1):
+        name = f"{_numbered('uncertainty', index)}-{place}"
         blocks += uncertainty_charts(
             details.uncertainty, name, f"{details.strategy}, seed {details.seed}"
         )
@@ -246,8 +249,110 @@ def _runs(report: StudyReport) -> list[Block]:
         *number_columns("networks measured", "of at most"),
         Column("fault"),
     ]
-    rows: list[list[Value]] = []
+    rows = []
     for run in report.runs:
         row: list[Value] = [run.key, run.strategy, run.seed, run.point or None, run.state]
         rows.append([*row, len(run.measured), run.expected, run.fault])
     return [DataTable(columns, rows)]
+
+
+def spending_table(results: PointResults, label_costs: Mapping[str, float]) -> DataTable:
+    """The labels of each task that the networks were trained on, and their cost.
+
+    Means over seeds.
+    """
+    label_names = [f"{task} labels" for task in label_costs]
+    cost_names = [f"{task} cost" for task in label_costs]
+    columns = [
+        Column("strategy"),
+        *number_columns("rounds bought", "seeds"),
+        *number_columns(*label_names, "all labels"),
+        *number_columns(*cost_names, "all cost"),
+    ]
+    rows = []
+    for strategy in results.strategies:
+        by_round = networks_by_round(results.of(strategy).values())
+        for bought, networks in enumerate(by_round):
+            labels = []
+            costs = []
+            for task, cost in label_costs.items():
+                count = _mean_labels(networks, task)
+                labels.append(count)
+                costs.append(count * cost)
+            spent, _ = mean_and_deviation([network.spent for network in networks])
+            row: list[Value] = [strategy, bought, len(networks)]
+            rows.append([*row, *labels, sum(labels), *costs, spent])
+    return DataTable(columns, rows)
+
+
+def _mean_labels(measured: list[Measurement], task: str) -> float:
+    mean, _ = mean_and_deviation([float(network.labels.get(task, 0)) for network in measured])
+    return mean
+
+
+def study_summary(
+    report: StudyReport, measures_of: Sequence[list[CampaignMeasure]], rows: Sequence[VerdictRow]
+) -> list[Block]:
+    """The three sentences at the top of a study's page.
+
+    Args:
+        report: the study.
+        measures_of: the measures of each point of its grid.
+        rows: the verdicts of all points.
+    """
+    return [
+        Text(_how_good(report, rows), "verdict"),
+        Text(_cost(report)),
+        Text(_next(report, measures_of)),
+    ]
+
+
+def _how_good(report: StudyReport, rows: Sequence[VerdictRow]) -> str:
+    """The verdicts, each with its arms; over several points of a grid their numbers alone."""
+    if not rows:
+        return "Nothing to compare yet."
+    by_verdict: dict[str, list[str]] = {}
+    for row in rows:
+        by_verdict.setdefault(row.compared.verdict, []).append(row.arm)
+    if len(report.points) > 1:
+        counts = [f"{len(arms)} {verdict}" for verdict, arms in by_verdict.items()]
+        points = count_text(len(report.points), "point")
+        return f"Compared with the baseline at {points}: {', '.join(counts)}."
+    baselines = sorted({row.baseline for row in rows})
+    parts = [f"{verdict} ({join_names(arms, NAMED)})" for verdict, arms in by_verdict.items()]
+    return f"Compared with {join_names(baselines, NAMED)}: {', '.join(parts)}."
+
+
+def _cost(report: StudyReport) -> str:
+    """The most that a run bought."""
+    networks = [run.measured[-1] for run in report.runs if run.kind == "strategy" and run.measured]
+    if not networks:
+        return "No label was bought yet."
+    labels = number(max(map(label_count, networks)))
+    cost = number(max(map(label_cost, networks)))
+    return f"A run had at most {labels} labels, for {cost}."
+
+
+def _next(report: StudyReport, measures_of: Sequence[list[CampaignMeasure]]) -> str:
+    """What to do: finish the runs, take more seeds, or look at the differences."""
+    unfinished = sum(run.state != "done" for run in report.runs)
+    if unfinished:
+        left = count_text(unfinished, "run is", "runs are")
+        return f"Next: run the same command again; {left} left."
+    seeds, pairs = _seeds_and_pairs(measures_of)
+    if pairs and smallest_p(seeds) * pairs > LEVEL:
+        return f"Next: take at least {seeds_needed(pairs)} seeds; {seeds} cannot show a difference."
+    return "Next: read the differences of each task; what is within noise may need more seeds."
+
+
+def _seeds_and_pairs(measures_of: Sequence[list[CampaignMeasure]]) -> tuple[int, int]:
+    """The most seeds and the most pairs that a comparison by the deciding measure has."""
+    seeds = 0
+    pairs = 0
+    for measures in measures_of:
+        measure = deciding_measure(measures)
+        if measure:
+            tested = [one.seeds for one in measure.pairs().values() if one.is_tested]
+            pairs = max(pairs, len(tested))
+            seeds = max([seeds, *tested])
+    return seeds, pairs

@@ -8,7 +8,7 @@ from labelgrid.basics.results import Verdict
 from labelgrid.basics.words import count_text
 from labelgrid.drawings.wording import number, rough_number, rough_range
 from labelgrid.lab.reports.measure import CampaignMeasure
-from labelgrid.report.blocks import Column, DataTable, Value, number_columns
+from labelgrid.report.page_blocks import Column, DataTable, Value, number_columns
 
 #: The verdict on the second of two strategies, by the verdict on the first.
 SWAPPED: Mapping[Verdict, Verdict] = {"better": "worse", "worse": "better"}
@@ -78,7 +78,7 @@ def verdict_table(rows: Sequence[VerdictRow]) -> DataTable:
         *number_columns("difference", span, "p corrected", "seeds"),
         Column("verdict"),
     ]
-    cells: list[list[Value]] = []
+    cells = []
     for row in rows:
         compared = row.compared
         names: list[Value] = [row.arm, row.baseline]

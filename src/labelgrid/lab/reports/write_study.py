@@ -10,7 +10,7 @@ from labelgrid.lab.reports.campaign_measures import study_measures
 from labelgrid.lab.reports.json_values import study_values
 from labelgrid.lab.reports.study_data import shown_rounds, study_report
 from labelgrid.lab.reports.study_page import study_page
-from labelgrid.report.write import WrittenReport, check_out, redraw_pictures, write_page
+from labelgrid.report.write_report import WrittenReport, check_out, redraw_pictures, write_page
 
 
 def write_study_report(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from labelgrid.lab.scenes.objects import colour
+from labelgrid.lab.scenes.scene_objects import colour
 from labelgrid.lab.scenes.solids import (
     Material,
     Matrix,

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats32, Ints
+from labelgrid.basics.type_names import Size
 from labelgrid.lab.scenes.rooms import Scene
 from labelgrid.lab.scenes.solids import CORNERS, Matrix, Shape
 
-Size = tuple[int, int]
 Reals = NDArray[np.float64]
 #: The smallest visible depth, in metres.
 NEAR = 0.01
@@ -30,9 +31,9 @@ class RayHits:
         normals: float32 [h, w, 3], x right, y up, z toward the camera; zero where nothing is hit.
     """
 
-    solid: NDArray[np.int64]
-    depth: NDArray[np.float32]
-    normals: NDArray[np.float32]
+    solid: Ints
+    depth: Floats32
+    normals: Floats32
 
 
 def cast(scene: Scene, size: Size) -> RayHits:

@@ -2,15 +2,18 @@
 
 import functools
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Bytes, Floats, Ints
 from labelgrid.basics.errors import PluginError
-from labelgrid.lab.scenes.denoising import denoise, remove_fireflies
-from labelgrid.lab.scenes.ray_casting import RayHits, Size
+from labelgrid.basics.type_names import Json, Size
+from labelgrid.lab.scenes.ray_casting import RayHits
 from labelgrid.lab.scenes.rooms import Scene
 from labelgrid.lab.scenes.solids import Material, Solid
 
@@ -18,6 +21,16 @@ from labelgrid.lab.scenes.solids import Material, Solid
 BOUNCES = 2
 #: The shapes that emit a solid's light: one per solid, because every light costs samples.
 LIT = ("pane", "side")
+Reals = NDArray[np.float64]
+Number = TypeVar("Number", bound=np.generic)
+#: The radius of the average, in pixels.
+REACH = 2
+#: The scale of tone differences in [0, 1] within one surface: larger than noise, smaller than a
+#: pattern.
+TONE_SCALE = 0.06
+#: The limit of a pixel relative to the median of its neighbourhood, plus a tenth of the picture's
+#: median.
+CAP = 2.0
 
 
 @functools.cache
@@ -38,7 +51,7 @@ def mitsuba() -> Any:
     return loaded
 
 
-def render(scene: Scene, hits: RayHits, samples: int, seed: int) -> NDArray[np.uint8]:
+def render(scene: Scene, hits: RayHits, samples: int, seed: int) -> Bytes:
     """The picture of a scene, uint8 sRGB [h, w, 3], from `samples` light paths per pixel.
 
     The hits guide the denoising.
@@ -60,7 +73,7 @@ def load(scene: Scene, size: Size, samples: int) -> Any:
         return mitsuba().load_dict(description, optimize=False)
 
 
-def _develop(linear: NDArray[np.float64]) -> NDArray[np.float64]:
+def _develop(linear: Floats) -> Floats:
     """Map radiance to sRGB tones in [0, 1], as film does.
 
     The median becomes grey, with deep shadows and soft lights.
@@ -70,7 +83,7 @@ def _develop(linear: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(exposed <= 0.0031308, 12.92 * exposed, 1.055 * exposed ** (1 / 2.4) - 0.055)
 
 
-def _describe_scene(scene: Scene, size: Size, samples: int, ball: Path) -> dict[str, Any]:
+def _describe_scene(scene: Scene, size: Size, samples: int, ball: Path) -> Json:
     """The scene as a dictionary that Mitsuba loads."""
     mi = mitsuba()
     flip = np.diag([-1.0, 1.0, -1.0, 1.0])  # Mitsuba's cameras look along +z, with x to the left
@@ -82,7 +95,7 @@ def _describe_scene(scene: Scene, size: Size, samples: int, ball: Path) -> dict[
         "film": film,
         "sampler": {"type": "multijitter", "sample_count": samples},
     }
-    description: dict[str, Any] = {
+    description: Json = {
         "type": "scene",
         "integrator": {"type": "path", "max_depth": BOUNCES},
         "sensor": sensor,
@@ -97,14 +110,14 @@ def _describe_scene(scene: Scene, size: Size, samples: int, ball: Path) -> dict[
     return description
 
 
-def _shapes(mi: Any, solid: Solid, ball: Path) -> dict[str, dict[str, Any]]:
+def _shapes(mi: Any, solid: Solid, ball: Path) -> dict[str, Json]:
     """A solid as shapes of Mitsuba; a tube has two lids, and `ball` is the file of a unit ball."""
     transform = mi.ScalarTransform4f(solid.transform)
     if solid.shape == "sphere":  # Mitsuba's own sphere cannot be stretched
         return {"whole": {"type": "ply", "filename": str(ball), "to_world": transform}}
     identity = mi.ScalarTransform4f
     if solid.shape == "cube":
-        shapes: dict[str, dict[str, Any]] = {"whole": {"type": "cube", "to_world": transform}}
+        shapes: dict[str, Json] = {"whole": {"type": "cube", "to_world": transform}}
         if solid.material.light:
             front = transform @ identity().translate([0, 0, 1.05])
             shapes["pane"] = {"type": "rectangle", "to_world": front}
@@ -143,9 +156,9 @@ def _write_ball(path: Path) -> None:
     path.write_bytes(head.encode() + vertices.tobytes() + triangles.tobytes())
 
 
-def _bsdf(mi: Any, material: Material) -> dict[str, Any]:
+def _bsdf(mi: Any, material: Material) -> Json:
     """The reflectance of a material as a BSDF of Mitsuba."""
-    paint: dict[str, Any] = {"type": "rgb", "value": list(material.colour)}
+    paint: Json = {"type": "rgb", "value": list(material.colour)}
     if material.pattern != "plain":
         across = [material.repeats, 1, 1]
         if material.pattern == "checks":
@@ -157,7 +170,7 @@ def _bsdf(mi: Any, material: Material) -> dict[str, Any]:
             "color1": second,
             "to_uv": mi.ScalarTransform4f().scale(across),
         }
-    surface: dict[str, Any] = {"type": "diffuse", "reflectance": paint}
+    surface: Json = {"type": "diffuse", "reflectance": paint}
     if material.gloss:
         surface = {
             "type": "principled",
@@ -168,9 +181,52 @@ def _bsdf(mi: Any, material: Material) -> dict[str, Any]:
     return {"bsdf": {"type": "twosided", "inner": surface}}
 
 
-def _light(material: Material) -> dict[str, Any]:
+def _light(material: Material) -> Json:
     """The light of a material as an emitter of Mitsuba; empty for none."""
     if not material.light:
         return {}
     radiance = {"type": "rgb", "value": [material.light * value for value in material.colour]}
     return {"emitter": {"type": "area", "radiance": radiance}}
+
+
+def remove_fireflies(linear: Reals) -> Reals:
+    """Remove fireflies from radiance [h, w, 3].
+
+    These are single bright pixels where one path of many hit a light.
+    """
+    around = cv2.medianBlur(linear.astype(np.float32), 3).astype(np.float64)
+    return np.minimum(linear, CAP * around + 0.1 * np.median(linear))
+
+
+def denoise(tones: Reals, solid: Ints) -> Reals:
+    """Average tones [h, w, 3] in [0, 1] over pixels of the same solid with similar surroundings."""
+    guide = _average(tones, _same_neighbours(solid, 1)[..., None], 1)
+    apart = np.stack([((other - guide) ** 2).sum(-1) for other in _shifts(guide, REACH)])
+    weights = _same_neighbours(solid, REACH) * np.exp(-apart / (2 * TONE_SCALE**2))
+    return _average(tones, weights[..., None], REACH)
+
+
+def _same_neighbours(solid: Ints, reach: int) -> Bools:
+    """Which neighbours of each pixel are of the same solid, bool [neighbours, h, w]."""
+    return np.stack(list(_shifts(solid, reach))) == solid
+
+
+def _average(tones: Reals, weights: Reals | Bools, reach: int) -> Reals:
+    """The weighted mean of each pixel's neighbours, given weights [neighbours, h, w, 1]."""
+    total = np.zeros_like(tones)
+    for weight, other in zip(weights, _shifts(tones, reach), strict=True):
+        total += weight * other
+    return total / weights.sum(0)
+
+
+def _shifts(values: NDArray[Number], reach: int) -> Iterator[NDArray[Number]]:
+    """Yield the values shifted to each neighbour.
+
+    Beyond the border, the border's value is repeated.
+    """
+    margins = [(reach, reach), (reach, reach)] + [(0, 0)] * (values.ndim - 2)
+    padded = np.pad(values, margins, "edge")
+    height, width = values.shape[:2]
+    for down in range(2 * reach + 1):
+        for along in range(2 * reach + 1):
+            yield padded[down : down + height, along : along + width]

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.basics.streams import stream
-from labelgrid.lab.scenes import objects
-from labelgrid.lab.scenes.objects import Builder, colour, material, wood
+from labelgrid.lab.scenes import scene_objects
 from labelgrid.lab.scenes.people import PERSON, person
+from labelgrid.lab.scenes.scene_objects import Builder, colour, material, wood
 from labelgrid.lab.scenes.solids import (
     CORNERS,
     Material,
@@ -158,7 +158,7 @@ def make_scene(seed: int, index: int, frames: int = 1) -> Scene:
                 size,
                 solids=solids,
                 taken=taken,
-                build=objects.STANDING[name],
+                build=scene_objects.STANDING[name],
                 thing=thing,
                 backed=name in BACKED,
             )
@@ -288,8 +288,8 @@ def _scatter_small_things(
     """Place small objects on furniture and on the floor."""
     tops = [solid for solid in solids if _is_top(solid)]
     for _ in range(int(rng.poisson(6))):
-        name = str(rng.choice(list(objects.LYING)))
-        made = objects.LYING[name](rng)
+        name = str(rng.choice(list(scene_objects.LYING)))
+        made = scene_objects.LYING[name](rng)
         if tops and rng.random() < 0.75:
             top = tops[int(rng.integers(len(tops)))]
             x, z = rng.uniform(-0.8, 0.8, 2).tolist()

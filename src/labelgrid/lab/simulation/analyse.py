@@ -4,22 +4,22 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics import files
 from labelgrid.basics.errors import ProjectError, UsageError, command
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.spreadsheets import csv_text
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.drawings.drawing import Drawing, drawing_files
 from labelgrid.lab.simulation.analysis import Analysis, Finding, Mean, means_of
-from labelgrid.lab.simulation.results import RECORDS, recorded_runs
 from labelgrid.lab.simulation.runs import Run, runs_of
-from labelgrid.lab.simulation.study import KEPT, Study, kept_study, read_json
+from labelgrid.lab.simulation.study_recipe import KEPT, Study, kept_study, read_json
+from labelgrid.lab.simulation.study_results import RECORDS, recorded_runs
 from labelgrid.lab.simulation.validate import digest_images
 from labelgrid.project.folder import SETTINGS
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
 
 #: The plug-in folder of the analyses.
 ANALYSES = "analyses"
@@ -41,7 +41,7 @@ class AnalysisResult:
     means: Sequence[Mean]
     files: Sequence[Path] = field(default_factory=tuple)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """The result as JSON values; NaN is null."""
         return {
             "analysis": self.name,
@@ -55,7 +55,7 @@ def analyse(
     folder: Path,
     name: str,
     out: Path | None = None,
-    options: Mapping[str, Any] | None = None,
+    options: Values | None = None,
     progress: Progress | None = None,
     strategies: Sequence[str] = (),
 ) -> AnalysisResult:
@@ -85,10 +85,10 @@ def analyse(
     findings = list(analysis.findings(_runs(folder, analysis, strategies, progress), progress))
     if not findings:
         raise ProjectError(
-            f"No run has {analysis.needs}.", where=str(folder), unchanged="Nothing was written."
+            f"No run has {analysis.needs}.", where=folder, unchanged="Nothing was written."
         )
     means = list(means_of(findings, analysis.within))
-    written: list[Path] = []
+    written = []
     if out:
         drawings = analysis.drawings([mean for mean in means if mean.headline])
         written = _write(
@@ -126,7 +126,7 @@ def _check_is_study(folder: Path) -> None:
         fault = "The folder holds a project, not a study."
     raise ProjectError(
         fault,
-        where=str(folder),
+        where=folder,
         next_step="Name the folder of a study, made by `labelgrid simulate`: "
         "the analyses read its hidden labels.",
         unchanged="Nothing was written.",
@@ -148,7 +148,7 @@ def _check_finished(runs: Sequence[Run], study: Study, folder: Path) -> None:
         raise ProjectError(
             f"{len(recorded)} of {count_text(len(runs), 'run')} have records, "
             f"but no networks: {names}.",
-            where=str(folder),
+            where=folder,
             next_step=f"Remove {RECORDS} and run `labelgrid simulate` again: "
             "an analysis reads all networks.",
             unchanged="Nothing was written.",
@@ -158,7 +158,7 @@ def _check_finished(runs: Sequence[Run], study: Study, folder: Path) -> None:
         names = join_names(unfinished, 6)
         raise ProjectError(
             f"{len(unfinished)} of {count_text(len(runs), 'run')} are not done: {names}.",
-            where=str(folder),
+            where=folder,
             next_step=f"Finish them with `labelgrid simulate`, or analyse others with --strategy; "
             f"`{command('report', folder)}` shows how far they are.",
             unchanged="Nothing was written.",

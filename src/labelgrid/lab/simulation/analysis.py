@@ -14,7 +14,7 @@ from labelgrid.drawings.charts import Line
 from labelgrid.drawings.drawing import Drawing
 from labelgrid.drawings.wording import add_unit
 from labelgrid.lab.simulation.runs import Run, describe_point
-from labelgrid.lab.simulation.study import Kind
+from labelgrid.lab.simulation.study_recipe import Kind
 
 #: What a number is about, by column, such as {"round": 2, "task": "depth"}.
 Keys = Mapping[str, str | int | float]

@@ -6,9 +6,10 @@ Loads no torch.
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.basics.type_names import Values
+from labelgrid.recipes.recipe import PluginChoice
 
 #: How initial labels are distributed; see `labelgrid.lab.simulation.initial_cells` and, for plans
 #: with a file, `labelgrid.lab.simulation.cell_lists`.
@@ -103,7 +104,7 @@ class Arm:
     tasks: tuple[str, ...] = ()
     initial: InitialLabels | None = None
     rounds: int | None = None
-    changes: Mapping[str, Any] = field(default_factory=dict)
+    changes: Values = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.rounds is not None and self.rounds < 0:
@@ -124,7 +125,7 @@ def check_names(table: str, names: Iterable[str]) -> None:
             )
 
 
-def check_only(only: Iterable[str], tasks: Mapping[str, Any]) -> None:
+def check_only(only: Iterable[str], tasks: Values) -> None:
     """Refuse a choice of tasks that the study does not have.
 
     Raises:
@@ -135,7 +136,7 @@ def check_only(only: Iterable[str], tasks: Mapping[str, Any]) -> None:
         raise ValueError(f"only names the task '{unknown[0]}'; tasks has {', '.join(tasks)}")
 
 
-def check_tasks(arms: Mapping[str, Arm], tasks: Mapping[str, Any]) -> None:
+def check_tasks(arms: Mapping[str, Arm], tasks: Values) -> None:
     """Refuse arms with tasks that the study does not have.
 
     Raises:

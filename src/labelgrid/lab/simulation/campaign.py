@@ -7,7 +7,7 @@ reported like a live one.
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,16 +18,17 @@ from labelgrid.basics.errors import NothingToBuyError, RecipeError
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.results import LOSS
 from labelgrid.basics.words import count_text
+from labelgrid.data.dataset import ListedDataset, Source, nonempty_label
 from labelgrid.images.places import group_of
 from labelgrid.lab.simulation.cell_lists import listed_cells
 from labelgrid.lab.simulation.forecast import TIMES, record_seconds
 from labelgrid.lab.simulation.initial_cells import FIRST, initial_cells
-from labelgrid.lab.simulation.oracle import answer, grant, skip_unlabelled
 from labelgrid.lab.simulation.runs import DONE, Run
-from labelgrid.lab.simulation.study import Study
+from labelgrid.lab.simulation.study_recipe import Study
 from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow, request_id
+from labelgrid.ledger.store import Store
 from labelgrid.operations.create import atomic_project, new_project
-from labelgrid.project.cells.pairs import connected_tasks
+from labelgrid.project.cells.drawn_pairs import connected_tasks
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.project.records import read_fit, read_log, read_measurement, val_metrics
 from labelgrid.project.settings import Settings
@@ -36,6 +37,9 @@ from labelgrid.rounds import fit, query
 from labelgrid.rounds.round_scores import strategy_of
 from labelgrid.select.budget import pool_size
 from labelgrid.select.strategy import Budget
+
+#: Why a requested cell is skipped.
+NO_LABEL = "the data set has no label here, or one without a valid pixel"
 
 
 def create_run(
@@ -235,11 +239,7 @@ def _returned_budget(project: ProjectFolder, study: Study) -> float:
     skipped = [
         costs[row.cell.task] for row in project.store.cells(state=State.SKIPPED) if row.round > 1
     ]
-    amounts = {
-        "labels": len(skipped),
-        "images": len(skipped) / len(costs),
-        "cost": sum(skipped),
-    }
+    amounts = {"labels": len(skipped), "images": len(skipped) / len(costs), "cost": sum(skipped)}
     value = amounts[study.unit]
     bought = [row for row in project.store.rounds() if row.state == "closed" and row.number > 1]
     value = round(value - sum(row.budget - study.budget for row in bought), 9)
@@ -288,3 +288,67 @@ def _higher_is_better(project: ProjectFolder, name: str) -> bool:
     task, _, metric = name.partition("/")
     results = measured.metrics.get(task, {}) if measured else {}
     return metric in results and results[metric].better == "higher"
+
+
+def grant(store: Store, source: Source, cells: Iterable[Cell]) -> None:
+    """Label the cells whose label has a valid pixel.
+
+    Others are skipped if requested, else stay missing.
+    """
+    from labelgrid.tasks.task import definitions
+
+    tasks = definitions(store.tasks())
+    costs = {row.name: row.cost for row in store.tasks()}
+    rows = store.find(cells)
+    moves = []
+    for cell, row in rows.items():
+        if nonempty_label(source, cell.image_id, tasks[cell.task]) is not None:
+            moves.append(
+                Move(
+                    cell=cell,
+                    to=State.LABELLED,
+                    round=row.round,
+                    request_id=row.request_id,
+                    cost=costs[cell.task],
+                    weight=row.weight,
+                    classes=tasks[cell.task].classes,
+                )
+            )
+        elif row.state == State.REQUESTED:
+            moves.append(
+                Move(
+                    cell=cell,
+                    to=State.SKIPPED,
+                    round=row.round,
+                    request_id=row.request_id,
+                    why=NO_LABEL,
+                )
+            )
+    with store.transaction("import"):
+        store.move(moves)
+
+
+def skip_unlabelled(store: Store, source: Source) -> None:
+    """Skip the cells of the pool of which a `ListedDataset` has no label: nobody can buy them."""
+    if not isinstance(source, ListedDataset):
+        return
+    labelled = source.labelled()
+    names = [task.name for task in store.tasks()]
+    moves = []
+    for row in store.images(("train",)):
+        cells = [Cell(row.image_id, name) for name in names]
+        for cell in cells:
+            if cell not in labelled:
+                moves.append(Move(cell=cell, to=State.REQUESTED))
+                moves.append(Move(cell=cell, to=State.SKIPPED, why=NO_LABEL))
+    with store.transaction("import"):
+        store.move(moves)
+
+
+def answer(project: ProjectFolder) -> int:
+    """Answer every open request; returns their number."""
+    assert project.settings.oracle is not None
+    cells = [row.cell for row in project.store.cells(state=State.REQUESTED)]
+    if cells:
+        grant(project.store, dataset_of(project.settings.oracle), cells)
+    return len(cells)

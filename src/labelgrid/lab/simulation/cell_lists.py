@@ -58,7 +58,7 @@ def read_cells(path: Path) -> list[Cell]:
 
 def _no_cells(path: Path, fault: str) -> RecipeError:
     next_step = "Give a CSV file below the data set's root whose first line is image,task."
-    return RecipeError(fault, where=str(path), next_step=next_step, unchanged="Nothing was run.")
+    return RecipeError(fault, where=path, next_step=next_step, unchanged="Nothing was run.")
 
 
 def _csv_cells(plan: InitialLabels, root: Path, _: Collection[str]) -> list[Cell]:
@@ -83,7 +83,7 @@ def _ledger_cells(plan: InitialLabels, root: Path, _: Collection[str]) -> list[C
 def _nothing_to_start_with(missing: str, place: LedgerPlace) -> RecipeError:
     return RecipeError(
         f"There is no {missing} to start with.",
-        where=str(place),
+        where=place,
         next_step="As initial.file give the folder of a project, "
         "or of a run of a study (STUDY/runs/RUN).",
         unchanged="Nothing was run.",

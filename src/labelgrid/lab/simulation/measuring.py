@@ -6,9 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.words import join_names
@@ -24,8 +22,8 @@ from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import check_known_is_used, restore
 from labelgrid.tasks.task import TaskDef
-from labelgrid.train.evaluate import Evaluation, Measure, evaluate, predictions
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.evaluation import Evaluation, Measure, evaluate, predictions
+from labelgrid.train.trained_model import TrainedModel
 
 T = TypeVar("T")
 
@@ -98,7 +96,7 @@ class HiddenLabels:
         """As `ImageSource.images`."""
         return self.data.images()
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """As `ImageSource.image`."""
         return self.data.image(image_id)
 
@@ -128,7 +126,7 @@ def measure_networks(questions: Sequence[Question], progress: Progress) -> list[
     fits = _read_fits(questions)
     stamps, first = _unique_questions(questions, fits, progress)
     ordered = sorted(first, key=lambda stamp: first[stamp].place)
-    answers: dict[Hashable, tuple[Evaluation, dict[str, str]]] = {}
+    answers = {}
     for (folder, number), group in groupby(ordered, key=lambda stamp: first[stamp].place):
         with ProjectFolder.open(folder) as project:
             context, model = restore(project, fits[folder, number])
@@ -184,7 +182,7 @@ def _measure_each(
     question: Question, fit: Fit, read: Callable[[Measure], T], progress: Progress
 ) -> dict[Cell, T]:
     """Measure a network on each cell that has a label."""
-    readings: dict[Cell, T] = {}
+    readings = {}
     with ProjectFolder.open(question.folder) as project:
         context, model = restore(project, fit)
         data = hidden_data(project)
@@ -224,7 +222,7 @@ def _read_fits(questions: Sequence[Question]) -> dict[tuple[Path, int], Fit]:
     if gone:
         raise ProjectError(
             f"The networks of these runs are gone: {join_names(gone, 6)}.",
-            where=str(questions[0].folder.parent),
+            where=questions[0].folder.parent,
             next_step="Restore their checkpoints from a copy, "
             "or remove the folders of these runs and run `labelgrid simulate` again.",
         )

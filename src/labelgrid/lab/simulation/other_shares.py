@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from labelgrid.executors.job import JobFolder
 from labelgrid.executors.share import Share
-from labelgrid.lab.simulation.jobs import Job
+from labelgrid.lab.simulation.run_jobs import Job
 
 #: Seconds for which a run of another share that has not begun is waited for, since the shares of an
 #: array job do not begin at once.

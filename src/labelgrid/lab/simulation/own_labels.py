@@ -3,24 +3,24 @@
 The project is only read. Its held-out images are the test split.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import ProjectError, command, note_unchanged
 from labelgrid.basics.files import remove_folder, write_text
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.lab.simulation.own_values import study_values
 from labelgrid.lab.simulation.resume_check import check_folder
-from labelgrid.lab.simulation.study import KEPT, LOCK, OWN_FILE, OWN_LABELS
+from labelgrid.lab.simulation.study_recipe import KEPT, LOCK, OWN_FILE, OWN_LABELS
 from labelgrid.operations.labelled_copy import SUPPLIERS, copy_labelled
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import table_lines
+from labelgrid.recipes.recipe import Recipe
 from labelgrid.recipes.resolve import load_tables
-from labelgrid.recipes.schema import Recipe
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,7 @@ class OwnStudy:
 
 @contextmanager
 def own_study(
-    folder: Path,
-    out: Path,
-    *,
-    options: Mapping[str, Any],
-    progress: Progress,
-    may_make: bool = True,
+    folder: Path, out: Path, *, options: Values, progress: Progress, may_make: bool = True
 ) -> Iterator[OwnStudy]:
     """Yield the study in `out` of a project's labels, as `out/study.toml` describes it.
 
@@ -89,7 +84,7 @@ def _not_begun(folder: Path, out: Path) -> ProjectError:
     begin = command(*words)
     return ProjectError(
         "The labels of the project are not copied yet, which several shares cannot do at once.",
-        where=str(out),
+        where=out,
         next_step=f"Begin with `{begin}`, and stop it when the first run trains.",
     )
 
@@ -103,7 +98,7 @@ def _open(folder: Path) -> ProjectFolder:
     if not (folder / SETTINGS).is_file():
         raise ProjectError(
             "There is no labelgrid project.",
-            where=str(folder),
+            where=folder,
             next_step="Name the folder of a project, or name a RECIPE of a study, too.",
         )
     return ProjectFolder.open(folder, read_only=True)
@@ -118,12 +113,7 @@ def _remove(made: list[Path], folder: Path | None) -> None:
 
 
 def _make(
-    project: ProjectFolder,
-    path: Path,
-    root: Path,
-    *,
-    options: Mapping[str, Any],
-    progress: Progress,
+    project: ProjectFolder, path: Path, root: Path, *, options: Values, progress: Progress
 ) -> None:
     """Write the study's file, if there is none, and copy the labels.
 
@@ -134,7 +124,7 @@ def _make(
     if settings.oracle:
         raise ProjectError(
             "This is a run of a study: its labels are those of the study's data set.",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Name a project with labels of your own.",
         )
     values = study_values(project, options, progress)
@@ -147,13 +137,13 @@ def _make(
     copy_labelled(project, root, suppliers, progress)
 
 
-def _trusted(tables: dict[str, Any]) -> list[str]:
+def _trusted(tables: Json) -> list[str]:
     """The suppliers that a recipe trusts."""
     recipe = parse(Recipe, tables, "the project's recipe")
     return [name for name, choice in recipe.suppliers.items() if choice.is_on]
 
 
-def _text(project: Path, out: Path, tables: Mapping[str, Any]) -> str:
+def _text(project: Path, out: Path, tables: Values) -> str:
     """The text of a study's file."""
     copy = f"labelgrid simulate {out / OWN_FILE} --data {out / OWN_LABELS} --out ANOTHER"
     lines = [

@@ -1,13 +1,13 @@
 """Chooses the values of a study of a project's own labels by how many there are. Loads no torch."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from labelgrid.basics.config import merge
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
@@ -24,9 +24,7 @@ BUDGET = 0.1
 CHANCE = ("random_cells", "random_images")
 
 
-def study_values(
-    project: ProjectFolder, options: Mapping[str, Any], progress: Progress
-) -> dict[str, Any]:
+def study_values(project: ProjectFolder, options: Values, progress: Progress) -> Json:
     """The table [simulate] of a study of a project's labels.
 
     Args:
@@ -83,14 +81,14 @@ def _usable_tasks(project: ProjectFolder, only: Sequence[str], progress: Progres
     if not any(heldout[name].labelled for name in asked):
         raise ProjectError(
             "No held-out image has a label, so nothing can be measured.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=f"Hold out images with `labelgrid add {project.folder} --holdout 20%`, and "
             "import their labels.",
         )
     if not used:
         raise ProjectError(
             "No task has labels of training images and of held-out images.",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Import labels of both.",
         )
     left_out = [name for name in asked if name not in used]
@@ -120,14 +118,12 @@ def _check_images(project: ProjectFolder, images: float) -> None:
         raise ProjectError(
             f"A study needs at least {LEAST_IMAGES} labelled training images. "
             f"The project has {images:.0f}.",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Import more labels.",
         )
 
 
-def _check_amount(
-    project: ProjectFolder, sizes: Mapping[str, float], values: Mapping[str, Any]
-) -> None:
+def _check_amount(project: ProjectFolder, sizes: Mapping[str, float], values: Values) -> None:
     """Refuse a study that would buy more than there is: all strategies would end alike."""
     amount = sizes.get(values["unit"], 0)
     initial = values["initial"] * amount / sizes["images"]
@@ -138,6 +134,6 @@ def _check_amount(
             f"The study needs {needed:.0f} {unit}: about {initial:.0f} at the start, and "
             f"{count_text(values['rounds'], 'round')} of {values['budget']:g}. The project has "
             f"{amount:.0f} in its training images.",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Lower `--initial`, `--budget` or `--rounds`, or import more labels.",
         )

@@ -64,7 +64,7 @@ def _plugin_names(values: Any) -> Iterator[str]:
 def _sources(module: str) -> dict[str, Path]:
     """Find the files of a module and of those modules of its package that it imports, by module."""
     package = module.split(".")[0]
-    files: dict[str, Path] = {}
+    files = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()

@@ -13,9 +13,7 @@ import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from numpy.typing import NDArray
-
+from labelgrid.basics.array_types import Floats
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.files import read_bytes, read_text
 from labelgrid.basics.words import count_text
@@ -58,7 +56,7 @@ def published_cells(plan: InitialLabels, root: Path, pool: Collection[str]) -> l
     return sorted(_cells_of_weights(value, plan, order, path))
 
 
-def _read_split(path: Path) -> NDArray[np.float64] | dict[str, list[str]]:
+def _read_split(path: Path) -> Floats | dict[str, list[str]]:
     """Read the weights of a split file, or its dict of lists."""
     try:
         data = read_bytes(path, LIMIT)
@@ -76,7 +74,7 @@ def _read_split(path: Path) -> NDArray[np.float64] | dict[str, list[str]]:
         ) from error
 
 
-def _load_weights(data: bytes) -> NDArray[np.float64]:
+def _load_weights(data: bytes) -> Floats:
     """Load the weights in a file of `torch.save`, [rows, tasks]."""
     import torch
 
@@ -97,8 +95,7 @@ def _load_weights(data: bytes) -> NDArray[np.float64]:
         raise ValueError(f"it holds no tensor {WEIGHTS} of numbers")
     if value.numel() > LIMIT:  # an expanded tensor has more values than its file
         raise ValueError(f"its tensor has more than {LIMIT} values")
-    weights: NDArray[np.float64] = value.detach().to(torch.float64).numpy()
-    return weights
+    return value.detach().to(torch.float64).numpy()
 
 
 def _row_order(rows: str, root: Path, pool: Collection[str], path: Path) -> Sequence[str]:
@@ -140,7 +137,7 @@ def _read_order(path: Path, pool: Collection[str]) -> list[str]:
 
 def _sort_by_number(pool: Collection[str], path: Path) -> list[str]:
     """Sort the pool's images by the numbers that are their file names."""
-    numbers: dict[str, int] = {}
+    numbers = {}
     not_numbers = []
     for image_id in pool:
         stem = PurePosixPath(image_id).stem
@@ -163,7 +160,7 @@ def _sort_by_number(pool: Collection[str], path: Path) -> list[str]:
 
 
 def _cells_of_weights(
-    weights: NDArray[np.float64], plan: InitialLabels, order: Sequence[str], path: Path
+    weights: Floats, plan: InitialLabels, order: Sequence[str], path: Path
 ) -> list[Cell]:
     """Find the cells whose weight is 1; `order` has the image id of each row."""
     shape = weights.shape
@@ -252,6 +249,4 @@ def _images_by_name(pool: Collection[str]) -> dict[str, set[str]]:
 def _refusal(
     path: Path, fault: str, next_step: str = "Use a split file as it was published."
 ) -> RecipeError:
-    return RecipeError(
-        f"{fault}.", where=str(path), next_step=next_step, unchanged="Nothing was run."
-    )
+    return RecipeError(f"{fault}.", where=path, next_step=next_step, unchanged="Nothing was run.")

@@ -1,19 +1,17 @@
 """Refuses to resume the runs in a study's folder with settings or code that would change them."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import join_names
 from labelgrid.lab.simulation.plugin_code import changed_plugins
-from labelgrid.lab.simulation.request import StudyRequest
-from labelgrid.lab.simulation.results import keys_with_records, recorded_runs
 from labelgrid.lab.simulation.run_identity import Identities, differences
 from labelgrid.lab.simulation.runs import Run, has_work, runs_of
-from labelgrid.lab.simulation.study import (
+from labelgrid.lab.simulation.study_recipe import (
     KEPT,
     LOCK,
     OWN_FILE,
@@ -24,6 +22,8 @@ from labelgrid.lab.simulation.study import (
     earlier_values,
     kept_study,
 )
+from labelgrid.lab.simulation.study_request import StudyRequest
+from labelgrid.lab.simulation.study_results import keys_with_records, recorded_runs
 from labelgrid.project.folder import SETTINGS
 
 #: The fields of a study that select, end, show or explain runs, and change none.
@@ -69,7 +69,7 @@ def extra_runs_note(asked: Study, wider: Study, old: Study) -> str:
 
 def check_same(
     request: StudyRequest, runs: Sequence[Run], identities: Identities, images: str = ""
-) -> dict[str, Any]:
+) -> Json:
     """Refuse to resume runs with another identity or code, and a folder that holds other files.
 
     Runs that have trained nothing and have no record may change.
@@ -120,7 +120,7 @@ def check_folder(out: Path) -> None:
     if out.is_dir() and any(_is_foreign(path) for path in out.iterdir()):
         raise ProjectError(
             "The folder holds other files than runs of a study.",
-            where=str(out),
+            where=out,
             next_step="Name a new folder with --out.",
             unchanged="Nothing was run.",
         )
@@ -141,7 +141,7 @@ def _started(study: Study, out: Path) -> set[str]:
     return worked | keys_with_records(out, runs)
 
 
-def _root_changes(earlier: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> list[str]:
+def _root_changes(earlier: Values, now: Values, out: Path) -> list[str]:
     """Name a new root of the data set, if the folder of a run refers to the old one."""
     if not any(out.glob("runs/*/")):
         return []
@@ -154,9 +154,9 @@ def _selection_changes(old: Study, new: Study) -> list[str]:
     return [str(difference) for difference in changes]
 
 
-def _selected(study: Study) -> dict[str, Any]:
+def _selected(study: Study) -> Json:
     """A study as JSON values, without its fields that change no run."""
-    values: dict[str, Any] = json.loads(json.dumps(asdict(study)))
+    values: Json = json.loads(json.dumps(asdict(study)))
     for name in OPEN:
         del values[name]
     return values
@@ -184,7 +184,7 @@ def _earlier_version(out: Path) -> ProjectError:
     return ProjectError(
         "The folder holds runs of an earlier version, which kept no identities of runs; "
         "newer ones do not compare.",
-        where=str(out),
+        where=out,
         next_step="Name another folder with --out. `labelgrid report` still reads this one.",
         unchanged="Nothing was run.",
     )
@@ -193,7 +193,7 @@ def _earlier_version(out: Path) -> ProjectError:
 def _damaged(out: Path, without: Sequence[str]) -> ProjectError:
     return ProjectError(
         f"The study's file is damaged: the identity of {join_names(without, 2)} is missing.",
-        where=str(out / KEPT),
+        where=out / KEPT,
         next_step="Restore it from a copy, or name another folder with --out. "
         "`labelgrid report` still reads this one.",
         unchanged="Nothing was run.",
@@ -203,7 +203,7 @@ def _damaged(out: Path, without: Sequence[str]) -> ProjectError:
 def _other_settings(changes: Sequence[str], out: Path) -> ProjectError:
     return ProjectError(
         f"The folder holds runs with other settings: {join_names(changes, SHOWN, '; ')}.",
-        where=str(out),
+        where=out,
         next_step="Name another folder with --out, or restore the settings.",
         unchanged="Nothing was run.",
     )
@@ -212,7 +212,7 @@ def _other_settings(changes: Sequence[str], out: Path) -> ProjectError:
 def _other_code(names: Sequence[str], out: Path) -> ProjectError:
     return ProjectError(
         f"The code of {', '.join(names)} has changed since the folder's runs were started.",
-        where=str(out),
+        where=out,
         next_step="Restore it, name another folder with --out, or resume with --force; "
         "the report will note it.",
         unchanged="Nothing was run.",

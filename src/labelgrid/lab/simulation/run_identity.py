@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.basics.files import digest
+from labelgrid.basics.type_names import Json, Tables, Values
 from labelgrid.lab.simulation.cell_lists import listed_cells
-from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.runs import Run
-from labelgrid.lab.simulation.study import Study
+from labelgrid.lab.simulation.study_recipe import Study
+from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.lab.simulation.study_suppliers import StudySupplier, suppliers_of
 from labelgrid.lab.simulation.supplied_digests import SuppliedDigests
 from labelgrid.recipes.resolve import (
@@ -26,7 +27,7 @@ from labelgrid.recipes.resolve import (
 )
 from labelgrid.rounds.round_scores import score_tables
 from labelgrid.select.strategy import Strategy
-from labelgrid.train.options import WITHOUT_EFFECT
+from labelgrid.train.train_options import WITHOUT_EFFECT
 
 #: The settings of a study that count for each of its runs.
 SETTINGS = ("data", "pool", "test", "val", "group", "threads")
@@ -82,10 +83,10 @@ class Identities:
     """
 
     runs: Mapping[str, str]
-    values: Mapping[str, Mapping[str, Any]]
+    values: Tables
 
     @classmethod
-    def read(cls, kept: Mapping[str, Any]) -> "Identities":
+    def read(cls, kept: Values) -> "Identities":
         """Read them from the values of a `study.json`.
 
         One of an earlier version has none; damaged ones are left out.
@@ -98,14 +99,14 @@ class Identities:
         known = {key: str(name) for key, name in runs.items() if str(name) in values}
         return cls(known, values)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """The identities as values of `study.json`."""
         return {"runs": self.runs, "identities": self.values}
 
     def with_images(self, images: str) -> "Identities":
         """The same identities with the digest of the data set's images."""
         hashes: dict[str, str] = {}
-        values: dict[str, Mapping[str, Any]] = {}
+        values: dict[str, Values] = {}
         for name, identity in self.values.items():  # a start comes before what continues it
             changed = {**identity, "images": images}
             if "start" in identity:
@@ -114,7 +115,7 @@ class Identities:
             values[hashes[name]] = changed
         return Identities({key: hashes[name] for key, name in self.runs.items()}, values)
 
-    def of_run(self, key: str) -> dict[str, Any]:
+    def of_run(self, key: str) -> Json:
         """The identity of a run, with that of the run it continues in full."""
         identity = dict(self.values[self.runs[key]])
         if "start" in identity:
@@ -126,7 +127,7 @@ class Identities:
 
         What has changed alike in the run and in the one it continues is named once.
         """
-        changed: list[Difference] = []
+        changed = []
         for difference in differences(self.of_run(key), now.of_run(key)):
             is_new_option = difference.before is ABSENT and difference.key.startswith(OPTIONS)
             if not is_new_option:
@@ -154,7 +155,7 @@ def identities_of(
     supplied = supplied or SuppliedDigests(request)
     weights = digest(Path(request.weights)) if request.weights else ""
     hashes: dict[str, str] = {}
-    values: dict[str, Mapping[str, Any]] = {}
+    values: dict[str, Values] = {}
     digest_labels = cache(supplied.of)  # of a folder, once for all runs
     for run in runs:
         first = replace(run, seed=0)
@@ -177,7 +178,7 @@ def _suppliers(run: Run, request: StudyRequest) -> list[StudySupplier]:
     return suppliers_of(recipe, request.root, tasks)
 
 
-def _run_identity(run: Run, study: Study, recipe: str, root: Path) -> dict[str, Any]:
+def _run_identity(run: Run, study: Study, recipe: str, root: Path) -> Json:
     """What a run's results depend on, without the seed, the images, the weights and its start."""
     loaded = load_recipe(recipe, run.overrides(study))
     identity = loaded.effective()
@@ -190,11 +191,10 @@ def _run_identity(run: Run, study: Study, recipe: str, root: Path) -> dict[str, 
     identity["simulate"] = {name: getattr(study, name) for name in SETTINGS}
     if run.kind == "strategy":
         _add_purchases(identity, run, study, loaded.score)
-    plain: dict[str, Any] = json.loads(json.dumps(identity))
-    return plain
+    return json.loads(json.dumps(identity))
 
 
-def _initial_cells(run: Run, study: Study, root: Path) -> dict[str, Any]:
+def _initial_cells(run: Run, study: Study, root: Path) -> Json:
     """The plan of the initial labels; of a plan with a file, the cells that it lists."""
     plan = run.initial(study)
     if not plan.file:
@@ -206,9 +206,7 @@ def _initial_cells(run: Run, study: Study, root: Path) -> dict[str, Any]:
     return {"plan": plan.plan, "cells": hash_of(listed)}
 
 
-def _add_purchases(
-    identity: dict[str, Any], run: Run, study: Study, score: Mapping[str, Mapping[str, Any]]
-) -> None:
+def _add_purchases(identity: Json, run: Run, study: Study, score: Tables) -> None:
     """Add what decides which labels an arm buys: budget, strategy, and the statistics it reads."""
     choice = study.chosen(run.name)
     strategy: Strategy = build_plugin("strategies", choice)

@@ -1,40 +1,45 @@
 """Runs a study in one call: validates it, starts or resumes its runs, and writes their records."""
 
+import fcntl
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from labelgrid.basics import files
 from labelgrid.basics.config import as_toml
-from labelgrid.basics.errors import note_unchanged
+from labelgrid.basics.errors import ProjectError, note_unchanged
 from labelgrid.basics.files import remove_folder, write_text
 from labelgrid.basics.progress import Progress, Silent
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.version import __version__
 from labelgrid.executors.placement import executor_at
 from labelgrid.executors.share import EVERYTHING, Share
-from labelgrid.lab.simulation import results
-from labelgrid.lab.simulation.jobs import Job
+from labelgrid.lab.simulation import study_results
 from labelgrid.lab.simulation.other_shares import OtherShares
-from labelgrid.lab.simulation.plan import StudyPlan, plan_study
 from labelgrid.lab.simulation.plugin_code import changed_plugins
-from labelgrid.lab.simulation.request import StudyRequest
-from labelgrid.lab.simulation.results import RECORDS
 from labelgrid.lab.simulation.resume_check import check_same
+from labelgrid.lab.simulation.run_jobs import Job
 from labelgrid.lab.simulation.runner import PRELOADED, JobStatus, Runner
 from labelgrid.lab.simulation.runs import has_work
-from labelgrid.lab.simulation.study import (
+from labelgrid.lab.simulation.study_plan import StudyPlan, plan_study
+from labelgrid.lab.simulation.study_recipe import (
     ENDINGS,
     KEPT,
+    LOCK,
+    SHARES_LOCK,
     code_of,
     earlier_values,
     notes_of,
     versions_of,
 )
-from labelgrid.lab.simulation.study_lock import locked_study
+from labelgrid.lab.simulation.study_request import StudyRequest
+from labelgrid.lab.simulation.study_results import RECORDS
 from labelgrid.lab.simulation.validate import digest_images
 from labelgrid.project.folder import SETTINGS
 from labelgrid.project.settings import settings_text
@@ -90,9 +95,9 @@ class StudyResult:
         """Keys of the runs that are not done, since others do them, or what they continue."""
         return [key for key, status in self.runs.items() if status.state in ("waiting", "running")]
 
-    def outcomes(self) -> list[results.Outcome]:
+    def outcomes(self) -> list[study_results.Outcome]:
         """Read all records."""
-        return results.read_outcomes(self.out)
+        return study_results.read_outcomes(self.out)
 
 
 def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> StudyResult:
@@ -129,7 +134,7 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
             statuses = runner.run()
         finally:  # a stopped call writes the records so far, too
             with lock.alone():
-                results.write_outcomes(_outcomes(jobs), plan.request.out)
+                study_results.write_outcomes(_outcomes(jobs), plan.request.out)
         if share.is_all:
             endings = {key: asdict(status) for key, status in statuses.items()}
             write_text(plan.request.out / ENDINGS, json.dumps(endings, indent=1) + "\n")
@@ -165,15 +170,13 @@ def _prepare(plan: StudyPlan, jobs: Mapping[str, Job], images: str, share: Share
     _renew_settings(mine)
 
 
-def _outcomes(jobs: Mapping[str, Job]) -> Iterator[results.Outcome]:
+def _outcomes(jobs: Mapping[str, Job]) -> Iterator[study_results.Outcome]:
     """Read the records of all runs so far."""
     for job in jobs.values():
-        yield from job.records or results.outcomes_of(job.run, job.folder)
+        yield from job.records or study_results.outcomes_of(job.run, job.folder)
 
 
-def _history(
-    earlier: Mapping[str, Any], values: Mapping[str, Any], jobs: Mapping[str, Job]
-) -> dict[str, Any]:
+def _history(earlier: Values, values: Values, jobs: Mapping[str, Job]) -> Json:
     """Return the versions and notes for the report, of earlier calls and of this one.
 
     If no run is left, versions and digests of code stay those of the code that made the runs.
@@ -184,7 +187,7 @@ def _history(
         jobs: the jobs of all runs.
     """
     notes = notes_of(earlier)
-    history: dict[str, Any] = {}
+    history = {}
     if any(job.records for job in jobs.values()) and FROM_RECORDS not in notes:
         notes.append(FROM_RECORDS)
     if earlier and all(job.is_done for job in jobs.values()):
@@ -200,7 +203,7 @@ def _history(
 
 
 def _change_notes(
-    earlier: Mapping[str, Any], versions: Mapping[str, str], changed: Sequence[str]
+    earlier: Values, versions: Mapping[str, str], changed: Sequence[str]
 ) -> list[str]:
     """Note the versions and plug-ins that differ from those of earlier runs.
 
@@ -222,7 +225,7 @@ def _change_notes(
     return [f"Runs were started or resumed on {today} with {change}." for change in changes]
 
 
-def _freeze(recipe: Mapping[str, Any], out: Path) -> None:
+def _freeze(recipe: Values, out: Path) -> None:
     """Write the complete recipe into the study's folder.
 
     Later edits of the recipe's file change no run.
@@ -260,3 +263,73 @@ def _renew_settings(jobs: Mapping[str, Job]) -> None:
         text = settings_text(job.settings)
         if path.is_file() and path.read_text(encoding="utf-8") != text:
             write_text(path, text)
+
+
+@dataclass(frozen=True)
+class StudyLock:
+    """The lock of a study's folder, which this process holds.
+
+    Args:
+        shares: the open file by which the shares wait for each other; None if there are no others.
+    """
+
+    shares: TextIOWrapper | None = None
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let no other share write what is of the whole study meanwhile."""
+        if self.shares is None:
+            yield
+            return
+        fcntl.flock(self.shares, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self.shares, fcntl.LOCK_UN)
+
+
+@contextmanager
+def locked_study(out: Path, share: Share) -> Iterator[StudyLock]:
+    """Hold the lock of a study's folder; one that is made for it goes if nothing was written.
+
+    Args:
+        out: the study's folder.
+        share: of the runs; other shares may hold the lock, too, but no call that does all runs.
+
+    Raises:
+        ProjectError: another process holds it, or the disk refuses the folder.
+    """
+    is_new = not out.exists()
+    kind = fcntl.LOCK_EX if share.is_all else fcntl.LOCK_SH
+    with files.disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        file = (out / LOCK).open("w")
+    with file:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ProjectError(
+                "Another process is working on these runs.",
+                where=out,
+                next_step="Wait for it, or stop it.",
+                unchanged="Nothing was run.",
+            ) from error
+        files.remove_abandoned(out)
+        try:
+            with _shares_file(out, share) as lock:
+                yield lock
+        finally:
+            is_empty = share.is_all and [path.name for path in out.iterdir()] == [LOCK]
+            if is_new and is_empty:
+                remove_folder(out)
+
+
+@contextmanager
+def _shares_file(out: Path, share: Share) -> Iterator[StudyLock]:
+    if share.is_all:
+        yield StudyLock()
+        return
+    with files.disk_errors(out):
+        file = (out / SHARES_LOCK).open("w")
+    with file:
+        yield StudyLock(file)

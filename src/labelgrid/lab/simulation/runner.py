@@ -11,8 +11,8 @@ from labelgrid.executors.executor import Executor, SaidWait
 from labelgrid.executors.job import JobEnd, JobFolder, JobReader, JobStep, without_numbers
 from labelgrid.executors.placement import HERE, executor_at
 from labelgrid.lab.simulation.campaign import copy_run, create_run, step
-from labelgrid.lab.simulation.jobs import Job, count_trainings
 from labelgrid.lab.simulation.other_shares import OtherShares
+from labelgrid.lab.simulation.run_jobs import Job, count_trainings
 from labelgrid.lab.simulation.runs import DONE, Run
 from labelgrid.lab.simulation.study_suppliers import take_labels
 from labelgrid.project.folder import ProjectFolder

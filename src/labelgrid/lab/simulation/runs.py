@@ -5,14 +5,14 @@ Loads no torch.
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.lab.simulation.arms import FULL, NAME, InitialLabels
-from labelgrid.lab.simulation.study import Kind, Study
+from labelgrid.lab.simulation.study_recipe import Kind, Study
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.recipes.task_subset import WITHOUT
@@ -40,7 +40,7 @@ class Run:
     kind: Kind
     name: str
     seed: int
-    point: Mapping[str, Any] = field(default_factory=dict)
+    point: Values = field(default_factory=dict)
     start_arm: str = ""
     task: str = ""
 
@@ -94,7 +94,7 @@ class Run:
             start_arm=arm,
         )
 
-    def overrides(self, study: Study) -> dict[str, Any]:
+    def overrides(self, study: Study) -> Json:
         """Its overrides of the recipe, with the study's tasks that it leaves out."""
         arm = self.arm
         if self.task:
@@ -113,7 +113,7 @@ class Run:
         """The labels it starts with; a network of one task has those of its task."""
         return study.initial_of(FULL if self.kind == "full" else self.arm)
 
-    def end_conditions(self, study: Study) -> dict[str, Any]:
+    def end_conditions(self, study: Study) -> Json:
         """The conditions that end the run."""
         if self.kind != "strategy":
             return {}
@@ -154,7 +154,7 @@ def has_work(folder: Path) -> bool:
     return any(path.is_file() for path in folder.glob("rounds/*/fit/**/*"))
 
 
-def describe_point(point: Mapping[str, Any]) -> str:
+def describe_point(point: Values) -> str:
     """Write values of recipe keys as text.
 
     Example:
@@ -182,13 +182,13 @@ def runs_of(study: Study) -> list[Run]:
     return list(runs.values())
 
 
-def runs_at_point(study: Study, seed: int, point: Mapping[str, Any]) -> Iterator[Run]:
+def runs_at_point(study: Study, seed: int, point: Values) -> Iterator[Run]:
     """List the runs of a seed at a grid point, starts first.
 
     Several points may share starts and `full`.
     """
     names = [name for name in study.strategies if study.rounds or name in study.arms]
-    starts: dict[str, Run] = {}
+    starts = {}
     for name in names or [""]:
         campaign = Run(kind="strategy", name=name, seed=seed, point=point)
         start = campaign.start(study)
@@ -208,7 +208,7 @@ def runs_at_point(study: Study, seed: int, point: Mapping[str, Any]) -> Iterator
             yield from _single_runs(study, arm, seed, effective)
 
 
-def _single_runs(study: Study, arm: str, seed: int, point: Mapping[str, Any]) -> Iterator[Run]:
+def _single_runs(study: Study, arm: str, seed: int, point: Values) -> Iterator[Run]:
     """List the networks of one task each for an arm's initial labels, if the task may have any."""
     for row in study.rows(arm):
         if study.initial_of(arm).may_have(row.name):

@@ -18,6 +18,7 @@ from labelgrid.basics.config import check_tasks
 from labelgrid.basics.errors import EmptyLabelError, RecipeError
 from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.type_names import Size
 from labelgrid.data.dataset import Dataset, size_of
 from labelgrid.data.layouts.folder import label_file
 from labelgrid.formats.codec import size_error
@@ -36,9 +37,9 @@ from labelgrid.project.suppliers import (
     supplier_names,
     write_index,
 )
-from labelgrid.recipes.schema import Recipe
+from labelgrid.recipes.recipe import Recipe
 from labelgrid.rounds.context import recipe_of
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 UNCHANGED = "Nothing was run."
 
@@ -122,14 +123,12 @@ class SupplierReader:
 
     supplier: StudySupplier
     dataset: Dataset
-    tasks: Mapping[str, TaskDef]
+    tasks: TaskDefs
     classes: Mapping[str, OtherClasses]
     whole: frozenset[str]
 
     @classmethod
-    def of(
-        cls, supplier: StudySupplier, dataset: Dataset, tasks: Mapping[str, TaskDef]
-    ) -> "SupplierReader":
+    def of(cls, supplier: StudySupplier, dataset: Dataset, tasks: TaskDefs) -> "SupplierReader":
         """Prepare to read.
 
         Raises:
@@ -196,7 +195,7 @@ class SupplierReader:
                 yield SuppliedCell(cell, file, file == path)
 
 
-def _is_label(file: Path, task: TaskDef, size: tuple[int, int], shown: Path) -> bool:
+def _is_label(file: Path, task: TaskDef, size: Size, shown: Path) -> bool:
     """Whether a file has a label with a valid pixel."""
     try:
         label = task.read(file)
@@ -227,10 +226,7 @@ def take_labels(project: ProjectFolder, progress: Progress) -> None:
 
 
 def _take(
-    project: ProjectFolder,
-    supplier: StudySupplier,
-    tasks: Mapping[str, TaskDef],
-    progress: Progress,
+    project: ProjectFolder, supplier: StudySupplier, tasks: TaskDefs, progress: Progress
 ) -> None:
     """Give a project the labels of a supplier."""
     assert project.settings.oracle is not None

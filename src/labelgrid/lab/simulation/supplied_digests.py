@@ -9,7 +9,7 @@ from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import digest
 from labelgrid.basics.words import join_names
 from labelgrid.data.dataset import Dataset
-from labelgrid.lab.simulation.request import StudyRequest
+from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.lab.simulation.study_suppliers import UNCHANGED, StudySupplier, SupplierReader
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.settings import Oracle
@@ -93,7 +93,7 @@ def _check_labels(reader: SupplierReader, image_ids: Sequence[str]) -> None:
     if not count:
         raise LabelError(
             f"The supplier '{reader.supplier.name}' has no label of an image of the pool.",
-            where=str(reader.supplier.folder),
+            where=reader.supplier.folder,
             next_step="Name its files after the images: TASK/IMAGE.png. "
             f"The tasks are {join_names(list(reader.tasks))}.",
             unchanged=UNCHANGED,

@@ -5,24 +5,24 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, combinations
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.config import check_pattern
 from labelgrid.basics.errors import ModelError, ProjectError, RecipeError, note_unchanged
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.results import LOSS
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import CameraSource, Dataset, nonempty_label, size_of
 from labelgrid.lab.simulation.cell_lists import listed_cells
-from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.runs import Run, runs_of
-from labelgrid.lab.simulation.study import Study
+from labelgrid.lab.simulation.study_recipe import Study
+from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.operations.early_warnings import missing_weights_warning
 from labelgrid.project.images.known_cameras import dataset_camera_step
 from labelgrid.project.settings import Oracle
 from labelgrid.project.sources import dataset_of
+from labelgrid.recipes.recipe import PluginChoice, Recipe
 from labelgrid.recipes.resolve import build_plugin, check_recipe, has_own_encoder, load_recipe
-from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.relations.bound import related_tasks, relations_with_camera
 from labelgrid.rounds.round_scores import (
     check_expected_options,
@@ -237,7 +237,7 @@ def _check_scoring(recipe: str, study: Study, run: Run) -> None:
             build_plugin("statistics", PluginChoice(name, score.get(name, {})), 0)
 
 
-def digest_images(study: Study, root: Path, earlier: Mapping[str, Any], progress: Progress) -> str:
+def digest_images(study: Study, root: Path, earlier: Values, progress: Progress) -> str:
     """Digest the ids, splits and pixels of all images.
 
     Labels are not included, because they are hidden.
@@ -265,7 +265,7 @@ def digest_images(study: Study, root: Path, earlier: Mapping[str, Any], progress
     if earlier.get("pictures", "") not in ("", hasher.hexdigest()):
         raise ProjectError(
             "The data set's images or splits have changed since the study's runs were started.",
-            where=str(root),
+            where=root,
             next_step="Restore them, or run another study with `labelgrid simulate`.",
         )
     return hasher.hexdigest()
@@ -287,7 +287,7 @@ def _check_splits(study: Study, splits: Mapping[str, Sequence[str]], root: Path)
         return
     raise RecipeError(
         fault,
-        where=str(root),
+        where=root,
         next_step=f"It has: {', '.join(splits) or 'none'}. "
         "Name its splits in [simulate]: pool, test, val.",
         unchanged="Nothing was run.",
@@ -302,7 +302,7 @@ def _check_disjoint(splits: Mapping[str, Sequence[str]], root: Path) -> None:
             raise RecipeError(
                 f"The splits {first} and {second} share {count_text(len(shared), 'image')}, "
                 f"such as '{shared[0]}'.",
-                where=str(root),
+                where=root,
                 next_step="Remove them from one of the two.",
                 unchanged="Nothing was run.",
             )
@@ -360,7 +360,7 @@ def _check_cells(study: Study, splits: Mapping[str, Sequence[str]], root: Path) 
                 continue
             raise RecipeError(
                 f"The pool of '{name}' has no cell ({cell.image_id}, {cell.task}).",
-                where=str(path),
+                where=path,
                 next_step=f"List images of the split {study.pool} and tasks of the arm: "
                 f"{', '.join(sorted(tasks))}.",
                 unchanged="Nothing was run.",

@@ -5,7 +5,7 @@ It is MTPSL's network for PASCAL, published with `[backbone] name = "resnet18"` 
 effect.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -14,9 +14,9 @@ from torchvision.models.segmentation.deeplabv3 import ASPP
 
 from labelgrid.basics.config import check_ranges
 from labelgrid.nets.backbones import Encoder
+from labelgrid.nets.encoder_options import WIDEST, Rate
 from labelgrid.nets.one_stage import OneStage
-from labelgrid.nets.options import WIDEST, Rate
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class AsppHeads(OneStage):
     Source: Chen et al. 2017 (DeepLabv3); MTPSL section 4, PASCAL, and its released code.
     """
 
-    def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
+    def __init__(self, tasks: Tasks, encoder: Encoder, options: Options) -> None:
         bodies = nn.ModuleDict({name: _body(encoder.channels, options) for name in tasks})
         super().__init__(tasks, encoder, encoder.channels, bodies, options.width, options)
 
@@ -82,8 +82,6 @@ def _body(inputs: int, options: Options) -> nn.Sequential:
     return nn.Sequential(pyramid, convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
 
 
-def build(
-    tasks: Mapping[str, Task], encoder: Callable[..., Encoder], options: Options
-) -> AsppHeads:
+def build(tasks: Tasks, encoder: Callable[..., Encoder], options: Options) -> AsppHeads:
     """Build the network for these tasks; `encoder()` builds the recipe's encoder."""
     return AsppHeads(tasks, encoder(fuse="none"), options)

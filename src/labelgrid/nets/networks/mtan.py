@@ -6,7 +6,7 @@ are not used. Outputs have the image's resolution. There is one stage of predict
 labels have no effect.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import ClassVar, Literal
@@ -17,9 +17,9 @@ from torch.nn import functional
 
 from labelgrid.basics.config import check_ranges
 from labelgrid.nets.blocks import last_layers, pointwise, run_each
-from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.nets.encoder_options import WIDEST, Rate
+from labelgrid.nets.keyed_dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
-from labelgrid.nets.options import WIDEST, Rate
 from labelgrid.nets.unpooling import (
     UNPORTABLE,
     EncoderDecoder,
@@ -28,8 +28,8 @@ from labelgrid.nets.unpooling import (
     initialise,
     layer,
 )
-from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
+from labelgrid.pixel.target import Targets
+from labelgrid.tasks.task import Tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ class Mtan(Network):
     encoder: EncoderDecoder
     unportable = UNPORTABLE
 
-    def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
+    def __init__(self, tasks: Tasks, options: Options) -> None:
         super().__init__()
         width = options.width
         self.corners = options.align == "corners"
@@ -137,7 +137,7 @@ class Mtan(Network):
         """Run the shared encoder and decoder."""
         return self.encoder.stages(image)
 
-    def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
+    def decode(self, features: Features, known: Targets | None = None) -> Output:
         """Run each task's masks and head; known labels are ignored."""
         if not isinstance(features, StageFeatures):
             raise TypeError("the masks read the maps of all stages; pass what `encode` returned")
@@ -185,6 +185,6 @@ class Mtan(Network):
         return [value for value in shared if value.requires_grad]
 
 
-def build(tasks: Mapping[str, Task], encoder: object, options: Options) -> Mtan:
+def build(tasks: Tasks, encoder: object, options: Options) -> Mtan:
     """Build the network for these tasks; the recipe's encoder is not built."""
     return Mtan(tasks, options)

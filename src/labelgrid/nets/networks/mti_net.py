@@ -7,7 +7,7 @@ embedded predictions to the other tasks of the same scale. Known labels replace 
 at each scale; they never reach another.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,12 +19,14 @@ from labelgrid.basics.config import check_ranges
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.blocks import basic_blocks, last_layers, pointwise, run_each
 from labelgrid.nets.distillation import Exchange, reason_to_ignore_known
-from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.nets.encoder_options import WIDEST, Rate
+from labelgrid.nets.keyed_dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
-from labelgrid.nets.options import WIDEST, Rate
-from labelgrid.nets.propagation import Propagation
-from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
+from labelgrid.pixel.target import Targets
+from labelgrid.tasks.task import Tasks
+
+#: Channels of a squeezed map are an nth of the map's.
+SQUEEZE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +71,7 @@ class ScaleHeads(Exchange):
         options: of the network.
     """
 
-    def __init__(
-        self, tasks: Mapping[str, Task], inputs: int, width: int, options: Options
-    ) -> None:
+    def __init__(self, tasks: Tasks, inputs: int, width: int, options: Options) -> None:
         super().__init__()
         bodies = {name: basic_blocks(inputs, width, width) for name in tasks}
         self.bodies = nn.ModuleDict(bodies)
@@ -97,7 +97,7 @@ class MtiNet(Network):
     scales.
     """
 
-    def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
+    def __init__(self, tasks: Tasks, encoder: Encoder, options: Options) -> None:
         super().__init__()
         self.encoder = encoder
         self.ignores_known = reason_to_ignore_known(options)
@@ -123,13 +123,13 @@ class MtiNet(Network):
         self.final_bodies = nn.ModuleDict({name: pointwise(total, total) for name in names})
         self.final = last_layers(tasks, total, options.dropout, "final")
 
-    def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
+    def decode(self, features: Features, known: Targets | None = None) -> Output:
         """Run all scales from the coarsest on, then the final heads."""
         levels = self._levels(features)
         # Each list is of scales, from the coarsest on.
-        initial: list[Raw] = []
-        heads: list[Raw] = []
-        refined: list[Raw] = []
+        initial = []
+        heads = []
+        refined = []
         coarser = None
         for number in reversed(range(len(levels))):
             scale = self.scales[number]
@@ -195,6 +195,69 @@ def _resize(x: Tensor, size: torch.Size) -> Tensor:
     return functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
-def build(tasks: Mapping[str, Task], encoder: Callable[..., Encoder], options: Options) -> MtiNet:
+def build(tasks: Tasks, encoder: Callable[..., Encoder], options: Options) -> MtiNet:
     """Build the network for these tasks; `encoder()` builds the recipe's encoder."""
     return MtiNet(tasks, encoder(fuse="none"), options)
+
+
+class Propagation(nn.Module):
+    """A softmax over tasks weighs their features into one shared map.
+
+    Each task adds the map, with its channels weighed for the task, to its features.
+
+    Deviation: in the public code the softmax does not compare the tasks at one channel. The
+    concatenation has all channels of the first task, then all of the second, but its view reads one
+    channel of each task in turn. So with K tasks the softmax runs over K neighbouring channels of
+    the concatenation. `over = "neighbours"` does the same.
+
+    Args:
+        names: of the tasks.
+        width: channels of each task's features.
+        over: what the softmax runs over: the `"tasks"`, or the `"neighbours"` of the public code.
+
+    Source: Vandenhende et al. 2020 (MTI-Net), section 3.3, and its public code.
+    """
+
+    def __init__(
+        self, names: Sequence[str], width: int, over: Literal["tasks", "neighbours"] = "tasks"
+    ) -> None:
+        super().__init__()
+        self.names = list(names)
+        self.over = over
+        total = width * len(self.names)
+        narrow = max(total // 4, 1)
+        self.weigh = nn.Sequential(basic_blocks(total, narrow, narrow), nn.Conv2d(narrow, total, 1))
+        self.reduce = basic_blocks(total, width)
+        self.excite = nn.ModuleDict()
+        for name in self.names:
+            self.excite[name] = Excitation(width)
+
+    def forward(self, features: Raw) -> Raw:
+        """Refine the tasks' features [b, width, h, w]."""
+        stacked = torch.stack([features[name] for name in self.names], 1)
+        count, tasks, width, *size = stacked.shape
+        joined = stacked.flatten(1, 2)
+        scores = self.weigh(joined)
+        if self.over == "tasks":
+            weights = scores.view(count, tasks, width, *size).softmax(1)
+        else:
+            weights = scores.view(count, width, tasks, *size).softmax(2)
+        shared = self.reduce(joined * weights.flatten(1, 2))
+        return {name: features[name] + self.excite[name](shared) for name in self.names}
+
+
+class Excitation(nn.Module):
+    """Weighs channels by numbers that a small network computes from their means.
+
+    Source: Hu et al. 2018 (squeeze and excitation).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        narrow = max(width // SQUEEZE, 1)
+        layers = (nn.Linear(width, narrow), nn.ReLU(), nn.Linear(narrow, width), nn.Sigmoid())
+        self.factors = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Weigh the channels of maps [b, width, h, w]."""
+        return x * self.factors(x.mean((2, 3)))[:, :, None, None]

@@ -4,7 +4,7 @@ Each task's initial prediction is embedded and passed to the other tasks through
 et al. 2018; PartAL figure 3). Known labels replace initial predictions.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,11 +13,11 @@ from torch import nn
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.blocks import bottlenecks, last_layers, run_each
 from labelgrid.nets.distillation import Exchange, reason_to_ignore_known
-from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.nets.encoder_options import WIDEST, Rate
+from labelgrid.nets.keyed_dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
-from labelgrid.nets.options import WIDEST, Rate
-from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
+from labelgrid.pixel.target import Targets
+from labelgrid.tasks.task import Tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class PadNet(Network, Exchange):
     Source: Xu et al. 2018; PartAL section 3.3 (known labels replace initial predictions).
     """
 
-    def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
+    def __init__(self, tasks: Tasks, encoder: Encoder, options: Options) -> None:
         super().__init__()
         self.encoder = encoder
         self.ignores_known = reason_to_ignore_known(options)
@@ -68,7 +68,7 @@ class PadNet(Network, Exchange):
         self.final_bodies = nn.ModuleDict({name: bottlenecks(width, width) for name in tasks})
         self.final = last_layers(tasks, width, rate, "final")
 
-    def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
+    def decode(self, features: Features, known: Targets | None = None) -> Output:
         """Run both stages.
 
         A task's own feature does not depend on its own label; its messages use the others'.
@@ -91,6 +91,6 @@ class PadNet(Network, Exchange):
         return run_each(self.final, task_features)
 
 
-def build(tasks: Mapping[str, Task], encoder: Callable[[], Encoder], options: Options) -> PadNet:
+def build(tasks: Tasks, encoder: Callable[[], Encoder], options: Options) -> PadNet:
     """Build the network for these tasks; `encoder()` builds the recipe's encoder."""
     return PadNet(tasks, encoder(), options)

@@ -5,15 +5,14 @@ with random weights: `[backbone]` and `--weights` are not used. Outputs have the
 There is one stage, so known labels have no effect.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from labelgrid.basics.config import check_ranges
+from labelgrid.nets.encoder_options import WIDEST, Rate, Stages
 from labelgrid.nets.one_stage import OneStage
-from labelgrid.nets.options import WIDEST, Rate, Stages
 from labelgrid.nets.unpooling import UNPORTABLE, EncoderDecoder, heads, initialise
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +56,13 @@ class SegNet(OneStage):
 
     unportable = UNPORTABLE
 
-    def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
+    def __init__(self, tasks: Tasks, options: Options) -> None:
         width = options.width
         encoder = EncoderDecoder(width, stages=options.stages)
         super().__init__(tasks, encoder, width, heads(width, tasks), width, options)
         initialise(self)
 
 
-def build(tasks: Mapping[str, Task], encoder: object, options: Options) -> SegNet:
+def build(tasks: Tasks, encoder: object, options: Options) -> SegNet:
     """Build the network for these tasks; the recipe's encoder is not built."""
     return SegNet(tasks, options)

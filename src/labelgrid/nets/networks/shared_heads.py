@@ -5,16 +5,16 @@ have no effect. The heads read the concatenated scales, as the survey's do; if t
 `fused` is above 0, one 1×1 convolution for all tasks reduces these first.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import nn
 
 from labelgrid.basics.config import check_ranges
 from labelgrid.nets.backbones import Encoder
+from labelgrid.nets.encoder_options import WIDEST, Rate
 from labelgrid.nets.one_stage import OneStage
-from labelgrid.nets.options import WIDEST, Rate
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class SharedHeads(OneStage):
     Source: Vandenhende et al. 2021, the multi-task baseline; MTPSL section 3.1.
     """
 
-    def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
+    def __init__(self, tasks: Tasks, encoder: Encoder, options: Options) -> None:
         width = options.width or encoder.channels
         bodies = nn.ModuleDict(
             {name: self._body(encoder.channels, width, options.kernel) for name in tasks}
@@ -62,8 +62,6 @@ class SharedHeads(OneStage):
         return nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
 
 
-def build(
-    tasks: Mapping[str, Task], encoder: Callable[..., Encoder], options: Options
-) -> SharedHeads:
+def build(tasks: Tasks, encoder: Callable[..., Encoder], options: Options) -> SharedHeads:
     """Build the network for these tasks; `encoder()` builds the recipe's encoder."""
     return SharedHeads(tasks, encoder(fuse="concatenated"), options)

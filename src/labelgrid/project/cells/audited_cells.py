@@ -52,7 +52,7 @@ def cells_to_audit(project: ProjectFolder) -> list[SuppliedCells]:
         given = f"{command('import', project.folder)} FOLDER --supplier NAME"
         raise ProjectError(
             "No supplier gave labels of training images, so there is nothing to audit.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=f"Import some with `{given}`.",
             unchanged="Nothing was requested.",
         )
@@ -81,7 +81,7 @@ def noted_audits(project: ProjectFolder) -> dict[str, dict[str, list[str]]]:
     raise LedgerError(
         f"The ledger's note '{DRAWN_CELLS}' has no lists of images by supplier and task: "
         f"{note!r:.80}.",
-        where=str(project.folder),
+        where=project.folder,
         next_step="Restore the project from a backup.",
     )
 

@@ -62,7 +62,7 @@ def _whole_ids(project: ProjectFolder, image_ids: Iterable[str], short: Set[str]
         if len(candidates) > 1:
             raise LedgerError(
                 f"'{end}' may be {len(candidates)} images: {join_names(candidates, SHOWN)}.",
-                where=str(project.folder),
+                where=project.folder,
                 next_step="Name the image with its folder.",
             )
         whole[end] = candidates[0]

@@ -71,7 +71,7 @@ def each_cell(
     if task is not None and task not in tasks:
         raise LedgerError(
             f"The project has no task '{task}'.",
-            where=str(project.folder),
+            where=project.folder,
             next_step=f"Its tasks are: {', '.join(tasks)}.",
         )
     if split is not None and split not in SPLITS:

@@ -101,7 +101,7 @@ def draw_equal(cells: Collection[Cell], counts: Mapping[str, int], seed: int) ->
         >>> len(draw_equal(cells, {"depth": 1}, seed=0))
         1
     """
-    drawn: list[Cell] = []
+    drawn = []
     for task, count in counts.items():
         candidates = [cell for cell in cells if cell.task == task]
         drawn += _draw(candidates, count, seed_of(seed, task))

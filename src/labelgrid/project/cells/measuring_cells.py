@@ -9,7 +9,7 @@ from functools import cached_property
 
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.cells.audited_cells import noted_audits
-from labelgrid.project.cells.pairs import noted_pairs
+from labelgrid.project.cells.drawn_pairs import noted_pairs
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.select.draws import AUDIT, CONTROL, PAIR
 

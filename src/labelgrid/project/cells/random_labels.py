@@ -10,9 +10,9 @@ from functools import cached_property
 
 from labelgrid.basics.streams import image_key
 from labelgrid.ledger.grid import Cell, State
-from labelgrid.project.cells.pairs import drawn_pairs
+from labelgrid.project.cells.drawn_pairs import drawn_pairs
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.relations.agreement import FEWEST
+from labelgrid.relations.true_agreement import FEWEST
 from labelgrid.select.draws import CONTROL, SuppliedCells, is_pick, is_random
 
 #: Labels are measured on at most so many images, and so many pixels if these are many.

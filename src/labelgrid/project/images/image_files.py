@@ -73,7 +73,7 @@ def find_images(
         if isinstance(path, Path) and not path.exists():
             raise ImageError(
                 "There is no such folder of images, and no such list.",
-                where=str(path),
+                where=path,
                 next_step="Check the path.",
             )
     folders: list[ImageFolder] = []
@@ -205,7 +205,7 @@ def rows_of(
     folders = list(folders)
     total = sum(len(folder.image_ids) for folder in folders)
     progress.start("Checking images" if check == "full" else "Listing images", total, "images")
-    faults: list[Fault] = []
+    faults = []
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for folder in folders:
             if check == "none":
@@ -344,7 +344,7 @@ def _fault_or_size(
     try:
         if thumbnails is None:
             return check_image(path)
-        decoded: list[Thumbnail] = []
+        decoded = []
         found = check_image(path, lambda image: decoded.append(thumbnail_of(image)))
         if max(found.height, found.width) >= LEAST:
             thumbnails[image_id] = decoded[0] if decoded else read_thumbnail(path, found.digest)

@@ -110,8 +110,7 @@ def _relations_with_camera(project: ProjectFolder) -> list[str]:
     settings = project.settings
     if "relations" not in settings.changes and not settings.recipe.endswith(".toml"):
         return []  # reading a recipe is slow
-    from labelgrid.recipes.resolve import load_recipe
     from labelgrid.relations.bound import relations_with_camera
 
-    recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
+    recipe = project.recipe()
     return relations_with_camera(recipe.relations)

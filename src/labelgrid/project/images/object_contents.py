@@ -14,7 +14,7 @@ from labelgrid.basics.errors import ImageError
 from labelgrid.images.opening import max_bytes
 from labelgrid.images.places import missing_object_error, object_errors
 from labelgrid.storage.addresses import Address, check_address
-from labelgrid.storage.contents import Content, known_contents, remember
+from labelgrid.storage.known_contents import Content, known_contents, remember
 from labelgrid.storage.objects import fetch_version
 from labelgrid.storage.stamps import Stamp, listed_stamps, stamp_of
 from labelgrid.storage.threads import each_in_threads

@@ -13,8 +13,8 @@ from labelgrid.images.places import changed_object_error, missing_object_error, 
 from labelgrid.images.reading import check_image
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.storage.addresses import Address, check_address
-from labelgrid.storage.cache import Cache
-from labelgrid.storage.contents import Content, known_contents, remember
+from labelgrid.storage.known_contents import Content, known_contents, remember
+from labelgrid.storage.object_cache import Cache
 from labelgrid.storage.objects import fetch_all, fetch_version
 from labelgrid.storage.stamps import Stamp, stamps_of
 from labelgrid.storage.threads import each_in_threads
@@ -37,7 +37,7 @@ def object_faults(
     addresses = {row.image_id: check_address(row.root).below(row.image_id) for row in rows}
     stamps = stamps_of(addresses.values())
     known = known_contents(stamps)
-    faults: dict[str, ImageError] = {}
+    faults = {}
     unknown = []
     for row in rows:
         address = addresses[row.image_id]

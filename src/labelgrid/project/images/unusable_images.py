@@ -102,7 +102,7 @@ def usable_images(
         reason = project.store.get(SET_ASIDE, {}).get(first, "")
         raise ImageError(
             f"No image that is needed can be read. '{first}': {reason}",
-            where=str(project.folder),
+            where=project.folder,
             next_step="Put them back; if the folder was moved, "
             f"`{command('add', project.folder, '--images', 'NEW-PLACE')}` finds them again.",
         )
@@ -166,10 +166,7 @@ def _find_fault(row: ImageRow) -> str:
 
 
 def _note_and_warn(
-    project: ProjectFolder,
-    checked: Collection[str],
-    faults: Mapping[str, str],
-    progress: Progress,
+    project: ProjectFolder, checked: Collection[str], faults: Mapping[str, str], progress: Progress
 ) -> None:
     _note(project, checked, faults)
     if faults:

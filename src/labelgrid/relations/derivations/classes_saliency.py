@@ -9,22 +9,18 @@ everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Ints
 from labelgrid.basics.camera import Camera
+from labelgrid.basics.type_names import Values
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.class_tables import (
-    class_index,
-    count_classes,
-    look_up_classes,
-    sum_counts,
-)
+from labelgrid.relations.class_tables import class_index, count_classes, look_up_classes, sum_counts
 from labelgrid.relations.relation import (
     Derive,
     DerivePredicted,
@@ -63,7 +59,7 @@ class Options:
 
 
 def derive_saliency(
-    salient: NDArray[np.int64], labels: Sequence[LabelArray], _camera: Camera | None
+    salient: Ints, labels: Sequence[LabelArray], _camera: Camera | None
 ) -> LabelArray:
     """The pixels of the classes that a table [classes] marks with 1."""
     (label,) = labels
@@ -73,7 +69,7 @@ def derive_saliency(
 
 
 def predicted_saliency(
-    salient: NDArray[np.int64], predictions: Sequence[Tensor], _camera: Tensor | None
+    salient: Ints, predictions: Sequence[Tensor], _camera: Tensor | None
 ) -> Target:
     """As `derive_saliency`, of class probabilities, with gradients."""
     import torch
@@ -112,18 +108,18 @@ def _finder(reads: Sequence[TaskDef], _gives: TaskDef) -> OptionFinder:
     (semseg,) = reads
     names = semseg.class_names
 
-    def read(example: TrueExample) -> NDArray[np.int64]:
+    def read(example: TrueExample) -> Ints:
         salient = example.truth.value[..., 0] >= 0.5
         size = (len(names), 2)
         return count_classes(example.labels[0], salient.astype(np.int64), example.truth, size)
 
-    def propose(readings: Sequence[NDArray[np.int64]]) -> list[Mapping[str, Any]]:
+    def propose(readings: Sequence[Ints]) -> list[Values]:
         return _proposed(sum_counts(readings), names)
 
     return OptionFinder(finds=("classes", "others"), read=read, propose=propose)
 
 
-def _proposed(counts: NDArray[np.int64], names: Sequence[str]) -> list[Mapping[str, Any]]:
+def _proposed(counts: Ints, names: Sequence[str]) -> list[Values]:
     """Options by counts [classes, 2] of pixels that are not salient, and that are.
 
     The first has the largest IoU over all pixels: a class adds to that if the share of its pixels
@@ -135,7 +131,7 @@ def _proposed(counts: NDArray[np.int64], names: Sequence[str]) -> list[Mapping[s
     hits = np.cumsum(counts[order, 1])
     union = counts[:, 1].sum() + np.cumsum(counts[order, 0])
     best = share[order[np.argmax(hits / np.maximum(union, 1))]]
-    found: list[Mapping[str, Any]] = []
+    found: list[Values] = []
     for least in (best, *SHARES):
         chosen = (share > 0) & (share >= least)
         salient = [name for name, is_it in zip(names, chosen, strict=True) if is_it]
@@ -147,7 +143,7 @@ def _proposed(counts: NDArray[np.int64], names: Sequence[str]) -> list[Mapping[s
     return found
 
 
-def _salient_classes(options: Options, reads: Sequence[TaskDef]) -> NDArray[np.int64]:
+def _salient_classes(options: Options, reads: Sequence[TaskDef]) -> Ints:
     """Int64 [classes]: 1 for those whose pixels are salient.
 
     Raises:

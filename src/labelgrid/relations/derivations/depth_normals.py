@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import AnyFloats, Bools, Floats
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import LabelError, RecipeError
 from labelgrid.formats.arrays import shape_text
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from labelgrid.pixel.target import Target
 
-Floats = NDArray[np.float64]
 #: The camera's axis is rounded to this share of a pixel: then it is mirrored without rounding, and
 #: the normals of a mirrored image are exactly the mirrored ones.
 STEP = 2.0**-20
@@ -88,7 +87,7 @@ class PlaneFit(NamedTuple):
     down: Floats
     middle: Floats
     residual: Floats
-    valid: NDArray[np.bool_]
+    valid: Bools
 
 
 def derive_normals(
@@ -195,7 +194,7 @@ def _inverse_depth(depth: LabelArray) -> Floats:
     return np.reciprocal(metres, dtype=np.float64)
 
 
-def step_of(depths: NDArray[np.floating]) -> float:
+def step_of(depths: AnyFloats) -> float:
     """The step that depths are stored in; 0 if it is unknown.
 
     It is the smallest gap between depths, or, if a few depths lie between the steps, their lower
@@ -219,7 +218,7 @@ def step_of(depths: NDArray[np.floating]) -> float:
     return 0.0
 
 
-def fit_planes(values: Floats, valid: NDArray[np.bool_], options: Options) -> PlaneFit:
+def fit_planes(values: Floats, valid: Bools, options: Options) -> PlaneFit:
     """Fit a plane to the valid values [h, w] around each pixel, by least squares."""
     weight = valid.astype(np.float64)
     radius = options.radius

@@ -4,15 +4,15 @@ Disparities are in pixels of the image, depths in metres. `relate` finds the bas
 of both.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.config import check_ranges
 from labelgrid.basics.errors import RecipeError
+from labelgrid.basics.type_names import Values
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.camera_check import known_camera
 from labelgrid.relations.relation import Derive, OptionFinder, Relation, TrueExample
@@ -75,7 +75,7 @@ def _baseline(example: TrueExample) -> float:
     return float(np.median(products.astype(np.float64))) / example.camera.fx
 
 
-def _proposed(readings: Sequence[float]) -> list[Mapping[str, Any]]:
+def _proposed(readings: Sequence[float]) -> list[Values]:
     known = [baseline for baseline in readings if baseline > 0]
     return [{"baseline": round(float(np.median(known)), 6)}] if known else []
 

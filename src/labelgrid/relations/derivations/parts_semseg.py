@@ -6,21 +6,20 @@ Of the other pixels nothing is known: they are not valid. Any classes may take t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labelgrid.basics.camera import Camera
-from labelgrid.formats.codec import LabelArray
+from labelgrid.basics.array_types import Ints
+from labelgrid.basics.type_names import Values
 from labelgrid.relations.class_tables import (
     NOTHING,
     class_index,
-    count_classes,
-    look_up_classes,
+    count_pairs,
+    derive_by_table,
     sum_counts,
 )
-from labelgrid.relations.relation import Derive, OptionFinder, Relation, TrueExample
+from labelgrid.relations.relation import Derive, OptionFinder, Relation
 from labelgrid.tasks.task import TaskDef
 
 #: A part is tried as one of a class if at least this share of its pixels is.
@@ -47,13 +46,7 @@ def build(options: Options) -> Relation:
 
     def between(reads: Sequence[TaskDef], gives: TaskDef) -> Derive:
         (parts,) = reads
-        owner = _owners(options, parts, gives)
-
-        def derive(labels: Sequence[LabelArray], _camera: Camera | None) -> LabelArray:
-            (label,) = labels
-            return look_up_classes(label, owner)
-
-        return derive
+        return partial(derive_by_table, _owners(options, parts, gives))
 
     return Relation(reads=("semseg",), gives="semseg", between=between, finder=_finder)
 
@@ -62,15 +55,11 @@ def _finder(reads: Sequence[TaskDef], gives: TaskDef) -> OptionFinder:
     """Finds the owner of each part: the class that most of its pixels have."""
     (parts,) = reads
 
-    def read(example: TrueExample) -> NDArray[np.int64]:
-        size = (len(parts.class_names), len(gives.class_names))
-        return count_classes(example.labels[0], example.truth.value[..., 0], example.truth, size)
-
-    def propose(readings: Sequence[NDArray[np.int64]]) -> list[Mapping[str, Any]]:
+    def propose(readings: Sequence[Ints]) -> list[Values]:
         counts = sum_counts(readings)
         owner = counts.argmax(1)
         share = counts.max(1) / np.maximum(counts.sum(1), 1)
-        found: list[Mapping[str, Any]] = []
+        found: list[Values] = []
         for least in SHARES:
             owners = {}
             for part in np.flatnonzero(share >= least):
@@ -80,10 +69,14 @@ def _finder(reads: Sequence[TaskDef], gives: TaskDef) -> OptionFinder:
                 found.append(options)
         return found
 
-    return OptionFinder(finds=("person", "background", "owners"), read=read, propose=propose)
+    return OptionFinder(
+        finds=("person", "background", "owners"),
+        read=partial(count_pairs, parts, gives),
+        propose=propose,
+    )
 
 
-def _owners(options: Options, parts: TaskDef, semseg: TaskDef) -> NDArray[np.int64]:
+def _owners(options: Options, parts: TaskDef, semseg: TaskDef) -> Ints:
     """Int64 [parts]: the class that each belongs to."""
     person = class_index(semseg, options.person, "person") if options.person else NOTHING
     owner = np.full(len(parts.class_names), person, np.int64)

@@ -4,23 +4,22 @@ Where there is none, this is the whole label. Pixels of a person are not valid. 
 true labels of both which classes have parts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labelgrid.basics.camera import Camera
-from labelgrid.formats.codec import LabelArray
+from labelgrid.basics.array_types import Ints
+from labelgrid.basics.type_names import Values
 from labelgrid.relations.class_tables import (
     NOTHING,
     class_index,
-    count_classes,
-    look_up_classes,
+    count_pairs,
+    derive_by_table,
     sum_counts,
 )
-from labelgrid.relations.relation import Derive, OptionFinder, Relation, TrueExample
+from labelgrid.relations.relation import Derive, OptionFinder, Relation
 from labelgrid.tasks.task import TaskDef
 
 #: A class is tried as one without parts if at least this share of its pixels has none.
@@ -53,12 +52,7 @@ def build(options: Options) -> Relation:
         part = np.full(len(semseg.class_names), background, np.int64)
         for name in options.classes:
             part[class_index(semseg, name, "classes")] = NOTHING
-
-        def derive(labels: Sequence[LabelArray], _camera: Camera | None) -> LabelArray:
-            (label,) = labels
-            return look_up_classes(label, part)
-
-        return derive
+        return partial(derive_by_table, part)
 
     return Relation(reads=("semseg",), gives="semseg", between=between, finder=_finder)
 
@@ -67,15 +61,11 @@ def _finder(reads: Sequence[TaskDef], gives: TaskDef) -> OptionFinder:
     """Finds the class of most pixels, the background, and the classes that are nothing else."""
     (semseg,) = reads
 
-    def read(example: TrueExample) -> NDArray[np.int64]:
-        size = (len(semseg.class_names), len(gives.class_names))
-        return count_classes(example.labels[0], example.truth.value[..., 0], example.truth, size)
-
-    def propose(readings: Sequence[NDArray[np.int64]]) -> list[Mapping[str, Any]]:
+    def propose(readings: Sequence[Ints]) -> list[Values]:
         counts = sum_counts(readings)
         background = int(counts.sum(0).argmax())
         share = counts[:, background] / np.maximum(counts.sum(1), 1)
-        found: list[Mapping[str, Any]] = []
+        found: list[Values] = []
         for least in SHARES:
             classes = [semseg.class_names[index] for index in np.flatnonzero(share < least)]
             options = {"classes": classes, "background": gives.class_names[background]}
@@ -83,4 +73,6 @@ def _finder(reads: Sequence[TaskDef], gives: TaskDef) -> OptionFinder:
                 found.append(options)
         return found
 
-    return OptionFinder(finds=("classes", "background"), read=read, propose=propose)
+    return OptionFinder(
+        finds=("classes", "background"), read=partial(count_pairs, semseg, gives), propose=propose
+    )

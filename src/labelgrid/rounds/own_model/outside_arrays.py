@@ -1,22 +1,19 @@
 """Checks the arrays of predictions that a network outside the program wrote."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Floats
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.arrays import shape_text
 from labelgrid.rounds.outside_files import Arrays
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Task, Tasks
 
 FEATURES = "features"
 #: How far from 1 the probabilities of a pixel may add up to: 40 numbers of half precision are each
 #: off by 5e-4 of themselves at most.
 FROM_ONE = 0.02
-
-Array = NDArray[Any]
 
 
 def shapes_of(arrays: Arrays) -> dict[str, tuple[int, ...]]:
@@ -30,7 +27,7 @@ def shapes_of(arrays: Arrays) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def expected_arrays(tasks: Mapping[str, Task]) -> str:
+def expected_arrays(tasks: Tasks) -> str:
     """A sentence on what a file can hold."""
     known = []
     for name, task in tasks.items():
@@ -39,7 +36,7 @@ def expected_arrays(tasks: Mapping[str, Task]) -> str:
     return f"A file holds floats: {join_names(known)}; or [passes, …] of several passes."
 
 
-def array_faults(arrays: Arrays, tasks: Mapping[str, Task]) -> Iterator[str]:
+def array_faults(arrays: Arrays, tasks: Tasks) -> Iterator[str]:
     """Yield what is wrong with the arrays of one image, a sentence or two each."""
     if not arrays:
         yield "It holds no array."
@@ -51,7 +48,7 @@ def array_faults(arrays: Arrays, tasks: Mapping[str, Task]) -> Iterator[str]:
         yield from _pair_faults(arrays, task)
 
 
-def _array_fault(name: str, array: Array, tasks: Mapping[str, Task]) -> str:
+def _array_fault(name: str, array: Array, tasks: Tasks) -> str:
     """What is wrong with one array; "" if nothing is."""
     task_name, _, content = name.rpartition(".")
     if array.dtype.kind != "f":
@@ -118,10 +115,9 @@ def _check_logits(name: str, array: Array, task: Task) -> str:
     return ""
 
 
-def _sums(array: Array) -> NDArray[np.float64]:
+def _sums(array: Array) -> Floats:
     """The sums over the channels."""
-    sums: NDArray[np.float64] = array.sum(-3, dtype=np.float64)
-    return sums
+    return array.sum(-3, dtype=np.float64)
 
 
 def _check_variance(name: str, array: Array, task: Task) -> str:

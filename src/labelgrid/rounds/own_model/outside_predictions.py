@@ -16,6 +16,7 @@ from labelgrid.annotate.answers import Fault, fault_lines
 from labelgrid.basics.errors import LabelError, ModelError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import image_keys
+from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.batch import Batch
 from labelgrid.data.frame import Frame
@@ -40,7 +41,7 @@ from labelgrid.rounds.own_model.outside_arrays import (
 from labelgrid.score.maps import Outputs, Passes
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.tasks.task import Task
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.trained_model import TrainedModel
 
 #: The arrays of an image may always have so many bytes; larger ones as many as 64 passes.
 FEWEST_BYTES = 2**27
@@ -90,7 +91,7 @@ class OutsidePredictions:
     shapes: Mapping[str, tuple[int, ...]]
     first: str
     whole: Collection[str]
-    _sizes: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False)
+    _sizes: dict[str, Size] = field(default_factory=dict, repr=False)
     _checked: set[str] = field(default_factory=set, repr=False)
 
     @classmethod
@@ -111,7 +112,7 @@ class OutsidePredictions:
             raise LabelError(
                 "No file of predictions has the name of an image. Found "
                 f"{join_names(sorted(files.names), 3)}; expected such as {expected}.",
-                where=str(folder),
+                where=folder,
                 next_step="Name each file after its image: the image's path below the images' "
                 f"folder, with {EXTENSION} as its extension.",
                 unchanged="Nothing was scored.",
@@ -226,7 +227,7 @@ class OutsidePredictions:
         images = count_text(count, "image that is needed", "images that are needed")
         raise LabelError(
             f"The predictions have {count_text(len(faults), 'fault')}; {images}.",
-            where=str(self.files.folder),
+            where=self.files.folder,
             next_step="\n  ".join([*lines, expected_arrays(self.context.tasks)]),
             unchanged="Nothing was scored.",
         )
@@ -251,7 +252,7 @@ class OutsidePredictions:
         if parts:
             raise ModelError(
                 f"The predictions do not suffice: {', '.join(parts)}.",
-                where=str(self.files.folder),
+                where=self.files.folder,
                 next_step="Write that into the files, or choose another strategy: `margin` with "
                 'statistic = "confidence" needs single predictions of classes alone.',
                 unchanged="Nothing was scored.",
@@ -323,7 +324,7 @@ class OutsidePredictions:
         rows, columns = (part.stop - part.start for part in placement.target)
         return Frame(size, (rows, columns), (slice(0, rows), slice(0, columns)))
 
-    def _size(self, image_id: str) -> tuple[int, int]:
+    def _size(self, image_id: str) -> Size:
         """The upright height and width of an image."""
         if image_id not in self._sizes:
             height, width = self.context.source.image(image_id).shape[:2]
@@ -393,7 +394,7 @@ def _passes(array: object) -> Iterator[Tensor]:
         yield part[None].float()
 
 
-def _is_turned(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
+def _is_turned(shape: tuple[int, ...], size: Size) -> bool:
     """Whether maps have the shape of an image with its sides exchanged, and not its own.
 
     Example:

@@ -29,8 +29,8 @@ from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.score.pool import Explaining, ScoringJob
 from labelgrid.score.statistic import PoolBatch
 from labelgrid.score.table import Table
-from labelgrid.train.evaluate import Evaluation, blocks_of, evaluate_outputs
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.evaluation import Evaluation, blocks_of, evaluate_outputs
+from labelgrid.train.trained_model import TrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ class OutsideScorer(PoolScorer):
         raise ModelError(
             f"The predictions with which round {self.fit.round} was scored are no longer there, "
             "or have changed.",
-            where=str(folder),
+            where=folder,
             next_step=f"Run `{command('score', self.project.folder, '--predictions', 'FOLDER')}`.",
             unchanged="Nothing was scored.",
         )

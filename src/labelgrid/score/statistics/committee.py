@@ -11,19 +11,19 @@ from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from labelgrid.basics.array_types import AnyFloats, Floats
 from labelgrid.basics.config import check_ranges
 from labelgrid.basics.errors import ModelError
 from labelgrid.data.frame import content_means
 from labelgrid.nets.blocks import bottlenecks
 from labelgrid.nets.distillation import Distil, Embed
+from labelgrid.nets.encoder_options import WIDEST
 from labelgrid.nets.network import Raw
-from labelgrid.nets.options import WIDEST
 from labelgrid.score.statistic import FitContext, PoolBatch, TrainedStatistic
 from labelgrid.score.training import Rows, Schedule, replay_passes, resize_maps, train
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.objective import image_losses, supervised_loss, targets_present
 
 #: How the distances of a committee's members become one number.
@@ -73,9 +73,7 @@ class Block(nn.Module):
     Source: TCD figure 8 and supplement, section 1; Xu et al. 2018, module C.
     """
 
-    def __init__(
-        self, tasks: Mapping[str, Task], width: int, gate: Literal["target", "source"]
-    ) -> None:
+    def __init__(self, tasks: Tasks, width: int, gate: Literal["target", "source"]) -> None:
         super().__init__()
         self.embed = nn.ModuleDict()
         for name, task in tasks.items():
@@ -170,13 +168,13 @@ class Committee(TrainedStatistic):
             losses=block_losses,
         )
 
-    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+    def __call__(self, batch: PoolBatch) -> AnyFloats:
         """The inconsistencies of a batch, float64 [b, t].
 
         Nats, or in the unit of the task's distance.
         """
         initial = initial_predictions(batch)
-        members: dict[str, list[NDArray[np.float64]]] = {name: [] for name in batch.tasks}
+        members: dict[str, list[Floats]] = {name: [] for name in batch.tasks}
         for raws in self._refined(batch, initial):
             for name, raw in raws.items():
                 task = batch.tasks[name]

@@ -7,12 +7,10 @@ measure: theirs is 0 for every image.
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from labelgrid.pixel.confidence import MEASURES
+from labelgrid.basics.array_types import AnyFloats
+from labelgrid.pixel.class_confidence import MEASURES
 from labelgrid.score.maps import Outputs, image_means, measure_of_mean
-from labelgrid.score.options import At, Confidence
+from labelgrid.score.measure_choices import At, Confidence
 from labelgrid.score.statistic import PoolBatch, Reads, Statistic
 
 
@@ -42,7 +40,7 @@ class PlainConfidence(Statistic):
     options: Options
     reads: Reads = "predictions"
 
-    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+    def __call__(self, batch: PoolBatch) -> AnyFloats:
         """The means of a batch, float64 [b, t]."""
         passes = Outputs([batch.decoded(self.options.known).final])
         # The variance of one prediction is 0.

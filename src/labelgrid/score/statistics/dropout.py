@@ -6,23 +6,22 @@ labels of other tasks are fed in. The dropout masks depend only on the seed and 
 Settles 2009, section 3.1.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 
+from labelgrid.basics.array_types import AnyFloats, Keys
 from labelgrid.basics.errors import ModelError
-from labelgrid.nets.dropout import keyed_dropout, sites
+from labelgrid.nets.encoder_options import Rate, Where
+from labelgrid.nets.keyed_dropout import keyed_dropout, sites
 from labelgrid.nets.network import Features, Network, Raw
-from labelgrid.nets.options import Rate, Where
-from labelgrid.pixel.target import Target
+from labelgrid.pixel.target import Targets
 from labelgrid.score.maps import MOMENTS, image_means
-from labelgrid.score.options import At, Measure
+from labelgrid.score.measure_choices import At, Measure
 from labelgrid.score.statistic import PoolBatch, Reads, Statistic
 
 
@@ -64,9 +63,9 @@ class DropoutPasses:
     network: Network
     options: Options
     seed: int
-    keys: NDArray[np.uint64]
+    keys: Keys
     features: Features
-    known: Mapping[str, Target] | None
+    known: Targets | None
     task_features: Raw | None
 
     @classmethod
@@ -134,7 +133,7 @@ class Dropout(Statistic):
     seed: int
     reads: Reads = "passes"
 
-    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+    def __call__(self, batch: PoolBatch) -> AnyFloats:
         """The mean uncertainties of a batch, float64 [b, t]."""
         passes = batch.passes(partial(self._passes, batch))
         make = MOMENTS[self.options.measure]

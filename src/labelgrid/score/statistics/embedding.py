@@ -12,11 +12,12 @@ from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from labelgrid.basics.array_types import AnyFloats
 from labelgrid.basics.config import check_ranges
+from labelgrid.basics.type_names import Size
 from labelgrid.score.statistic import FitContext, PoolBatch, Scope, TrainedStatistic
 from labelgrid.score.table import Axis
 from labelgrid.score.training import Passes, Rows, Schedule, replay_passes, resize_maps, train
@@ -67,7 +68,7 @@ class AutoEncoder(nn.Module):
     map of 4H × 4W; here it starts at H/16 × W/16, rounded up. The last layer is linear.
     """
 
-    def __init__(self, channels: int, size: tuple[int, int], options: Options) -> None:
+    def __init__(self, channels: int, size: Size, options: Options) -> None:
         super().__init__()
         widths = [channels]
         width = options.width
@@ -166,7 +167,7 @@ class Embedding(TrainedStatistic):
             losses=losses,
         )
 
-    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+    def __call__(self, batch: PoolBatch) -> AnyFloats:
         """The embeddings of a batch, float32 [b, d]."""
         maps = (self._resized_maps(batch) - self.mean) / self.spread
         code: Tensor = self.network.encoder(maps)

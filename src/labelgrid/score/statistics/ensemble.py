@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from labelgrid.basics.array_types import AnyFloats
 from labelgrid.basics.errors import ModelError
 from labelgrid.nets.network import Network
 from labelgrid.score.maps import MOMENTS, Outputs, image_means
-from labelgrid.score.options import At, Measure
+from labelgrid.score.measure_choices import At, Measure
 from labelgrid.score.statistic import FitContext, PoolBatch, Reads, TrainedStatistic
 from labelgrid.score.table import Axis
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.trained_model import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class Ensemble(TrainedStatistic):
         """Find the members of saved scores again."""
         self.digests = list(state)
 
-    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+    def __call__(self, batch: PoolBatch) -> AnyFloats:
         """The mean uncertainties of a batch, float64 [b, t]."""
         passes = batch.passes(partial(self._outputs, batch))
         make = MOMENTS[self.options.measure]

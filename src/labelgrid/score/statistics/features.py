@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import AnyFloats
 from labelgrid.data.frame import contents
 from labelgrid.score.statistic import PoolBatch, Reads, Scope, Statistic
 from labelgrid.score.table import Axis
@@ -39,7 +39,7 @@ class PooledFeatures(Statistic):
     axis: Axis = "feature"
     reads: Reads = "features"
 
-    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+    def __call__(self, batch: PoolBatch) -> AnyFloats:
         """The features of a batch, float32 [b, c]."""
         features = batch.features
         maps = features.shared if self.options.map == "fused" else features.deepest

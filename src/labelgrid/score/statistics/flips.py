@@ -7,15 +7,14 @@ pixels. No known label is fed in.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.basics.array_types import AnyFloats, Array
 from labelgrid.score.maps import Outputs, image_means
-from labelgrid.score.options import At
+from labelgrid.score.measure_choices import At
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import Task, TaskDef
@@ -76,7 +75,7 @@ def unmirror_values(prediction: Tensor, task: Task, definition: TaskDef) -> Tens
     return torch.from_numpy(back).movedim(-1, 1).to(prediction)
 
 
-def flip_values(values: NDArray[Any], definition: TaskDef) -> NDArray[Any]:
+def flip_values(values: Array, definition: TaskDef) -> Array:
     """Label values [h, w, c], valid everywhere, as they are in the mirrored view."""
     height, width = values.shape[:2]
     whole = (slice(0, height), slice(0, width))
@@ -93,7 +92,7 @@ class Flips(Statistic):
 
     options: Options
 
-    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+    def __call__(self, batch: PoolBatch) -> AnyFloats:
         """The sums of a batch, float64 [b, t], in nats."""
         network = batch.model.network
         frames = batch.batch.frames

@@ -8,9 +8,7 @@ predicted.
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
+from labelgrid.basics.array_types import AnyFloats
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.train.terms.learning_loss import LearningLoss
 
@@ -32,11 +30,11 @@ class PredictedLoss(Statistic):
     Source: Yoo & Kweon 2019, section 3.1.
     """
 
-    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+    def __call__(self, batch: PoolBatch) -> AnyFloats:
         """The predicted losses of a batch, [b, t]."""
         term = cast("LearningLoss", batch.model.terms[TERM])
         predicted = term.predict(batch.features, lambda: batch.decoded(known=True).task_features)
-        return cast("NDArray[np.floating]", predicted.cpu().numpy())
+        return cast("AnyFloats", predicted.cpu().numpy())
 
 
 def build(seed: int, options: Options) -> PredictedLoss:

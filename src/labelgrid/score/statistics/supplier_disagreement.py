@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import AnyFloats
 from labelgrid.score.statistic import PoolBatch, Reads, Statistic
 from labelgrid.train.objective import image_losses
 
@@ -36,7 +36,7 @@ class SupplierDisagreement(Statistic):
     options: Options
     reads: Reads = "predictions"
 
-    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+    def __call__(self, batch: PoolBatch) -> AnyFloats:
         """The losses of a batch, float64 [b, t].
 
         The loss of a network that predicts no numbers is infinite.

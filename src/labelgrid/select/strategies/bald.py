@@ -6,7 +6,7 @@ in every pass counts nothing.
 """
 
 from labelgrid.select.parts import ComposedStrategy, uncertainty_strategy
-from labelgrid.select.uncertainty import Options
+from labelgrid.select.uncertainty_options import Options
 
 __all__ = ["Options", "build"]
 

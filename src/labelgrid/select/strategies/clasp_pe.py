@@ -7,13 +7,13 @@ al. 2026, for one task). It needs the statistic `class_entropy` and an entropy o
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy.stats import rankdata
 
+from labelgrid.basics.array_types import AnyFloats, Array, Floats, Places
 from labelgrid.basics.streams import keyed_uniform, seed_of
 from labelgrid.select.budget import cell_costs
 from labelgrid.select.parts import DRAWN, ReadStatistic, draw_cells
@@ -84,7 +84,7 @@ class Uncertainties:
 
     pool: PoolView
     cells: Scores
-    classes: NDArray[np.floating]
+    classes: AnyFloats
 
     def queues(
         self, column: int, power: float, by_class: float
@@ -111,7 +111,7 @@ class Uncertainties:
             yield [queue], len(unscored) / count
 
     def _scored_queues(
-        self, rows: NDArray[np.intp], column: int, power: float, by_class: float
+        self, rows: Places, column: int, power: float, by_class: float
     ) -> Iterator[tuple[list[Queue], float]]:
         """As `queues`, of cells with an uncertainty, given their rows."""
         items = rows * len(self.pool.grid.tasks) + column
@@ -132,17 +132,14 @@ class Uncertainties:
             scores = logs + self.noise(rows, column, power)
             yield [Queue(items, scores, "most uncertain, with noise")], 1 - by_class
 
-    def noise(
-        self, rows: NDArray[np.intp], column: int, power: float, of_class: int | None = None
-    ) -> NDArray[np.float64]:
+    def noise(self, rows: Places, column: int, power: float, of_class: int | None = None) -> Floats:
         """The Gumbel noise / exponent of a task's cells, for one class or for the whole task."""
         names = list[str | int]()
         if of_class is not None:
             names.append(of_class)
         salt = seed_of(self.pool.seed, "power", self.pool.grid.tasks[column], *names)
         draws = np.maximum(keyed_uniform(self.pool.grid.keys[rows], salt), SMALLEST)
-        noise: NDArray[np.float64] = -np.log(-np.log(draws)) / power
-        return noise
+        return -np.log(-np.log(draws)) / power
 
     def places(self, power: float, by_class: float) -> Scores:
         """How early each missing cell is picked, float64 [n, t]: the higher, the earlier.
@@ -164,7 +161,7 @@ class Uncertainties:
                     first[rows, column] = np.minimum(first[rows, column], place)
         return np.where(self.pool.grid.eligible & np.isfinite(self.cells), -first, np.nan)
 
-    def terms(self, picked: list[tuple[int, int | None]], power: float) -> dict[str, NDArray[Any]]:
+    def terms(self, picked: list[tuple[int, int | None]], power: float) -> dict[str, Array]:
         """The terms of the picks: [n, t] each, NaN where a cell has none; the exponent is [n].
 
         The classes are objects, because an index has no quantile. Cells that were not picked have
@@ -276,9 +273,8 @@ class ClassStratified:
         return Uncertainties(pool, cells, by_class.reshape(n, t, by_class.shape[1] // t))
 
 
-def _log(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    logs: NDArray[np.float64] = np.log(np.maximum(values.astype(np.float64), SMALLEST))
-    return logs
+def _log(values: AnyFloats) -> Floats:
+    return np.log(np.maximum(values.astype(np.float64), SMALLEST))
 
 
 def build(options: Options) -> ClassStratified:

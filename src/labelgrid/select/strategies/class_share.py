@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from labelgrid.select.classes import CLASSES, shares_of_class
+from labelgrid.basics.array_types import AnyFloats
+from labelgrid.select.class_statistic import CLASSES, shares_of_class
 from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult
 from labelgrid.select.strategy import PoolView, check_task_names
 
@@ -54,7 +54,7 @@ class ClassShare:
         return ScorerResult(scores, {"share": shares}, shared=True)
 
 
-def _first_with_classes(statistic: NDArray[np.floating], tasks: list[str]) -> int:
+def _first_with_classes(statistic: AnyFloats, tasks: list[str]) -> int:
     """The number of the first task that predicts classes; 0 if none does."""
     is_predicted = np.nan_to_num(statistic).any(0).reshape(len(tasks), -1)
     return int(is_predicted.any(1).argmax())

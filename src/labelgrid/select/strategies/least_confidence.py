@@ -5,7 +5,7 @@ variance instead; with `statistic = "confidence"`, one pass, they have 0.
 """
 
 from labelgrid.select.parts import ComposedStrategy, uncertainty_strategy
-from labelgrid.select.uncertainty import Options
+from labelgrid.select.uncertainty_options import Options
 
 __all__ = ["Options", "build"]
 

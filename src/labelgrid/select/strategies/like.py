@@ -9,8 +9,8 @@ label.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import AnyFloats, Floats
 from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult
 from labelgrid.select.strategy import PoolView
 
@@ -38,7 +38,7 @@ def likeness(pool: PoolView) -> ScorerResult:
     return ScorerResult(scores, {"likeness": alike}, shared=True)
 
 
-def _example(pool: PoolView, features: NDArray[np.floating]) -> NDArray[np.float64]:
+def _example(pool: PoolView, features: AnyFloats) -> Floats:
     """The features of the example; without one, the mean of the images with a label, or of all."""
     if pool.example is not None:
         return pool.example.astype(np.float64)
@@ -46,11 +46,10 @@ def _example(pool: PoolView, features: NDArray[np.floating]) -> NDArray[np.float
     bought = known & pool.grid.bought.any(1)
     rows = np.flatnonzero(bought if bought.any() else known)
     order = np.argsort(pool.grid.keys[rows])  # so that the order of the pool changes no sum
-    total: NDArray[np.float64] = features[rows[order]].sum(0, dtype=np.float64)
-    return total
+    return features[rows[order]].sum(0, dtype=np.float64)
 
 
-def cosines(features: NDArray[np.floating], example: NDArray[np.float64]) -> NDArray[np.float64]:
+def cosines(features: AnyFloats, example: Floats) -> Floats:
     """The cosine [n] of the angle between each row [n, d] and an example [d]; 0 of a zero vector.
 
     Example:

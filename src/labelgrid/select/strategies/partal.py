@@ -5,7 +5,7 @@ option `statistic` exchanges the uncertainty, for example for that of a deep ens
 """
 
 from labelgrid.select.parts import ComposedStrategy, uncertainty_strategy
-from labelgrid.select.uncertainty import Options
+from labelgrid.select.uncertainty_options import Options
 
 __all__ = ["Options", "build"]
 

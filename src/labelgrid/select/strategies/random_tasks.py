@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats
 from labelgrid.basics.errors import NothingToBuyError
 from labelgrid.basics.words import join_names
 from labelgrid.ledger.grid import Grid
@@ -84,7 +84,7 @@ class RandomTasks:
         why = "random image of this task"
         return Selection(picks=grid.cell_picks((item, score, why) for item, _, score in dealt))
 
-    def _weights(self, grid: Grid) -> NDArray[np.float64]:
+    def _weights(self, grid: Grid) -> Floats:
         """The weight of each task, float64 [t]."""
         shares = self.options.shares
         if shares == "equal":

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from labelgrid.basics.array_types import AnyFloats, Bools, Floats, Places
 from labelgrid.basics.streams import seed_of
 from labelgrid.select.budget import cell_costs, image_costs
 from labelgrid.select.clusters import k_means
@@ -103,7 +103,7 @@ class Stratified:
             picks=picks, terms={"stratum": strata, "images in it": size}, without={"strata": draws}
         )
 
-    def _strata(self, pool: PoolView, rows: NDArray[np.bool_]) -> NDArray[np.intp]:
+    def _strata(self, pool: PoolView, rows: Bools) -> Places:
         """The stratum of each image with a missing cell."""
         if self.options.by != "features":
             shares = pool.statistics[CLASSES][rows]
@@ -114,9 +114,7 @@ class Stratified:
         return k_means(features, keys, self.options.clusters, seed_of(pool.seed, "strata"))
 
 
-def _strata_groups(
-    names: NDArray[np.intp], strata: NDArray[np.intp], draws: NDArray[np.float64]
-) -> list[Group]:
+def _strata_groups(names: Places, strata: Places, draws: Floats) -> list[Group]:
     """A group for each stratum.
 
     Args:
@@ -131,7 +129,7 @@ def _strata_groups(
     return groups
 
 
-def rarest_classes(shares: NDArray[np.floating], least: float) -> NDArray[np.intp]:
+def rarest_classes(shares: AnyFloats, least: float) -> Places:
     """The class of each image [n] that the fewest images show, of the classes that it shows.
 
     An image shows a class if the share of its pixels is at least `least`. An image that shows no

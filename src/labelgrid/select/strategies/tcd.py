@@ -8,11 +8,11 @@ The picks are greedy. The score is the product of a task's inconsistency, from t
 import math
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools, Floats, Floats32, Keys
 from labelgrid.ledger.grid import Grid, Pick
 from labelgrid.select.budget import ROUNDING, buy, cell_costs, image_costs, payable_amount
 from labelgrid.select.centres import farthest_centre, finite_rows, nearest_centre, squared_distances
@@ -74,9 +74,9 @@ class Items:
     """
 
     scores: Scores
-    costs: NDArray[np.float64]
-    centres: NDArray[np.bool_]
-    keys: NDArray[np.uint64]
+    costs: Floats
+    centres: Bools
+    keys: Keys
     amount: float
 
 
@@ -89,7 +89,7 @@ class NearestByColumn:
         distance: the measure of distance, as in `Options`.
     """
 
-    def __init__(self, features: NDArray[Any], centres: NDArray[np.bool_], distance: str) -> None:
+    def __init__(self, features: Array, centres: Bools, distance: str) -> None:
         self.features = np.ascontiguousarray(features, np.float32)
         if distance == "cosine":
             self.features = unit_rows(self.features)
@@ -116,7 +116,7 @@ class NearestByColumn:
         other.squared = self.squared.copy()
         return other
 
-    def values(self) -> NDArray[np.float64]:
+    def values(self) -> Floats:
         """The distances, float64 [n, g].
 
         In a column without any centre it is the largest distance to a centre of other columns, or a
@@ -151,7 +151,7 @@ def pick_greedily(items: Items, nearest: NearestByColumn, rates: bool = False) -
     return _pick_one_by_one(items, nearest, rates, first=highest_item(alone, items.keys))
 
 
-def highest_item(values: Scores, keys: NDArray[np.uint64]) -> tuple[int, int]:
+def highest_item(values: Scores, keys: Keys) -> tuple[int, int]:
     """The row and the column of the highest value [n, g].
 
     Ties are broken by key, then by column.
@@ -288,7 +288,7 @@ class TaskConsistency:
         return picks
 
     def _picked_cells(
-        self, places: list[tuple[int, int]], values: Scores, eligible: NDArray[np.bool_]
+        self, places: list[tuple[int, int]], values: Scores, eligible: Bools
     ) -> list[tuple[int, int, float]]:
         """The row, the column and the score of each cell of the picked items."""
         cells = []
@@ -300,9 +300,7 @@ class TaskConsistency:
             cells += [(row, column, score) for column in columns]
         return cells
 
-    def _weights(
-        self, cells: list[tuple[int, int, float]], raw: Scores, eligible: NDArray[np.bool_]
-    ) -> Scores:
+    def _weights(self, cells: list[tuple[int, int, float]], raw: Scores, eligible: Bools) -> Scores:
         """The weight of each cell in training [n, t], given the picked ones."""
         if self.options.weigh == "none" or INCONSISTENCY not in self.needs:
             return np.ones(raw.shape)
@@ -363,7 +361,7 @@ def cell_items(scores: Scores, pool: PoolView, budget: Budget) -> Items:
     )
 
 
-def label_weights(raw: Scores, counted: NDArray[np.bool_]) -> Scores:
+def label_weights(raw: Scores, counted: Bools) -> Scores:
     """The weight of each cell in training: its inconsistency over the mean of its task.
 
     The weights are held to `WEIGHTS`, and are 1 where the inconsistency is unknown.
@@ -387,7 +385,7 @@ def label_weights(raw: Scores, counted: NDArray[np.bool_]) -> Scores:
     return weights
 
 
-def unit_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit_rows(features: Floats32) -> Floats32:
     """A copy of features [n, d] with rows of length 1; rows of zeros stay.
 
     Half the squared distance between two such rows is 1 - cosine of the angle between them.

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from labelgrid.basics.array_types import AnyFloats, Floats, Keys, Places
 from labelgrid.basics.streams import seed_of
 from labelgrid.select.budget import image_costs, payable_amount
 from labelgrid.select.centres import finite_rows
@@ -114,9 +114,7 @@ class TypiClust:
         return Selection(picks=picks, terms=terms, without={"clusters": typicality})
 
 
-def _cluster_groups(
-    order: NDArray[np.intp], clusters: NDArray[np.intp], typicality: NDArray[np.float64]
-) -> list[Group]:
+def _cluster_groups(order: Places, clusters: Places, typicality: Floats) -> list[Group]:
     """The clusters that have images to pick, in the order of their turns.
 
     Args:
@@ -133,7 +131,7 @@ def _cluster_groups(
 
 
 def _deal_parts(
-    parts: list[list[Group]], costs: NDArray[np.float64], keys: NDArray[np.uint64], amount: float
+    parts: list[list[Group]], costs: Floats, keys: Keys, amount: float
 ) -> list[tuple[int, float]]:
     """The row and the score of each pick: the groups of a part take turns, then those of the next.
 
@@ -156,7 +154,7 @@ def _deal_parts(
     return picks
 
 
-def affordable_count(costs: NDArray[np.float64], amount: float) -> int:
+def affordable_count(costs: Floats, amount: float) -> int:
     """About how many images the amount pays for, by the mean of their costs; at least 1.
 
     Infinite costs do not count.
@@ -170,9 +168,7 @@ def affordable_count(costs: NDArray[np.float64], amount: float) -> int:
     return min(len(finite), max(1, int(payable_amount(amount) / mean)))
 
 
-def typicalities(
-    features: NDArray[np.floating], neighbours: int, *, squared: bool = False
-) -> NDArray[np.float64]:
+def typicalities(features: AnyFloats, neighbours: int, *, squared: bool = False) -> Floats:
     """1 / (mean distance to the nearest neighbours + 1e-5) of each row [m, d]; 0 of a single row.
 
     Args:

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.formats.codecs import depth as files
@@ -67,9 +67,7 @@ class Errors:
     least: float = 1e-9
 
 
-def zoom_depth(
-    value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, options: files.Options
-) -> Labels:
+def zoom_depth(value: Array, valid: Bools, geometry: Placement, options: files.Options) -> Labels:
     """Divide depth by the zoom, or multiply disparity: what looks larger is nearer.
 
     Resizing alone changes neither. Sparse measurements are kept (`Placement.nearest_valid`).
@@ -81,16 +79,12 @@ def zoom_depth(
     return placed / zoom, placed_valid
 
 
-def render_depth(
-    value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None, options: files.Options
-) -> RGB:
+def render_depth(value: Array, valid: Bools, limits: Range | None, options: files.Options) -> RGB:
     """Render near pixels bright and far pixels dark."""
     return render_distances(value[..., 0], valid, limits, options.disparity)
 
 
-def depth_figures(
-    value: NDArray[Any], valid: NDArray[np.bool_], options: files.Options
-) -> Mapping[str, LabelFigure]:
+def depth_figures(value: Array, valid: Bools, options: files.Options) -> Mapping[str, LabelFigure]:
     """The median depth and what is near, or the median disparity.
 
     It is about 1000 times too small or too large if metres and millimetres are confused.
@@ -120,7 +114,7 @@ def depth_figures(
     return {"the median depth": median, "the depth of the nearest 5 %": nearest}
 
 
-def _likely_step(metres: NDArray[Any]) -> float:
+def _likely_step(metres: Array) -> float:
     """The scale that a file without a declared one was read with: a PNG has whole millimetres."""
     steps = metres.astype(np.float64) * 1000
     if steps.max() < 65536 and np.abs(steps - np.rint(steps)).max() < 0.01:
@@ -128,9 +122,7 @@ def _likely_step(metres: NDArray[Any]) -> float:
     return 1.0
 
 
-def depth_slope(
-    value: NDArray[Any], valid: NDArray[np.bool_], options: files.Options
-) -> NDArray[Any]:
+def depth_slope(value: Array, valid: Bools, options: files.Options) -> Array:
     """The relative change of the distance; a disparity shrinks as the distance grows."""
     slope = distance_slope(value[..., 0], valid)
     if options.disparity:
@@ -178,7 +170,7 @@ class DistanceOverview(Overview):
         at_end = np.count_nonzero(values == values.max()) / values.size
         self.ends.setdefault(highest, []).append(at_end)
 
-    def _find_unmeasured(self, image_id: str, values: NDArray[Any]) -> None:
+    def _find_unmeasured(self, image_id: str, values: Array) -> None:
         """Note the largest number of a type, if it is far beyond all others."""
         lone = lone_largest(values)
         if lone is None:
@@ -207,7 +199,7 @@ class DistanceOverview(Overview):
         ]
         return f", read as millimetres ({', '.join(texts)})"
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> Json:
         """As `Overview.values`."""
         low, middle, high = self.histogram.quantiles((0.05, 0.5, 0.95))
         return {

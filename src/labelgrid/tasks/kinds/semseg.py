@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text
 from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.tasks.agreement import class_agreement
@@ -75,7 +76,7 @@ class ClassOverview(Overview):
             f"{without_label(self)}"
         )
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> Json:
         """As `Overview.values`."""
         return {"shares": self.shares(), "not_labelled": 1 - self.share_valid}
 

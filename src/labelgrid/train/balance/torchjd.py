@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from labelgrid.basics.errors import PluginError, RecipeError, TrainingError
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text
 from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
 from labelgrid.train.shared_gradients import Place, SharedGradients
@@ -105,7 +106,7 @@ def _aggregator_names(aggregation: Any) -> list[str]:
     return names
 
 
-def aggregator_of(name: str, arguments: Mapping[str, Any], tasks: int) -> Aggregator:
+def aggregator_of(name: str, arguments: Values, tasks: int) -> Aggregator:
     """Build an aggregator of TorchJD, for at most this number of tasks.
 
     Raises:

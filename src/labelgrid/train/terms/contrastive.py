@@ -4,15 +4,14 @@ A further loss in place of MTPSL's consistency and regulariser. Each pair needs 
 the same two tasks in the batch.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
-from torch import Tensor
 
 from labelgrid.nets.network import Network
-from labelgrid.tasks.task import Task
+from labelgrid.pixel.target import Tensors
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.joint_space import Codes, JointTerm
 from labelgrid.train.pairs import distance
@@ -44,11 +43,11 @@ class Contrastive(JointTerm):
 
     across_images = True
 
-    def __init__(self, tasks: Mapping[str, Task], network: Network, options: Options) -> None:
+    def __init__(self, tasks: Tasks, network: Network, options: Options) -> None:
         super().__init__("contrastive", tasks, network, options)
         self.options = options
 
-    def compared(self, codes: Codes) -> Mapping[str, Tensor]:
+    def compared(self, codes: Codes) -> Tensors:
         """Compute the hinge of each pair, [p]; 0 for pairs without another image."""
         others = codes.pairs.of_another_image()
         near = distance(codes.sources, codes.targets)
@@ -58,6 +57,6 @@ class Contrastive(JointTerm):
         return {"hinge": self.options.weight * counts * hinges}
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> Contrastive:
+def build(tasks: Tasks, network: Network, options: Options) -> Contrastive:
     """Build the term."""
     return Contrastive(tasks, network, options)

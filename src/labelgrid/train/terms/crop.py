@@ -10,17 +10,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from labelgrid.basics.type_names import Size
 from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Network
-from labelgrid.tasks.task import Task
-from labelgrid.train.crops import Box, crop_batch, crop_prediction, draw_boxes
-from labelgrid.train.draws import Draws
+from labelgrid.pixel.target import Tensors
+from labelgrid.tasks.task import Tasks
+from labelgrid.train.crop_boxes import Box, crop_batch, crop_prediction, draw_boxes
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import half_to_float, resize_output, targets_present
 from labelgrid.train.ranges import Weight, Zoom
+from labelgrid.train.step_draws import Draws
 from labelgrid.train.term import Preparation, Step, Term, View
-
-Size = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class CropConsistency(Term):
     Predictions are the final ones (probabilities, metres, unit vectors), at the image's resolution.
     """
 
-    def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
+    def __init__(self, tasks: Tasks, options: Options) -> None:
         super().__init__()
         self.tasks = dict(tasks)
         self.options = options
@@ -82,7 +82,7 @@ class CropConsistency(Term):
             return boxes, (height, width)
         return boxes, (boxes[0].height, boxes[0].width)
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Compute the mean over each image's tasks, [b]; 0 for an image with a label of each."""
         boxes, size = self._draw_boxes(step.batch, step.draws.of_view("crop"))
         counts = ~targets_present(step.batch.targets, list(step.tasks))
@@ -113,6 +113,6 @@ class CropConsistency(Term):
         return raw.new_zeros(len(counts)).index_put((rows,), errors.square().mean((1, 2, 3)))
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> CropConsistency:
+def build(tasks: Tasks, network: Network, options: Options) -> CropConsistency:
     """Build the term."""
     return CropConsistency(tasks, options)

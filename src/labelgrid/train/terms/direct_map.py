@@ -4,23 +4,21 @@ Each mapping is a network of its own for an ordered pair of tasks. Their cost an
 the number of pairs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from torch import Tensor
-
 from labelgrid.nets.network import Network
-from labelgrid.tasks.task import Task
+from labelgrid.pixel.target import Tensors
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.cross_map_options import CrossMapOptions
-from labelgrid.train.cross_maps import CrossMaps, direct_losses, sum_by_image
+from labelgrid.train.cross_maps import CrossMapTerm, direct_losses, sum_by_image
 from labelgrid.train.idle_terms import SOURCES_ALL, say_if_idle
 from labelgrid.train.joint_options import Sources
 from labelgrid.train.objective import targets_present
-from labelgrid.train.pairs import allowed_pairs as allowed_pairs
 from labelgrid.train.pairs import pairs_of
 from labelgrid.train.ranges import OwnRate
-from labelgrid.train.term import Preparation, RateGroup, Step, Term
+from labelgrid.train.term import Preparation, RateGroup, Step
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Options(CrossMapOptions):
     learning_rate: OwnRate = 0.0
 
 
-class DirectMap(Term):
+class DirectMap(CrossMapTerm):
     """The losses of mapped predictions of source tasks to the labels of target tasks.
 
     Source: MTPSL section 3.2, L_ct(m_{s->t}(prediction of s), label of t) in place of eq. 4's
@@ -48,17 +46,11 @@ class DirectMap(Term):
     depth. Here the loss is the target task's own, with its weight in the objective.
     """
 
-    allowed: Tensor
-    undivided = "its mappings normalise the maps of all images of a batch together"
+    plugin = "direct_map"
 
-    def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
-        super().__init__()
+    def __init__(self, tasks: Tasks, options: Options) -> None:
+        super().__init__(tasks, options)
         self.options = options
-        self.names = list(tasks)
-        self.register_buffer(
-            "allowed", allowed_pairs(self.names, options.listed, "direct_map"), persistent=False
-        )
-        self.maps = CrossMaps(tasks, self.allowed, options.width, recompute=options.recompute)
 
     def groups(self) -> Sequence[RateGroup]:
         """Return the mappings; none with one task."""
@@ -78,7 +70,7 @@ class DirectMap(Term):
             pairs=partial(pairs_of, sources=options.sources),
         )
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Compute the loss [b]; 0 for images without a pair."""
         options = self.options
         present = targets_present(step.batch.targets, self.names)
@@ -87,6 +79,6 @@ class DirectMap(Term):
         return {"direct": options.weight * sum_by_image(step, pairs, losses, divide=options.divide)}
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> DirectMap:
+def build(tasks: Tasks, network: Network, options: Options) -> DirectMap:
     """Build the term."""
     return DirectMap(tasks, options)

@@ -13,9 +13,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from labelgrid.nets.encoder_options import WIDEST
 from labelgrid.nets.network import Network
-from labelgrid.nets.options import WIDEST
-from labelgrid.tasks.task import Task
+from labelgrid.pixel.target import Tensors
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.joint_space import Codes, JointTerm
 from labelgrid.train.ranges import Weight
@@ -73,7 +74,7 @@ class Discriminator(JointTerm):
 
     across_images = True
 
-    def __init__(self, tasks: Mapping[str, Task], network: Network, options: Options) -> None:
+    def __init__(self, tasks: Tasks, network: Network, options: Options) -> None:
         super().__init__("discriminator", tasks, network, options)
         self.options = options
         self.judge = Judge(self.width, options.width)
@@ -84,7 +85,7 @@ class Discriminator(JointTerm):
         """Return the discriminator's optimiser."""
         return {"judge": OwnOptimiser(self.optimiser, self._judge_loss)}
 
-    def compared(self, codes: Codes) -> Mapping[str, Tensor]:
+    def compared(self, codes: Codes) -> Tensors:
         """Compute the loss of the network and the mapping for each pair, [p].
 
         It is 0 for pairs without another image.
@@ -101,7 +102,7 @@ class Discriminator(JointTerm):
         no = self.judge(torch.cat([codes.sources[others], codes.targets], 1))
         return counts * functional.softplus(-yes), counts * functional.softplus(no)
 
-    def _judge_loss(self, step: Step) -> Mapping[str, Tensor]:
+    def _judge_loss(self, step: Step) -> Tensors:
         """Compute the discriminator's own loss [b] on this step's maps; none without a pair."""
         codes = self.last_codes
         self.last_codes = None
@@ -114,6 +115,6 @@ class Discriminator(JointTerm):
         return {"entropy": self.sum_by_image(codes.pairs, yes + no)}
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> Discriminator:
+def build(tasks: Tasks, network: Network, options: Options) -> Discriminator:
     """Build the term."""
     return Discriminator(tasks, network, options)

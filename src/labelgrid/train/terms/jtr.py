@@ -18,22 +18,22 @@ from torch.func import functional_call
 
 from labelgrid.basics.config import check_unused_options
 from labelgrid.data.batch import Batch
+from labelgrid.nets.encoder_options import WIDEST
 from labelgrid.nets.network import Network, Output
-from labelgrid.nets.options import WIDEST
 from labelgrid.nets.unpooling import EncoderDecoder, initialise, per_image_norm
-from labelgrid.pixel.target import mean_per_image
+from labelgrid.pixel.target import Tensors, mean_per_image
 from labelgrid.tasks.scale import apply_normal_cdf
-from labelgrid.tasks.task import Task
-from labelgrid.train.colours import change_colours
-from labelgrid.train.crops import crop_batch, draw_boxes, mirror_some
-from labelgrid.train.draws import Draws
+from labelgrid.tasks.task import Task, Tasks
+from labelgrid.train.colour_operations import change_colours
+from labelgrid.train.crop_boxes import crop_batch, draw_boxes, mirror_some
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.objective import half_to_float, resize_output, targets_present
-from labelgrid.train.options import LEVELS
 from labelgrid.train.pairs import distance, pairs_of
 from labelgrid.train.ranges import OwnRate, Share, Weight, Zooms
+from labelgrid.train.step_draws import Draws
 from labelgrid.train.term import Preparation, RateGroup, Step, Term, View
+from labelgrid.train.train_options import LEVELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,8 +145,7 @@ class MapEncoder(nn.Module):
     def constant(self, maps: Tensor) -> Tensor:
         """The codes, whose gradients reach the maps but not the auto-encoder."""
         frozen = {name: p.detach() for name, p in self.named_parameters()}
-        codes: Tensor = functional_call(self, frozen, (maps,), {"decode": False})[0]
-        return codes
+        return functional_call(self, frozen, (maps,), {"decode": False})[0]
 
 
 @dataclass(frozen=True)
@@ -184,7 +183,7 @@ class JointRegularisation(Term):
     colour_mean: Tensor
     colour_std: Tensor
 
-    def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
+    def __init__(self, tasks: Tasks, options: Options) -> None:
         super().__init__()
         self.options = options
         self.tasks = dict(tasks)
@@ -252,7 +251,7 @@ class JointRegularisation(Term):
         colours = self.options.operations, self.options.levels, self.colour_mean, self.colour_std
         return replace(batch, images=change_colours(batch.images, batch.ids, draws, *colours))
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """The distances and the errors, [b] each; 0 for an image without a label."""
         zero = step.output.final[self.names[0]].new_zeros(len(step.batch.ids), dtype=torch.float32)
         if len(self.names) < 2:
@@ -387,6 +386,6 @@ def _placed(zero: Tensor, stacks: Stacks, values: Tensor) -> Tensor:
     return zero.to(values.dtype).index_put((stacks.rows,), values)
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> JointRegularisation:
+def build(tasks: Tasks, network: Network, options: Options) -> JointRegularisation:
     """Build the term."""
     return JointRegularisation(tasks, options)

@@ -11,9 +11,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from labelgrid.nets.encoder_options import WIDEST
 from labelgrid.nets.network import Features, Network, Raw, example_output
-from labelgrid.nets.options import WIDEST
-from labelgrid.tasks.task import Task
+from labelgrid.pixel.target import Tensors
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import fixed_weights, targets_present
 from labelgrid.train.ranges import Share, Weight
@@ -67,8 +68,7 @@ class LossModule(nn.Module):
         hidden = []
         for layer, x in zip(self.layers, maps, strict=True):
             hidden.append(layer(x.mean((2, 3))).relu())
-        predicted: Tensor = self.last(torch.cat(hidden, 1))[:, 0]
-        return predicted
+        return self.last(torch.cat(hidden, 1))[:, 0]
 
 
 class LearningLoss(Term):
@@ -76,7 +76,7 @@ class LearningLoss(Term):
 
     undivided = "it ranks the images of a batch by their losses"
 
-    def __init__(self, tasks: Mapping[str, Task], network: Network, options: Options) -> None:
+    def __init__(self, tasks: Tasks, network: Network, options: Options) -> None:
         super().__init__()
         self.options = options
         self.tasks = tuple(tasks)
@@ -118,7 +118,7 @@ class LearningLoss(Term):
         predicted = torch.stack(list(by_module.values()), 1)
         return predicted.expand(-1, len(self.tasks))
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Compute the ranking losses [b], one per module.
 
         Pairs are compared by the tasks of which both images have a label.
@@ -181,6 +181,6 @@ def ranking_loss(predicted: Tensor, losses: Tensor, present: Tensor, margin: flo
     return torch.cat([losses_of_pairs, middle, losses_of_pairs.flip(0)])
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> LearningLoss:
+def build(tasks: Tasks, network: Network, options: Options) -> LearningLoss:
     """Build the term."""
     return LearningLoss(tasks, network, options)

@@ -16,13 +16,12 @@ from torch import Tensor
 
 from labelgrid.basics.config import check_unused_options
 from labelgrid.data.batch import Batch
+from labelgrid.nets.encoder_options import Rate
 from labelgrid.nets.network import Network, Output, Raw, reason_to_ignore
-from labelgrid.nets.options import Rate
-from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
+from labelgrid.pixel.target import Target, Tensors
+from labelgrid.tasks.task import Task, Tasks
 from labelgrid.train.batch_norm import track_statistics
-from labelgrid.train.colours import change_colours
-from labelgrid.train.draws import Draws
+from labelgrid.train.colour_operations import change_colours
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import (
     fixed_weights,
@@ -31,9 +30,10 @@ from labelgrid.train.objective import (
     targets_present,
     task_losses,
 )
-from labelgrid.train.options import LEVELS
 from labelgrid.train.ranges import Share, Weight
+from labelgrid.train.step_draws import Draws
 from labelgrid.train.term import Preparation, Step, Term, View
+from labelgrid.train.train_options import LEVELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +131,7 @@ class MeanTeacher(Term):
         )
         return replace(batch, images=images)
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Compute a loss [b] for each task that an image lacks; 0 for images with its label."""
         missing = ~targets_present(step.batch.targets, list(step.tasks))
         targets = self.pseudo(step, missing)
@@ -228,7 +228,7 @@ class MeanTeacher(Term):
             else:
                 average.copy_(weights[name])
 
-    def evaluated(self) -> Mapping[str, Tensor] | None:
+    def evaluated(self) -> Tensors | None:
         """Return the teacher's weights, if they are to be evaluated."""
         return self.teacher.state_dict() if self.options.evaluate == "teacher" else None
 
@@ -265,6 +265,6 @@ def _valid_share(target: Target) -> Tensor:
     return target.valid.float().mean((1, 2, 3))
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> MeanTeacher:
+def build(tasks: Tasks, network: Network, options: Options) -> MeanTeacher:
     """Build the term."""
     return MeanTeacher(network, options)

@@ -1,6 +1,5 @@
 """MTPSL: an unlabelled task's prediction agrees with another task's label in a joint space."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,7 +7,8 @@ import torch
 from torch import Tensor
 
 from labelgrid.nets.network import Network
-from labelgrid.tasks.task import Task
+from labelgrid.pixel.target import Tensors
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.joint_space import Codes, JointTerm
 from labelgrid.train.objective import resize_output
@@ -59,7 +59,7 @@ class CrossTaskConsistency(JointTerm):
 
     contrasts: Tensor
 
-    def __init__(self, tasks: Mapping[str, Task], network: Network, options: Options) -> None:
+    def __init__(self, tasks: Tasks, network: Network, options: Options) -> None:
         super().__init__("mtpsl", tasks, network, options)
         self.options = options
         self.seen: dict[tuple[int, int], Tensor] = {}
@@ -77,13 +77,13 @@ class CrossTaskConsistency(JointTerm):
                 "each all pairs count alike."
             )
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Compute the losses of `JointTerm`, times the share that `ramp` lets in by now."""
         ramp = self.options.ramp
         factor = 1.0 if step.progress >= ramp else step.progress / ramp
         return {name: factor * loss for name, loss in super().loss(step).items()}
 
-    def compared(self, codes: Codes) -> Mapping[str, Tensor]:
+    def compared(self, codes: Codes) -> Tensors:
         """The consistency and the regulariser of each pair, [p] each."""
         maps = (codes.sources, codes.targets)
         options = self.options
@@ -132,6 +132,6 @@ def _contrasts(codes: Codes, apart: Tensor) -> dict[tuple[int, int], Tensor]:
     return found
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> CrossTaskConsistency:
+def build(tasks: Tasks, network: Network, options: Options) -> CrossTaskConsistency:
     """Build the term."""
     return CrossTaskConsistency(tasks, network, options)

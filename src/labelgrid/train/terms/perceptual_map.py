@@ -10,13 +10,13 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from labelgrid.nets.network import Network
-from labelgrid.tasks.task import Task
+from labelgrid.pixel.target import Tensors
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import (
-    CrossMaps,
+    CrossMapTerm,
     direct_losses,
     labelled_sources,
     mapped_distances,
@@ -24,9 +24,8 @@ from labelgrid.train.cross_maps import (
 )
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import targets_present
-from labelgrid.train.pairs import allowed_pairs as allowed_pairs
 from labelgrid.train.pairs import pairs_of
-from labelgrid.train.term import OwnOptimiser, Preparation, RateGroup, Step, Term
+from labelgrid.train.term import OwnOptimiser, Preparation, RateGroup, Step
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Options(CrossMapOptions):
     learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-4
 
 
-class PerceptualMap(Term):
+class PerceptualMap(CrossMapTerm):
     """Distances of predictions to labels of the same task, in the spaces of other tasks.
 
     Source: MTPSL section 3.2, L_ct(m_{s->t}(prediction of s), m_{s->t}(label of s)), and mappings
@@ -57,17 +56,11 @@ class PerceptualMap(Term):
     gradient. A mapping to a task without any label keeps its random weights.
     """
 
-    allowed: Tensor
-    undivided = "its mappings normalise the maps of all images of a batch together"
+    plugin = "perceptual_map"
 
-    def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
-        super().__init__()
+    def __init__(self, tasks: Tasks, options: Options) -> None:
+        super().__init__(tasks, options)
         self.options = options
-        self.names = list(tasks)
-        self.register_buffer(
-            "allowed", allowed_pairs(self.names, options.listed, "perceptual_map"), persistent=False
-        )
-        self.maps = CrossMaps(tasks, self.allowed, options.width, recompute=options.recompute)
 
     def _learns_by(self, learn: str) -> bool:
         """Whether there are mappings that learn in this way."""
@@ -90,7 +83,7 @@ class PerceptualMap(Term):
         """Say if it can have no effect."""
         say_if_idle("perceptual_map", data, listed=self.options.listed, pairs=labelled_sources)
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Compute the distance [b], 0 for images without a label.
 
         The direct losses are there, too, if the mappings learn jointly with the network.
@@ -104,7 +97,7 @@ class PerceptualMap(Term):
             losses.update(self._direct_losses(step))
         return losses
 
-    def _direct_losses(self, step: Step) -> Mapping[str, Tensor]:
+    def _direct_losses(self, step: Step) -> Tensors:
         """Compute the losses from which the mappings learn, [b]; none if there is no label."""
         pairs = pairs_of(targets_present(step.batch.targets, self.names), self.allowed, "all")
         if not len(pairs):
@@ -113,6 +106,6 @@ class PerceptualMap(Term):
         return {"direct": sum_by_image(step, pairs, losses, divide=False)}
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> PerceptualMap:
+def build(tasks: Tasks, network: Network, options: Options) -> PerceptualMap:
     """Build the term."""
     return PerceptualMap(tasks, options)

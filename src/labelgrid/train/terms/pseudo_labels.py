@@ -5,7 +5,7 @@ before its training. The first round has none, and neither has a task for which 
 had no label.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.basics.array_types import Bools, Floats32
 from labelgrid.basics.config import check_tasks
 from labelgrid.basics.files import atomic_write
 from labelgrid.data.batch import SoftLabel, SoftLabels
@@ -24,15 +25,16 @@ from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import place_label
 from labelgrid.formats.codec import LabelArray
 from labelgrid.nets.network import Network, Raw
+from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.placement import Placement
-from labelgrid.tasks.task import Task, TaskDef
-from labelgrid.train.evaluate import strips
+from labelgrid.tasks.task import Task, TaskDef, Tasks
+from labelgrid.train.evaluation import strips
 from labelgrid.train.flip_average import predict_whole
 from labelgrid.train.idle_terms import say_if_idle
-from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import fixed_weights, task_losses
 from labelgrid.train.ranges import Share, Weight
 from labelgrid.train.term import Preparation, Step, Term
+from labelgrid.train.trained_model import TrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +80,7 @@ class Files:
         """Write a cell's pseudo-label atomically."""
         with atomic_write(self.path(image, task)) as temporary, temporary.open("wb") as file:
             np.savez(
-                file,
-                value=label.label.value,
-                valid=label.label.valid,
-                confidence=label.confidence,
+                file, value=label.label.value, valid=label.label.valid, confidence=label.confidence
             )
 
 
@@ -93,7 +92,7 @@ class PseudoLabels(Term):
     Sohn et al. 2020 (FixMatch), eq. 4.
     """
 
-    def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
+    def __init__(self, tasks: Tasks, options: Options) -> None:
         super().__init__()
         check_tasks("terms.pseudo_labels.tasks", options.tasks, tasks)
         self.options = options
@@ -167,7 +166,7 @@ class PseudoLabels(Term):
         """Return the reader of the files, if there are any."""
         return Files(data.folder) if data.folder.is_dir() else None
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Compute the tasks' own losses [b] of all stages over the trusted pixels.
 
         They are weighted as in the objective.
@@ -233,13 +232,8 @@ def _predict_rows(
 
 
 def agreement(
-    task: Task,
-    definition: TaskDef,
-    raw: Tensor,
-    mirrored: Tensor,
-    frame: Frame,
-    valid: NDArray[np.bool_],
-) -> NDArray[np.float32]:
+    task: Task, definition: TaskDef, raw: Tensor, mirrored: Tensor, frame: Frame, valid: Bools
+) -> Floats32:
     """Rank an image's pixels [h, w] by how well two predictions agree, in 0..1; 0: not valid.
 
     A rank is the share of the valid pixels at which the predictions agree no better than at this
@@ -277,6 +271,6 @@ def _predict_label(task: Task, raw: Tensor, frame: Frame) -> LabelArray:
     return label_of(task.to_target(task.activate(output[None])))
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> PseudoLabels:
+def build(tasks: Tasks, network: Network, options: Options) -> PseudoLabels:
     """Build the term."""
     return PseudoLabels(tasks, options)

@@ -4,7 +4,7 @@ No label is needed. The relations are the recipe's, in [relations.NAME]: those t
 differentiated, as `depth_normals`. Edges by `semseg_edges` are as wide as pixels of the heads.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,8 +14,9 @@ from torch import Tensor
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.words import join_names
 from labelgrid.nets.network import Network
+from labelgrid.pixel.target import Tensors
 from labelgrid.relations.bound import BoundRelation
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import fixed_weights, half_to_float, resize_output
 from labelgrid.train.ranges import Weight
@@ -78,7 +79,7 @@ class RelationConsistency(Term):
         else:
             self.relations = [one for one in data.relations if one.trust and one.derive_predicted]
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Compute a loss [b] for each relation; 0 for images that do not count."""
         weights = fixed_weights(step.tasks, step.objective)
         losses = {}
@@ -163,6 +164,6 @@ def _named_relations(
     return [usable[name] for name in names]
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> RelationConsistency:
+def build(tasks: Tasks, network: Network, options: Options) -> RelationConsistency:
     """Build the term."""
     return RelationConsistency(options)

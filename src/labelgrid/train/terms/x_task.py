@@ -4,20 +4,26 @@ The mappings are trained on images with labels of both tasks, and then frozen. E
 its own for an ordered pair of tasks. Their cost and memory grow with the number of pairs.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import io
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import count, islice
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Protocol
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from labelgrid.basics.errors import ModelError, TrainingError
+from labelgrid.basics.files import open_regular, write_bytes
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import nonempty_label
 from labelgrid.nets.network import Network
-from labelgrid.tasks.task import Task
+from labelgrid.pixel.target import Tensors
+from labelgrid.tasks.task import Tasks
 from labelgrid.train.checkpoint import weights_hash
 from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import CrossMaps, labelled_sources, mapped_distances, sum_by_image
@@ -25,11 +31,12 @@ from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.inputs import label_maps
 from labelgrid.train.objective import targets_present
 from labelgrid.train.pairs import allowed_pairs as allowed_pairs
-from labelgrid.train.preparation_state import Stateful, Unfinished
 from labelgrid.train.term import Preparation, Step, Term
 
 #: The file of the mappings and their training, in the term's folder.
 FILE = "maps"
+#: The least number of seconds between two saves: the state of large modules takes a while.
+SAVE_EVERY = 30.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class CrossTask(Term):
     trained: Tensor
     stamp: Tensor
 
-    def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
+    def __init__(self, tasks: Tasks, options: Options) -> None:
         super().__init__()
         self.options = options
         self.tasks = dict(tasks)
@@ -125,7 +132,7 @@ class CrossTask(Term):
         if fault:
             raise ModelError(
                 f"The mappings of 'x_task' are {fault}.",
-                where=str(file.path),
+                where=file.path,
                 next_step="Put the file back, or remove the training's checkpoints "
                 "and run `labelgrid fit` again.",
                 unchanged="Nothing was trained.",
@@ -144,9 +151,7 @@ class CrossTask(Term):
         state = super().state_dict(*arguments, **options)
         return {name: value for name, value in state.items() if not name.startswith("maps.")}
 
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> Any:
+    def load_state_dict(self, state_dict: Values, strict: bool = True, assign: bool = False) -> Any:
         """Load the state as of any module; the mappings stay as they are."""
         maps = {f"maps.{name}": value for name, value in self.maps.state_dict().items()}
         return super().load_state_dict({**maps, **state_dict}, strict, assign)
@@ -209,7 +214,7 @@ class CrossTask(Term):
             )
         torch.autograd.backward(loss)
 
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
+    def loss(self, step: Step) -> Tensors:
         """Compute the distance [b]; 0 for images without a label."""
         pairs = labelled_sources(targets_present(step.batch.targets, self.names), self.trained)
         distances = mapped_distances(self.maps, step, pairs)
@@ -229,6 +234,80 @@ def _batches_from(data: Preparation, epoch: int, read: int) -> Iterator[tuple[in
             yield number, position, batch
 
 
-def build(tasks: Mapping[str, Task], network: Network, options: Options) -> CrossTask:
+def build(tasks: Tasks, network: Network, options: Options) -> CrossTask:
     """Build the term."""
     return CrossTask(tasks, options)
+
+
+class Stateful(Protocol):
+    """A module or an optimiser."""
+
+    def state_dict(self) -> Json:
+        """Its state."""
+
+    def load_state_dict(self, state_dict: Any) -> Any:
+        """Load its state."""
+
+
+@dataclass
+class Unfinished:
+    """The file of a training in progress: its position and the states of its parts.
+
+    The file holds tensors and plain values only.
+
+    Args:
+        path: of the file.
+        parts: the modules and optimisers by name.
+
+    Example:
+        >>> import tempfile
+        >>> folder, layer = Path(tempfile.mkdtemp()), torch.nn.Linear(1, 1)
+        >>> Unfinished(folder / "state", {"layer": layer}).save((3, 1), now=True)
+        >>> Unfinished(folder / "state", {"layer": layer}).resume()
+        (3, 1)
+    """
+
+    path: Path
+    parts: Mapping[str, Stateful]
+    saved: float = field(default_factory=time.monotonic)
+
+    def save(self, position: Sequence[int], *, now: bool = False) -> None:
+        """Write the state atomically and durably, if the last save is long ago or `now`.
+
+        Raises:
+            ProjectError: the file cannot be written.
+        """
+        if not now and time.monotonic() - self.saved < SAVE_EVERY:
+            return
+        state: Json = {"position": list(position)}
+        for name, part in self.parts.items():
+            state[name] = part.state_dict()
+        memory = io.BytesIO()  # torch would wrap an OSError of the disk in a RuntimeError
+        torch.save(state, memory)
+        write_bytes(self.path, memory.getbuffer(), durable=True)
+        self.saved = time.monotonic()
+
+    def resume(self) -> tuple[int, ...] | None:
+        """Load the state without unpickling objects.
+
+        Returns:
+            The position; None if there is no file.
+
+        Raises:
+            ModelError: the file is damaged, or holds more than tensors and plain values.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            with open_regular(self.path) as file:
+                state: Json = torch.load(file, map_location="cpu", weights_only=True)
+            for name, part in self.parts.items():
+                part.load_state_dict(state[name])
+            return tuple(map(int, state["position"]))
+        except Exception as error:  # torch raises many types for damaged files
+            raise ModelError(
+                f"The state of an unfinished preparation cannot be read ({type(error).__name__}).",
+                where=self.path,
+                next_step="Remove the file and run `labelgrid fit` again: "
+                "the preparation then starts again.",
+            ) from error

@@ -27,8 +27,8 @@ from labelgrid.lab.reports.means import (
 from labelgrid.lab.reports.study_content import PointResults
 from labelgrid.lab.reports.study_page import study_page
 from labelgrid.project.records import Measurement
-from labelgrid.report.blocks import Help
-from labelgrid.report.page import render
+from labelgrid.report.html_page import render
+from labelgrid.report.page_blocks import Help
 from tests.unit.report.made import HEADLINES, network, nothing, planted, point_results, study
 from tests.unit.report.reading import Page
 

@@ -15,7 +15,7 @@ from labelgrid.lab.reports.final_networks import (
     metrics_at_cost,
 )
 from labelgrid.lab.reports.means import ValueGetter, label_cost, metric_getter, total_loss
-from labelgrid.report.blocks import DataTable
+from labelgrid.report.page_blocks import DataTable
 from tests.unit.report.made import HEADLINES, Effect, cheaper, planted, point_results
 
 

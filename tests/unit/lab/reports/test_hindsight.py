@@ -12,7 +12,7 @@ from labelgrid.lab.reports.json_values import study_values
 from labelgrid.lab.reports.means import metric_getter, total_loss
 from labelgrid.lab.reports.study_content import PointResults
 from labelgrid.lab.reports.study_page import study_page
-from labelgrid.report.page import render
+from labelgrid.report.html_page import render
 from tests.unit.report.made import point_results, study
 from tests.unit.report.reading import Page
 

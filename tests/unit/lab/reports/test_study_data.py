@@ -15,15 +15,14 @@ from labelgrid.basics.results import Result
 from labelgrid.executors.job import JobEnd, JobFolder, JobOwner
 from labelgrid.lab.reports.study_data import study_report
 from labelgrid.lab.reports.write_study import write_study_report
-from labelgrid.lab.simulation import results
-from labelgrid.lab.simulation.campaign import create_run
-from labelgrid.lab.simulation.jobs import settings_of
-from labelgrid.lab.simulation.oracle import answer
+from labelgrid.lab.simulation import study_results as results
+from labelgrid.lab.simulation.campaign import answer, create_run
+from labelgrid.lab.simulation.run_jobs import settings_of
 from labelgrid.lab.simulation.runs import Run, runs_of
-from labelgrid.lab.simulation.study import Study
+from labelgrid.lab.simulation.study_recipe import Study
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder, is_study
-from labelgrid.report.write import write_report
+from labelgrid.report.write_report import write_report
 from tests.studies import make_data
 from tests.support import CLASSES
 from tests.unit.report.reading import Page

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from labelgrid.lab.scenes.maps import TASKS, scene_labels
 from labelgrid.lab.scenes.ray_casting import RayHits, cast, ray_directions
 from labelgrid.lab.scenes.rooms import CLASSES, Scene, make_scene
 from labelgrid.lab.scenes.solids import (
@@ -17,8 +16,9 @@ from labelgrid.lab.scenes.solids import (
     translation,
     tube,
 )
+from labelgrid.lab.scenes.write_scenes import TASKS, scene_labels
 
-COVERS = ["labelgrid.lab.scenes.maps"]
+COVERS = ["labelgrid.lab.scenes.write_scenes"]
 SIZE = (24, 32)
 RED, GREY = Material(colour=(0.8, 0.05, 0.05)), Material(colour=(0.7, 0.7, 0.7))
 

@@ -8,15 +8,15 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from labelgrid.lab.scenes.objects import LYING, STANDING
 from labelgrid.lab.scenes.people import PARTS, PERSON, person
 from labelgrid.lab.scenes.ray_casting import cast
 from labelgrid.lab.scenes.rooms import CLASSES, KINDS, Scene, make_scene, room_of
+from labelgrid.lab.scenes.scene_objects import LYING, STANDING
 from labelgrid.lab.scenes.solids import Solid, rotation, scaling, translation
 
 COVERS = [
     "labelgrid.lab.scenes.people",
-    "labelgrid.lab.scenes.objects",
+    "labelgrid.lab.scenes.scene_objects",
     "labelgrid.lab.scenes.solids",
 ]
 MANY = 250

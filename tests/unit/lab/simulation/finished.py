@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.run_study import run_study
-from labelgrid.lab.simulation.study import study_of
+from labelgrid.lab.simulation.study_recipe import study_of
+from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.ledger.grid import Pick
 from labelgrid.project.records import read_picks
 from tests.projects import RECIPE

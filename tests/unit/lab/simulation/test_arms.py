@@ -10,21 +10,21 @@ from labelgrid.basics.errors import LabelgridError, RecipeError
 from labelgrid.basics.progress import Silent
 from labelgrid.lab.reports.study_content import PointResults
 from labelgrid.lab.reports.study_data import study_report
-from labelgrid.lab.simulation import results
+from labelgrid.lab.simulation import study_results as results
 from labelgrid.lab.simulation.arms import Arm, InitialLabels
 from labelgrid.lab.simulation.campaign import create_run, step
-from labelgrid.lab.simulation.jobs import settings_of, work_of
+from labelgrid.lab.simulation.run_jobs import settings_of, work_of
 from labelgrid.lab.simulation.run_study import run_study
 from labelgrid.lab.simulation.runs import Run, runs_at_point, runs_of
-from labelgrid.lab.simulation.study import Study, kept_study, study_of
+from labelgrid.lab.simulation.study_recipe import Study, kept_study, study_of
 from labelgrid.lab.simulation.validate import validate_study
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 from tests.studies import begin, make_recipe, resumable, study_request, widened
 
 COVERS = [
     "labelgrid.lab.simulation.runs",
-    "labelgrid.lab.simulation.request",
+    "labelgrid.lab.simulation.study_request",
     "labelgrid.lab.simulation.run_study",
 ]
 TASKS: dict[str, dict[str, object]] = {"semseg": {"classes": ["a", "b"]}, "depth": {}}

@@ -13,11 +13,11 @@ from labelgrid.basics.progress import Silent
 from labelgrid.lab.simulation import campaign
 from labelgrid.lab.simulation.campaign import copy_run, create_run, step
 from labelgrid.lab.simulation.forecast import TIMES, recorded_seconds
-from labelgrid.lab.simulation.jobs import settings_of
+from labelgrid.lab.simulation.run_jobs import settings_of
 from labelgrid.lab.simulation.runs import Run
-from labelgrid.lab.simulation.study import Study, study_of
+from labelgrid.lab.simulation.study_recipe import Study, study_of
 from labelgrid.ledger.grid import Cell, State, Unit
-from labelgrid.project.cells.pairs import drawn_pairs
+from labelgrid.project.cells.drawn_pairs import drawn_pairs
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import (
     EpochRecord,
@@ -32,7 +32,7 @@ from tests.studies import make_data, make_recipe
 from tests.support import make_dataset
 from tests.unit.train.terms.stepped import Said
 
-COVERS = ["labelgrid.lab.simulation.oracle"]
+COVERS = ["labelgrid.lab.simulation.campaign"]
 PARTAL, START = Run(kind="strategy", name="partal", seed=0), Run(kind="start", name="start", seed=0)
 
 

@@ -11,8 +11,8 @@ from labelgrid.executors.job import END, OWNER, JobEnd, JobFolder, JobOwner
 from labelgrid.executors.placement import HERE, executor_at
 from labelgrid.executors.share import Share
 from labelgrid.lab.simulation import other_shares
-from labelgrid.lab.simulation.jobs import Job, jobs_of
 from labelgrid.lab.simulation.other_shares import OtherShares
+from labelgrid.lab.simulation.run_jobs import Job, jobs_of
 from labelgrid.lab.simulation.runner import PRELOADED, JobStatus, Runner
 from labelgrid.lab.simulation.runs import runs_of
 from tests.studies import study_request

@@ -9,7 +9,7 @@ from labelgrid.api import study
 from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.imports.import_supplied import import_supplied
-from labelgrid.lab.simulation.study import study_of
+from labelgrid.lab.simulation.study_recipe import study_of
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import read_settings, settings_text

@@ -11,11 +11,11 @@ import pytest
 from labelgrid.basics.errors import ImageError, LabelgridError, ProjectError
 from labelgrid.basics.files import write_text
 from labelgrid.lab.simulation import run_identity, run_study
-from labelgrid.lab.simulation.jobs import jobs_of, settings_of
-from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.resume_check import extra_runs_note
+from labelgrid.lab.simulation.run_jobs import jobs_of, settings_of
 from labelgrid.lab.simulation.runs import DONE
-from labelgrid.lab.simulation.study import earlier_values, study_of
+from labelgrid.lab.simulation.study_recipe import earlier_values, study_of
+from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.nets.networks import pad_net
 from labelgrid.select.strategies import random_cells
 from tests.studies import begin, resumable, study_request, train_some, widened, write_own

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.run_identity import Identities, differences, identities_of
 from labelgrid.lab.simulation.runs import runs_of
+from labelgrid.lab.simulation.study_request import StudyRequest
 from tests.studies import study_request
 
 

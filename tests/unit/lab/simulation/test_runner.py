@@ -19,14 +19,14 @@ from labelgrid.executors.executor import Executor
 from labelgrid.executors.job import JobFolder, JobProgress, JobReader, JobStep
 from labelgrid.executors.placement import HERE, executor_at
 from labelgrid.lab.simulation import runner
-from labelgrid.lab.simulation.jobs import jobs_of, work_left
-from labelgrid.lab.simulation.results import outcomes_of
+from labelgrid.lab.simulation.run_jobs import jobs_of, work_left
 from labelgrid.lab.simulation.runner import PRELOADED, JobStatus, Runner, run_job
 from labelgrid.lab.simulation.runs import runs_of
+from labelgrid.lab.simulation.study_results import outcomes_of
 from tests.e2e.commands import typed
 from tests.studies import make_data, make_recipe, study_request
 
-COVERS = ["labelgrid.lab.simulation.run_study", "labelgrid.lab.simulation.results"]
+COVERS = ["labelgrid.lab.simulation.run_study", "labelgrid.lab.simulation.study_results"]
 
 
 def here(workers: int) -> Executor:

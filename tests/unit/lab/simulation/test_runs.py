@@ -12,13 +12,13 @@ from labelgrid.lab.reports.study_data import study_report
 from labelgrid.lab.reports.write_study import write_study_report
 from labelgrid.lab.simulation.arms import Arm, InitialLabels
 from labelgrid.lab.simulation.campaign import create_run, step
-from labelgrid.lab.simulation.jobs import settings_of, work_of
-from labelgrid.lab.simulation.plan import plan_study
-from labelgrid.lab.simulation.request import StudyRequest
-from labelgrid.lab.simulation.results import Outcome
+from labelgrid.lab.simulation.run_jobs import settings_of, work_of
 from labelgrid.lab.simulation.run_study import SilentStudy, run_study
 from labelgrid.lab.simulation.runs import Run, runs_of
-from labelgrid.lab.simulation.study import Study, study_of
+from labelgrid.lab.simulation.study_plan import plan_study
+from labelgrid.lab.simulation.study_recipe import Study, study_of
+from labelgrid.lab.simulation.study_request import StudyRequest
+from labelgrid.lab.simulation.study_results import Outcome
 from labelgrid.lab.simulation.validate import validate_study
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import load_recipe

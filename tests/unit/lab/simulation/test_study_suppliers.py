@@ -13,12 +13,12 @@ from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Silent
 from labelgrid.lab.simulation.campaign import copy_run
-from labelgrid.lab.simulation.jobs import settings_of
-from labelgrid.lab.simulation.plan import plan_study
-from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.run_identity import Identities, identities_of
+from labelgrid.lab.simulation.run_jobs import settings_of
 from labelgrid.lab.simulation.run_study import run_study
 from labelgrid.lab.simulation.runs import Run, runs_of
+from labelgrid.lab.simulation.study_plan import plan_study
+from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.lab.simulation.study_suppliers import take_labels
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder

@@ -15,13 +15,13 @@ from labelgrid.basics.errors import (
 )
 from labelgrid.basics.files import write_text
 from labelgrid.basics.progress import Silent
-from labelgrid.lab.simulation.jobs import settings_of
-from labelgrid.lab.simulation.plan import plan_study
-from labelgrid.lab.simulation.request import StudyRequest
+from labelgrid.lab.simulation.run_jobs import settings_of
 from labelgrid.lab.simulation.run_study import run_study
-from labelgrid.lab.simulation.study import Study, earlier_values
+from labelgrid.lab.simulation.study_plan import plan_study
+from labelgrid.lab.simulation.study_recipe import Study, earlier_values
+from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.lab.simulation.validate import digest_images, missing_weights, validate_study
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.score.statistics import learning_loss
 from labelgrid.select.strategies import random_cells
 from tests.studies import study_request, write_own

@@ -8,8 +8,8 @@ from labelgrid import Project
 from labelgrid.basics.progress import Silent
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.cells.audited_cells import note_audits
+from labelgrid.project.cells.drawn_pairs import note_pairs
 from labelgrid.project.cells.measuring_cells import MeasuringCells
-from labelgrid.project.cells.pairs import note_pairs
 from labelgrid.rounds import fit, query
 from labelgrid.select.draws import SuppliedCells
 from labelgrid.select.strategy import Budget

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.ledger.grid import Cell, Move, State, request_id
-from labelgrid.project.cells.pairs import note_pairs
+from labelgrid.project.cells.drawn_pairs import note_pairs
 from labelgrid.project.cells.random_labels import DRAWN, NOT_PICKED, RandomLabels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.select.draws import CONTROL, SuppliedCells

@@ -13,7 +13,7 @@ from labelgrid.basics.progress import Silent
 from labelgrid.images.places import held_image_file, image_file
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.unusable_images import find_unusable_images, noted_unusable_images
-from labelgrid.storage.cache import _LEASES
+from labelgrid.storage.object_cache import _LEASES
 from tests.projects import RECIPE, Said
 from tests.support import Made, make_dataset
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from labelgrid.basics.errors import RecipeError
-from labelgrid.lab.scenes.maps import TASKS
+from labelgrid.lab.scenes.write_scenes import TASKS
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.relations.derivations.classes_saliency import Options, build
 from labelgrid.tasks.task import definitions

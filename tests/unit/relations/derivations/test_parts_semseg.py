@@ -7,9 +7,9 @@ import pytest
 
 from labelgrid.basics.errors import RecipeError
 from labelgrid.formats.codec import LabelArray
-from labelgrid.lab.scenes.maps import TASKS
 from labelgrid.lab.scenes.people import PARTS
 from labelgrid.lab.scenes.rooms import CLASSES
+from labelgrid.lab.scenes.write_scenes import TASKS
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.relations.derivations.parts_semseg import Options, build
 from labelgrid.tasks.task import definitions

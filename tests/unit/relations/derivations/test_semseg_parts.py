@@ -7,8 +7,8 @@ import pytest
 
 from labelgrid.basics.errors import RecipeError
 from labelgrid.formats.codec import LabelArray
-from labelgrid.lab.scenes.maps import TASKS
 from labelgrid.lab.scenes.rooms import CLASSES
+from labelgrid.lab.scenes.write_scenes import TASKS
 from labelgrid.relations.derivations.semseg_parts import Options, build
 from labelgrid.tasks.task import definitions
 from tests.rooms import room_labels

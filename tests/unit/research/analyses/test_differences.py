@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from labelgrid.lab.simulation.analyse import analyse
-from labelgrid.lab.simulation.results import read_outcomes
+from labelgrid.lab.simulation.study_results import read_outcomes
 
 
 def test_each_seed_is_compared_with_the_reference_of_its_own(study: Any, tmp_path: Path) -> None:

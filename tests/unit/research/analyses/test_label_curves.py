@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.lab.simulation.analyse import analyse
-from labelgrid.lab.simulation.results import read_outcomes
+from labelgrid.lab.simulation.study_results import read_outcomes
 from tests.unit.drawings.test_charts import texts
 
 

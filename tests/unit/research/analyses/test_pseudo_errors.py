@@ -9,9 +9,9 @@ import pytest
 from labelgrid.basics.errors import ProjectError
 from labelgrid.data.batch import SoftLabel
 from labelgrid.formats.codec import LabelArray
-from labelgrid.lab.simulation.request import StudyRequest
 from labelgrid.lab.simulation.run_study import run_study
-from labelgrid.lab.simulation.study import study_of
+from labelgrid.lab.simulation.study_recipe import study_of
+from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import dataset_of
 from labelgrid.train.terms.pseudo_labels import Files

@@ -14,8 +14,8 @@ from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.operations.status import status_of
 from labelgrid.project.records import newest_fit, read_measurement, read_picks
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import evaluate, fit, models, predict, query, score
 from labelgrid.rounds.context import context_of, labelled_images
 from labelgrid.rounds.own_model import outside_score

@@ -15,13 +15,13 @@ from labelgrid.data.frame import Frame
 from labelgrid.nets.network import Features, Output
 from labelgrid.nets.networks import mti_net
 from labelgrid.score import training
-from labelgrid.score.fit import FitImages, fit_statistics
+from labelgrid.score.fit_statistics import FitImages, fit_statistics
 from labelgrid.score.pool import ScoringJob, pool_batches
 from labelgrid.score.statistic import PoolBatch
 from labelgrid.score.statistics.committee import Block, Committee, Options, initial_predictions
 from labelgrid.tasks.task import build_all, definitions
-from labelgrid.train.model import TrainedModel
-from labelgrid.train.options import ObjectiveOptions
+from labelgrid.train.train_options import ObjectiveOptions
+from labelgrid.train.trained_model import TrainedModel
 from tests.network_laws import TASKS, images, made
 from tests.plugins import three_scale
 from tests.slow_layers import convolved, normalised

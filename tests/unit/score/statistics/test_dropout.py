@@ -10,22 +10,22 @@ from torch.nn import functional
 from labelgrid.basics.errors import ModelError
 from labelgrid.basics.progress import Silent
 from labelgrid.basics.streams import image_key
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import labels_of
 from labelgrid.data.frame import Frame, resize_to_original
 from labelgrid.data.loader import eval_batches
-from labelgrid.data.options import DataOptions
-from labelgrid.nets.dropout import keyed_dropout
+from labelgrid.nets.keyed_dropout import keyed_dropout
 from labelgrid.score import maps as module
 from labelgrid.score.maps import halve_frame
 from labelgrid.score.pool import ScoringJob, gather, pool_batches
 from labelgrid.score.statistics.dropout import Dropout, Options
 from labelgrid.tasks.task import build_all, definitions
-from labelgrid.train.model import TrainedModel
+from labelgrid.train.trained_model import TrainedModel
 from tests.scoring import entropy, information, least_confidence, margin
 from tests.support import make_dataset
 from tests.toys import source_of, toy_network
 
-COVERS = ["labelgrid.score.maps", "labelgrid.score.options"]
+COVERS = ["labelgrid.score.maps", "labelgrid.score.measure_choices"]
 
 SIZES = [(32, 64), (60, 40)]
 DATA = DataOptions(size=(32, 64))

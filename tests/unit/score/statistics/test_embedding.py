@@ -7,7 +7,7 @@ from torch import nn
 
 from labelgrid.basics.progress import Silent
 from labelgrid.score import training
-from labelgrid.score.fit import FitImages, fit_statistics
+from labelgrid.score.fit_statistics import FitImages, fit_statistics
 from labelgrid.score.pool import ScoringJob, pool_batches
 from labelgrid.score.statistic import PoolBatch
 from labelgrid.score.statistics.embedding import (
@@ -19,8 +19,8 @@ from labelgrid.score.statistics.embedding import (
 )
 from labelgrid.score.training import Rows
 from labelgrid.tasks.task import build_all, definitions
-from labelgrid.train.model import TrainedModel
-from labelgrid.train.options import ObjectiveOptions
+from labelgrid.train.train_options import ObjectiveOptions
+from labelgrid.train.trained_model import TrainedModel
 from tests.network_laws import TASKS, images, made
 from tests.plugins import three_scale
 from tests.slow_layers import convolved, normalised

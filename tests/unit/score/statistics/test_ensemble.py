@@ -12,14 +12,14 @@ import pytest
 
 from labelgrid.basics.errors import ModelError
 from labelgrid.basics.progress import Silent
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.rounds import fit, query
-from labelgrid.score.fit import FitImages, fit_statistics
+from labelgrid.score.fit_statistics import FitImages, fit_statistics
 from labelgrid.score.statistics.ensemble import Ensemble, Options, build
 from labelgrid.select.strategy import Budget
 from labelgrid.tasks.task import build_all, definitions
-from labelgrid.train.model import TrainedModel
-from labelgrid.train.options import ObjectiveOptions
+from labelgrid.train.train_options import ObjectiveOptions
+from labelgrid.train.trained_model import TrainedModel
 from tests.projects import answer, make_project
 from tests.rounds import copied
 from tests.scoring import entropy, information, job_of, make_pool, margin, predictions, scored

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from labelgrid.data.options import DataOptions
+from labelgrid.data.data_options import DataOptions
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.network import Features, Network, Output
 from labelgrid.score.statistics.flips import Options, build, unmirror_values

@@ -9,7 +9,7 @@ import torch
 
 from labelgrid.basics.files import digest
 from labelgrid.data.frame import on_input, target_of
-from labelgrid.data.supplied import MostTrusted, SuppliedFile, SuppliedLabels
+from labelgrid.data.supplied_source import MostTrusted, SuppliedFile, SuppliedLabels
 from labelgrid.score.pool import ScoringJob, pool_batches
 from labelgrid.score.statistics.supplier_disagreement import Options, build
 from tests.scoring import job_of, make_pool, scored

@@ -5,8 +5,8 @@ import pytest
 
 from labelgrid.basics.errors import NothingToBuyError, PluginError, RecipeError
 from labelgrid.ledger.grid import State
+from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.select.strategies import random_cells, random_tasks
 from labelgrid.select.strategy import Budget, PoolView
 from tests.contracts import strategy_laws as laws

@@ -1,15 +1,30 @@
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 import torch
+from numpy.typing import NDArray
 
 from labelgrid.evidence.figure_doubts import compare_with_earlier, compare_with_ranges
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.target import Target
-from labelgrid.tasks.kinds.normals import direction_figures, turn_normals
+from labelgrid.tasks.kinds.normals import (
+    Places,
+    direction_figures,
+    judge_places,
+    places_of,
+    turn_normals,
+)
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import TaskDef
+from tests.rooms import room_labels
 
 TASK_DEF = TaskDef.of(TaskRow("normals", "normals", 1.0))
 TASK = TASK_DEF.build()
+
+
+OPTIONS = SimpleNamespace(axes="x right, y up, z toward the camera")
+Vectors = NDArray[np.float32]
 
 
 def test_it_has_the_surveys_weight_and_the_mean_angle_as_its_headline() -> None:
@@ -71,3 +86,48 @@ def test_axes_whose_flip_agrees_with_earlier_labels_are_named() -> None:
     (doubt,) = compare_with_earlier("normals", [figures[1]] * 12, [figures[0]] * 12)
     assert "the correlation of y with the height is 0.99" in doubt.what
     assert 'with `axes = "x right, y down, z toward the camera"`.' in doubt.what
+
+
+def room(number: int) -> Vectors:
+    return room_labels(number)["normals"].value
+
+
+def ball(number: int) -> Vectors:
+    """The normals [h, w, 3] of a ball from above, on a table that faces the camera and up."""
+    rows, columns = np.indices((48, 64))
+    x = (columns - 31.5 - number % 5) / 22
+    y = (23.5 - rows) / 22 + 0.3
+    z = np.sqrt(np.maximum(1 - x**2 - y**2, 0))
+    normals = np.stack([x, y, z], -1)
+    normals[x**2 + y**2 > 0.98] = (0, 0.6, 0.8)
+    return normals.astype(np.float32)
+
+
+def places(normals: Vectors) -> Places | None:
+    return places_of(normals, np.abs(normals).sum(-1) > 0, OPTIONS)
+
+
+@pytest.mark.parametrize("things", [room, ball])
+def test_right_normals_of_rooms_and_things_are_no_doubt(things: object) -> None:
+    assert callable(things)
+    assert judge_places([places(things(number)) for number in range(12)], OPTIONS) == ""
+
+
+@pytest.mark.parametrize("things", [room, ball])
+def test_exchanged_axes_are_named(things: object) -> None:
+    assert callable(things)
+    found = [places(things(number)[..., [1, 0, 2]]) for number in range(12)]
+    assert '`axes = "x up, y right, z toward the camera"`' in judge_places(found, OPTIONS)
+
+
+def test_floors_that_hang_are_named() -> None:
+    from_above = [number for number in range(30) if room(number)[..., 1].mean() > 0.04]
+    found = [places(room(number) * (1, -1, 1)) for number in from_above]
+    assert '`axes = "x right, y down, z toward the camera"`' in judge_places(found, OPTIONS)
+
+
+def test_few_labels_and_one_direction_say_nothing() -> None:
+    assert (
+        judge_places([places(room(number)[..., [1, 0, 2]]) for number in range(7)], OPTIONS) == ""
+    )
+    assert places(np.broadcast_to(np.float32([0, 0, 1]), (48, 64, 3))) is None

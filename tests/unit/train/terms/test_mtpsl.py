@@ -8,7 +8,7 @@ import torch
 
 from labelgrid.basics.errors import RecipeError
 from labelgrid.data.loader import train_batch
-from labelgrid.lab.simulation.study import study_of
+from labelgrid.lab.simulation.study_recipe import study_of
 from labelgrid.pixel.target import Target
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.train.joint_space import level_of_stride

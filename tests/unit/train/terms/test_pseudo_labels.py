@@ -10,16 +10,16 @@ from torch.nn import functional
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.progress import Silent
 from labelgrid.data.batch import SoftLabel, SoftTarget
+from labelgrid.data.data_options import DataOptions
 from labelgrid.data.frame import Frame
 from labelgrid.data.loader import train_batch
-from labelgrid.data.options import DataOptions
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import build_all, definitions
-from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import task_losses
-from labelgrid.train.options import ObjectiveOptions, TrainOptions
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.terms.pseudo_labels import Files, Options, agreement, build, soft_label
+from labelgrid.train.train_options import ObjectiveOptions, TrainOptions
+from labelgrid.train.trained_model import TrainedModel
 from labelgrid.train.trainer import Trainer
 from tests.support import make_dataset, task_rows
 from tests.toys import source_of, toy_network, toy_plan, train

@@ -11,9 +11,9 @@ import torch
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.progress import Silent
-from labelgrid.lab.scenes.maps import TASKS, scene_labels
 from labelgrid.lab.scenes.ray_casting import cast
 from labelgrid.lab.scenes.rooms import FOV, make_scene
+from labelgrid.lab.scenes.write_scenes import TASKS, scene_labels
 from labelgrid.relations.bound import bind
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.tasks.task import definitions
@@ -67,9 +67,7 @@ def agreeing(training, turn=0.0, change=lambda targets: targets):
     }
     camera = torch.tensor([[WHOLE.fx, WHOLE.fy, WHOLE.cx, WHOLE.cy]]).repeat(6, 1)
     return replace(
-        step,
-        output=replace(step.output, final=final),
-        batch=replace(step.batch, camera=camera),
+        step, output=replace(step.output, final=final), batch=replace(step.batch, camera=camera)
     )
 
 

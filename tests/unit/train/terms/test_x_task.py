@@ -8,12 +8,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from labelgrid.basics.errors import ModelError, TrainingError
+from labelgrid.basics.errors import ModelError, ProjectError, TrainingError
 from labelgrid.basics.progress import Silent
-from labelgrid.train import preparation_state
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.terms import x_task
-from labelgrid.train.terms.x_task import Options
+from labelgrid.train.terms.x_task import Options, Unfinished
 from tests.contracts.trained import dataset, different
 from tests.unit.train.terms.stepped import (
     ONE,
@@ -142,7 +141,7 @@ class Killed(Said):
 
 @pytest.mark.parametrize("every", [0.0, 1e9], ids=["saved", "not-saved"])
 def test_a_preparation_that_is_killed_ends_with_the_same_mappings(tmp_path, monkeypatch, every):
-    monkeypatch.setattr(preparation_state, "SAVE_EVERY", every)
+    monkeypatch.setattr(x_task, "SAVE_EVERY", every)
     options, said = replace(TWO, steps=7), Said()
     _, whole = prepared(tmp_path / "whole", options, batch=2)
     with pytest.raises(KeyboardInterrupt):  # after one of the three batches of an epoch
@@ -245,3 +244,50 @@ def test_a_depth_map_without_a_valid_pixel_is_no_label_and_values_of_missing_lab
 
 def test_with_one_task_it_does_nothing_and_says_so(tmp_path):
     alone(tmp_path, x_task, NARROW)
+
+
+def parts(seed):
+    torch.manual_seed(seed)
+    layer = torch.nn.Linear(2, 1)
+    optimiser = torch.optim.Adam(layer.parameters())
+    layer(torch.ones(1, 2)).sum().backward()
+    optimiser.step()
+    return {"layer": layer, "optimiser": optimiser}
+
+
+def test_the_position_and_all_states_come_back(tmp_path):
+    path = tmp_path / "new folder" / "state"
+    assert Unfinished(path, parts(0)).resume() is None
+    Unfinished(path, parts(0)).save((5, 1, 2), now=True)
+    other = parts(1)
+    assert Unfinished(path, other).resume() == (5, 1, 2)
+    wanted = parts(0)
+    assert torch.equal(other["layer"].weight, wanted["layer"].weight)
+    for kept, one in zip(
+        *(p["optimiser"].state_dict()["state"].values() for p in (other, wanted)), strict=True
+    ):
+        assert torch.equal(kept["exp_avg"], one["exp_avg"])
+
+
+def test_it_is_written_now_and_then(tmp_path, monkeypatch):
+    kept = Unfinished(tmp_path / "state", parts(0))
+    kept.save((1,))
+    assert not kept.path.exists()
+    monkeypatch.setattr(x_task, "SAVE_EVERY", 0.0)
+    kept.save((2,))
+    assert kept.resume() == (2,)
+
+
+@pytest.mark.parametrize("spoil", [lambda raw: raw[:100], lambda raw: b"", lambda raw: b"garbage"])
+def test_a_damaged_file_is_refused(tmp_path, spoil):
+    kept = Unfinished(tmp_path / "state", parts(0))
+    kept.save((1,), now=True)
+    kept.path.write_bytes(spoil(kept.path.read_bytes()))
+    with pytest.raises(ModelError, match=r"cannot be read(.|\n)*Remove the file"):
+        kept.resume()
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_for_the_user(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(ProjectError, match="The disk reports an error"):
+        Unfinished(tmp_path / "file" / "state", parts(0)).save((1,), now=True)

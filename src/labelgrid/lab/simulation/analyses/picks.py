@@ -20,7 +20,7 @@ from labelgrid.drawings.dots import Dots
 from labelgrid.lab.simulation.analysis import Finding, Mean, group_means
 from labelgrid.lab.simulation.measuring import Question, measure_networks
 from labelgrid.lab.simulation.runs import Run
-from labelgrid.lab.simulation.study import Kind
+from labelgrid.lab.simulation.study_recipe import Kind
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.moves import CellRow
 from labelgrid.project.folder import ProjectFolder

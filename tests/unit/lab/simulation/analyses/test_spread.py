@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from labelgrid.lab.simulation.analyse import analyse
-from labelgrid.lab.simulation.results import read_outcomes
+from labelgrid.lab.simulation.study_results import read_outcomes
 from tests.unit.lab.simulation.finished import SIMULATE, finished_study
 
 

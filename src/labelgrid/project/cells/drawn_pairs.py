@@ -1,0 +1,107 @@
+"""Knows the training images that queries drew at random as pairs, and their tasks.
+
+On these images relations are measured. Loads no torch.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from labelgrid.basics.errors import LedgerError, RecipeError
+from labelgrid.project.folder import SETTINGS, ProjectFolder
+from labelgrid.relations.bound import related_tasks
+from labelgrid.relations.choice import RelationChoice
+from labelgrid.relations.offered import offered_tasks
+
+#: The ledger's key of the drawn images with their tasks, the first drawn first.
+DRAWN_IMAGES = "drawn pairs"
+
+
+def drawn_pairs(project: ProjectFolder, tasks: Collection[str]) -> list[str]:
+    """The training images that queries drew at random as pairs of some tasks, in their order.
+
+    They are a random sample of the training images, whatever strategies picked. Their labels may
+    still be missing. Images that were drawn for other tasks alone are no pairs of these: a strategy
+    may have picked their labels. Images that were removed or held out since are left out, too.
+
+    Raises:
+        LedgerError: the ledger's note is damaged.
+    """
+    wanted = set(tasks)
+    noted = noted_pairs(project)
+    drawn = [image_id for image_id, of in noted.items() if wanted <= {*of}]
+    training = {row.image_id for row in project.store.images(("train",), drawn)}
+    return [image_id for image_id in drawn if image_id in training]
+
+
+def note_pairs(project: ProjectFolder, image_ids: Sequence[str], tasks: Sequence[str]) -> None:
+    """Note that images were drawn as pairs of some tasks.
+
+    Call it in the transaction that requests their cells.
+    """
+    if not image_ids:
+        return
+    noted = noted_pairs(project)
+    for image_id in image_ids:
+        noted[image_id] = sorted({*noted.get(image_id, ()), *tasks})
+    project.store.put(DRAWN_IMAGES, [list(pair) for pair in noted.items()])
+
+
+def noted_pairs(project: ProjectFolder) -> dict[str, list[str]]:
+    """The images that queries ever drew as pairs, the first drawn first, each with its tasks.
+
+    Raises:
+        LedgerError: it holds something else.
+    """
+    note = project.store.get(DRAWN_IMAGES, [])
+    if isinstance(note, list) and all(map(_is_image_with_tasks, note)):
+        return dict(note)
+    raise LedgerError(
+        f"The ledger's note '{DRAWN_IMAGES}' does not say which images were drawn: {note!r:.80}.",
+        where=project.folder,
+        next_step="Restore the project from a backup.",
+    )
+
+
+def _is_image_with_tasks(entry: object) -> bool:
+    """Whether an entry of the note is an image with a list of tasks."""
+    if not (isinstance(entry, list) and len(entry) == 2):
+        return False
+    return isinstance(entry[0], str) and isinstance(entry[1], list)
+
+
+def connected_tasks(project: ProjectFolder) -> list[str]:
+    """The tasks that the recipe's relations connect, on or off, in the order they were added.
+
+    Raises:
+        RecipeError: the recipe declares a wrong relation.
+        PluginError: there is no such relation.
+    """
+    return related_tasks(_declared(project), project.tasks())
+
+
+def _declared(project: ProjectFolder) -> Mapping[str, RelationChoice]:
+    """The relations of the recipe."""
+    return project.recipe().relations
+
+
+def paired_tasks(project: ProjectFolder) -> list[str]:
+    """The tasks of which an image that is drawn as a pair gets all labels.
+
+    These are the `connected_tasks`, or, if the recipe declares no relation, the tasks that the
+    shipped relations connect that may hold between them.
+
+    Raises:
+        RecipeError: no relation is declared and none fits, or the recipe declares a wrong one.
+        PluginError: there is no such relation.
+    """
+    tasks = project.tasks()
+    declared = _declared(project)
+    connected = related_tasks(declared, tasks) if declared else offered_tasks(tasks)
+    if not connected:
+        raise RecipeError(
+            "No relation between tasks is declared, and none fits the project's tasks, so no "
+            "labels make a pair.",
+            where=project.folder / SETTINGS,
+            next_step="Add a table [changes.relations.NAME]; `labelgrid list relations` shows all.",
+            unchanged="Nothing was requested.",
+        )
+    return connected

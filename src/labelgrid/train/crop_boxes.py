@@ -1,0 +1,156 @@
+"""Crops and mirrors the images, labels and predictions of a batch, each image by its own draws."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from labelgrid.basics.type_names import Size
+from labelgrid.data.batch import Batch
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.task import Task, Tasks
+from labelgrid.train.step_draws import Draws
+
+
+@dataclass(frozen=True)
+class Box:
+    """A part of an image, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def cut(self, maps: Tensor) -> Tensor:
+        """Return this part of maps [..., h, w]."""
+        return maps[..., self.top : self.top + self.height, self.left : self.left + self.width]
+
+    def zoom(self, size: Size) -> float:
+        """Return how much larger objects look in the box at this size: the mean of both sides."""
+        return (size[0] / self.height + size[1] / self.width) / 2
+
+
+def draw_boxes(draws: Draws, ids: Sequence[str], size: Size, zooms: Sequence[float]) -> list[Box]:
+    """Draw a box for each image, of its size divided by one of the zooms, anywhere in it.
+
+    Each image has a stream of its own.
+
+    Args:
+        draws: of the view.
+        ids: the images' ids.
+        size: height and width of the images.
+        zooms: at least 1 each; all are equally likely.
+    """
+    return [_draw_box(draws.generator("crop", image_id), size, zooms) for image_id in ids]
+
+
+def _draw_box(generator: torch.Generator, size: Size, zooms: Sequence[float]) -> Box:
+    """Draw the zoom, then the place, of an image's box."""
+    zoom = zooms[int(torch.randint(len(zooms), (), generator=generator))]
+    height = max(1, round(size[0] / zoom))
+    width = max(1, round(size[1] / zoom))
+    top = int(torch.randint(size[0] - height + 1, (), generator=generator))
+    left = int(torch.randint(size[1] - width + 1, (), generator=generator))
+    return Box(top, left, height, width)
+
+
+def mirror_some(batch: Batch, tasks: Tasks, draws: Draws, share: float) -> Batch:
+    """Mirror each image and its targets from left to right, with the probability `share`.
+
+    Label values change as a mirror changes them (the x of normals is negated). Targets of other
+    tasks than `tasks`, soft targets, frames and cameras are left out.
+    """
+    chosen = [
+        bool(torch.rand((), generator=one) < share) for one in draws.by_image(batch.ids, "flip")
+    ]
+    if not any(chosen):
+        return batch
+    rows = torch.tensor(chosen, device=batch.images.device).view(-1, 1, 1, 1)
+    images = torch.where(rows, batch.images.flip(-1), batch.images)
+    targets = {
+        name: _mirrored_target(task, batch.targets[name], rows) for name, task in tasks.items()
+    }
+    return replace(batch, images=images, targets=targets, soft={}, frames=(), camera=None)
+
+
+def _mirrored_target(task: Task, target: Target, rows: Tensor) -> Target:
+    mirrored = mirror_target(task, target)
+    value = torch.where(rows, mirrored.value, target.value)
+    valid = torch.where(rows, mirrored.valid, target.valid)
+    return replace(target, value=value, valid=valid)
+
+
+def mirror_target(task: Task, target: Target) -> Target:
+    """Mirror a target from left to right, and change its values as a mirror does."""
+    value = target.value.flip(-1)
+    if value.is_floating_point():
+        value = task.scale.mirrored(value)
+    return replace(target, value=value, valid=target.valid.flip(-1))
+
+
+def crop_batch(batch: Batch, tasks: Tasks, boxes: Sequence[Box], size: Size) -> Batch:
+    """Crop a batch's images and targets to the boxes, and resize them to `size`.
+
+    Images are resized linearly, labels to the nearest pixel. Label values change as a zoom changes
+    them (depth is divided by it). Targets of other tasks than `tasks`, soft targets, frames and
+    cameras are left out.
+    """
+    targets = {}
+    for name, task in tasks.items():
+        targets[name] = _crop_target(task, batch.targets[name], boxes, size)
+    images = crop_maps(batch.images, boxes, size)
+    return replace(batch, images=images, targets=targets, soft={}, frames=(), camera=None)
+
+
+def crop_maps(maps: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:
+    """Crop maps [b, c, h, w] to boxes in their pixels, and resize these linearly: [b, c, *size].
+
+    Example:
+        >>> crop_maps(torch.arange(4.0).view(1, 1, 2, 2), [Box(1, 0, 1, 2)], (1, 2)).flatten()
+        tensor([2., 3.])
+    """
+    crops = []
+    for box, its_map in zip(boxes, maps, strict=True):
+        part = box.cut(its_map[None])
+        if part.shape[-2:] != size:
+            part = functional.interpolate(part, size=size, mode="bilinear", align_corners=False)
+        crops.append(part)
+    return torch.cat(crops)
+
+
+def crop_prediction(task: Task, prediction: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:
+    """Crop predictions [b, channels, h, w] to boxes in their pixels, as those of the crops."""
+    crops = crop_maps(prediction, boxes, size)
+    return task.from_mean(task.scale.zoomed(crops, _zooms(boxes, size, prediction)))
+
+
+def _zooms(boxes: Sequence[Box], size: Size, like: Tensor) -> Tensor:
+    """Return the zoom of each box, [b, 1, 1, 1], of the type of `like`."""
+    zooms = [box.zoom(size) for box in boxes]
+    return torch.tensor(zooms, device=like.device, dtype=like.dtype).view(-1, 1, 1, 1)
+
+
+def _crop_target(task: Task, target: Target, boxes: Sequence[Box], size: Size) -> Target:
+    """Crop a target to the boxes, and change its values as the zoom does."""
+    value = _crop_to_nearest(target.value, boxes, size)
+    valid = _crop_to_nearest(target.valid, boxes, size)
+    if value.is_floating_point():
+        value = task.scale.zoomed(value, _zooms(boxes, size, value))
+    return replace(target, value=value, valid=valid)
+
+
+def _crop_to_nearest(maps: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:
+    """Crop maps [b, c, h, w] to the boxes, and resize these to the nearest pixel."""
+    crops = []
+    for box, its_map in zip(boxes, maps, strict=True):
+        rows = _nearest_places(box.top, box.height, size[0], maps.device)
+        columns = _nearest_places(box.left, box.width, size[1], maps.device)
+        crops.append(its_map[:, rows[:, None], columns])
+    return torch.stack(crops)
+
+
+def _nearest_places(start: int, length: int, count: int, device: torch.device) -> Tensor:
+    """Return the pixels of a side of a box whose squares hold the centres of `count` new pixels."""
+    return start + (2 * torch.arange(count, device=device) + 1) * length // (2 * count)

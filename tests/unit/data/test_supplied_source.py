@@ -1,0 +1,87 @@
+"""Labels of suppliers, as a training reads them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labelgrid.basics.errors import LabelError
+from labelgrid.basics.files import digest
+from labelgrid.data.data_options import SupplierChoice
+from labelgrid.data.supplied_source import MostTrusted, SuppliedFile, SuppliedLabels
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import TaskRow
+from labelgrid.tasks.alignment import Extent
+from labelgrid.tasks.task import definitions
+
+CLASSES = {"classes": ["wall", "floor", "lamp"]}
+TASKS = definitions([TaskRow("depth", "depth", 1.0), TaskRow("semseg", "semseg", 1.0, CLASSES)])
+SIZE = (4, 6)
+
+
+def stored(folder: Path, task: str, value: np.ndarray) -> SuppliedFile:
+    """The file of a label, as an import keeps it."""
+    path = folder / f"label{'.npy' if task == 'depth' else '.png'}"
+    TASKS[task].write(path, LabelArray(value, np.ones(SIZE, np.bool_)))
+    return SuppliedFile(path, digest(path))
+
+
+def test_the_label_is_read_as_the_task_declares(tmp_path: Path) -> None:
+    value = np.random.default_rng(1).uniform(1, 9, (*SIZE, 1)).astype(np.float32)
+    labels = SuppliedLabels(supplier="s", trust=0.5, files={"a": stored(tmp_path, "depth", value)})
+    found = labels.label("a", TASKS["depth"])
+    assert found is not None
+    np.testing.assert_array_equal(found.value, value)
+    assert labels.label("b", TASKS["depth"]) is None
+
+
+def test_inverse_depth_of_another_scale_is_depth_in_metres(tmp_path: Path) -> None:
+    value = np.tile(np.float32([[8], [4], [2], [1], [8], [4]]), (4, 1, 1))
+    labels = SuppliedLabels(
+        supplier="s",
+        trust=0.5,
+        files={"a": stored(tmp_path, "depth", value)},
+        inverted=True,
+        align="scale",
+        usual=Extent(0.5, 0.1, 0.1, 1),
+    )
+    found = labels.label("a", TASKS["depth"])
+    assert found is not None
+    np.testing.assert_allclose(found.value[0, :, 0], [1, 2, 4, 8, 1, 2])
+
+
+def test_classes_that_were_added_later_are_not_annotated(tmp_path: Path) -> None:
+    file = stored(tmp_path, "semseg", np.zeros((*SIZE, 1), np.int64))
+    labels = SuppliedLabels(supplier="s", trust=0.5, files={"a": file._replace(classes=2)})
+    found = labels.label("a", TASKS["semseg"])
+    assert found is not None and found.annotated is not None
+    assert found.annotated.tolist() == [True, True, False]
+
+
+def test_a_file_that_changed_is_refused(tmp_path: Path) -> None:
+    file = stored(tmp_path, "depth", np.ones((*SIZE, 1), np.float32))
+    labels = SuppliedLabels(supplier="s", trust=0.5, files={"a": file._replace(digest="0" * 32)})
+    with pytest.raises(LabelError, match="has changed"):
+        labels.label("a", TASKS["depth"])
+
+
+def test_the_most_trusted_label_of_a_cell_without_a_true_one_is_read(tmp_path: Path) -> None:
+    values = {0.2: ("a", "b"), 0.7: ("a", "c")}
+    several = []
+    for trust, images in values.items():
+        folder = tmp_path / str(trust)
+        folder.mkdir()
+        file = stored(folder, "depth", np.full((*SIZE, 1), trust, np.float32))
+        files = dict.fromkeys(images, file)
+        several.append(SuppliedLabels(supplier=str(trust), trust=trust, files=files))
+    most = MostTrusted({"depth": several}, TASKS, {"c": {"depth"}, "b": {"semseg"}})
+    found = {image_id: most.labels(image_id).get("depth") for image_id in "abcd"}
+    assert found["a"] and found["a"].value[0, 0, 0] == np.float32(0.7)
+    assert found["b"] and found["b"].value[0, 0, 0] == np.float32(0.2)
+    assert found["c"] is None and found["d"] is None
+
+
+@pytest.mark.parametrize("trust", [{"trust": 1.5}, {"tasks": {"depth": -0.1}}])
+def test_a_trust_lies_between_0_and_1(trust: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="trust lies between 0 and 1"):
+        SupplierChoice(**trust)  # type: ignore[arg-type]
