@@ -127,7 +127,7 @@ def _connector(name: str) -> str:
     try:
         plugins.resolve("tools", name)
     except PluginError as error:
-        raise typer.BadParameter(str(error)) from error
+        raise typer.BadParameter(str(error), param_hint="'--to'") from error
     return name
 
 

@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
-from labelgrid.api.door import check_values
-from labelgrid.api.request import CommandRequest
+from labelgrid.api.door import CommandRequest, check_values
 from labelgrid.api.spelling import spelling
+from labelgrid.basics.version import __version__
+from labelgrid.cli import screen
 
 #: The parameters that most commands have.
 SHARED = {"folder": "DIR: the project's folder", "json": "--json: print the result as JSON"}
@@ -29,6 +30,23 @@ FIELD = re.compile(r"`(\w+)`")
 WITHOUT = re.compile(r'(\bNone|\b[Ee]mpty|""): ')
 #: In place of how something is spelled: it cannot be typed.
 HIDDEN = "-"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        screen.say(__version__)
+        raise typer.Exit
+
+
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Take the options of the program itself."""
 
 
 def _trust(prefixes: list[str] | None) -> list[str] | None:

@@ -172,7 +172,7 @@ def as_options(text: str) -> str:
         >>> as_options("Add `dry_run=`, or leave `prelabels=False` out.")
         'Add --dry-run, or leave --no-prelabels out.'
     """
-    from labelgrid.api.door import KEYWORDS  # few commands end with an error
+    from labelgrid.api.door_words import KEYWORDS  # few commands end with an error
 
     options = {keyword: option for option, keyword in KEYWORDS.items()}
 
