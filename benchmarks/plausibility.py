@@ -19,8 +19,8 @@ from _measure import check_limit, command, labelgrid
 
 from labelgrid.annotate.answers import ImportRefused
 from labelgrid.basics.progress import Silent
+from labelgrid.imports.import_doubts import DoubtedImport
 from labelgrid.imports.import_labels import import_labels
-from labelgrid.imports.suspicion import SuspiciousImport
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.operations import create
 from labelgrid.project.folder import ProjectFolder
@@ -164,7 +164,7 @@ def imported(frames: Frames, folder: Path, first: Sequence[str], batch: Path) ->
 def doubts(project: ProjectFolder, batch: Path) -> str:
     try:
         import_labels(project, batch)
-    except SuspiciousImport as refused:
+    except DoubtedImport as refused:
         return "; ".join(str(row) for row in refused.rows)
     except ImportRefused as refused:
         return f"refused by the format: {refused.rows[0]}"

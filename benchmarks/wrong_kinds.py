@@ -28,14 +28,17 @@ from labelgrid.annotate.answers import Answer
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Silent
-from labelgrid.evidence import plausibility
-from labelgrid.imports import suspicion
+from labelgrid.evidence import batch_doubts
+from labelgrid.evidence.batch_doubts import BatchDoubts, Summaries
+from labelgrid.evidence.edge_evidence import EdgeEvidence
+from labelgrid.evidence.known_labels import KnownLabels
+from labelgrid.evidence.label_summary import label_summary, thin_label
+from labelgrid.imports.import_doubts import DoubtedImport, refuse_doubted
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.imports.validate_labels import AcceptedLabel
 from labelgrid.ledger.grid import Cell, TaskRow
 from labelgrid.ledger.store import CellRow
 from labelgrid.operations import create
-from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings
 from labelgrid.tasks.figures import LabelFigure
@@ -307,7 +310,7 @@ class Draw:
 
 def _stopped(project: ProjectFolder, labels: Mapping[Cell, Known]) -> str:
     """Why an import of labels would be stopped; "" if it would not."""
-    summaries = suspicion.Summaries(project, labels)
+    summaries = Summaries(project.tasks(), labels)
     rows = project.store.find(labels)
     accepted = []
     for cell, known in labels.items():
@@ -316,8 +319,8 @@ def _stopped(project: ProjectFolder, labels: Mapping[Cell, Known]) -> str:
             summaries.made[cell] = known.summary
         accepted.append(known.accepted(rows[cell]))
     try:
-        suspicion.check_plausible(project, accepted, "", Silent(), summaries=summaries)
-    except suspicion.SuspiciousImport as refused:
+        refuse_doubted(project, accepted, "", Silent(), summaries=summaries)
+    except DoubtedImport as refused:
         return "; ".join(str(row) for row in refused.rows)
     return ""
 
@@ -385,10 +388,8 @@ class Pool:
             except LabelError as error:
                 self.read[key] = Known(path, "", str(error), None, {})
             else:
-                summary = plausibility.label_summary(definition, lambda: label)
-                figures = (
-                    definition.figures(plausibility.thin_label(label)) if label.valid.any() else {}
-                )
+                summary = label_summary(definition, label)
+                figures = definition.figures(thin_label(label)) if label.valid.any() else {}
                 self.read[key] = Known(path, digest(path), "", summary, figures)
         return self.read[key]
 
@@ -429,13 +430,13 @@ def pool_of(frames: Frames, size: int) -> Iterator[Pool]:
     edges: dict[str, Any] = {}
     summaries: dict[str, Any] = {}
     doubts: dict[Any, Any] = {}
-    summary_of = suspicion._Evidence._summary_of
+    summary_of = BatchDoubts.summary
 
     class SharedEdges(EdgeEvidence):
         """The edges of images are shared; what they say of labels is kept."""
 
-        def __init__(self, project: ProjectFolder) -> None:
-            super().__init__(project)
+        def __init__(self, known: KnownLabels) -> None:
+            super().__init__(known)
             self._edges = edges
 
         def doubts(self, task: str, outlines: Any, images: Sequence[str]) -> Any:
@@ -446,15 +447,18 @@ def pool_of(frames: Frames, size: int) -> Iterator[Pool]:
                 doubts[key] = super().doubts(task, outlines, images)
             return doubts[key]
 
-    def earlier(self: Any, row: CellRow) -> Any:
+    def summary(self: Any, cell: Cell) -> Any:
+        row = self.known.row(cell)
+        if cell in self.digests or row is None or not row.digest:
+            return summary_of(self, cell)
         if row.digest not in summaries:
-            summaries[row.digest] = summary_of(self, row)
+            summaries[row.digest] = summary_of(self, cell)
         return summaries[row.digest]
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        patch.object(suspicion, "EdgeEvidence", SharedEdges),
-        patch.object(suspicion._Evidence, "_summary_of", earlier),
+        patch.object(batch_doubts, "EdgeEvidence", SharedEdges),
+        patch.object(BatchDoubts, "summary", summary),
     ):
         yield Pool(frames, names, Path(folder))
 

@@ -6,19 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
-from labelgrid.audit.audit_sheet import draw_audit
 from labelgrid.audit.confirmed_labels import confirmed_paths
-from labelgrid.audit.label_doubt import rank_by_doubt
-from labelgrid.audit.label_evidence import LabelEvidence, OfLabels, gather_evidence
-from labelgrid.audit.label_shards import evidence_elsewhere
+from labelgrid.audit.label_shards import find_evidence
 from labelgrid.basics.errors import ProjectError, UsageError
 from labelgrid.basics.files import write_bytes, write_text
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.spreadsheets import csv_text
+from labelgrid.evidence.doubt_sheet import draw_doubtful
+from labelgrid.evidence.label_doubt import rank_by_doubt
+from labelgrid.evidence.label_evidence import LabelEvidence, OfLabels
 from labelgrid.evidence.part_grid import PartBox
 from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.known_labels import ProjectLabels
 from labelgrid.project.label_losses import note_label_losses
 
 #: The files of the project with the result.
@@ -43,7 +44,7 @@ class AuditedLabel:
         task: its task.
         image: its image.
         place: among the labels of its task; 1 is the most doubtful.
-        doubt: see `labelgrid.audit.label_doubt`; 0 if nothing speaks against it.
+        doubt: see `labelgrid.evidence.label_doubt`; 0 if nothing speaks against it.
         reasons: what does, in words, the strongest first.
         path: of its file in the project.
         confirmed: whether somebody looked at it and found it right.
@@ -120,7 +121,7 @@ def audit(
     """
     _refuse(project, folds)
     table = project.folder / TABLE
-    evidence = _gather(project, progress, spreading)
+    evidence = find_evidence(project, progress, spreading)
     trained = not folds or _train_folds(project, folds, progress, spreading)
     if evidence is None or not trained:
         return Audited(labels=[], unread=[], folds=folds, table=table, sheet=None)
@@ -160,17 +161,9 @@ def audit(
     doubtful = {Cell(label.image, label.task): label.reasons for label in shown}
     sheet = project.folder / SHEET
     parts = {Cell(label.image, label.task): label.part for label in shown if label.part}
-    write_bytes(sheet, draw_audit(project, doubtful, pictures, len(labels), parts=parts))
+    known = ProjectLabels(project)
+    write_bytes(sheet, draw_doubtful(known, doubtful, pictures, len(labels), parts=parts))
     return replace(audited, sheet=sheet)
-
-
-def _gather(
-    project: ProjectFolder, progress: Progress, spreading: Spreading
-) -> LabelEvidence | None:
-    """What was found about the labels; None if that was only a share."""
-    if spreading.executor is None:
-        return gather_evidence(project, progress)
-    return evidence_elsewhere(project, progress, spreading)
 
 
 def _train_folds(

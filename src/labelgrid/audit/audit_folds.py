@@ -17,7 +17,7 @@ from labelgrid.basics.processes import set_threads
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.data.frame import Frame
-from labelgrid.evidence.plausibility import Evidence
+from labelgrid.evidence.doubts import Evidence
 from labelgrid.executors.spread import Piece, given
 from labelgrid.executors.spreading import JOBS, Spreading
 from labelgrid.formats.codec import LabelArray

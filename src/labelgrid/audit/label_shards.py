@@ -4,25 +4,21 @@ A shard is some of the images; what is found about their labels is one file, whi
 ledger, the settings, and the files of images and labels alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from labelgrid.audit.label_evidence import LabelEvidence, gathered
 from labelgrid.basics.files import remove_folder
 from labelgrid.basics.progress import Progress
-from labelgrid.executors.spreading import JOBS, Spreading, pieces_of_images
-from labelgrid.executors.stamped_record import (
-    Stamped,
-    not_there_error,
-    read_stamped,
-    record_path,
-    write_stamped,
-)
+from labelgrid.evidence.known_labels import Rows
+from labelgrid.evidence.label_comparison import ComparedImage, Comparing
+from labelgrid.evidence.label_evidence import LabelEvidence, gather_evidence
+from labelgrid.executors.passes import Pass, Shard, Stamped
+from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.ledger.roster import Roster
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.label_comparison import ComparedImage, Comparing, labels_by_image
+from labelgrid.project.known_labels import ProjectLabels
+from labelgrid.project.label_classes import note_label_classes
 from labelgrid.project.label_stamp import stamp_of_labels
 from labelgrid.recipes.resolve import hash_of
 
@@ -30,7 +26,6 @@ from labelgrid.recipes.resolve import hash_of
 PRELOADED = __name__
 #: The folder of the project with the records of shards, until all are done.
 FOLDER = Path("audit", "labels")
-UNCHANGED = "Finished shards are kept."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,46 +35,35 @@ class ComparedShard(Stamped):
     images: Sequence[ComparedImage]
 
 
-@dataclass(frozen=True, kw_only=True)
-class LabelShard:
-    """Images whose labels are compared together.
+def compare_shard(
+    shard: Shard[ComparedShard], folder: Path, roster: Roster, progress: Progress
+) -> ComparedShard:
+    """Compare the labels of a shard's images.
 
     Args:
+        shard: the images.
         folder: the project's.
-        known: the project's tasks and images.
-        path: of the record.
-        image_ids: the images.
-        stamp: of the record.
+        roster: the project's tasks and images.
+        progress: counts the images.
     """
-
-    folder: Path
-    known: Roster
-    path: Path
-    image_ids: Sequence[str]
-    stamp: str
-
-    def read(self) -> ComparedShard | None:
-        """The record; None if it is not there."""
-        return read_stamped(ComparedShard, self.path, self.stamp)
-
-    def is_done(self) -> bool:
-        """Whether the record is there."""
-        return self.read() is not None
+    with ProjectFolder.open(folder) as project, project.store.steady(roster):
+        known = ProjectLabels(project)
+        comparing = Comparing(known, known.by_image())
+        images = list(comparing.images(shard.items, progress))
+    return ComparedShard(stamp=shard.stamp, images=images)
 
 
-def compare_shard(shard: LabelShard, progress: Progress) -> None:
-    """Compare the labels of a shard: the function of its job."""
-    with ProjectFolder.open(shard.folder) as project, project.store.steady(shard.known):
-        progress.start("Comparing labels", len(shard.image_ids), "images")
-        comparing = Comparing(project, labels_by_image(project))
-        images = list(comparing.images(shard.image_ids, progress))
-    write_stamped(ComparedShard(stamp=shard.stamp, images=images), shard.path, UNCHANGED)
-
-
-def evidence_elsewhere(
-    project: ProjectFolder, progress: Progress, spreading: Spreading
+def find_evidence(
+    project: ProjectFolder, progress: Progress, spreading: Spreading = IN_THIS_PROCESS
 ) -> LabelEvidence | None:
-    """As `gather_evidence`, in the shards and the place of `spreading`.
+    """Compare every label with its image, the other labels of its image and of its task.
+
+    Which classes each shows is kept.
+
+    Args:
+        project: the project.
+        progress: reports each image.
+        spreading: where they are compared, and in which shards.
 
     Returns:
         What was found; None if that was only a share.
@@ -87,47 +71,43 @@ def evidence_elsewhere(
     Raises:
         ProjectError: shards could not be compared.
     """
-    rows = labels_by_image(project)
+    known = ProjectLabels(project)
+    rows = known.by_image()
     image_ids = sorted(rows)
-    folder = project.folder / FOLDER
-    shards = spreading.shards(folder, partial(_shards, project, image_ids), len(image_ids))
-    pieces = pieces_of_images(shards, compare_shard)
-    if not spreading.run("Comparing labels", pieces, folder / JOBS, progress):
+    if spreading.executor is None:
+        progress.start("Comparing labels", len(rows), "images")
+        return _gathered(known, rows, Comparing(known, rows).images(image_ids, progress))
+    found = label_pass(project, image_ids)
+    shards = found.shards(spreading)
+    if not found.run(shards, spreading, progress):
         return None
-    found = gathered(project, rows, _images(shards))
-    remove_folder(folder)
-    return found
+    images = (image for record in found.records(shards) for image in record.images)
+    evidence = _gathered(known, rows, images)
+    remove_folder(found.folder)
+    return evidence
 
 
-def _shards(project: ProjectFolder, image_ids: Sequence[str], size: int) -> list[LabelShard]:
-    """The shards of images with labels, in their order."""
-    folder = project.folder.absolute()
-    known = project.store.known_roster()
+def label_pass(project: ProjectFolder, image_ids: Sequence[str]) -> Pass[ComparedShard]:
+    """The comparison of the labels of images as a pass."""
     common = stamp_of_labels(project)
     files = {row.image_id: (row.root, row.digest) for row in project.store.images()}
-    shards = []
-    for place, start in enumerate(range(0, len(image_ids), size)):
-        own = image_ids[start : start + size]
-        shard = LabelShard(
-            folder=folder,
-            known=known,
-            path=record_path(folder / FOLDER, size, place),
-            image_ids=own,
-            stamp=hash_of(common, [(image_id, *files[image_id]) for image_id in own]),
-        )
-        shards.append(shard)
-    return shards
+    arguments = (project.folder.absolute(), project.store.known_roster())
+    return Pass(
+        what="Comparing labels",
+        folder=project.folder.absolute() / FOLDER,
+        kind=ComparedShard,
+        items=image_ids,
+        stamp=lambda own: hash_of(common, [(image_id, *files[image_id]) for image_id in own]),
+        function=compare_shard,
+        arguments=lambda shard: arguments,
+    )
 
 
-def _images(shards: Sequence[LabelShard]) -> Iterator[ComparedImage]:
-    """What was found, image by image; one shard at a time is in memory.
-
-    Raises:
-        ProjectError: a shard is not done.
-    """
-    for shard in shards:
-        record = shard.read()
-        if record is None:
-            what = f"What was found about the labels of {len(shard.image_ids)} images"
-            raise not_there_error(what, shard.path, UNCHANGED)
-        yield from record.images
+def _gathered(
+    known: ProjectLabels, rows: Mapping[str, Rows], images: Iterable[ComparedImage]
+) -> LabelEvidence:
+    """What was found, image by image; which classes labels show is kept."""
+    found = gather_evidence(known, rows, images)
+    for task, classes in found.classes.items():
+        note_label_classes(known.project, known.tasks[task], classes)
+    return found

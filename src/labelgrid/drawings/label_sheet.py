@@ -1,6 +1,7 @@
 """Draws a sheet of photographs beside their labels, with names and a legend for each task."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
@@ -12,11 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from labelgrid.basics.errors import UsageError
+from labelgrid.basics.errors import LabelgridError, UsageError
+from labelgrid.images.places import image_file
+from labelgrid.images.reading import read_image
+from labelgrid.ledger.grid import ImageRow
 from labelgrid.tasks.overview import Legend
 
 RGB = NDArray[np.uint8]
 Colour = tuple[int, int, int]
+#: A part of a picture: left, top, right and bottom in percent.
+Part = tuple[int, int, int, int]
 
 #: The sheet's width in pixels, unless many tasks need more.
 WIDTH = 1400
@@ -30,6 +36,10 @@ LINE = 22
 #: Of a PNG file that is written.
 MOST_ROWS = 1_000_000
 SWATCH = 16
+#: The colour of the frame around a part.
+FRAME = (255, 40, 160)
+#: What is said in the place of an image that cannot be read.
+UNREAD = "cannot be read"
 INK = (40, 40, 40)
 GREY = (110, 110, 110)
 BOX = (238, 238, 238)
@@ -314,6 +324,35 @@ def resize(pixels: RGB, size: Size) -> RGB:
     shrinks = size.height < pixels.shape[0]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     return cv2.resize(pixels, (size.width, size.height), interpolation=method).astype(np.uint8)
+
+
+def fitted_image(path: Path, layout: Layout, unread: str = UNREAD) -> RGB | str:
+    """An image file at the size of a picture; `unread` if it cannot be read."""
+    with suppress(LabelgridError, OSError):
+        pixels = read_image(path)
+        return resize(pixels, layout.fit(Size(*pixels.shape[:2])))
+    return unread
+
+
+def fitted_photograph(image: ImageRow, layout: Layout) -> RGB | str:
+    """As `fitted_image`, of an image wherever it is."""
+    with suppress(LabelgridError):
+        return fitted_image(image_file(image.root, image.image_id, image.digest), layout)
+    return UNREAD
+
+
+def framed(picture: RGB | str, part: Part | None) -> RGB | str:
+    """A picture, or what is said in its place, with a frame around a part."""
+    if part is None or isinstance(picture, str):
+        return picture
+    height, width = picture.shape[:2]
+    left, top, right, bottom = part
+    first = (left * width // 100, top * height // 100)
+    last = (right * width // 100 - 1, bottom * height // 100 - 1)
+    drawn = np.ascontiguousarray(picture).copy()
+    cv2.rectangle(drawn, first, last, (0, 0, 0), 4)
+    cv2.rectangle(drawn, first, last, FRAME, 2)
+    return drawn
 
 
 @cache

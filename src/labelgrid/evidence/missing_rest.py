@@ -9,7 +9,7 @@ import numpy as np
 
 from labelgrid.basics.words import count_text
 from labelgrid.evidence.class_order import ClassMap
-from labelgrid.evidence.plausibility import Doubt
+from labelgrid.evidence.doubts import Doubt
 
 #: Fewer earlier labels do not say what is usual.
 LEAST = 3

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.basics.words import join_names
+from labelgrid.evidence.doubts import Evidence
 from labelgrid.evidence.part_context import CellMap, Context
 from labelgrid.evidence.part_excess import apart_cells
 from labelgrid.evidence.part_grid import (
@@ -33,7 +34,6 @@ from labelgrid.evidence.part_maps import PartMaps
 from labelgrid.evidence.part_marks import IMAGE
 from labelgrid.evidence.part_outlines import Outlines
 from labelgrid.evidence.part_surprise import far_values, unlikely_classes
-from labelgrid.evidence.plausibility import Evidence
 from labelgrid.ledger.grid import Cell
 from labelgrid.relations.bound import BoundRelation, connected_tasks
 from labelgrid.tasks.task import TaskDef

@@ -12,6 +12,7 @@ from labelgrid.basics.errors import LabelgridError
 from labelgrid.data.dataset import ImageSource, camera_of
 from labelgrid.evidence.edge_agreement import Edges
 from labelgrid.evidence.label_grids import FINE, FineLabel, Mask, grid_means
+from labelgrid.evidence.label_summary import Summary
 from labelgrid.evidence.part_grid import GRID, pack
 from labelgrid.evidence.part_marks import (
     IMAGE,
@@ -20,7 +21,6 @@ from labelgrid.evidence.part_marks import (
     drawn_marks,
     edge_marks,
 )
-from labelgrid.evidence.plausibility import Summary
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.bound import BoundRelation, bind, connected_tasks, undeclared_relations
 from labelgrid.relations.choice import RelationChoice

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from labelgrid.basics.words import count_text, join_names
+from labelgrid.evidence.doubts import Doubt
 from labelgrid.evidence.edge_agreement import BETTER, LIMIT
-from labelgrid.evidence.plausibility import Doubt
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.task import TaskDef

@@ -1,9 +1,8 @@
 """Says where a pass over images is carried out, and in how large shards. Loads no torch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.processes import cores
@@ -11,8 +10,7 @@ from labelgrid.basics.progress import Progress
 from labelgrid.executors.executor import Executor
 from labelgrid.executors.placement import HERE, executor_at
 from labelgrid.executors.share import EVERYTHING, Share, shard_size
-from labelgrid.executors.spread import Piece, PieceList, given
-from labelgrid.executors.stamped_record import S, kept_shards
+from labelgrid.executors.spread import Piece, PieceList
 
 #: The folder of the jobs of shards, beside their files.
 JOBS = "jobs"
@@ -53,17 +51,6 @@ class Spreading:
         workers = self.executor.workers * self.share.count if self.executor else 0
         return shard_size(images, workers, self.shard)
 
-    def shards(self, folder: Path, build: Callable[[int], Sequence[S]], images: int) -> Sequence[S]:
-        """The shards of so many images: of the size that was asked for, or see `kept_shards`.
-
-        Args:
-            folder: of their records.
-            build: makes all shards of a size.
-            images: their number.
-        """
-        size = self.size(images)
-        return build(size) if self.shard else kept_shards(folder, build, size)
-
     @property
     def threads(self) -> int:
         """The threads of a training that is carried out there: its part of this machine's cores."""
@@ -96,35 +83,6 @@ class Spreading:
                 "with --workers instead of --on."
             )
         return share.is_all
-
-
-class DividedImages(Protocol):
-    """Some images whose result is a file."""
-
-    @property
-    def image_ids(self) -> Sequence[str]:
-        """The images."""
-
-    def is_done(self) -> bool:
-        """Whether the result is there."""
-
-
-D = TypeVar("D", bound=DividedImages)
-
-
-def pieces_of_images(shards: Sequence[D], function: Callable[[D, Progress], None]) -> list[Piece]:
-    """Shards as pieces of work, each of which `function` carries out with nothing but the shard."""
-    pieces = []
-    for place, shard in enumerate(shards):
-        piece = Piece(
-            name=f"Shard {place + 1}",
-            amount=len(shard.image_ids),
-            function=function,
-            arguments=given(shard),
-            is_done=shard.is_done,
-        )
-        pieces.append(piece)
-    return pieces
 
 
 def spreading_of(on: str, workers: int, shard: int, preload: str) -> Spreading:

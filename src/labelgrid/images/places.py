@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labelgrid.basics.config import check_pattern
-from labelgrid.basics.errors import ImageError
+from labelgrid.basics.errors import ImageError, StorageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,6 +66,15 @@ def read_placed_image(root: str, image_id: str, digest: str = "") -> "NDArray[np
         with suppress(ImageError):
             return read_image(image_file(root, image_id, digest, check=False), digest)
     return read_image(image_file(root, image_id, digest), digest)
+
+
+def orientation_or_upright(root: str, image_id: str, digest: str) -> int:
+    """The EXIF orientation of an image; 1 if it cannot be read, which other commands say."""
+    from labelgrid.images.reading import orientation_of  # slow to load
+
+    with suppress(ImageError, StorageError, OSError):
+        return orientation_of(image_file(root, image_id, digest))
+    return 1
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,9 +28,11 @@ from labelgrid.basics.files import write_bytes
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.basics.words import count_text, join_names
+from labelgrid.evidence.batch_doubts import Summaries
 from labelgrid.formats.codec import LabelArray
 from labelgrid.imports.class_meanings import keep_names, keep_rest, names_note
 from labelgrid.imports.copy_labels import LABELS, copy_labels
+from labelgrid.imports.import_doubts import SHEET, refuse_doubted
 from labelgrid.imports.import_numbers import OCCURRED, ImportNumbers
 from labelgrid.imports.import_place import import_place
 from labelgrid.imports.import_sources import (
@@ -40,7 +42,6 @@ from labelgrid.imports.import_sources import (
     sources_text,
 )
 from labelgrid.imports.imported import Found, Imported, Tally
-from labelgrid.imports.suspicion import SHEET, Summaries, check_plausible
 from labelgrid.imports.validate_labels import (
     UNCHANGED,
     AcceptedLabel,
@@ -96,7 +97,7 @@ def import_labels(
             "folder".
         split: moves the labels' images (and all others of their groups) into this split.
         replace: replace labels of cells that have another label; the old file and event are kept.
-        accept: import labels that look wrong; see `suspicion.check_plausible`.
+        accept: import labels that look wrong; see `import_doubts.refuse_doubted`.
         limit: import only this many images, drawn with `seed`; 0: all.
         seed: of that draw.
         options: what a person says about the answer.
@@ -193,7 +194,7 @@ class LabelImport:
         self._refuse_nothing(answers, validated)
         for name in self.outdated:
             (self.place / name).unlink(missing_ok=True)
-        self._check_plausible(validated)
+        self._refuse_doubted(validated)
         self.numbers.look_back()
         paths = copy_labels(project, validated.labels, self.progress, folder=self.folder)
         result = self._draw(self._result(answers, validated), validated, PICTURE)
@@ -237,7 +238,7 @@ class LabelImport:
             if validated.faults:
                 raise self._refused_faults(validated)
             self._refuse_nothing(answers, validated)
-            self._check_plausible(validated, draw=False)
+            self._refuse_doubted(validated, draw=False)
         except LabelError as error:
             return error
         return None
@@ -275,7 +276,8 @@ class LabelImport:
     def _validate(self, answers: Answers) -> ValidatedLabels:
         """Validate the labels; their numbers, and what is compared, are gathered on the way."""
         if not self.accept:
-            self.summaries = Summaries(self.project, [label.cell for label in answers.labels])
+            cells = [answer.cell for answer in answers.labels]
+            self.summaries = self._summaries(cells)
         return validate_labels(
             self.project,
             answers,
@@ -285,6 +287,10 @@ class LabelImport:
             seen=self._see,
             leave_out=self.index.options.leave_out,
         )
+
+    def _summaries(self, cells: Iterable[Cell]) -> Summaries:
+        """What gathers what is compared; nothing is, of a simulation."""
+        return Summaries(self.numbers.tasks, () if self.project.settings.oracle else cells)
 
     def _see(self, cell: Cell, label: LabelArray) -> None:
         self.numbers.add(cell, label)
@@ -305,10 +311,10 @@ class LabelImport:
                 unchanged=UNCHANGED,
             )
 
-    def _check_plausible(self, validated: ValidatedLabels, draw: bool = True) -> None:
+    def _refuse_doubted(self, validated: ValidatedLabels, draw: bool = True) -> None:
         """Refuse labels that look wrong, unless they are accepted."""
         if self.summaries:
-            check_plausible(
+            refuse_doubted(
                 self.project,
                 validated.labels,
                 self.where,

@@ -10,13 +10,14 @@ from labelgrid.basics import files
 from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import join_names
-from labelgrid.evidence.plausibility import Doubt
+from labelgrid.evidence.doubts import Doubt
+from labelgrid.evidence.label_comparison import classes_in
 from labelgrid.formats.codec import LabelArray
 from labelgrid.imports.imported import Numbers
 from labelgrid.imports.validate_labels import AcceptedLabel
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.label_classes import classes_in, note_label_classes
+from labelgrid.project.label_classes import note_label_classes
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.tasks.overview import Overview
 

@@ -11,10 +11,10 @@ from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.matching import wrong_extension
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.progress import Progress
+from labelgrid.imports.import_doubts import SHEET
 from labelgrid.imports.import_labels import LabelImport
 from labelgrid.imports.import_place import import_place
 from labelgrid.imports.imported import Imported
-from labelgrid.imports.suspicion import SHEET
 from labelgrid.imports.validate_labels import UNCHANGED, ValidatedLabels
 from labelgrid.project.folder import ProjectFolder
 
@@ -37,7 +37,7 @@ def import_one(
         confirm: called in the transaction that labels the cell; its error stops the import.
 
     Raises:
-        SuspiciousImport: it looks wrong.
+        DoubtedImport: it looks wrong.
         LabelError: it cannot be imported.
     """
     with import_place(project.folder) as place, project.store.steady():

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 
@@ -15,12 +14,9 @@ from labelgrid.drawings.label_sheet import (
     SheetRow,
     SheetTask,
     Size,
+    fitted_photograph,
     label_sheet,
-    resize,
 )
-from labelgrid.evidence.part_grid import PartBox
-from labelgrid.images.places import ImagePaths
-from labelgrid.images.reading import read_image
 from labelgrid.imports.imported import Numbers
 from labelgrid.imports.validate_labels import AcceptedLabel, as_file
 from labelgrid.project.folder import ProjectFolder
@@ -29,8 +25,6 @@ from labelgrid.tasks.pictures import thumbnail
 
 #: The most photographs of a picture.
 SHOWN = 6
-#: The colour of the frame around a part.
-FRAME = (255, 40, 160)
 
 
 def draw_import(
@@ -68,29 +62,6 @@ def draw_import(
     return label_sheet(title, rows, tasks, painter.layout, stripes=stripes)
 
 
-def fitted_image(path: Path, layout: Layout, unread: str = "cannot be read") -> RGB | str:
-    """An image file at the size of a picture; `unread` if it cannot be read."""
-    with suppress(LabelgridError, OSError):
-        pixels = read_image(path)
-        return resize(pixels, layout.fit(Size(*pixels.shape[:2])))
-    return unread
-
-
-def framed(picture: RGB | str, part: PartBox | None) -> RGB | str:
-    """A picture, or what is said in its place, with a frame around a part."""
-    import cv2  # imported late: without a picture nothing is drawn
-
-    if part is None or isinstance(picture, str):
-        return picture
-    height, width = picture.shape[:2]
-    first = (part.left * width // 100, part.top * height // 100)
-    last = (part.right * width // 100 - 1, part.bottom * height // 100 - 1)
-    drawn = np.ascontiguousarray(picture).copy()
-    cv2.rectangle(drawn, first, last, (0, 0, 0), 4)
-    cv2.rectangle(drawn, first, last, FRAME, 2)
-    return drawn
-
-
 def _draw_images(image_ids: Sequence[str]) -> list[str]:
     """Some of the images, drawn by image id, in their order by name."""
     draws = keyed_uniform(image_keys(image_ids), seed_of(0, "import picture"))
@@ -107,8 +78,7 @@ class _Painter:
     def __init__(
         self, project: ProjectFolder, overviews: Mapping[str, Overview], image_ids: Sequence[str]
     ) -> None:
-        rows = project.store.images(names=image_ids)
-        self.photographs = ImagePaths({row.image_id: (row.root, row.digest) for row in rows})
+        self.images = {row.image_id: row for row in project.store.images(names=image_ids)}
         self.tasks = project.tasks()
         self.names = [name for name in self.tasks if name in overviews]
         self.limits = {name: overviews[name].limits() for name in self.names}
@@ -118,10 +88,7 @@ class _Painter:
     def row(self, image_id: str, labels: Mapping[str, AcceptedLabel]) -> SheetRow:
         """A photograph and its new labels."""
         pictures = [self._label(labels.get(name)) for name in self.names]
-        photograph: RGB | str = "cannot be read"
-        with suppress(LabelgridError):
-            photograph = fitted_image(self.photographs[image_id], self.layout)
-        return SheetRow(image_id, photograph, pictures)
+        return SheetRow(image_id, fitted_photograph(self.images[image_id], self.layout), pictures)
 
     def _label(self, label: AcceptedLabel | None) -> RGB | str:
         if label is None:

@@ -15,11 +15,11 @@ from labelgrid.basics import files
 from labelgrid.basics.errors import LabelError, UsageError
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.words import count_text
+from labelgrid.imports.import_doubts import DoubtedImport
 from labelgrid.imports.import_labels import LabelImport
 from labelgrid.imports.import_place import import_place
 from labelgrid.imports.import_sources import Source, open_sources
 from labelgrid.imports.imported import Imported
-from labelgrid.imports.suspicion import Summaries, SuspiciousImport
 from labelgrid.imports.validate_labels import UNCHANGED, ValidatedLabels, validate_labels
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.project.supplier_classes import OtherClasses, other_classes
@@ -188,7 +188,7 @@ class SuppliedImport(LabelImport):
         cells = [answer.cell for answer in answers.labels]
         if not self.accept:
             compared = [cell for cell in cells if cell.task not in self.rescaled]
-            self.summaries = Summaries(self.project, compared)
+            self.summaries = self._summaries(compared)
         return validate_labels(
             self.project,
             answers,
@@ -200,14 +200,14 @@ class SuppliedImport(LabelImport):
             leave_out=self.index.options.leave_out,
         )
 
-    def _check_plausible(self, validated: ValidatedLabels, draw: bool = True) -> None:
+    def _refuse_doubted(self, validated: ValidatedLabels, draw: bool = True) -> None:
         """Say which labels look wrong: they are not true anyway."""
         labels = validated.labels
         compared = [label for label in labels if label.row.cell.task not in self.rescaled]
         try:
-            super()._check_plausible(dataclasses.replace(validated, labels=compared), draw)
-        except SuspiciousImport as suspicious:
-            for row in suspicious.rows:
+            super()._refuse_doubted(dataclasses.replace(validated, labels=compared), draw)
+        except DoubtedImport as doubted:
+            for row in doubted.rows:
                 if row.where not in self.rescaled:
                     self.progress.say(f"{row.where}: these labels may be wrong. {row.what}")
 

@@ -15,11 +15,12 @@ from labelgrid.basics.errors import ImageError, LabelError, LabelSizeError
 from labelgrid.basics.files import digest
 from labelgrid.basics.progress import Progress
 from labelgrid.formats.codec import Form, LabelArray, codec, size_error
+from labelgrid.images.places import orientation_or_upright
 from labelgrid.ledger.grid import Cell, ImageRow, Split, State, is_annotator, is_time
 from labelgrid.ledger.store import CellRow
 from labelgrid.operations.cancel import withdrawn_labels
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.images.image_files import orientation_or_upright, size_of
+from labelgrid.project.images.image_files import size_of
 from labelgrid.project.requests import prelabel_folder, prelabel_in
 from labelgrid.project.stored_labels import is_intact, name_task_commands
 from labelgrid.tasks.legend import coloured

@@ -13,7 +13,7 @@ from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
 from labelgrid.annotate.image_copies import copy_names, is_shown_as_read
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.basics import files, plugins
-from labelgrid.basics.errors import ProjectError, UsageError, command
+from labelgrid.basics.errors import LedgerError, ProjectError, UsageError, command
 from labelgrid.basics.files import digest, read_bytes
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.spreadsheets import csv_text, unescape_formula
@@ -343,6 +343,7 @@ def export_labels(
 
     Raises:
         LabelError: a label's file has changed since its import.
+        LedgerError: it is damaged.
         ProjectError: there is no label, the folder holds something else, or the disk reports an
             error.
     """
@@ -372,6 +373,14 @@ def _labels(project: ProjectFolder) -> list[tuple[dict[str, object], Path, str]]
     image_ids = {row.cell.image_id for row in cells}
     whole = whole_names(image_ids, project.store.grid(SPLITS).images)
     split = {row.image_id: row.split for row in project.store.images(names=image_ids)}
+    if len(split) < len(image_ids):
+        missing = min(image_ids - split.keys())
+        raise LedgerError(
+            f"The ledger has a label of an image that it does not find: '{missing:.80}'.",
+            where=str(project.folder),
+            next_step="It is damaged: restore it from a copy.",
+            unchanged="Nothing was exported.",
+        )
     lines: list[tuple[dict[str, object], Path, str]] = []
     for row in cells:
         image_id = row.cell.image_id

@@ -18,7 +18,7 @@ from labelgrid.basics.errors import (
 )
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.words import count_text, join_names
-from labelgrid.evidence import plausibility
+from labelgrid.evidence import figure_doubts
 from labelgrid.ledger.grid import State, TaskRow
 from labelgrid.ledger.older_classes import declare_complete, older_labels
 from labelgrid.ledger.store import CellRow
@@ -259,7 +259,7 @@ def _compare_figures(
     paths = [project.inside(cell.path) for cell in cells[::step]]
     old = [before.figures(before.read(path)) for path in paths]
     new = [after.figures(after.read(path)) for path in paths]
-    return plausibility.figure_differences(old, new)
+    return figure_doubts.figure_differences(old, new)
 
 
 def _check_labels(

@@ -13,6 +13,7 @@ from labelgrid.annotate.answers import Fault
 from labelgrid.basics.errors import ImageError, LabelError, ProjectError, command
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import count_text
+from labelgrid.evidence.relation_evidence import relation_remarks
 from labelgrid.images.places import image_file
 from labelgrid.images.reading import changed_image_error, check_image
 from labelgrid.ledger.grid import Cell, ImageRow, State
@@ -20,7 +21,7 @@ from labelgrid.ledger.place import FILE
 from labelgrid.ledger.store import CellRow
 from labelgrid.operations.unknown_splits import splitless_faults
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.relation_evidence import relation_remarks
+from labelgrid.project.known_labels import ProjectLabels
 from labelgrid.project.stored_labels import check_stored_label
 from labelgrid.project.suppliers import supplied_rows
 from labelgrid.tasks.task import TaskDef
@@ -86,12 +87,14 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
     place = project.settings.ledger or FILE
     faults += [_cell_fault(cell, place) for cell in project.store.differing_cells()]
     faults += splitless_faults(project)
+    known = ProjectLabels(project)
+    advice = command("audit", project.folder)
     return Verified(
         images=len(rows),
         labels=len(cells),
         faults=faults,
         supplied=len(supplied),
-        remarks=relation_remarks(project),
+        remarks=relation_remarks(known, known.by_image(), advice),
     )
 
 

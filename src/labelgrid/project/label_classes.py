@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.basics.files import digest_of
-from labelgrid.formats.codec import LabelArray
 from labelgrid.project.content_rows import WIDTH, ContentRows, read_rows, write_rows
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import TaskDef
@@ -52,15 +51,6 @@ class LabelClasses:
         return shown, len(contents) - int(is_known.sum())
 
 
-def classes_in(task: TaskDef, label: LabelArray) -> bytes:
-    """The bits of the classes that a label shows; empty if labels of the task hold no classes."""
-    if not task.class_names:
-        return b""
-    overview = task.overview()
-    overview.add("", label)
-    return np.packbits(list(overview.names().values())).tobytes()
-
-
 def label_classes(project: ProjectFolder, task: TaskDef) -> LabelClasses:
     """What is known of the labels of a task."""
     names = task.class_names
@@ -80,7 +70,8 @@ def note_label_classes(project: ProjectFolder, task: TaskDef, found: Mapping[str
     Args:
         project: the project.
         task: the task.
-        found: the bits of `classes_in`, by the content hashes of the labels' files.
+        found: the bits of `evidence.label_comparison.classes_in`, by the content hashes of the
+            labels' files.
     """
     if not task.class_names:
         return

@@ -64,7 +64,7 @@ class RoundContext(ModelContext):
     @cached_property
     def cameras(self) -> ImageCameras:
         """The cameras of the images."""
-        return ImageCameras(self.project, self.source)
+        return ImageCameras(self.project.store.images, self.source)
 
     @cached_property
     def suppliers(self) -> list[BoundSupplier]:

@@ -12,7 +12,14 @@ from labelgrid.basics.files import disk_errors, remove_folder, write_bytes, writ
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.spreadsheets import csv_text
 from labelgrid.basics.words import count_text
-from labelgrid.drawings.label_sheet import RGB, Layout, SheetRow, SheetTask, label_sheet
+from labelgrid.drawings.label_sheet import (
+    RGB,
+    Layout,
+    SheetRow,
+    SheetTask,
+    fitted_image,
+    label_sheet,
+)
 from labelgrid.evidence.near_duplicates import (
     PASSES,
     NearDuplicates,
@@ -24,7 +31,6 @@ from labelgrid.evidence.near_duplicates import (
 from labelgrid.executors.spreading import Spreading
 from labelgrid.images.places import image_file
 from labelgrid.images.thumbnails import LEAST
-from labelgrid.imports.import_picture import fitted_image
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.holdout import drawing_anew

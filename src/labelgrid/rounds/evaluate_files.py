@@ -18,7 +18,8 @@ from labelgrid.basics.results import Result
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.data.frame import target_of
-from labelgrid.evidence.plausibility import Pair, Summary, compare_with_labels
+from labelgrid.evidence.figure_doubts import compare_with_labels
+from labelgrid.evidence.label_summary import Pair, Summary
 from labelgrid.formats.codec import LabelArray
 from labelgrid.images.opening import label_of
 from labelgrid.pixel.metrics import Metric

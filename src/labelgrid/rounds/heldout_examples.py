@@ -10,7 +10,6 @@ from labelgrid.basics.files import atomic_folder, disk_errors, remove_folder
 from labelgrid.data.frame import Frame
 from labelgrid.formats.codec import codec
 from labelgrid.nets.network import Raw
-from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.heldout_examples import (
     EXAMPLES,
     HeldoutExample,
@@ -27,16 +26,16 @@ Outputs = Callable[[Sequence[str]], Iterator[tuple[str, Raw, Frame]]]
 
 
 def save_examples(
-    project: ProjectFolder, context: RoundContext, fit: Fit, result: Evaluation, outputs: Outputs
+    folder: Path, context: RoundContext, fit: Fit, result: Evaluation, outputs: Outputs
 ) -> None:
     """Write, for each task that was measured, the predictions of the median and the worst image.
 
-    They replace those of an earlier model of the round.
+    They replace those of an earlier model in the folder of the round.
 
     Raises:
         ProjectError: the disk reports an error.
     """
-    folder = project.round_folder(fit.round) / EXAMPLES
+    folder = folder / EXAMPLES
     remove_folder(folder)
     chosen = _choose(context, fit, result)
     if not chosen:

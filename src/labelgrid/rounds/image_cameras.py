@@ -1,5 +1,6 @@
 """Finds the cameras that took a project's images."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -7,15 +8,20 @@ from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import ImageError
 from labelgrid.data.dataset import camera_of, size_of
 from labelgrid.data.project_source import ProjectSource
-from labelgrid.project.folder import ProjectFolder
+from labelgrid.ledger.grid import ImageRow
 from labelgrid.project.sources import OracleSource
 
 
 @dataclass(frozen=True)
 class ImageCameras:
-    """Finds the camera of each image of a project once, since it may lie in the image's file."""
+    """Finds the camera of each image once, since it may lie in the image's file.
 
-    project: ProjectFolder
+    Args:
+        images: gives the rows of the images in the ledger.
+        source: reads what those do not say.
+    """
+
+    images: Callable[[], Iterable[ImageRow]]
     source: ProjectSource | OracleSource
     _found: dict[str, Camera | None] = field(default_factory=dict, init=False, repr=False)
 
@@ -50,5 +56,4 @@ class ImageCameras:
     @cached_property
     def _sizes(self) -> dict[str, tuple[int, int]]:
         """The sizes of the images, as far as the ledger knows them."""
-        images = self.project.store.images()
-        return {row.image_id: (row.height, row.width) for row in images}
+        return {row.image_id: (row.height, row.width) for row in self.images()}

@@ -64,8 +64,9 @@ def record_measurement(
             without=result.without,
             classes=result.classes,
         )
-        write_measurement(project.round_folder(fit.round), record, spent, result.losses)
-        save_examples(project, context, fit=fit, result=result, outputs=outputs)
+        folder = project.round_folder(fit.round)
+        write_measurement(folder, record, spent, result.losses)
+        save_examples(folder, context, fit=fit, result=result, outputs=outputs)
 
 
 def measure_heldout(

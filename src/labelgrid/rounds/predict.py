@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from labelgrid.basics.files import remove_abandoned, remove_folder
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import join_names
 from labelgrid.data.cameras import read_cameras
-from labelgrid.executors.spreading import IN_THIS_PROCESS, JOBS, Spreading
+from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.formats.naming import whole_names
 from labelgrid.images.places import chosen_paths
 from labelgrid.project.folder import ProjectFolder
@@ -31,7 +30,7 @@ from labelgrid.rounds.derived_predictions import Derived, derived_tasks
 from labelgrid.rounds.models import check_known_is_used, model_of, restore_model
 from labelgrid.rounds.prediction_writer import PredictionWriter, write_legends
 from labelgrid.rounds.predictor import Predictor, tasks_with_heads
-from labelgrid.rounds.shard_predictor import FOLDER, PredictionOrder, pieces_of, shards_of
+from labelgrid.rounds.shard_predictor import PredictionOrder, prediction_pass
 from labelgrid.train.model import TrainedModel
 
 if TYPE_CHECKING:
@@ -147,12 +146,9 @@ def _predict_shards(
         ImageError: images could not be read, and `left_out` is None; or no image could.
         ProjectError: shards could not be predicted.
     """
-    shards = spreading.shards(
-        order.out / FOLDER, partial(shards_of, order, source), len(source.paths)
-    )
-    jobs = order.out / FOLDER / JOBS
-    pieces = pieces_of(order, source, shards)
-    is_whole = spreading.run("Predicting", pieces, jobs, progress)
+    predicting = prediction_pass(order, source)
+    shards = predicting.shards(spreading)
+    is_whole = predicting.run(shards, spreading, progress)
     records = [shard.read() for shard in shards]
     share = spreading.share
     own = [record for place, record in enumerate(records) if share.takes(place)]
@@ -163,7 +159,7 @@ def _predict_shards(
     for record in records:
         for image_id, reason in (record.faults if record else {}).items():
             faults.append(Fault(image_id, reason))
-    remove_folder(order.out / FOLDER)
+    remove_folder(predicting.folder)
     remove_abandoned(order.out, deep=True)
     refuse_or_leave_out(faults, len(source.paths), left_out)
     if left_out is not None:

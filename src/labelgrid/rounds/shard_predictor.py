@@ -10,8 +10,7 @@ from labelgrid.basics.processes import set_threads
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.version import __version__
 from labelgrid.data.loader import UnreadableImage
-from labelgrid.executors.spread import Piece
-from labelgrid.executors.stamped_record import Stamped, read_stamped, record_path, write_stamped
+from labelgrid.executors.passes import Pass, Shard, Stamped
 from labelgrid.images.places import chosen_paths, file_versions
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.project.records import Fit
@@ -127,82 +126,33 @@ class PredictionOrder:
         return written, faults
 
 
-@dataclass(frozen=True, kw_only=True)
-class ShardOfImages:
-    """Images whose predictions have one record.
-
-    Args:
-        place: among all shards, from 0.
-        image_ids: the images.
-        path: of the record.
-        stamp: as `PredictedShard.stamp`.
-    """
-
-    place: int
-    image_ids: Sequence[str]
-    path: Path
-    stamp: str
-
-    def read(self) -> PredictedShard | None:
-        """The record; None if it is missing, damaged or stale."""
-        return read_stamped(PredictedShard, self.path, self.stamp)
-
-
-def predict_ordered(
-    order: PredictionOrder, shard: ShardOfImages, source: ImageFiles, progress: Progress
-) -> None:
-    """Predict a shard: the function of its job."""
+def predict_shard(
+    shard: Shard[PredictedShard], order: PredictionOrder, source: ImageFiles, progress: Progress
+) -> PredictedShard:
+    """Predict the images of a shard."""
     set_threads(THREADS)
-    progress.start("Predicting", len(shard.image_ids), "images")
-    written, faults = order.write(source, shard.image_ids, progress)
-    record = PredictedShard(stamp=shard.stamp, written=written, faults=faults)
-    write_stamped(record, shard.path, "The other predictions are kept.")
+    written, faults = order.write(source, shard.items, progress)
+    return PredictedShard(stamp=shard.stamp, written=written, faults=faults)
 
 
-def shards_of(order: PredictionOrder, source: ImageFiles, size: int) -> list[ShardOfImages]:
-    """The shards of a folder of images, in their order."""
-    image_ids = list(source.images())
+def prediction_pass(order: PredictionOrder, source: ImageFiles) -> Pass[PredictedShard]:
+    """The prediction of a folder of images as a pass."""
     identity = order.identity
     versions = file_versions(source.paths)
-    shards = []
-    for place, start in enumerate(range(0, len(image_ids), size)):
-        own = image_ids[start : start + size]
-        shard = ShardOfImages(
-            place=place,
-            image_ids=own,
-            path=record_path(order.out / FOLDER, size, place),
-            stamp=hash_of(identity, [(image_id, *versions[image_id]) for image_id in own]),
-        )
-        shards.append(shard)
-    return shards
+    return Pass(
+        what="Predicting",
+        folder=order.out / FOLDER,
+        kind=PredictedShard,
+        items=list(source.images()),
+        stamp=lambda own: hash_of(identity, [(image_id, *versions[image_id]) for image_id in own]),
+        function=predict_shard,
+        arguments=lambda shard: (order, _only(source, shard.items)),
+    )
 
 
-def pieces_of(
-    order: PredictionOrder, source: ImageFiles, shards: Sequence[ShardOfImages]
-) -> list[Piece]:
-    """The shards as pieces of work."""
-    pieces = []
-    for shard in shards:
-        piece = Piece(
-            name=f"Shard {shard.place + 1}",
-            amount=len(shard.image_ids),
-            function=predict_ordered,
-            arguments=partial(_arguments, order, shard, source),
-            is_done=partial(_is_done, shard),
-        )
-        pieces.append(piece)
-    return pieces
-
-
-def _is_done(shard: ShardOfImages) -> bool:
-    return shard.read() is not None
-
-
-def _arguments(
-    order: PredictionOrder, shard: ShardOfImages, source: ImageFiles
-) -> tuple[PredictionOrder, ShardOfImages, ImageFiles]:
-    """The arguments of `predict_ordered`, with the files of the shard alone."""
-    paths = chosen_paths(source.paths, shard.image_ids)
+def _only(source: ImageFiles, image_ids: Sequence[str]) -> ImageFiles:
+    """The files of some images."""
+    paths = chosen_paths(source.paths, image_ids)
     labels = source.labels.absolute() if source.labels else None
-    whole = source.whole.intersection(shard.image_ids)
-    return order, shard, replace(source, paths=paths, labels=labels, whole=whole)
+    whole = source.whole.intersection(image_ids)
+    return replace(source, paths=paths, labels=labels, whole=whole)

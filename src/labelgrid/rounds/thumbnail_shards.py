@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +20,8 @@ from labelgrid.basics.processes import cores
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.version import __version__
 from labelgrid.evidence.near_duplicates import Thumbnails
-from labelgrid.executors.spreading import JOBS, Spreading, pieces_of_images
-from labelgrid.executors.stamped_record import (
-    Stamped,
-    not_there_error,
-    read_stamped,
-    record_path,
-    write_stamped,
-)
+from labelgrid.executors.passes import UNCHANGED, Pass, Shard, Stamped
+from labelgrid.executors.spreading import Spreading
 from labelgrid.images.places import ImagePaths, file_versions, read_placed_image
 from labelgrid.images.thumbnails import HEIGHT, LEAST, WIDTH, Thumbnail, thumbnail_of
 from labelgrid.ledger.grid import ImageRow
@@ -36,7 +29,6 @@ from labelgrid.recipes.resolve import hash_of
 
 #: The module that processes load before they make thumbnails.
 PRELOADED = __name__
-UNCHANGED = "Finished shards are kept."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,108 +46,76 @@ class ThumbnailRecord(Stamped):
     small: Sequence[str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ThumbnailShard:
-    """Images whose thumbnails are in one file.
+def _raw_file(shard: Shard[ThumbnailRecord]) -> Path:
+    """The file of a shard's thumbnails: their bytes, one after the other."""
+    return shard.path.with_suffix(".raw")
 
-    Args:
-        path: of the record.
-        rows: the images.
-        stamp: of the record.
-    """
 
-    path: Path
-    rows: Sequence[ImageRow]
-    stamp: str
+def _pixels(shard: Shard[ThumbnailRecord]) -> NDArray[np.uint8] | None:
+    """The thumbnails of a shard; None if they are not those of its record."""
+    record = shard.read()
+    shape = (len(shard.items), HEIGHT, WIDTH)
+    with suppress(OSError):
+        with open_regular(_raw_file(shard), int(np.prod(shape)), links=False) as file:
+            data = file.read()
+        if record and digest_of(data) == record.digest:
+            return np.frombuffer(data, np.uint8).reshape(shape)
+    return None
 
-    @property
-    def file(self) -> Path:
-        """Of the thumbnails: their bytes, one after the other."""
-        return self.path.with_suffix(".raw")
 
-    @property
-    def image_ids(self) -> list[str]:
-        """The ids of the images."""
-        return [row.image_id for row in self.rows]
-
-    def read(self) -> ThumbnailRecord | None:
-        """The record; None if it is not there."""
-        return read_stamped(ThumbnailRecord, self.path, self.stamp)
-
-    def is_done(self) -> bool:
-        """Whether the record is there, and the thumbnails."""
-        return self._pixels() is not None
-
-    def thumbnails(self) -> Thumbnails:
-        """The thumbnails.
-
-        Raises:
-            ProjectError: they are not there.
-        """
-        pixels = self._pixels()
-        if pixels is None:
-            what = f"What was read of {len(self.rows)} images"
-            raise not_there_error(what, self.file, UNCHANGED)
-        return Thumbnails(self.image_ids, pixels)
-
-    def _pixels(self) -> NDArray[np.uint8] | None:
-        """The content of the file; None if it is not the one of the record."""
-        record = self.read()
-        shape = (len(self.rows), HEIGHT, WIDTH)
-        with suppress(OSError):
-            with open_regular(self.file, int(np.prod(shape)), links=False) as file:
-                data = file.read()
-            if record and digest_of(data) == record.digest:
-                return np.frombuffer(data, np.uint8).reshape(shape)
-        return None
+def _has_pixels(shard: Shard[ThumbnailRecord]) -> bool:
+    return _pixels(shard) is not None
 
 
 @dataclass(frozen=True)
 class ShardedThumbnails:
     """The thumbnails of all images, in the order of names; a shard at a time is in memory."""
 
-    shards: Sequence[ThumbnailShard]
+    reading: Pass[ThumbnailRecord]
+    shards: Sequence[Shard[ThumbnailRecord]]
 
     def __iter__(self) -> Iterator[Thumbnails]:
-        """Yield the thumbnails of each shard."""
+        """Yield the thumbnails of each shard.
+
+        Raises:
+            ProjectError: they are not there.
+        """
         for shard in self.shards:
-            yield shard.thumbnails()
+            pixels = _pixels(shard)
+            if pixels is None:
+                raise self.reading.not_there(shard)
+            yield Thumbnails(shard.items, pixels)
 
     def left_out(self) -> tuple[dict[str, str], list[str]]:
         """Why images could not be read, by id, and those that are too small to be compared."""
         faults: dict[str, str] = {}
         small: list[str] = []
-        for shard in self.shards:
-            record = shard.read()
-            if record:
-                faults |= record.faults
-                small += record.small
+        for record in self.reading.records(self.shards):
+            faults |= record.faults
+            small += record.small
         return faults, small
 
 
-def make_thumbnails(shard: ThumbnailShard, progress: Progress) -> None:
-    """Make the thumbnails of a shard: the function of its job."""
-    progress.start("Reading images", len(shard.rows), "images")
-    write_thumbnails(shard, progress, threads=1)
-
-
-def write_thumbnails(shard: ThumbnailShard, progress: Progress, threads: int) -> None:
-    """Write the file and the record of a shard.
+def make_thumbnails(
+    shard: Shard[ThumbnailRecord], rows: Sequence[ImageRow], threads: int, progress: Progress
+) -> ThumbnailRecord:
+    """Write the thumbnails of a shard.
 
     Args:
-        shard: the shard.
-        progress: counts the images.
+        shard: the images.
+        rows: where they are.
         threads: the number of images that are read at a time.
+        progress: counts the images.
 
     Raises:
         ProjectError: the disk reports an error.
     """
-    pixels = np.zeros((len(shard.rows), HEIGHT, WIDTH), np.uint8)
+    pixels = np.zeros((len(rows), HEIGHT, WIDTH), np.uint8)
     faults = {}
     small = []
     with ThreadPoolExecutor(threads) as pool:
-        for place, found in enumerate(pool.map(_thumbnail, shard.rows)):
-            name = shard.rows[place].image_id
+        for place, found in enumerate(pool.map(_thumbnail, rows)):
+            name = rows[place].image_id
             if isinstance(found, ImageError):
                 faults[name] = found.what
             elif found is None:
@@ -164,9 +124,8 @@ def write_thumbnails(shard: ThumbnailShard, progress: Progress, threads: int) ->
                 pixels[place] = found
             progress.advance()
     data = pixels.tobytes()
-    write_bytes(shard.file, data, UNCHANGED, durable=True)
-    record = ThumbnailRecord(stamp=shard.stamp, digest=digest_of(data), faults=faults, small=small)
-    write_stamped(record, shard.path, UNCHANGED)
+    write_bytes(_raw_file(shard), data, UNCHANGED, durable=True)
+    return ThumbnailRecord(stamp=shard.stamp, digest=digest_of(data), faults=faults, small=small)
 
 
 def _thumbnail(row: ImageRow) -> Thumbnail | ImageError | None:
@@ -197,42 +156,27 @@ def sharded_thumbnails(
     Raises:
         ProjectError: shards could not be made.
     """
-    shards = spreading.shards(folder, partial(_shards, rows, folder), len(rows))
+    images = {row.image_id: row for row in rows}
+    unknown = ImagePaths({row.image_id: (row.root, "") for row in rows if not row.digest})
+    versions = file_versions(unknown)
+    contents = {
+        row.image_id: (row.root, row.image_id, row.digest or versions[row.image_id]) for row in rows
+    }
+    threads = 1 if spreading.executor else cores()
+    reading = Pass(
+        what="Reading images",
+        folder=folder,
+        kind=ThumbnailRecord,
+        items=list(images),
+        stamp=lambda own: hash_of(__version__, [contents[image_id] for image_id in own]),
+        function=make_thumbnails,
+        arguments=lambda shard: ([images[image_id] for image_id in shard.items], threads),
+        is_done=_has_pixels,
+    )
+    shards = reading.shards(spreading)
     for place, shard in enumerate(shards):
         record = shard.read() if spreading.share.takes(place) else None
         if record and record.faults:
             shard.path.unlink(missing_ok=True)
-    if spreading.executor is None:
-        _make_here(shards, progress)
-        return ShardedThumbnails(shards)
-    pieces = pieces_of_images(shards, make_thumbnails)
-    is_whole = spreading.run("Reading images", pieces, folder / JOBS, progress)
-    return ShardedThumbnails(shards) if is_whole else None
-
-
-def _make_here(shards: Sequence[ThumbnailShard], progress: Progress) -> None:
-    """Make the thumbnails that are missing, in this process."""
-    progress.start("Reading images", sum(len(shard.rows) for shard in shards), "images")
-    for shard in shards:
-        if shard.is_done():
-            progress.advance(len(shard.rows), "done before")
-        else:
-            write_thumbnails(shard, progress, threads=cores())
-
-
-def _shards(rows: Sequence[ImageRow], folder: Path, size: int) -> list[ThumbnailShard]:
-    """The shards of images, in their order."""
-    unknown = ImagePaths({row.image_id: (row.root, "") for row in rows if not row.digest})
-    versions = file_versions(unknown)
-    shards = []
-    for place, start in enumerate(range(0, len(rows), size)):
-        own = rows[start : start + size]
-        contents = []
-        for row in own:
-            content = row.digest or versions[row.image_id]
-            contents.append((row.root, row.image_id, content))
-        shard = ThumbnailShard(
-            path=record_path(folder, size, place), rows=own, stamp=hash_of(__version__, contents)
-        )
-        shards.append(shard)
-    return shards
+    is_whole = reading.run(shards, spreading, progress)
+    return ShardedThumbnails(reading, shards) if is_whole else None

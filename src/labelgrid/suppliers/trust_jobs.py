@@ -4,35 +4,25 @@ A job measures one relation, or the labels of one supplier and task. What it fin
 which depends on the ledger, the settings, and the files of labels and cameras alone.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.basics.files import read_text, remove_folder
 from labelgrid.basics.progress import Progress
-from labelgrid.executors.spread import Piece, given
-from labelgrid.executors.spreading import JOBS, Spreading
-from labelgrid.executors.stamped_record import (
-    Stamped,
-    not_there_error,
-    read_stamped,
-    write_stamped,
-)
+from labelgrid.executors.passes import Pass, Shard, Stamped
+from labelgrid.executors.spreading import Spreading
 from labelgrid.ledger.roster import Roster
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_stamp import stamp_of_labels
 from labelgrid.project.suppliers import INDEX, supplier_folder, supplier_names
 from labelgrid.recipes.resolve import hash_of
-from labelgrid.suppliers.relation_trust import RelationRow
-from labelgrid.suppliers.supplier_trust import SupplierRow
 from labelgrid.suppliers.trust_rows import TrustRows, UnmeasuredTrust, measure_trust
 
 #: The module that processes load before they measure.
 PRELOADED = __name__
 #: The folder of the project with the records, until all are there.
 FOLDER = ".relate"
-UNCHANGED = "Finished measurements are kept."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,41 +32,25 @@ class TrustRecord(Stamped):
     rows: TrustRows
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrustJob:
-    """What is measured in one job.
+def measure_part(
+    shard: Shard[TrustRecord],
+    folder: Path,
+    roster: Roster,
+    part: UnmeasuredTrust,
+    progress: Progress,
+) -> TrustRecord:
+    """Measure one relation, or the labels of one supplier and task.
 
     Args:
-        name: in words.
+        shard: its name.
         folder: the project's, as its user wrote it: remarks name it.
-        known: the project's tasks and images.
-        path: of the record.
-        unmeasured: what is measured.
-        stamp: of the record.
+        roster: the project's tasks and images.
+        part: what is measured.
+        progress: reports it.
     """
-
-    name: str
-    folder: Path
-    known: Roster
-    path: Path
-    unmeasured: UnmeasuredTrust
-    stamp: str
-
-    def read(self) -> TrustRows | None:
-        """What was measured; None if the record is not there."""
-        record = read_stamped(TrustRecord, self.path, self.stamp)
-        return record.rows if record else None
-
-    def is_done(self) -> bool:
-        """Whether the record is there."""
-        return self.read() is not None
-
-
-def measure_job(job: TrustJob, progress: Progress) -> None:
-    """Measure what a job is about: its function."""
-    with ProjectFolder.open(job.folder) as project, project.store.steady(job.known):
-        rows = measure_trust(project, progress, job.unmeasured)
-    write_stamped(TrustRecord(stamp=job.stamp, rows=rows), job.path, UNCHANGED)
+    with ProjectFolder.open(folder) as project, project.store.steady(roster):
+        rows = measure_trust(project, progress, part)
+    return TrustRecord(stamp=shard.stamp, rows=rows)
 
 
 def rows_elsewhere(
@@ -90,44 +64,36 @@ def rows_elsewhere(
     Raises:
         ProjectError: something could not be measured.
     """
-    folder = project.folder / FOLDER
-    jobs = _jobs(project, unmeasured)
-    pieces = []
-    for job in jobs:
-        piece = Piece(
-            name=job.name,
-            amount=1,
-            unit="measurements",
-            function=measure_job,
-            arguments=given(job),
-            is_done=job.is_done,
-        )
-        pieces.append(piece)
-    if not spreading.run("Measuring trust", pieces, folder / JOBS, progress):
+    measuring = trust_pass(project, unmeasured)
+    shards = measuring.shards(spreading)
+    if not measuring.run(shards, spreading, progress):
         return None
-    rows = _joined(jobs)
-    remove_folder(folder)
-    return rows
+    parts = [record.rows for record in measuring.records(shards)]
+    remove_folder(measuring.folder)
+    return TrustRows(
+        relations=[row for part in parts for row in part.relations],
+        suppliers=[row for part in parts for row in part.suppliers],
+    )
 
 
-def _jobs(project: ProjectFolder, unmeasured: UnmeasuredTrust) -> list[TrustJob]:
-    """The jobs of all that is to be measured, in its order."""
+def trust_pass(project: ProjectFolder, unmeasured: UnmeasuredTrust) -> Pass[TrustRecord]:
+    """The measurement of all that is to be measured as a pass."""
     folder = project.folder
-    known = project.store.known_roster()
+    parts = unmeasured.parts()
+    roster = project.store.known_roster()
     files = [(row.image_id, row.root, row.digest) for row in project.store.images()]
     common = hash_of(str(folder), stamp_of_labels(project), files, _supplied(project))
-    jobs = []
-    for place, (name, part) in enumerate(unmeasured.parts().items()):
-        job = TrustJob(
-            name=name,
-            folder=folder,
-            known=known,
-            path=folder / FOLDER / f"{place:05d}.json",
-            unmeasured=part,
-            stamp=hash_of(common, asdict(part)),
-        )
-        jobs.append(job)
-    return jobs
+    return Pass(
+        what="Measuring trust",
+        folder=folder / FOLDER,
+        kind=TrustRecord,
+        items=list(parts),
+        stamp=lambda names: hash_of(common, asdict(parts[names[0]])),
+        function=measure_part,
+        arguments=lambda shard: (folder, roster, parts[shard.items[0]]),
+        unit="measurements",
+        singly=True,
+    )
 
 
 def _supplied(project: ProjectFolder) -> list[str]:
@@ -139,20 +105,3 @@ def _supplied(project: ProjectFolder) -> list[str]:
         paths = (folder / DECLARATION, folder / INDEX)
         texts += [read_text(path) for path in paths if path.is_file()]  # others say what is missing
     return texts
-
-
-def _joined(jobs: Sequence[TrustJob]) -> TrustRows:
-    """All rows, in the order of their jobs.
-
-    Raises:
-        ProjectError: a job is not done.
-    """
-    relations: list[RelationRow] = []
-    suppliers: list[SupplierRow] = []
-    for job in jobs:
-        rows = job.read()
-        if rows is None:
-            raise not_there_error(f"What was measured ({job.name})", job.path, UNCHANGED)
-        relations += rows.relations
-        suppliers += rows.suppliers
-    return TrustRows(relations=relations, suppliers=suppliers)

@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from labelgrid.api.reader import ProjectReader
+from labelgrid.imports.import_doubts import SHEET
 from labelgrid.imports.import_labels import PICTURE
-from labelgrid.imports.suspicion import SHEET
 from labelgrid.web.jobs import ShownJob, time_span
 
 

@@ -10,7 +10,7 @@ import pytest
 from labelgrid import Project
 from labelgrid.annotate.uncovered import background_of
 from labelgrid.basics.errors import LabelError
-from labelgrid.imports.suspicion import SuspiciousImport
+from labelgrid.imports.import_doubts import DoubtedImport
 from labelgrid.ledger.grid import State, TaskRow
 from labelgrid.project.folder import SETTINGS
 from labelgrid.project.settings import read_settings
@@ -130,9 +130,7 @@ def test_after_labels_with_background_a_batch_without_is_doubted_and_accept_goes
     with Project.open(folder) as project:
         project.import_labels(coco(tmp_path / "a.json", 1, 2, 3, 4), rest="background")
         bare = coco(tmp_path / "b.json", 5, 6, 7)
-        with pytest.raises(
-            SuspiciousImport, match="No pixel of 3 new labels is 'background'"
-        ) as no:
+        with pytest.raises(DoubtedImport, match="No pixel of 3 new labels is 'background'") as no:
             project.import_labels(bare, rest="none")
         assert "`rest=` background" in str(no.value) and "`accept=`" in str(no.value)
         assert project.import_labels(bare, rest="none", accept=True).tasks["parts"].new == 3
@@ -162,5 +160,5 @@ def test_two_images_may_have_the_same_regions_and_three_are_doubted(
         if len(images) == 2:
             assert project.import_labels(file, rest="background").tasks["parts"].new == 2
         else:
-            with pytest.raises(SuspiciousImport, match="used for 3 images"):
+            with pytest.raises(DoubtedImport, match="used for 3 images"):
                 project.import_labels(file, rest="background")

@@ -12,18 +12,20 @@ import torch
 from PIL import Image
 
 from labelgrid.advice import further_fits
-from labelgrid.audit import audit_folds, audit_sheet
+from labelgrid.audit import audit_folds
 from labelgrid.audit.audit import Audited, audit
 from labelgrid.basics.errors import ProjectError, UsageError
 from labelgrid.basics.processes import cores
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.drawings.label_sheet import SheetTask
+from labelgrid.evidence import doubt_sheet
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
 from labelgrid.executors.spreading import JOBS, Spreading
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.known_labels import ProjectLabels
 from labelgrid.project.label_losses import label_losses
 from labelgrid.rounds import fit
 from labelgrid.rounds.shard_scorer import PRELOADED
@@ -35,7 +37,6 @@ from tests.rounds import Killed, Killing, labelled
 from tests.support import Made, make_dataset
 
 COVERS = [
-    "labelgrid.audit.audit_sheet",
     "labelgrid.audit.audit",
     "labelgrid.audit.audit_folds",
 ]
@@ -120,14 +121,14 @@ def test_below_the_sheet_is_what_the_colours_of_its_tasks_mean(
 ) -> None:
     project, _ = planted
     told: list[SheetTask] = []
-    drawn = audit_sheet.label_sheet
+    drawn = doubt_sheet.label_sheet
     monkeypatch.setattr(
-        audit_sheet,
+        doubt_sheet,
         "label_sheet",
         lambda *given, legends: told.extend(legends) or drawn(*given, legends=legends),
     )
     doubtful = {Cell("0001.jpg", task): ["odd"] for task in ("semseg", "depth")}
-    audit_sheet.draw_audit(project, doubtful, {}, 2)
+    doubt_sheet.draw_doubtful(ProjectLabels(project), doubtful, {}, 2)
     semseg, depth = told
     names = {name for _, name in semseg.legend.swatches}
     assert names and names <= set(project.tasks()["semseg"].class_names)

@@ -6,9 +6,9 @@ from dataclasses import asdict, replace
 import pytest
 
 from labelgrid.audit.audit import audit
-from labelgrid.audit.label_evidence import LabelEvidence, gather_evidence
-from labelgrid.audit.label_shards import FOLDER, PRELOADED, evidence_elsewhere
+from labelgrid.audit.label_shards import FOLDER, PRELOADED, find_evidence
 from labelgrid.basics.progress import Silent
+from labelgrid.evidence.label_evidence import LabelEvidence
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
 from labelgrid.executors.spreading import Spreading
@@ -19,7 +19,7 @@ from tests.campaigns import make_project
 from tests.projects import Said
 from tests.support import make_dataset
 
-COVERS = ["labelgrid.executors.stamped_record", "labelgrid.project.label_stamp"]
+COVERS = ["labelgrid.project.label_stamp"]
 TASKS = ("semseg", "depth", "normals", "edges")
 IMAGES = 20
 
@@ -50,10 +50,15 @@ def values(found: LabelEvidence) -> object:
 
 
 def test_one_or_three_shards_elsewhere_find_what_this_process_finds(project: ProjectFolder) -> None:
-    expected = gather_evidence(project, Silent())
-    assert expected.unread and expected.sorts["image edges"] and expected.sorts["class order"]
+    expected = find_evidence(project, Silent())
+    assert (
+        expected
+        and expected.unread
+        and expected.sorts["image edges"]
+        and expected.sorts["class order"]
+    )
     for shard in (8, 32):
-        found = evidence_elsewhere(project, Silent(), of_processes(shard))
+        found = find_evidence(project, Silent(), of_processes(shard))
         assert found and values(found) == values(expected)
         assert (found.labels, found.unread) == (expected.labels, expected.unread)
         assert not (project.folder / FOLDER).exists()

@@ -60,6 +60,8 @@ IDLE = "0.10 4.00 4.00 1/300 999"
         ("GOMP_SPINCOUNT", None, "unknown", "30000"),
         ("GOMP_SPINCOUNT", "5", "9.00 9.00 9.00 9/300 999", "5"),
         ("OMP_WAIT_POLICY", "ACTIVE", IDLE, None),
+        ("OPENBLAS_THREAD_TIMEOUT", None, IDLE, "30000"),
+        ("OPENBLAS_THREAD_TIMEOUT", "20", IDLE, "30000"),
     ],
 )
 def test_waiting_threads_sleep_soon_and_beside_other_programs_at_once_unless_the_user_says_otherwise(
@@ -71,7 +73,7 @@ def test_waiting_threads_sleep_soon_and_beside_other_programs_at_once_unless_the
     expected: str | None,
 ) -> None:
     # Set first, so that what the command sets is taken back after the test.
-    for each in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+    for each in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OPENBLAS_THREAD_TIMEOUT"):
         monkeypatch.setenv(each, "")
         monkeypatch.delenv(each)
     if own:
@@ -84,6 +86,8 @@ def test_waiting_threads_sleep_soon_and_beside_other_programs_at_once_unless_the
     with pytest.raises(SystemExit):
         main()
     assert os.environ.get("GOMP_SPINCOUNT") == expected
+    blas = own if name == "OPENBLAS_THREAD_TIMEOUT" else None
+    assert os.environ["OPENBLAS_THREAD_TIMEOUT"] == (blas or "16")
     # What a server starts later looks at the machine again; what the user says holds there, too.
     assert processes.given_environment().get(name) == own
 

@@ -10,10 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from labelgrid.audit.label_doubt import LIMITS, rank_by_doubt
 from labelgrid.basics.camera import Camera
 from labelgrid.data.dataset import ImageSource
+from labelgrid.evidence.label_doubt import LIMITS, rank_by_doubt
 from labelgrid.evidence.label_grids import FINE, drawn_lines, fine_label
+from labelgrid.evidence.part_doubts import part_doubts
 from labelgrid.evidence.part_evidence import LEAST, SORTS, PartEvidence
 from labelgrid.evidence.part_grid import CLEAN, PartBox, excess, pack, rectangles, unpack
 from labelgrid.evidence.part_maps import PartMapping, PartMaps, part_relations
@@ -29,7 +30,6 @@ from labelgrid.evidence.part_marks import (
 )
 from labelgrid.evidence.part_outlines import Outlines, _logistic
 from labelgrid.formats.codec import LabelArray
-from labelgrid.imports.part_suspicion import part_doubts
 from labelgrid.ledger.grid import Cell, TaskRow
 from labelgrid.tasks.task import TaskDef
 
@@ -42,7 +42,7 @@ COVERS = [
     "labelgrid.evidence.part_marks",
     "labelgrid.evidence.part_outlines",
     "labelgrid.evidence.part_surprise",
-    "labelgrid.imports.part_suspicion",
+    "labelgrid.evidence.part_doubts",
 ]
 HEIGHT, WIDTH = FINE
 IMAGES = 18

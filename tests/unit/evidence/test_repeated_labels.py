@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from labelgrid.imports.import_doubts import DoubtedImport
 from labelgrid.imports.import_labels import import_labels
-from labelgrid.imports.suspicion import SuspiciousImport
 from labelgrid.project.folder import ProjectFolder
 from tests.campaigns import make_project
 from tests.support import Made, make_dataset
@@ -40,7 +40,7 @@ def copies(made: Made, folder: Path, *names: str) -> Path:
 def test_a_file_for_several_images_is_doubted(
     project: ProjectFolder, made: Made, tmp_path: Path
 ) -> None:
-    with pytest.raises(SuspiciousImport) as refused:
+    with pytest.raises(DoubtedImport) as refused:
         import_labels(project, copies(made, tmp_path / "a", *made.names[1:]))
     assert f"1 file was used for 3 images: {made.names[1]}" in str(refused.value)
 
@@ -50,7 +50,7 @@ def test_a_file_that_an_earlier_import_used_is_doubted(
 ) -> None:
     import_labels(project, copies(made, tmp_path / "a", made.names[0]))
     import_labels(project, copies(made, tmp_path / "b", made.names[0]))
-    with pytest.raises(SuspiciousImport, match=f"images: {made.names[0]}, {made.names[2]}"):
+    with pytest.raises(DoubtedImport, match=f"images: {made.names[0]}, {made.names[2]}"):
         import_labels(project, copies(made, tmp_path / "c", made.names[2]))
 
 

@@ -6,8 +6,8 @@ import pytest
 from labelgrid import Project
 from labelgrid.basics.errors import LabelError, UsageError
 from labelgrid.formats.codec import LabelArray
+from labelgrid.imports.import_doubts import DoubtedImport
 from labelgrid.imports.import_labels import FAULTS
-from labelgrid.imports.suspicion import SuspiciousImport
 from tests.pages import cell_in, labelled_project
 
 
@@ -77,6 +77,6 @@ def test_a_label_that_looks_wrong_is_refused_until_it_is_accepted(folder):
     with Project.open(folder) as project:
         true = project.label(cell)
         far = LabelArray(true.value / 1000, true.valid)
-        with pytest.raises(SuspiciousImport):
+        with pytest.raises(DoubtedImport):
             project.cell(cell).import_label(lambda: far)
         project.cell(cell).import_label(lambda: far, accept=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labelgrid.basics.errors import ImageError, ProjectError, UsageError
+from labelgrid.basics.errors import ImageError, LedgerError, ProjectError, UsageError
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.operations.export import export, export_labels
@@ -295,3 +295,14 @@ def test_a_request_for_an_image_that_changed_is_not_written(
     assert not (tmp_path / "out").exists()
     image.write_bytes(kept)
     assert export(project, tmp_path / "out").folders == (tmp_path / "out",)
+
+
+def test_a_ledger_whose_index_of_names_is_damaged_is_refused(
+    project: ProjectFolder, data: Made, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import_labels(project, data.labels)
+    # Damage is found by `./dev torture` alone: a lookup by name then misses an image that has cells.
+    found = list(project.store.images())[1:]
+    monkeypatch.setattr(type(project.store), "images", lambda *_, **__: iter(found))
+    with pytest.raises(LedgerError, match="an image that it does not find"):
+        export_labels(project, tmp_path / "out")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelgrid.audit.label_evidence import gather_evidence
+from labelgrid.audit.label_shards import find_evidence
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.progress import Silent
 from labelgrid.imports.import_labels import import_labels
@@ -114,7 +114,7 @@ def test_what_is_not_known_is_counted_and_an_audit_reads_it(
         path.write_bytes(damage)
         found = find_images(labelled, ImageFilter(), BALL)
         assert (list(found.names), found.unread) == ([], 3)
-    gather_evidence(labelled, Silent())
+    find_evidence(labelled, Silent())
     assert names(labelled, BALL) == [data.names[2]]
 
 
@@ -129,7 +129,7 @@ def test_another_declaration_is_another_meaning_but_a_new_class_at_the_end_is_no
     change_task(labelled, "semseg", merged, Silent())
     box = LabelFilter(shows="semseg:box")
     assert find_images(labelled, ImageFilter(), box).unread == 3
-    gather_evidence(labelled, Silent())
+    find_evidence(labelled, Silent())
     assert names(labelled, box) == list(data.names[1:])
 
 

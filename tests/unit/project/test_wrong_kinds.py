@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from labelgrid.imports.import_doubts import DoubtedImport
 from labelgrid.imports.import_labels import import_labels
-from labelgrid.imports.suspicion import SuspiciousImport
 from labelgrid.lab.scenes.maps import TASKS
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.project.folder import ProjectFolder
@@ -141,7 +141,7 @@ def test_a_first_import_of_a_wrong_kind_is_stopped_and_says_what_to_do(
     project: ProjectFolder, rooms: Path, tmp_path: Path, kind: str
 ) -> None:
     task, change, says = KINDS[kind]
-    with pytest.raises(SuspiciousImport) as refused:
+    with pytest.raises(DoubtedImport) as refused:
         import_labels(project, batch(rooms, tmp_path / "batch", task, change))
     assert any(row.where == task and says in row.what for row in refused.value.rows)
     assert "--accept" in str(refused.value) and "Nothing was imported" in str(refused.value)

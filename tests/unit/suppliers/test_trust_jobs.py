@@ -21,9 +21,8 @@ from labelgrid.imports.import_labels import import_labels
 from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.project.folder import CAMERAS, SETTINGS, ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.suppliers import trust_jobs
 from labelgrid.suppliers.relate import Related, relate
-from labelgrid.suppliers.trust_jobs import FOLDER, PRELOADED
+from labelgrid.suppliers.trust_jobs import FOLDER, PRELOADED, trust_pass
 from labelgrid.suppliers.trust_rows import unmeasured_trust
 from tests.projects import Said, make_project
 from tests.ray_clusters import environment
@@ -36,9 +35,9 @@ JOBS = 3
 WORKER = """
 import pickle, sys
 from labelgrid.basics.progress import Silent
-function, job = pickle.load(sys.stdin.buffer)
-function(job, Silent())
-sys.exit("torch" in sys.modules)
+function, *arguments = pickle.load(sys.stdin.buffer)
+record = function(*arguments, Silent())
+sys.exit("torch" in sys.modules or not record.rows.relations)
 """
 
 
@@ -218,7 +217,7 @@ def test_what_was_measured_in_processes_is_written(project: ProjectFolder) -> No
 
 def test_a_worker_loads_no_torch(project: ProjectFolder) -> None:
     recipe = load_recipe(project.settings.recipe)
-    job, *_ = trust_jobs._jobs(project, unmeasured_trust(project, recipe))
-    work = pickle.dumps((trust_jobs.measure_job, job))
+    measuring = trust_pass(project, unmeasured_trust(project, recipe))
+    shard, *_ = measuring.shards(Spreading())
+    work = pickle.dumps((measuring.function, shard, *measuring.arguments(shard)))
     subprocess.run([sys.executable, "-c", WORKER], input=work, env=environment(), check=True)
-    assert job.is_done()

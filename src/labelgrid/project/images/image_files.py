@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from labelgrid.annotate.answers import Fault, fault_lines
-from labelgrid.basics.errors import ImageError, StorageError
+from labelgrid.basics.errors import ImageError
 from labelgrid.basics.files import open_regular, write_text
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import count_text
 from labelgrid.images.listing import EXTENSIONS, read_list, scan_folder
 from labelgrid.images.places import group_of, image_file, is_remote
-from labelgrid.images.reading import check_image, image_size, orientation_of
+from labelgrid.images.reading import check_image, image_size
 from labelgrid.images.thumbnails import LEAST, Thumbnail, read_thumbnail, thumbnail_of
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.project.folder import LEFT_OUT
@@ -322,13 +322,6 @@ def size_of(row: ImageRow) -> tuple[int, int]:
     if row.height:
         return row.height, row.width
     return image_size(image_file(row.root, row.image_id, row.digest))
-
-
-def orientation_or_upright(root: str, image_id: str, digest: str) -> int:
-    """The EXIF orientation of an image; 1 if it cannot be read, which other commands say."""
-    with suppress(ImageError, StorageError, OSError):
-        return orientation_of(image_file(root, image_id, digest))
-    return 1
 
 
 def write_left_out(folder: Path, left_out: Iterable[Fault]) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from labelgrid.evidence.plausibility import compare_with_earlier, compare_with_ranges
+from labelgrid.evidence.figure_doubts import compare_with_earlier, compare_with_ranges
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.kinds.normals import direction_figures, turn_normals

@@ -3,21 +3,20 @@
 import numpy as np
 import pytest
 
-from labelgrid.evidence.plausibility import (
+from labelgrid.evidence.figure_doubts import (
     FEW,
-    Pair,
-    Summary,
     compare_slopes,
     compare_with_earlier,
     compare_with_labels,
     compare_with_predictions,
     compare_with_ranges,
-    slope_agreement,
 )
+from labelgrid.evidence.label_summary import Pair, Summary, slope_agreement
 from labelgrid.formats.codecs.depth import Options as DepthOptions
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.kinds.depth import depth_figures
 
+COVERS = ["labelgrid.evidence.doubts", "labelgrid.evidence.label_summary"]
 RIGHT = np.ones((20, 20, 2), np.int8)
 FLIPPED_X = RIGHT * np.array([-1, 1], np.int8)
 

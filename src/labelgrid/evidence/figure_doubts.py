@@ -5,30 +5,17 @@ set are compared, so one odd label raises no doubt. Loads no torch.
 """
 
 import math
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.basics.words import count_text, join_names
-from labelgrid.evidence.class_order import MOST_CLASSES, ClassMap
-from labelgrid.evidence.edge_agreement import Edges, on_grid
-from labelgrid.evidence.label_grids import FineLabel, drawn_lines, fine_label
-from labelgrid.evidence.part_grid import PartBox
-from labelgrid.formats.codec import LabelArray
-from labelgrid.ledger.grid import Cell
+from labelgrid.evidence.doubts import Doubt
+from labelgrid.evidence.label_summary import Pair, Summary, slope_agreement, sparse
 from labelgrid.tasks.figures import LabelFigure
-from labelgrid.tasks.task import TaskDef
 
-#: Labels are thinned to at most so many rows and columns before figures are computed.
-SIDE = 160
 #: Fewer labels say nothing about what is normal for a task.
 FEW = 8
 #: A figure is compared if more than this share of the labels on both sides have it, as not every
@@ -50,83 +37,11 @@ AGREEMENT = -0.2
 #: ones by -.09 to .01.
 EXPLAINED = 0.4
 BETTER = 0.3
-#: Slopes with other options are thinned to at most so many rows and columns.
-SPARSE = 80
-#: Fewer pixels with a slope in both maps say nothing, nor do fewer predictions.
-PIXELS = 100
+#: Fewer predictions say nothing.
 PREDICTIONS = 3
 AXES = ("x (right)", "y (up)")
 
 FigureSet = Sequence[Mapping[str, LabelFigure]]
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What one comparison says of a label.
-
-    Args:
-        value: how much it speaks against the label, in any unit; higher is worse.
-        text: what was found, in words.
-        others: the other labels that it speaks of; if one changes, it says nothing any more.
-        part: the part of the label that it speaks against; None: all of it.
-    """
-
-    value: float
-    text: str
-    others: Sequence[Cell] = ()
-    part: PartBox | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """What is compared of a map: its figures, the signs of its slopes [h, w, 2], its outlines.
-
-    `slope` is None if its kind has no slopes, `outline` if it has no outlines; `classes`, its
-    classes at fewer pixels, if it has none, or only some were annotated. `other_slopes` are
-    `sparse` ones with other options, by these. `measured` is what each of the kind's checks
-    measures. `lines` are drawn lines and borders, by `label_grids.drawn_lines`; `fine` is the label
-    at fewer pixels, by `label_grids.fine_label`.
-    """
-
-    figures: Mapping[str, LabelFigure] = field(default_factory=dict)
-    slope: NDArray[np.int8] | None = None
-    outline: Edges | None = None
-    classes: ClassMap | None = None
-    measured: tuple[Any, ...] = ()
-    other_slopes: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
-    lines: NDArray[np.bool_] | None = None
-    fine: FineLabel | None = None
-
-
-Pair = tuple[Summary, Summary]
-
-
-@dataclass(frozen=True)
-class Doubt:
-    """A reason to take a set of labels for wrong.
-
-    Args:
-        task: of the labels.
-        what: a sentence with the numbers.
-        notes: image -> what it says of this one, in a few words. Images that it compares with each
-            other are neighbours. Empty: it is about all labels.
-        next_step: what to do about it; empty: to check unit, axes and classes.
-    """
-
-    task: str
-    what: str
-    notes: Mapping[str, str] = field(default_factory=dict)
-    next_step: str = ""
-
-    @property
-    def brief(self) -> str:
-        """What it says, without what follows its first part.
-
-        Example:
-            >>> Doubt("depth", "the median depth is 0.003 m; expected 0.05 to 200 m.").brief
-            'the median depth is 0.003 m'
-        """
-        return re.split(r"[;:]|\.(?:\s|$)", self.what, maxsplit=1)[0]
 
 
 def compare_with_ranges(task: str, labels: FigureSet) -> list[Doubt]:
@@ -232,7 +147,7 @@ def compare_with_predictions(
     """Compare labels with the model's predictions of the same cells.
 
     A poor model is no evidence: earlier labels show how far its predictions usually are from
-    labels. Only a larger distance is suspicious, and only opposite slopes where they were the same
+    labels. Only a larger distance is doubted, and only opposite slopes where they were the same
     before.
     """
     if len(pairs) < PREDICTIONS or len(earlier) < FEW:
@@ -319,12 +234,6 @@ def compare_slopes(task: str, other: str, pairs: Iterable[Pair]) -> list[Doubt]:
     return doubts
 
 
-def sparse(slope: NDArray[Any]) -> NDArray[Any]:
-    """The slopes of a map at some of its pixels."""
-    step = -(-max(slope.shape[:2]) // SPARSE)
-    return slope[step // 2 :: step, step // 2 :: step]
-
-
 def _explanation(task: str, pairs: Sequence[Pair]) -> str:
     """The option with which all slopes of the labels would agree, in words; empty without one."""
     options = {option for label, _ in pairs for option in label.other_slopes}
@@ -401,26 +310,6 @@ def _gaps(pairs: Iterable[Pair]) -> dict[str, list[tuple[LabelFigure, float]]]:
     return gaps
 
 
-def slope_agreement(one: NDArray[np.int8], other: NDArray[np.int8]) -> tuple[float, float]:
-    """The mean product of the signs [h, w, 2] along each axis, where both are known.
-
-    NaN if at too few pixels.
-
-    Example:
-        >>> right = np.ones((20, 20, 2), np.int8)
-        >>> slope_agreement(right, right * np.array([1, -1], np.int8))
-        (1.0, -1.0)
-    """
-    agreements = [math.nan, math.nan]
-    for axis in (0, 1):
-        products = one[..., axis] * other[..., axis]
-        same = np.count_nonzero(products > 0)
-        opposite = np.count_nonzero(products < 0)
-        if same + opposite >= PIXELS:
-            agreements[axis] = float((same - opposite) / (same + opposite))
-    return agreements[0], agreements[1]
-
-
 def _group_by_name(labels: FigureSet) -> dict[str, list[LabelFigure]]:
     figures: dict[str, list[LabelFigure]] = defaultdict(list)
     for label in labels:
@@ -470,57 +359,3 @@ def _spread(values: Sequence[float]) -> float:
 
 def _median_text(figures: Sequence[LabelFigure]) -> str:
     return f"{median(figure.value for figure in figures):.3g}{figures[0].unit}"
-
-
-def label_summary(task: TaskDef, read: Callable[[], LabelArray | None]) -> Summary | None:
-    """What is compared of the label that `read` returns.
-
-    None if there is no label, or if it cannot be read: other commands report damaged files.
-    """
-    with suppress(LabelError, ProjectError, OSError):
-        label = read()
-        if label and label.valid.any():
-            thin = thin_label(label)
-            return summary_of(task, label, thin, task.figures(thin))
-    return None
-
-
-def summary_of(
-    task: TaskDef, label: LabelArray, thin: LabelArray, figures: Mapping[str, LabelFigure]
-) -> Summary:
-    """What is compared of a label, given at fewer pixels, too, with the figures of these."""
-    outline = task.outline(label)
-    # An empty map contradicts no image.
-    edges = on_grid(outline) if outline is not None and outline.any() else None
-    slope = task.slope(thin)
-    signs = None
-    others = {}
-    if slope is not None:
-        signs = np.sign(slope).astype(np.int8)
-        for option, other in task.other_slopes(thin).items():
-            others[option] = np.sign(sparse(other)).astype(np.int8)
-    return Summary(
-        figures={**figures, **task.fine_figures(label)},
-        slope=signs,
-        outline=edges,
-        classes=_class_map(task, thin),
-        other_slopes=others,
-        measured=task.measured(label),
-        lines=drawn_lines(outline),
-        fine=fine_label(label),
-    )
-
-
-def _class_map(task: TaskDef, label: LabelArray) -> ClassMap | None:
-    """The classes of a thin label; None if it has none, too many, or not all were annotated."""
-    if not 0 < len(task.class_names) <= MOST_CLASSES or label.annotated is not None:
-        return None
-    return np.where(label.valid, label.value[..., 0], -1).astype(np.int16)
-
-
-def thin_label(label: LabelArray) -> LabelArray:
-    """A label with at most `SIDE` rows and columns; whole if these miss all it has."""
-    step = -(-max(label.size) // SIDE)
-    middles = (slice(step // 2, None, step),) * 2
-    thin = replace(label, value=label.value[middles], valid=label.valid[middles])
-    return thin if thin.valid.any() else label

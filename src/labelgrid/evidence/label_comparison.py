@@ -3,28 +3,25 @@
 What is found are plain values. Loads no torch.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import join_names
 from labelgrid.evidence.class_order import LabelUse, label_use
+from labelgrid.evidence.doubts import Evidence
 from labelgrid.evidence.edge_agreement import BETTER
+from labelgrid.evidence.edge_evidence import EdgeEvidence, OutlineFit
+from labelgrid.evidence.known_labels import KnownLabels, Rows
+from labelgrid.evidence.label_summary import Summary, label_summary, slope_agreement
 from labelgrid.evidence.part_maps import PartMapping, PartMaps, part_relations
-from labelgrid.evidence.plausibility import Evidence, Summary, label_summary, slope_agreement
+from labelgrid.evidence.relation_evidence import RelationEvidence, drawn_images
 from labelgrid.formats.codec import LabelArray
-from labelgrid.ledger.grid import Cell, State
-from labelgrid.ledger.store import CellRow
-from labelgrid.project.edge_evidence import EdgeEvidence, OutlineFit
-from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.label_classes import classes_in
-from labelgrid.project.relation_evidence import RelationEvidence, drawn_images, stored_label
-from labelgrid.project.stored_labels import read_stored_label
+from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.figures import LabelFigure
+from labelgrid.tasks.task import TaskDef
 
 #: Evidence of an image's edges above this speaks against a label.
 EDGES = -3.0
@@ -74,36 +71,21 @@ class ComparedImage:
     parts: PartMaps = field(default_factory=PartMaps)
 
 
-#: The labels of an image, by task.
-Rows = Mapping[str, CellRow]
-
-
-def labels_by_image(project: ProjectFolder) -> dict[str, Rows]:
-    """The labels of a project, by image and task."""
-    rows: dict[str, dict[str, CellRow]] = defaultdict(dict)
-    for row in project.store.cells(state=State.LABELLED):
-        rows[row.cell.image_id][row.cell.task] = row
-    return dict(rows)
-
-
 class Comparing:
     """Compares the labels of images, each image for itself.
 
     Args:
-        project: the project.
-        rows: its labels.
+        known: the labels.
+        rows: all of them, by image.
     """
 
-    def __init__(self, project: ProjectFolder, rows: Mapping[str, Rows]) -> None:
+    def __init__(self, known: KnownLabels, rows: Mapping[str, Rows]) -> None:
         several = [image_id for image_id, found in rows.items() if len(found) > 1]
-        self._project = project
+        self._known = known
         self._rows = rows
-        self._tasks = project.tasks()
-        self._relations = RelationEvidence(
-            project, partial(stored_label, project), drawn_images(several)
-        )
-        self._edges = EdgeEvidence(project)
-        self._parts = PartMapping(self._tasks, part_relations(self._tasks), self._relations.source)
+        self._relations = RelationEvidence(known, drawn_images(several))
+        self._edges = EdgeEvidence(known)
+        self._parts = PartMapping(known.tasks, part_relations(known.tasks), known.cameras)
 
     def images(self, image_ids: Iterable[str], progress: Progress) -> Iterator[ComparedImage]:
         """What is found about the labels of images, one after the other."""
@@ -112,12 +94,17 @@ class Comparing:
             progress.advance()
 
     def _image(self, image_id: str) -> ComparedImage:
+        tasks = self._known.tasks
         read: dict[str, LabelArray] = {}
         summaries: dict[str, Summary] = {}
         fits: dict[Cell, Evidence] = {}
         rows = self._rows[image_id]
         for task, row in rows.items():
-            summary = label_summary(self._tasks[task], partial(self._read, row, read))
+            array = self._known.label(row.cell)
+            if array is None:
+                continue
+            read[task] = array
+            summary = label_summary(tasks[task], array)
             if summary is not None:
                 summaries[task] = summary
                 fit = self._fit(summary, image_id)
@@ -133,7 +120,7 @@ class Comparing:
         for task, summary in summaries.items():
             use = None
             if summary.classes is not None:
-                use = label_use(summary.classes, len(self._tasks[task].class_names))
+                use = label_use(summary.classes, len(tasks[task].class_names))
             label = ComparedLabel(
                 task=task,
                 figures=summary.figures,
@@ -150,9 +137,7 @@ class Comparing:
             image=image_id,
             labels=labels,
             unread=[task for task in rows if task not in summaries],
-            shown={
-                task: classes_in(self._tasks[task], label).hex() for task, label in read.items()
-            },
+            shown={task: classes_in(tasks[task], label).hex() for task, label in read.items()},
             agreements=self._relations.of_image(image_id, read),
             parts=parts,
         )
@@ -164,12 +149,14 @@ class Comparing:
         fit = self._edges.outline_fit(summary.outline, image_id)
         return edge_evidence_of(fit) if fit else None
 
-    def _read(self, row: CellRow, labels: dict[str, LabelArray]) -> LabelArray:
-        """Read a label and keep it with those of its image."""
-        task = self._tasks[row.cell.task]
-        label = read_stored_label(self._project, row, task)
-        labels[task.name] = label
-        return label
+
+def classes_in(task: TaskDef, label: LabelArray) -> bytes:
+    """The bits of the classes that a label shows; empty if labels of the task hold no classes."""
+    if not task.class_names:
+        return b""
+    overview = task.overview()
+    overview.add("", label)
+    return np.packbits(list(overview.names().values())).tobytes()
 
 
 def edge_evidence_of(fit: OutlineFit) -> Evidence:

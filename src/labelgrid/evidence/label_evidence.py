@@ -1,4 +1,4 @@
-"""Gathers what speaks against each label of a project, except for what a model says.
+"""Gathers what speaks against each of some labels, except for what a model says.
 
 What was found image by image is put together; numbers stay in memory. Loads no torch.
 """
@@ -9,9 +9,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import join_names
-from labelgrid.evidence import plausibility
+from labelgrid.evidence import figure_doubts
 from labelgrid.evidence.class_order import (
     ClassUse,
     merged_use,
@@ -19,24 +18,16 @@ from labelgrid.evidence.class_order import (
     use_of_label,
     usual_order_of,
 )
-from labelgrid.evidence.odd_labels import middle_and_spread
+from labelgrid.evidence.doubts import Evidence
+from labelgrid.evidence.known_labels import KnownLabels, Rows
+from labelgrid.evidence.label_comparison import ComparedImage, ComparedLabel, blamed
 from labelgrid.evidence.part_evidence import PartEvidence
 from labelgrid.evidence.part_maps import PartMaps, part_relations
-from labelgrid.evidence.plausibility import Evidence
+from labelgrid.evidence.relation_evidence import usually_holds
 from labelgrid.evidence.repeated_labels import repeated_cells
+from labelgrid.evidence.single_doubts import middle_and_spread
 from labelgrid.ledger.grid import Cell
 from labelgrid.ledger.store import CellRow
-from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.label_classes import note_label_classes
-from labelgrid.project.label_comparison import (
-    ComparedImage,
-    ComparedLabel,
-    Comparing,
-    Rows,
-    blamed,
-    labels_by_image,
-)
-from labelgrid.project.relation_evidence import checked_relations, usually_holds
 from labelgrid.relations.bound import BoundRelation, connected_tasks
 from labelgrid.tasks.figures import LabelFigure
 
@@ -46,61 +37,48 @@ OfLabels = Mapping[Cell, Evidence]
 
 @dataclass
 class LabelEvidence:
-    """What was found about the labels of a project: sort of evidence -> label -> evidence.
+    """What was found about labels: sort of evidence -> label -> evidence.
 
     Args:
         sorts: the evidence.
         labels: the labels that were read, by task.
         unread: those that could not be.
+        classes: which classes labels show, by task and the content of their files.
     """
 
     sorts: dict[str, OfLabels]
     labels: dict[str, list[CellRow]] = field(default_factory=dict)
     unread: list[Cell] = field(default_factory=list)
+    classes: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
 
 
-def gather_evidence(project: ProjectFolder, progress: Progress) -> LabelEvidence:
-    """Compare every label with its image, the other labels of its image and of its task.
-
-    Args:
-        project: the project.
-        progress: reports each image.
-    """
-    rows = labels_by_image(project)
-    comparing = Comparing(project, rows)
-    progress.start("Comparing labels", len(rows), "images")
-    return gathered(project, rows, comparing.images(sorted(rows), progress))
-
-
-def gathered(
-    project: ProjectFolder, rows: Mapping[str, Rows], images: Iterable[ComparedImage]
+def gather_evidence(
+    known: KnownLabels, rows: Mapping[str, Rows], images: Iterable[ComparedImage]
 ) -> LabelEvidence:
-    """All that was found about the labels of a project; keeps which classes each shows.
+    """All that was found about labels, beside the other labels of their tasks.
 
     Args:
-        project: the project.
-        rows: its labels.
+        known: the labels.
+        rows: all of them, by image.
         images: what was found about those of each image, in any order that is always the same.
     """
-    gathering = _Gathering(project)
+    gathering = _Gathering(known)
     for image in images:
         gathering.add_image(image, rows[image.image])
-    gathering.note_classes()
     return gathering.evidence()
 
 
 class _Gathering:
     """What is known after some of the images."""
 
-    def __init__(self, project: ProjectFolder) -> None:
-        self.project = project
-        self.tasks = project.tasks()
-        self.relations = checked_relations(project)
+    def __init__(self, known: KnownLabels) -> None:
+        self.known = known
+        self.tasks = known.tasks
         self.agreements: dict[str, dict[str, float]] = defaultdict(dict)
         self.fits: dict[Cell, Evidence] = {}
         self.slopes: dict[Cell, Evidence] = {}
-        self.figures: dict[Cell, Mapping[str, LabelFigure]] = {}
-        self.uses: dict[Cell, ClassUse] = {}
+        self.figures: dict[str, dict[Cell, Mapping[str, LabelFigure]]] = defaultdict(dict)
+        self.uses: dict[str, dict[Cell, ClassUse]] = defaultdict(dict)
         self.digests: dict[str, dict[Cell, str]] = defaultdict(dict)
         self.labels: dict[str, list[CellRow]] = defaultdict(list)
         self.unread: list[Cell] = []
@@ -121,10 +99,10 @@ class _Gathering:
 
     def _add_label(self, label: ComparedLabel, row: CellRow) -> None:
         self.labels[label.task].append(row)
-        self.figures[row.cell] = label.figures
+        self.figures[label.task][row.cell] = label.figures
         if label.use is not None:
             classes = len(self.tasks[label.task].class_names)
-            self.uses[row.cell] = use_of_label(label.use, classes)
+            self.uses[label.task][row.cell] = use_of_label(label.use, classes)
         if label.shows:
             self.digests[label.task][row.cell] = row.digest
         if label.fit:
@@ -132,15 +110,10 @@ class _Gathering:
         if label.slope:
             self.slopes[row.cell] = label.slope
 
-    def note_classes(self) -> None:
-        """Keep which classes each label shows."""
-        for task, classes in self.classes.items():
-            note_label_classes(self.project, self.tasks[task], classes)
-
     def _contradictions(self) -> dict[Cell, Evidence]:
         """That labels contradict each other by a relation that holds for most."""
         found: dict[Cell, Evidence] = {}
-        for relation in self.relations:
+        for relation in self.known.relations:
             values = self.agreements[relation.name]
             if usually_holds(list(values.values())):
                 for image_id, value in values.items():
@@ -157,12 +130,11 @@ class _Gathering:
         figures: dict[Cell, Evidence] = {}
         orders: dict[Cell, Evidence] = {}
         repeated: dict[Cell, Evidence] = {}
-        contents = {row.image_id: row.digest or row.image_id for row in self.project.store.images()}
-        for task, rows in self.labels.items():
-            figures.update(figure_evidence({row.cell: self.figures[row.cell] for row in rows}))
-            uses = {row.cell: self.uses[row.cell] for row in rows if row.cell in self.uses}
-            orders.update(order_evidence(uses, self.tasks[task].class_names))
-            repeated.update(repetition_evidence(self.digests[task], contents))
+        contents = {row.image_id: row.digest or row.image_id for row in self.known.images()}
+        for task in self.labels:
+            figures |= figure_evidence(self.figures[task])
+            orders |= order_evidence(self.uses[task], self.tasks[task].class_names)
+            repeated |= repetition_evidence(self.digests[task], contents)
         parts = PartEvidence(self.tasks, part_relations(self.tasks), self.parts)
         of_parts = parts.evidence()
         sorts: dict[str, OfLabels] = {
@@ -174,7 +146,7 @@ class _Gathering:
             "class order": orders,
             **of_parts,
         }
-        return LabelEvidence(sorts, dict(self.labels), self.unread)
+        return LabelEvidence(sorts, dict(self.labels), self.unread, self.classes)
 
 
 def _without(evidence: OfLabels, cleared: set[Cell]) -> OfLabels:
@@ -198,16 +170,16 @@ def figure_evidence(labels: Mapping[Cell, Mapping[str, LabelFigure]]) -> dict[Ce
     values: dict[str, list[float]] = defaultdict(list)
     for figures in labels.values():
         for name, figure in figures.items():
-            values[name].append(plausibility.scale_value(figure))
+            values[name].append(figure_doubts.scale_value(figure))
     usual = {name: middle_and_spread(np.array(known)) for name, known in values.items()}
     found = {}
     for cell, figures in labels.items():
         distances = {}
         for name, figure in figures.items():
-            if len(values[name]) >= plausibility.FEW:
+            if len(values[name]) >= figure_doubts.FEW:
                 middle, spread = usual[name]
-                distances[name] = abs(plausibility.scale_value(figure) - middle) / max(
-                    spread, plausibility.least_spread(figure)
+                distances[name] = abs(figure_doubts.scale_value(figure) - middle) / max(
+                    spread, figure_doubts.least_spread(figure)
                 )
         if distances:
             name = max(distances, key=lambda key: distances[key])
@@ -221,7 +193,7 @@ def figure_evidence(labels: Mapping[Cell, Mapping[str, LabelFigure]]) -> dict[Ce
 
 def order_evidence(uses: Mapping[Cell, ClassUse], names: Sequence[str]) -> dict[Cell, Evidence]:
     """That the classes of a label fit the task's other labels better in another usual order."""
-    if len(uses) < plausibility.FEW:
+    if len(uses) < figure_doubts.FEW:
         return {}
     usual = merged_use(list(uses.values()))
     found = {}

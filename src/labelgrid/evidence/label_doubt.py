@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.audit.label_evidence import OfLabels
+from labelgrid.evidence.doubts import Evidence
+from labelgrid.evidence.label_comparison import EDGES
+from labelgrid.evidence.label_evidence import OfLabels
 from labelgrid.evidence.part_grid import PartBox
-from labelgrid.evidence.plausibility import Evidence
 from labelgrid.ledger.grid import Cell
-from labelgrid.project.label_comparison import EDGES
 
 #: By sort, the value above which evidence speaks against a label. The limits of figures and models
 #: depend on the task: so many interquartile ranges above the third quartile of its labels, but
@@ -87,7 +87,7 @@ def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[
         sorts: sort -> label -> evidence; a sort may know nothing of a label.
 
     Example:
-        >>> from labelgrid.evidence.plausibility import Evidence
+        >>> from labelgrid.evidence.doubts import Evidence
         >>> cells = [Cell(f"{number}.png", "depth") for number in range(10)]
         >>> edges = {cell: Evidence(-6.0, "") for cell in cells}
         >>> edges[cells[3]] = Evidence(0.2, "its outlines do not follow the image's edges")

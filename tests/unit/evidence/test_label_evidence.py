@@ -4,24 +4,25 @@ from dataclasses import replace
 
 import numpy as np
 
-from labelgrid.audit.label_doubt import LIMITS
-from labelgrid.audit.label_evidence import (
-    figure_evidence,
-    order_evidence,
-    repetition_evidence,
-)
 from labelgrid.evidence.class_order import class_use
-from labelgrid.evidence.plausibility import Evidence, Summary
-from labelgrid.ledger.grid import Cell
-from labelgrid.project.edge_evidence import OutlineFit
-from labelgrid.project.label_comparison import (
+from labelgrid.evidence.doubts import Evidence
+from labelgrid.evidence.edge_evidence import OutlineFit
+from labelgrid.evidence.label_comparison import (
     blamed,
     edge_evidence_of,
     slope_evidence,
 )
+from labelgrid.evidence.label_doubt import LIMITS
+from labelgrid.evidence.label_evidence import (
+    figure_evidence,
+    order_evidence,
+    repetition_evidence,
+)
+from labelgrid.evidence.label_summary import Summary
+from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.figures import LabelFigure
 
-COVERS = ["labelgrid.project.label_comparison"]
+COVERS = ["labelgrid.evidence.label_comparison"]
 DEPTH, NORMALS = (Cell("a.png", task) for task in ("depth", "normals"))
 
 

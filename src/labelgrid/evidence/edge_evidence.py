@@ -18,6 +18,7 @@ from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.evidence import edge_agreement
 from labelgrid.evidence.common_shift import common_shift, is_same_shift, is_slanting
+from labelgrid.evidence.doubts import Doubt
 from labelgrid.evidence.edge_agreement import (
     BETTER,
     LIMIT,
@@ -33,12 +34,9 @@ from labelgrid.evidence.edge_agreement import (
     shifted,
     turned,
 )
-from labelgrid.evidence.plausibility import Doubt
-from labelgrid.images.places import image_file
+from labelgrid.evidence.known_labels import KnownLabels
+from labelgrid.images.places import image_file, orientation_or_upright
 from labelgrid.images.reading import read_image
-from labelgrid.ledger.grid import SPLITS
-from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.images.image_files import orientation_or_upright
 
 #: At most so many labels of a task are compared, each with its own image and so many others.
 LABELS = 16
@@ -125,41 +123,36 @@ def _shift_words(down: float, right: float) -> str:
 
 
 class EdgeEvidence:
-    """The edges of a project's images, each image read once.
+    """The edges of images, each read once.
 
     Args:
-        project: the project.
+        known: knows all images.
     """
 
-    def __init__(self, project: ProjectFolder) -> None:
-        self._store = project.store
+    def __init__(self, known: KnownLabels) -> None:
+        self._known = known
         self._edges: dict[str, Edges | None] = {}
         self._places: dict[str, tuple[str, str, str]] = {}
 
     @cached_property
     def _drawn(self) -> list[str]:
         """All images, in the order in which they are drawn as others."""
-        ids = self._store.grid(SPLITS).images
+        ids = self._known.image_ids
         draws = keyed_uniform(image_keys(ids), seed_of(0, "image edges"))
         return [ids[int(index)] for index in np.argsort(draws, kind="stable")]
 
-    def agreements(self, outlines: Outlines) -> dict[str, float]:
-        """How well each label agrees with its own image, by image; some may not be known."""
-        found = {}
-        self._find([*outlines, *self._drawn[: OTHERS + 1]])
-        for image_id, outline in outlines.items():
-            value = self._agreement(outline, image_id, {image_id})
-            if value is not None:
-                found[image_id] = value
-        return found
+    def agreements(self, outlines: Outlines, *, of_one: bool = False) -> dict[str, float]:
+        """How well each label agrees with its own image, by image; some may not be known.
 
-    def agreements_with(self, outline: Edges, images: Sequence[str]) -> dict[str, float]:
-        """How well one label agrees with each of these images; some may not be known."""
+        Args:
+            outlines: image -> the outlines of its label.
+            of_one: all are those of one label, for which none of these is another's image.
+        """
         found = {}
-        own = set(images)
-        self._find([*images, *self._drawn[: OTHERS + len(own)]])
-        for image_id in images:
-            value = self._agreement(outline, image_id, own)
+        own = set(outlines)
+        self._find([*outlines, *self._drawn[: OTHERS + (len(own) if of_one else 1)]])
+        for image_id, outline in outlines.items():
+            value = self._agreement(outline, image_id, own if of_one else {image_id})
             if value is not None:
                 found[image_id] = value
         return found
@@ -417,7 +410,7 @@ class EdgeEvidence:
         """Look up where images are, with one query for all of them."""
         unknown = set(image_ids) - self._places.keys()
         if unknown:
-            for row in self._store.images(names=unknown):
+            for row in self._known.images(unknown):
                 self._places[row.image_id] = (row.root, row.image_id, row.digest)
 
     def _file(self, image_id: str) -> Path:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from labelgrid.audit.label_doubt import LIMITS, WORST, rank_by_doubt
-from labelgrid.evidence.plausibility import Evidence
+from labelgrid.evidence.doubts import Evidence
+from labelgrid.evidence.label_doubt import LIMITS, WORST, rank_by_doubt
 from labelgrid.ledger.grid import Cell
 
 CELLS = [Cell(f"{number:03}.png", "depth") for number in range(100)]

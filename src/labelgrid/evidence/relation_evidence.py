@@ -5,33 +5,27 @@ from those of other images. That of another image, a mirrored one, or one with o
 nor does a right one if a label that it is compared with is wrong. Loads no torch.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
 from statistics import mean, median
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.basics.camera import USUAL_VIEW, Camera
-from labelgrid.basics.errors import LabelgridError, command
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.basics.words import count_text, join_names
-from labelgrid.data.dataset import ImageSource, camera_of
-from labelgrid.evidence import plausibility
+from labelgrid.data.dataset import camera_of
+from labelgrid.evidence import figure_doubts
+from labelgrid.evidence.doubts import Doubt
+from labelgrid.evidence.edge_evidence import LEAST, OTHERS
+from labelgrid.evidence.known_labels import KnownLabels, Rows
 from labelgrid.evidence.label_grids import grid_means
-from labelgrid.evidence.plausibility import Doubt
 from labelgrid.formats.codec import LabelArray
-from labelgrid.ledger.grid import Cell, State
-from labelgrid.project.edge_evidence import LEAST, OTHERS
-from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.sources import source_of
-from labelgrid.project.stored_labels import read_stored_label
-from labelgrid.recipes.resolve import load_recipe
-from labelgrid.relations.bound import BoundRelation, bind, connected_tasks, undeclared_relations
-from labelgrid.relations.choice import RelationChoice
+from labelgrid.ledger.grid import Cell
+from labelgrid.relations.bound import BoundRelation, connected_tasks
 
 #: Labels are derived from ones with so many pixels along the longer side, and are compared on a
 #: grid of so many rows and columns; fewer known squares of it say nothing.
@@ -126,50 +120,18 @@ def _correlation(one: CoarseLabel, other: CoarseLabel) -> float | None:
     return float(np.arctanh(np.clip((first * second).sum() / scale, -0.999, 0.999)))
 
 
-def checked_relations(project: ProjectFolder) -> list[BoundRelation]:
-    """The relations that labels of a project are held against.
-
-    Those of its recipe, on or off, and shipped ones that fit its tasks without any options.
-    """
-    tasks = project.tasks()
-    settings = project.settings
-    declared: Mapping[str, RelationChoice] = {}
-    with suppress(LabelgridError):  # commands that need the recipe say so
-        declared = load_recipe(settings.recipe, settings.changes, project.folder).relations
-    choices = {**declared, **undeclared_relations(declared, tasks)}
-    relations = []
-    for name, choice in choices.items():
-        with suppress(LabelgridError):
-            relations.append(bind(name, choice, tasks))
-    return relations
-
-
 class RelationEvidence:
-    """What follows from labels of a project by its relations.
+    """What follows from known labels by relations.
 
     Args:
-        project: the project.
-        read: reads the label of a cell; None if there is none.
+        known: the labels.
         image_ids: the images that others are compared with, in the order in which they are tried.
     """
 
-    def __init__(
-        self,
-        project: ProjectFolder,
-        read: Callable[[Cell], LabelArray | None],
-        image_ids: Sequence[str],
-    ) -> None:
-        self.relations = checked_relations(project)
-        self._project = project
-        self._tasks = project.tasks()
-        self._read = read
+    def __init__(self, known: KnownLabels, image_ids: Sequence[str]) -> None:
+        self._known = known
         self._image_ids = image_ids
         self._others: dict[str, dict[str, CoarseLabel]] = {}
-
-    @cached_property
-    def source(self) -> ImageSource:
-        """Knows the cameras of the images."""
-        return source_of(self._project)
 
     def agreement(
         self, relation: BoundRelation, image_id: str, labels: Mapping[str, LabelArray]
@@ -187,7 +149,7 @@ class RelationEvidence:
     def of_image(self, image_id: str, labels: Mapping[str, LabelArray]) -> dict[str, float]:
         """The known agreements of an image's labels, by relation."""
         found = {}
-        for relation in self.relations:
+        for relation in self._known.relations:
             value = self.agreement(relation, image_id, labels)
             if value is not None:
                 found[relation.name] = value
@@ -216,9 +178,9 @@ class RelationEvidence:
             earlier: other images with labels of the relation's tasks.
         """
         before = list(self.agreements(relation, earlier).values())
-        if len(before) < plausibility.FEW and not relation.trust:
+        if len(before) < figure_doubts.FEW and not relation.trust:
             return []
-        if len(before) >= plausibility.FEW and median(before) < USUAL:
+        if len(before) >= figure_doubts.FEW and median(before) < USUAL:
             return []
         values = list(self.agreements(relation, fresh).values())
         if len(values) < LEAST or mean(values) >= MEAN:
@@ -235,7 +197,7 @@ class RelationEvidence:
         """The labels of an image that a relation connects; none unless it has all of them."""
         labels = {}
         for task in sorted(connected_tasks(relation)):
-            label = self._read(Cell(image_id, task))
+            label = self._known.label(Cell(image_id, task))
             if label is None:
                 return {}
             labels[task] = label
@@ -269,42 +231,46 @@ class RelationEvidence:
         return None
 
     def _camera(self, image_id: str, size: tuple[int, int], small: tuple[int, int]) -> Camera:
-        known = camera_of(self.source, image_id, size)
+        known = camera_of(self._known.cameras, image_id, size)
         if known is None:
             return Camera.of_view(USUAL_VIEW, small)
         return known.scale(small[1] / size[1], small[0] / size[0])
 
     def _classes(self, relation: BoundRelation) -> int:
-        return len(self._tasks[relation.gives].class_names)
+        return len(self._known.tasks[relation.gives].class_names)
 
 
-def relation_remarks(project: ProjectFolder) -> tuple[str, ...]:
-    """A line for each relation that some of a sample of the labels contradict.
+def relation_remarks(
+    known: KnownLabels, by_image: Mapping[str, Rows], advice: str
+) -> tuple[str, ...]:
+    """A line for each relation that some of a sample of labels contradict.
 
     Nothing is said of a relation that is off and does not hold for most of them.
+
+    Args:
+        known: the labels.
+        by_image: all of them.
+        advice: the command that ranks them all.
     """
-    by_image: dict[str, set[str]] = defaultdict(set)
-    for row in project.store.cells(state=State.LABELLED):
-        by_image[row.cell.image_id].add(row.cell.task)
-    image_ids = drawn_images([name for name, tasks in by_image.items() if len(tasks) > 1])
-    evidence = RelationEvidence(project, partial(stored_label, project), image_ids)
+    image_ids = drawn_images([name for name, rows in by_image.items() if len(rows) > 1])
+    evidence = RelationEvidence(known, image_ids)
     remarks = []
-    for relation in evidence.relations:
-        both = [name for name in image_ids if by_image[name] >= connected_tasks(relation)]
+    for relation in known.relations:
+        both = [name for name in image_ids if by_image[name].keys() >= connected_tasks(relation)]
         values = evidence.agreements(relation, both[:SAMPLE])
         against = [name for name, value in values.items() if value < REMARKED]
         if against and (relation.trust or usually_holds(list(values.values()))):
             remarks.append(
                 f"{relation.gives} contradicts what follows from {join_names(relation.reads)} "
                 f"(relation '{relation.name}') in {len(against)} of {len(values)} images that were "
-                f"compared, such as {against[0]}. `{command('audit', project.folder)}` ranks all."
+                f"compared, such as {against[0]}. `{advice}` ranks all."
             )
     return tuple(remarks)
 
 
 def usually_holds(values: Sequence[float]) -> bool:
     """Whether labels agree by a relation so well that one that does not is odd."""
-    return len(values) >= plausibility.FEW and median(values) >= USUAL
+    return len(values) >= figure_doubts.FEW and median(values) >= USUAL
 
 
 def drawn_images(image_ids: Iterable[str]) -> list[str]:
@@ -312,13 +278,3 @@ def drawn_images(image_ids: Iterable[str]) -> list[str]:
     ids = sorted(image_ids)
     draws = keyed_uniform(image_keys(ids), seed_of(0, "relations"))
     return [ids[int(index)] for index in np.argsort(draws, kind="stable")]
-
-
-def stored_label(project: ProjectFolder, cell: Cell) -> LabelArray | None:
-    """The label of a cell; None if there is none, or if it cannot be read."""
-    row = project.store.find([cell]).get(cell)
-    if row is None or row.state != State.LABELLED:
-        return None
-    with suppress(LabelgridError, OSError):
-        return read_stored_label(project, row, project.tasks()[cell.task])
-    return None

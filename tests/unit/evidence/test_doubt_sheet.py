@@ -9,13 +9,14 @@ import cv2
 import pytest
 
 from labelgrid.drawings.label_sheet import SheetRow
-from labelgrid.evidence.plausibility import Doubt
-from labelgrid.imports import suspicious_sheet
+from labelgrid.evidence import doubt_sheet
+from labelgrid.evidence.doubt_sheet import DoubtedLabels, doubted_images
+from labelgrid.evidence.doubts import Doubt
+from labelgrid.imports.import_doubts import SHEET, DoubtedImport
 from labelgrid.imports.import_labels import import_labels
-from labelgrid.imports.suspicion import SHEET, SuspiciousImport
-from labelgrid.imports.suspicious_sheet import SuspiciousLabels, suspicious_images
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.known_labels import ProjectLabels
 from tests.campaigns import copy, make_project
 from tests.support import Made, make_dataset
 
@@ -34,13 +35,12 @@ def project(made: Made, tmp_path: Path) -> Iterator[ProjectFolder]:
 
 
 def labels_of(project: ProjectFolder, fresh: Sequence[str], earlier: Sequence[str]) -> Any:
-    return SuspiciousLabels(
-        project=project,
-        tasks=project.tasks(),
+    return DoubtedLabels(
+        known=ProjectLabels(project),
+        tasks=list(project.tasks()),
         fresh=fresh,
         earlier=earlier,
         imported={Cell(image_id, "depth") for image_id in fresh},
-        read=lambda cell: None,
     )
 
 
@@ -55,7 +55,7 @@ def test_images_that_a_doubt_notes_come_first_with_what_it_says(project: Project
         Doubt("edges", "Two labels.", pair),
     ]
     labels = labels_of(project, names(*range(8)), names(9, 10, 11))
-    assert suspicious_images(labels, doubts) == {
+    assert doubted_images(labels, doubts) == {
         "7.jpg": "depth: the median depth is 0.003 m; edges: exchanged with 9.jpg",
         "9.jpg": "edges: exchanged with 7.jpg",
         "0.jpg": "depth: the median depth is 0.003 m",
@@ -67,7 +67,7 @@ def test_images_that_a_doubt_notes_come_first_with_what_it_says(project: Project
 
 def test_an_image_that_nothing_is_said_of_is_there_to_compare_with(project: ProjectFolder) -> None:
     doubts = [Doubt("depth", "One label.", {"3.jpg": "in another unit"})]
-    found = suspicious_images(labels_of(project, names(0, 3), []), doubts)
+    found = doubted_images(labels_of(project, names(0, 3), []), doubts)
     assert found == {
         "3.jpg": "depth: in another unit",
         "0.jpg": "depth: of this import, to compare with",
@@ -79,7 +79,7 @@ def test_no_pair_is_separated_however_many_there_are(project: ProjectFolder) -> 
     for task in range(5):
         notes = {f"{task}-{number}.jpg": "a pair" for number in range(6)}
         doubts.append(Doubt(f"task {task}", "Pairs.", notes))
-    found = list(suspicious_images(labels_of(project, names(0), []), doubts))
+    found = list(doubted_images(labels_of(project, names(0), []), doubts))
     assert found == [f"{task}-{number}.jpg" for task in (0, 1) for number in range(4)]
 
 
@@ -87,20 +87,20 @@ def test_both_images_that_one_file_is_the_label_of_are_drawn_with_the_reason(
     project: ProjectFolder, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[SheetRow] = []
-    sheet = suspicious_sheet.label_sheet
+    sheet = doubt_sheet.label_sheet
 
     def keep(title: str, rows: Sequence[SheetRow], *others: Any, **options: Any) -> bytes:
         drawn.extend(rows)
         return sheet(title, rows, *others, **options)
 
-    monkeypatch.setattr(suspicious_sheet, "label_sheet", keep)
+    monkeypatch.setattr(doubt_sheet, "label_sheet", keep)
     for name in made.names[:10]:
         copy(made.label(name, "depth"), tmp_path / "old" / "depth" / f"{name}.png")
     import_labels(project, tmp_path / "old")
     again = copy(
         made.label(made.names[8], "depth"), tmp_path / "new" / "depth" / f"{made.names[11]}.png"
     )
-    with pytest.raises(SuspiciousImport):
+    with pytest.raises(DoubtedImport):
         import_labels(project, again.parents[1])
     first, second, *_ = drawn
     assert (first.name, second.name) == (made.names[8], made.names[11])
@@ -118,5 +118,5 @@ def test_a_photograph_and_a_label_that_are_gone_are_said_in_their_places(
     with make_project(tmp_path / "gone", copied) as project:
         shutil.rmtree(copied.images)
         labels = labels_of(project, [made.names[0]], [])
-        picture = suspicious_sheet.draw_suspicious(labels, [Doubt("depth", "It is wrong.")])
+        picture = doubt_sheet.draw_batch(labels, [Doubt("depth", "It is wrong.")])
     assert picture.startswith(b"\x89PNG")

@@ -9,21 +9,21 @@ import pytest
 from labelgrid.audit.audit import audit
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.progress import Silent
-from labelgrid.formats.codec import LabelArray
-from labelgrid.imports.import_labels import import_labels
-from labelgrid.imports.suspicion import SuspiciousImport
-from labelgrid.ledger.grid import TaskRow
-from labelgrid.operations import create
-from labelgrid.operations.verify import verify
-from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.relation_evidence import (
+from labelgrid.evidence.relation_evidence import (
     MEAN,
     CoarseLabel,
-    checked_relations,
     coarse_label,
     relation_agreement,
     usually_holds,
 )
+from labelgrid.formats.codec import LabelArray
+from labelgrid.imports.import_doubts import DoubtedImport
+from labelgrid.imports.import_labels import import_labels
+from labelgrid.ledger.grid import TaskRow
+from labelgrid.operations import create
+from labelgrid.operations.verify import verify
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.known_labels import ProjectLabels
 from labelgrid.project.settings import Settings
 from labelgrid.relations.bound import bind
 from labelgrid.relations.choice import RelationChoice
@@ -112,10 +112,10 @@ def test_shipped_relations_that_fit_are_checked_and_others_are_not(
     tmp_path: Path, data: Made
 ) -> None:
     with project_of(tmp_path, data) as project:
-        assert [relation.name for relation in checked_relations(project)] == ["depth_normals"]
+        assert [relation.name for relation in ProjectLabels(project).relations] == ["depth_normals"]
     alone = make_dataset(tmp_path / "made", n=2, tasks=("depth",))
     with project_of(tmp_path / "alone", alone) as project:
-        assert checked_relations(project) == []
+        assert ProjectLabels(project).relations == []
 
 
 def test_exchanged_files_stop_an_import_where_the_relation_held_before(
@@ -124,7 +124,7 @@ def test_exchanged_files_stop_an_import_where_the_relation_held_before(
     with project_of(tmp_path, data) as project:
         import_labels(project, batch(tmp_path / "right", data, list(data.names[:12]), 0))
         late = list(data.names[12:])
-        with pytest.raises(SuspiciousImport, match=r"relation 'depth_normals'\): agreement"):
+        with pytest.raises(DoubtedImport, match=r"relation 'depth_normals'\): agreement"):
             import_labels(project, batch(tmp_path / "exchanged", data, late, len(late)))
         import_labels(project, batch(tmp_path / "late", data, late, 0))
 
@@ -137,7 +137,7 @@ def test_the_first_labels_are_stopped_only_by_a_relation_that_is_on(
     exchanged = batch(tmp_path / "exchanged", data, names, len(names))
     with project_of(tmp_path, data, trust) as project:
         if trust:
-            with pytest.raises(SuspiciousImport, match="relation 'depth_normals'"):
+            with pytest.raises(DoubtedImport, match="relation 'depth_normals'"):
                 import_labels(project, exchanged)
         else:
             import_labels(project, exchanged)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from labelgrid.evidence.odd_labels import OddLabels
+from labelgrid.evidence.single_doubts import SingleDoubts
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.figures import LabelFigure
 
@@ -29,8 +29,8 @@ def heights(**values: float) -> dict[str, LabelFigure]:
 Figures = list[dict[str, LabelFigure]]
 
 
-def odd(figures: Figures, task: str = "depth", earlier: Figures | None = None) -> OddLabels:
-    found = OddLabels()
+def odd(figures: Figures, task: str = "depth", earlier: Figures | None = None) -> SingleDoubts:
+    found = SingleDoubts()
     found.compare_with(task, earlier or [])
     for number, each in enumerate(figures):
         found.add(Cell(f"{number}.jpg", task), each)

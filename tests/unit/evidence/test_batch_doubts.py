@@ -13,8 +13,8 @@ import pytest
 
 from labelgrid.basics.progress import Silent
 from labelgrid.formats.naming import label_name
+from labelgrid.imports.import_doubts import SHEET, DoubtedImport
 from labelgrid.imports.import_labels import import_labels
-from labelgrid.imports.suspicion import SHEET, SuspiciousImport
 from labelgrid.ledger.grid import Cell, State, TaskRow
 from labelgrid.operations.task_change import TaskChange, change_task
 from labelgrid.project.folder import ProjectFolder
@@ -104,7 +104,7 @@ def test_a_wrong_first_batch_is_refused(
     project: ProjectFolder, data: Made, tmp_path: Path, fault: str
 ) -> None:
     folder = batch(data, tmp_path / "new", data.names[:8], fault=fault)
-    with pytest.raises(SuspiciousImport) as caught:
+    with pytest.raises(DoubtedImport) as caught:
         import_labels(project, folder)
     assert not list(project.store.cells())
     assert any(FAULTS[fault][0] in str(row) for row in caught.value.rows)
@@ -120,7 +120,7 @@ def test_a_wrong_batch_is_refused_beside_earlier_labels(
     task = FAULTS[fault][0]
     wrong = batch(data, tmp_path / "new", data.names[12:], tasks=(task,), fault=fault)
     copied = shutil.copytree(earlier, tmp_path / "project")
-    with ProjectFolder.open(copied) as project, pytest.raises(SuspiciousImport) as caught:
+    with ProjectFolder.open(copied) as project, pytest.raises(DoubtedImport) as caught:
         import_labels(project, wrong)
     assert {row.where for row in caught.value.rows} == {task}
 
@@ -141,7 +141,7 @@ def test_the_picture_shows_labels_of_the_import_and_earlier_ones(
     folder = batch(
         data, tmp_path / "new", names=data.names[12:], tasks=("depth",), fault="whole metres"
     )
-    with pytest.raises(SuspiciousImport):
+    with pytest.raises(DoubtedImport):
         import_labels(project, folder)
     assert cv2.imread(str(project.folder / SHEET)) is not None
 
@@ -152,7 +152,7 @@ def test_accept_imports_them_and_removes_the_picture(
     folder = batch(
         data, tmp_path / "new", names=data.names[:8], tasks=("depth",), fault="whole metres"
     )
-    with pytest.raises(SuspiciousImport):
+    with pytest.raises(DoubtedImport):
         import_labels(project, folder)
     assert import_labels(project, folder, accept=True).tasks["depth"].new == 8
     assert not (project.folder / SHEET).exists()
@@ -191,7 +191,7 @@ def test_normals_contradict_depth_that_was_imported_before(
     project: ProjectFolder, data: Made, tmp_path: Path
 ) -> None:
     import_labels(project, batch(data, tmp_path / "old", data.names[:5], ("depth",)))
-    with pytest.raises(SuspiciousImport, match="contradict depth of the same 5 images along x"):
+    with pytest.raises(DoubtedImport, match="contradict depth of the same 5 images along x"):
         import_labels(
             project,
             batch(
@@ -216,7 +216,7 @@ def test_classes_in_another_order_than_in_predictions_are_refused_without_earlie
     names = data.names[:4]
     predicted(project, data, names, 1, task="semseg")
     wrong = batch(data, tmp_path / "new", names, tasks=("semseg",), fault="classes swapped")
-    with pytest.raises(SuspiciousImport) as caught:
+    with pytest.raises(DoubtedImport) as caught:
         import_labels(project, wrong)
     (row,) = caught.value.rows
     assert "than in the model's predictions" in row.what
@@ -239,7 +239,7 @@ def test_labels_that_show_nothing_are_refused_where_earlier_ones_all_show_someth
     import_labels(project, batch(data, tmp_path / "old", data.names[:12], ("edges",)))
     for name in data.names[12:]:
         put(tmp_path / "new", Cell(name, "edges"), np.zeros((48, 64), np.uint8))
-    with pytest.raises(SuspiciousImport, match="12 labels show nothing") as caught:
+    with pytest.raises(DoubtedImport, match="12 labels show nothing") as caught:
         import_labels(project, tmp_path / "new")
     (row,) = caught.value.rows
     assert row.where == "edges"
@@ -258,7 +258,7 @@ def test_labels_that_contradict_good_predictions_are_refused(tmp_path: Path) -> 
             data, tmp_path / "new", names=data.names[8:], tasks=("normals",), fault="x flipped"
         )
         with pytest.raises(
-            SuspiciousImport,
+            DoubtedImport,
             match="contradict the model's predictions of the same 4 images along x",
         ):
             import_labels(project, wrong)
@@ -286,7 +286,7 @@ def test_a_missing_image_leaves_the_rest_of_the_picture(data: Made, tmp_path: Pa
     shutil.copytree(data.images, copied.images)
     with make_project(tmp_path / "project", copied) as project:
         shutil.rmtree(copied.images)
-        with pytest.raises(SuspiciousImport) as refused:
+        with pytest.raises(DoubtedImport) as refused:
             import_labels(project, folder)
         assert cv2.imread(str(project.folder / SHEET)) is not None
     assert SHEET in str(refused.value) and "depth" in str(refused.value)
@@ -304,13 +304,13 @@ def test_real_depth_and_normals_agree_and_flipped_ones_do_not(nyuv2: Path, tmp_p
         pixels = cv2.imread(str((nyuv2 / "normals" / name).with_suffix(".png")))
         put(tmp_path / "bad", Cell(name, "normals"), flip(2)(pixels))
     with make_project(tmp_path / "project", made) as project:
-        with pytest.raises(SuspiciousImport, match=r"along x \(right\): agreement -0"):
+        with pytest.raises(DoubtedImport, match=r"along x \(right\): agreement -0"):
             import_labels(project, tmp_path / "bad")
         assert import_labels(project, tmp_path / "good").tasks["normals"].new == 10
 
 
 def test_comparing_labels_loads_no_torch() -> None:
-    code = "import sys, labelgrid.imports.suspicion, labelgrid.drawings.contact_sheet; sys.exit('torch' in sys.modules)"
+    code = "import sys, labelgrid.imports.import_doubts, labelgrid.drawings.contact_sheet; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -327,7 +327,7 @@ def test_of_the_48_axes_the_one_that_agrees_with_depth_is_named_and_cures(
 ) -> None:
     import_labels(project, batch(data, tmp_path / "old", data.names[:8], ("depth",)))
     wrong = batch(data, tmp_path / "new", data.names[:8], ("normals",), fault)
-    with pytest.raises(SuspiciousImport) as caught:
+    with pytest.raises(DoubtedImport) as caught:
         import_labels(project, wrong)
     assert f"with `axes = \"{axes}\"` of 'normals'" in str(caught.value)
     change_task(project, "normals", TaskChange({"axes": axes}), Silent())
@@ -342,7 +342,7 @@ def test_mirrored_labels_are_not_said_to_have_other_axes(tmp_path: Path) -> None
             put(tmp_path / "new", Cell(name, task), np.ascontiguousarray(pixels[:, ::-1]))
     with (
         make_project(tmp_path / "project", data) as project,
-        pytest.raises(SuspiciousImport, match="lie mirrored left to right") as refused,
+        pytest.raises(DoubtedImport, match="lie mirrored left to right") as refused,
     ):
         import_labels(project, tmp_path / "new")
     assert "axes =" not in str(refused.value) and "slopes" not in str(refused.value)
@@ -355,7 +355,7 @@ def test_one_label_in_another_unit_is_refused_and_drawn_though_the_median_is_rig
     wrong = batch(data, folder, data.names[5:6], tasks=("depth",), fault="whole metres")
     for accepted in (False, True):
         if not accepted:
-            with pytest.raises(SuspiciousImport) as caught:
+            with pytest.raises(DoubtedImport) as caught:
                 import_labels(project, wrong)
             (row,) = caught.value.rows
             assert f"the median depth of {data.names[5]} is 0.00" in row.what

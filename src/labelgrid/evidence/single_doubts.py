@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.basics.words import count_text, join_names
-from labelgrid.evidence.plausibility import FEW, Doubt, FigureSet, least_spread, scale_value
+from labelgrid.evidence.doubts import Doubt
+from labelgrid.evidence.figure_doubts import FEW, FigureSet, least_spread, scale_value
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.figures import LabelFigure
 
@@ -48,7 +49,7 @@ class _Values:
         return f"{value:.2g}{self.figure.unit}"
 
 
-class OddLabels:
+class SingleDoubts:
     """The figures of all labels of an import.
 
     Add each label, and earlier ones to compare with, then ask for doubts and remarks.

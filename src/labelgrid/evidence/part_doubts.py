@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labelgrid.basics.words import count_text, join_names
+from labelgrid.evidence.doubts import Doubt
 from labelgrid.evidence.part_excess import (
     PIXELS,
     Excesses,
@@ -18,7 +19,6 @@ from labelgrid.evidence.part_excess import (
 )
 from labelgrid.evidence.part_grid import CLEAN, PartBox, rectangles
 from labelgrid.evidence.part_maps import PartMaps
-from labelgrid.evidence.plausibility import Doubt
 from labelgrid.relations.bound import BoundRelation, connected_tasks
 
 #: A part contradicts a relation past so many standard deviations of a count, and another label's

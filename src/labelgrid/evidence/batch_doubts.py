@@ -1,0 +1,365 @@
+"""Doubts a batch of labels, such as an import, beside what is known.
+
+Known are earlier labels, predictions, and other labels of the same images. A sample of the labels
+is compared. No network runs. Loads no torch.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from functools import cache, cached_property
+
+import numpy as np
+
+from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.evidence import edge_evidence, figure_doubts, repeated_labels
+from labelgrid.evidence.class_order import (
+    ClassMap,
+    first_for_unlabelled,
+    order_beside,
+    order_in_predictions,
+    order_text,
+    prediction_text,
+)
+from labelgrid.evidence.doubts import Doubt
+from labelgrid.evidence.edge_agreement import Edges
+from labelgrid.evidence.edge_evidence import EdgeEvidence
+from labelgrid.evidence.known_labels import KnownLabels
+from labelgrid.evidence.label_summary import Pair, Summary, label_summary, summary_of, thin_label
+from labelgrid.evidence.missing_rest import missing_rest
+from labelgrid.evidence.part_doubts import part_doubts
+from labelgrid.evidence.part_grid import PartBox
+from labelgrid.evidence.part_maps import PartMapping, PartMaps, part_relations
+from labelgrid.evidence.relation_evidence import RelationEvidence, drawn_images
+from labelgrid.evidence.repeated_labels import repeated_cells, repeated_doubt, shows_something
+from labelgrid.evidence.single_doubts import SingleDoubts
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import Cell
+from labelgrid.ledger.store import CellRow
+from labelgrid.relations.bound import connected_tasks
+from labelgrid.tasks.task import TaskDef
+
+#: At most so many labels of a task are compared, with as many earlier ones.
+SAMPLE = 32
+
+
+class Summaries:
+    """Summaries of the labels of a batch, made while somebody reads them: none is decoded twice.
+
+    Args:
+        tasks: the tasks.
+        cells: of all labels of the batch. Of each task a sample is kept, as `BatchDoubts` draws it.
+    """
+
+    def __init__(self, tasks: Mapping[str, TaskDef], cells: Iterable[Cell]) -> None:
+        self.tasks = tasks
+        self.made = dict[Cell, Summary | None]()
+        self.odd = SingleDoubts()
+        by_task: dict[str, list[Cell]] = {}
+        for cell in cells:
+            by_task.setdefault(cell.task, []).append(cell)
+        self.compared = frozenset(by_task)
+        self.sample: set[Cell] = set()
+        for group in by_task.values():
+            self.sample.update(_draw_sample(group))
+
+    def add(self, cell: Cell, label: LabelArray) -> None:
+        """Summarise a label, if its cell is in the sample; of others, keep the figures."""
+        if cell.task not in self.compared:
+            return
+        task = self.tasks[cell.task]
+        if not label.valid.any():
+            if cell in self.sample:
+                self.made[cell] = None
+            return
+        thin = thin_label(label)
+        figures = task.figures(thin)
+        if cell in self.sample:
+            self.made[cell] = summary_of(task, label, thin, figures)
+        self.odd.add(cell, figures)
+
+
+class BatchDoubts:
+    """Doubts the labels of a batch; only summaries stay in memory.
+
+    Args:
+        known: what they are judged by; of their cells, it reads the labels of the batch.
+        digests: of the labels of the batch, by cell.
+        drawn: the cells of those that a tool drew as regions, each of its own image.
+        summaries: those of the batch.
+
+    After `doubts`, `parts` are the parts of labels that look wrong.
+    """
+
+    def __init__(
+        self,
+        known: KnownLabels,
+        digests: Mapping[Cell, str],
+        drawn: AbstractSet[Cell],
+        summaries: Summaries,
+    ) -> None:
+        self.known = known
+        self.digests = digests
+        self.drawn = drawn
+        self.tasks = known.tasks
+        self.made = dict(summaries.made)
+        self.odd = summaries.odd
+        self.edges = EdgeEvidence(known)
+        self.parts: dict[Cell, PartBox] = {}
+        self._compared: set[frozenset[Cell]] = set()
+        self._related: set[str] = set()
+        self._parted: list[frozenset[str]] = []
+        # Each is asked for several times.
+        self._others = cache(self._find_others)
+        self._repeated = cache(self._find_repeated)
+        self._edge_doubts = cache(self._find_edge_doubts)
+        self._part_maps = cache(self._make_part_maps)
+
+    @cached_property
+    def _parting(self) -> PartMapping:
+        """Makes small maps of labels, by which their parts are compared."""
+        return PartMapping(self.tasks, part_relations(self.tasks), self.known.cameras)
+
+    @cached_property
+    def _relations(self) -> RelationEvidence:
+        """What follows from the labels, of the batch and earlier ones, by relations."""
+        images = {cell.image_id for cell in self.digests}
+        for task in self.tasks:
+            images.update(cell.image_id for cell in self.earlier(task))
+        return RelationEvidence(self.known, drawn_images(images))
+
+    def doubts(self, task: str) -> list[Doubt]:
+        """All doubts about the labels of one task."""
+        names = self.tasks[task].class_names
+        labels = self._summaries(self.sample(task))
+        earlier = self._summaries(self.earlier(task))
+        now = list(labels.values())
+        before = list(earlier.values())
+        figures = [summary.figures for summary in now]
+        figures_before = [summary.figures for summary in before]
+        pairs = self._predicted(labels)
+        pairs_before = self._predicted(earlier) if pairs else []
+        doubts = self._compare_order(task, now, before, pairs)
+        if len(before) < figure_doubts.FEW:
+            doubts += figure_doubts.compare_with_ranges(task, figures)
+        elif not doubts:  # another order moves the figures of classes, too
+            doubts = figure_doubts.compare_with_earlier(task, figures, figures_before)
+        self.odd.compare_with(task, figures_before)
+        doubts += [] if doubts else self.odd.doubts(task)
+        if not doubts:
+            doubts += missing_rest(task, _class_maps(now), _class_maps(before), names)
+        doubts += figure_doubts.compare_with_predictions(task, pairs, pairs_before)
+        checked = self._check(task, now, before)
+        doubts += checked or figure_doubts.compare_emptiness(task, now, before)
+        repeated = self._repeated(task)
+        shifted = _outlines({} if repeated else labels)
+        doubts += self._edge_doubts(task) or self.edges.shift_doubts(
+            task, shifted, _outlines(earlier)
+        )
+        doubts += [repeated_doubt(task, repeated, self._fits(repeated[0]))] if repeated else []
+        doubts += self._compare_other_tasks(task, labels)
+        doubts += [] if doubts else self._compare_relations(task)
+        return doubts + ([] if doubts else self._compare_parts(task))
+
+    def _check(
+        self, task: str, labels: Sequence[Summary], earlier: Sequence[Summary]
+    ) -> list[Doubt]:
+        """What the checks of the task's kind say, unless they say it of earlier labels, too."""
+        definition = self.tasks[task]
+        doubts = []
+        for place, check in enumerate(definition.spec.checks):
+            now = [label.measured[place] for label in labels]
+            before = [label.measured[place] for label in earlier]
+            what = check.judge(now, definition.options) if now else ""
+            usual = len(before) >= figure_doubts.FEW and check.judge(before, definition.options)
+            if what and not usual:
+                doubts.append(Doubt(task, what))
+        return doubts
+
+    def _find_edge_doubts(self, task: str) -> list[Doubt]:
+        """Compare the labels' outlines with the edges of their images.
+
+        Where earlier labels do not follow edges, or lie elsewhere, too, they say nothing; nor do
+        files that are used for several images, which are doubted for that.
+        """
+        images = [cell.image_id for cell in self._cells(task)]
+        repeated = {cell for group in self._repeated(task) for cell in group}
+        single = [cell for cell in self.sample(task) if cell not in repeated]
+        doubts = self.edges.doubts(task, _outlines(self._summaries(single)), images)
+        if not doubts:
+            return []
+        earlier = self._summaries(self.earlier(task)[: edge_evidence.LABELS])
+        return [] if self.edges.usually_off(_outlines(earlier)) else doubts
+
+    def _compare_order(
+        self,
+        task: str,
+        labels: Sequence[Summary],
+        earlier: Sequence[Summary],
+        pairs: Iterable[Pair],
+    ) -> list[Doubt]:
+        """Find out whether the classes have another order than before, or than predictions have."""
+        names = self.tasks[task].class_names
+        maps = _class_maps(labels)
+        before = _class_maps(earlier)
+        other = order_beside(maps, before, names)
+        if other:
+            return [Doubt(task, order_text(other, names, len(before)))]
+        unlabelled = first_for_unlabelled(maps, before, names)
+        if unlabelled:
+            return [Doubt(task, unlabelled)]
+        both = []
+        for label, guess in pairs:
+            if label.classes is not None and guess.classes is not None:
+                both.append((label.classes, guess.classes))
+        found = order_in_predictions(both, len(names))
+        return [Doubt(task, prediction_text(found, names))] if found else []
+
+    def _find_repeated(self, task: str) -> list[list[Cell]]:
+        """Find files that are the labels of several images, unless they show nothing."""
+        fresh = {cell: self.digests[cell] for cell in self._cells(task)}
+        earlier = ((row.cell, row.digest) for row in self._others(task))
+        groups = []
+        for group in repeated_cells(fresh, earlier):
+            if len(group) < repeated_labels.LEAST_DRAWN and self.drawn >= set(group):
+                continue
+            label = self.known.label(next(cell for cell in group if cell in fresh))
+            shows = label and shows_something(self.tasks[task], label)
+            if shows and self._images_differ(group):
+                groups.append(group)
+        return groups
+
+    def _fits(self, cells: Sequence[Cell]) -> dict[str, float]:
+        """How well the one label of some cells follows the edges of each of their first images."""
+        summary = self.summary(cells[0])
+        if summary is None or summary.outline is None:
+            return {}
+        images = [cell.image_id for cell in cells[: repeated_labels.NAMED]]
+        return self.edges.agreements(dict.fromkeys(images, summary.outline), of_one=True)
+
+    def _images_differ(self, cells: Sequence[Cell]) -> bool:
+        """Whether the images of cells are different files, as far as that is known."""
+        rows = self.known.images({cell.image_id for cell in cells})
+        return len({row.digest or row.image_id for row in rows}) > 1
+
+    def _predicted(self, summaries: Mapping[Cell, Summary]) -> list[Pair]:
+        """The labels that have predictions, with these."""
+        pairs = []
+        for cell, label in summaries.items():
+            task = self.tasks[cell.task]
+            guess = label_summary(task, self.known.prediction(cell))
+            if guess:
+                pairs.append((label, guess))
+        return pairs
+
+    def _compare_other_tasks(self, task: str, summaries: Mapping[Cell, Summary]) -> list[Doubt]:
+        """Compare slopes with those of the same images' labels of other tasks.
+
+        These are imported now or before. No pair of labels is compared twice. Labels that do not
+        follow their images, such as mirrored ones, say nothing about axes.
+        """
+        sloping = [cell for cell, summary in summaries.items() if summary.slope is not None]
+        doubts: list[Doubt] = []
+        if not sloping or self._edge_doubts(task):
+            return doubts
+        for name in self.tasks:
+            if name == task or self._edge_doubts(name):
+                continue
+            pairs = []
+            for cell in sloping:
+                other_cell = Cell(cell.image_id, name)
+                both_cells = frozenset((cell, other_cell))
+                if both_cells in self._compared:
+                    continue
+                self._compared.add(both_cells)
+                other = self.summary(other_cell)
+                if other:
+                    pairs.append((summaries[cell], other))
+            doubts += figure_doubts.compare_slopes(task, name, pairs)
+        return doubts
+
+    def _compare_relations(self, task: str) -> list[Doubt]:
+        """Compare labels with those that follow from others of their images, each relation once.
+
+        Labels that do not follow their images, or are those of several images, say nothing.
+        """
+        doubts: list[Doubt] = []
+        for relation in self.known.relations:
+            tasks = connected_tasks(relation)
+            if task not in tasks or relation.name in self._related:
+                continue
+            if any(self._edge_doubts(name) or self._repeated(name) for name in tasks):
+                continue
+            self._related.add(relation.name)
+            fresh = [cell.image_id for cell in self.sample(task)]
+            images = {cell.image_id for cell in self.digests if cell.task in tasks}
+            earlier = [cell.image_id for cell in self.earlier(task)]
+            known = [image_id for image_id in earlier if image_id not in images]
+            few = edge_evidence.LABELS
+            doubts += self._relations.doubts(task, relation, fresh[:few], known[:few])
+        return doubts
+
+    def _compare_parts(self, task: str) -> list[Doubt]:
+        """Compare parts of labels with other labels of their images, once for each two tasks."""
+        images = {cell.image_id: self._part_maps(cell.image_id) for cell in self.sample(task)}
+        found = part_doubts(images, self._parting.relations, task)
+        fresh = [doubt for doubt in found if doubt.tasks not in self._parted]
+        self._parted += [doubt.tasks for doubt in fresh]
+        for doubt in fresh:
+            self.parts |= {Cell(image_id, task): box for image_id, box in doubt.parts.items()}
+        return [doubt.doubt for doubt in fresh]
+
+    def _make_part_maps(self, image_id: str) -> PartMaps:
+        """Small maps of an image's labels, new and earlier ones."""
+        found = self._summaries(Cell(image_id, name) for name in self.tasks)
+        labels = {cell.task: summary for cell, summary in found.items()}
+        return self._parting.contradictions(image_id, labels) if len(labels) > 1 else PartMaps()
+
+    def _cells(self, task: str) -> list[Cell]:
+        """The cells of a task in the batch."""
+        return [cell for cell in self.digests if cell.task == task]
+
+    def sample(self, task: str) -> list[Cell]:
+        """The cells of a task in the batch that are compared.
+
+        They are drawn by image: the same images for all tasks.
+        """
+        return _draw_sample(self._cells(task))
+
+    def earlier(self, task: str) -> list[Cell]:
+        """The cells of a task whose earlier labels are compared, without those of the batch."""
+        return _draw_sample([row.cell for row in self._others(task)])
+
+    def _find_others(self, task: str) -> list[CellRow]:
+        """All cells of a task with an earlier label, without those of the batch."""
+        return [row for row in self.known.labelled(task) if row.cell not in self.digests]
+
+    def summary(self, cell: Cell) -> Summary | None:
+        """The summary of a cell's label in the batch or, if it has none, of the earlier one."""
+        if cell not in self.made:
+            self.made[cell] = label_summary(self.tasks[cell.task], self.known.label(cell))
+        return self.made[cell]
+
+    def _summaries(self, cells: Iterable[Cell]) -> dict[Cell, Summary]:
+        """The summaries of cells with a label that says something."""
+        found = {cell: self.summary(cell) for cell in cells}
+        return {cell: summary for cell, summary in found.items() if summary}
+
+
+def _outlines(summaries: Mapping[Cell, Summary]) -> dict[str, Edges]:
+    """The outlines of one task's labels that have any, by image."""
+    found = {}
+    for cell, summary in summaries.items():
+        if summary.outline is not None:
+            found[cell.image_id] = summary.outline
+    return found
+
+
+def _class_maps(summaries: Iterable[Summary]) -> list[ClassMap]:
+    return [summary.classes for summary in summaries if summary.classes is not None]
+
+
+def _draw_sample(cells: Sequence[Cell]) -> list[Cell]:
+    """A sample of cells, drawn by image id."""
+    keys = image_keys(cell.image_id for cell in cells)
+    order = np.argsort(keyed_uniform(keys, seed_of(0, "plausibility")), kind="stable")
+    return [cells[int(index)] for index in order[:SAMPLE]]

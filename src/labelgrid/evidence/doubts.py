@@ -1,0 +1,53 @@
+"""Represents what is found of labels: evidence about one, and doubts about several."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from labelgrid.evidence.part_grid import PartBox
+from labelgrid.ledger.grid import Cell
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one comparison says of a label.
+
+    Args:
+        value: how much it speaks against the label, in any unit; higher is worse.
+        text: what was found, in words.
+        others: the other labels that it speaks of; if one changes, it says nothing any more.
+        part: the part of the label that it speaks against; None: all of it.
+    """
+
+    value: float
+    text: str
+    others: Sequence[Cell] = ()
+    part: PartBox | None = None
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A reason to take a set of labels for wrong.
+
+    Args:
+        task: of the labels.
+        what: a sentence with the numbers.
+        notes: image -> what it says of this one, in a few words. Images that it compares with each
+            other are neighbours. Empty: it is about all labels.
+        next_step: what to do about it; empty: to check unit, axes and classes.
+    """
+
+    task: str
+    what: str
+    notes: Mapping[str, str] = field(default_factory=dict)
+    next_step: str = ""
+
+    @property
+    def brief(self) -> str:
+        """What it says, without what follows its first part.
+
+        Example:
+            >>> Doubt("depth", "the median depth is 0.003 m; expected 0.05 to 200 m.").brief
+            'the median depth is 0.003 m'
+        """
+        return re.split(r"[;:]|\.(?:\s|$)", self.what, maxsplit=1)[0]
