@@ -376,11 +376,11 @@ class CommandRequest:
     """
 
     #: Fields that say nothing without another one, and fields that others do not go with.
-    needs: ClassVar[Mapping[str, str]] = {}
-    alone: ClassVar[Mapping[str, Collection[str]]] = {}
+    needs: ClassVar[Sequence[tuple[str, str]]] = ()
+    alone: ClassVar[Sequence[tuple[str, Collection[str]]]] = ()
     spelled: ClassVar[ChainMap[str, str]] = ChainMap()
     #: Methods that take what was a field before, by its name.
-    moved: ClassVar[Mapping[str, str]] = {}
+    moved: ClassVar[Sequence[tuple[str, str]]] = ()
 
     def __init_subclass__(cls, *, kw_only: bool = False, **spelled: str) -> None:
         bases = [base.spelled for base in cls.__bases__ if issubclass(base, CommandRequest)]
@@ -391,8 +391,8 @@ class CommandRequest:
     def __post_init__(self) -> None:
         given = self.given()
         for name in given:
-            needed = self.needs.get(name, name)
-            others = [other for other in self.alone.get(name, ()) if other in given]
+            needed = dict(self.needs).get(name, name)
+            others = [other for other in dict(self.alone).get(name, ()) if other in given]
             if needed not in given or others:
                 from labelgrid.api.door_words import mismatch
 
@@ -443,8 +443,9 @@ def takes(
     def taking(method: Callable[[S, Q], R]) -> Callable[Concatenate[S, P], R]:
         @wraps(method)
         def call(self: S, /, *arguments: P.args, **named: P.kwargs) -> R:
-            for name in named.keys() & getattr(request, "moved", {}):
-                raise TypeError(f"`{name}=` is of {request.moved[name]} now")  # type: ignore[attr-defined]
+            moved = dict(getattr(request, "moved", ()))
+            for name in named.keys() & moved:
+                raise TypeError(f"`{name}=` is of {moved[name]} now")
             return method(self, request(*arguments, **named))
 
         shown = signature(method)

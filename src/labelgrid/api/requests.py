@@ -1,8 +1,8 @@
 """Defines what each command can be asked: one record for Python, the command line and the page."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from labelgrid.annotate.import_options import Keep
 from labelgrid.api.door import Amount, CommandRequest, Cost, Count, Positive
@@ -184,8 +184,11 @@ class AnyImportRequest(
         dry_run: say what would be imported and why it would be refused, and import nothing.
     """
 
-    needs: ClassVar[Mapping[str, str]] = {"seed": "limit", "cost": "supplier"}
-    alone: ClassVar[Mapping[str, Collection[str]]] = {"supplier": ("split", "replace")}
+    needs = (
+        ("seed", "limit"),
+        ("cost", "supplier"),
+    )
+    alone = (("supplier", ("split", "replace")),)
     format: str | None = None
     limit: Count = 0
     seed: int | None = None
@@ -208,12 +211,12 @@ class ImportRequest(AnyImportRequest, labels="[LABELS]..."):
         replace: replace labels that differ; the old versions are kept.
     """
 
-    moved: ClassVar[Mapping[str, str]] = {
-        "supplier": "import_supplied()",
-        "cost": "import_supplied()",
-        "url": "import_answers()",
-        "token_file": "import_answers()",
-    }
+    moved = (
+        ("supplier", "import_supplied()"),
+        ("cost", "import_supplied()"),
+        ("url", "import_answers()"),
+        ("token_file", "import_answers()"),
+    )
     labels: Places
     _: KW_ONLY
     split: OpenSplit | None = None
@@ -331,13 +334,25 @@ class QueryRequest(
             needs no model, and picks in place of a strategy.
     """
 
-    needs: ClassVar[Mapping[str, str]] = {"save": "dry_run"}
-    alone: ClassVar[Mapping[str, Collection[str]]] = {
-        "picks": (
-            *("budget", "strategy", "tasks", "dry_run", "new", "pairs", "audit", "control"),
-            *("save", "class_name", "like"),
-        )
-    }
+    needs = (("save", "dry_run"),)
+    alone = (
+        (
+            "picks",
+            (
+                "budget",
+                "strategy",
+                "tasks",
+                "dry_run",
+                "new",
+                "pairs",
+                "audit",
+                "control",
+                "save",
+                "class_name",
+                "like",
+            ),
+        ),
+    )
     budget: float | None = None
     unit: Unit = "labels"
     _: KW_ONLY
@@ -373,9 +388,7 @@ class ExportRequest(CommandRequest, local_files="--local-files FOLDER"):
             written to `out` below it; None: they are uploaded.
     """
 
-    alone: ClassVar[Mapping[str, Collection[str]]] = {
-        "labels": ("round", "task", "link", "url", "token_file", "local_files")
-    }
+    alone = (("labels", ("round", "task", "link", "url", "token_file", "local_files")),)
     out: Place | None = None
     _: KW_ONLY
     to: str = "folder"

@@ -181,14 +181,9 @@ def remove(
 
     Example: [bold]labelgrid remove flat kitchen/0004.jpg[/]
     """
-    from dataclasses import asdict
-
     with open_project(folder) as project:
         done = project.restore(images) if restore else project.remove(images)
-    if json:
-        screen.print_json(asdict(done))
-    else:
-        screen.say(str(done))
+        screen.print_result(done, json)
 
 
 @note_unchanged("Nothing was changed.")

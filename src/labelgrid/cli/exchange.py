@@ -84,7 +84,7 @@ def import_(
         before = project.offered_relations(labelled=True)
         done = request.carry_out(project)
         offers = project.offered_relations(labelled=True)
-    print_import_result(done, json)
+    screen.print_result(done, json)
     if offers not in ("", before) and not json:
         screen.say(offers)
     if done.refused:
@@ -105,17 +105,6 @@ def faults_as_json(json: bool) -> Iterator[None]:
         if json:
             screen.print_json(refused.as_json())
         raise
-
-
-def print_import_result(done: object, json: bool) -> None:
-    """Print the result of an import."""
-    from dataclasses import asdict
-
-    values = asdict(done)  # type: ignore[call-overload]
-    if json:
-        screen.print_json(values)
-    else:
-        screen.say(str(done))
 
 
 def _connector(name: str) -> str:

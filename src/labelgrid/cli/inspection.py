@@ -74,14 +74,9 @@ def verify(
 
     Example: [bold]labelgrid verify flat[/]
     """
-    from dataclasses import asdict
-
     with open_project(folder, looking=True) as project:
         verified = project.verify()
-    if json:
-        screen.print_json(asdict(verified))
-    else:
-        screen.say(str(verified))
+    screen.print_result(verified, json)
     if verified.faults:
         raise typer.Exit(1)
 

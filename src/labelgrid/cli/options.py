@@ -176,7 +176,10 @@ def with_options(**own: str) -> Callable[[Callable[..., None]], Callable[..., No
         for name, parameter in parameters.items():
             if name == "request":
                 request = parameter.annotation
-                options |= _fields(request, set(parameters))
+                for each, field in request.fields().items():
+                    if each not in parameters and request.spelled.get(each) != HIDDEN:
+                        spelled = request.spelled.get(each, "")
+                        options[each] = TypedOption(field, spelled, request.meanings()[each])
             else:
                 words, _, meaning = {**SHARED, **own}[name].partition(": ")
                 options[name] = TypedOption(parameter, words, meaning)
@@ -199,13 +202,3 @@ def with_options(**own: str) -> Callable[[Callable[..., None]], Callable[..., No
         return run
 
     return made
-
-
-def _fields(request: type[CommandRequest], own: set[str]) -> dict[str, TypedOption]:
-    """The fields of a request that a command has not itself, and that are not hidden."""
-    found = {}
-    for name, field in request.fields().items():
-        words = request.spelled.get(name, "")
-        if name not in own and words != HIDDEN:
-            found[name] = TypedOption(field, words, request.meanings()[name])
-    return found
