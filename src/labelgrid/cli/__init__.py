@@ -53,7 +53,6 @@ for part in (
     exchange,
     corrections,
     history,
-    ledger,
     model,
     inspection,
     duplicates,
@@ -61,7 +60,10 @@ for part in (
     lab,
     datasets,
 ):
-    part.register(app)
+    for each in part.COMMANDS:
+        app.command(each.__name__.strip("_").replace("_", "-"))(each)
+for group in (ledger, datasets):
+    group.register(app)
 
 
 def main() -> None:

@@ -181,8 +181,5 @@ def say_requested_again(count: int) -> str:
     return f"{cells} requested again."
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    for each in (export, cancel):
-        app.command()(each)
-    app.command("import")(import_)
+#: The commands of this module.
+COMMANDS = (export, cancel, import_)
