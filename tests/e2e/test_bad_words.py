@@ -69,7 +69,7 @@ MISTYPED = {
     "  Add, for example, --budget 60. Nothing was requested.",
     "query flat --budget many": "Invalid value for '--budget': ",
     "query flat --budget 1 --unit pixels": "Invalid value for '--unit': ",
-    "fit flat --epochs 0": "--epochs must be a whole number from 1 up. Found 0.\n",
+    "fit flat --epochs 0": "--epochs must be a whole number from 1 up. Found 0.\n  Nothing was changed.",
     "import flat": "An import is of LABELS, or of a server.\n"
     "  Name a file or folder, or --format label-studio with --url. Nothing was imported.",
     "import flat labels --split heldout": "Invalid value for '--split': ",
