@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import wraps
+from functools import cached_property, wraps
 from inspect import Parameter, signature
 from pathlib import Path
 from types import NoneType, UnionType
@@ -88,12 +88,12 @@ class TypedOption:
     words: str
     meaning: str
 
-    @property
+    @cached_property
     def kinds(self) -> list[Any]:
         """The types of its values but None; of words, an enum."""
         return list(_kinds(self.parameter.annotation))
 
-    @property
+    @cached_property
     def is_list(self) -> bool:
         """Whether values are given one by one."""
         return bool(SEVERAL & {*self.kinds}) or self.kinds == [Mapping]
