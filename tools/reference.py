@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from labelgrid import cli
-from labelgrid.api.request import argument_meanings
+from labelgrid.api.door import argument_meanings
 from labelgrid.basics import plugins
 from labelgrid.recipes.resolve import shipped_recipes
 from tools.documented import keys

@@ -69,17 +69,17 @@ MISTYPED = {
     "  Add, for example, --budget 60. Nothing was requested.",
     "query flat --budget many": "Invalid value for '--budget': ",
     "query flat --budget 1 --unit pixels": "Invalid value for '--unit': ",
-    "fit flat --epochs 0": "Invalid value for '--epochs': ",
+    "fit flat --epochs 0": "--epochs must be a whole number from 1 up. Found 0.\n  Nothing was changed.",
     "import flat": "An import is of LABELS, or of a server.\n"
     "  Name a file or folder, or --format label-studio with --url. Nothing was imported.",
     "import flat labels --split heldout": "Invalid value for '--split': ",
     "import flat labels --limit -1": "--limit must be a whole number from 0 up. Found -1.\n  Nothing was changed.",
-    "import flat labels --seed 1": "--seed is the seed of --limit, which was not given.\n  Add --limit N. "
-    "Nothing was imported.",
-    "export flat --labels --round 1": "--labels writes all labels: it cannot be combined with --round, --task, --link or --url.\n"
-    "  Leave them out.",
-    "export flat --labels --link": "--labels writes all labels: it cannot be combined with --round, --task, --link or --url.\n"
-    "  Leave them out.",
+    "import flat labels --seed 1": "--seed needs --limit: the seed of the draw of `limit`.\n"
+    "  Add --limit, or leave it out. Nothing was imported.",
+    "export flat --labels --round 1": "--labels cannot be combined with --round: write all labels instead of requests.\n"
+    "  Leave one of them out.",
+    "export flat --labels --link": "--labels cannot be combined with --link: write all labels instead of requests.\n"
+    "  Leave one of them out.",
     "export flat --to nowhere": "Invalid value for '--to': ",
     "cancel flat 0000.jpg:depth --round 1": "Give cells or a round, not both.\n  Nothing was cancelled.",
     "list strategy": "There is no folder 'strategy'.\n  There are: kinds, formats, relations, layouts, networks, balance, terms, "

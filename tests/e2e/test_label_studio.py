@@ -432,8 +432,8 @@ def test_a_server_that_is_down_or_no_label_studio_is_said(
         (["import", "--from", "label-studio"], "An import is of LABELS, or of a server"),
         (["import", "labels", "--url", "http://x", "--token-file", "t"], "An import is of LABELS"),
         (["import", "--url", "http://x"], "--url needs --token-file"),
-        (["export", "--token-file", "t"], "--token-file and --local-files are for a server"),
-        (["export", "--local-files", "."], "--token-file and --local-files are for a server"),
+        (["export", "--token-file", "t"], "--token-file is for a server"),
+        (["export", "--local-files", "."], "--local-files is for a server"),
         (["export", "--url", "http://x", "--token-file", "t"], "'folder' has no server"),
         (["import", "--url", "http://x", "--token-file", "t"], "'folder' has no server"),
         (

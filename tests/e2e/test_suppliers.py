@@ -127,10 +127,10 @@ def test_an_import_that_is_killed_leaves_the_earlier_labels_or_the_new_ones(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--cost", 1), "--cost is that of a supplier's labels"),
+        (("--cost", 1), "--cost needs --supplier"),
         (("--supplier", "../x"), "A supplier's name has letters"),
-        (("--supplier", "x", "--split", "val"), "--split and --replace are for true labels"),
-        (("--supplier", "x", "--replace"), "--split and --replace are for true labels"),
+        (("--supplier", "x", "--split", "val"), "--supplier cannot be combined with --split"),
+        (("--supplier", "x", "--replace"), "--supplier cannot be combined with --replace"),
         (("--supplier", "x", "--cost", -1), "--cost must be a finite number from 0 up"),
         (("--supplier", "x", "--cost", "nan"), "--cost must be a finite number from 0 up"),
     ],

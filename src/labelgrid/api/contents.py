@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelgrid.api.cells import CellName, ProjectCell, read_image
-from labelgrid.api.door import Count, Positive, check_methods, steady
+from labelgrid.api.door import Count, Positive, check_methods, steady, takes
 from labelgrid.api.former_members import where_now
-from labelgrid.api.request import takes
 from labelgrid.api.requests import CellsRequest
 from labelgrid.basics.errors import LabelgridError, LedgerError
 from labelgrid.basics.progress import Progress

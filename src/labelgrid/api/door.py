@@ -7,34 +7,46 @@ Whether there is such a task, image or file, the method says itself.
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Collection, Iterable, Iterator, KeysView, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, wraps
 from importlib import import_module
-from inspect import Parameter, isclass, isfunction, isgeneratorfunction, signature, unwrap
-from itertools import chain
+from inspect import (
+    Parameter,
+    cleandoc,
+    isclass,
+    isfunction,
+    isgeneratorfunction,
+    signature,
+    unwrap,
+)
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType, SimpleNamespace, UnionType
 from typing import (
     Annotated,
     Any,
+    ClassVar,
     Concatenate,
     Literal,
     ParamSpec,
     TypeVar,
     Union,
+    dataclass_transform,
     get_args,
     get_origin,
     get_type_hints,
 )
 
-from labelgrid.basics.errors import LabelgridError, UsageError
+from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.progress import Progress
 
 P = ParamSpec("P")
+Q = TypeVar("Q")
 R = TypeVar("R")
+S = TypeVar("S")
 T = TypeVar("T")
 
 #: The longest text, and the longest path, in characters; systems name no longer file.
@@ -120,7 +132,9 @@ def check_values(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return _admit(kind_of(name), value)
         except _UnfitError:
-            raise _error(name, value, kind_of(name)) from None
+            from labelgrid.api.door_words import unfit_error
+
+            raise unfit_error(name, value, kind_of(name)) from None
 
     @wraps(function)
     def checked(*arguments: P.args, **named: P.kwargs) -> R:
@@ -141,7 +155,9 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return checking(*arguments, **named)
         except LabelgridError as error:
-            _say_in_python(error, parameters)
+            from labelgrid.api.door_words import say_in_python
+
+            say_in_python(error, parameters)
             raise
 
     return checked
@@ -313,101 +329,6 @@ _ADMITTING: Mapping[Any, Callable[[Any, Any], Any]] = {
     Mapping: _admit_mapping,
     Callable: _admit_function,
 }
-#: By an annotation's class, what a value of it is called.
-_WORDS: Mapping[Any, str] = {
-    NoneType: "None",
-    bool: "True or False",
-    int: "a whole number",
-    float: "a finite number",
-    str: "a text",
-    Path: "a path",
-    tuple: "a pair",
-    Mapping: "a dictionary",
-    Callable: "a function",
-}
-
-
-def _words(kind: Any) -> str:
-    """What a value of an annotation must be, in words."""
-    *most, last = dict.fromkeys(_alternatives(kind))
-    return f"{', '.join(most)} or {last}" if most else last
-
-
-def _alternatives(kind: Any) -> Iterator[str]:
-    """What a value of an annotation may be, each in words."""
-    origin = get_origin(kind) or kind
-    if origin in (Union, UnionType):
-        for member in get_args(kind):
-            yield from _alternatives(member)
-    elif origin is Literal:
-        yield from map(repr, get_args(kind))
-    elif origin is Annotated:
-        number, *bounds = get_args(kind)
-        yield " ".join([_words(number), *map(str, bounds)])
-    elif origin in (Iterable, Sequence):
-        yield f"a list, each of it {_words(get_args(kind)[0])}"
-    else:
-        yield _WORDS.get(origin, f"a {getattr(origin, '__name__', origin)}")
-
-
-def _error(name: str, value: Any, kind: Any) -> UsageError:
-    return UsageError(
-        f"`{name}=` must be {_words(kind)}. Found {_shown(value)}.",
-        next_step=_advice(value, kind),
-        unchanged="Nothing was changed.",
-    )
-
-
-def _shown(value: Any) -> str:
-    """A value as Python writes it, as far as a line shows it."""
-    try:
-        text = repr(value[:60]) if isinstance(value, str) else f"{value!r:.60}"
-    except Exception:  # noqa: BLE001 - of a class of the caller's
-        text = f"<{type(value).__name__}>"
-    return text
-
-
-def _advice(value: Any, kind: Any) -> str:
-    """What helps with a value that does not fit."""
-    from difflib import get_close_matches  # for errors alone
-
-    members = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-    origins = [get_origin(member) for member in members]
-    if isinstance(value, str):
-        words = chain.from_iterable(
-            get_args(kind) for kind in members if get_origin(kind) is Literal
-        )
-        near = get_close_matches(value[:60], list(words), 1, 0.5)
-        if near:
-            return f"Did you mean {near[0]!r}?"
-        if Iterable in origins or Sequence in origins:
-            return f"Put it into a list: [{_shown(value)}]."
-    return ""
-
-
-#: The parameter of an option of the command line that has another name.
-KEYWORDS = {"class": "class_name", "set": "changes", "task": "tasks"}
-#: An option of the command line, and one that says no.
-_OPTION = re.compile(r"--(no-)?([a-z][a-z-]*)")
-
-
-def _say_in_python(error: LabelgridError, parameters: Collection[str]) -> None:
-    """Name the parameters of a function in an error, where it names the options of its command.
-
-    A whole command, which stands between backticks, stays one.
-    """
-
-    def keyword(option: re.Match[str]) -> str:
-        name = option[2].replace("-", "_")
-        for known in (name, KEYWORDS.get(name, name)):
-            if known in parameters:
-                return f"`{known}={'False' if option[1] else ''}`"
-        return option[0]
-
-    for field in ("what", "next_step", "unchanged"):
-        parts = getattr(error, field).split("`")
-        parts[::2] = [_OPTION.sub(keyword, part) for part in parts[::2]]
-        setattr(error, field, "`".join(parts))
 
 
 def steady(owner: type[T]) -> type[T]:
@@ -442,3 +363,120 @@ def ended_steps(progress: Progress) -> Iterator[None]:
         end = getattr(progress, "end_call", None)
         if end:
             end()
+
+
+@dataclass_transform(frozen_default=True, eq_default=False)
+class CommandRequest:
+    """What a command is asked; `**` unpacks it into a call of the method that takes it.
+
+    A subclass is a frozen dataclass whose constructor refuses values that do not fit. Its class
+    arguments say how the command line spells a field whose option has not its name, or a value that
+    is shown as another word: "--class CLASS". A word alone is that of an argument, and a hyphen
+    hides a field.
+    """
+
+    #: Fields that say nothing without another one, and fields that others do not go with.
+    needs: ClassVar[Sequence[tuple[str, str]]] = ()
+    alone: ClassVar[Sequence[tuple[str, Collection[str]]]] = ()
+    spelled: ClassVar[ChainMap[str, str]] = ChainMap()
+    #: Methods that take what was a field before, by its name.
+    moved: ClassVar[Sequence[tuple[str, str]]] = ()
+
+    def __init_subclass__(cls, *, kw_only: bool = False, **spelled: str) -> None:
+        bases = [base.spelled for base in cls.__bases__ if issubclass(base, CommandRequest)]
+        cls.spelled = ChainMap(spelled, *bases)
+        dataclass(frozen=True, eq=False, kw_only=kw_only)(cls)
+        cls.__init__ = check_values(cls.__init__)  # type: ignore[method-assign]
+
+    def __post_init__(self) -> None:
+        given = self.given()
+        for name in given:
+            needed = dict(self.needs).get(name, name)
+            others = [other for other in dict(self.alone).get(name, ()) if other in given]
+            if needed not in given or others:
+                from labelgrid.api.door_words import mismatch
+
+                raise mismatch(name, self.meanings()[name], needed, others)
+
+    @classmethod
+    @cache
+    def fields(cls) -> Mapping[str, Parameter]:
+        """The fields as parameters of the constructor, by name."""
+        return signature(cls).parameters
+
+    @classmethod
+    @cache
+    def meanings(cls) -> dict[str, str]:
+        """What each field means, by name, also of those that are inherited."""
+        found: dict[str, str] = {}
+        for each in reversed(cls.__mro__):
+            found |= argument_meanings(cleandoc(each.__doc__ or ""))
+        return found
+
+    def keys(self) -> KeysView[str]:
+        """The names of the fields."""
+        return vars(self).keys()
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self, name)
+
+    def given(self) -> dict[str, Any]:
+        """The fields that say something else than their defaults, by name."""
+        found = {}
+        for name, field in self.fields().items():
+            value = self[name]
+            is_empty = isinstance(value, list | dict) and not value
+            if value != field.default and not is_empty:
+                found[name] = value
+        return found
+
+    def part(self, kind: "type[CommandRequest]") -> dict[str, Any]:
+        """The fields that another kind of request has, too."""
+        return {name: self[name] for name in kind.fields()}
+
+
+def takes(
+    request: Callable[P, Q],
+) -> Callable[[Callable[[S, Q], R]], Callable[Concatenate[S, P], R]]:
+    """Let a method that takes a record be called with the record's fields, which it documents."""
+
+    def taking(method: Callable[[S, Q], R]) -> Callable[Concatenate[S, P], R]:
+        @wraps(method)
+        def call(self: S, /, *arguments: P.args, **named: P.kwargs) -> R:
+            moved = dict(getattr(request, "moved", ()))
+            for name in named.keys() & moved:
+                raise TypeError(f"`{name}=` is of {moved[name]} now")
+            return method(self, request(*arguments, **named))
+
+        shown = signature(method)
+        owner = next(iter(shown.parameters.values()))
+        fields = signature(request).parameters.values()
+        call.__signature__ = shown.replace(parameters=[owner, *fields])  # type: ignore[attr-defined]
+        call.__doc__ = _documented(method.__doc__, request)
+        return call
+
+    return taking
+
+
+def _documented(text: str | None, request: Any) -> str:
+    """A docstring with the fields of a record, before what is returned and raised."""
+    head, *tail = re.split(r"\n\n(?=Returns:|Raises:)", cleandoc(text or ""), maxsplit=1)
+    lines = [f"    {name}: {meaning}." for name, meaning in request.meanings().items()]
+    return "\n\n".join([head, "\n".join(["Args:", *lines]), *tail])
+
+
+def argument_meanings(docstring: str) -> dict[str, str]:
+    r"""Parse the `Args:` of a docstring: the meanings by name.
+
+    Example:
+        >>> argument_meanings("What.\n\nArgs:\n    a, b: of both,\n        at once.\n    c: else.")
+        {'a': 'of both, at once', 'b': 'of both, at once', 'c': 'else'}
+    """
+    _, begins, text = docstring.partition("Args:\n")
+    by_name: dict[str, str] = {}
+    if not begins:
+        return by_name
+    for entry in re.split(r"\n(?= {4}\S)", re.split(r"\n(?=\S)", text.rstrip())[0]):
+        names, _, meaning = entry.strip().partition(": ")
+        by_name |= dict.fromkeys(names.split(", "), " ".join(meaning.split()).removesuffix("."))
+    return by_name

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from labelgrid.api.contents import ChangedCells, ProjectContents, check_round
-from labelgrid.api.door import Positive, check_methods, ended_steps, steady
+from labelgrid.api.door import Positive, check_methods, ended_steps, steady, takes
 from labelgrid.api.places import Place, optional_path, path_or_address
-from labelgrid.api.request import takes
 from labelgrid.api.requests import (
     AddRequest,
     AdviseRequest,
@@ -439,11 +438,11 @@ class Project(ProjectContents):
         from labelgrid.rounds.query import query, request_kept
         from labelgrid.select.strategy import Budget
 
-        picks = optional_path(request.picks)
         prelabels = request.prelabels
         with self._job() as progress:
-            if picks:
-                return request_kept(self._project, picks, progress, prelabels=prelabels)
+            if request.picks:
+                kept = Path(request.picks)
+                return request_kept(self._project, kept, progress, prelabels=prelabels)
             budget = request.budget
             return query(
                 self._project,
@@ -457,7 +456,7 @@ class Project(ProjectContents):
                 audit=request.audit,
                 control=request.control,
                 prelabels=prelabels,
-                save=optional_path(request.save),
+                save=Path(request.save) if request.save else None,
                 class_name=request.class_name,
                 like=str(request.like),
             )

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from labelgrid.api.contents import Counts, check_round, counts_of
+from labelgrid.api.door import takes
 from labelgrid.api.project import Project
-from labelgrid.api.request import takes
 from labelgrid.api.requests import CellsRequest
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.image_pages import ImageFilter

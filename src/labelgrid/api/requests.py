@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from labelgrid.annotate.import_options import Keep
-from labelgrid.api.door import Amount, Cost, Count, Positive
+from labelgrid.api.door import Amount, CommandRequest, Cost, Count, Positive
 from labelgrid.api.places import Place
-from labelgrid.api.request import CommandRequest
-from labelgrid.basics.errors import UsageError
 from labelgrid.basics.progress import Progress
 from labelgrid.ledger.grid import OpenSplit, Split, StateName, Unit
 
@@ -186,6 +184,11 @@ class AnyImportRequest(
         dry_run: say what would be imported and why it would be refused, and import nothing.
     """
 
+    needs = (
+        ("seed", "limit"),
+        ("cost", "supplier"),
+    )
+    alone = (("supplier", ("split", "replace")),)
     format: str | None = None
     limit: Count = 0
     seed: int | None = None
@@ -196,13 +199,6 @@ class AnyImportRequest(
     accept: bool = False
     leave_out: bool = False
     dry_run: bool = False
-
-    def __post_init__(self) -> None:
-        if self.seed is not None and not self.limit:
-            raise UsageError(
-                "`seed=` is the seed of `limit=`, which was not given.",
-                next_step="Add `limit=`.",
-            )
 
 
 class ImportRequest(AnyImportRequest, labels="[LABELS]..."):
@@ -215,12 +211,12 @@ class ImportRequest(AnyImportRequest, labels="[LABELS]..."):
         replace: replace labels that differ; the old versions are kept.
     """
 
-    moved: ClassVar[Mapping[str, str]] = {
-        "supplier": "import_supplied()",
-        "cost": "import_supplied()",
-        "url": "import_answers()",
-        "token_file": "import_answers()",
-    }
+    moved = (
+        ("supplier", "import_supplied()"),
+        ("cost", "import_supplied()"),
+        ("url", "import_answers()"),
+        ("token_file", "import_answers()"),
+    )
     labels: Places
     _: KW_ONLY
     split: OpenSplit | None = None
@@ -262,19 +258,6 @@ class ImportAnswersRequest(AnyImportRequest):
     replace: bool = False
     supplier: str = ""
     cost: Cost | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.supplier and (self.split or self.replace):
-            raise UsageError(
-                "`split=` and `replace=` are for true labels.",
-                next_step="Leave them out: a supplier's new labels replace its earlier ones.",
-            )
-        if self.cost is not None and not self.supplier:
-            raise UsageError(
-                "`cost=` is that of a supplier's labels; others cost what their tasks declare.",
-                next_step="Add `supplier=`.",
-            )
 
 
 class FitRequest(
@@ -351,6 +334,25 @@ class QueryRequest(
             needs no model, and picks in place of a strategy.
     """
 
+    needs = (("save", "dry_run"),)
+    alone = (
+        (
+            "picks",
+            (
+                "budget",
+                "strategy",
+                "tasks",
+                "dry_run",
+                "new",
+                "pairs",
+                "audit",
+                "control",
+                "save",
+                "class_name",
+                "like",
+            ),
+        ),
+    )
     budget: float | None = None
     unit: Unit = "labels"
     _: KW_ONLY
@@ -366,19 +368,6 @@ class QueryRequest(
     picks: Place | None = None
     class_name: str = ""
     like: Place = ""
-
-    def __post_init__(self) -> None:
-        beside = [name for name in self.given() if name not in ("picks", "prelabels", "unit")]
-        if self.picks and beside:
-            raise UsageError(
-                "`picks=` requests what a dry run kept: only `prelabels=False` goes with it.",
-                next_step="Leave the other options out.",
-            )
-        if self.save is not None and not self.dry_run:
-            raise UsageError(
-                "`save=` keeps the picks of a dry run.",
-                next_step="Add `dry_run=`, or leave it out.",
-            )
 
 
 class ExportRequest(CommandRequest, local_files="--local-files FOLDER"):
@@ -399,6 +388,7 @@ class ExportRequest(CommandRequest, local_files="--local-files FOLDER"):
             written to `out` below it; None: they are uploaded.
     """
 
+    alone = (("labels", ("round", "task", "link", "url", "token_file", "local_files")),)
     out: Place | None = None
     _: KW_ONLY
     to: str = "folder"
@@ -409,15 +399,6 @@ class ExportRequest(CommandRequest, local_files="--local-files FOLDER"):
     url: str = ""
     token_file: Place | None = None
     local_files: Place | None = None
-
-    def __post_init__(self) -> None:
-        with_labels = self.link or self.task or self.url or self.token_file or self.local_files
-        if self.labels and (with_labels or self.round is not None):
-            raise UsageError(
-                "`labels=` writes all labels: it cannot be combined with `round=`, `task=`, "
-                "`link=` or `url=`.",
-                next_step="Leave them out.",
-            )
 
 
 class CancelRequest(CommandRequest, cells="[CELLS]"):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from labelgrid.api.request import CommandRequest
+from labelgrid.api.door import CommandRequest
 
 
 def spelling(name: str, words: str = "") -> tuple[list[str], str]:

@@ -5,7 +5,6 @@ Starts without torch.
 
 import os
 import sys
-from typing import Annotated
 
 import typer
 
@@ -17,7 +16,6 @@ from labelgrid.basics.processes import (
     look_rarely_for_garbage,
     stop_on_sigterm,
 )
-from labelgrid.basics.version import __version__
 from labelgrid.cli import (
     corrections,
     datasets,
@@ -29,6 +27,7 @@ from labelgrid.cli import (
     lab,
     ledger,
     model,
+    options,
     page,
     screen,
 )
@@ -48,27 +47,12 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        screen.say(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    pass
-
-
+app.callback()(options.root)
 for part in (
     grid,
     exchange,
     corrections,
     history,
-    ledger,
     model,
     inspection,
     duplicates,
@@ -76,7 +60,10 @@ for part in (
     lab,
     datasets,
 ):
-    part.register(app)
+    for each in part.COMMANDS:
+        app.command(each.__name__.strip("_").replace("_", "-"))(each)
+for group in (ledger, datasets):
+    group.register(app)
 
 
 def main() -> None:

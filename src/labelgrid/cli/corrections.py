@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from labelgrid.api.requests import ChangeTaskRequest, SetSplitRequest, SkipRequest
 from labelgrid.basics.errors import UsageError, command, note_unchanged
 from labelgrid.basics.words import count_text
@@ -181,14 +179,9 @@ def remove(
 
     Example: [bold]labelgrid remove flat kitchen/0004.jpg[/]
     """
-    from dataclasses import asdict
-
     with open_project(folder) as project:
         done = project.restore(images) if restore else project.remove(images)
-    if json:
-        screen.print_json(asdict(done))
-    else:
-        screen.say(str(done))
+        screen.print_result(done, json)
 
 
 @note_unchanged("Nothing was changed.")
@@ -210,7 +203,5 @@ def split(
         screen.say(f"Put {count_text(len(names), 'image')} into the split '{request.split}'.")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    for each in (task, unlabel, request, skip, split, remove):
-        app.command()(each)
+#: The commands of this module.
+COMMANDS = (task, unlabel, request, skip, split, remove)

@@ -222,6 +222,8 @@ def layout(name: str, json: bool = False) -> None:
     screen.say(files or "The module has no text LAYOUT.")
 
 
+#: The commands of this module, beside those of the group `data`.
+COMMANDS = (sheet,)
 data = typer.Typer(
     help="Check a data set, measure predictions on it, or print its layout.", no_args_is_help=True
 )
@@ -229,7 +231,6 @@ data = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    app.command()(sheet)
     data.command()(check)
     data.command()(evaluate)
     data.command()(layout)

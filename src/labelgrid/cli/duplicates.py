@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from labelgrid.api.requests import SpreadRequest
 from labelgrid.basics.errors import command
 from labelgrid.basics.words import count_text, join_names
@@ -77,6 +75,5 @@ def _say(folder: Path, found: "FoundDuplicates") -> None:
         screen.say(f"Not compared, as they cannot be read: {names}. `{verify}` says why.")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command of this module."""
-    app.command()(duplicates)
+#: The commands of this module.
+COMMANDS = (duplicates,)

@@ -84,7 +84,7 @@ def import_(
         before = project.offered_relations(labelled=True)
         done = request.carry_out(project)
         offers = project.offered_relations(labelled=True)
-    print_import_result(done, json)
+    screen.print_result(done, json)
     if offers not in ("", before) and not json:
         screen.say(offers)
     if done.refused:
@@ -107,17 +107,6 @@ def faults_as_json(json: bool) -> Iterator[None]:
         raise
 
 
-def print_import_result(done: object, json: bool) -> None:
-    """Print the result of an import."""
-    from dataclasses import asdict
-
-    values = asdict(done)  # type: ignore[call-overload]
-    if json:
-        screen.print_json(values)
-    else:
-        screen.say(str(done))
-
-
 def _connector(name: str) -> str:
     """Check that there is a connector of this name."""
     from labelgrid.basics import plugins
@@ -127,7 +116,7 @@ def _connector(name: str) -> str:
     try:
         plugins.resolve("tools", name)
     except PluginError as error:
-        raise typer.BadParameter(str(error)) from error
+        raise typer.BadParameter(str(error), param_hint="'--to'") from error
     return name
 
 
@@ -192,8 +181,5 @@ def say_requested_again(count: int) -> str:
     return f"{cells} requested again."
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    for each in (export, cancel):
-        app.command()(each)
-    app.command("import")(import_)
+#: The commands of this module.
+COMMANDS = (export, cancel, import_)

@@ -9,8 +9,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from labelgrid.api.places import Place
 from labelgrid.api.requests import AddRequest, CreateRequest
 from labelgrid.basics.errors import command, note_unchanged
@@ -309,7 +307,5 @@ def _show_rows(first: str, entries: Mapping[str, Mapping[str, Any]], titles: Tit
     screen.print_table("", [first, *titles.values()], rows)
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    for each in (init, add, status):
-        app.command()(each)
+#: The commands of this module.
+COMMANDS = (init, add, status)

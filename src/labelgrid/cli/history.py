@@ -9,8 +9,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from labelgrid.api.requests import CellsRequest, UndoRequest
 from labelgrid.basics.errors import UsageError, command, note_unchanged
 from labelgrid.basics.words import count_text
@@ -133,7 +131,5 @@ def undo(
         screen.say(str(undone))
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    for each in (cells, log, undo):
-        app.command()(each)
+#: The commands of this module.
+COMMANDS = (cells, log, undo)

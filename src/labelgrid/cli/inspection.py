@@ -74,14 +74,9 @@ def verify(
 
     Example: [bold]labelgrid verify flat[/]
     """
-    from dataclasses import asdict
-
     with open_project(folder, looking=True) as project:
         verified = project.verify()
-    if json:
-        screen.print_json(asdict(verified))
-    else:
-        screen.say(str(verified))
+    screen.print_result(verified, json)
     if verified.faults:
         raise typer.Exit(1)
 
@@ -347,12 +342,5 @@ def list_(
         screen.print_table(name, ["name", "what it is"], list(lines.items()))
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command()(report)
-    app.command()(verify)
-    app.command()(audit)
-    app.command()(time)
-    app.command()(advise)
-    app.command()(relate)
-    app.command("list")(list_)
+#: The commands of this module.
+COMMANDS = (report, verify, audit, time, advise, relate, list_)

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from labelgrid.api.door import Cost, Count, Positive
 from labelgrid.basics.errors import command, note_unchanged
 from labelgrid.basics.words import count_text, join_names
@@ -303,8 +301,5 @@ def scenes(
     )
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command()(simulate)
-    app.command()(analyse)
-    app.command()(scenes)
+#: The commands of this module.
+COMMANDS = (simulate, analyse, scenes)

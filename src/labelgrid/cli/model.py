@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from labelgrid.api.requests import (
     ControlRequest,
     EvaluateRequest,
@@ -268,7 +266,5 @@ def control(
     screen.say(compared.text)
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    for each in (fit, score, query, predict, export_model, evaluate, control):
-        app.command()(each)
+#: The commands of this module.
+COMMANDS = (fit, score, query, predict, export_model, evaluate, control)

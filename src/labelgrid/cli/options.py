@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import wraps
+from functools import cached_property, wraps
 from inspect import Parameter, signature
 from pathlib import Path
 from types import NoneType, UnionType
@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
-from labelgrid.api.door import check_values
-from labelgrid.api.request import CommandRequest
+from labelgrid.api.door import CommandRequest, check_values
 from labelgrid.api.spelling import spelling
+from labelgrid.basics.version import __version__
+from labelgrid.cli import screen
 
 #: The parameters that most commands have.
 SHARED = {"folder": "DIR: the project's folder", "json": "--json: print the result as JSON"}
@@ -29,6 +30,23 @@ FIELD = re.compile(r"`(\w+)`")
 WITHOUT = re.compile(r'(\bNone|\b[Ee]mpty|""): ')
 #: In place of how something is spelled: it cannot be typed.
 HIDDEN = "-"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        screen.say(__version__)
+        raise typer.Exit
+
+
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Take the options of the program itself."""
 
 
 def _trust(prefixes: list[str] | None) -> list[str] | None:
@@ -70,12 +88,12 @@ class TypedOption:
     words: str
     meaning: str
 
-    @property
+    @cached_property
     def kinds(self) -> list[Any]:
         """The types of its values but None; of words, an enum."""
         return list(_kinds(self.parameter.annotation))
 
-    @property
+    @cached_property
     def is_list(self) -> bool:
         """Whether values are given one by one."""
         return bool(SEVERAL & {*self.kinds}) or self.kinds == [Mapping]
@@ -158,7 +176,10 @@ def with_options(**own: str) -> Callable[[Callable[..., None]], Callable[..., No
         for name, parameter in parameters.items():
             if name == "request":
                 request = parameter.annotation
-                options |= _fields(request, set(parameters))
+                for each, field in request.fields().items():
+                    if each not in parameters and request.spelled.get(each) != HIDDEN:
+                        spelled = request.spelled.get(each, "")
+                        options[each] = TypedOption(field, spelled, request.meanings()[each])
             else:
                 words, _, meaning = {**SHARED, **own}[name].partition(": ")
                 options[name] = TypedOption(parameter, words, meaning)
@@ -181,13 +202,3 @@ def with_options(**own: str) -> Callable[[Callable[..., None]], Callable[..., No
         return run
 
     return made
-
-
-def _fields(request: type[CommandRequest], own: set[str]) -> dict[str, TypedOption]:
-    """The fields of a request that a command has not itself, and that are not hidden."""
-    found = {}
-    for name, field in request.fields().items():
-        words = request.spelled.get(name, "")
-        if name not in own and words != HIDDEN:
-            found[name] = TypedOption(field, words, request.meanings()[name])
-    return found

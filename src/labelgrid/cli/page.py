@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import typer
-
 from labelgrid.api.door import Count
 from labelgrid.basics.errors import UsageError
 from labelgrid.cli import screen
@@ -11,11 +9,6 @@ from labelgrid.cli.options import with_options
 
 #: The largest number of a port.
 LAST_PORT = 65_535
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(serve)
 
 
 @with_options(
@@ -50,3 +43,7 @@ def serve(
     server.serve(
         folder, host=host, port=port, token_file=token_file, no_token=no_token, say=screen.say
     )
+
+
+#: The commands of this module.
+COMMANDS = (serve,)

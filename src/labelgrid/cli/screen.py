@@ -5,6 +5,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -133,7 +134,7 @@ def as_options(text: str) -> str:
         >>> as_options("Add `dry_run=`, or leave `prelabels=False` out.")
         'Add --dry-run, or leave --no-prelabels out.'
     """
-    from labelgrid.api.door import KEYWORDS  # few commands end with an error
+    from labelgrid.api.door_words import KEYWORDS  # few commands end with an error
 
     options = {keyword: option for option, keyword in KEYWORDS.items()}
 
@@ -170,6 +171,14 @@ def say(text: str) -> None:
 def print_json(value: Any) -> None:
     """Print a result as JSON that any reader takes: NaN and infinity as `null`."""
     sys.stdout.write(json.dumps(replace_non_finite(value), indent=1, allow_nan=False) + "\n")
+
+
+def print_result(value: Any, json: bool) -> None:
+    """Print a record of a result: as JSON, or in its own words."""
+    if json:
+        print_json(asdict(value))
+    else:
+        say(str(value))
 
 
 def print_json_list(values: Iterable[Any]) -> None:

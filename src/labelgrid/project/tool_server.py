@@ -22,7 +22,8 @@ def tool_server(
     if not url and not token_file and not root:
         return None
     if not url:
-        raise UsageError("--token-file and --local-files are for a server.", next_step="Add --url.")
+        option = "--local-files" if root else "--token-file"
+        raise UsageError(f"{option} is for a server.", next_step="Add --url.")
     if token_file is None:
         raise UsageError(
             "--url needs --token-file.",

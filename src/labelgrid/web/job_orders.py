@@ -17,8 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+from labelgrid.api.door import CommandRequest
 from labelgrid.api.reader import ProjectReader
-from labelgrid.api.request import CommandRequest
 from labelgrid.api.requests import (
     AuditRequest,
     ExportRequest,

@@ -10,7 +10,7 @@ import typer
 import typer.main
 
 from labelgrid.api import requests
-from labelgrid.api.request import CommandRequest
+from labelgrid.api.door import CommandRequest
 from labelgrid.api.spelling import spelling, words_of
 from labelgrid.cli.exchange import TypedImportRequest
 from labelgrid.cli.options import HIDDEN, with_options

@@ -8,7 +8,7 @@ import pytest
 
 from labelgrid import Project
 from labelgrid.api import requests
-from labelgrid.api.request import CommandRequest, takes
+from labelgrid.api.door import CommandRequest, takes
 from labelgrid.api.requests import (
     ExportRequest,
     ImportAnswersRequest,
@@ -19,7 +19,7 @@ from labelgrid.api.requests import (
 from labelgrid.api.spelling import words_of
 from labelgrid.basics.errors import UsageError
 
-COVERS = ["labelgrid.api.requests", "labelgrid.api.spelling"]
+COVERS = ["labelgrid.api.door_words", "labelgrid.api.spelling"]
 
 REQUESTS = [
     each
@@ -67,11 +67,19 @@ def test_a_request_is_frozen_checked_and_given_on_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("request_class", "values", "fault"),
     [
-        (QueryRequest, {"picks": "a.json", "budget": 3}, "`picks=` requests what"),
-        (QueryRequest, {"save": "a.json"}, "`save=` keeps the picks of a dry run"),
-        (ImportRequest, {"labels": ".", "seed": 0}, "`seed=` is the seed of `limit=`"),
-        (ImportAnswersRequest, {"url": "u", "cost": 1}, "`cost=` is that of a supplier"),
-        (ImportAnswersRequest, {"url": "u", "supplier": "s", "split": "val"}, "for true labels"),
+        (
+            QueryRequest,
+            {"picks": "a.json", "budget": 3},
+            "`picks=` cannot be combined with `budget=`",
+        ),
+        (QueryRequest, {"save": "a.json"}, "`save=` needs `dry_run=`"),
+        (ImportRequest, {"labels": ".", "seed": 0}, "`seed=` needs `limit=`"),
+        (ImportAnswersRequest, {"url": "u", "cost": 1}, "`cost=` needs `supplier=`"),
+        (
+            ImportAnswersRequest,
+            {"url": "u", "supplier": "s", "split": "val"},
+            "`supplier=` cannot be combined with `split=`",
+        ),
         (ExportRequest, {"labels": True, "round": 0}, "cannot be combined"),
         (ExportRequest, {"labels": True, "task": ["depth"]}, "cannot be combined"),
     ],
