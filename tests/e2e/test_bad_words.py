@@ -23,8 +23,8 @@ BAD_INITS = {
     "--task deptj": "There is no kind of task 'deptj'.\n  Did you mean 'depth'? Write --task depth, or --task "
     f"deptj:kind=depth. The kinds are depth, edges, normals, saliency, semseg; {OWN_CODE}",
     "--task semseg": "Task 'semseg' has 0 classes; it needs at least 2.\n"
-    "  Name a file with one class name per line: --task semseg:classes.txt for a new task; --set classes=classes.txt "
-    "for one that is there; `classes` in the table 'semseg' of a recipe or of tasks.toml.",
+    "  Name a file with one class name per line: 'semseg:classes.txt' declares a new task, 'classes=classes.txt' "
+    "changes one, and so does `classes` in the table 'semseg' of a recipe or of tasks.toml.",
     "--task semseg:nowhere.txt": "The class names of 'semseg' cannot be read: No such file or directory "
     "(nowhere.txt).\n  Give a text file with one class name per line.",
     "--task depth:scal=2": "scal: unknown key (did you mean 'scale'?) (task 'depth').\n  Fix it and run again.",
@@ -74,7 +74,7 @@ MISTYPED = {
     "  Name a file or folder, or --format label-studio with --url. Nothing was imported.",
     "import flat labels --split heldout": "Invalid value for '--split': ",
     "import flat labels --limit -1": "--limit must be a whole number from 0 up. Found -1.\n  Nothing was changed.",
-    "import flat labels --seed 1": "--seed needs --limit: the seed of the draw of `limit`.\n"
+    "import flat labels --seed 1": "--seed needs --limit: the seed of the draw of --limit.\n"
     "  Add --limit, or leave it out. Nothing was imported.",
     "export flat --labels --round 1": "--labels cannot be combined with --round: write all labels instead of requests.\n"
     "  Leave one of them out.",

@@ -55,14 +55,8 @@ MOST_CHARACTERS = 100_000
 LARGEST = 2**63 - 1
 #: The modules of annotations that a module of this package imports for type checkers alone.
 HOMES = {
-    "Check": "labelgrid.project.images.image_files",
-    "Derived": "labelgrid.rounds.derived_predictions",
-    "Iterable": "collections.abc",
-    "Keep": "labelgrid.annotate.import_options",
     "LabelArray": "labelgrid.formats.codec",
-    "LabelFilter": "labelgrid.project.label_filter",
     "Progress": "labelgrid.basics.progress",
-    "Proposal": "labelgrid.rounds.proposal",
     "StudyProgress": "labelgrid.lab.simulation.run_study",
 }
 
@@ -301,10 +295,12 @@ def _admit_tuple(kind: Any, value: Any) -> Any:
 def _admit_mapping(kind: Any, value: Any) -> Any:
     _require(isinstance(value, Mapping))
     key_kind, value_kind = get_args(kind)
-    for key, each in value.items():
-        _admit(key_kind, key)
-        _admit(value_kind, each)
-    return value
+    return {_admit(key_kind, key): _plain(_admit(value_kind, each)) for key, each in value.items()}
+
+
+def _plain(value: Any) -> Any:
+    """A value of no stated type as Python's own, if it is a number of NumPy."""
+    return value.item() if getattr(value, "shape", None) == () else value
 
 
 def _admit_function(kind: Any, value: Any) -> Any:
@@ -426,7 +422,7 @@ class CommandRequest:
         for name, field in self.fields().items():
             value = self[name]
             is_empty = isinstance(value, list | dict) and not value
-            if value != field.default and not is_empty:
+            if str(value) != str(field.default) and not is_empty:
                 found[name] = value
         return found
 
@@ -446,6 +442,10 @@ def takes(
             moved = dict(getattr(request, "moved", ()))
             for name in named.keys() & moved:
                 raise TypeError(f"`{name}=` is of {moved[name]} now")
+            try:
+                call.__signature__.bind(self, *arguments, **named)  # type: ignore[attr-defined]
+            except TypeError as error:
+                raise TypeError(f"{method.__name__}() {error}") from None
             return method(self, request(*arguments, **named))
 
         shown = signature(method)

@@ -109,7 +109,7 @@ def say_in_python(error: LabelgridError, parameters: Collection[str]) -> None:
 
 def mismatch(name: str, meaning: str, needed: str, others: Sequence[str]) -> UsageError:
     """The error of a field that needs another one, or that others do not go with."""
-    first, *_ = re.split(r";|\. ", meaning)
+    first, *_ = re.split(r";|\. ", re.sub(r"`(\w+)`", r"`\1=`", meaning))
     what = f"`{name}=` cannot be combined with {', '.join(f'`{other}=`' for other in others)}"
     next_step = "Leave one of them out."
     if not others:

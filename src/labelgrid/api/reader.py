@@ -1,7 +1,7 @@
 """Provides a project to the page and the screens of commands, with what lies on its disk."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labelgrid.api.contents import Counts, check_round, counts_of
 from labelgrid.api.door import takes
@@ -9,8 +9,12 @@ from labelgrid.api.project import Project
 from labelgrid.api.requests import CellsRequest
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.image_pages import ImageFilter
+from labelgrid.ledger.roster import unknown_task_error
 from labelgrid.project.cells.cell_table import each_cell
 from labelgrid.project.folder import ProjectFolder
+
+if TYPE_CHECKING:
+    from labelgrid.tasks.task import TaskDef
 
 
 class ProjectReader(Project):
@@ -49,6 +53,17 @@ class ProjectReader(Project):
         if labelled:
             offers = [offer for offer in offers if offer.labelled]
         return offers_text(offers, self.folder)
+
+    def declared_task(self, name: str) -> "TaskDef":
+        """The task of a name, which a cell of a dropped task has not.
+
+        Raises:
+            LedgerError: the project has none of this name.
+        """
+        task = self.tasks.get(name)
+        if task is None:
+            raise unknown_task_error(name)
+        return task
 
     def image_size(self, image_id: str) -> tuple[int, int]:
         """The height and width of an image, upright.

@@ -340,6 +340,7 @@ class QueryRequest(
             "picks",
             (
                 "budget",
+                "unit",
                 "strategy",
                 "tasks",
                 "dry_run",

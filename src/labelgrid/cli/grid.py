@@ -1,4 +1,4 @@
-"""Commands on the grid: create and extend a project, import labels, export requests, show status.
+"""Commands on the grid: create and extend a project, and show its status.
 
 Loads no torch.
 """

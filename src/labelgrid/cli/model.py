@@ -1,4 +1,4 @@
-"""Commands that use the model: fit, score, query, predict, evaluate, control."""
+"""Commands that use the model: fit, score, query, predict, export-model, evaluate, control."""
 
 import os
 from collections import Counter

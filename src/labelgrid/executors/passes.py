@@ -17,6 +17,7 @@ from labelgrid.basics.config import parse
 from labelgrid.basics.errors import LabelgridError, ProjectError
 from labelgrid.basics.files import read_text, write_text
 from labelgrid.basics.progress import Progress
+from labelgrid.basics.words import count_text
 from labelgrid.executors.spread import Piece
 from labelgrid.executors.spreading import JOBS, Spreading
 
@@ -167,7 +168,7 @@ class Pass(Generic[R]):
     def not_there(self, shard: Shard[R]) -> ProjectError:
         """The error of a shard whose result is not there any more."""
         return ProjectError(
-            f"What was found of {len(shard.items)} {self.unit} is not there.",
+            f"What was found of {count_text(len(shard.items), self.unit[:-1])} is not there.",
             where=str(shard.path),
             next_step="Run the same command again: it does what is missing.",
             unchanged=UNCHANGED,

@@ -63,6 +63,8 @@ def create(
         LabelgridError: an argument cannot be used; nothing was created.
     """
     check_new(folder)
+    if not images:
+        raise ProjectError("No images were named.", next_step="Name a folder of images.")
     check_pattern(settings.group)
     recipe = load_recipe(settings.recipe, settings.changes, beside=folder)
     check_recipe(recipe)

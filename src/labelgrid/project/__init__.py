@@ -1,1 +1,1 @@
-"""A project on disk: create, extend, requests, import, export, cancel, status, files of a round."""
+"""What is on a project's disk: settings, records, requests, labels, suppliers, prices."""

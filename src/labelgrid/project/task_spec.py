@@ -208,9 +208,9 @@ def _check_classes(name: str, kind: str, options: Mapping[str, Any]) -> None:
     if isinstance(classes, list) and len(classes) < 2:
         raise ProjectError(
             f"Task '{name}' has {len(classes)} classes; it needs at least 2.",
-            next_step=f"Name a file with one class name per line: --task {name}:classes.txt for a "
-            "new task; --set classes=classes.txt for one that is there; `classes` in the table "
-            f"'{name}' of a recipe or of tasks.toml.",
+            next_step="Name a file with one class name per line: "
+            f"'{name}:classes.txt' declares a new task, 'classes=classes.txt' changes one, and so "
+            f"does `classes` in the table '{name}' of a recipe or of tasks.toml.",
         )
 
 

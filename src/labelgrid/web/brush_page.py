@@ -77,7 +77,7 @@ def brush_view(project: ProjectReader, name: str, predictions: Predictions) -> B
         UsageError: labels of its task are no regions.
     """
     cell = project.cell(name).key
-    task = project.tasks[cell.task]
+    task = project.declared_task(cell.task)
     check_drawable(task)
     history = project.cell(cell).history()
     layers, purpose = shown_layers(project, cell, predictions)

@@ -113,7 +113,7 @@ def router(opened: Callable[[], ProjectReader], predictions: Predictions) -> API
         """A drawing as a file in the task's format; nothing is kept."""
         with opened() as project, TemporaryDirectory(prefix="labelgrid-") as folder:
             cell = project.cell(form.cell).key
-            task = project.tasks[cell.task]
+            task = project.declared_task(cell.task)
             extension = codec(task.spec.codec).EXTENSIONS[0]
             path = Path(folder, f"label{extension}")
             task.write(path, _drawing(project, cell, form))
@@ -194,7 +194,7 @@ def _drawing(project: ProjectReader, cell: Cell, form: LabelForm) -> LabelArray:
     """
     if form.drawing is None:
         raise UsageError("There is no drawing.", unchanged="Nothing was changed.")
-    task = project.tasks[cell.task]
+    task = project.declared_task(cell.task)
     drawn = drawn_label(project, cell, form.drawing.file.read())
     if form.complete:
         return drawn

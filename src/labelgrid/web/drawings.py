@@ -81,7 +81,7 @@ def layer_regions(project: ProjectReader, cell: Cell, layer: OtherLabel) -> NDAr
         UsageError: labels of the task are no regions.
         LabelError: the layer cannot be read, or has another size.
     """
-    task = project.tasks[cell.task]
+    task = project.declared_task(cell.task)
     check_drawable(task)
     label = layer.read()
     if label.size != project.image_size(cell.image_id):
@@ -97,7 +97,7 @@ def drawn_label(project: ProjectReader, cell: Cell, drawing: bytes) -> LabelArra
         UsageError: labels of the task are no regions, or the drawing is not of the image's size.
     """
     height, width = project.image_size(cell.image_id)
-    task = project.tasks[cell.task]
+    task = project.declared_task(cell.task)
     check_drawable(task)
     if len(drawing) != height * width * NUMBERS.itemsize:
         raise UsageError(

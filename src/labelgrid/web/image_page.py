@@ -158,7 +158,7 @@ def image_view(project: ProjectReader, query: ImageQuery, predictions: Predictio
 
 def _legend(project: ProjectReader, task: str, layer: OtherLabel | None) -> ScaleLegend | None:
     """What the colours of a measured layer mean."""
-    definition = project.tasks[task]
+    definition = project.declared_task(task)
     if layer is None or definition.region_names:
         return None
     with suppress(LabelgridError, OSError):  # the picture says why it cannot be read
@@ -184,7 +184,7 @@ def _known(project: ProjectReader, cell: Cell, predictions: Predictions) -> Know
 
 def _shown_cell(project: ProjectReader, image: ListedImage, task: str) -> ShownCell:
     history = project.cell(Cell(image.image_id, task)).history()
-    definition = project.tasks[task]
+    definition = project.declared_task(task)
     return ShownCell(
         task=task,
         state=image.states[task].name.lower(),

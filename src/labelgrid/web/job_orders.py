@@ -121,10 +121,21 @@ def _model(name: str, request: type[CommandRequest], fields: Fields, bases: Any)
     known: dict[str, Any] = {}
     for each, kind in fields.items():
         default = ... if each in REQUIRED else request.fields()[each].default
-        known[each] = (kind, Field(default, description=request.meanings()[each]))
+        meaning = WORDS.get(each) or request.meanings()[each]
+        known[each] = (kind, Field(default, description=meaning))
     return create_model(name, __base__=bases, **known)
 
 
+#: What fields mean on the page, where a browser may say less of them.
+WORDS = {
+    "budget": "How much to spend, in the unit.",
+    "changes": "Overrides of the recipe, such as train.batch: 8; numbers and switches alone.",
+    "format": "The labelling tool of the file; empty: the one that recognises it.",
+    "keep": "Which of several answers for an image counts; empty: they are refused.",
+    "leave_out": "Go on without entries that are wrong.",
+    "map": "What names of classes mean: 'car=vehicle,person=ignore', or a pair a line.",
+    "to": "The labelling tool.",
+}
 #: What a person says of labels to import.
 CHOICES: Fields = {
     "rest": Annotated[str, AfterValidator(_printable), Field(max_length=200)],
@@ -166,18 +177,20 @@ class ImportPlace(ImportChoices):
         return self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Started:
     """What the page may start.
 
     Args:
-        request: what the command is asked.
+        what: what the command does.
+        request: what it is asked.
         fields: what a browser may say. No path is among them.
         complete: adds to what was said what only the page says, such as paths; it is given the
             project and the job's folder, too.
         base: has more fields.
     """
 
+    what: str
     request: type[CommandRequest]
     fields: Fields = field(default_factory=dict)
     complete: Callable[[dict[str, Any], ProjectReader, Path], dict[str, Any]] = lambda said, *_: (
@@ -189,7 +202,9 @@ class Started:
         """The class of the orders of a command."""
         word: Any = Literal
         base = create_model("Named", __base__=(Order, self.base), command=(word[command], ...))
-        return _model(f"{command.title()}Order", self.request, self.fields, base)
+        order = _model(f"{command.title()}Order", self.request, self.fields, base)
+        order.__doc__ = self.what
+        return order
 
 
 def _keep_picks(said: dict[str, Any], project: ProjectReader, folder: Path) -> dict[str, Any]:
@@ -262,29 +277,46 @@ def _keep_file(name: str, file: BinaryIO, format: str, folder: Path) -> Path:
 #: The commands that the page can start.
 STARTED = {
     "fit": Started(
-        FitRequest,
-        {
+        what="Train on all labels, and measure.",
+        request=FitRequest,
+        fields={
             "epochs": Annotated[int, Field(ge=1, le=100_000)] | None,
             "changes": Annotated[
                 dict[str, bool | int | Number], AfterValidator(_keys), Field(max_length=50)
             ],
         },
     ),
-    "score": Started(ScoreRequest),
+    "score": Started(what="Score the pool with the newest model.", request=ScoreRequest),
     "query": Started(
-        QueryRequest,
-        {
+        what="Pick cells within a budget.",
+        request=QueryRequest,
+        fields={
             "budget": Annotated[Number, Field(gt=0)],
             "unit": Unit,
             "new": bool,
             "dry_run": bool,
         },
-        _keep_picks,
+        complete=_keep_picks,
     ),
-    "export": Started(ExportRequest, {"to": Tool, "task": str}, _place_requests),
-    "import": Started(ImportRequest, {"format": Tool}, _find_labels, ImportPlace),
-    "audit": Started(AuditRequest, {"folds": Annotated[int, Field(ge=0, le=100)]}),
-    "report": Started(ReportRequest),
+    "export": Started(
+        what="Write the open requests for a labelling tool.",
+        request=ExportRequest,
+        fields={"to": Tool, "task": str},
+        complete=_place_requests,
+    ),
+    "import": Started(
+        what="Import answers to a round's requests, or again a job's file.",
+        request=ImportRequest,
+        fields={"format": Tool},
+        complete=_find_labels,
+        base=ImportPlace,
+    ),
+    "audit": Started(
+        what="Rank the labels by how likely they are wrong.",
+        request=AuditRequest,
+        fields={"folds": Annotated[int, Field(ge=0, le=100)]},
+    ),
+    "report": Started(what="Write the report of the project.", request=ReportRequest),
 }
 ORDERS = tuple(started.order(command) for command, started in STARTED.items())
 #: What a browser may say of any command, by name.

@@ -81,7 +81,7 @@ def router(opened: Callable[[], ProjectReader], predictions: Predictions) -> API
                 request,
                 kept,
                 key=key,
-                draw=lambda: draw_label(project.tasks[task], shown.read(), SIZES[size]),
+                draw=lambda: draw_label(project.declared_task(task), shown.read(), SIZES[size]),
             )
 
     @routes.get("/picture/values", response_class=Response)
@@ -109,8 +109,8 @@ def router(opened: Callable[[], ProjectReader], predictions: Predictions) -> API
         with opened() as project:
             shown = layer_of(project, cell, layer, predictions)
             try:
-                check_drawable(project.tasks[task])
-                known = known_names(project.tasks[task], shown.read())
+                check_drawable(project.declared_task(task))
+                known = known_names(project.declared_task(task), shown.read())
             except LabelgridError as error:
                 return _unread(error)
             key = picture_key(layer_key("regions", project, cell, shown), known)
@@ -151,7 +151,7 @@ def _add_scale(routes: APIRouter, opened: Callable[[], ProjectReader], kept: Kep
 
 def layer_key(picture: str, project: ProjectReader, cell: Cell, layer: OtherLabel) -> str:
     """The key of a picture of a layer."""
-    task = project.tasks[cell.task]
+    task = project.declared_task(cell.task)
     colours = task.region_colours.tolist()
     return picture_key(picture, (cell, layer.key, layer.version), task.options, colours)
 

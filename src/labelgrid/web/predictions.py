@@ -69,7 +69,7 @@ class Predictions:
         key = _key(project, fit, cell.image_id)
         with self._lock:
             folder = self._kept.get(key)
-        task = project.tasks[cell.task]
+        task = project.declared_task(cell.task)
         extension = codec(task.spec.codec).EXTENSIONS[0]
         name = label_name(Path(cell.image_id).name, extension, whole=False)
         if folder is None or not (folder / task.name / name).is_file():

@@ -4,6 +4,7 @@ import inspect
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from labelgrid import Project
@@ -11,6 +12,7 @@ from labelgrid.api import requests
 from labelgrid.api.door import CommandRequest, takes
 from labelgrid.api.requests import (
     ExportRequest,
+    FitRequest,
     ImportAnswersRequest,
     ImportRequest,
     QueryRequest,
@@ -115,3 +117,25 @@ def test_a_method_of_any_class_can_take_a_request() -> None:
     )
     with pytest.raises(TypeError, match="unexpected keyword"):
         Owner().put("train", no=1)  # type: ignore[call-arg]
+
+
+def test_values_that_say_nothing_are_not_given() -> None:
+    assert QueryRequest(picks="picks.json", control=0).given() == {"picks": "picks.json"}
+    with pytest.raises(UsageError, match="`picks=` cannot be combined with `unit=`"):
+        QueryRequest(picks="picks.json", unit="cost")
+
+
+def test_an_argument_that_is_not_there_is_that_of_the_method() -> None:
+    class Shop:
+        @takes(QueryRequest)
+        def query(self, request: QueryRequest) -> None:
+            """Ask."""
+
+    with pytest.raises(TypeError, match=r"^query\(\) got an unexpected keyword argument 'budjet'"):
+        Shop().query(budjet=3)  # type: ignore[call-arg]
+
+
+def test_numbers_of_numpy_in_a_dictionary_are_python_s() -> None:
+    changes = FitRequest(changes={"train.lr": np.float32(0.5)}).changes
+    assert changes is not None
+    assert type(changes["train.lr"]) is float

@@ -104,7 +104,7 @@ def test_a_cost_is_a_number_from_0_up(cost: str) -> None:
         (
             "semseg",
             ProjectError,
-            "has 0 classes; it needs at least 2.\n  Name a file with one class name per line: --task semseg:",
+            "has 0 classes; it needs at least 2.\n  Name a file with one class name per line: 'semseg:",
         ),
         ("semseg:one.txt", ProjectError, "has 1 classes"),
         ("semseg:nowhere.txt", ProjectError, "cannot be read: No such file or directory ("),
@@ -145,7 +145,11 @@ def test_metrics_are_chosen_on_the_command_line_and_in_a_file(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("values", "hint"),
-    [({"cost": "nan"}, "cost=2"), ({"cost": -1}, "cost=2"), ({"classes": []}, "--set classes=")],
+    [
+        ({"cost": "nan"}, "cost=2"),
+        ({"cost": -1}, "cost=2"),
+        ({"classes": []}, "'classes=classes.txt' changes one"),
+    ],
 )
 def test_a_wrong_change_is_refused_with_a_hint_that_works_for_a_task_that_is_there(
     values: dict[str, object], hint: str

@@ -12,6 +12,9 @@ from tests.pages import cell_in, client_of, labelled_project, take_back
 from tests.projects import make_project
 from tests.support import CLASSES
 
+#: Pictures of a cell's label.
+PICTURES = ("label", "values", "regions", "uncertainty")
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -225,3 +228,21 @@ def test_a_wrong_file_is_named_as_its_user_named_it(folder, name):
             said = " ".join(answer.json().values())
             assert name.replace("\\", "/").rpartition("/")[2].lower() in said.lower()
             assert "/tmp" not in said and "labelgrid-" not in said
+
+
+def test_a_cell_of_a_dropped_task_is_not_found_on_any_page(folder):
+    cell = cell_in(folder, "labelled", "semseg")
+    image = cell.rpartition(":")[0]
+    drawing = drawing_of(folder, cell)
+    with ProjectReader.open(folder) as project:
+        project.drop_task("semseg")
+    form = {"cell": cell, "seconds": "1", "accept": "true"}
+    named = {"image": image, "task": "semseg"}
+    with client_of(folder) as client:
+        answers = [
+            client.get("/brush", params={"cell": cell}),
+            client.post("/api/drawings", data=form, files=drawing),
+            client.post("/api/labels", data=form, files=drawing),
+            *(client.get(f"/picture/{name}", params=named) for name in PICTURES),
+        ]
+    assert [answer.status_code for answer in answers] == [404] * len(answers)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LabelgridError
-from labelgrid.web.job_orders import ImportFile, order_of
+from labelgrid.web.job_orders import ORDERS, ImportFile, order_of
 from tests.pages import labelled_project
 
 
@@ -171,3 +171,11 @@ def test_an_import_is_told_the_rest_and_what_to_leave_out(project, tmp_path):
     assert order_of(values).words(project, tmp_path)[1:] == ["--rest=-x y", "--leave-out"]
     order = ImportFile(name="a.json", file=io.BytesIO(b"{}"), rest="background", leave_out=True)
     assert order.words(project, tmp_path)[1:] == ["--rest", "background", "--leave-out"]
+
+
+def test_the_page_s_api_says_what_each_command_does_and_asks():
+    for order in ORDERS:
+        schema = order.model_json_schema()
+        assert schema["description"].endswith(".")
+        meanings = [each.get("description", "") for each in schema["properties"].values()]
+        assert not any("`" in meaning or "dictionary" in meaning for meaning in meanings)
