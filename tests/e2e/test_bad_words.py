@@ -76,9 +76,9 @@ MISTYPED = {
     "import flat labels --limit -1": "--limit must be a whole number from 0 up. Found -1.\n  Nothing was changed.",
     "import flat labels --seed 1": "--seed needs --limit: the seed of the draw of --limit.\n"
     "  Add --limit, or leave it out. Nothing was imported.",
-    "export flat --labels --round 1": "--labels cannot be combined with --round: write all labels instead of requests.\n"
+    "export flat --labels --round 1": "--labels cannot be combined with --round.\n"
     "  Leave one of them out.",
-    "export flat --labels --link": "--labels cannot be combined with --link: write all labels instead of requests.\n"
+    "export flat --labels --link": "--labels cannot be combined with --link.\n"
     "  Leave one of them out.",
     "export flat --to nowhere": "Invalid value for '--to': ",
     "cancel flat 0000.jpg:depth --round 1": "Give cells or a round, not both.\n  Nothing was cancelled.",

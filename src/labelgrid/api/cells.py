@@ -56,6 +56,22 @@ class ProjectCell(Shown):
         if not project.store.find([self.key]) and not project.store.history(self.key):
             raise self._unknown(f"{self.key.image_id}:{self.key.task}")
 
+    @property
+    def image_id(self) -> str:
+        """The id of its image."""
+        return self.key.image_id
+
+    @property
+    def task(self) -> str:
+        """The name of its task."""
+        return self.key.task
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ProjectCell) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
     def __str__(self) -> str:
         row = self._project.store.find([self.key]).get(self.key)
         state = row.state.name.lower() if row else "of a removed image or a dropped task"

@@ -9,7 +9,7 @@ from labelgrid.api.cells import CellName, ProjectCell, read_image
 from labelgrid.api.door import Count, Positive, check_methods, steady, takes
 from labelgrid.api.former_members import where_now
 from labelgrid.api.requests import CellsRequest
-from labelgrid.basics.errors import LabelgridError, LedgerError
+from labelgrid.basics.errors import LabelgridError, LedgerError, escape_control_characters
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.shown import Shown, table, text_block
 from labelgrid.basics.words import count_text, join_names
@@ -85,7 +85,7 @@ class ProjectContents(Shown):
     _progress: Progress
 
     def __repr__(self) -> str:
-        return f"<Project {self}>"
+        return escape_control_characters(f"<Project {self}>")
 
     def __str__(self) -> str:
         try:
@@ -146,7 +146,7 @@ class ProjectContents(Shown):
         check_round(self._project, request.round)
         return list(each_cell(self._project, **request))
 
-    def cell(self, name: CellName) -> ProjectCell:
+    def cell(self, name: CellName | ProjectCell) -> ProjectCell:
         """A cell: its label, history, statistics and notes, and what else is known of it.
 
         Args:
@@ -155,9 +155,10 @@ class ProjectContents(Shown):
         Raises:
             LedgerError: there is no such cell.
         """
-        return ProjectCell(self._project, name, self._progress)
+        cell = name.key if isinstance(name, ProjectCell) else name
+        return ProjectCell(self._project, cell, self._progress)
 
-    def label(self, cell: CellName) -> "LabelArray":
+    def label(self, cell: CellName | ProjectCell) -> "LabelArray":
         """The label of a cell, given as `IMAGE:TASK`, as arrays; see `ProjectCell.label`."""
         return self.cell(cell).label()
 

@@ -53,6 +53,8 @@ T = TypeVar("T")
 MOST_CHARACTERS = 100_000
 #: The largest whole number: what databases, files and networks hold.
 LARGEST = 2**63 - 1
+#: Parameters that are given by their places.
+POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 #: The modules of annotations that a module of this package imports for type checkers alone.
 HOMES = {
     "LabelArray": "labelgrid.formats.codec",
@@ -112,6 +114,7 @@ def check_values(function: Callable[P, R]) -> Callable[P, R]:
           Did you mean 'red'? Nothing was changed.
     """
     parameters = dict(signature(function).parameters)
+    positional = [name for name, each in parameters.items() if each.kind in POSITIONAL]
     scope = getattr(unwrap(function), "__globals__", {})
 
     @cache
@@ -132,7 +135,7 @@ def check_values(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def checked(*arguments: P.args, **named: P.kwargs) -> R:
-        values = [admitted(*pair) for pair in zip(parameters, arguments, strict=False)]
+        values = [admitted(*pair) for pair in zip(positional, arguments, strict=False)]
         values += arguments[len(values) :]
         return function(*values, **{name: admitted(name, value) for name, value in named.items()})
 
@@ -421,8 +424,9 @@ class CommandRequest:
         found = {}
         for name, field in self.fields().items():
             value = self[name]
-            is_empty = isinstance(value, list | dict) and not value
-            if str(value) != str(field.default) and not is_empty:
+            is_empty = isinstance(value, str | list | dict) and not (value or field.default)
+            is_nothing = value == 0 and field.default == "0"
+            if value != field.default and not (is_empty or is_nothing):
                 found[name] = value
         return found
 
@@ -441,7 +445,8 @@ def takes(
         def call(self: S, /, *arguments: P.args, **named: P.kwargs) -> R:
             moved = dict(getattr(request, "moved", ()))
             for name in named.keys() & moved:
-                raise TypeError(f"`{name}=` is of {moved[name]} now")
+                if named.pop(name) not in (None, ""):  # which ask nothing
+                    raise TypeError(f"`{name}=` is of {moved[name]} now")
             try:
                 call.__signature__.bind(self, *arguments, **named)  # type: ignore[attr-defined]
             except TypeError as error:
@@ -461,7 +466,8 @@ def takes(
 def _documented(text: str | None, request: Any) -> str:
     """A docstring with the fields of a record, before what is returned and raised."""
     head, *tail = re.split(r"\n\n(?=Returns:|Raises:)", cleandoc(text or ""), maxsplit=1)
-    lines = [f"    {name}: {meaning}." for name, meaning in request.meanings().items()]
+    meanings = request.meanings()
+    lines = [f"    {name}: {meanings[name]}." for name in request.fields()]
     return "\n\n".join([head, "\n".join(["Args:", *lines]), *tail])
 
 

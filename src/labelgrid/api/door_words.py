@@ -113,6 +113,6 @@ def mismatch(name: str, meaning: str, needed: str, others: Sequence[str]) -> Usa
     what = f"`{name}=` cannot be combined with {', '.join(f'`{other}=`' for other in others)}"
     next_step = "Leave one of them out."
     if not others:
-        what = f"`{name}=` needs `{needed}=`"
+        what = f"`{name}=` needs `{needed}=`: {first}"
         next_step = f"Add `{needed}=`, or leave it out."
-    return UsageError(f"{what}: {first}.", next_step=next_step)
+    return UsageError(f"{what}.", next_step=next_step)

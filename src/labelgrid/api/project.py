@@ -283,9 +283,9 @@ class Project(ProjectContents):
 
         settings = self._project.settings
         is_supplied = "supplier" in request.given()
-        names = request.map
+        names = request.map or {}
         if isinstance(names, str):
-            names = read_names(names) if names else {}
+            names = read_names(names)
         options = ImportOptions(
             task=request.task,
             names=names,

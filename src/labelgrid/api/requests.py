@@ -193,7 +193,7 @@ class AnyImportRequest(
     limit: Count = 0
     seed: int | None = None
     task: str = ""
-    map: Mapping[str, str] | str = ""
+    map: Mapping[str, str] | str | None = None
     rest: str = ""
     keep: Keep | None = None
     accept: bool = False

@@ -8,6 +8,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from labelgrid.basics.errors import escape_control_characters
+
 #: The lines of a result's plain text, and the rows of its table.
 LINES = 2
 ROWS = 12
@@ -29,7 +31,8 @@ class Shown:
     def __repr__(self) -> str:
         lines = [line.strip() for line in str(self).splitlines() if line.strip()]
         more = " …" if len(lines) > LINES else ""
-        return f"<{type(self).__name__}: {' '.join(lines[:LINES])}{more}>"
+        shown = f"<{type(self).__name__}: {' '.join(lines[:LINES])}{more}>"
+        return escape_control_characters(shown)
 
     def _repr_html_(self) -> str:
         lines = [text_block(line) for line in str(self).splitlines()[:ROWS]]

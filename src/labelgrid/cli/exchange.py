@@ -46,10 +46,13 @@ class TypedImportRequest(ImportAnswersRequest, ImportSuppliedRequest, ImportRequ
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if any(self.labels) == bool(self.url or self.token_file):
+        server = bool(self.url or self.token_file)
+        if any(self.labels) == server:
             raise UsageError(
                 "An import is of LABELS, or of a server.",
-                next_step="Name a file or folder, or --format label-studio with --url.",
+                next_step="Leave out LABELS or --url."
+                if server
+                else "Name a file or folder, or --format label-studio with --url.",
             )
 
     def carry_out(self, project: "Project") -> "Imported":

@@ -51,7 +51,7 @@ def check_out(out: Path) -> None:
         raise ProjectError(
             "A sheet is written as PNG.",
             where=out,
-            next_step=f"Name it {out.with_suffix('.png').name}.",
+            next_step=f"Name it {out.stem or 'sheet'}.png.",
             unchanged="Nothing was written.",
         )
     if not out.absolute().parent.is_dir():

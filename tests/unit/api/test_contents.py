@@ -146,3 +146,11 @@ def test_changed_cells_are_counted_and_the_first_are_named() -> None:
     assert str(changed) == (
         "5 cells, 2 of them held out: 0.png:depth, 1.png:depth, 2.png:depth, and 2 more."
     )
+
+
+def test_a_cell_that_was_found_is_a_cell_for_every_method(project: labelgrid.Project) -> None:
+    name = next(row for row in project.cells(state="labelled"))
+    found = project.cell(f"{name['image']}:{name['task']}")
+    assert (found.image_id, found.task) == (name["image"], name["task"])
+    assert {found, project.cell(found)} == {found}
+    assert (project.label(found).value == found.label().value).all()

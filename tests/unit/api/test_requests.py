@@ -9,7 +9,7 @@ import pytest
 
 from labelgrid import Project
 from labelgrid.api import requests
-from labelgrid.api.door import CommandRequest, takes
+from labelgrid.api.door import CommandRequest, check_values, takes
 from labelgrid.api.requests import (
     ExportRequest,
     FitRequest,
@@ -120,7 +120,8 @@ def test_a_method_of_any_class_can_take_a_request() -> None:
 
 
 def test_values_that_say_nothing_are_not_given() -> None:
-    assert QueryRequest(picks="picks.json", control=0).given() == {"picks": "picks.json"}
+    for nothing in (0, 0.0, "0"):
+        assert QueryRequest(picks="picks.json", control=nothing).given() == {"picks": "picks.json"}
     with pytest.raises(UsageError, match="`picks=` cannot be combined with `unit=`"):
         QueryRequest(picks="picks.json", unit="cost")
 
@@ -139,3 +140,28 @@ def test_numbers_of_numpy_in_a_dictionary_are_python_s() -> None:
     changes = FitRequest(changes={"train.lr": np.float32(0.5)}).changes
     assert changes is not None
     assert type(changes["train.lr"]) is float
+
+
+def test_what_asks_nothing_is_taken_as_before() -> None:
+    assert ImportRequest(["labels"], map=None).given() == {"labels": ["labels"]}
+
+    class Shop:
+        @takes(ImportRequest)
+        def import_labels(self, request: ImportRequest) -> dict[str, Any]:
+            """Import."""
+            return request.given()
+
+    assert Shop().import_labels(["labels"], supplier="", url="", token_file=None, cost=None) == {  # type: ignore[call-arg]
+        "labels": ["labels"]
+    }
+    assert QueryRequest(picks="", new=True).given() == {"new": True}
+
+
+def test_a_positional_argument_too_many_is_not_told_as_another() -> None:
+    class Shop:
+        @check_values
+        def audit(self, *, folds: int = 0) -> int:
+            return folds
+
+    with pytest.raises(TypeError, match="positional"):
+        Shop().audit(2)  # type: ignore[misc]

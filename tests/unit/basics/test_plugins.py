@@ -1,6 +1,7 @@
 """The folder is the registry."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from labelgrid.basics import plugins
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import PluginError
 from labelgrid.recipes.resolve import shipped_recipes
+from tools.source import ROOT
 
 
 @pytest.mark.parametrize("folder", list(plugins.FOLDERS))
@@ -175,3 +177,11 @@ def test_options_of_what_has_none_or_is_not_there_are_refused(monkeypatch):
             plugins.options_class("networks", name)
     with pytest.raises(PluginError, match="The data set layout 'nyud' takes no options"):
         plugins.options_class("layouts", "nyud")
+
+
+def test_every_module_of_the_table_of_moves_is_told_at_its_new_place() -> None:
+    text = (ROOT / "docs/decisions/021-rooms.md").read_text()
+    moves = re.findall(r"^\| `([\w.]+)` \| `([\w.]+)` \|$", text, flags=re.MULTILINE)
+    assert len(moves) > 50
+    for before, now in moves:
+        assert plugins._new_place(f"labelgrid.{before}") == f"labelgrid.{now}", before

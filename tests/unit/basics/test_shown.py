@@ -76,6 +76,14 @@ def test_no_text_of_a_result_becomes_a_tag_or_an_attribute(html: str) -> None:
     assert {name for name, _ in found.attributes} <= {"style", "src", "alt"}
 
 
+def test_no_text_of_a_result_reaches_the_terminal_as_a_command() -> None:
+    class Named(Shown):
+        def __str__(self) -> str:
+            return "b\x1b[31mred\x07.jpg"
+
+    assert repr(Named()) == r"<Named: b\x1b[31mred\x07.jpg>"
+
+
 def test_a_table_shows_its_first_rows_and_numbers_at_the_right() -> None:
     html = table(
         ("name", "count", "share"), [(f"n{row}", 1000 + row, None) for row in range(ROWS + 3)]
