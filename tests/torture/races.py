@@ -163,6 +163,7 @@ _BENEATH = ("labelgrid.ledger", "labelgrid.cli", "labelgrid.basics.files", "labe
 HELD = {
     "project.cells.cell_table._with_cells < project.cells.cell_table._rows",
     "project.cells.cell_table._with_cells < project.cells.cell_table._rows < project.cells.cell_table.each_cell",
+    "project.cells.cell_table._with_cells < project.cells.cell_table._rows < api.door.checked",
 }
 _WATCHING: list[Others] = []
 

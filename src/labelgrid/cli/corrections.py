@@ -181,7 +181,7 @@ def remove(
     """
     with open_project(folder) as project:
         done = project.restore(images) if restore else project.remove(images)
-        screen.print_result(done, json)
+    screen.print_result(done, json)
 
 
 @note_unchanged("Nothing was changed.")

@@ -886,7 +886,7 @@ def _compare_picks(job: _Query, result: QueryResult, *, requested: bool) -> Quer
     Images that are known to be small are not compared.
     """
     picked = list(dict.fromkeys(pick.cell.image_id for pick in result.picks))
-    images = job.project.store.images(names=picked)
+    images = list(job.project.store.images(names=picked))
     first = [row for row in images if row.image_id in picked[:ROWS]]
     result = replace(result, places={row.image_id: (row.root, row.digest) for row in first})
     if all(0 < max(row.height, row.width) < LEAST for row in images):

@@ -32,3 +32,9 @@ def test_an_unknown_format_is_refused_with_those_there_are() -> None:
     for name in ("nothing", "depth.more", ""):
         with pytest.raises(PluginError, match=r"(?s)There is no label format .*classes"):
             codec(name)
+
+
+@pytest.mark.parametrize("name", plugins.names("formats"))
+def test_every_format_reads_a_label_s_size_from_the_head_of_its_file(name: str) -> None:
+    # Without it, labels of another size are refused for what resizing did to their values.
+    assert callable(getattr(codec(name), "stored_size", None))

@@ -14,6 +14,7 @@ from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.files import write_text
 from labelgrid.basics.progress import Silent
 from labelgrid.basics.results import Result
+from labelgrid.basics.shown import data_uri
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.recipe import PluginChoice
@@ -81,12 +82,16 @@ def query(project: ProjectFolder, *cells: Cell) -> None:
     project.store.close_round(replace(row, strategy="partal", budget=3.0, unit="labels"), steps)
 
 
+#: What a JPEG file begins with.
+JPEG = b"\xff\xd8"
+
+
 def pictures(project: ProjectFolder, number: int) -> None:
     """The pictures of a round's first pick."""
     folder = project.round_folder(number) / "pictures"
     folder.mkdir()
     for what in ("image", "prediction", "uncertainty"):
-        (folder / f"000-{what}.jpg").write_bytes(what.encode())
+        (folder / f"000-{what}.jpg").write_bytes(JPEG + what.encode())
 
 
 def fit(
@@ -242,8 +247,7 @@ def test_a_campaign_s_figures_rounds_picks_and_training_are_all_there(
         and "score 0.5, cost 1: unsure" in picks.words
     )
     assert [image["src"] for image in picks.named("img")] == [
-        f"data:image/jpeg;base64,{code}"
-        for code in ("aW1hZ2U=", "cHJlZGljdGlvbg==", "dW5jZXJ0YWludHk=")
+        data_uri(JPEG + what) for what in (b"image", b"prediction", b"uncertainty")
     ]
     assert shown.section("training").tables[0] == [
         ["epoch", "depth", "crop.mse"],

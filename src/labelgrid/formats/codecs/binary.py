@@ -11,6 +11,7 @@ from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.arrays import one_channel, samples, save_png, shape_text
+from labelgrid.formats.arrays import stored_size as stored_size
 from labelgrid.formats.channels import equal_channels, shown_grey, without_alpha
 from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.formats.heads import head_of

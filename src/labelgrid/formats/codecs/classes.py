@@ -22,6 +22,7 @@ from labelgrid.formats.arrays import (
     save_png,
     shape_text,
 )
+from labelgrid.formats.arrays import stored_size as stored_size
 from labelgrid.formats.channels import equal_channels, without_alpha
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.colours import LegendRow, colour_codes, colour_pixels, colour_text
