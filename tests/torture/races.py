@@ -162,7 +162,6 @@ _BENEATH = ("labelgrid.ledger", "labelgrid.cli", "labelgrid.basics.files", "labe
 #: What may be done while a reader's transaction is open: `cells` writes its rows as it reads them, of which there may be millions.
 HELD = {
     "project.cells.cell_table._with_cells < project.cells.cell_table._rows",
-    "project.cells.cell_table._with_cells < project.cells.cell_table._rows < project.cells.cell_table.each_cell",
     "project.cells.cell_table._with_cells < project.cells.cell_table._rows < api.door.checked",
 }
 _WATCHING: list[Others] = []
