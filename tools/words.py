@@ -1,0 +1,214 @@
+"""Checks that docstrings are plain: few riddles of pronouns, none that only repeats a name.
+
+`python -m tools.words --count` prints the figures of each package; `python -m tools.words --list src/labelgrid/FOLDER`
+prints the docstrings of a folder that are riddles or repeat a name.
+"""
+
+import ast
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.source import ROOT, Module, modules, report
+
+#: Words that point at something named elsewhere.
+PRONOUNS = frozenset(
+    [
+        "it",
+        "its",
+        "they",
+        "them",
+        "their",
+        "that",
+        "those",
+        "these",
+        "one",
+        "ones",
+        "others",
+        "other",
+        "such",
+        "this",
+        "which",
+        "what",
+    ]
+)
+#: Words that add nothing to a name.
+EMPTY = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "to",
+        "in",
+        "on",
+        "at",
+        "by",
+        "as",
+        "for",
+        "from",
+        "with",
+        "and",
+        "or",
+        "is",
+        "are",
+        "was",
+        "be",
+        "all",
+        "each",
+        "every",
+        "whether",
+        "if",
+        "who",
+        "has",
+        "have",
+    ]
+)
+#: A first sentence with so many pronouns is a riddle.
+RIDDLE = 2
+#: A docstring of one line with at most so many words beside those of the name repeats the name.
+ADDED = 2
+#: The most riddles, in percent of all docstrings.
+MOST_RIDDLES = 3.0
+#: The most functions with a docstring, in percent.
+MOST_DESCRIBED = 83.0
+#: The most private functions whose docstring repeats the name, in percent of the private ones.
+MOST_REPEATS = 9.0
+FIGURES = ("docstrings", "riddles, %", "functions", "with a docstring, %", "private", "repeats, %")
+
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def faults(root: Path) -> list[str]:
+    """The figures of the package that are above their limits."""
+    figures = dict(zip(FIGURES, _shares(_counts(modules(root, "src"))), strict=True))
+    limits = {
+        "riddles, %": MOST_RIDDLES,
+        "with a docstring, %": MOST_DESCRIBED,
+        "repeats, %": MOST_REPEATS,
+    }
+    return [
+        f"{name}: {figures[name]:.1f}, at most {limit} (python -m tools.words --list FOLDER)"
+        for name, limit in limits.items()
+        if figures[name] > limit
+    ]
+
+
+def is_riddle(text: str) -> bool:
+    """Whether the first sentence of a docstring has two pronouns or more.
+
+    Example:
+        >>> is_riddle("Of the thumbnails: their bytes, those that it has.")
+        True
+        >>> is_riddle("The bytes of a thumbnail.")
+        False
+    """
+    return sum(word in PRONOUNS for word in _words(first_sentence(text))) >= RIDDLE
+
+
+def first_sentence(text: str) -> str:
+    """The text up to the end of its first sentence, or of its first paragraph."""
+    paragraph = " ".join(text.strip().split("\n\n")[0].split())
+    return re.split(r"(?<=[.;:!?]) (?=[A-Z`])", paragraph)[0]
+
+
+def repeats(name: str, text: str) -> bool:
+    """Whether a docstring of one line adds at most two words to a name.
+
+    Example:
+        >>> repeats("_names_of_tasks", "The names of the tasks.")
+        True
+    """
+    if len(text.strip().splitlines()) > 1:
+        return False
+    known = {_stem(part) for part in name.lower().split("_")} | EMPTY | PRONOUNS
+    return sum(_stem(word) not in known for word in _words(text)) <= ADDED
+
+
+def _stem(word: str) -> str:
+    return re.sub(r"(ies|es|s|ed|ing)$", "", word) if len(word) > 3 else word
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z][a-z0-9]*", text.lower())
+
+
+def _documented(module: Module) -> Iterator[tuple[Documented, str]]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, Documented):
+            text = ast.get_docstring(node)
+            if text:
+                yield node, text
+
+
+def _is_private(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.FunctionDef)
+        and node.name.startswith("_")
+        and not node.name.startswith("__")
+    )
+
+
+def _counts(files: Iterator[Module]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for module in files:
+        for node in ast.walk(module.tree):
+            counts["functions"] += isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            counts["private"] += _is_private(node)
+        for node, text in _documented(module):
+            counts["docstrings"] += 1
+            counts["riddles"] += is_riddle(text)
+            counts["described"] += isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            counts["repeats"] += _is_private(node) and repeats(node.name, text)  # type: ignore[union-attr]
+    return counts
+
+
+def _shares(counts: Counter[str]) -> tuple[float, ...]:
+    return (
+        counts["docstrings"],
+        100 * counts["riddles"] / max(1, counts["docstrings"]),
+        counts["functions"],
+        100 * counts["described"] / max(1, counts["functions"]),
+        counts["private"],
+        100 * counts["repeats"] / max(1, counts["private"]),
+    )
+
+
+def count(root: Path) -> str:
+    """A Markdown table of the figures of each package."""
+    packages: dict[str, list[Module]] = {}
+    for module in modules(root, "src"):
+        parts = module.path.relative_to("src/labelgrid").parts
+        packages.setdefault(parts[0] if len(parts) > 1 else "(root)", []).append(module)
+    rows = [(name, _counts(iter(files))) for name, files in sorted(packages.items())]
+    rows.append(("all", sum((counts for _, counts in rows), Counter())))
+    lines = [
+        "| package | " + " | ".join(FIGURES) + " |",
+        "| --- |" + " ---: |" * len(FIGURES),
+    ]
+    for name, counts in rows:
+        lines.append(f"| {name} | " + " | ".join(f"{one:,.0f}" for one in _shares(counts)) + " |")
+    return "\n".join(lines)
+
+
+def listed(root: Path, folder: str) -> Iterator[str]:
+    """Yield a line for each docstring of a folder that is a riddle or repeats a name."""
+    for module in modules(root, folder):
+        for node, text in _documented(module):
+            name = getattr(node, "name", "(module)")
+            line = getattr(node, "lineno", 1)
+            if is_riddle(text):
+                yield f"{module.path}:{line}: {name}: riddle: {first_sentence(text)}"
+            elif isinstance(node, ast.FunctionDef) and repeats(name, text):
+                yield f"{module.path}:{line}: {name}: repeats its name: {text}"
+
+
+if __name__ == "__main__":
+    if "--count" in sys.argv:
+        print(count(ROOT))
+    elif "--list" in sys.argv:
+        print("\n".join(listed(ROOT, sys.argv[-1])))
+    else:
+        raise SystemExit(report(faults(ROOT)))
