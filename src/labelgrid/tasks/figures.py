@@ -125,10 +125,11 @@ def class_details(value: Array, valid: Bools, options: Any) -> Mapping[str, Labe
     around = np.ones((3, 3), np.uint8)
     lowest = cv2.erode(index, around)
     highest = cv2.dilate(index, around)
-    length = len(options.names) + 1
-    counts = np.bincount(index.ravel(), minlength=length)[1:]
-    uniform = np.bincount(index[lowest == highest], minlength=length)[1:]
-    between = np.bincount(index[(lowest < index) & (index < highest)], minlength=length)[1:]
+    classes = len(options.names)
+    counts = _count_classes(index, classes)
+    uniform = _count_classes(np.where(lowest == highest, index, 0), classes)
+    inside = (lowest < index) & (index < highest)
+    between = _count_classes(np.where(inside, index, 0), classes)
     rims = (uniform == 0) & (2 * between >= counts) & (counts > 0)
     occurring = np.count_nonzero(counts)
     possible = min(occurring, np.count_nonzero(uniform == 0))
@@ -156,6 +157,17 @@ def class_details(value: Array, valid: Bools, options: Any) -> Mapping[str, Labe
     return figures
 
 
+def _count_classes(index: NDArray[np.uint16], classes: int) -> NDArray[np.int64]:
+    """The pixels of each class, where 0 is none."""
+    import cv2  # counts faster than NumPy, in numbers that are exact up to 16 million
+
+    length = classes + 1
+    if index.size >= 2**24:
+        return np.bincount(index.ravel(), minlength=length)[1:]
+    counts = cv2.calcHist([index], [0], None, [length], [0, length])
+    return counts.ravel()[1:].astype(np.int64)
+
+
 def _is_rest(name: str) -> bool:
     """Whether a class is called like what belongs to no class."""
     return any(word in name.casefold() for word in REST)
@@ -172,8 +184,7 @@ def _borders_at_thin(here: Bools, index: NDArray[np.uint16]) -> float:
     borders = 0
     at = 0
     for axis in (0, 1):
-        differ = np.diff(index.astype(np.int32), axis=axis) != 0
-        borders += int(np.count_nonzero(differ))
+        borders += int(np.count_nonzero(np.diff(index, axis=axis)))
         at += int(np.count_nonzero(np.diff(here, axis=axis)))
     if not 0 < share < RIM_SHARE or not borders:
         return 0.0

@@ -33,10 +33,10 @@ def border_outline(value: Array, valid: Bools, _options: object) -> Floats32:
     What is not valid is a value, too: people leave the borders of objects out.
     """
     plain = np.where(valid, value[..., 0], -1)
-    outline = np.zeros(valid.shape, np.float32)
-    outline[:, 1:] = plain[:, 1:] != plain[:, :-1]
-    outline[1:] = np.maximum(outline[1:], plain[1:] != plain[:-1])
-    return outline
+    changes = np.zeros(valid.shape, np.bool_)
+    changes[:, 1:] = plain[:, 1:] != plain[:, :-1]
+    changes[1:] |= plain[1:] != plain[:-1]
+    return changes.astype(np.float32)
 
 
 def line_outline(value: Array, valid: Bools, _options: object) -> Floats32:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.type_names import Size
-from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.codec import LabelArray, finite_pixels
 from labelgrid.tasks.task import Range, TaskDef
 
 RGB = NDArray[np.uint8]
@@ -24,6 +24,8 @@ INFERNO = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 16
 WIDTH = 320
 #: The quality of a JPEG picture, as OpenCV takes it: 1 is its key.
 QUALITY = (1, 88)
+#: Of a scale, so many colours are computed; each stop is one of them.
+COLOURS = 4097
 HATCH = np.array([[72, 72, 72], [104, 104, 104]], np.uint8)
 
 
@@ -48,7 +50,7 @@ def colour_map(
         >>> colour_map(depth, np.array([[[1.0], [9.0]]]))[0].tolist()  # near is bright, far is dark
         [[253, 231, 37], [68, 1, 84]]
     """
-    shown = np.isfinite(value).all(2) & np.asarray(valid)
+    shown = finite_pixels(value) & np.asarray(valid)
     safe = np.where(shown[..., None], value, 0)
     return _hatch(task.render(safe, shown, limits), shown)
 
@@ -69,12 +71,13 @@ def thumbnail(
     """
     import cv2  # imported late: task kinds import this module for their plain data
 
-    step = max(1, min(label.size[0] // (4 * size[0]), label.size[1] // (4 * size[1])))
+    # Two pixels each way are enough for a mean.
+    step = max(1, min(label.size[0] // (2 * size[0]), label.size[1] // (2 * size[1])))
     if label.valid.mean() < 0.5:  # a step could miss all measured pixels of a grid
         step = 1
     value = thicken_lines(label, size) if lines else label.value
     value = value[::step, ::step]
-    shown = np.isfinite(value).all(2) & label.valid[::step, ::step]
+    shown = finite_pixels(value) & label.valid[::step, ::step]
     picture = task.render(np.where(shown[..., None], value, 0), shown, limits)
     width_first = (size[1], size[0])
     weight = shown.astype(np.float32)
@@ -161,11 +164,13 @@ def _percentiles(value: Array, shown: Bools) -> Range:
 def _interpolate(stops: tuple[tuple[int, int, int], ...], value: Array, limits: Range) -> RGB:
     """Interpolate each value's colour between the stops; the limits may be descending."""
     low, high = limits
-    share = (value.astype(np.float64) - low) / (high - low or 1.0)
+    share = (value.astype(np.float32) - np.float32(low)) / np.float32(high - low or 1.0)
+    place = np.rint(np.clip(share, 0, 1) * (COLOURS - 1)).astype(np.int64)
     positions = np.linspace(0, 1, len(stops))
-    colours = np.array(stops, np.float64)
-    channels = [np.interp(share, positions, channel) for channel in colours.T]
-    return np.stack(channels, -1).round().astype(np.uint8)
+    places = np.linspace(0, 1, COLOURS)
+    channels = [np.interp(places, positions, channel) for channel in np.array(stops, float).T]
+    colours = np.stack(channels, -1).round().astype(np.uint8)
+    return colours[place]
 
 
 def render_grey(value: Array, _valid: Bools, limits: Range | None, _options: object) -> RGB:

@@ -19,7 +19,7 @@ from labelgrid.basics.config import parse
 from labelgrid.basics.errors import PluginError, RecipeError
 from labelgrid.basics.results import Result
 from labelgrid.basics.type_names import Json, Size, Values
-from labelgrid.formats.codec import Codec, Form, LabelArray, codec, options_of
+from labelgrid.formats.codec import Codec, Form, LabelArray, codec, finite_pixels, options_of
 from labelgrid.formats.regions import RegionMap
 from labelgrid.images.opening import TIMES, label_of
 from labelgrid.ledger.grid import TaskRow
@@ -228,7 +228,7 @@ class TaskDef:
 
     def covers(self, label: LabelArray) -> Bools:
         """Where a label hides what is below its picture, [h, w]: not where it is background."""
-        shown = np.isfinite(label.value).all(2) & label.valid
+        shown = finite_pixels(label.value) & label.valid
         if not self.class_names:
             return shown
         opaque = np.array([not is_background(name) for name in self.class_names])

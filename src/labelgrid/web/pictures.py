@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.version import __version__
-from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.codec import LabelArray, finite_pixels
 from labelgrid.tasks.pictures import colour_map, picture_file
 from labelgrid.tasks.task import TaskDef
 from labelgrid.web.scale_legend import scale_ends
@@ -98,7 +98,7 @@ def shown_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
 
 def _shown(label: LabelArray) -> NDArray[np.bool_]:
     """Where a label says something, [h, w]."""
-    return np.isfinite(label.value).all(2) & label.valid
+    return finite_pixels(label.value) & label.valid
 
 
 def _fit(picture: NDArray[np.uint8], longest: int, *, smooth: bool = True) -> NDArray[np.uint8]:
