@@ -41,6 +41,7 @@ from typing import (
 )
 
 from labelgrid.basics.errors import LabelgridError
+from labelgrid.basics.files import of_system
 from labelgrid.basics.progress import Progress
 
 P = ParamSpec("P")
@@ -347,10 +348,26 @@ def _steady_method(
 ) -> Callable[Concatenate[Any, P], R]:
     @wraps(method)
     def steadily(self: Any, /, *arguments: P.args, **named: P.kwargs) -> R:
-        with self._project.store.steady(), ended_steps(self._progress):
+        with needed_packages(), self._project.store.steady(), ended_steps(self._progress):
             return method(self, *arguments, **named)
 
     return steadily
+
+
+@contextmanager
+def needed_packages() -> Iterator[None]:
+    """Turn a missing package of an extra into an error that says how to install it.
+
+    Raises:
+        ProjectError: networks are needed, and torch is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = of_system(error)
+        if missing is None:
+            raise
+        raise missing from error
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from labelgrid.api.door import Count, check_arguments
+from labelgrid.api.door import Count, check_arguments, needed_packages
 from labelgrid.api.places import Place, optional_path
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.progress import Silent
@@ -45,7 +45,8 @@ def _of_laboratory(function: Callable[P, T]) -> Callable[P, T]:
     @wraps(function)
     def checked(*arguments: P.args, **named: P.kwargs) -> T:
         need_laboratory()
-        return function(*arguments, **named)
+        with needed_packages():
+            return function(*arguments, **named)
 
     return checked
 

@@ -66,8 +66,7 @@ class Canvas:
         What lies outside the map is left out.
 
         Raises:
-            LabelError: a polygon has fewer than three points or a number that is not finite, or
-                pycocotools is not installed.
+            LabelError: a polygon has fewer than three points or a number that is not finite.
         """
         for ring in rings:
             self._paint_polygon(ring, number)

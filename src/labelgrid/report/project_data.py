@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from labelgrid.advice.advise import advise
@@ -112,7 +112,7 @@ def _about(project: ProjectFolder, fits: Mapping[int, Fit]) -> dict[str, str]:
         "Strategy": strategy,
         "Seed": str(settings.seed),
         "labelgrid": __version__,
-        "torch": version("torch"),
+        "torch": _torch_version(),
         "Data hash": data_hash(project),
         "Pool's hash": project.store.pool_hash(),
     }
@@ -120,6 +120,13 @@ def _about(project: ProjectFolder, fits: Mapping[int, Fit]) -> dict[str, str]:
         newest = fits[max(fits)]
         about |= {"Newest network": network_words(newest.recipe), "Its weights' hash": newest.model}
     return about
+
+
+def _torch_version() -> str:
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _part(project: ProjectFolder, split: Split, name: str) -> SplitCells:

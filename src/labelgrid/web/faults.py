@@ -25,7 +25,7 @@ STATUS: dict[type[LabelgridError], int] = {
     DatabaseError: 503,
 }
 #: The types of errors that may be of this machine.
-OF_SYSTEM = (MemoryError, OSError, RuntimeError)
+OF_SYSTEM = (MemoryError, ModuleNotFoundError, OSError, RuntimeError)
 #: The most faults of a request that are listed.
 MOST = 5
 

@@ -80,7 +80,6 @@ class CocoConnector:
             UsageError: labels of a task cannot be drawn.
             ProjectError: two tasks have a class of one name, the folder holds something else, or
                 the disk reports an error.
-            LabelError: pycocotools is not installed, and there are predictions to send.
         """
         categories = _categories(request)
         with files.disk_errors(out, "Answers in it were not changed."):
