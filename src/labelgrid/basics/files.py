@@ -23,7 +23,7 @@ from labelgrid.basics.errors import ProjectError, shortage
 #: What torchvision says on a torch of another build or release: its own functions are not there.
 _NO_MATCH = "torchvision::"
 #: The modules that the extra [train] installs.
-TRAINING = ("torch", "torchvision", "timm", "lightning_fabric", "safetensors")
+TRAINING = ("torch", "torchvision", "timm", "lightning_fabric", "safetensors", "pyarrow")
 #: The names of files and folders that are being written.
 _HIDDEN = re.compile(r"\.[0-9a-f]{16}\.part")
 #: Without O_NONBLOCK, opening a pipe waits for a writer.
@@ -203,7 +203,7 @@ def of_system(error: BaseException) -> ProjectError | None:
         return ProjectError(short[0], next_step=short[1])
     if isinstance(error, ModuleNotFoundError) and error.name in TRAINING:
         return ProjectError(
-            f"Networks need {error.name}, which is not installed.",
+            f"This needs {error.name}, which the base install leaves out.",
             next_step="Install it: pip install 'labelgrid[train]'.",
         )
     if isinstance(error, RuntimeError) and _NO_MATCH in str(error):
