@@ -43,7 +43,7 @@ class ExchangeOptions(Protocol):
 
     @property
     def messages(self) -> Literal["predictions", "features"]:
-        """What messages are made of."""
+        """Of which maps messages are made."""
 
 
 class Exchange(nn.Module):
@@ -80,7 +80,7 @@ class Exchange(nn.Module):
 
 
 def reason_to_ignore_known(options: ExchangeOptions) -> str:
-    """Why known labels change nothing in a network with these options; "" if they do."""
+    """Why known labels change nothing in a network with the options; "" if they do."""
     return NOT_REPLACED if options.messages == "features" else ""
 
 
@@ -116,7 +116,9 @@ class Distil(nn.Module):
         refined = dict(own)
         if not self.messages:
             return refined
-        target_gates = self._target_gates(own)
+        target_gates = {}
+        if self.gate == "target":
+            target_gates = {target: self._compute_gates(target, own) for target in self.gates}
         for source in self.names:
             targets = [name for name in self.names if name != source]
             messages = self.messages[source](sources[source]).chunk(len(targets), 1)
@@ -128,14 +130,7 @@ class Distil(nn.Module):
                 refined[target] = refined[target] + gate * message
         return refined
 
-    def _target_gates(self, own: Raw) -> Raw:
-        """The gates that targets compute, by target."""
-        if self.gate == "source":
-            return {}
-        return {target: self._compute_gates(target, own) for target in self.gates}
-
     def _compute_gates(self, name: str, features: Raw) -> Tensor:
-        """The gates that a task's features compute."""
         return torch.sigmoid(self.gates[name](features[name]))
 
 

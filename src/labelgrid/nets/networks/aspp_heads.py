@@ -69,17 +69,17 @@ class AsppHeads(OneStage):
     """
 
     def __init__(self, tasks: Tasks, encoder: Encoder, options: Options) -> None:
-        bodies = nn.ModuleDict({name: _body(encoder.channels, options) for name in tasks})
-        super().__init__(tasks, encoder, encoder.channels, bodies, options.width, options)
-
-
-def _body(inputs: int, options: Options) -> nn.Sequential:
-    width = options.width
-    pyramid = ASPP(inputs, list(options.rates), width)
-    pyramid.convs[-1][2] = NormOfMeans(width)
-    pyramid.project[3] = nn.Dropout(options.pyramid_dropout)
-    convolution = nn.Conv2d(width, width, 3, padding=1, bias=False)
-    return nn.Sequential(pyramid, convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+        width = options.width
+        bodies = nn.ModuleDict()
+        for name in tasks:
+            pyramid = ASPP(encoder.channels, list(options.rates), width)
+            pyramid.convs[-1][2] = NormOfMeans(width)
+            pyramid.project[3] = nn.Dropout(options.pyramid_dropout)
+            convolution = nn.Conv2d(width, width, 3, padding=1, bias=False)
+            bodies[name] = nn.Sequential(
+                pyramid, convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+            )
+        super().__init__(tasks, encoder, encoder.channels, bodies, width, options)
 
 
 def build(tasks: Tasks, encoder: Callable[..., Encoder], options: Options) -> AsppHeads:

@@ -155,7 +155,6 @@ class Mtan(Network):
         )
 
     def _last_mask(self, name: str, features: StageFeatures) -> Tensor:
-        """A task's mask of the decoder's last map: follow the encoder down and the decoder up."""
         masks: Attention = self.attention[name]  # type: ignore[assignment]
         x = features.first[0]
         for stage, (first, second) in enumerate(zip(features.first, features.second, strict=True)):

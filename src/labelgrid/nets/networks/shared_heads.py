@@ -1,4 +1,4 @@
-"""Defines the plain multi-task network, the baseline of all others: one encoder, a head per task.
+"""Defines the plain multi-task network, the baseline: one encoder, and a head for each task.
 
 A head is a convolution, batch norm, ReLU and a 1×1 convolution. There is one stage, so known labels
 have no effect. The heads read the concatenated scales, as the survey's do; if the backbone's
@@ -51,15 +51,12 @@ class SharedHeads(OneStage):
 
     def __init__(self, tasks: Tasks, encoder: Encoder, options: Options) -> None:
         width = options.width or encoder.channels
-        bodies = nn.ModuleDict(
-            {name: self._body(encoder.channels, width, options.kernel) for name in tasks}
-        )
+        kernel = options.kernel
+        bodies = nn.ModuleDict()
+        for name in tasks:
+            convolution = nn.Conv2d(encoder.channels, width, kernel, padding=kernel // 2)
+            bodies[name] = nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
         super().__init__(tasks, encoder, encoder.channels, bodies, width, options)
-
-    @staticmethod
-    def _body(inputs: int, width: int, kernel: int) -> nn.Sequential:
-        convolution = nn.Conv2d(inputs, width, kernel, padding=kernel // 2)
-        return nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
 
 
 def build(tasks: Tasks, encoder: Callable[..., Encoder], options: Options) -> SharedHeads:
