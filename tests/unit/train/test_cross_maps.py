@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import (
     CrossMap,
+    CrossMapOptions,
     CrossMaps,
     direct_losses,
     labelled_sources,
@@ -21,7 +21,6 @@ from labelgrid.train.terms import direct_map, perceptual_map, x_task
 from labelgrid.train.train_options import ObjectiveOptions
 from tests.unit.train.terms.stepped import ONE, step_of, training_of
 
-COVERS = ["labelgrid.train.cross_map_options"]
 NAMES = ["semseg", "depth", "normals"]
 ALL = allowed_pairs(NAMES, [], "it")
 
