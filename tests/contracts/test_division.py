@@ -8,7 +8,6 @@ import torch
 
 from tests.divided import Trained, difference, discovered, needed, run
 
-
 #: All of it is done before the first test; a busy machine takes its time.
 pytestmark = pytest.mark.timeout(900)
 

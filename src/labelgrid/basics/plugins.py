@@ -134,16 +134,17 @@ RENAMED = {
     "train.batch_losses": "train.group",
     "train.colours": "train.colour_operations",
     "train.crops": "train.crop_boxes",
-    "train.cross_map_options": "train.cross_maps",
+    "train.cross_map_options": "train.term_options",
     "train.divergence": "train.loop",
     "train.draws": "train.step_draws",
     "train.evaluate": "train.evaluation",
-    "train.joint_options": "train.joint_space",
+    "train.joint_options": "train.term_options",
     "train.least_norm": "train.balance.mgda",
     "train.model": "train.trained_model",
     "train.options": "train.train_options",
     "train.own_optimisers": "train.active_terms",
     "train.preparation_state": "train.terms.x_task",
+    "train.ranges": "train.term_options",
 }
 
 

@@ -1,11 +1,12 @@
 """Passes messages between tasks: embeds predictions, and adds them through attention gates."""
 
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from labelgrid.nets.blocks import activate, insert_known_labels, run_each
+from labelgrid.nets.encoder_options import ExchangeOptions
 from labelgrid.nets.network import Raw
 from labelgrid.pixel.target import Targets
 from labelgrid.tasks.task import Tasks
@@ -28,22 +29,6 @@ class Embed(nn.Sequential):
 def embeddings(tasks: Tasks, width: int) -> nn.ModuleDict:
     """The layers that embed each task's prediction, by task."""
     return nn.ModuleDict({name: Embed(task.channels, width) for name, task in tasks.items()})
-
-
-class ExchangeOptions(Protocol):
-    """The options of a network whose tasks exchange messages."""
-
-    @property
-    def gate(self) -> Literal["target", "source"]:
-        """The task whose features compute a message's gate."""
-
-    @property
-    def own(self) -> Literal["prediction", "features"]:
-        """What a target's own feature is made of."""
-
-    @property
-    def messages(self) -> Literal["predictions", "features"]:
-        """Of which maps messages are made."""
 
 
 class Exchange(nn.Module):

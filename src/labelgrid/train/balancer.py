@@ -184,3 +184,9 @@ class WeightedBalancer(Balancer):
         self.fixed = weights
         self.reduce = reduce
         self.options = options
+
+    def finish(self, step: TaskLosses, losses: Tensors) -> Tensor:
+        """Back-propagate the reduced losses and the terms' losses; return the total."""
+        total = self.reduce(losses, step.present) + step.other
+        step.backward(total)
+        return total.detach()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -87,28 +86,21 @@ def change_colours(
     return (torch.stack(changed) - mean) / std
 
 
-class RecolouringOptions(Protocol):
-    """The options of a term that changes colours."""
-
-    @property
-    def operations(self) -> int:
-        """The number of changes to each image."""
-
-    @property
-    def levels(self) -> int:
-        """The number of their strengths, of 31."""
-
-
 class RecolouringTerm(Term):
-    """The base class of terms that change the colours of normalised images."""
+    """The base class of terms that change the colours of normalised images.
 
-    options: RecolouringOptions
+    Args:
+        operations: the number of changes to each image.
+        levels: the number of their strengths, of 31.
+    """
+
     colour_mean: Tensor
     colour_std: Tensor
 
-    def __init__(self, options: RecolouringOptions) -> None:
+    def __init__(self, operations: int, levels: int) -> None:
         super().__init__()
-        self.options = options
+        self.operations = operations
+        self.levels = levels
         self.register_buffer("colour_mean", torch.zeros(3))
         self.register_buffer("colour_std", torch.ones(3))
 
@@ -123,8 +115,8 @@ class RecolouringTerm(Term):
             batch.images,
             batch.ids,
             draws,
-            operations=self.options.operations,
-            levels=self.options.levels,
+            operations=self.operations,
+            levels=self.levels,
             mean=self.colour_mean,
             std=self.colour_std,
         )

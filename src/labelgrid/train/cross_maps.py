@@ -1,7 +1,6 @@
 """Networks that map a task's maps to another task's raw outputs, and losses of the outputs."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import torch
@@ -13,31 +12,8 @@ from labelgrid.tasks.task import Tasks
 from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.objective import fixed_weights, half_to_float, resize_output
 from labelgrid.train.pairs import Pairs, allowed_pairs
-from labelgrid.train.ranges import FirstWidth, Weight
 from labelgrid.train.term import Step, Term
-
-
-@dataclass(frozen=True, kw_only=True)
-class CrossMapOptions:
-    """The mappings, a network for each ordered pair of tasks, and the pairs with a mapping.
-
-    Args:
-        weight: of the loss, beside the weight of each target task; the papers give none.
-        width: filters of the mappings' first stage; the others have 2, 4, 8 and 8 times as many. 64
-            is a whole SegNet, as in MTPSL, 25 million parameters for each ordered pair; 8 or 16
-            trains on a CPU.
-        divide: by the number of the image's source tasks (1/|U| of MTPSL eq. 4).
-        listed: only these pairs of a source and a target, such as [["depth", "normals"]]; all if
-            empty.
-        recompute: compute activations again for the gradients, so that memory does not grow with
-            the pairs.
-    """
-
-    weight: Weight = 1.0
-    width: FirstWidth = 64
-    divide: bool = True
-    listed: tuple[tuple[str, str], ...] = ()
-    recompute: bool = False
+from labelgrid.train.term_options import CrossMapOptions
 
 
 class CrossMap(nn.Module):

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,9 +9,7 @@ from torch.nn import functional
 
 from labelgrid.basics.errors import RecipeError
 from labelgrid.train.objective import half_to_float
-
-#: The tasks whose predictions are used: those of which the image has no label, or all.
-Sources = Literal["unlabelled", "all"]
+from labelgrid.train.term_options import Sources
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,7 @@ class SharedGradients:
         if rest.requires_grad:
             self.step.backward(rest)
 
-    def weigh(self, weights: Tensor, heads: Sequence[float], more: Tensor | float = 0.0) -> None:
+    def weigh(self, weights: Tensor, heads: Sequence[float], more: Tensor | float = 0.0) -> Tensor:
         """Back-propagate the weighted sum of the tasks' gradients, as `backward` does.
 
         The sum is exact also if the features are bypassed.
@@ -167,16 +167,21 @@ class SharedGradients:
             weights: [t].
             heads: as in `backward`.
             more: as in `backward`.
+
+        Returns:
+            The weighted sum of the losses, with the terms' losses, a scalar.
         """
+        total = weights @ torch.stack(list(self.losses.values())).to(weights) + self.step.other
         if not self.bypassed:
             self.backward(weights.to(self.rows) @ self.rows, heads, more)
-            return
+            return total.detach()
         factors = weights.tolist()
         pairs = zip(factors, self.losses.values(), strict=True)
         weighted = [factor * loss for factor, loss in pairs]
         self.step.backward(sum(weighted) + self.step.other + more)
         # The losses gave the tasks' own parameters these factors; the rest is added.
         self._add_heads([head - factor for head, factor in zip(heads, factors, strict=True)])
+        return total.detach()
 
     def _add_heads(self, factors: Sequence[float]) -> None:
         for parameter, *gradients in zip(self.heads, *self.own, strict=True):

@@ -8,7 +8,6 @@ from torch import nn
 
 from labelgrid.train.cross_maps import (
     CrossMap,
-    CrossMapOptions,
     CrossMaps,
     direct_losses,
     labelled_sources,
@@ -17,6 +16,7 @@ from labelgrid.train.cross_maps import (
 )
 from labelgrid.train.objective import targets_present
 from labelgrid.train.pairs import allowed_pairs, pairs_of
+from labelgrid.train.term_options import CrossMapOptions
 from labelgrid.train.terms import direct_map, perceptual_map, x_task
 from labelgrid.train.train_options import ObjectiveOptions
 from tests.unit.train.terms.stepped import ONE, step_of, training_of

@@ -18,7 +18,7 @@ from labelgrid.basics.config import check_ranges
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.blocks import basic_blocks, last_layers, pointwise, resize, run_each
 from labelgrid.nets.distillation import Exchange, reason_to_ignore_known
-from labelgrid.nets.encoder_options import WIDEST, Rate
+from labelgrid.nets.encoder_options import WIDEST, ExchangeOptions
 from labelgrid.nets.keyed_dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.pixel.target import Targets
@@ -29,31 +29,17 @@ SQUEEZE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """Switches.
+class Options(ExchangeOptions):
+    """Switches; MTI-Net's code has no dropout.
 
     Args:
         width: channels that 1×1 convolutions reduce each scale of the encoder to; 0: the encoder's,
             as published.
-        gate: the task whose features compute a message's gate: the `"target"` (PAD-Net's paper) or
-            the `"source"` (public code).
-        own: the input of a target's own feature: its initial `"prediction"` or its initial head's
-            `"features"` (public code).
-        messages: made of initial `"predictions"`, which known labels replace (the papers); or of
-            the initial heads' `"features"` (public code), where known labels have no effect.
         propagate: the softmax of the propagation compares the `"tasks"` at each channel (the
             paper), or in `"public"` as many neighbouring channels as there are tasks (public code).
-        dropout: channel dropout before the last convolution of every head; MTI-Net's
-            code has none.
-        encoder_dropout: channel dropout on each of the encoder's scales.
     """
 
-    gate: Literal["target", "source"] = "target"
-    own: Literal["prediction", "features"] = "prediction"
-    messages: Literal["predictions", "features"] = "predictions"
     propagate: Literal["tasks", "public"] = "tasks"
-    dropout: Rate = 0.2
-    encoder_dropout: Rate = 0.0
     width: int = 0
 
     def __post_init__(self) -> None:

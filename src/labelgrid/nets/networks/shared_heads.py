@@ -12,28 +12,23 @@ from torch import nn
 
 from labelgrid.basics.config import check_ranges
 from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.encoder_options import WIDEST, Rate
+from labelgrid.nets.encoder_options import WIDEST, DropoutOptions
 from labelgrid.nets.one_stage import OneStage
 from labelgrid.tasks.task import Tasks
 
 
 @dataclass(frozen=True)
-class Options:
-    """The heads.
+class Options(DropoutOptions):
+    """The heads; PartAL does not give the dropout.
 
     Args:
         width: channels of a head; 0: as many as its input has, as in the survey's HRNet head.
         kernel: kernel size of a head's first convolution; 1 in the survey, 3 in
             `small-shared-heads`.
-        dropout: channel dropout before each head's last convolution; PartAL does not
-            give it.
-        encoder_dropout: channel dropout on the encoder's fused map.
     """
 
     width: int = 0
     kernel: int = 1
-    dropout: Rate = 0.2
-    encoder_dropout: Rate = 0.0
 
     def __post_init__(self) -> None:
         if self.width < 0 or self.kernel < 1 or self.kernel % 2 == 0:

@@ -73,9 +73,7 @@ class DynamicWeightAverage(WeightedBalancer):
         weighted = {}
         for name, loss in step.losses.items():
             weighted[name] = self.fixed[name] * factors[name] * loss
-        total = self.reduce(weighted, step.present) + step.other
-        step.backward(total)
-        return total.detach()
+        return self.finish(step, weighted)
 
     def weights(self) -> Tensor:
         """Compute the weights of the current epoch, [t]; their mean is 1."""

@@ -38,9 +38,7 @@ class Fixed(WeightedBalancer):
     def backward(self, step: TaskLosses) -> Tensor:
         """Back-propagate the losses, as `Balancer.backward` says."""
         weighted = {name: self.fixed[name] * loss for name, loss in step.losses.items()}
-        total = self.reduce(weighted, step.present) + step.other
-        step.backward(total)
-        return total.detach()
+        return self.finish(step, weighted)
 
 
 def build(weights: Weights, reduce: Reduce, options: Options) -> Fixed:

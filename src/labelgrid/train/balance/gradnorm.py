@@ -84,8 +84,7 @@ class GradNorm(WeightedBalancer):
         heads = [1.0] * len(losses)
         if self.options.heads == "weighted":
             heads = factors.tolist()
-        gradients.weigh(factors, heads, (norms - target).abs().sum())
-        return (factors @ torch.stack(list(losses.values())).to(factors) + step.other).detach()
+        return gradients.weigh(factors, heads, (norms - target).abs().sum())
 
     def _relative_losses(self, step: TaskLosses) -> Tensor:
         """Divide each labelled task's loss by its first, and all ratios by the mean: [t]."""

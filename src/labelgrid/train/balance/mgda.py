@@ -67,8 +67,7 @@ class MultipleGradientDescent(WeightedBalancer):
         heads = [1.0] * len(losses)
         if self.options.heads == "weighted":
             heads = weights.tolist()
-        gradients.weigh(weights, heads)
-        return (weights @ torch.stack(list(losses.values())).to(weights) + step.other).detach()
+        return gradients.weigh(weights, heads)
 
     def weights(self, gradients: SharedGradients) -> Tensor:
         """Compute the weights of the tasks, [t]."""

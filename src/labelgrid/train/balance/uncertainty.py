@@ -59,9 +59,7 @@ class LearntUncertainty(WeightedBalancer):
             factor = (1.0 if is_softmax else 0.5) * (-self.logs[name]).exp()
             self.factors[name] = factor.detach()
             likelihoods[name] = factor * self.fixed[name] * loss + self.logs[name] / 2
-        total = self.reduce(likelihoods, kept.present) + step.other
-        step.backward(total)
-        return total.detach()
+        return self.finish(kept, likelihoods)
 
 
 def build(weights: Weights, reduce: Reduce, options: Options) -> LearntUncertainty:

@@ -12,9 +12,9 @@ from pydantic import Field
 from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
-from labelgrid.train.joint_space import Codes, JointOptions, JointTerm
+from labelgrid.train.joint_space import Codes, JointTerm
 from labelgrid.train.pairs import distance
-from labelgrid.train.ranges import Weight
+from labelgrid.train.term_options import JointOptions, Weight
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from labelgrid.tasks.task import Tasks
 from labelgrid.train.crop_boxes import Box, crop_batch, crop_prediction, draw_boxes
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import half_to_float, prediction_at, targets_present
-from labelgrid.train.ranges import Weight, Zoom
 from labelgrid.train.step_draws import Draws
 from labelgrid.train.term import Preparation, Step, Term, Views
+from labelgrid.train.term_options import Weight, Zoom
 
 
 @dataclass(frozen=True, kw_only=True)

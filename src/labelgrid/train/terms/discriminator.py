@@ -15,9 +15,9 @@ from torch.nn import functional
 from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
-from labelgrid.train.joint_space import Codes, JointOptions, JointTerm
-from labelgrid.train.ranges import AdamRate, Weight, Width
+from labelgrid.train.joint_space import Codes, JointTerm
 from labelgrid.train.term import OwnOptimiser, Step
+from labelgrid.train.term_options import AdamRate, JointOptions, Weight, Width
 
 
 @dataclass(frozen=True)

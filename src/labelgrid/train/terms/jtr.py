@@ -29,9 +29,17 @@ from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.objective import half_to_float, resize_output, targets_present
 from labelgrid.train.pairs import distance, pairs_of
-from labelgrid.train.ranges import FirstWidth, Levels, Operations, OwnRate, Share, Weight, Zooms
 from labelgrid.train.step_draws import Draws
 from labelgrid.train.term import Preparation, RateGroup, Step, Views
+from labelgrid.train.term_options import (
+    FirstWidth,
+    Levels,
+    Operations,
+    OwnRate,
+    Share,
+    Weight,
+    Zooms,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,10 +178,10 @@ class JointRegularisation(RecolouringTerm):
 
     means: Tensor
     deviations: Tensor
-    options: Options
 
     def __init__(self, tasks: Tasks, options: Options) -> None:
-        super().__init__(options)
+        super().__init__(options.operations, options.levels)
+        self.options = options
         self.tasks = dict(tasks)
         self.names = list(tasks)
         self.track = options.track

@@ -16,8 +16,8 @@ from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import fixed_weights, targets_present
-from labelgrid.train.ranges import Share, Weight, Width
 from labelgrid.train.term import Preparation, Step, Term
+from labelgrid.train.term_options import Share, Weight, Width
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,8 +26,8 @@ from labelgrid.train.objective import (
     targets_present,
     task_losses,
 )
-from labelgrid.train.ranges import Levels, Operations, Share, Weight
 from labelgrid.train.term import Preparation, Step, Views
+from labelgrid.train.term_options import Levels, Operations, Share, Weight
 from labelgrid.train.train_options import LEVELS
 
 
@@ -83,10 +83,9 @@ class MeanTeacher(RecolouringTerm):
     UniMatch also mixes images, and has two such views.
     """
 
-    options: Options
-
     def __init__(self, network: Network, options: Options) -> None:
-        super().__init__(options)
+        super().__init__(options.operations, options.levels)
+        self.options = options
         self.track = options.track
         self.teacher: Network = copy.deepcopy(network).requires_grad_(requires_grad=False).eval()
 

@@ -9,11 +9,11 @@ from torch import Tensor
 from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
-from labelgrid.train.joint_space import Codes, JointOptions, JointTerm
+from labelgrid.train.joint_space import Codes, JointTerm
 from labelgrid.train.objective import resize_output
 from labelgrid.train.pairs import distance
-from labelgrid.train.ranges import Share, Weight
 from labelgrid.train.term import Preparation, Step
+from labelgrid.train.term_options import JointOptions, Share, Weight
 
 #: Of `pairs = "learnt"`: contrasts are divided by it; their moving average keeps this share of its
 #: value in a step.

@@ -14,7 +14,6 @@ from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.cross_maps import (
-    CrossMapOptions,
     CrossMapTerm,
     direct_losses,
     labelled_sources,
@@ -24,8 +23,8 @@ from labelgrid.train.cross_maps import (
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import targets_present
 from labelgrid.train.pairs import pairs_of
-from labelgrid.train.ranges import AdamRate
 from labelgrid.train.term import OwnOptimiser, Preparation, RateGroup, Step
+from labelgrid.train.term_options import AdamRate, CrossMapOptions
 
 
 @dataclass(frozen=True)

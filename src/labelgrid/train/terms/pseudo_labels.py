@@ -31,8 +31,8 @@ from labelgrid.train.evaluation import strips
 from labelgrid.train.flip_average import predict_whole
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import fixed_weights, task_losses
-from labelgrid.train.ranges import Share, Weight
 from labelgrid.train.term import Preparation, Step, Term
+from labelgrid.train.term_options import Share, Weight
 from labelgrid.train.trained_model import TrainedModel
 
 

@@ -19,8 +19,8 @@ from labelgrid.relations.bound import BoundRelation
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import fixed_weights, half_to_float, prediction_at
-from labelgrid.train.ranges import Weight
 from labelgrid.train.term import Preparation, Step, Term
+from labelgrid.train.term_options import Weight
 
 
 @dataclass(frozen=True, kw_only=True)

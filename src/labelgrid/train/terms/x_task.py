@@ -26,7 +26,6 @@ from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.checkpoint import weights_hash
 from labelgrid.train.cross_maps import (
-    CrossMapOptions,
     CrossMapTerm,
     labelled_sources,
     mapped_distances,
@@ -35,8 +34,8 @@ from labelgrid.train.cross_maps import (
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.inputs import label_maps
 from labelgrid.train.objective import targets_present
-from labelgrid.train.ranges import AdamRate
 from labelgrid.train.term import Preparation, Step
+from labelgrid.train.term_options import AdamRate, CrossMapOptions
 
 #: The file of the mappings and their training, in the term's folder.
 FILE = "maps"
