@@ -128,7 +128,7 @@ def size_of(source: ImageSource, image_id: str) -> Size:
     return height, width
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WrappedImages:
     """The images of a source as they are, under changed labels.
 

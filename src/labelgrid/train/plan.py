@@ -15,15 +15,9 @@ from labelgrid.tasks.task import TaskDefs, Tasks
 from labelgrid.train.balancer import Balancer
 from labelgrid.train.term import Previous, Term
 from labelgrid.train.train_options import ObjectiveOptions, TrainOptions
-from labelgrid.train.trained_model import TrainedModel
 
 #: The largest number of epochs of a training whose length is given in steps.
 MOST_EPOCHS = 100
-
-
-def no_model() -> TrainedModel | None:
-    """Return None: there is no previous round."""
-    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +52,7 @@ class Plan:
     seed: int
     terms: Mapping[str, Term] = field(default_factory=dict)
     identity: str = "{}"
-    previous: Previous = no_model
+    previous: Previous = lambda: None
     labels: Mapping[str, frozenset[str]] = field(default_factory=dict)
     derived: Mapping[str, frozenset[str]] = field(default_factory=dict)
     relations: Sequence[BoundRelation] = ()

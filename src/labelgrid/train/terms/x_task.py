@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -39,6 +39,8 @@ from labelgrid.train.term_options import AdamRate, CrossMapOptions
 
 #: The file of the mappings and their training, in the term's folder.
 FILE = "maps"
+#: What has a state.
+Stateful = torch.nn.Module | torch.optim.Optimizer
 #: The least number of seconds between two saves: the state of large modules takes a while.
 SAVE_EVERY = 30.0
 
@@ -225,16 +227,6 @@ def _batches_from(data: Preparation, epoch: int, read: int) -> Iterator[tuple[in
 def build(tasks: Tasks, network: Network, options: Options) -> CrossTask:
     """Build the term."""
     return CrossTask(tasks, options)
-
-
-class Stateful(Protocol):
-    """A module or an optimiser."""
-
-    def state_dict(self) -> Json:
-        """Its state."""
-
-    def load_state_dict(self, state_dict: Any) -> Any:
-        """Load its state."""
 
 
 @dataclass
