@@ -59,8 +59,8 @@ class DropoutOptions:
     """The channel dropout of a network.
 
     Args:
-        dropout: rate before the last convolution of each head.
-        encoder_dropout: rate on the encoder's maps that the heads read.
+        dropout: channel dropout before the last convolution of each head.
+        encoder_dropout: channel dropout on the encoder's maps that the heads read.
     """
 
     dropout: Rate = 0.2

@@ -1,7 +1,7 @@
 """Runs the epochs and optimiser steps of a training, and saves and loads its complete state."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -180,9 +180,8 @@ class Trainer:
         Of several processes the first one prepares them. The others then take its states and resume
         the terms.
         """
-        batches = partial(read_epochs, self.plan, soft=self.terms.soft)
         if self.group.is_first:
-            self.terms.prepare(folder, progress, batches, resumed=resumed)
+            self.terms.prepare(folder, progress, self._batches, resumed=resumed)
         if self.group.size == 1:
             return
         self.group.tell()
@@ -190,7 +189,7 @@ class Trainer:
             for value in (*module.parameters(), *module.buffers()):
                 value.data.copy_(self.group.from_first(value))
         if not self.group.is_first:
-            self.terms.prepare(folder, progress, batches, resumed=True)
+            self.terms.prepare(folder, progress, self._batches, resumed=True)
 
     def run_epoch(self, progress: Progress) -> Json:
         """Train an epoch and return its log record.
@@ -262,9 +261,7 @@ class Trainer:
             other = torch.zeros((), device=self.fabric.device)
             for loss in whole.terms.values():
                 other = other + loss.mean()
-        for group, (start, halve) in zip(self.optimiser.param_groups, self.rates, strict=True):
-            group["lr"] = self.plan.learning_rate(self.epoch, self.step, start, halve)
-        self.rate = self.optimiser.param_groups[0]["lr"]
+        self._set_rates()
         # Without a graph there is nothing to learn.
         if any(loss.requires_grad for loss in (*whole.weighted.values(), other)):
             self._optimise(
@@ -334,6 +331,11 @@ class Trainer:
             )
         self.optimiser.step()
 
+    def _set_rates(self) -> None:
+        for group, (start, halve) in zip(self.optimiser.param_groups, self.rates, strict=True):
+            group["lr"] = self.plan.learning_rate(self.epoch, self.step, start, halve)
+        self.rate = self.optimiser.param_groups[0]["lr"]
+
     def _mix(self, batch: Batch, index: int) -> Batch:
         """Mix images of a whole batch, of which all may give parts; then divide the batch."""
         options = self.plan.options
@@ -356,6 +358,9 @@ class Trainer:
         for column, name in enumerate(self.plan.tasks):
             known[name] = batch.targets[name].where(is_known[:, column])
         return known
+
+    def _batches(self, epoch: int) -> Iterator[Batch]:
+        return read_epochs(self.plan, epoch, soft=self.terms.soft)
 
     def _refuse_nan(self, losses: Tensors, batch: Batch) -> None:
         for name, loss in non_finite_values(losses).items():

@@ -11,7 +11,7 @@ from labelgrid.pixel.target import Tensors
 from labelgrid.tasks.task import Tasks
 from labelgrid.train.joint_space import Codes, JointTerm
 from labelgrid.train.objective import resize_output
-from labelgrid.train.pairs import distance
+from labelgrid.train.pairs import Pairs, distance
 from labelgrid.train.term import Preparation, Step
 from labelgrid.train.term_options import JointOptions, Share, Weight
 
@@ -92,16 +92,20 @@ class CrossTaskConsistency(JointTerm):
         if options.pairs == "learnt":
             with torch.no_grad():
                 self.seen = _contrasts(codes, apart)
-        used = self.allowed
-        weights = used.float()  # of each pair of tasks, 1 on average over those in use
-        if options.pairs == "learnt":
-            scaled = (self.contrasts / TEMPERATURE).masked_fill(~used, -torch.inf)
-            weights = torch.softmax(scaled.flatten(), 0).view_as(used) * used.sum()
-        weights = weights[codes.pairs.source, codes.pairs.target]
+        weights = self._weights(codes.pairs)
         return {
             "consistency": options.weight * weights * apart,
             "regulariser": options.regulariser * weights * torch.stack(lost).sum(0),
         }
+
+    def _weights(self, pairs: Pairs) -> Tensor:
+        """Return the weight of each pair, [p]; 1 on average over the pairs of tasks in use."""
+        used = self.allowed
+        weights = used.float()
+        if self.options.pairs == "learnt":
+            scaled = (self.contrasts / TEMPERATURE).masked_fill(~used, -torch.inf)
+            weights = torch.softmax(scaled.flatten(), 0).view_as(used) * used.sum()
+        return weights[pairs.source, pairs.target]
 
     def after_step(self, step: Step) -> None:
         """Move the contrasts towards those of the step."""
