@@ -11,14 +11,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from labelgrid.basics.array_types import Bytes
-from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import command
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.shown import Shown, table
 from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import duration
-from labelgrid.data.dataset import ImageSource, camera_of
+from labelgrid.data.dataset import WrappedImages
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
@@ -118,34 +116,21 @@ class RoundTimes(Shown):
 
 
 @dataclass(frozen=True)
-class TimedImages:
+class TimedImages(WrappedImages):
     """The images of a project with made labels: a `Source`.
 
     Args:
-        data: the images.
+        source: the images.
         lacking: the cells that have no label.
     """
 
-    data: ImageSource
     lacking: frozenset[Cell] = frozenset()
-
-    def images(self) -> Sequence[str]:
-        """As `ImageSource.images`."""
-        return self.data.images()
-
-    def image(self, image_id: str) -> Bytes:
-        """As `ImageSource.image`."""
-        return self.data.image(image_id)
-
-    def camera(self, image_id: str, size: Size) -> Camera | None:
-        """As `CameraSource.camera`."""
-        return camera_of(self.data, image_id, size)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """A label whose values are all 1."""
         if Cell(image_id, task.name) in self.lacking:
             return None
-        size = self.data.image(image_id).shape[:2]
+        size = self.source.image(image_id).shape[:2]
         channels = task.codec.CHANNELS
         return LabelArray(np.ones((*size, channels), np.float32), np.ones(size, np.bool_))
 

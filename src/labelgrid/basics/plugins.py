@@ -131,16 +131,20 @@ RENAMED = {
     "storage.contents": "storage.known_contents",
     "storage.settings": "storage.store_settings",
     "tasks.axes_check": "tasks.kinds.normals",
+    "train.batch_losses": "train.group",
     "train.colours": "train.colour_operations",
     "train.crops": "train.crop_boxes",
+    "train.cross_map_options": "train.term_options",
     "train.divergence": "train.loop",
     "train.draws": "train.step_draws",
     "train.evaluate": "train.evaluation",
+    "train.joint_options": "train.term_options",
     "train.least_norm": "train.balance.mgda",
     "train.model": "train.trained_model",
     "train.options": "train.train_options",
     "train.own_optimisers": "train.active_terms",
     "train.preparation_state": "train.terms.x_task",
+    "train.ranges": "train.term_options",
 }
 
 

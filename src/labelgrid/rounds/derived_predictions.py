@@ -12,14 +12,14 @@ from torch import Tensor
 
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import LabelError
-from labelgrid.data.frame import Frame, resize_to_original
+from labelgrid.data.frame import Frame, resize_to_original, target_of
 from labelgrid.formats.codec import LabelArray
 from labelgrid.nets.network import Raw
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.outputs import predicted_label
 from labelgrid.tasks.legend import write_coloured
 from labelgrid.tasks.task import TaskDefs, Tasks
-from labelgrid.train.evaluation import as_target, strips
+from labelgrid.train.evaluation import strips
 
 #: Of which tasks predictions are derived: none; those that the network did not learn; or also the
 #: others, whose predictions become the mean of both.
@@ -119,7 +119,7 @@ class ImagePredictions:
         with torch.inference_mode():
             for rows in strips(task.channels, *self.frame.original):
                 output = task.activate(resize_to_original(raw, self.frame, rows)[None])
-                target = as_target(derived, rows, output.device)
+                target = target_of(derived, rows).to(output.device)
                 other = task.as_prediction(target.safe())
                 share = relation.trust / (1 + relation.trust)
                 mean = task.from_mean(torch.lerp(output, other.to(output.dtype), share))

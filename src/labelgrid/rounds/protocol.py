@@ -1,17 +1,15 @@
 """Limits a measurement to the pixels that a published protocol counts: a crop, a range of depth."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-from labelgrid.basics.array_types import Bytes
-from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import ProjectError, UsageError
-from labelgrid.basics.type_names import Json, Size
-from labelgrid.data.dataset import Source, camera_of, size_of
+from labelgrid.basics.type_names import Json
+from labelgrid.data.dataset import Source, WrappedImages
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.crops import Crop, read_crop
 from labelgrid.tasks.task import Task, TaskDef, TaskDefs, Tasks
@@ -129,7 +127,7 @@ def has_metres(task: TaskDef) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CountedSource:
+class CountedSource(WrappedImages):
     """A `Source` whose labels are valid only where they count.
 
     Args:
@@ -143,22 +141,6 @@ class CountedSource:
     crop: Crop | None
     range: tuple[float, float] | None
     capped: frozenset[str]
-
-    def images(self) -> Sequence[str]:
-        """As `Source.images`."""
-        return self.source.images()
-
-    def image(self, image_id: str) -> Bytes:
-        """As `Source.image`."""
-        return self.source.image(image_id)
-
-    def camera(self, image_id: str, size: Size) -> Camera | None:
-        """As `CameraSource.camera`."""
-        return camera_of(self.source, image_id, size)
-
-    def size(self, image_id: str) -> Size:
-        """As `SizedSource.size`."""
-        return size_of(self.source, image_id)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`; None if no pixel of it counts."""
