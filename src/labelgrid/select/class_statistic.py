@@ -1,4 +1,4 @@
-"""Reads the shares of classes from the statistic that `score` keeps of them."""
+"""Reads the share of a class from the statistic of all classes."""
 
 import numpy as np
 

@@ -45,20 +45,14 @@ def k_means(features: AnyFloats, keys: Keys, count: int, seed: int) -> Places:
 
 
 def _scale(features: AnyFloats) -> Floats32:
-    """Features less their mean, in (-1, 1).
-
-    Products of numbers with a large mean are not exact, and squares of large numbers overflow.
-    """
+    # Products of numbers with a large mean are not exact, and squares of large numbers overflow.
     centred = features - features.mean(0, dtype=np.float64)
     exponent = np.frexp(np.abs(centred).max())[1]
     return np.ldexp(centred, -exponent).astype(np.float32)
 
 
 def _draw_seeds(features: Floats32, count: int, seed: int) -> Floats32:
-    """Draw rows [k, d] one after the other, by the squared distance to the nearest drawn one.
-
-    The probability of a row is proportional to this distance.
-    """
+    """Draw rows [k, d]; the probability is the squared distance to the nearest row drawn before."""
     generator = stream(seed, "clusters")
     rows = [int(generator.integers(len(features)))]
     nearest = squared_distances(features, features[rows[0]])
