@@ -37,14 +37,12 @@ class ClassMeans(Statistic):
         frames = batch.batch.frames
         trained = batch.model.trained
         means = {}
-        widest = 0
         for column, (name, task) in enumerate(batch.tasks.items()):
             if task.probabilities and (trained is None or name in trained):
                 maps = self.maps_of(task.probabilities(task.activate(raws[name])))
-                of_images = [part.mean((1, 2)) for part in contents(maps, frames)]
-                means[column] = torch.stack(of_images)
-                widest = max(widest, means[column].shape[1])
-        filled = np.zeros((len(frames), len(batch.tasks), widest or 1), np.float32)
+                means[column] = torch.stack([part.mean((1, 2)) for part in contents(maps, frames)])
+        widest = max((values.shape[1] for values in means.values()), default=1)
+        filled = np.zeros((len(frames), len(batch.tasks), widest), np.float32)
         for column, values in means.items():
             filled[:, column, : values.shape[1]] = values.float().cpu().numpy()
         return filled.reshape(len(frames), -1)

@@ -54,16 +54,13 @@ class PoolBatch:
 
     @property
     def known(self) -> Targets | None:
-        """The labels that are known, as `Network.decode` takes them: those of tasks with some."""
+        """The known labels of the tasks that have some, as `Network.decode` takes them."""
         targets = self.batch.targets.items()
         return {name: target for name, target in targets if target.present.any()} or None
 
     @cached_property
     def output(self) -> Output:
-        """The network's output without known labels.
-
-        The encoder is not repeated, and it is decoded once a batch.
-        """
+        """The network's output without known labels, decoded once a batch."""
         with torch.no_grad():
             return self.model.network.decode(self.features)
 
@@ -77,11 +74,11 @@ class PoolBatch:
             return self.model.network.decode(self.features, labels)
 
     def decoded(self, known: bool) -> Output:
-        """The network's output with the known labels, or without."""
+        """Choose the network's output with the known labels, or without."""
         return self.output_with_known if known else self.output
 
     def passes(self, predict: Callable[[], "Passes"]) -> "Passes":
-        """Several predictions of the batch: those that `predict` has the model make."""
+        """Run several predictions of the batch; predictions made elsewhere are read instead."""
         return predict()
 
 
@@ -113,7 +110,7 @@ class Statistic:
 
 @dataclass(frozen=True, kw_only=True)
 class FitContext:
-    """The data and tools with which a statistic may train its own modules; gradients are enabled.
+    """The data and tools for training a statistic's modules; gradients are enabled.
 
     Args:
         model: frozen, in evaluation mode. Neither its parameters nor its buffers may change.
@@ -151,7 +148,7 @@ class TrainedStatistic(Statistic, nn.Module):
 
     @property
     def members(self) -> Sequence[str]:
-        """The names of the further networks that `fit` trains, which may be trained before it."""
+        """The names of the further networks that `fit` trains or that were trained before."""
         return ()
 
     def setup(self, example: PoolBatch) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
+
 import numpy as np
 
 from labelgrid.basics.array_types import Floats, Keys, Places

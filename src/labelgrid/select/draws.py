@@ -172,7 +172,7 @@ def draw_beside(draws: RandomDraws, grid: Grid, budget: Budget, *, seed: int, ro
     Raises:
         LabelgridError: the budget does not pay for the pairs and the audits.
     """
-    whole = _with_following(grid)
+    whole = replace(grid, left_out=None)  # cells that follow from others measure the trust, too
     rows, pairs, audited, audits = _first_drawn(draws, whole, seed)
     costs, amount = cell_costs(whole, budget)
     unit = budget.amount / amount  # of a budget of images, a cell takes a part of one
@@ -207,13 +207,8 @@ def draw_beside(draws: RandomDraws, grid: Grid, budget: Budget, *, seed: int, ro
 
 def labels_to_draw(draws: RandomDraws, grid: Grid, *, seed: int) -> int:
     """The number of missing labels of the pairs and the audits that `draw_beside` draws."""
-    _, pairs, _, audits = _first_drawn(draws, _with_following(grid), seed)
+    _, pairs, _, audits = _first_drawn(draws, replace(grid, left_out=None), seed)
     return len(pairs) + len(audits)
-
-
-def _with_following(grid: Grid) -> Grid:
-    # Cells that follow from other labels measure the trust, too.
-    return replace(grid, left_out=None)
 
 
 def _first_drawn(

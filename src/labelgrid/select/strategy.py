@@ -174,7 +174,7 @@ class Strategy(Protocol):
 
 
 def skips_following(strategy: Strategy) -> bool:
-    """Whether a strategy is not offered cells that follow mostly from the labels of other tasks."""
+    """Whether cells with mostly following labels are kept from a strategy."""
     return bool(getattr(strategy, "skips_following", False))
 
 

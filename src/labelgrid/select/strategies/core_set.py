@@ -12,10 +12,10 @@ import numpy as np
 
 from labelgrid.basics.words import count_text
 from labelgrid.select.budget import image_costs
-from labelgrid.select.centres import farthest_first
+from labelgrid.select.centres import Candidates, farthest_first
 from labelgrid.select.parts import draw_images
 from labelgrid.select.strategy import Budget, PoolView, Selection
-from labelgrid.select.two_rounds import Candidates, Cover, cover_in_parts
+from labelgrid.select.two_rounds import Cover, cover_in_parts
 
 FEATURES = "features"
 
@@ -55,7 +55,7 @@ class CoreSet:
     unit: ClassVar[Literal["images"]] = "images"
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
-        """As `Strategy.select`."""
+        """As `Strategy.select`, with a note on pools that are picked from in two rounds."""
         grid = pool.grid
         candidates = Candidates(
             features=pool.statistics[FEATURES],
@@ -71,21 +71,13 @@ class CoreSet:
             distances = cover.distances
             notes.append(_describe(cover))
         else:
-            rows, distances = farthest_first(
-                candidates.features,
-                candidates.centres,
-                costs=candidates.costs,
-                keys=candidates.keys,
-                amount=budget.amount,
-                draws=candidates.draws,
-            )
+            rows, distances = farthest_first(candidates, budget.amount)
         why = "far from all labelled images"
         picks = grid.image_picks((row, distances[row], why) for row in rows)
         return Selection(picks=picks, terms={"distance": distances}, notes=notes)
 
 
 def _describe(cover: Cover) -> str:
-    """How well images are covered that were picked in two rounds."""
     text = (
         f"Picked in two rounds, in {count_text(cover.parts, 'random part')} of the pool: each "
         f"image is within {cover.radius:.3g} of one that is labelled or picked"
@@ -96,5 +88,5 @@ def _describe(cover: Cover) -> str:
 
 
 def build(options: Options) -> CoreSet:
-    """Build the strategy."""
+    """Build greedy k-centre."""
     return CoreSet(options)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labelgrid.basics.array_types import AnyFloats, Floats
-from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult
+from labelgrid.select.parts import ComposedStrategy, ScorerResult
 from labelgrid.select.strategy import PoolView
 
 FEATURES = "features"
@@ -57,13 +57,13 @@ def cosines(features: AnyFloats, example: Floats) -> Floats:
         array([1.   , 0.707, 0.   ])
     """
     length = np.linalg.norm(example)
-    found = np.zeros(len(features))
+    alike = np.zeros(len(features))
     for start in range(0, len(features), ROWS):
         rows = features[start : start + ROWS].astype(np.float64)
         products = (rows * example).sum(1)  # unlike a matrix product, the same in any order of rows
         lengths = np.linalg.norm(rows, axis=1) * length
-        found[start : start + ROWS] = products / np.where(lengths == 0, 1.0, lengths)
-    return found
+        alike[start : start + ROWS] = products / np.where(lengths == 0, 1.0, lengths)
+    return alike
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,6 @@ def build(options: Options) -> Like:
     return Like(
         needs=frozenset({FEATURES}),
         scorer=likeness,
-        normaliser=AsIs(),
         unit="images",
         why=f"most like {options.name or 'the example'}",
     )
