@@ -1,7 +1,4 @@
-"""Trains the statistics that have modules, or loads their saved weights.
-
-This is done before the pool is scored.
-"""
+"""Trains statistics with modules, or loads saved weights, before the pool is scored."""
 
 import hashlib
 import json
@@ -57,12 +54,10 @@ class FitImages:
 def fit_statistics(
     job: ScoringJob, images: FitImages, folder: Path, progress: Progress
 ) -> ScoringJob:
-    """Train the job's statistics that have modules, or load their saved weights.
-
-    Weights are loaded if they were saved under the same stamp.
+    """Train the job's statistics with modules, or load the weights saved under the same stamp.
 
     Returns:
-        The job, with a hash of these weights added to its stamp. The weights are saved in `folder`.
+        The job, with a hash of the weights added to its stamp. The weights are saved in `folder`.
 
     Raises:
         PluginError: a statistic has changed the model.

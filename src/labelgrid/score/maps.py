@@ -31,7 +31,7 @@ class Passes(Protocol):
     """Several predictions of the same batch, as raw outputs [b, c, h', w'] by task."""
 
     def __iter__(self) -> Iterator[Raw]:
-        """Run the passes one after the other; the same each time."""
+        """Run the passes in turn, the same each time."""
 
     def only(self, rows: Sequence[int]) -> "Passes":
         """The passes over some images of the batch."""
@@ -49,10 +49,11 @@ class Outputs:
     def only(self, rows: Sequence[int]) -> "Outputs":
         """The outputs of some images of the batch."""
         chosen = torch.tensor(rows)
-        raws = []
-        for whole in self.raws:
-            raws.append({name: raw[chosen] for name, raw in whole.items()})
-        return Outputs(raws)
+        return Outputs([_rows_of(raws, chosen) for raws in self.raws])
+
+
+def _rows_of(raws: Raw, rows: Tensor) -> Raw:
+    return {name: raw[rows] for name, raw in raws.items()}
 
 
 def information(task: Task) -> Moments:

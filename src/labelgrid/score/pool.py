@@ -153,7 +153,7 @@ def pool_shards(
 def score_shards(
     job: ScoringJob, explaining: Explaining, shards: PoolShards, progress: Progress
 ) -> None:
-    """Compute the shards that are not done, one after the other in this process."""
+    """Compute the unfinished shards in turn, in this process."""
     progress.start("Scoring", shards.image_count, "images")
     for shard in shards:
         if shards.is_done(shard, partial(is_readable, job.source)):

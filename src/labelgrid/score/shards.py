@@ -96,10 +96,10 @@ class PoolShards:
         return {**self.stamp, **self.explaining_stamp, "version": __version__}
 
     def __iter__(self) -> Iterator[PoolShard]:
-        """Yield the shards of the pool, at least one, then those of further images."""
+        """Yield the shards of the pool, which has a shard even if empty, then of further images."""
         place = 0
         for image_ids, in_pool in ((self.pool, True), (self.further, False)):
-            for start in range(0, max(len(image_ids), in_pool), self.size):
+            for start in range(0, max(len(image_ids), int(in_pool)), self.size):
                 yield PoolShard(
                     place=place,
                     image_ids=image_ids[start : start + self.size],

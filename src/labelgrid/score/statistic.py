@@ -54,7 +54,7 @@ class PoolBatch:
 
     @property
     def known(self) -> Targets | None:
-        """The known labels of the tasks that have some, as `Network.decode` takes them."""
+        """The known labels by task, without tasks that have none, as for `Network.decode`."""
         targets = self.batch.targets.items()
         return {name: target for name, target in targets if target.present.any()} or None
 
@@ -66,7 +66,7 @@ class PoolBatch:
 
     @cached_property
     def output_with_known(self) -> Output:
-        """As `output`, with the known labels."""
+        """The network's output with the known labels, decoded once a batch."""
         labels = self.known
         if not labels:
             return self.output
@@ -148,7 +148,7 @@ class TrainedStatistic(Statistic, nn.Module):
 
     @property
     def members(self) -> Sequence[str]:
-        """The names of the further networks that `fit` trains or that were trained before."""
+        """The names of further networks, trained by `fit` or before."""
         return ()
 
     def setup(self, example: PoolBatch) -> None:
