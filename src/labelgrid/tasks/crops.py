@@ -19,26 +19,24 @@ NAMED = {
     "eigen-kitti": ("0.3324324", "0.91351351", "0.0359477", "0.96405229"),
     "garg-kitti": ("0.40810811", "0.99189189", "0.03594771", "0.96405229"),
 }
-#: An edge: a number of pixels, or a share in percent.
+#: A number of pixels, or a share of the side.
+Edge = int | Fraction
+#: An edge as text: a number of pixels, or a share in percent.
 EDGE = re.compile(r"(\d{1,6})|(\d{1,3}(?:\.\d{1,12})?)%")
 SYNTAX = "TOP:BOTTOM,LEFT:RIGHT"
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of each image.
+    """A part of each image, by the edges at the top, bottom, left and right."""
 
-    Args:
-        edges: top, bottom, left and right; a whole number of pixels, or a share of the side.
-    """
-
-    edges: tuple[int | Fraction, int | Fraction, int | Fraction, int | Fraction]
+    edges: tuple[Edge, Edge, Edge, Edge]
 
     def mask(self, size: Size) -> Bools:
-        """Which pixels of an image [h, w] belong to the crop; shares are rounded down.
+        """The pixels of an image [h, w] that belong to the crop; shares are rounded down.
 
         Raises:
-            UsageError: it reaches out of the image, or holds none of its pixels.
+            UsageError: the crop reaches out of the image, or holds no pixel.
 
         Example:
             >>> read_crop("1:3,25%:100%").mask((4, 4)).astype(int).tolist()
@@ -60,16 +58,15 @@ class Crop:
         return mask
 
 
-def _pixels(edge: int | Fraction, side: int) -> int:
-    """An edge in pixels."""
+def _pixels(edge: Edge, side: int) -> int:
     return edge if isinstance(edge, int) else int(edge * side)
 
 
 def read_crop(text: str) -> Crop:
-    """The crop of a name, or of `TOP:BOTTOM,LEFT:RIGHT` in pixels or percent.
+    """Read the name of a crop, or `TOP:BOTTOM,LEFT:RIGHT` in pixels or percent.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the text is neither.
 
     Example:
         >>> read_crop("45:471,41:601").edges
@@ -96,11 +93,11 @@ def read_crop(text: str) -> Crop:
     return Crop((top, bottom, left, right))
 
 
-def _is_empty(first: int | Fraction, last: int | Fraction) -> bool:
-    """Whether two edges of one unit have nothing between them, whatever the image's size."""
+def _is_empty(first: Edge, last: Edge) -> bool:
+    # Edges of two units have pixels between them in some images.
     return isinstance(first, int) == isinstance(last, int) and first >= last
 
 
-def _edge(found: re.Match[str]) -> int | Fraction:
-    pixels, percent = found.groups()
+def _edge(match: re.Match[str]) -> Edge:
+    pixels, percent = match.groups()
     return int(pixels) if pixels else Fraction(percent) / 100

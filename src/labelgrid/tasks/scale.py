@@ -1,7 +1,4 @@
-"""Defines how a kind's values become maps that a further network reads.
-
-Also what a zoom and a mirror do to the values.
-"""
+"""Scales the values of a kind to maps for further networks, and undoes zooms and mirrors."""
 
 from __future__ import annotations
 
@@ -16,7 +13,8 @@ if TYPE_CHECKING:
     Scaled = Callable[[Tensor], Tensor]
 
 
-def _keep_values(values: Tensor) -> Tensor:
+def keep_values(values: Tensor) -> Tensor:
+    """Return the values without a change."""
     return values
 
 
@@ -47,9 +45,7 @@ def probability_error(raw: Tensor, maps: Tensor) -> Tensor:
 
 
 def value_error(raw: Tensor, maps: Tensor) -> Tensor:
-    """The absolute error of the sigmoid to maps in 0..1, averaged over channels.
-
-    Takes two [b, c, h, w] and returns [b, 1, h, w].
+    """The absolute error of the sigmoid to maps in 0..1, averaged over channels: [b, 1, h, w].
 
     Example:
         >>> import torch
@@ -60,9 +56,7 @@ def value_error(raw: Tensor, maps: Tensor) -> Tensor:
 
 
 def direction_error(raw: Tensor, maps: Tensor) -> Tensor:
-    """1 - cosine of the angle between raw vectors and vectors that were moved to 0..1.
-
-    Takes two [b, c, h, w] and returns [b, 1, h, w]; `shift_to_unit_range` moves vectors.
+    """1 - cosine between raw vectors and vectors after `shift_to_unit_range`: [b, 1, h, w].
 
     Example:
         >>> import torch
@@ -87,9 +81,9 @@ def released_probability_error(
 
 
 def released_value_error(raw: Tensor, target: Tensor, mask: Tensor, scaled: Scaled) -> Tensor:
-    """As `value_error` of values that are scaled here, and of a sigmoid that never reaches 0 or 1.
+    """As `value_error` of scaled values, summed as JTR's released code does.
 
-    Summed as JTR's released code does; see `Scale.released_error`.
+    The sigmoid never reaches 0 or 1 there; see `Scale.released_error`.
     """
     made = 0.5 + (raw.sigmoid() - 0.5) * (1 - 1e-5)
     return _over_nonzero((made - scaled(target)).abs(), target, mask)
@@ -114,7 +108,7 @@ def _over_nonzero(errors: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How predictions of a kind are scaled to about 0..1, for networks that read maps of others.
+    """The scaling of a kind's predictions to about 0..1, for networks that read maps of tasks.
 
     Args:
         scaled: predictions [b, channels, h, w], or labels in the same form -> the same shape.
@@ -130,20 +124,19 @@ class Scale:
             a mask, bool [b, 1, h, w], and `scaled` -> [b].
     """
 
-    scaled: Scaled = _keep_values
+    scaled: Scaled = keep_values
     neutral: float = 0.0
     zoomed: Callable[[Tensor, Tensor], Tensor] = _ignore_zoom
-    mirrored: Callable[[Tensor], Tensor] = _keep_values
+    mirrored: Callable[[Tensor], Tensor] = keep_values
     unbounded: bool = False
     error: Callable[[Tensor, Tensor], Tensor] = value_error
     released_error: Callable[[Tensor, Tensor, Tensor, Scaled], Tensor] = released_value_error
 
 
 def divide_by_maximum(values: Tensor) -> Tensor:
-    """Divide values [b, c, h, w] by the largest of their image.
+    """Divide values [b, c, h, w] by the largest of their image, as MTPSL's released code does.
 
-    MTPSL's released code scales depth so. Gradients flow through the maximum. Values that are all
-    negative become positive, as there.
+    Gradients flow through the maximum. Values that are all negative become positive, as there.
 
     Example:
         >>> import torch
@@ -154,9 +147,7 @@ def divide_by_maximum(values: Tensor) -> Tensor:
 
 
 def apply_normal_cdf(values: Tensor, mean: float, deviation: float) -> Tensor:
-    """Apply the cumulative distribution function of a normal distribution.
-
-    JTR's released code scales depth so.
+    """Apply the distribution function of a normal distribution, as JTR's code does to depth.
 
     Example:
         >>> import torch
