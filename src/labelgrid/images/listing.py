@@ -28,7 +28,9 @@ def list_images(folder: Path) -> list[str]:
 def scan_folder(
     folder: Path, left_out: dict[str, ImageError] | None = None
 ) -> tuple[list[str], Counter[str]]:
-    """List the images below a folder as `list_images`, and count its other files by extension.
+    """List the images below a folder as `list_images`, and count the remaining files by extension.
+
+    Linked folders are entered, too, but each folder only once.
 
     Args:
         folder: the folder.
@@ -44,12 +46,16 @@ def scan_folder(
         )
     image_ids = []
     others: Counter[str] = Counter()
-    for path in _visible_files(folder):
-        extension = _extension(path)
-        if extension in EXTENSIONS:
-            image_ids.append(path)
-        else:
-            others[extension] += 1
+    for prefix, folders, files in walk(folder, links=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            extension = _extension(name)
+            if name.startswith("."):
+                continue
+            if extension in EXTENSIONS:
+                image_ids.append(prefix + name)
+            else:
+                others[extension] += 1
     if not image_ids:
         raise _no_images_error(folder, others)
     return sorted(_unicode_names(image_ids, folder, left_out)), others
@@ -60,10 +66,13 @@ def _unicode_names(
 ) -> Iterator[str]:
     for image_id in image_ids:
         try:
-            _check_unicode(image_id, folder)
-        except ImageError as error:
+            image_id.encode()
+        except UnicodeEncodeError as fault:
+            error = ImageError(
+                f"The file name {image_id!r} is not Unicode.", where=folder, next_step="Rename it."
+            )
             if left_out is None:
-                raise
+                raise error from fault
             left_out[image_id.encode(errors="replace").decode()] = error
         else:
             yield image_id
@@ -81,33 +90,12 @@ def _no_images_error(folder: Path, others: Counter[str]) -> ImageError:
     )
 
 
-def _visible_files(folder: Path) -> Iterator[str]:
-    """The relative paths of all files below a folder, in no order, without hidden ones.
-
-    Linked folders are entered, too, but each folder only once.
-    """
-    for prefix, folders, files in walk(folder, links=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith("."):
-                yield prefix + name
-
-
 def _extension(name: str) -> str:
     return os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path each is slow for a million names
 
 
-def _check_unicode(name: str, folder: Path) -> None:
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise ImageError(
-            f"The file name {name!r} is not Unicode.", where=folder, next_step="Rename it."
-        ) from error
-
-
 def read_list(path: Path) -> list[str]:
-    """Read the ids in a list file, in its order.
+    """Read the ids in a list file, in order.
 
     Each line is a path relative to the list's folder. Empty lines are ignored.
 
@@ -118,9 +106,7 @@ def read_list(path: Path) -> list[str]:
     try:
         lines = read_foreign_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        fault: object = error
-        if isinstance(error, OSError):
-            fault = error.strerror
+        fault = error.strerror if isinstance(error, OSError) else error
         raise ImageError(
             f"The list cannot be read: {fault}.",
             where=path,

@@ -77,9 +77,9 @@ def boundary_counts(
 
 
 def suppress_non_maxima(prediction: Floats) -> Floats:
-    """Set to 0 the pixels of a boundary map [h, w] that are not the highest across their line.
+    """Set all but the highest pixels across each line of a boundary map [h, w] to 0.
 
-    These are the pixels where 1.01 times the value is below the value at a distance of one pixel
+    A pixel becomes 0 where 1.01 times the value is below the value at a distance of one pixel
     across the line. The line's direction comes from the second derivatives of the map, smoothed by
     a triangle of radius 4. The five pixels along each edge of the image are lowered, to 0 at the
     edge.
@@ -90,7 +90,7 @@ def suppress_non_maxima(prediction: Floats) -> Floats:
     from scipy.ndimage import map_coordinates  # slow to load
 
     height, width = prediction.shape
-    smooth = _smooth_by_triangle(prediction, 4)
+    smooth = _smooth_by_triangle(prediction)
     right = _slope(smooth, 1)
     down_down = _slope(_slope(smooth, 0), 0)
     down_right = _slope(right, 0)
@@ -122,12 +122,10 @@ def _slope(values: Floats, axis: int) -> Floats:
     return np.asarray(np.gradient(values, axis=axis))
 
 
-def _smooth_by_triangle(values: Floats, radius: int) -> Floats:
-    """Smooth values [h, w] by a triangle in both directions; the edge is mirrored."""
+def _smooth_by_triangle(values: Floats) -> Floats:
     from scipy.ndimage import convolve1d  # slow to load
 
-    triangle = np.concatenate([np.arange(1, radius + 2), np.arange(radius, 0, -1)])
-    weights = triangle / (radius + 1) ** 2
+    weights = np.array([1, 2, 3, 4, 5, 4, 3, 2, 1]) / 25
     columns = convolve1d(values, weights, 0, mode="reflect")
     return np.asarray(convolve1d(columns, weights, 1, mode="reflect"))
 
@@ -159,7 +157,7 @@ def average_precision(precision: Floats, recall: Floats) -> float:
 
 
 class Matcher:
-    """Matches points with the points of a true map [h, w], one to one.
+    """Finds partners for points among the points of a true map [h, w].
 
     The points of a pair are at most `radius` pixels apart. The number of pairs is the exact
     maximum; Berkeley's code finds up to a few fewer. Which points have a partner is not unique. The
@@ -185,7 +183,7 @@ class Matcher:
         self.offsets = (down[near] * self.numbers.shape[1] + right[near]).astype(np.intp)
 
     def have_partners(self, points: Places) -> Bools:
-        """Which of the points [n, 2] (row, column) have a partner."""
+        """Whether each of the points [n, 2] (row, column) has a partner."""
         from scipy.sparse.csgraph import maximum_flow  # slow to load
 
         parts = [self._near_pairs(points, first) for first in range(0, len(points), CHUNK)]
@@ -204,10 +202,7 @@ class Matcher:
 
 
 def _network(point: Places, partner: Places, sizes: Size) -> "csr_array":
-    """The flow network: a source (node 0), the points, the truths and a sink (last).
-
-    Every edge has a capacity of 1.
-    """
+    """The flow network: source (node 0), points, truths and sink (last); each edge carries 1."""
     from scipy.sparse import csr_array  # slow to load
 
     points, truths = sizes

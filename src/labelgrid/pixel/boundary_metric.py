@@ -1,7 +1,4 @@
-"""Measures boundary maps by odsF, oisF and average precision.
-
-Predicted boundary pixels are matched with true ones.
-"""
+"""Measures boundary maps by odsF, oisF and average precision, from matched boundary pixels."""
 
 import math
 from collections.abc import Sequence

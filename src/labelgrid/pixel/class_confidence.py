@@ -1,4 +1,4 @@
-"""Measures how unsure one prediction of classes is, at each pixel; higher = less sure.
+"""Measures how unsure a prediction of classes is, at each pixel; higher = less sure.
 
 All measures take probabilities [b, k, h, w] of k >= 2 classes. Source: the three measures of
 Settles 2009, section 3.1.

@@ -1,4 +1,4 @@
-"""Combines several metrics of one task into one."""
+"""Combines several metrics of a task."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -39,7 +39,7 @@ class MetricSet:
         return results
 
     def class_scores(self) -> list[ClassScore]:
-        """The scores of the classes by the first metric that has them; empty without one."""
+        """The scores of the classes by the first metric with such scores; empty without any."""
         for metric in self.metrics:
             if isinstance(metric, ClassMetric):
                 return metric.class_scores()

@@ -50,7 +50,7 @@ class Metric(Protocol):
 
 @runtime_checkable
 class ClassMetric(Protocol):
-    """A metric that also says how well each class was predicted."""
+    """A metric with a score for each class."""
 
     def class_scores(self) -> list[ClassScore]:
         """The scores of the classes, in their order, over everything added so far."""
@@ -63,7 +63,7 @@ class SumMetric:
         self.sums = torch.zeros(shape, dtype=torch.float64)
 
     def add(self, counted: Tensor) -> None:
-        """Add to the sums."""
+        """Add numbers of any device and type to the sums."""
         self.sums += counted.to("cpu", torch.float64)
 
     def need_finite(self, prediction: Tensor, target: Target) -> None:
@@ -95,7 +95,6 @@ def _at_valid(values: Tensor, target: Target) -> Tensor:
 
 
 def _percent(name: str, share: Tensor) -> Result:
-    """A share as a result in percent, of which higher is better."""
     return Result(name, 100 * share.item(), "%", "higher")
 
 
@@ -140,7 +139,7 @@ class SegmentationMetric(SumMetric):
         self.add(torch.bincount(pairs, minlength=self.sums.numel()).view_as(self.sums))
 
     def compute(self) -> dict[str, Result]:
-        """`mIoU` and `pixAcc`."""
+        """The results `mIoU` and `pixAcc`, in percent."""
         total = self.sums.sum()
         iou = self._iou()
         if self.absent == "zero" and total > 0:
@@ -160,7 +159,7 @@ class SegmentationMetric(SumMetric):
         ]
 
     def _iou(self) -> Tensor:
-        """The IoU of each class; NaN of one that is neither in labels nor in predictions."""
+        # NaN of a class that is neither in labels nor in predictions.
         hits = self.sums.diag()
         either = self.sums[:, :-1].sum(0) + self.sums.sum(1) - hits
         return hits / either
@@ -191,7 +190,7 @@ class DepthMetric(SumMetric):
         self.add(torch.stack([error.square().sum(), error.abs().sum(), count]))
 
     def compute(self) -> dict[str, Result]:
-        """`RMSE` and `absErr`."""
+        """The results `RMSE` and `absErr`, in the values' unit."""
         squares, absolutes, count = self.sums
         rmse = (squares / count).sqrt().item()
         mean = (absolutes / count).item()
@@ -307,7 +306,7 @@ class SaliencyMetric(SumMetric):
         super().merge(other)
 
     def compute(self) -> dict[str, Result]:
-        """`IoU` and `maxF`."""
+        """The results `IoU` and `maxF`, in percent."""
         self._need_ended()
         iou, precision, recall = self.sums[:3] / self.sums[3]
         f = (1 + self.beta_squared) * precision * recall / (self.beta_squared * precision + recall)
@@ -323,11 +322,11 @@ class SaliencyMetric(SumMetric):
 
 
 class EdgeMetric(SumMetric):
-    """Average precision of edge pixels over the set, in percent.
+    """Average precision of edge pixels over the set, in percent, from a histogram of predictions.
 
-    It is computed from a histogram of the predictions. Its 16,384 steps are equal in the logit,
-    from -17 to 17, so that probabilities near 0 and 1, where confident networks crowd theirs, are
-    told apart as well as others. Pixels of one step count as ties.
+    The 16,384 steps of the histogram are equal in the logit, from -17 to 17, so that probabilities
+    near 0 and 1, where confident networks crowd theirs, are told apart as well as others. Pixels of
+    one step count as ties.
 
     Source: the sum of precision times gain in recall, from the highest probability down (no
     interpolation).

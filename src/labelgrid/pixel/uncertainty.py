@@ -19,10 +19,7 @@ FLOOR = 1e-6
 
 
 class Moments(Protocol):
-    """Statistics of a stream of predictions.
-
-    Their size does not grow with the number of predictions.
-    """
+    """Statistics of a stream of predictions, of a size that does not grow with the stream."""
 
     def update(self, prediction: Tensor) -> None:
         """Add one more prediction [b, c, h, w] of the same input."""
@@ -82,10 +79,10 @@ class BinaryMoments(ClassMoments):
 
 
 class _Covariance:
-    """Streamed covariance of predictions [b, c, h, w].
+    """Streamed covariance of predictions [b, c, h, w]; its channels are the upper triangle by rows.
 
-    Its channels are those of the upper triangle, row by row. It sums products of deviations from
-    the running mean (Welford 1962), so a large mean costs no precision.
+    Products of deviations from the running mean are summed (Welford 1962), so a large mean costs no
+    precision.
     """
 
     def __init__(self) -> None:
@@ -94,7 +91,6 @@ class _Covariance:
         self.products = torch.zeros(())
 
     def update(self, prediction: Tensor) -> None:
-        """Add one more prediction."""
         wide = _widen(prediction)
         self.count += 1
         rows, columns = torch.triu_indices(wide.shape[1], wide.shape[1])
@@ -185,7 +181,7 @@ class Information:
 
 
 class MeanMeasure:
-    """A measure of the mean of class probabilities, such as its margin.
+    """A measure of mean class probabilities, such as the margin.
 
     Args:
         probabilities: prediction -> probabilities [b, k, h, w] of k classes.
@@ -217,9 +213,7 @@ class MeanMeasure:
 
 
 class Spread:
-    """Variance of values [b, c, h, w], summed over the channels.
-
-    It is the mean squared distance to the mean.
+    """Variance of values [b, c, h, w], summed over channels: the mean squared distance to the mean.
 
     Example:
         >>> moments = Spread()
@@ -249,7 +243,7 @@ class Spread:
 
 
 def _pivots(covariance: Tensor, jitter: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The pivots of covariance + jitter·I [b, 6, h, w]; their product is its determinant.
+    """The pivots of covariance + jitter·I [b, 6, h, w]; the product is the determinant.
 
     In exact arithmetic no pivot is below the jitter. Clamping rounded pivots to it keeps the
     logarithm finite. Expanding the determinant would lose all digits where it is nearly 0.
@@ -263,12 +257,10 @@ def _pivots(covariance: Tensor, jitter: float) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _gaussian_entropy(log_determinant: Tensor, dimensions: int) -> Tensor:
-    """The differential entropy of a Gaussian, in nats."""
     return 0.5 * log_determinant + 0.5 * dimensions * math.log(2 * math.pi * math.e)
 
 
 def _widen(prediction: Tensor) -> Tensor:
-    """A prediction detached from the graph, in at least float32."""
     return prediction.detach().to(torch.promote_types(prediction.dtype, torch.float32))
 
 
