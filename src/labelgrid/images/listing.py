@@ -12,6 +12,8 @@ from labelgrid.images.opening import FORMATS
 
 #: The file extensions of images.
 EXTENSIONS = frozenset(FORMATS)
+#: Gets the errors of images that are left out, by name; None: such an image is an error.
+LeftOut = dict[str, ImageError] | None
 
 
 def list_images(folder: Path) -> list[str]:
@@ -25,9 +27,7 @@ def list_images(folder: Path) -> list[str]:
     return scan_folder(folder)[0]
 
 
-def scan_folder(
-    folder: Path, left_out: dict[str, ImageError] | None = None
-) -> tuple[list[str], Counter[str]]:
+def scan_folder(folder: Path, left_out: LeftOut = None) -> tuple[list[str], Counter[str]]:
     """List the images below a folder as `list_images`, and count the remaining files by extension.
 
     Linked folders are entered, too, but each folder only once.
@@ -61,9 +61,7 @@ def scan_folder(
     return sorted(_unicode_names(image_ids, folder, left_out)), others
 
 
-def _unicode_names(
-    image_ids: Iterable[str], folder: Path, left_out: dict[str, ImageError] | None
-) -> Iterator[str]:
+def _unicode_names(image_ids: Iterable[str], folder: Path, left_out: LeftOut) -> Iterator[str]:
     for image_id in image_ids:
         try:
             image_id.encode()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from labelgrid.basics.errors import ImageError, LabelgridError
 from labelgrid.basics.files import read_foreign_text
 from labelgrid.basics.progress import Silent
-from labelgrid.images.listing import EXTENSIONS
+from labelgrid.images.listing import EXTENSIONS, LeftOut
 from labelgrid.storage.addresses import Address, check_address, common_folder, is_address
 from labelgrid.storage.objects import download
 from labelgrid.storage.stamps import Stamp, list_below
@@ -46,7 +46,7 @@ class Entry(NamedTuple):
     text: str
 
 
-def list_objects(folder: Address, left_out: dict[str, ImageError] | None = None) -> Objects:
+def list_objects(folder: Address, left_out: LeftOut = None) -> Objects:
     """List the images below an address, by name, without hidden objects.
 
     Args:
@@ -88,7 +88,7 @@ def list_objects(folder: Address, left_out: dict[str, ImageError] | None = None)
     return Objects(str(folder.rstrip("/")), ids, stamps, others)
 
 
-def _is_usable(address: Address, name: str, left_out: dict[str, ImageError] | None) -> bool:
+def _is_usable(address: Address, name: str, left_out: LeftOut) -> bool:
     """Whether a listed name can be an image id; otherwise it is left out, or an error."""
     if address.is_plain and "?" not in name:
         return True

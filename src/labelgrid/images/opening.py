@@ -5,11 +5,11 @@ import mmap
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from labelgrid.basics.errors import (
     ImageError,
@@ -20,6 +20,7 @@ from labelgrid.basics.errors import (
 )
 from labelgrid.basics.type_names import Size
 from labelgrid.images import png, tiff_checks
+from labelgrid.images.tiff_checks import Tags
 
 if TYPE_CHECKING:  # the functions that open a file load it: commands that open none start faster
     from PIL import Image
@@ -260,7 +261,7 @@ def refuse_giant(height: int, width: int) -> None:
         raise _giant(f"{height}x{width}")
 
 
-def refuse_channels(tags: Mapping[int, Any]) -> None:
+def refuse_channels(tags: Tags) -> None:
     """Refuse a TIFF of more channels than an image or a label has, or of giant tiles, by its tags.
 
     Raises:
@@ -276,7 +277,7 @@ def refuse_channels(tags: Mapping[int, Any]) -> None:
         )
 
 
-def _unread(tags: Mapping[int, Any]) -> WrongFileError:
+def _unread(tags: Tags) -> WrongFileError:
     channels, bits = tiff_checks.shape_of(tags)
     return WrongFileError(
         f"its pixels have {channels} channels of {bits} bits, which are not read from a TIFF",

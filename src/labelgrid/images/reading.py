@@ -26,8 +26,10 @@ from labelgrid.images.tiff_checks import check_tiff
 Pixels = NDArray[np.uint8]
 #: Sees a decoded image.
 Look = Callable[[Image.Image], object]
-#: Checks the file of an open image, and returns the width, height and orientation.
-Check = Callable[[Image.Image, BinaryIO, Path], tuple[int, int, int]]
+#: Width and height in the file, and the orientation.
+Stored = tuple[int, int, int]
+#: Checks the file of an open image.
+Check = Callable[[Image.Image, BinaryIO, Path], Stored]
 
 #: A 16-bit image whose largest value is below this would become almost black; its real range is
 #: unknown.
@@ -145,7 +147,7 @@ def _check_plain_png(file: BinaryIO, path: Path) -> CheckedImage | None:
     return CheckedImage(*size, digest_of(data))
 
 
-def _check_png(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int, int]:
+def _check_png(image: Image.Image, file: BinaryIO, path: Path) -> Stored:
     """Check a PNG; return width and height as stored, and the orientation."""
     file.seek(0)
     data = png.outline(file)
@@ -178,9 +180,7 @@ def _is_bright(image: Image.Image) -> bool:
     return False
 
 
-def _check_jpeg(
-    image: Image.Image, file: BinaryIO, path: Path, look: Look | None
-) -> tuple[int, int, int]:
+def _check_jpeg(image: Image.Image, file: BinaryIO, path: Path, look: Look | None) -> Stored:
     """Check that a JPEG lacks no coded data; return width, height and orientation.
 
     It is decoded at an eighth of its size, or as a whole if it is small or its scans refine each
@@ -219,7 +219,7 @@ def _jpeg_digest(image: Image.Image, whole: bool, look: Look | None = None) -> s
     return digest.hexdigest()
 
 
-def _check_other(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int, int]:
+def _check_other(image: Image.Image, file: BinaryIO, path: Path) -> Stored:
     """Check an image by decoding it; return width, height and orientation."""
     sixteen = has_16_bits(image)
     if image.format == "TIFF":

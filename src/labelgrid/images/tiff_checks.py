@@ -37,6 +37,10 @@ _PIECE = 2**14
 _FEWER = "it holds fewer pixels than its header says"
 
 
+#: The tags of a picture by number.
+Tags = Mapping[int, Any]
+
+
 class Part(NamedTuple):
     """A strip or tile: the place in the file, the bytes there, and the bytes of its pixels."""
 
@@ -45,7 +49,7 @@ class Part(NamedTuple):
     pixels: int
 
 
-def tags_of(file: BinaryIO) -> Mapping[int, Any]:
+def tags_of(file: BinaryIO) -> Tags:
     """The tags of the first picture, by number.
 
     Raises:
@@ -89,17 +93,17 @@ def page_count(file: BinaryIO) -> int:
     return len(seen)
 
 
-def pixels_of(tags: Mapping[int, Any]) -> int:
+def pixels_of(tags: Tags) -> int:
     """The product of height and width in the tags."""
     return int(tags[_WIDTH]) * int(tags[_HEIGHT])
 
 
-def tile_of(tags: Mapping[int, Any]) -> int:
+def tile_of(tags: Tags) -> int:
     """The number of pixels of a tile, which a decoder unpacks at once; 0 without tiles."""
     return int(tags.get(_TILE_WIDTH, 0)) * int(tags.get(_TILE_HEIGHT, 0))
 
 
-def shape_of(tags: Mapping[int, Any]) -> tuple[int, int]:
+def shape_of(tags: Tags) -> tuple[int, int]:
     """The numbers of a pixel, and the bits of each."""
     return int(tags.get(_SAMPLES, 1)), int(tags.get(_BITS, (1,))[0])
 
@@ -128,7 +132,7 @@ def check_tiff(data: bytes) -> None:
             raise ValueError(_FEWER)
 
 
-def _parts(tags: Mapping[int, Any]) -> Iterator[Part]:
+def _parts(tags: Tags) -> Iterator[Part]:
     """The strips or tiles of the picture, in order."""
     height = int(tags[_HEIGHT])
     width = int(tags[_WIDTH])
@@ -159,7 +163,7 @@ def _parts(tags: Mapping[int, Any]) -> Iterator[Part]:
     return map(Part, starts, sizes, pixels)
 
 
-def _numbers(tags: Mapping[int, Any], tag: int) -> Sequence[int]:
+def _numbers(tags: Tags, tag: int) -> Sequence[int]:
     values = tags[tag]
     if not isinstance(values, tuple):
         raise ValueError("where its pixels lie is unknown")

@@ -5,7 +5,7 @@ from typing import Self
 
 from torch import Tensor
 
-from labelgrid.basics.results import Result
+from labelgrid.basics.results import Results
 from labelgrid.pixel.metrics import Metric
 from labelgrid.pixel.target import Target
 
@@ -45,6 +45,6 @@ class CappedMetric:
         """Add the counts of a metric with the same range."""
         self.metric.merge(other.metric)
 
-    def compute(self) -> dict[str, Result]:
+    def compute(self) -> Results:
         """The values of the metric, by name."""
         return self.metric.compute()

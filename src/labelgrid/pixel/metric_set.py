@@ -5,7 +5,7 @@ from typing import Self
 
 from torch import Tensor
 
-from labelgrid.basics.results import ClassScore, Result
+from labelgrid.basics.results import ClassScore, Results
 from labelgrid.pixel.metrics import ClassMetric, Metric
 from labelgrid.pixel.target import Target
 
@@ -31,9 +31,9 @@ class MetricSet:
         for metric, counted in zip(self.metrics, other.metrics, strict=True):
             metric.merge(counted)
 
-    def compute(self) -> dict[str, Result]:
+    def compute(self) -> Results:
         """The values of all metrics, by name."""
-        results = dict[str, Result]()
+        results = Results()
         for metric in self.metrics:
             results |= metric.compute()
         return results

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from labelgrid.basics.results import ClassScore, Result
+from labelgrid.basics.results import ClassScore, Result, Results
 from labelgrid.pixel.target import Target
 
 
@@ -44,7 +44,7 @@ class Metric(Protocol):
     def merge(self, other: Self) -> None:
         """Add the counts of another metric with the same options over other images."""
 
-    def compute(self) -> dict[str, Result]:
+    def compute(self) -> Results:
         """The values over everything added so far, by name; more may be added afterwards."""
 
 
@@ -138,7 +138,7 @@ class SegmentationMetric(SumMetric):
         pairs = (truth * (self.classes + 1) + predicted).flatten()
         self.add(torch.bincount(pairs, minlength=self.sums.numel()).view_as(self.sums))
 
-    def compute(self) -> dict[str, Result]:
+    def compute(self) -> Results:
         """The results `mIoU` and `pixAcc`, in percent."""
         total = self.sums.sum()
         iou = self._iou()
@@ -189,7 +189,7 @@ class DepthMetric(SumMetric):
         count = error.new_tensor(error.numel())
         self.add(torch.stack([error.square().sum(), error.abs().sum(), count]))
 
-    def compute(self) -> dict[str, Result]:
+    def compute(self) -> Results:
         """The results `RMSE` and `absErr`, in the values' unit."""
         squares, absolutes, count = self.sums
         rmse = (squares / count).sqrt().item()
@@ -226,7 +226,7 @@ class NormalsMetric(SumMetric):
         below = [(angle < limit).sum() for limit in self.LIMITS]
         self.add(torch.stack([angle.sum(), angle.new_tensor(angle.numel()), *below]))
 
-    def compute(self) -> dict[str, Result]:
+    def compute(self) -> Results:
         """`mErr` and `below 11.25`, `below 22.5`, `below 30`."""
         total, count, *below = self.sums
         results = {"mErr": Result("mErr", (total / count).item(), "degree", "lower")}
@@ -305,7 +305,7 @@ class SaliencyMetric(SumMetric):
         other._need_ended()
         super().merge(other)
 
-    def compute(self) -> dict[str, Result]:
+    def compute(self) -> Results:
         """The results `IoU` and `maxF`, in percent."""
         self._need_ended()
         iou, precision, recall = self.sums[:3] / self.sums[3]
@@ -348,7 +348,7 @@ class EdgeMetric(SumMetric):
         counted = torch.bincount(truth * self.STEPS + step, minlength=2 * self.STEPS)
         self.add(counted.view(2, self.STEPS))
 
-    def compute(self) -> dict[str, Result]:
+    def compute(self) -> Results:
         """`AP`; NaN for a set without an edge pixel."""
         others, edges = self.sums.flip(1)
         hits = edges.cumsum(0)

@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+#: A function of a tensor, such as of maps.
+TensorMap = Callable[[Tensor], Tensor]
+
 
 @dataclass(frozen=True)
 class Target:
@@ -59,7 +62,7 @@ class Target:
     def __getitem__(self, rows: slice | Tensor) -> "Target":
         return self._each(lambda tensor: tensor[rows])
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Target":
+    def _each(self, change: TensorMap) -> "Target":
         annotated = None if self.annotated is None else change(self.annotated)
         return Target(change(self.value), change(self.valid), annotated)
 

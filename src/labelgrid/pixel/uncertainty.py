@@ -7,11 +7,12 @@ covariance (eq. 4). `Information` and `Spread` measure only what the predictions
 """
 
 import math
-from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from labelgrid.pixel.target import TensorMap
 
 #: The smallest variance of a value (in its unit squared), and what is added to the variances of a
 #: vector.
@@ -164,7 +165,7 @@ class Information:
         0.6931
     """
 
-    def __init__(self, probabilities: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, probabilities: TensorMap) -> None:
         self.probabilities = probabilities
         self.mean = ClassMoments()
         self.entropies = torch.zeros(())
@@ -196,9 +197,7 @@ class MeanMeasure:
         0.25
     """
 
-    def __init__(
-        self, probabilities: Callable[[Tensor], Tensor], measure: Callable[[Tensor], Tensor]
-    ) -> None:
+    def __init__(self, probabilities: TensorMap, measure: TensorMap) -> None:
         self.probabilities = probabilities
         self.measure = measure
         self.mean = ClassMoments()

@@ -1,14 +1,13 @@
 """Defines the statistics of classes: the means of maps of each class over an image."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from labelgrid.basics.array_types import AnyFloats
 from labelgrid.data.frame import contents
+from labelgrid.pixel.target import TensorMap
 from labelgrid.score.statistic import PoolBatch, Reads, Statistic
 from labelgrid.score.table import Axis
 
@@ -23,7 +22,7 @@ class ClassMeans(Statistic):
         maps_of: a task's probabilities [b, c, h, w] -> maps of the same shape.
     """
 
-    maps_of: Callable[[Tensor], Tensor]
+    maps_of: TensorMap
     axis: Axis = "feature"
     reads: Reads = "predictions"
 

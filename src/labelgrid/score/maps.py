@@ -13,6 +13,7 @@ from labelgrid.basics.array_types import Floats
 from labelgrid.data.frame import Frame, content_means, resize_to_original
 from labelgrid.nets.network import Raw
 from labelgrid.pixel.class_confidence import least_confidence, margin
+from labelgrid.pixel.target import TensorMap
 from labelgrid.pixel.uncertainty import Information, MeanMeasure, Moments, Spread
 from labelgrid.score.measure_choices import At, Measure
 from labelgrid.tasks.task import Task, Tasks
@@ -61,7 +62,7 @@ def information(task: Task) -> Moments:
     return Information(task.probabilities) if task.probabilities else Spread()
 
 
-def measure_of_mean(measure: Callable[[Tensor], Tensor]) -> MakeMoments:
+def measure_of_mean(measure: TensorMap) -> MakeMoments:
     """Collect a measure of the mean class probabilities, or the variance of values."""
 
     def make(task: Task) -> Moments:

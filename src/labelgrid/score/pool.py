@@ -13,6 +13,7 @@ from labelgrid.basics.errors import ImageError, PluginError
 from labelgrid.basics.files import disk_errors
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import image_keys
+from labelgrid.basics.type_names import Texts
 from labelgrid.data.batch import stack_labels
 from labelgrid.data.data_options import DataOptions
 from labelgrid.data.dataset import ImageSource, Source, labels_of
@@ -50,7 +51,7 @@ class ScoringJob:
     source: Source
     data: DataOptions
     statistics: Mapping[str, Statistic]
-    stamp: Mapping[str, str]
+    stamp: Texts
     batch: int = 8
     workers: int = 0
     leaves_out: bool = False
@@ -99,7 +100,7 @@ class Explaining:
 
     statistics: Mapping[str, Statistic] = field(default_factory=dict)
     images: Collection[str] = ()
-    stamp: Mapping[str, str] = field(default_factory=dict)
+    stamp: Texts = field(default_factory=dict)
 
 
 def gather(
@@ -135,7 +136,7 @@ def pool_shards(
     folder: Path,
     size: int,
     statistics: Collection[str],
-    stamp: Mapping[str, str],
+    stamp: Texts,
 ) -> PoolShards:
     """The shards of a pool, and of the further images that explain; see `PoolShards`."""
     return PoolShards(

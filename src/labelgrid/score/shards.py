@@ -5,13 +5,14 @@ multiple of a batch's. Loads no torch.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from labelgrid.basics.errors import ProjectError
+from labelgrid.basics.type_names import Texts
 from labelgrid.basics.version import __version__
 from labelgrid.score.table import EXPLAINING, FILE, Table, read_table, table_parts
 
@@ -36,7 +37,7 @@ class PoolShard:
     place: int
     image_ids: Sequence[str]
     path: Path
-    stamp: Mapping[str, str]
+    stamp: Texts
     in_pool: bool
 
     def read(self) -> Table | None:
@@ -55,7 +56,7 @@ class JoinedScores(NamedTuple):
     """The scores of a pool's readable images, and the faults of the rest, by id."""
 
     table: Table
-    faults: Mapping[str, str]
+    faults: Texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +83,8 @@ class PoolShards:
     size: int
     statistics: Collection[str]
     explaining: Collection[str]
-    stamp: Mapping[str, str]
-    explaining_stamp: Mapping[str, str]
+    stamp: Texts
+    explaining_stamp: Texts
 
     @property
     def image_count(self) -> int:

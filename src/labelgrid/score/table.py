@@ -21,7 +21,7 @@ from labelgrid.basics.array_types import Array
 from labelgrid.basics.errors import ProjectError
 from labelgrid.basics.files import atomic_write, open_regular
 from labelgrid.basics.shown import Shown
-from labelgrid.basics.type_names import Json
+from labelgrid.basics.type_names import Json, Texts
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.ledger.grid import Cell
 
@@ -63,11 +63,11 @@ class Table(Shown):
     images: Sequence[str]
     statistics: Mapping[str, Array]
     tasks: tuple[str, ...]
-    stamp: Mapping[str, str]
+    stamp: Texts
     axes: Mapping[str, Axis]
-    faults: Mapping[str, str] = field(default_factory=dict)
+    faults: Texts = field(default_factory=dict)
 
-    def with_faults(self, images: Sequence[str], faults: Mapping[str, str]) -> "Table":
+    def with_faults(self, images: Sequence[str], faults: Texts) -> "Table":
         """Add the images that could not be read; `images` is the order of all."""
         if not faults:
             return self
@@ -81,7 +81,7 @@ class Table(Shown):
         statistics = self.aligned(readable)
         return replace(self, images=readable, statistics=statistics, faults={})
 
-    def only(self, names: Collection[str], stamp: Mapping[str, str]) -> "Table":
+    def only(self, names: Collection[str], stamp: Texts) -> "Table":
         """The table of some statistics, under another stamp."""
         statistics = {name: values for name, values in self.statistics.items() if name in names}
         axes = {name: self.axes[name] for name in statistics}
@@ -440,7 +440,7 @@ def read_cell(path: Path, cell: Cell) -> dict[str, float]:
     return {name: rows[column][0].as_py() for name, column in columns.items()}
 
 
-def read_stamp(path: Path) -> Mapping[str, str]:
+def read_stamp(path: Path) -> Texts:
     """Read the stamp of a score table, without its values.
 
     Raises:

@@ -62,12 +62,13 @@ class Rows:
     @staticmethod
     def cat(parts: Sequence["Rows"]) -> "Rows":
         """Concatenate rows of the same shapes."""
-        rows = Rows({}, {})
+        maps = {}
         for name in parts[0].maps:
-            rows.maps[name] = torch.cat([part.maps[name] for part in parts])
+            maps[name] = torch.cat([part.maps[name] for part in parts])
+        targets = {}
         for name in parts[0].targets:
-            rows.targets[name] = Target.cat([part.targets[name] for part in parts])
-        return rows
+            targets[name] = Target.cat([part.targets[name] for part in parts])
+        return Rows(maps, targets)
 
 
 #: Maps an epoch to the batches of its pass over the images, in random order.

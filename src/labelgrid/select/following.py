@@ -76,7 +76,7 @@ def mostly_following(relations: Sequence[BoundRelation]) -> list[BoundRelation]:
     No task is both read and given by these relations and the exact ones: of two tasks that follow
     from each other, the task that the most trusted relation gives is left out.
     """
-    following = []
+    following: list[BoundRelation] = []
     exact = [relation for relation in relations if relation.exact]
     for relation in relations:
         if relation.exact or relation.trust * relation.coverage < MOSTLY:

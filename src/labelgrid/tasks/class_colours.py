@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.basics.array_types import Floats
+from labelgrid.basics.type_names import Names
 
 RGB = NDArray[np.uint8]
 
@@ -76,7 +77,7 @@ def is_background(name: str) -> bool:
 
 
 @cache
-def class_colours(names: tuple[str, ...], order: tuple[str, ...] = ()) -> RGB:
+def class_colours(names: Names, order: Names = ()) -> RGB:
     """The colours [k, 3] of classes.
 
     Args:
@@ -94,7 +95,7 @@ def class_colours(names: tuple[str, ...], order: tuple[str, ...] = ()) -> RGB:
     return chosen
 
 
-def name_order(lists: Iterable[Iterable[str]], names: Iterable[str]) -> tuple[str, ...]:
+def name_order(lists: Iterable[Iterable[str]], names: Iterable[str]) -> Names:
     """Sort names by the first of the lists to hold each, oldest first; names of no list follow.
 
     Example:

@@ -77,7 +77,11 @@ class LabelFigure:
     least: int = 1
 
 
-def no_figures(_value: Array, _valid: Bools, _options: object) -> Mapping[str, LabelFigure]:
+#: Figures by name.
+LabelFigures = Mapping[str, LabelFigure]
+
+
+def no_figures(_value: Array, _valid: Bools, _options: object) -> LabelFigures:
     """The `figures` of kinds that have none: an import compares nothing."""
     return {}
 
@@ -92,8 +96,8 @@ def no_other_slopes(_value: Array, _valid: Bools, _options: object) -> Mapping[s
     return {}
 
 
-def class_heights(value: Array, valid: Bools, options: Any) -> Mapping[str, LabelFigure]:
-    """The `figures` of class indices [h, w, 1]: the mean height of each class, from 0 to 1 (top)."""
+def class_heights(value: Array, valid: Bools, options: Any) -> LabelFigures:
+    """The `figures` of class indices [h, w, 1]: the mean height of each class, 1 at the top."""
     index = known_numbers(value[..., 0], valid).astype(np.int64, copy=False)
     heights = np.broadcast_to(np.linspace(1, 0, len(valid))[:, None], valid.shape)
     heights = known_numbers(heights, valid)
@@ -107,7 +111,7 @@ def class_heights(value: Array, valid: Bools, options: Any) -> Mapping[str, Labe
     return figures
 
 
-def class_details(value: Array, valid: Bools, options: Any) -> Mapping[str, LabelFigure]:
+def class_details(value: Array, valid: Bools, options: Any) -> LabelFigures:
     """The `fine_figures` of class indices [h, w, 1]: traces of a change of size, or of a 0.
 
     The first counts the classes that lie only as thin rims between a smaller and a larger number,
@@ -177,7 +181,7 @@ def _borders_at_thin(here: Bools, index: NDArray[np.uint16]) -> float:
     return at / borders if thin > THIN else 0.0
 
 
-def line_width(value: Array, valid: Bools, _options: object) -> Mapping[str, LabelFigure]:
+def line_width(value: Array, valid: Bools, _options: object) -> LabelFigures:
     """The `fine_figures` of a map of lines [h, w, 1]: the width, from area and borders."""
     lines = (value[..., 0] > 0.5) & valid
     borders = sum(np.count_nonzero(np.diff(lines, axis=axis)) for axis in (0, 1))
@@ -198,7 +202,7 @@ def line_width(value: Array, valid: Bools, _options: object) -> Mapping[str, Lab
     }
 
 
-def positive_share(value: Array, valid: Bools, _options: object) -> Mapping[str, LabelFigure]:
+def positive_share(value: Array, valid: Bools, _options: object) -> LabelFigures:
     """The `figures` of a binary map [h, w, 1]: the share of pixels that are positive."""
     share = float(value[..., 0][valid].mean())
     return {"the share of positive pixels": LabelFigure(value=share, tolerance=0.3)}

@@ -16,6 +16,8 @@ from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text
 from labelgrid.formats.codec import LabelArray, known_numbers
 
+#: The values at the ends of a picture's scale.
+Range = tuple[float, float]
 BLACK = (0, 0, 0)
 WHITE = (255, 255, 255)
 #: How many of a number's 32 bits a bin of `LogHistogram` leaves out.
@@ -96,11 +98,11 @@ class Overview:
         """Yield sentences on impossible content, for which an import stops."""
         yield from ()
 
-    def limits(self) -> tuple[float, float] | None:
+    def limits(self) -> Range | None:
         """The ends of the scale for pictures of the labels, for `Render`."""
         return None
 
-    def legend(self, limits: tuple[float, float] | None) -> Legend:
+    def legend(self, limits: Range | None) -> Legend:
         """Explain the colours in pictures of the labels, with these ends of the scale."""
         del limits
         return Legend()
@@ -148,7 +150,7 @@ class BinaryOverview(Overview):
             answer = "yes" if self.share else "no"
             yield f"all pixels of the new labels are {answer}."
 
-    def legend(self, limits: tuple[float, float] | None) -> Legend:
+    def legend(self, limits: Range | None) -> Legend:
         """White is yes, black is no."""
         del limits
         return Legend(swatches=[(WHITE, "yes"), (BLACK, "no")])

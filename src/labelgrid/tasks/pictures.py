@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.type_names import Size
 from labelgrid.formats.codec import LabelArray
-from labelgrid.tasks.task import Range, TaskDef
+from labelgrid.tasks.overview import Range
+from labelgrid.tasks.task import TaskDef
 
 RGB = NDArray[np.uint8]
 

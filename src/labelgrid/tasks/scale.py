@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    #: Scales values; see `Scale.scaled`.
-    Scaled = Callable[[Tensor], Tensor]
+    from labelgrid.pixel.target import TensorMap
 
 
 def keep_values(values: Tensor) -> Tensor:
@@ -71,7 +70,7 @@ def direction_error(raw: Tensor, maps: Tensor) -> Tensor:
 
 
 def released_probability_error(
-    raw: Tensor, target: Tensor, mask: Tensor, _scaled: Scaled
+    raw: Tensor, target: Tensor, mask: Tensor, _scaled: TensorMap
 ) -> Tensor:
     """As `probability_error`, summed as JTR's released code does; see `Scale.released_error`."""
     from torch.nn import functional
@@ -80,7 +79,7 @@ def released_probability_error(
     return _over_nonzero(errors, target, mask)
 
 
-def released_value_error(raw: Tensor, target: Tensor, mask: Tensor, scaled: Scaled) -> Tensor:
+def released_value_error(raw: Tensor, target: Tensor, mask: Tensor, scaled: TensorMap) -> Tensor:
     """As `value_error` of scaled values, summed as JTR's released code does.
 
     The sigmoid never reaches 0 or 1 there; see `Scale.released_error`.
@@ -89,7 +88,9 @@ def released_value_error(raw: Tensor, target: Tensor, mask: Tensor, scaled: Scal
     return _over_nonzero((made - scaled(target)).abs(), target, mask)
 
 
-def released_direction_error(raw: Tensor, target: Tensor, mask: Tensor, _scaled: Scaled) -> Tensor:
+def released_direction_error(
+    raw: Tensor, target: Tensor, mask: Tensor, _scaled: TensorMap
+) -> Tensor:
     """1 - dot products with unit vectors, over the components that are not 0.
 
     So it is about 2/3 where all vectors agree, as in JTR's released code; see
@@ -124,13 +125,13 @@ class Scale:
             a mask, bool [b, 1, h, w], and `scaled` -> [b].
     """
 
-    scaled: Scaled = keep_values
+    scaled: TensorMap = keep_values
     neutral: float = 0.0
     zoomed: Callable[[Tensor, Tensor], Tensor] = _ignore_zoom
-    mirrored: Callable[[Tensor], Tensor] = keep_values
+    mirrored: TensorMap = keep_values
     unbounded: bool = False
     error: Callable[[Tensor, Tensor], Tensor] = value_error
-    released_error: Callable[[Tensor, Tensor, Tensor, Scaled], Tensor] = released_value_error
+    released_error: Callable[[Tensor, Tensor, Tensor, TensorMap], Tensor] = released_value_error
 
 
 def divide_by_maximum(values: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from labelgrid.basics.array_types import Array, Bools, Bytes, Floats32
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import PluginError, RecipeError
 from labelgrid.basics.results import Result
-from labelgrid.basics.type_names import Json, Size, Values
+from labelgrid.basics.type_names import Json, Names, Size, Texts, Values
 from labelgrid.formats.codec import Codec, Form, LabelArray, codec, options_of
 from labelgrid.formats.regions import RegionMap
 from labelgrid.images.opening import TIMES, label_of
@@ -26,9 +26,9 @@ from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.agreement import Agreement, no_agreement
 from labelgrid.tasks.checks import LabelCheck
 from labelgrid.tasks.class_colours import RGB, class_colours, is_background, name_order
-from labelgrid.tasks.figures import LabelFigure, no_figures, no_other_slopes, no_slope
+from labelgrid.tasks.figures import LabelFigures, no_figures, no_other_slopes, no_slope
 from labelgrid.tasks.outlines import no_outline
-from labelgrid.tasks.overview import Overview
+from labelgrid.tasks.overview import Overview, Range
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.scale import (
     Scale,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from labelgrid.pixel.metrics import Metric
-    from labelgrid.pixel.target import Target
+    from labelgrid.pixel.target import Target, TensorMap
     from labelgrid.pixel.uncertainty import Moments
     from labelgrid.tasks.outlines import Outline
 
@@ -55,15 +55,16 @@ if TYPE_CHECKING:
 Transform = Callable[[Array, Bools, Placement, Any], tuple[Array, Bools]]
 #: Values [h, w, c] (0 where not valid), valid [h, w], ends of the scale, the label files' options
 #: -> RGB [h, w, 3].
-Render = Callable[[Array, Bools, "Range | None", Any], Bytes]
+Render = Callable[[Array, Bools, Range | None, Any], Bytes]
 #: Values [h, w, c], valid [h, w], the label files' options -> the label's figures by their names.
-Figures = Callable[[Array, Bools, Any], Mapping[str, LabelFigure]]
+Figures = Callable[[Array, Bools, Any], LabelFigures]
 #: Values [h, w, c], valid [h, w], the label files' options -> how surfaces recede to the right and
 #: upward [h, w, 2].
 Slope = Callable[[Array, Bools, Any], Array | None]
 OtherSlopes = Callable[[Array, Bools, Any], Mapping[str, Array]]
-#: The values at the ends of a picture's scale.
-Range = tuple[float, float]
+if TYPE_CHECKING:
+    PixelLoss = Callable[[Tensor, Target], Tensor]
+    Disagreement = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Spec:
     outline: Outline = no_outline
     checks: tuple[LabelCheck, ...] = ()
     overview: Callable[[Any], Overview] = Overview
-    other_figures: Mapping[str, str] = field(default_factory=dict)
+    other_figures: Texts = field(default_factory=dict)
     scaled: bool = False
     agreement: Agreement = no_agreement
     meaning: Callable[[Any], str] = _no_meaning
@@ -164,7 +165,7 @@ class TaskDef:
     spec: Spec = field(repr=False)
     metrics: Values = field(default_factory=dict, repr=False)
     headline: str = field(default="", repr=False)
-    class_order: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    class_order: Names = field(default=(), repr=False, compare=False)
 
     @classmethod
     def of(cls, row: TaskRow) -> TaskDef:
@@ -195,7 +196,7 @@ class TaskDef:
         return self.options
 
     @property
-    def classes(self) -> tuple[str, ...]:
+    def classes(self) -> Names:
         """The names of the classes in the label files; empty without classes."""
         return getattr(self.options, "classes", ())
 
@@ -205,7 +206,7 @@ class TaskDef:
         return bool(getattr(self.options, "disparity", False))
 
     @property
-    def class_names(self) -> tuple[str, ...]:
+    def class_names(self) -> Names:
         """The names of the classes of the labels as read; empty without classes."""
         return getattr(self.options, "names", ())
 
@@ -215,7 +216,7 @@ class TaskDef:
         return codec(self.spec.codec)
 
     @property
-    def region_names(self) -> tuple[str, ...]:
+    def region_names(self) -> Names:
         """The names of the regions that a tool draws for a label, by number.
 
         The names are the classes, or the task's own name; empty if labels cannot be drawn.
@@ -223,7 +224,7 @@ class TaskDef:
         name_regions = getattr(self.codec, "region_names", None)
         if name_regions is None:
             return ()
-        names: tuple[str, ...] = name_regions(self.options)
+        names: Names = name_regions(self.options)
         return names or (self.name,)
 
     @property
@@ -260,11 +261,11 @@ class TaskDef:
             return self.region_colours[value[..., 0].astype(np.int64)]
         return self.spec.render(value, valid, limits, self.options)
 
-    def figures(self, label: LabelArray) -> Mapping[str, LabelFigure]:
+    def figures(self, label: LabelArray) -> LabelFigures:
         """Compute the figures of a label by name, of a part of the pixels."""
         return self.spec.figures(label.value, label.valid, self.options)
 
-    def fine_figures(self, label: LabelArray) -> Mapping[str, LabelFigure]:
+    def fine_figures(self, label: LabelArray) -> LabelFigures:
         """The figures by name that need all pixels of a label."""
         return self.spec.fine_figures(label.value, label.valid, self.options)
 
@@ -434,19 +435,17 @@ class Task:
     cost: float
     weight: float
     headline: str
-    activate: Callable[[Tensor], Tensor]
-    pixel_loss: Callable[[Tensor, Target], Tensor]
-    as_prediction: Callable[[Tensor], Tensor]
+    activate: TensorMap
+    pixel_loss: PixelLoss
+    as_prediction: TensorMap
     to_target: Callable[[Tensor], Target]
     moments: Callable[[], Moments]
-    disagreement: Callable[[Tensor, Tensor], Tensor]
+    disagreement: Disagreement
     metrics: Mapping[str, Callable[[], Metric]]
-    from_mean: Callable[[Tensor], Tensor] = keep_values
-    other_losses: Mapping[str, Callable[[Tensor, Target], Tensor]] = field(default_factory=dict)
-    other_disagreements: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = field(
-        default_factory=dict
-    )
-    probabilities: Callable[[Tensor], Tensor] | None = None
+    from_mean: TensorMap = keep_values
+    other_losses: Mapping[str, PixelLoss] = field(default_factory=dict)
+    other_disagreements: Mapping[str, Disagreement] = field(default_factory=dict)
+    probabilities: TensorMap | None = None
     largest: bool = False
     scale: Scale = field(default_factory=Scale)
 
@@ -477,7 +476,7 @@ Tasks = Mapping[str, Task]
 
 def binary_task(
     task: TaskDef,
-    pixel_loss: Callable[[Tensor, Target], Tensor],
+    pixel_loss: PixelLoss,
     metrics: Mapping[str, Callable[..., Metric]],
 ) -> Task:
     """The functions of labels of yes and no: sigmoid, two-class entropy."""
@@ -516,7 +515,7 @@ def spec_of(kind: str) -> Spec:
 
 
 def definitions(
-    rows: list[TaskRow] | tuple[TaskRow, ...], class_lists: Sequence[tuple[str, ...]] = ()
+    rows: list[TaskRow] | tuple[TaskRow, ...], class_lists: Sequence[Names] = ()
 ) -> dict[str, TaskDef]:
     """The definitions by name, in the ledger's order.
 
@@ -531,9 +530,7 @@ def definitions(
     return {task.name: replace(task, class_order=order) for task in tasks}
 
 
-def build_all(
-    tasks: Mapping[str, TaskDef], losses: Mapping[str, str] | None = None
-) -> dict[str, Task]:
+def build_all(tasks: Mapping[str, TaskDef], losses: Texts | None = None) -> dict[str, Task]:
     """The functions of all tasks by name, some with another loss of their kind.
 
     Raises:

@@ -60,9 +60,9 @@ class Joint:
         whole = self.options.images == "whole"
         costs, amount = cell_costs(grid, budget)
         market = _market(pool, costs, self.options.gains)
-        begun = grid.bought.any(1)
+        begun = np.asarray(grid.bought.any(1))
         draws = draw_images(grid, pool.seed) if whole else draw_cells(grid, pool.seed)
-        later = np.asarray(~begun) & whole
+        later = ~begun & whole
         queues = dict[int, Iterator[int]]()
         for column in random_order(t, pool.seed, "tasks"):
             order = np.lexsort((grid.keys, -draws[:, column], later))

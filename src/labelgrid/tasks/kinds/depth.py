@@ -6,7 +6,7 @@ any unit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
@@ -20,15 +20,15 @@ from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.formats.codecs import depth as files
 from labelgrid.formats.unmeasured import LARGEST, lone_largest
 from labelgrid.tasks.agreement import distance_agreement
-from labelgrid.tasks.figures import LabelFigure, distance_slope
+from labelgrid.tasks.figures import LabelFigure, LabelFigures, distance_slope
 from labelgrid.tasks.outlines import distance_outline
-from labelgrid.tasks.overview import Legend, LogHistogram, Overview, percent, two_digits
+from labelgrid.tasks.overview import Legend, LogHistogram, Overview, Range, percent, two_digits
 from labelgrid.tasks.pictures import RGB, distance_scale, render_distances
 from labelgrid.tasks.placement import Labels, Placement
 from labelgrid.tasks.planes import PLANES_CHECK
 from labelgrid.tasks.scale import Scale, divide_by_maximum, zoom_disparities, zoom_distances
 from labelgrid.tasks.stored_distances import CUT_OFF, STORED_NUMBERS
-from labelgrid.tasks.task import Range, Spec, Task, TaskDef
+from labelgrid.tasks.task import Spec, Task, TaskDef
 
 #: The median depth of a label in any scene, from a hand's length to a view over a valley.
 METRES = (0.05, 200.0)
@@ -82,7 +82,7 @@ def render_depth(value: Array, valid: Bools, limits: Range | None, options: file
     return render_distances(value[..., 0], valid, limits, options.disparity)
 
 
-def depth_figures(value: Array, valid: Bools, options: files.Options) -> Mapping[str, LabelFigure]:
+def depth_figures(value: Array, valid: Bools, options: files.Options) -> LabelFigures:
     """The median depth and the depth of near pixels, or the median disparity.
 
     It is about 1000 times too small or too large if metres and millimetres are confused.
@@ -247,7 +247,7 @@ class DistanceOverview(Overview):
             f"everywhere: {join_names(self.constant, 3)}"
         )
 
-    def limits(self) -> tuple[float, float]:
+    def limits(self) -> Range:
         """As `Overview.limits`: of near and far."""
         low, high = self.histogram.quantiles((0.02, 0.98))
         return (high, low) if self.options.disparity else (low, high)

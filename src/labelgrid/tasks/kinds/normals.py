@@ -18,9 +18,9 @@ from labelgrid.formats.codec import LabelArray, known_numbers
 from labelgrid.formats.codecs.normals import other_axes
 from labelgrid.tasks.agreement import angle_agreement
 from labelgrid.tasks.checks import MANY, SHOWS_SOMETHING, LabelCheck
-from labelgrid.tasks.figures import LabelFigure
+from labelgrid.tasks.figures import LabelFigure, LabelFigures
 from labelgrid.tasks.outlines import direction_outline
-from labelgrid.tasks.overview import Legend, Overview, percent
+from labelgrid.tasks.overview import Legend, Overview, Range, percent
 from labelgrid.tasks.pictures import render_vectors
 from labelgrid.tasks.placement import Labels, Placement
 from labelgrid.tasks.scale import (
@@ -149,7 +149,7 @@ def turn_normals(value: Array, valid: Bools, geometry: Placement, _options: obje
     return blend, placed_valid
 
 
-def direction_figures(value: Array, valid: Bools, options: Any) -> Mapping[str, LabelFigure]:
+def direction_figures(value: Array, valid: Bools, options: Any) -> LabelFigures:
     """The mean components, and the correlations of x with the column and y with the height.
 
     The walls of rooms face inward, things outward.
@@ -278,7 +278,7 @@ class DirectionOverview(Overview):
         if self.valid > 1 and (self.lowest == self.highest).all():
             yield "all pixels of the new labels have one direction."
 
-    def legend(self, limits: tuple[float, float] | None) -> Legend:
+    def legend(self, limits: Range | None) -> Legend:
         """As `Overview.legend`: the colours of a ball, and of five directions."""
         del limits
         swatches = []

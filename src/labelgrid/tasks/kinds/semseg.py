@@ -21,7 +21,7 @@ from labelgrid.tasks.checks import SHOWS_SOMETHING
 from labelgrid.tasks.class_colours import class_colours
 from labelgrid.tasks.figures import class_details, class_heights
 from labelgrid.tasks.outlines import border_outline
-from labelgrid.tasks.overview import Legend, Overview, percent, without_label
+from labelgrid.tasks.overview import Legend, Overview, Range, percent, without_label
 from labelgrid.tasks.placement import same_values
 from labelgrid.tasks.scale import Scale, probability_error, released_probability_error
 from labelgrid.tasks.task import Spec, Task, TaskDef
@@ -94,7 +94,7 @@ class ClassOverview(Overview):
             labels = count_text(self.labels, "new label")
             yield f"in {self.some:,} of {labels} only some of the classes were annotated."
 
-    def legend(self, limits: tuple[float, float] | None) -> Legend:
+    def legend(self, limits: Range | None) -> Legend:
         """As `Overview.legend`: the classes that occur, the largest first."""
         del limits
         names = self.options.names
