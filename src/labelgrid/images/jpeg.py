@@ -98,7 +98,6 @@ def parts_of(data: bytes) -> Parts:
 
 
 def _coded_ends(data: bytes, start: int, end: int) -> Iterator[int]:
-    """The ends of coded data between two markers of a scan, without the bytes that fill space."""
     for restart in _FILLED.finditer(data, start, end):
         yield restart.start()
     while end > start and data[end - 1] == _FILL:

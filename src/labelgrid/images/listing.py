@@ -32,10 +32,7 @@ def scan_folder(folder: Path, left_out: LeftOut = None) -> tuple[list[str], Coun
 
     Linked folders are entered, too, but each folder only once.
 
-    Args:
-        folder: the folder.
-        left_out: gets the images whose names are not Unicode, by their names as text; None: such a
-            name is an error.
+    Images whose names are not Unicode go to `left_out`, by their names as text.
 
     Raises:
         ImageError: as `list_images`.

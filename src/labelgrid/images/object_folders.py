@@ -49,10 +49,7 @@ class Entry(NamedTuple):
 def list_objects(folder: Address, left_out: LeftOut = None) -> Objects:
     """List the images below an address, by name, without hidden objects.
 
-    Args:
-        folder: the address.
-        left_out: gets the images whose names lead out of the folder, by their names; None: such a
-            name is an error.
+    Images whose names lead out of the folder go to `left_out`, by name.
 
     Raises:
         ImageError: there is no image, or the store has no lists.
@@ -89,7 +86,6 @@ def list_objects(folder: Address, left_out: LeftOut = None) -> Objects:
 
 
 def _is_usable(address: Address, name: str, left_out: LeftOut) -> bool:
-    """Whether a listed name can be an image id; otherwise it is left out, or an error."""
     if address.is_plain and "?" not in name:
         return True
     error = ImageError(
@@ -133,7 +129,6 @@ def read_object_list(place: Path | Address, roots: Collection[str] = ()) -> list
 def _by_root(
     entries: Iterable[Entry], base: Path | Address, where: str, roots: Collection[str]
 ) -> dict[str, list[str]]:
-    """The ids by root, in the order of the list."""
     seen: dict[str, str] = {}
     relative: list[str] = []
     by_store = defaultdict[str, list[Address]](list)
@@ -159,7 +154,6 @@ def _by_root(
 
 
 def _checked(entry: Entry, where: str) -> str:
-    """The checked text of an entry: an address, or a normal path below the list's folder."""
     text = entry.text
     if is_address(text):
         try:
@@ -191,7 +185,6 @@ def _checked(entry: Entry, where: str) -> str:
 
 
 def _entries(path: Path, where: str) -> Iterator[Entry]:
-    """Yield the entries of a list in order, without empty texts."""
     readers = {".csv": _csv_entries, ".parquet": _parquet_entries}
     read = readers.get(path.suffix.lower(), _text_entries)
     try:
@@ -231,7 +224,6 @@ def _csv_entries(path: Path, where: str) -> Iterator[Entry]:
 
 
 def _parquet_entries(path: Path, where: str) -> Iterator[Entry]:
-    """Yield the entries of a table, with a part of the table in memory."""
     from pyarrow import parquet  # slow to load, and most lists are text
 
     with parquet.ParquetFile(path) as heads:

@@ -318,12 +318,8 @@ def decoder_errors(
 ) -> Iterator[None]:
     """Turn the exceptions of decoders into errors of a type, and suppress warnings.
 
-    Args:
-        path: the file.
-        error: the type of the errors; errors of the type stay as they are.
-        thing: image or label.
-        damaged: the beginning of the message about a damaged file.
-        again: the next step for a damaged file.
+    `thing` is image or label; a message about a damaged file begins with `damaged`, and `again` is
+    its next step. Errors of the type stay as they are.
 
     Raises:
         MemoryShortageError: there was no memory to decode the file.

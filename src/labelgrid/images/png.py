@@ -218,7 +218,6 @@ def plain_size(data: bytes) -> Size | None:
 
 
 def _plain_stream(data: bytes) -> list[bytes]:
-    """The compressed pixels of a plain PNG, whose parts are checked."""
     stream = list[bytes]()
     kinds = [b""]
     for kind, content in _chunks(io.BytesIO(data), len(SIGNATURE)):
@@ -316,7 +315,6 @@ def _rewrite_pixels(file: BinaryIO, rewrite: Callable[[Iterable[bytes]], Sequenc
 
 
 def _lacks_palette(chunks: Sequence[bytes]) -> bool:
-    """Whether the pixels after some parts are indices into a missing palette."""
     kinds = {chunk[4:8]: chunk for chunk in chunks}
     return kinds.get(b"IHDR", b"")[17:18] == bytes([_PALETTE]) and b"PLTE" not in kinds
 

@@ -148,7 +148,6 @@ def _check_plain_png(file: BinaryIO, path: Path) -> CheckedImage | None:
 
 
 def _check_png(image: Image.Image, file: BinaryIO, path: Path) -> Stored:
-    """Check a PNG; return width and height as stored, and the orientation."""
     file.seek(0)
     data = png.outline(file)
     if not data:
@@ -168,7 +167,6 @@ def _check_png(image: Image.Image, file: BinaryIO, path: Path) -> Stored:
 
 
 def _is_bright(image: Image.Image) -> bool:
-    """Whether a 16-bit PNG has a large enough value."""
     # Of colours and grey with alpha Pillow keeps the high bytes.
     least = DARKEST_16_BIT if image.mode.startswith("I") else DARKEST_16_BIT >> 8
     colours = 1 if image.mode.startswith(("I", "L")) else 3
@@ -220,7 +218,6 @@ def _jpeg_digest(image: Image.Image, whole: bool, look: Look | None = None) -> s
 
 
 def _check_other(image: Image.Image, file: BinaryIO, path: Path) -> Stored:
-    """Check an image by decoding it; return width, height and orientation."""
     sixteen = has_16_bits(image)
     if image.format == "TIFF":
         check_tiff(_all(file))

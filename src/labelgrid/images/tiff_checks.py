@@ -133,7 +133,6 @@ def check_tiff(data: bytes) -> None:
 
 
 def _parts(tags: Tags) -> Iterator[Part]:
-    """The strips or tiles of the picture, in order."""
     height = int(tags[_HEIGHT])
     width = int(tags[_WIDTH])
     rows = min(int(tags.get(_ROWS, height)), height)

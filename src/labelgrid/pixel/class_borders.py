@@ -66,6 +66,5 @@ def _look_around(probabilities: Tensor, side: str) -> tuple[Tensor, Tensor]:
 
 
 def _neighbours(maps: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """The pixels but the last along a dimension, and the next pixel of each."""
     length = maps.shape[dim] - 1
     return maps.narrow(dim, 0, length), maps.narrow(dim, 1, length)

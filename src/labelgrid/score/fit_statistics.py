@@ -85,13 +85,9 @@ def fit_statistics(
 
 
 def load_statistics(job: ScoringJob, folder: Path, *, seed: int, example: Sequence[str]) -> None:
-    """Load the weights of the job's statistics that `fit_statistics` has trained elsewhere.
+    """Load the weights that `fit_statistics` has trained elsewhere for a job of the same model.
 
-    Args:
-        job: of the same model.
-        folder: of the weights.
-        seed: the model's.
-        example: as `FitImages.example`.
+    `seed` is the model's, `example` as `FitImages.example`.
 
     Raises:
         ModelError: saved weights are damaged.

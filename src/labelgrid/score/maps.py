@@ -85,16 +85,9 @@ def image_means(
 ) -> Floats:
     """The means [b, t] of a measure of the passes over each image's pixels.
 
-    Values are collected pass by pass. Small images of one frame are processed together, large ones
-    alone and in strips of rows, so memory grows neither with the number of passes nor with the
-    pool.
-
-    Args:
-        passes: over the batch.
-        tasks: by name.
-        frames: of the b images.
-        make: creates the accumulator of a task's predictions; its `uncertainty` is averaged.
-        at: the pixels to measure.
+    Values are collected pass by pass in the accumulators that `make` creates. Small images of one
+    frame are processed together, large ones alone and in strips of rows, so memory grows neither
+    with the number of passes nor with the pool.
     """
     if at == "head":
         maps = head_maps(passes, tasks, make).values()
@@ -150,7 +143,6 @@ def halve_frame(frame: Frame) -> Frame:
 def _original_means(
     passes: Passes, tasks: Tasks, frames: Sequence[Frame], make: MakeMoments
 ) -> Floats:
-    """The means [b, t] of images with the same frame at its original size."""
     height, width = frames[0].original
     row_values = max(task.channels for task in tasks.values()) * width * len(frames)
     totals = np.zeros((len(frames), len(tasks)))
@@ -165,7 +157,6 @@ def _original_means(
 def _original_maps(
     passes: Passes, tasks: Tasks, frame: Frame, rows: slice, make: MakeMoments
 ) -> dict[str, Tensor]:
-    """The maps [b, rows, width] of images with the same frame at its original size, by task."""
     width = frame.original[1]
     blocks: dict[str, list[PixelBlock]] = {name: [] for name in tasks}
     for raws in passes:

@@ -229,7 +229,6 @@ def pool_batches(
 
 
 def _score(job: ScoringJob, image_ids: Sequence[str], progress: Progress) -> Table:
-    """Compute the statistics of some images; with `leaves_out`, of the readable images."""
     chunks: dict[str, list[Array]] = {name: [] for name in job.statistics}
     scored: list[str] = []
     faults: dict[str, str] = {}

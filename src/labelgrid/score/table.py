@@ -87,22 +87,6 @@ class Table(Shown):
         axes = {name: self.axes[name] for name in statistics}
         return replace(self, statistics=statistics, stamp=stamp, axes=axes)
 
-    def part(self, rows: slice) -> "Table":
-        """The table of some rows; none of them may have a fault."""
-        statistics = {name: values[rows] for name, values in self.statistics.items()}
-        return replace(self, images=list(self.images)[rows], statistics=statistics)
-
-    def followed_by(self, other: "Table") -> "Table":
-        """Join the rows of tables without faults; a table without images may lack statistics."""
-        if not other.images:
-            return self
-        if not self.images:
-            return other
-        statistics = {}
-        for name, values in self.statistics.items():
-            statistics[name] = np.concatenate([values, other.statistics[name]])
-        return replace(self, images=[*self.images, *other.images], statistics=statistics)
-
     def aligned(self, images: Sequence[str]) -> dict[str, Array]:
         """The statistics of the given images, in order; NaN for an image that was not scored."""
         if list(images) == list(self.images):
@@ -151,31 +135,34 @@ class TableParts:
     def __init__(self, path: Path, rows: int) -> None:
         self._path = path
         self._rows = rows
-        self._rest: Table | None = None
+        self._rest: pa.Table | None = None
         self._writer: pq.ParquetWriter | None = None
 
     def add(self, part: Table) -> None:
         """Add rows; a part without images may lack the statistics."""
-        rest = self._rest.followed_by(part) if self._rest else part
-        whole = len(rest.images) // self._rows * self._rows
-        for start in range(0, whole, self._rows):
-            self._write(rest.part(slice(start, start + self._rows)))
-        self._rest = rest.part(slice(whole, None)) if whole else rest
+        rows = _arrow(part)
+        if self._rest is not None and not len(rows):
+            return
+        if self._rest is not None and len(self._rest):
+            rows = pa.concat_tables([self._rest, rows]).combine_chunks()
+        whole = len(rows) // self._rows * self._rows
+        if whole:
+            self._write(rows.slice(0, whole))
+        self._rest = rows.slice(whole)
 
     def end(self) -> None:
         """Write the last rows, and close the file; no file if nothing was added."""
-        if self._rest and (self._rest.images or self._writer is None):
+        if self._rest is not None and (len(self._rest) or self._writer is None):
             self._write(self._rest)
         if self._writer:
             self._writer.close()
 
-    def _write(self, table: Table) -> None:
-        rows = _arrow(table)
+    def _write(self, rows: pa.Table) -> None:
         if self._writer is None:
             self._writer = pq.ParquetWriter(
                 self._path, rows.schema, use_dictionary=False, write_page_checksum=True
             )
-        self._writer.write_table(rows)
+        self._writer.write_table(rows, self._rows)
 
 
 def _arrow(table: Table) -> pa.Table:

@@ -71,7 +71,6 @@ def _pick_faults(picks: Sequence[Pick], grid: Grid) -> list[str]:
 def _used_amount(
     picks: Sequence[Pick], grid: Grid, budget_unit: Unit, pick_unit: PickUnit
 ) -> float:
-    """The part of a budget that picks take; labels of unknown tasks are free."""
     if budget_unit == "labels":
         return len(picks)
     if budget_unit == "images":
@@ -144,7 +143,6 @@ def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
 
 
 def _not_in_pool(grid: Grid) -> tuple[str, str]:
-    """Why cells without a label are not missing, and how to ask again for skipped labels."""
     requested = int((grid.state == State.REQUESTED).sum())
     skipped = int((grid.state == State.SKIPPED).sum())
     text = ""
@@ -245,7 +243,6 @@ def buy(scores: Floats, keys: Keys, costs: Floats, amount: float) -> list[int]:
 def _take(
     items: Places, scores: Floats, keys: Keys, costs: Floats, amount: float
 ) -> tuple[list[int], float]:
-    """Take the best items that the amount pays for; also return the rest of the amount."""
     order = items[np.lexsort((keys[items], -scores[items]))]
     taken = []
     rest = payable_amount(amount)

@@ -52,7 +52,6 @@ def _scale(features: AnyFloats) -> Floats32:
 
 
 def _draw_seeds(features: Floats32, count: int, seed: int) -> Floats32:
-    """Draw rows [k, d]; the probability is the squared distance to the nearest row drawn before."""
     generator = stream(seed, "clusters")
     rows = [int(generator.integers(len(features)))]
     nearest = squared_distances(features, features[rows[0]])

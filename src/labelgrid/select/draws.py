@@ -244,7 +244,6 @@ def _first_rows(
     *,
     earlier: Collection[str],
 ) -> list[int]:
-    """The first rows of an order to draw, at most `count`."""
     drawn = set(earlier)
     lacking = np.any(grid.eligible[:, _columns(grid, tasks)], axis=1)
     rows: list[int] = []
@@ -281,7 +280,6 @@ def _requested(grid: Grid, items: Sequence[int]) -> Grid:
 def _too_dear(
     draws: RandomDraws, counts: Mapping[str, int], *, budget: Budget, needed: float
 ) -> LabelgridError:
-    """The error of a budget below what is needed for labels, whose `counts` are by reason."""
     purposes = {PAIR: f"as pairs of {join_names(draws.tasks)}", AUDIT: "to audit suppliers"}
     options = {PAIR: "--pairs", AUDIT: "--audit"}
     wanted = [why for why, count in counts.items() if count]

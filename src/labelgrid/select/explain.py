@@ -82,7 +82,6 @@ def _check_shapes(selection: Selection, grid: Grid) -> None:
 
 
 def _places(picks: Sequence[Pick], grid: Grid) -> tuple[Places, Places]:
-    """The rows and columns [m] of the picks in the grid."""
     picked = {pick.cell.image_id for pick in picks}
     row_of = {image_id: row for row, image_id in enumerate(grid.images) if image_id in picked}
     column_of = grid.columns
@@ -103,15 +102,6 @@ def quantiles_of(values: Array, grid: Grid, rows: Places, columns: Places) -> Fl
 
     Returns:
         Float64 [m]; NaN where the value is unknown, or the same for all candidates.
-
-    Example:
-        >>> keys = np.arange(2, dtype=np.uint64)
-        >>> state = np.zeros((2, 1), np.int8)
-        >>> grid = Grid(
-        ...     images=["i", "j"], keys=keys, tasks=["a"], state=state, cost=np.ones(1)
-        ... )
-        >>> quantiles_of(np.array([1.0, 7.0]), grid, np.array([1]), np.array([0])).tolist()
-        [0.75]
     """
     candidates = grid.eligible
     quantiles = np.full(len(rows), np.nan)
@@ -133,26 +123,10 @@ def quantiles_of(values: Array, grid: Grid, rows: Places, columns: Places) -> Fl
 
 
 def ranks_of(scores: Array, grid: Grid, rows: Places, columns: Places) -> Places:
-    """The ranks of cells among all missing cells, or of their images among the pool's images.
+    """The ranks [m] of cells by scores [n, t], or of images by scores [n], among the candidates.
 
-    Args:
-        scores: of cells [n, t], or of images [n].
-        grid: the pool.
-        rows: the rows of the cells [m].
-        columns: their columns [m].
-
-    Returns:
-        Integers [m]: 1 + the number of candidates with a higher score, those with NaN not counted;
-        0 where the score is NaN.
-
-    Example:
-        >>> keys = np.arange(2, dtype=np.uint64)
-        >>> state = np.zeros((2, 1), np.int8)
-        >>> grid = Grid(
-        ...     images=["i", "j"], keys=keys, tasks=["a"], state=state, cost=np.ones(1)
-        ... )
-        >>> ranks_of(np.array([[1.0], [7.0]]), grid, np.array([0, 1]), np.array([0, 0])).tolist()
-        [2, 1]
+    The candidates are as in `quantiles_of`. A rank is 1 + the number of higher scores, NaN not
+    counted; 0 where the score is NaN.
     """
     candidates = grid.eligible
     if scores.ndim == 1:
@@ -178,16 +152,6 @@ def nearest_labelled_images(
 
     Returns:
         For each pick the image id and the distance; `("", nan)` if there is no such image.
-
-    Example:
-        >>> keys = np.arange(2, dtype=np.uint64)
-        >>> state = np.array([[0], [2]], np.int8)
-        >>> grid = Grid(
-        ...     images=["i", "j"], keys=keys, tasks=["a"], state=state, cost=np.ones(1)
-        ... )
-        >>> picks = [Pick(cell=grid.cell(0, 0), score=1.0)]
-        >>> nearest_labelled_images(np.array([[0.0, 0.0], [3.0, 4.0]]), grid, picks)
-        [('j', 5.0)]
     """
     rows, columns = _places(picks, grid)
     finite = np.isfinite(features.sum(1, dtype=np.float64))

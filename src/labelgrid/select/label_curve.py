@@ -217,11 +217,9 @@ class LabelCurve:
 
     @property
     def _around(self) -> Floats:
-        """The inputs of the newest round, from the centre of all rounds."""
         return self._inputs(self.newest.own, self.newest.all) - self.centre
 
     def _further(self, own: float, all: float) -> Floats:
-        """The inputs of so many labels, from the newest round."""
         return self._inputs(own, all) - self._inputs(self.newest.own, self.newest.all)
 
     def _gained(self, further: Floats) -> float:

@@ -325,15 +325,13 @@ def best_cells(
         valued: whether to buy the most score for the money.
     """
     values = scores.ravel()
-    at_random = drawn.ravel()
     keys = np.repeat(grid.keys, len(grid.tasks))
     costs, amount = cell_costs(grid, budget)
     take = buy_value if valued else buy
-    picks = []
-    for item in take(values, keys, costs, amount):
-        reason = DRAWN if at_random[item] else why
-        picks.append((item, values[item], reason))
-    return grid.cell_picks(picks, drawn=frozenset(np.flatnonzero(at_random).tolist()))
+    at_random = frozenset(np.flatnonzero(drawn).tolist())
+    bought = take(values, keys, costs, amount)
+    picks = [(item, values[item], DRAWN if item in at_random else why) for item in bought]
+    return grid.cell_picks(picks, drawn=at_random)
 
 
 def best_images(
@@ -342,16 +340,8 @@ def best_images(
     """Pick all missing cells of the images with the highest mean score within the budget.
 
     The mean is over an image's missing cells. If the most score is bought for the money, the value
-    of an image is the sum of its scores above the pool's lowest, or above 0 if none is below.
-
-    Args:
-        scores: float64 [n, t].
-        grid: the pool.
-        budget: the most that the picks may take.
-        why: the reason given for each pick.
-        drawn: bool [n, t], the scores that were drawn at random. If all scores of an image were,
-            this is the reason.
-        valued: whether to buy the most score for the money.
+    of an image is the sum of its scores above the pool's lowest, or above 0 if none is below. The
+    arguments are those of `best_cells`; an image is drawn if all its scores were.
     """
     means = missing_means(scores, grid)
     costs = image_costs(grid, budget)
@@ -361,9 +351,6 @@ def best_images(
         rows = buy_value(values, grid.keys, costs, budget.amount)
     else:
         rows = buy(means, grid.keys, costs, budget.amount)
-    scored = np.any(grid.eligible & ~drawn, axis=1)
-    picks = []
-    for row in rows:
-        reason = why if scored[row] else DRAWN_IMAGE
-        picks.append((row, float(means[row]), reason))
-    return grid.image_picks(picks, drawn=frozenset(np.flatnonzero(~scored).tolist()))
+    at_random = frozenset(np.flatnonzero(~(grid.eligible & ~drawn).any(1)).tolist())
+    picks = [(row, means[row], DRAWN_IMAGE if row in at_random else why) for row in rows]
+    return grid.image_picks(picks, drawn=at_random)

@@ -120,11 +120,10 @@ def deal(
 
     Args:
         groups: the groups.
-        turns: whose turn it is, such as `alternate([1, 0])`; each group again and again while it
-            has items.
+        turns: such as `alternate([1, 0])`; each group again and again while it has items.
         costs: float64 [items], in the unit of `amount`.
-        keys: uint64 [items]; they break ties of scores, then the index does.
-        amount: what may be spent.
+        keys: uint64 [items], which break ties of scores, then the index does.
+        amount: the most to spend.
 
     Returns:
         Item, group and score of each pick, in order.

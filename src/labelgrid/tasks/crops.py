@@ -30,7 +30,7 @@ SYNTAX = "TOP:BOTTOM,LEFT:RIGHT"
 class Crop:
     """A part of each image, by the edges at the top, bottom, left and right."""
 
-    edges: tuple[Edge, Edge, Edge, Edge]
+    edges: tuple[Edge, ...]
 
     def mask(self, size: Size) -> Bools:
         """The pixels of an image [h, w] that belong to the crop; shares are rounded down.
@@ -43,8 +43,8 @@ class Crop:
             [[0, 0, 0, 0], [0, 1, 1, 1], [0, 1, 1, 1], [0, 0, 0, 0]]
         """
         height, width = size
-        top, bottom = (_pixels(edge, height) for edge in self.edges[:2])
-        left, right = (_pixels(edge, width) for edge in self.edges[2:])
+        sides = (height, height, width, width)
+        top, bottom, left, right = map(_pixels, self.edges, sides)
         if not (top < bottom <= height and left < right <= width):
             raise UsageError(
                 f"The crop {top}:{bottom},{left}:{right} is no part of an image of "
@@ -73,8 +73,7 @@ def read_crop(text: str) -> Crop:
         (45, 471, 41, 601)
     """
     if text in NAMED:
-        shares = [Fraction(edge) for edge in NAMED[text]]
-        return Crop((shares[0], shares[1], shares[2], shares[3]))
+        return Crop(tuple(map(Fraction, NAMED[text])))
     parts = [EDGE.fullmatch(part) for part in re.split("[:,]", text)]
     if not re.fullmatch("[^:,]+:[^:,]+,[^:,]+:[^:,]+", text) or not all(parts):
         raise UsageError(
@@ -83,14 +82,14 @@ def read_crop(text: str) -> Crop:
             "as 45:471,41:601, or in percent, such as 10%:90%,5%:95%.",
             unchanged="Nothing was written.",
         )
-    top, bottom, left, right = (_edge(part) for part in parts if part)
-    if _is_empty(top, bottom) or _is_empty(left, right):
+    edges = tuple(_edge(part) for part in parts if part)
+    if _is_empty(*edges[:2]) or _is_empty(*edges[2:]):
         raise UsageError(
             f"The crop {text} holds no pixel of any image.",
             next_step=f"Give edges as {SYNTAX}, each before the one after its colon.",
             unchanged="Nothing was written.",
         )
-    return Crop((top, bottom, left, right))
+    return Crop(edges)
 
 
 def _is_empty(first: Edge, last: Edge) -> bool:

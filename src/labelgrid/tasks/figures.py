@@ -158,7 +158,6 @@ def class_details(value: Array, valid: Bools, options: Any) -> LabelFigures:
 
 
 def _borders_at_thin(here: Bools, index: NDArray[np.uint16]) -> float:
-    """The share of borders between pixels that lie at the rim `here`; 0 if `here` is no rim."""
     import cv2
 
     share = np.count_nonzero(here) / here.size

@@ -208,7 +208,6 @@ class Placement:
         return math.cos(radians), math.sin(radians)
 
     def _pad(self, part: Array) -> Array:
-        """Place values of the target's size on the canvas, then mirror them."""
         if self.extent != self.canvas:
             canvas = np.zeros((*self.canvas, *part.shape[2:]), part.dtype)
             canvas[self.target] = part
@@ -220,7 +219,6 @@ class Placement:
 
 
 def _middle(part: tuple[slice, slice]) -> Floats:
-    """The middle (x, y) of rows and columns."""
     rows, columns = part
     return np.array([(columns.start + columns.stop - 1) / 2, (rows.start + rows.stop - 1) / 2])
 

@@ -555,12 +555,6 @@ def build_all(tasks: Mapping[str, TaskDef], losses: Texts | None = None) -> dict
 
 
 def _metric_options(spec: Spec, headline: object, tables: object, where: str) -> Json:
-    """The checked options of the metrics that a task names, or of the headline's metric.
-
-    Raises:
-        RecipeError: the kind has no such headline or metric, the metric has no such option, or the
-            headline's metric is not among the named ones.
-    """
     figures = {**{name: name for name in spec.metrics}, **spec.other_figures}
     if not isinstance(headline, str) or headline not in figures:
         raise RecipeError(

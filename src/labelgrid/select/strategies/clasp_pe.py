@@ -90,10 +90,8 @@ class Uncertainties:
     ) -> Iterator[tuple[list[Queue], float]]:
         """Yield queues of a task, with their common share of the task's picks.
 
-        Args:
-            column: the task's column.
-            power: the exponent of the scores; infinite for no noise.
-            by_class: the share of the classes.
+        `power` is the exponent of the scores, infinite for no noise; `by_class` the share of the
+        classes.
         """
         grid = self.pool.grid
         values = self.cells[:, column]
@@ -154,14 +152,11 @@ class Uncertainties:
         return np.where(self.pool.grid.eligible & np.isfinite(self.cells), -first, np.nan)
 
     def terms(self, picked: list[tuple[int, int | None]], power: float) -> dict[str, Array]:
-        """The terms of the picks: [n, t] each, NaN where a cell has none; the exponent is [n].
+        """The terms of the picked items, given with the classes of their queues.
 
-        The classes are objects, because an index has no quantile. Cells that were not picked have
-        the noise of the whole task.
-
-        Args:
-            picked: the picked items, each with the class of its queue.
-            power: the exponent of the scores.
+        Terms are [n, t], NaN where a cell has none; the exponent is [n]. The classes are objects,
+        because an index has no quantile. Cells that were not picked have the noise of the whole
+        task.
         """
         rows = np.arange(len(self.cells))
         t = self.cells.shape[1]

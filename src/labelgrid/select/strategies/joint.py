@@ -108,7 +108,6 @@ class _Market:
         self.reached[row] += added
 
     def _added(self, row: int, column: int) -> Floats:
-        """The share that a cell's label adds to each task's label of the image [t]."""
         return np.maximum(self.shares[column] - self.reached[row], 0.0)
 
 

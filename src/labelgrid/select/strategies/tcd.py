@@ -261,7 +261,6 @@ class TaskConsistency:
     def _picks(
         self, places: list[tuple[int, int]], values: Scores, raw: Scores, grid: Grid
     ) -> list[Pick]:
-        """The cells of the picked items, with their weights."""
         eligible = grid.eligible
         cells = []
         picked = np.zeros(raw.shape, np.bool_)
@@ -295,7 +294,6 @@ class TaskConsistency:
 
 
 def _buy_items(items: Items, valued: bool) -> list[tuple[int, int]]:
-    """The row and the column of each item that the amount pays for, the best first."""
     groups = items.scores.shape[1]
     keys = np.repeat(items.keys, groups)
     take = buy_value if valued else buy
@@ -343,11 +341,8 @@ def cell_items(scores: Scores, pool: PoolView, budget: Budget) -> Items:
 def label_weights(raw: Scores, counted: Bools) -> Scores:
     """The weight of each cell in training: the inconsistency over the mean of the task.
 
-    The weights are held to `WEIGHTS`, and are 1 where the inconsistency is unknown.
-
-    Args:
-        raw: the inconsistencies, float64 [n, t], NaN where unknown.
-        counted: bool [n, t], the cells that the mean is over.
+    The weights are held to `WEIGHTS`, and are 1 where the inconsistency is unknown (NaN). The mean
+    is over the cells that are `counted`.
 
     Example:
         >>> label_weights(np.array([[1.0], [2.0], [9.0], [np.nan]]), np.ones((4, 1), bool)).ravel()

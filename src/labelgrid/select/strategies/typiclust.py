@@ -77,7 +77,8 @@ class TypiClust:
         used = np.any(pool.grid.bought, axis=1)
         features = pool.statistics[FEATURES]
         finite = finite_rows(features)
-        rows = np.flatnonzero(finite & (used | np.isfinite(costs)))
+        is_open = np.isfinite(costs)
+        rows = np.flatnonzero(finite & (used | is_open))
         if not len(rows):
             return Selection(picks=[])
         wanted = int(used[rows].sum()) + affordable_count(costs[rows], budget.amount)
@@ -92,11 +93,11 @@ class TypiClust:
         neighbours = self.options.neighbours
         typicality = np.zeros(len(costs))
         for cluster in np.flatnonzero(sizes):
-            members = np.flatnonzero((clusters == cluster) & np.isfinite(costs) & ~used)
+            members = np.flatnonzero((clusters == cluster) & is_open & ~used)
             # Sorted, so that the order of the pool has no effect.
             members = members[np.argsort(grid.keys[members])]
             typicality[members] = typicalities(features[members], neighbours, squared=squared)
-        open_clusters = np.where(np.isfinite(costs) & finite, clusters, -1)
+        open_clusters = np.where(is_open & finite, clusters, -1)
         order = np.lexsort((np.arange(len(sizes)), -sizes, labelled))
         large = sizes[order] >= self.options.least
         parts = [groups_of(order[large], open_clusters, typicality)]

@@ -167,7 +167,6 @@ class DistanceOverview(Overview):
         self.ends.setdefault(highest, []).append(at_end)
 
     def _find_unmeasured(self, image_id: str, values: Array) -> None:
-        """Note the largest number of a type, far beyond all numbers below."""
         lone = lone_largest(values)
         if lone is None:
             return
@@ -185,7 +184,6 @@ class DistanceOverview(Overview):
         )
 
     def _reading(self) -> str:
-        """The unit that was taken for numbers without a declared scale, and results of further."""
         if self.options.disparity or self.options.step or self.step != MILLIMETRE:
             return ""
         (middle,) = self.histogram.quantiles((0.5,))

@@ -293,7 +293,6 @@ def _colour(vectors: Floats) -> Bytes:
 
 
 def _ball(side: int = 72) -> Bytes:
-    """The picture of a ball on white, each pixel in the colour of its direction."""
     places = np.linspace(-1, 1, side)
     x, y = np.meshgrid(places, -places)
     inside = x**2 + y**2 <= 1
