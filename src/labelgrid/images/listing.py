@@ -54,7 +54,12 @@ def scan_folder(folder: Path, left_out: LeftOut = None) -> tuple[list[str], Coun
             else:
                 others[extension] += 1
     if not image_ids:
-        raise _no_images_error(folder, others)
+        counts = ", ".join(f"{count} {extension}" for extension, count in sorted(others.items()))
+        raise ImageError(
+            f"The folder holds no images{counts and f', but {counts}'}.",
+            where=folder,
+            next_step=f"Images are files that end in {', '.join(sorted(EXTENSIONS))}.",
+        )
     return sorted(_unicode_names(image_ids, folder, left_out)), others
 
 
@@ -71,18 +76,6 @@ def _unicode_names(image_ids: Iterable[str], folder: Path, left_out: LeftOut) ->
             left_out[image_id.encode(errors="replace").decode()] = error
         else:
             yield image_id
-
-
-def _no_images_error(folder: Path, others: Counter[str]) -> ImageError:
-    what = "The folder holds no images"
-    if others:
-        counts = [f"{count} {extension}" for extension, count in sorted(others.items())]
-        what += f", but {', '.join(counts)}"
-    return ImageError(
-        f"{what}.",
-        where=folder,
-        next_step=f"Images are files that end in {', '.join(sorted(EXTENSIONS))}.",
-    )
 
 
 def _extension(name: str) -> str:
@@ -111,7 +104,18 @@ def read_list(path: Path) -> list[str]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        image_id = _listed_id(line.strip(), path, number)
+        listed = line.strip()
+        image_id = posixpath.normpath(listed)
+        if image_id.startswith(("/", "../")):
+            raise ImageError(
+                f"Line {number}, '{listed}', leaves the list's folder.",
+                where=path,
+                next_step="Put the list above its images and write paths relative to it.",
+            )
+        if _extension(listed) not in EXTENSIONS:
+            raise ImageError(
+                f"Line {number}, '{listed}', does not have the extension of an image.", where=path
+            )
         if image_id in line_of:
             raise ImageError(
                 f"'{image_id}' is on lines {line_of[image_id]} and {number}.", where=path
@@ -122,18 +126,3 @@ def read_list(path: Path) -> list[str]:
             "The list names no images.", where=path, next_step="Write one path per line."
         )
     return list(line_of)
-
-
-def _listed_id(line: str, path: Path, number: int) -> str:
-    image_id = posixpath.normpath(line)
-    if image_id.startswith(("/", "../")):
-        raise ImageError(
-            f"Line {number}, '{line}', leaves the list's folder.",
-            where=path,
-            next_step="Put the list above its images and write paths relative to it.",
-        )
-    if _extension(line) not in EXTENSIONS:
-        raise ImageError(
-            f"Line {number}, '{line}', does not have the extension of an image.", where=path
-        )
-    return image_id

@@ -173,7 +173,11 @@ def file_versions(paths: Mapping[str, Path]) -> dict[str, tuple[int, str]]:
         if is_remote(root):
             addresses[image_id] = f"{root}/{image_id}"
         else:
-            versions[image_id] = _file_version(paths[image_id])
+            try:
+                status = paths[image_id].stat()
+                versions[image_id] = (status.st_size, str(status.st_mtime_ns))
+            except OSError:
+                versions[image_id] = (-1, "")
     if addresses:
         from labelgrid.storage.addresses import check_address
         from labelgrid.storage.stamps import Stamp, stamps_of
@@ -183,14 +187,6 @@ def file_versions(paths: Mapping[str, Path]) -> dict[str, tuple[int, str]]:
             stamp = stamps.get(check_address(address), Stamp(-1, ""))
             versions[image_id] = (stamp.size, stamp.tag)
     return versions
-
-
-def _file_version(path: Path) -> tuple[int, str]:
-    try:
-        status = path.stat()
-    except OSError:
-        return -1, ""
-    return status.st_size, str(status.st_mtime_ns)
 
 
 def chosen_paths(paths: Mapping[str, Path], image_ids: Sequence[str]) -> Mapping[str, Path]:

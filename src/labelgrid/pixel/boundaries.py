@@ -87,10 +87,12 @@ def suppress_non_maxima(prediction: Floats) -> Floats:
     Source: Dollár and Zitnick 2015, as their published code (`edgesNms`: radius 1, border 5,
     multiplier 1.01).
     """
-    from scipy.ndimage import map_coordinates  # slow to load
+    from scipy.ndimage import convolve1d, map_coordinates  # slow to load
 
     height, width = prediction.shape
-    smooth = _smooth_by_triangle(prediction)
+    triangle = np.array([1, 2, 3, 4, 5, 4, 3, 2, 1]) / 25
+    columns = convolve1d(prediction, triangle, 0, mode="reflect")
+    smooth = np.asarray(convolve1d(columns, triangle, 1, mode="reflect"))
     right = _slope(smooth, 1)
     down_down = _slope(_slope(smooth, 0), 0)
     down_right = _slope(right, 0)
@@ -120,14 +122,6 @@ def _slope(values: Floats, axis: int) -> Floats:
     if values.shape[axis] == 1:
         return np.zeros_like(values)
     return np.asarray(np.gradient(values, axis=axis))
-
-
-def _smooth_by_triangle(values: Floats) -> Floats:
-    from scipy.ndimage import convolve1d  # slow to load
-
-    weights = np.array([1, 2, 3, 4, 5, 4, 3, 2, 1]) / 25
-    columns = convolve1d(values, weights, 0, mode="reflect")
-    return np.asarray(convolve1d(columns, weights, 1, mode="reflect"))
 
 
 def precision_recall_f(counts: NDArray[np.generic]) -> tuple[Floats, Floats, Floats]:
@@ -186,19 +180,17 @@ class Matcher:
         """Whether each of the points [n, 2] (row, column) has a partner."""
         from scipy.sparse.csgraph import maximum_flow  # slow to load
 
-        parts = [self._near_pairs(points, first) for first in range(0, len(points), CHUNK)]
-        point, partner = np.concatenate([np.empty((2, 0), np.intp), *parts], 1)
+        pairs = [np.empty((2, 0), np.intp)]
+        for first in range(0, len(points), CHUNK):
+            padded = points[first : first + CHUNK] + self.reach
+            places = padded[:, 0] * self.numbers.shape[1] + padded[:, 1]
+            partners = self.numbers.ravel()[places[:, None] + self.offsets]
+            near, offset = (partners >= 0).nonzero()
+            pairs.append(np.stack([near + first, partners[near, offset]]))
+        point, partner = np.concatenate(pairs, 1)
         network = _network(point, partner, (len(points), self.count))
         flow = maximum_flow(network, 0, network.shape[0] - 1).flow
         return np.asarray(flow[[0], 1 : len(points) + 1].toarray()[0] > 0)
-
-    def _near_pairs(self, points: Places, first: int) -> Places:
-        """All pairs [2, n] (point, truth) of `CHUNK` points, from the `first` on."""
-        padded = points[first : first + CHUNK] + self.reach
-        places = padded[:, 0] * self.numbers.shape[1] + padded[:, 1]
-        partners = self.numbers.ravel()[places[:, None] + self.offsets]
-        point, offset = (partners >= 0).nonzero()
-        return np.stack([point + first, partners[point, offset]])
 
 
 def _network(point: Places, partner: Places, sizes: Size) -> "csr_array":

@@ -142,7 +142,15 @@ class VectorMoments(_Covariance):
 
     def uncertainty(self) -> Tensor:
         """[b, 1, h, w], nats; negative for small variances, as differential entropies are."""
-        pivots = torch.stack(_pivots(self._covariance(), FLOOR), 1)
+        xx, xy, xz, yy, yz, zz = self._covariance().unbind(1)
+        # The product of the pivots is the determinant, whose expansion would lose all digits where
+        # it is nearly 0. In exact arithmetic no pivot is below the floor; clamping rounded pivots
+        # keeps the logarithm finite.
+        first = xx + FLOOR
+        second = (yy + FLOOR - xy * xy / first).clamp(min=FLOOR)
+        rest = yz - xy * xz / first
+        third = (zz + FLOOR - xz * xz / first - rest * rest / second).clamp(min=FLOOR)
+        pivots = torch.stack([first, second, third], 1)
         return _gaussian_entropy(pivots.log().sum(1, keepdim=True), 3)
 
 
@@ -239,20 +247,6 @@ class Spread:
         """[b, 1, h, w], in the values' unit squared."""
         _need_predictions(self.count)
         return self.squares / self.count
-
-
-def _pivots(covariance: Tensor, jitter: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The pivots of covariance + jitter·I [b, 6, h, w]; the product is the determinant.
-
-    In exact arithmetic no pivot is below the jitter. Clamping rounded pivots to it keeps the
-    logarithm finite. Expanding the determinant would lose all digits where it is nearly 0.
-    """
-    xx, xy, xz, yy, yz, zz = covariance.unbind(1)
-    first = xx + jitter
-    second = (yy + jitter - xy * xy / first).clamp(min=jitter)
-    rest = yz - xy * xz / first
-    third = (zz + jitter - xz * xz / first - rest * rest / second).clamp(min=jitter)
-    return first, second, third
 
 
 def _gaussian_entropy(log_determinant: Tensor, dimensions: int) -> Tensor:

@@ -253,7 +253,9 @@ def _read(file: pq.ParquetFile, size: int) -> Table:
                 values[name][rows] = _stacked(batch, columns, axes[name])
         names = _texts(batch["image"])
         images += names
-        faults |= _faults(names, batch)
+        if FAULT in batch.schema.names:
+            reasons = zip(names, _texts(batch[FAULT]), strict=True)
+            faults |= {image_id: reason for image_id, reason in reasons if reason is not None}
     are_names = all(type(image_id) is str for image_id in images)
     if not are_names or len(images) != count or len(set(images)) != count:
         raise ValueError("the images are not distinct names")
@@ -279,13 +281,6 @@ def _batches(
     rows = max(1, VALUES_AT_ONCE // max(row_width, 1))
     for group in range(file.metadata.num_row_groups):
         yield from file.iter_batches(rows, row_groups=[group], columns=columns)
-
-
-def _faults(images: Sequence[str], batch: pa.RecordBatch) -> dict[str, str]:
-    if FAULT not in batch.schema.names:
-        return {}
-    reasons = zip(images, _texts(batch[FAULT]), strict=True)
-    return {image_id: reason for image_id, reason in reasons if reason is not None}
 
 
 def _columns_of(name: str, columns: Sequence[str]) -> list[str]:

@@ -33,7 +33,14 @@ def check_picks(
             exceed the budget.
     """
     faults = _pick_faults(picks, grid)
-    used = _used_amount(picks, grid, budget.unit, unit)
+    used: float = len(picks)
+    if budget.unit == "images":
+        used /= grid.image_labels
+        if unit == "images":
+            used = len({pick.cell.image_id for pick in picks})
+    elif budget.unit == "cost":
+        prices = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
+        used = sum(prices.get(pick.cell.task, 0.0) for pick in picks)
     if used > budget.amount + 1e-6 * max(budget.amount, 1.0):  # sums of floats
         faults.append(f"more than the budget of {budget.amount:.10g} {budget.unit}: {used:.10g}")
     if not faults:
@@ -66,19 +73,6 @@ def _pick_faults(picks: Sequence[Pick], grid: Grid) -> list[str]:
         elif pick.score is None or not math.isfinite(pick.score):
             faults.append(f"({cell.image_id}, {cell.task}) with the score {pick.score}")
     return faults
-
-
-def _used_amount(
-    picks: Sequence[Pick], grid: Grid, budget_unit: Unit, pick_unit: PickUnit
-) -> float:
-    if budget_unit == "labels":
-        return len(picks)
-    if budget_unit == "images":
-        if pick_unit == "images":
-            return len({pick.cell.image_id for pick in picks})
-        return len(picks) / grid.image_labels
-    prices = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
-    return sum(prices.get(pick.cell.task, 0.0) for pick in picks)
 
 
 def payable_amount(amount: float) -> float:

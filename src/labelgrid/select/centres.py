@@ -104,20 +104,16 @@ class Nearest:
         for start in range(0, len(rows), BLOCK):
             part = rows[start : start + BLOCK]
             products = self._centre(part) @ centred.T * -2 + self.norms[centres]
-            close = np.nonzero(products <= products.min(1, keepdims=True) + 2 * self.rounding)
-            exact = self._pair_distances(part[close[0]], centres[close[1]])
-            first_pairs = np.searchsorted(close[0], np.arange(len(part)))
+            near = np.nonzero(products <= products.min(1, keepdims=True) + 2 * self.rounding)
+            exact = np.empty(len(near[0]))
+            for first in range(0, len(exact), PAIRS):
+                pairs = slice(first, first + PAIRS)
+                exact[pairs] = squared_distances(
+                    self.features[part[near[0][pairs]]], self.features[centres[near[1][pairs]]]
+                )
+            first_pairs = np.searchsorted(near[0], np.arange(len(part)))
             distances[start : start + BLOCK] = np.minimum.reduceat(exact, first_pairs)
         return distances
-
-    def _pair_distances(self, rows: Places, others: Places) -> Floats:
-        parts = []
-        for start in range(0, len(rows), PAIRS):
-            pairs = slice(start, start + PAIRS)
-            parts.append(
-                squared_distances(self.features[rows[pairs]], self.features[others[pairs]])
-            )
-        return np.concatenate(parts)
 
     def _centre(self, rows: Places) -> Floats:
         return self.features[rows].astype(np.float64) - self.mean

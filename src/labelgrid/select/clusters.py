@@ -33,7 +33,10 @@ def k_means(features: AnyFloats, keys: Keys, count: int, seed: int) -> Places:
     if not len(features):
         return np.empty(0, np.intp)
     order = np.argsort(keys)
-    scaled = _scale(features[order])
+    # Products of numbers with a large mean are not exact, and squares of large numbers overflow.
+    centred = features[order] - features[order].mean(0, dtype=np.float64)
+    exponent = np.frexp(np.abs(centred).max())[1]
+    scaled = np.ldexp(centred, -exponent).astype(np.float32)
     seeds = _draw_seeds(scaled, count, seed)
     with warnings.catch_warnings():
         # A cluster may lose its last row; its centre stays.
@@ -42,13 +45,6 @@ def k_means(features: AnyFloats, keys: Keys, count: int, seed: int) -> Places:
     clusters = np.empty(len(features), np.intp)
     clusters[order] = labels
     return clusters
-
-
-def _scale(features: AnyFloats) -> Floats32:
-    # Products of numbers with a large mean are not exact, and squares of large numbers overflow.
-    centred = features - features.mean(0, dtype=np.float64)
-    exponent = np.frexp(np.abs(centred).max())[1]
-    return np.ldexp(centred, -exponent).astype(np.float32)
 
 
 def _draw_seeds(features: Floats32, count: int, seed: int) -> Floats32:

@@ -97,9 +97,9 @@ def thicken_lines(label: LabelArray, size: Size) -> Array:
     return np.asarray(cv2.dilate(label.value, square)).reshape(label.value.shape)
 
 
-def distance_scale(height: int = 18, width: int = 260) -> RGB:
-    """The colours [height, width, 3] of distances from near (left) to far."""
-    values = np.broadcast_to(np.linspace(0, 1, width), (height, width))
+def distance_scale() -> RGB:
+    """The colours [h, w, 3] of distances from near (left) to far."""
+    values = np.broadcast_to(np.linspace(0, 1, 260), (18, 260))
     return _interpolate(VIRIDIS, values, (1.0, 0.0))
 
 

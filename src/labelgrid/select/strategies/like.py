@@ -31,22 +31,22 @@ class Options:
 
 
 def likeness(pool: PoolView) -> ScorerResult:
-    """Score all cells of an image by its likeness to the example, from -1 to 1; as `Scorer`."""
+    """Score all cells of an image by its likeness to the example, from -1 to 1; as `Scorer`.
+
+    Without an example, it is the mean of the images with a label, or of all.
+    """
     features = pool.statistics[FEATURES]
-    alike = cosines(features, _example(pool, features))
+    if pool.example is not None:
+        example = pool.example.astype(np.float64)
+    else:
+        finite = np.isfinite(features).all(1)
+        bought = finite & pool.grid.bought.any(1)
+        rows = np.flatnonzero(bought if bought.any() else finite)
+        order = np.argsort(pool.grid.keys[rows])  # so that the order of the pool changes no sum
+        example = features[rows[order]].sum(0, dtype=np.float64)
+    alike = cosines(features, example)
     scores = np.repeat(alike[:, None], len(pool.grid.tasks), 1)
     return ScorerResult(scores, {"likeness": alike}, shared=True)
-
-
-def _example(pool: PoolView, features: AnyFloats) -> Floats:
-    """The features of the example; without one, the mean of the images with a label, or of all."""
-    if pool.example is not None:
-        return pool.example.astype(np.float64)
-    known = np.isfinite(features).all(1)
-    bought = known & pool.grid.bought.any(1)
-    rows = np.flatnonzero(bought if bought.any() else known)
-    order = np.argsort(pool.grid.keys[rows])  # so that the order of the pool changes no sum
-    return features[rows[order]].sum(0, dtype=np.float64)
 
 
 def cosines(features: AnyFloats, example: Floats) -> Floats:

@@ -162,17 +162,14 @@ class DistanceOverview(Overview):
             return
         if highest > FARTHEST and not self.options.disparity:
             self.too_far.append(image_id)
-        self._find_unmeasured(image_id, values)
+        lone = lone_largest(values)
+        if lone is not None:
+            stored = lone.number / (self.options.step or _likely_step(values))
+            number = round(stored)
+            if number in LARGEST and np.isclose(stored, number, rtol=1e-5):
+                self.unmeasured.setdefault(number, []).append(image_id)
         at_end = np.count_nonzero(values == values.max()) / values.size
         self.ends.setdefault(highest, []).append(at_end)
-
-    def _find_unmeasured(self, image_id: str, values: Array) -> None:
-        lone = lone_largest(values)
-        if lone is None:
-            return
-        stored = lone.number / (self.options.step or _likely_step(values))
-        if round(stored) in LARGEST and np.isclose(stored, round(stored), rtol=1e-5):
-            self.unmeasured.setdefault(round(stored), []).append(image_id)
 
     def text(self) -> str:
         """The median, the range and the measured share."""

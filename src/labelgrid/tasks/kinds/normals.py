@@ -292,8 +292,8 @@ def _colour(vectors: Floats) -> Bytes:
     return render_vectors(vectors, np.ones(vectors.shape[:-1], np.bool_), None, None)
 
 
-def _ball(side: int = 72) -> Bytes:
-    places = np.linspace(-1, 1, side)
+def _ball() -> Bytes:
+    places = np.linspace(-1, 1, 72)
     x, y = np.meshgrid(places, -places)
     inside = x**2 + y**2 <= 1
     z = np.sqrt(np.where(inside, 1 - x**2 - y**2, 0))
