@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.type_names import Size
 from labelgrid.formats.codec import LabelArray, finite_pixels
-from labelgrid.tasks.task import Range, TaskDef
+from labelgrid.tasks.overview import Range
+from labelgrid.tasks.task import TaskDef
 
 RGB = NDArray[np.uint8]
 
@@ -65,9 +66,9 @@ def thumbnail(
 ) -> RGB:
     """Render a label at another size (height, width), as [h, w, 3].
 
-    A pixel has the mean colour of the valid ones that it stands for. It is hatched if these are
-    fewer than half as dense as in the whole label, so sparse measurements stay visible. With
-    `lines`, it has the largest value, so lines of a pixel do.
+    A pixel has the mean colour of the valid pixels that it stands for. It is hatched where valid
+    pixels are less than half as dense as in the whole label, so sparse measurements stay visible.
+    With `lines`, it has the largest value, so lines of a pixel stay visible.
     """
     import cv2  # imported late: task kinds import this module for their plain data
 
@@ -88,9 +89,9 @@ def thumbnail(
 
 
 def thicken_lines(label: LabelArray, size: Size) -> Array:
-    """The values of a label with lines so wide that they are seen at another size (height, width).
+    """The values of a label with lines wide enough for another size (height, width).
 
-    Each pixel has the largest value of those around it that one pixel there stands for.
+    Each pixel has the largest value around it, in a square that one pixel of that size stands for.
     """
     import cv2  # imported late: task kinds import this module for their plain data
 
@@ -99,9 +100,9 @@ def thicken_lines(label: LabelArray, size: Size) -> Array:
     return np.asarray(cv2.dilate(label.value, square)).reshape(label.value.shape)
 
 
-def distance_scale(height: int = 18, width: int = 260) -> RGB:
-    """The colours [height, width, 3] of distances from near (left) to far."""
-    values = np.broadcast_to(np.linspace(0, 1, width), (height, width))
+def distance_scale() -> RGB:
+    """The colours [h, w, 3] of distances from near (left) to far."""
+    values = np.broadcast_to(np.linspace(0, 1, 260), (18, 260))
     return _interpolate(VIRIDIS, values, (1.0, 0.0))
 
 
@@ -116,7 +117,7 @@ def heat_map(value: Array, limits: Range | None = None) -> RGB:
 
 
 def jpeg(picture: np.ndarray, most: int = WIDTH) -> bytes:
-    """Encode a picture [h, w, 3] as JPEG, at most so many pixels wide."""
+    """Encode a picture [h, w, 3] as JPEG, shrunk to a width of `most` pixels."""
     import cv2  # imported late: task kinds import this module for their plain data
 
     height, width = picture.shape[:2]
@@ -143,7 +144,6 @@ def picture_file(picture: RGB, extension: str) -> bytes:
 
 
 def _hatch(picture: RGB, shown: Bools) -> RGB:
-    """Replace the pixels that are not shown by diagonal stripes."""
     height, width = shown.shape
     diagonals = HATCH[np.arange(height + width) // 4 % 2]
     # At a row and a column, the diagonal of their sum.
@@ -154,7 +154,6 @@ def _hatch(picture: RGB, shown: Bools) -> RGB:
 
 
 def _percentiles(value: Array, shown: Bools) -> Range:
-    """The 1st and 99th percentiles, so that a few outliers do not stretch the scale."""
     if not shown.any():
         return 0.0, 0.0
     low, high = np.percentile(value[shown], (1, 99))
@@ -191,10 +190,7 @@ def render_distances(
 
     `limits` are the values of near and far.
     """
-    if limits:
-        near, far = limits
-    elif larger_is_nearer:
-        far, near = _percentiles(value, valid)
-    else:
-        near, far = _percentiles(value, valid)
+    near, far = limits or _percentiles(value, valid)
+    if not limits and larger_is_nearer:
+        near, far = far, near
     return _interpolate(VIRIDIS, value, (far, near))
