@@ -7,17 +7,17 @@ Loads no torch.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools, Floats, Ints
 from labelgrid.basics.words import count_text, join_names
 
 #: The classes of a thinned label [h, w]; -1 where it is not labelled.
 ClassMap = NDArray[np.int16]
 #: An order: which class each class looks like.
-Order = NDArray[np.int64]
+Order = Ints
 
 #: What is measured of a class in a label: the logarithm of its share of the pixels, its middle
 #: from the top and from the left, and how far it spreads down and across. Standard deviations
@@ -67,10 +67,10 @@ class ClassUse:
     """
 
     labels: int
-    present: NDArray[np.int64]
-    mean: NDArray[np.float64]
-    squares: NDArray[np.float64]
-    share: NDArray[np.float64]
+    present: Ints
+    mean: Floats
+    squares: Floats
+    share: Floats
 
 
 def class_use(maps: Sequence[ClassMap], classes: int) -> ClassUse:
@@ -175,7 +175,7 @@ def merged_use(uses: Sequence[ClassUse]) -> ClassUse:
     )
 
 
-def _measure(index: ClassMap, classes: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _measure(index: ClassMap, classes: int) -> tuple[Ints, Floats]:
     """The pixels [classes] of each class in a label, and its features [classes, FEATURES]."""
     known = index >= 0
     found = index[known].astype(np.int64)
@@ -192,7 +192,7 @@ def _measure(index: ClassMap, classes: int) -> tuple[NDArray[np.int64], NDArray[
     return counts, measured
 
 
-def misfits(now: ClassUse, before: ClassUse) -> NDArray[np.float64]:
+def misfits(now: ClassUse, before: ClassUse) -> Floats:
     """How badly each class fits each class of earlier labels, in nats [classes, classes].
 
     It is the logarithm of how much likelier two classes are than one: by the share of labels that
@@ -210,12 +210,12 @@ def misfits(now: ClassUse, before: ClassUse) -> NDArray[np.float64]:
     return np.asarray(cost + 0.5 * features.sum(-1), np.float64)
 
 
-def _presence(count: NDArray[np.int64], labels: int) -> NDArray[np.float64]:
+def _presence(count: Ints, labels: int) -> Floats:
     """The largest log-likelihood that so many of the labels have a class."""
     return _times_log(count, labels) + _times_log(labels - count, labels)
 
 
-def _times_log(count: NDArray[np.int64], labels: int) -> NDArray[np.float64]:
+def _times_log(count: Ints, labels: int) -> Floats:
     """The product of a count and the logarithm of its share; 0 for 0."""
     return np.asarray(count * np.log(np.maximum(count, 1) / labels), np.float64)
 
@@ -234,7 +234,7 @@ class OtherOrder:
     """
 
     order: Order
-    share: NDArray[np.float64]
+    share: Floats
     pattern: str = ""
     one_more: bool = False
     agreement: tuple[float, float] = (0.0, 0.0)
@@ -275,7 +275,7 @@ def usual_order_of(
 
 
 def _best_usual_order(
-    cost: NDArray[np.float64], now: ClassUse, names: Sequence[str]
+    cost: Floats, now: ClassUse, names: Sequence[str]
 ) -> tuple[float, OtherOrder | None]:
     """As `usual_order_of`, from the misfits."""
     best: OtherOrder | None = None
@@ -290,13 +290,13 @@ def _best_usual_order(
     return best_gain, best
 
 
-def _gains(cost: NDArray[np.float64], order: Order, now: ClassUse) -> NDArray[np.float64]:
+def _gains(cost: Floats, order: Order, now: ClassUse) -> Floats:
     """How much better each class that occurs fits in an order than as declared; others 0."""
     places = np.arange(len(cost))
     return np.where(now.present > 0, np.diag(cost) - cost[places, order], 0)
 
 
-def _usual_orders(names: Sequence[str], share: NDArray[np.float64]) -> Iterator[OtherOrder]:
+def _usual_orders(names: Sequence[str], share: Floats) -> Iterator[OtherOrder]:
     """The orders that files often have instead of the declared one."""
     places = np.arange(len(names))
     alphabetical = np.array(sorted(range(len(names)), key=lambda place: names[place].casefold()))
@@ -346,7 +346,7 @@ def order_in_predictions(
     )
 
 
-def _beyond_chance(counts: NDArray[np.int64], order: Order) -> float:
+def _beyond_chance(counts: Ints, order: Order) -> float:
     """How far labels agree with predictions in an order, from 0 by chance to 1 (Cohen's kappa).
 
     By chance is what predictions that do not look at the image would reach: one that is the same
@@ -365,9 +365,7 @@ def _beyond_chance(counts: NDArray[np.int64], order: Order) -> float:
     return float((agreed - chance) / max(1 - chance, 1e-12))
 
 
-def _confusions(
-    pairs: Sequence[tuple[ClassMap, ClassMap]], classes: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _confusions(pairs: Sequence[tuple[ClassMap, ClassMap]], classes: int) -> tuple[Ints, Ints]:
     """The pixels [classes, classes] by label and prediction, and the labels with each class."""
     counts = np.zeros((classes, classes), np.int64)
     present = np.zeros(classes, np.int64)
@@ -380,7 +378,7 @@ def _confusions(
     return counts, present
 
 
-def _whole_cycles(order: Order, within: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _whole_cycles(order: Order, within: Bools) -> Bools:
     """The classes whose whole cycle of an order lies within some classes.
 
     Example:
@@ -393,7 +391,7 @@ def _whole_cycles(order: Order, within: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return kept
 
 
-def _assignment(gain: NDArray[Any]) -> Order:
+def _assignment(gain: Array) -> Order:
     """The column for each row, each once, with the largest sum."""
     from scipy.optimize import linear_sum_assignment  # slow to load
 

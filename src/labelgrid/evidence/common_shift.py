@@ -5,11 +5,10 @@ its peak where the labels should lie, and is the same on both sides of a right o
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Floats
 from labelgrid.evidence.edge_agreement import GRID, Edges
 
 #: Agreements are looked at up to so many steps of the grid away.
@@ -58,7 +57,7 @@ def is_slanting(shift: tuple[float, float]) -> bool:
     return bool((np.abs(shift) * GRID > SAME).all())
 
 
-def _agreements(label: Edges, image: Edges) -> NDArray[np.float64]:
+def _agreements(label: Edges, image: Edges) -> Floats:
     """The correlations of a label that is moved down and right by up to `REACH` steps and more."""
     spectrum = np.fft.rfft2(image.reshape(GRID)) * np.conj(np.fft.rfft2(label.reshape(GRID)))
     surface = np.fft.irfft2(spectrum, GRID) / label.size
@@ -66,7 +65,7 @@ def _agreements(label: Edges, image: Edges) -> NDArray[np.float64]:
     return np.roll(surface, (reach, reach), (0, 1))[: 2 * reach + 1, : 2 * reach + 1]
 
 
-def _averaged(surface: NDArray[np.float64], side: int) -> NDArray[Any]:
+def _averaged(surface: Floats, side: int) -> Array:
     """The means of agreements over squares of a side, up to `REACH` steps away."""
     import cv2  # imported late: few commands compare edges
 
@@ -74,7 +73,7 @@ def _averaged(surface: NDArray[np.float64], side: int) -> NDArray[Any]:
     return np.asarray(cv2.blur(surface, (side, side))[edge:-edge, edge:-edge])
 
 
-def _peak(surfaces: NDArray[Any]) -> tuple[int, int] | None:
+def _peak(surfaces: Array) -> tuple[int, int] | None:
     """How many steps labels lie too far down and right; None if that is not sure."""
     mean = surfaces.mean(0)
     row, column = np.unravel_index(int(mean.argmax()), mean.shape)

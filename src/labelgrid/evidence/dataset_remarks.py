@@ -6,8 +6,8 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Ints
 from labelgrid.basics.words import count_text
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.figures import LabelFigure
@@ -32,7 +32,7 @@ class LabelFacts:
     lowest: float = np.inf
     highest: float = -np.inf
     total: float = 0.0
-    counts: NDArray[np.int64] | None = None
+    counts: Ints | None = None
     some: bool = False
     figures: Mapping[str, LabelFigure] = field(default_factory=dict)
     measured: tuple[Any, ...] = ()

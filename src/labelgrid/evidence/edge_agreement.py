@@ -6,10 +6,10 @@ image's label, or of a mirrored or shifted one, do not. Loads no torch.
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from labelgrid.basics.array_types import Array, Bytes, Floats32
 
 #: Smaller images, by their longer side, say too little.
 LEAST = 128
@@ -30,10 +30,10 @@ LIMIT = 1.3
 BETTER = 1.5
 
 #: Edges on the grid, of mean 0 and standard deviation 1: float32 [57 * 77].
-Edges = NDArray[np.float32]
+Edges = Floats32
 
 #: How a label can lie on its image: a name, and what it does to the grid.
-WAYS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
+WAYS: dict[str, Callable[[Array], Array]] = {
     "mirrored left to right": lambda grid: grid[:, ::-1],
     "upside down": lambda grid: grid[::-1, ::-1],
     "mirrored top to bottom": lambda grid: grid[::-1],
@@ -64,7 +64,7 @@ def _scales() -> dict[str, tuple[float, float]]:
 SCALES = _scales()
 
 
-def image_edges(image: NDArray[np.uint8]) -> Edges:
+def image_edges(image: Bytes) -> Edges:
     """The edges of an image [h, w, 3]."""
     import cv2  # imported late: few commands compare edges
 
@@ -75,7 +75,7 @@ def image_edges(image: NDArray[np.uint8]) -> Edges:
     return on_grid(np.log1p(np.sqrt(right * right + down * down)))
 
 
-def on_grid(strength: NDArray[np.float32]) -> Edges:
+def on_grid(strength: Floats32) -> Edges:
     """Edges or outlines [h, w] of any size on the grid, standardised."""
     import cv2
 
@@ -95,7 +95,7 @@ def on_grid(strength: NDArray[np.float32]) -> Edges:
 
 
 @lru_cache(maxsize=32)
-def _coarse_side(side: int, cells: int, border: int) -> NDArray[np.float32]:
+def _coarse_side(side: int, cells: int, border: int) -> Floats32:
     """What blurs a side by `COARSE`, cuts off its ends and shrinks it to cells: [cells, side].
 
     Two such matrices do in one step what blurring, cutting and shrinking a map do in three.
@@ -109,7 +109,7 @@ def _coarse_side(side: int, cells: int, border: int) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(inside, (side, cells), interpolation=cv2.INTER_AREA))
 
 
-def _shrunk(array: NDArray[Any]) -> NDArray[Any]:
+def _shrunk(array: Array) -> Array:
     import cv2
 
     factor = SIDE / max(array.shape[:2])

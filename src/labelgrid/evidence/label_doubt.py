@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats
 from labelgrid.evidence.doubts import Evidence
 from labelgrid.evidence.label_comparison import EDGES
 from labelgrid.evidence.label_evidence import OfLabels
@@ -129,7 +129,7 @@ def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[
     return doubts
 
 
-def _limit(name: str, known: NDArray[np.float64]) -> float:
+def _limit(name: str, known: Floats) -> float:
     if name in LIMITS:
         return LIMITS[name]
     if len(known) < FEW:
@@ -138,9 +138,7 @@ def _limit(name: str, known: NDArray[np.float64]) -> float:
     return max(float(third + FENCE * (third - first)), LEAST.get(name, -np.inf))
 
 
-def _strengths(
-    values: NDArray[np.float64], near: float, far: float, *, least: float
-) -> NDArray[np.float64]:
+def _strengths(values: Floats, near: float, far: float, *, least: float) -> Floats:
     """How much each value says, (d + near) / (d + far) at d interquartile ranges past the quartile.
 
     1 where the other values are all equal; 0 where the value is not known.
@@ -157,7 +155,7 @@ def _strengths(
     return np.where(np.isnan(values), 0.0, strengths)
 
 
-def _better_shares(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _better_shares(values: Floats) -> Floats:
     """The share of the labels that each is worse than; half where its value is not known.
 
     Labels of unknown value count as better than others.
@@ -168,7 +166,7 @@ def _better_shares(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(np.isnan(values), 0.5, shares)
 
 
-def _tied(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _tied(values: Floats) -> Floats:
     """The share of the labels of equal value: they all are among the worst, or none is."""
     known = np.sort(values[~np.isnan(values)])
     equal = np.searchsorted(known, values, "right") - np.searchsorted(known, values)

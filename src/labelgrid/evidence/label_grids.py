@@ -1,11 +1,10 @@
 """Brings labels to few pixels, so that they can be compared. Loads no torch."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools, Floats32
 from labelgrid.formats.codec import LabelArray
 
 #: A square is known if this share of its pixels is valid.
@@ -15,7 +14,7 @@ FINE = (96, 128)
 #: Lines are compared in maps whose longer side has so many pixels.
 SIDE = 160
 
-Mask = NDArray[np.bool_]
+Mask = Bools
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,7 @@ def fine_label(label: LabelArray) -> FineLabel:
     return FineLabel(LabelArray(np.where(known[..., None], means, 1), known), label.size)
 
 
-def grid_means(
-    value: NDArray[Any], valid: NDArray[np.bool_], size: tuple[int, int]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def grid_means(value: Array, valid: Bools, size: tuple[int, int]) -> tuple[Floats32, Bools]:
     """The means over valid pixels, channel by channel, and where enough are valid."""
     import cv2  # imported late: few commands compare labels
 
@@ -52,7 +49,7 @@ def grid_means(
     return np.stack(planes, axis=-1).astype(np.float32), share > SHARE
 
 
-def drawn_lines(outline: NDArray[np.float32] | None) -> Mask | None:
+def drawn_lines(outline: Floats32 | None) -> Mask | None:
     """Where an outline is a line, at most `SIDE` pixels a side; None if it has other numbers.
 
     Args:
@@ -70,5 +67,5 @@ def drawn_lines(outline: NDArray[np.float32] | None) -> Mask | None:
     return outline > 0.5
 
 
-def _is_drawn(outline: NDArray[np.float32]) -> bool:
+def _is_drawn(outline: Floats32) -> bool:
     return bool(((outline == 0) | (outline == 1)).all())

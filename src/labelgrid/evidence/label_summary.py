@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools
 from labelgrid.evidence.class_order import MOST_CLASSES, ClassMap
 from labelgrid.evidence.edge_agreement import Edges, on_grid
 from labelgrid.evidence.label_grids import FineLabel, drawn_lines, fine_label
@@ -40,7 +41,7 @@ class Summary:
     classes: ClassMap | None = None
     measured: tuple[Any, ...] = ()
     other_slopes: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
-    lines: NDArray[np.bool_] | None = None
+    lines: Bools | None = None
     fine: FineLabel | None = None
 
 
@@ -96,7 +97,7 @@ def thin_label(label: LabelArray) -> LabelArray:
     return thin if thin.valid.any() else label
 
 
-def sparse(slope: NDArray[Any]) -> NDArray[Any]:
+def sparse(slope: Array) -> Array:
     """The slopes of a map at some of its pixels."""
     step = -(-max(slope.shape[:2]) // SPARSE)
     return slope[step // 2 :: step, step // 2 :: step]

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bytes, Floats32, Ints
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.images.places import group_of, image_file
@@ -102,7 +102,7 @@ class Thumbnails(NamedTuple):
     """The thumbnails uint8 [n, h, w] of some images; 0 where one is small or cannot be read."""
 
     names: Sequence[str]
-    pixels: NDArray[np.uint8]
+    pixels: Bytes
 
 
 def near_duplicates(
@@ -215,10 +215,10 @@ def _candidates(blocks: Iterable[Thumbnails], own: Mapping[str, Thumbnail]) -> d
 
 
 def _keep_nearest(
-    nearest: NDArray[np.int64],
-    glances: NDArray[np.float32],
-    theirs: NDArray[np.float32],
-    places: NDArray[np.int64],
+    nearest: Ints,
+    glances: Floats32,
+    theirs: Floats32,
+    places: Ints,
 ) -> None:
     """Let further images in among the nearest ones.
 
@@ -259,7 +259,7 @@ def correlation(one: Thumbnail, other: Thumbnail) -> float:
     return float(cv2.matchTemplate(whole, middle, cv2.TM_CCOEFF_NORMED).max())
 
 
-def _glances(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _glances(thumbnails: Bytes) -> Floats32:
     """Thumbnails at first glance [n, pixels]: few pixels, of mean 0 and the length `LENGTH`.
 
     They are whole numbers: sums of products below 2^24 have no error, in whatever order.
@@ -274,7 +274,7 @@ def _glances(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.rint(pixels)
 
 
-def _details(thumbnail: Thumbnail) -> NDArray[np.float32]:
+def _details(thumbnail: Thumbnail) -> Floats32:
     fine = cv2.GaussianBlur(thumbnail.astype(np.float32), (0, 0), FINE)
     return (fine - cv2.GaussianBlur(fine, (0, 0), COARSE)).astype(np.float32)
 

@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bools, Floats, Floats32, Places
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.evidence.part_grid import CELLS, GRID
 
@@ -27,8 +27,6 @@ IMAGES = 256
 #: Cells are seen with the means of those around them, blurred by so many.
 BLUR = 1.0
 
-Floats = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class CellMap:
@@ -39,17 +37,17 @@ class CellMap:
         classes: their number; 0: numbers.
     """
 
-    value: NDArray[Any]
+    value: Array
     classes: int
 
     @property
-    def known(self) -> NDArray[np.bool_]:
+    def known(self) -> Bools:
         """Where the values are known, [n, rows, columns]."""
         if self.classes:
             return np.asarray(self.value[..., 0] >= 0)
         return ~np.isnan(self.value).any(3)
 
-    def channels(self, images: slice | NDArray[np.intp]) -> Floats:
+    def channels(self, images: slice | Places) -> Floats32:
         """The values of some images as numbers, 0 where unknown; of classes, 1 for that one."""
         value = self.value[images]
         if self.classes:
@@ -75,13 +73,13 @@ class Context:
         self._learned = np.sort(order[:LEARNED])
 
     @cached_property
-    def _place(self) -> Floats:
+    def _place(self) -> Floats32:
         """Where each cell is."""
         sides = [np.linspace(-1, 1, side, dtype=np.float32) for side in GRID]
         down, across = np.meshgrid(*sides, indexing="ij")
         return np.stack([down, across, down**2, across**2], axis=2)
 
-    def expected(self, target: CellMap, sources: Sequence[str]) -> Iterator[tuple[slice, Floats]]:
+    def expected(self, target: CellMap, sources: Sequence[str]) -> Iterator[tuple[slice, Floats32]]:
         """What the cells of maps are expected to hold, some images at a time.
 
         Args:
@@ -116,12 +114,12 @@ class Context:
                 found[own] = (rows[own] @ solution).reshape(-1, *GRID, wanted.shape[1])
             yield some, _probabilities(found) if target.classes else found
 
-    def _inputs(self, sources: Sequence[str], images: slice | NDArray[np.intp]) -> Floats:
+    def _inputs(self, sources: Sequence[str], images: slice | Places) -> Floats32:
         """What is known of each cell of some images."""
         import cv2  # imported late: few commands compare labels
 
         count = len(self._fold[images])
-        parts: list[NDArray[Any]] = [np.broadcast_to(self._place, (count, *GRID, 4))]
+        parts: list[Array] = [np.broadcast_to(self._place, (count, *GRID, 4))]
         for task in sources:
             channels = self._maps[task].channels(images)
             unknown = ~self._maps[task].known[images]
@@ -130,13 +128,13 @@ class Context:
         return np.concatenate(parts, axis=3).reshape(count * CELLS, -1).astype(np.float32)
 
 
-def _every_second(images: int) -> NDArray[np.bool_]:
+def _every_second(images: int) -> Bools:
     """Every second cell of so many images, as the fields of one colour of a chessboard."""
     chessboard = np.add.outer(np.arange(GRID[0]), np.arange(GRID[1])) % 2 == 0
     return np.tile(chessboard.ravel(), images)
 
 
-def _around(cv2: Any, channels: Floats) -> Floats:
+def _around(cv2: Any, channels: Floats32) -> Floats32:
     """The means around each cell."""
     border = cv2.BORDER_REPLICATE
     blurred = cv2.GaussianBlur(np.ascontiguousarray(channels), (0, 0), BLUR, borderType=border)
@@ -147,12 +145,12 @@ def _around(cv2: Any, channels: Floats) -> Floats:
 class _Features:
     """Random features of inputs, and these themselves."""
 
-    middle: Floats
-    spread: Floats
-    weights: Floats
-    offsets: NDArray[np.float64]
+    middle: Floats32
+    spread: Floats32
+    weights: Floats32
+    offsets: Floats
 
-    def of(self, inputs: Floats) -> Floats:
+    def of(self, inputs: Floats32) -> Floats32:
         """The features of rows of inputs."""
         plain = (inputs - self.middle) / self.spread
         bent = np.maximum(plain @ self.weights + self.offsets.astype(np.float32), 0)
@@ -160,9 +158,7 @@ class _Features:
         return np.concatenate([bent, plain, one], axis=1).astype(np.float32)
 
 
-def _solve(
-    features: Floats, wanted: Floats, known: NDArray[np.bool_], fold: NDArray[np.intp]
-) -> list[Floats]:
+def _solve(features: Floats32, wanted: Floats32, known: Bools, fold: Places) -> list[Floats32]:
     """For each fold, the weights that are best for all others, by ridge regression."""
     squares = []
     products = []
@@ -181,7 +177,7 @@ def _solve(
     return solutions
 
 
-def _probabilities(shares: Floats) -> Floats:
+def _probabilities(shares: Floats32) -> Floats32:
     """Shares of classes, above 0, with the sum 1."""
     bounded = np.clip(shares, 0.004, 1.0)
     return np.asarray(bounded / bounded.sum(3, keepdims=True), np.float32)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Floats, Floats32, Places
 from labelgrid.basics.words import join_names
 from labelgrid.evidence.doubts import Evidence
 from labelgrid.evidence.part_context import CellMap, Context
@@ -23,7 +23,6 @@ from labelgrid.evidence.part_grid import (
     CLEAN,
     GRID,
     MAPS,
-    Floats,
     OddParts,
     odd_parts,
     rectangles,
@@ -63,7 +62,7 @@ SORTS = ("parts by relation", "parts by lines", "parts by outlines", "parts by c
 class _Odd:
     """The strongest parts of some images: their places among all, and what `odd_parts` found."""
 
-    images: NDArray[np.intp]
+    images: Places
     parts: OddParts
 
 
@@ -132,7 +131,7 @@ class PartEvidence:
     def _context(self) -> Context:
         return Context(self._names, self._values)
 
-    def _surprise(self, task: str, others: Sequence[str]) -> Floats:
+    def _surprise(self, task: str, others: Sequence[str]) -> Floats32:
         """How unusual each cell's values are beside those of other tasks."""
         target = self._values[task]
         find = unlikely_classes if target.classes else far_values
@@ -169,7 +168,7 @@ class PartEvidence:
                 self._clear(odd, share, tasks)
         return found
 
-    def _apart(self, relation: BoundRelation) -> tuple[NDArray[np.intp], Floats, Floats]:
+    def _apart(self, relation: BoundRelation) -> tuple[Places, Floats32, Floats32]:
         """The images of which labels say something by a relation, and their `apart_cells`."""
         texts = [image.distances.get(relation.name) for image in self._images]
         images = np.flatnonzero([text is not None for text in texts])
@@ -179,15 +178,13 @@ class PartEvidence:
         some = known.any((1, 2))
         return images[some], known[some], apart[some]
 
-    def _clear(self, odd: _Odd, share: NDArray[np.float64], tasks: Sequence[str]) -> None:
+    def _clear(self, odd: _Odd, share: Floats, tasks: Sequence[str]) -> None:
         """Note the labels of tasks that contradict others by the fault of these."""
         for place in np.flatnonzero((odd.parts.value > APART) & (share < BLAMED)).tolist():
             name = self._names[odd.images[place]]
             self.cleared.update(Cell(name, task) for task in tasks)
 
-    def _blame_of_relation(
-        self, relation: BoundRelation, odd: _Odd, apart: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
+    def _blame_of_relation(self, relation: BoundRelation, odd: _Odd, apart: Bools) -> Floats:
         """By how much the given label is less usual than what follows, in each image's part."""
         others = self._others(*connected_tasks(relation))
         given = self._values.get(relation.gives)
@@ -211,7 +208,7 @@ class PartEvidence:
             blames.append(float(values.mean()) if len(values) else 0.0)
         return np.array(blames)
 
-    def _line_blame(self, relation: BoundRelation, odd: _Odd) -> NDArray[np.float64]:
+    def _line_blame(self, relation: BoundRelation, odd: _Odd) -> Floats:
         """By how much the lines of the given label are odder than those of what it follows from.
 
         Neither is seen beside the other.
@@ -277,7 +274,7 @@ class PartEvidence:
         self,
         found: dict[Cell, Evidence],
         odd: _Odd,
-        share: NDArray[np.float64],
+        share: Floats,
         *,
         tasks: Sequence[str],
         others: Sequence[str],
@@ -311,19 +308,19 @@ class PartEvidence:
                     found[cell] = evidence
 
 
-def _odds_of(blame: NDArray[np.float64]) -> NDArray[np.float64]:
+def _odds_of(blame: Floats) -> Floats:
     """Logarithms of odds as shares."""
     return 1 / (1 + np.exp(-np.clip(blame, -30, 30)))
 
 
-def _weighted(surprise: Floats) -> Callable[[slice], Floats]:
+def _weighted(surprise: Floats32) -> Callable[[slice], Floats32]:
     """The mean surprise of the rectangles of some maps; of larger ones, it says more."""
     grid = rectangles()
     weight = np.sqrt(grid.share) / (grid.share * CELLS)
     return lambda some: np.asarray(grid.sums(surprise[some]) * weight, np.float32)
 
 
-def _odd_cells(known: Floats, apart: Floats) -> OddParts:
+def _odd_cells(known: Floats32, apart: Floats32) -> OddParts:
     """The odd parts of maps: with more apart than in most of the map, and in most of the maps.
 
     Their boxes are tight: what is not apart counts against them.
@@ -338,7 +335,7 @@ def _odd_cells(known: Floats, apart: Floats) -> OddParts:
     return OddParts(found.value, np.concatenate(index))
 
 
-def _odd(values: Callable[[slice], Floats], count: int, spread: float = SPREAD) -> OddParts:
+def _odd(values: Callable[[slice], Floats32], count: int, spread: float = SPREAD) -> OddParts:
     """The odd parts of maps, from the values of their rectangles, some maps at a time."""
     starts = range(0, count, MAPS)
     found = [strongest(values(slice(start, min(start + MAPS, count)))) for start in starts]

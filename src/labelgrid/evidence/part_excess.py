@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from labelgrid.evidence.part_grid import Floats, excess, unpack
+from labelgrid.basics.array_types import Floats32
+from labelgrid.evidence.part_grid import excess, unpack
 from labelgrid.evidence.part_maps import STEP, UNKNOWN, PartMaps
 
 #: Labels that are so near to what follows agree, and ones that are so far do not: 8 and 28 degrees
@@ -21,10 +22,10 @@ USUAL = 0.4
 
 
 #: The excess of some maps [n, rectangles], given the least share that is expected to be bad.
-Excesses = Callable[[slice, float], Floats]
+Excesses = Callable[[slice, float], Floats32]
 
 
-def apart_cells(texts: Sequence[str]) -> tuple[Floats, Floats]:
+def apart_cells(texts: Sequence[str]) -> tuple[Floats32, Floats32]:
     """Of maps of distances: 1 where they are known, and how much is contradicted, from 0 to 1."""
     steps = np.stack([unpack(text, "uint8")[..., 0] for text in texts])
     known = (steps != UNKNOWN).astype(np.float32)
@@ -49,7 +50,7 @@ def line_excesses(images: Sequence[PartMaps], one: str, other: str) -> Excesses 
     return lambda some, clean: ways[0](some, clean) + ways[1](some, clean)
 
 
-def excesses_of(amounts: Floats, bad: Floats) -> Excesses | None:
+def excesses_of(amounts: Floats32, bad: Floats32) -> Excesses | None:
     """The function to `excess` of some of the maps; None if much is bad in most of them."""
     totals = amounts.sum((1, 2))
     some = totals > 0
@@ -59,5 +60,5 @@ def excesses_of(amounts: Floats, bad: Floats) -> Excesses | None:
     return lambda some, clean: excess(amounts[some], bad[some], usual, clean)
 
 
-def _counts(texts: Sequence[str]) -> Floats:
+def _counts(texts: Sequence[str]) -> Floats32:
     return np.stack([unpack(text, "uint8")[..., 0] for text in texts]).astype(np.float32)

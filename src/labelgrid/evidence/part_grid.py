@@ -7,10 +7,11 @@ import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from labelgrid.basics.array_types import Array, Bools, Floats, Floats32, Places
 
 #: The rows and columns of the grid on which parts are looked for.
 GRID = (12, 16)
@@ -25,8 +26,6 @@ MAPS = 256
 
 #: What is not bad counts against the box around a part by so much: it is no larger than the part.
 CLEAN = 0.25
-
-Floats = NDArray[np.float32]
 
 
 class PartBox(NamedTuple):
@@ -46,12 +45,12 @@ class PartBox(NamedTuple):
 class Rectangles:
     """Rectangles of the grid as arrays: first and last row and column, share, and size group."""
 
-    top: NDArray[np.intp]
-    bottom: NDArray[np.intp]
-    left: NDArray[np.intp]
-    right: NDArray[np.intp]
-    share: Floats
-    size: NDArray[np.intp]
+    top: Places
+    bottom: Places
+    left: Places
+    right: Places
+    share: Floats32
+    size: Places
 
     def box(self, index: int) -> PartBox:
         """One of them."""
@@ -63,7 +62,7 @@ class Rectangles:
             bottom=round(self.bottom[index] * rows),
         )
 
-    def mask(self, index: int, *, grown: bool = False) -> NDArray[np.bool_]:
+    def mask(self, index: int, *, grown: bool = False) -> Bools:
         """The cells of one of them, and of its neighbours if it is `grown`."""
         found = np.zeros(GRID, np.bool_)
         more = int(grown)
@@ -71,7 +70,7 @@ class Rectangles:
         found[rows, max(self.left[index] - more, 0) : self.right[index] + more] = True
         return found
 
-    def sums(self, maps: NDArray[Any]) -> Floats:
+    def sums(self, maps: Array) -> Floats32:
         """The sums of maps [n, rows, columns] over each rectangle [n, rectangles]."""
         total = np.zeros((len(maps), GRID[0] + 1, GRID[1] + 1), np.float32)
         total[:, 1:, 1:] = maps.cumsum(1).cumsum(2)
@@ -112,11 +111,11 @@ class OddParts:
         index: its rectangle.
     """
 
-    value: NDArray[np.float64]
-    index: NDArray[np.intp]
+    value: Floats
+    index: Places
 
 
-def strongest(values: Floats) -> tuple[Floats, NDArray[np.intp]]:
+def strongest(values: Floats32) -> tuple[Floats32, Places]:
     """The largest value [n, sizes] of each size of rectangle [n, rectangles], and which it is."""
     sizes = rectangles().size
     best = []
@@ -129,7 +128,7 @@ def strongest(values: Floats) -> tuple[Floats, NDArray[np.intp]]:
     return np.stack(best, axis=1), np.stack(which, axis=1)
 
 
-def odd_parts(best: Floats, which: NDArray[np.intp], spread: float) -> OddParts:
+def odd_parts(best: Floats32, which: Places, spread: float) -> OddParts:
     """The part of each map that is farthest from those of the other maps, by `strongest`.
 
     Its value is in standard deviations of the maps' strongest parts of its size, robustly; none is
@@ -143,7 +142,7 @@ def odd_parts(best: Floats, which: NDArray[np.intp], spread: float) -> OddParts:
     return OddParts(distance[rows, size].astype(np.float64), which[rows, size])
 
 
-def excess(amount: Floats, bad: Floats, usual: float, clean: float = 0.0) -> Floats:
+def excess(amount: Floats32, bad: Floats32, usual: float, clean: float = 0.0) -> Floats32:
     """By how much more is bad in each rectangle than in the rest of its map, and than usual.
 
     Args:
@@ -168,12 +167,12 @@ def excess(amount: Floats, bad: Floats, usual: float, clean: float = 0.0) -> Flo
     return np.asarray((bad_inside - expected) / deviation, np.float32)
 
 
-def pack(array: NDArray[Any]) -> str:
+def pack(array: Array) -> str:
     """An array as text, for records of plain values."""
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
 
 
-def unpack(text: str, kind: str) -> NDArray[Any]:
+def unpack(text: str, kind: str) -> Array:
     """The array [rows, columns, c] of `pack`, of the type `kind`."""
     array = np.frombuffer(base64.b64decode(text), np.dtype(kind))
     return array.reshape(*GRID, -1)

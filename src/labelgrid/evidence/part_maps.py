@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Array, Bytes
 from labelgrid.basics.camera import USUAL_VIEW, Camera
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.data.dataset import ImageSource, camera_of
@@ -178,7 +178,7 @@ class PartMapping:
             return None
         return found
 
-    def _values(self, task: str, label: LabelArray) -> NDArray[Any]:
+    def _values(self, task: str, label: LabelArray) -> Array:
         """The map of a fine label's values."""
         if label.value.dtype.kind in "iu":
             return _commonest(label)
@@ -197,7 +197,7 @@ def _fine_and_lines(
     return fine, lines
 
 
-def _comparable(task: TaskDef, label: LabelArray) -> NDArray[Any]:
+def _comparable(task: TaskDef, label: LabelArray) -> Array:
     """Values whose differences compare: the logarithm of what is known but for its scale."""
     if task.spec.scaled:
         return np.log(np.maximum(label.value, 1e-6))
@@ -206,7 +206,7 @@ def _comparable(task: TaskDef, label: LabelArray) -> NDArray[Any]:
 
 def _distances(
     tasks: Mapping[str, TaskDef], relation: BoundRelation, given: LabelArray, found: LabelArray
-) -> NDArray[np.uint8]:
+) -> Bytes:
     """How far a label is from what follows, of the best quarter of each cell's pixels."""
     task = tasks[relation.gives]
     if given.value.dtype.kind in "iu":
@@ -267,7 +267,7 @@ def _line_maps(
     return amounts, alone
 
 
-def _counts(line: Mask) -> NDArray[np.uint8]:
+def _counts(line: Mask) -> Bytes:
     """The pixels of each cell that have a line."""
     import cv2
 

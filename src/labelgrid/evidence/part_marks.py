@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Bytes, Floats32
 from labelgrid.evidence.edge_agreement import BORDER, SIDE, Edges
 from labelgrid.evidence.edge_agreement import GRID as EDGES
 from labelgrid.evidence.label_grids import FINE, Mask
@@ -32,7 +33,7 @@ IMAGE = ""
 Marks = Mapping[str, Sequence[str | None]]
 
 
-def drawn_marks(lines: Mask, known: NDArray[np.bool_]) -> str:
+def drawn_marks(lines: Mask, known: Bools) -> str:
     """The marks of drawn lines [h, w] of any size.
 
     Those beside what is not known, at `MARKED`, are no own lines: others may follow them. Of each
@@ -46,7 +47,7 @@ def drawn_marks(lines: Mask, known: NDArray[np.bool_]) -> str:
     return DRAWN + base64.b64encode(np.packbits(both).tobytes()).decode()
 
 
-def border_marks(classes: NDArray[np.integer[Any]], known: NDArray[np.bool_]) -> str:
+def border_marks(classes: NDArray[np.integer[Any]], known: Bools) -> str:
     """The marks of the borders of classes [h, w] at `MARKED`.
 
     What was left unlabelled along a border hides it otherwise, and has two borders of its own.
@@ -67,7 +68,7 @@ def border_marks(classes: NDArray[np.integer[Any]], known: NDArray[np.bool_]) ->
     return drawn_marks(lines, filled >= 0)
 
 
-def bent_marks(values: NDArray[np.float32], known: NDArray[np.bool_]) -> str:
+def bent_marks(values: Floats32, known: Bools) -> str:
     """The marks of numbers [h, w, c] at `MARKED`: where they change otherwise than around it."""
     bent = np.zeros(MARKED, np.float32)
     across = np.abs(values[:, 2:] + values[:, :-2] - 2 * values[:, 1:-1]).max(2)
@@ -92,7 +93,7 @@ def edge_marks(edges: Edges) -> str:
     return _ranked(full - full.min() + 1e-3, np.ones(HALF, np.bool_))
 
 
-def _ranked(strengths: NDArray[np.float32], known: NDArray[np.bool_]) -> str:
+def _ranked(strengths: Floats32, known: Bools) -> str:
     """Strengths at `HALF` as levels; 0 stays the lowest one."""
     order = np.argsort(strengths, axis=None, kind="stable")
     shares = np.empty(strengths.size)
@@ -102,7 +103,7 @@ def _ranked(strengths: NDArray[np.float32], known: NDArray[np.bool_]) -> str:
     return base64.b64encode(levels.astype(np.uint8).tobytes()).decode()
 
 
-def unpack_marks(text: str | None) -> NDArray[np.uint8]:
+def unpack_marks(text: str | None) -> Bytes:
     """The levels at `MARKED`; all unknown without marks."""
     if text is None:
         return np.full(MARKED, LEVELS, np.uint8)

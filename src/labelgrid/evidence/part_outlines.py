@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Bytes, Floats, Floats32, Places
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
-from labelgrid.evidence.part_grid import GRID, Floats, rectangles
+from labelgrid.evidence.part_grid import GRID, rectangles
 from labelgrid.evidence.part_marks import (
     FOLLOWED,
     IMAGE,
@@ -51,15 +52,15 @@ FEW = 8.0
 #: So many images at a time are judged.
 IMAGES = 128
 
-Levels = NDArray[np.uint8]
+Levels = Bytes
 
 
 @dataclass(frozen=True)
 class OddLines:
     """Of each image, the part in which a label's lines are oddest: how odd, and its rectangle."""
 
-    value: NDArray[np.float64]
-    index: NDArray[np.intp]
+    value: Floats
+    index: Places
 
 
 @dataclass(frozen=True)
@@ -70,17 +71,17 @@ class ApartLines(OddLines):
         blame: by how much the first one is less likely than the second, in logarithms of odds.
     """
 
-    blame: NDArray[np.float64]
+    blame: Floats
 
 
 @dataclass(frozen=True)
 class CellSums:
     """Of each image's cells: how surprising lines are, more than expected, and how that varies."""
 
-    surprise: Floats
-    variance: Floats
+    surprise: Floats32
+    variance: Floats32
 
-    def oddness(self) -> Floats:
+    def oddness(self) -> Floats32:
         """Of each rectangle, in standard deviations, beside the rest of its image."""
         grid = rectangles()
         inside = grid.sums(self.surprise)
@@ -90,7 +91,7 @@ class CellSums:
         usual = np.maximum(outside / (rest + FLAT), 0)
         return np.asarray((inside - usual * varies) / np.sqrt(ALIKE * varies + FLAT), np.float32)
 
-    def within(self, image: int, cells: NDArray[np.bool_]) -> float:
+    def within(self, image: int, cells: Bools) -> float:
         """How odd the cells of an image are."""
         varies = float(self.variance[image][cells].sum())
         return float(self.surprise[image][cells].sum()) / np.sqrt(ALIKE * varies + FLAT)
@@ -101,11 +102,11 @@ class _Odds:
     """How likely one task's lines are, by a table of each source; usually, where it has some."""
 
     task: str
-    tables: Mapping[str, Floats]
+    tables: Mapping[str, Floats32]
     base: float
     usual: float
 
-    def of(self, near: Mapping[str, Sequence[Levels]]) -> Floats:
+    def of(self, near: Mapping[str, Sequence[Levels]]) -> Floats32:
         total = np.full(near[self.task][0].shape, self.base, np.float32)
         for source, tables in self.tables.items():
             for table, levels in zip(tables, near[source], strict=True):
@@ -141,7 +142,7 @@ class Outlines:
         Of a task alone, none are.
         """
         odds = {task: self._odds(task, ()) for task in self.tasks if self.beside(task)}
-        found: dict[str, list[tuple[Floats, NDArray[np.intp]]]] = {task: [] for task in odds}
+        found: dict[str, list[tuple[Floats32, Places]]] = {task: [] for task in odds}
         for levels in self._batches():
             near = _near(levels)
             for task, learned in odds.items():
@@ -184,7 +185,7 @@ class Outlines:
         value = np.concatenate(values).astype(np.float64)
         return ApartLines(value, np.concatenate(places), np.concatenate(blames))
 
-    def _levels(self, source: str, images: Sequence[int] | NDArray[np.intp]) -> Levels:
+    def _levels(self, source: str, images: Sequence[int] | Places) -> Levels:
         return np.stack([unpack_marks(self._marks[source][image]) for image in images])
 
     def _batches(self) -> Iterator[dict[str, Levels]]:
@@ -256,18 +257,18 @@ def _near(levels: Mapping[str, Levels]) -> dict[str, list[Levels]]:
     return found
 
 
-def _logistic(inputs: Any, lines: NDArray[np.float64]) -> NDArray[np.float64]:
+def _logistic(inputs: Any, lines: Floats) -> Floats:
     """The weights of a logistic regression on sparse inputs, the same ones on any machine."""
     from scipy.optimize import minimize  # imported late: few commands compare labels
     from scipy.sparse import diags_array
     from scipy.special import expit
 
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    def loss(weights: Floats) -> tuple[float, Floats]:
         odds = inputs @ weights
         total = (np.logaddexp(0, odds) - lines * odds).sum() + RIDGE / 2 * (weights**2).sum()
         return float(total), inputs.T @ (expit(odds) - lines) + RIDGE * weights
 
-    def bend(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def bend(weights: Floats) -> Floats:
         likely = expit(inputs @ weights)
         squares = inputs.T @ diags_array(likely * (1 - likely)) @ inputs
         return np.asarray(squares.toarray()) + RIDGE * np.eye(len(weights))
@@ -276,14 +277,14 @@ def _logistic(inputs: Any, lines: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(minimize(loss, start, jac=True, hess=bend, method="trust-exact").x)
 
 
-def _summed(pixels: NDArray[np.generic]) -> Floats:
+def _summed(pixels: NDArray[np.generic]) -> Floats32:
     """The sums of pixels over each cell."""
     rows, columns = (fine // coarse for fine, coarse in zip(MARKED, GRID, strict=True))
     blocks = pixels.reshape(len(pixels), GRID[0], rows, GRID[1], columns)
     return np.asarray(blocks.sum((2, 4), dtype=np.float32))
 
 
-def _cells(levels: Levels, odds: Floats) -> CellSums:
+def _cells(levels: Levels, odds: Floats32) -> CellSums:
     """How surprising the lines are in each cell, more than expected by their odds."""
     yes = -np.logaddexp(0, -odds)
     no = -np.logaddexp(0, odds)
@@ -295,7 +296,7 @@ def _cells(levels: Levels, odds: Floats) -> CellSums:
     return CellSums(_summed(surprise), _summed(variance))
 
 
-def _alone(own: Levels, its: Levels) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _alone(own: Levels, its: Levels) -> tuple[Bools, Bools]:
     """The lines that do not follow the other's, and all; none where one is not known."""
     import cv2
 
@@ -305,7 +306,7 @@ def _alone(own: Levels, its: Levels) -> tuple[NDArray[np.bool_], NDArray[np.bool
     return lines & (near == 0), lines
 
 
-def _against(lines: Floats, alone: Floats, usual: float) -> Floats:
+def _against(lines: Floats32, alone: Floats32, usual: float) -> Floats32:
     """By how much each cell's lines are likelier in a wrong part than usually, in nats."""
     wrong = max(WRONG, min(0.9, 2 * usual))
     apart = alone * np.log(wrong / usual)
@@ -313,7 +314,7 @@ def _against(lines: Floats, alone: Floats, usual: float) -> Floats:
     return np.asarray((apart + follow) / ONE, np.float32)
 
 
-def _blame(place: NDArray[np.intp], likely: Sequence[tuple[Floats, Floats]]) -> NDArray[np.float64]:
+def _blame(place: Places, likely: Sequence[tuple[Floats32, Floats32]]) -> Floats:
     """By how much the lines of the first task that are alone are less likely than the second's."""
     grid = rectangles()
     found = []
@@ -328,7 +329,7 @@ def _blame(place: NDArray[np.intp], likely: Sequence[tuple[Floats, Floats]]) -> 
 
 
 def _joined(
-    parts: Sequence[tuple[Floats, NDArray[np.intp]]],
-) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    parts: Sequence[tuple[Floats32, Places]],
+) -> tuple[Floats, Places]:
     values, places = zip(*parts, strict=True)
     return np.concatenate(values).astype(np.float64), np.concatenate(places)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from labelgrid.basics.array_types import Floats32
 from labelgrid.evidence.part_context import CellMap, Context
-from labelgrid.evidence.part_grid import Floats
 
 #: How far off numbers may be at most, in mean squares: a few cells decide nothing.
 MOST = 9.0
@@ -17,7 +17,7 @@ MOST = 9.0
 HERE = 0.5
 
 
-def far_values(target: CellMap, context: Context, others: Sequence[str]) -> Floats:
+def far_values(target: CellMap, context: Context, others: Sequence[str]) -> Floats32:
     """How far numbers are from the expected ones, in mean squares less one; 0 where unknown."""
     found = np.zeros(target.value.shape[:3], np.float32)
     for some, expected in context.expected(target, others):
@@ -27,7 +27,7 @@ def far_values(target: CellMap, context: Context, others: Sequence[str]) -> Floa
     return np.where(known, np.minimum(found / usual, MOST) - 1, 0).astype(np.float32)
 
 
-def unlikely_classes(target: CellMap, context: Context, others: Sequence[str]) -> Floats:
+def unlikely_classes(target: CellMap, context: Context, others: Sequence[str]) -> Floats32:
     """How unlikely the classes of cells are, in nats; 0 where unknown.
 
     That of a class is compared with what it usually is where labels hold this class.

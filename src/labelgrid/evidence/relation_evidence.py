@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from statistics import mean, median
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools, Floats32
 from labelgrid.basics.camera import USUAL_VIEW, Camera
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
@@ -57,8 +57,8 @@ class CoarseLabel:
         known: bool [24, 32].
     """
 
-    value: NDArray[np.float32]
-    known: NDArray[np.bool_]
+    value: Floats32
+    known: Bools
 
 
 def coarse_label(label: LabelArray, classes: int) -> CoarseLabel:

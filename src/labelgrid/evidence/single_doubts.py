@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.evidence.doubts import Doubt
 from labelgrid.evidence.figure_doubts import FEW, FigureSet, least_spread, scale_value
@@ -39,7 +39,7 @@ class _Values:
     images: list[str] = field(default_factory=list)
     scaled: "array[float]" = field(default_factory=lambda: array("d"))
 
-    def array(self) -> NDArray[np.float64]:
+    def array(self) -> Floats:
         """The values, on the scale on which they are compared."""
         return np.frombuffer(self.scaled, np.float64) if self.scaled else np.zeros(0)
 
@@ -72,7 +72,7 @@ class SingleDoubts:
         """Keep the figures of earlier labels of a task."""
         self._earlier[task] = earlier
 
-    def _before(self, task: str, name: str) -> NDArray[np.float64]:
+    def _before(self, task: str, name: str) -> Floats:
         """A figure of the earlier labels that have it."""
         earlier = self._earlier.get(task, ())
         return np.array([scale_value(figures[name]) for figures in earlier if name in figures])
@@ -98,9 +98,7 @@ class SingleDoubts:
         return lines
 
 
-def _another_unit(
-    task: str, name: str, values: _Values, before: NDArray[np.float64]
-) -> list[Doubt]:
+def _another_unit(task: str, name: str, values: _Values, before: Floats) -> list[Doubt]:
     """The doubt about the labels that are some factor off the others, if there are any."""
     own = values.array()
     every = np.concatenate([own, before])
@@ -131,9 +129,7 @@ class _Unlike:
     text: str
 
 
-def _unlike(
-    of_task: Mapping[str, _Values], before: Mapping[str, NDArray[np.float64]]
-) -> dict[str, _Unlike]:
+def _unlike(of_task: Mapping[str, _Values], before: Mapping[str, Floats]) -> dict[str, _Unlike]:
     """The images whose label is unlike the others of the task."""
     far: dict[str, list[tuple[float, str]]] = {}
     for name, values in of_task.items():
@@ -156,7 +152,7 @@ def _unlike(
     return found
 
 
-def middle_and_spread(values: NDArray[np.float64]) -> tuple[float, float]:
+def middle_and_spread(values: Floats) -> tuple[float, float]:
     """The median, and the standard deviation by the median absolute deviation."""
     middle = float(np.median(values))
     return middle, 1.4826 * float(np.median(np.abs(values - middle)))
