@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from labelgrid.basics.errors import LabelgridError, UsageError
+from labelgrid.formats.codec import LabelArray
 from labelgrid.images.places import image_file
 from labelgrid.images.reading import read_image
 from labelgrid.ledger.grid import ImageRow
-from labelgrid.tasks.overview import Legend
+from labelgrid.tasks.overview import Legend, Overview
+from labelgrid.tasks.pictures import thumbnail
+from labelgrid.tasks.task import TaskDef
 
 RGB = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -339,6 +342,11 @@ def fitted_photograph(image: ImageRow, layout: Layout) -> RGB | str:
     with suppress(LabelgridError):
         return fitted_image(image_file(image.root, image.image_id, image.digest), layout)
     return UNREAD
+
+
+def fitted_label(task: TaskDef, label: LabelArray, layout: Layout, scale: Overview) -> RGB:
+    """A label at the size of a picture, on the scale of an overview."""
+    return thumbnail(task, label, layout.fit(Size(*label.size)), scale.limits(), lines=scale.lines)
 
 
 def framed(picture: RGB | str, part: Part | None) -> RGB | str:

@@ -1,4 +1,4 @@
-"""Finds out whether classes have another order than in earlier labels or in predictions.
+"""Finds orders of classes that fit labels better than the declared order.
 
 Or whether the first one took the place of the pixels without a label.
 
@@ -92,19 +92,20 @@ def class_use(maps: Sequence[ClassMap], classes: int) -> ClassUse:
         sums += measured * has[:, None]
         squares += measured**2 * has[:, None]
         pixels += counts
+    share = pixels / max(pixels.sum(), 1)
+    return _use(len(maps), present, sums, squares=squares, share=share)
+
+
+def _use(labels: int, present: Ints, sums: Floats, *, squares: Floats, share: Floats) -> ClassUse:
+    """The use of classes by sums, and sums of squares, over the labels with each class."""
     mean = sums / np.maximum(present, 1)[:, None]
-    return ClassUse(
-        labels=len(maps),
-        present=present,
-        mean=mean,
-        squares=np.maximum(squares - present[:, None] * mean**2, 0),
-        share=pixels / max(pixels.sum(), 1),
-    )
+    deviations = np.maximum(squares - present[:, None] * mean**2, 0)
+    return ClassUse(labels=labels, present=present, mean=mean, squares=deviations, share=share)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelUse:
-    """How one label uses its classes, as plain values.
+    """The use of the classes of one label, as plain values.
 
     Args:
         classes: those that it shows.
@@ -153,7 +154,7 @@ def use_of_label(label: LabelUse, classes: int) -> ClassUse:
 
 
 def merged_use(uses: Sequence[ClassUse]) -> ClassUse:
-    """How all labels use their classes, from how some of them each do.
+    """The use of classes of all labels, from the uses of each.
 
     Example:
         >>> maps = [np.array([[0, 0], [2, -1]], np.int16), np.array([[2, 2], [1, 2]], np.int16)]
@@ -164,15 +165,9 @@ def merged_use(uses: Sequence[ClassUse]) -> ClassUse:
     present = np.sum([use.present for use in uses], 0)
     sums = np.sum([use.present[:, None] * use.mean for use in uses], 0)
     squares = np.sum([use.squares + use.present[:, None] * use.mean**2 for use in uses], 0)
-    mean = sums / np.maximum(present, 1)[:, None]
     labels = sum(use.labels for use in uses)
-    return ClassUse(
-        labels=labels,
-        present=present,
-        mean=mean,
-        squares=np.maximum(squares - present[:, None] * mean**2, 0),
-        share=np.sum([use.labels * use.share for use in uses], 0) / labels,
-    )
+    share = np.sum([use.labels * use.share for use in uses], 0) / labels
+    return _use(labels, present, sums, squares=squares, share=share)
 
 
 def _measure(index: ClassMap, classes: int) -> tuple[Ints, Floats]:
@@ -193,10 +188,10 @@ def _measure(index: ClassMap, classes: int) -> tuple[Ints, Floats]:
 
 
 def misfits(now: ClassUse, before: ClassUse) -> Floats:
-    """How badly each class fits each class of earlier labels, in nats [classes, classes].
+    """The misfit of each class with each class of earlier labels, in nats [classes, classes].
 
-    It is the logarithm of how much likelier two classes are than one: by the share of labels that
-    have them (binomial), and by their features where they occur (normal).
+    A misfit is the logarithm of how much likelier two classes are than one: by the share of labels
+    that have them (binomial), and by their features where they occur (normal).
     """
     have = now.present[:, None]
     had = before.present[None]
@@ -207,7 +202,7 @@ def misfits(now: ClassUse, before: ClassUse) -> Floats:
     within = (now.squares[:, None] + before.squares[None]) / freedom + LEAST_DEVIATION**2
     both = (have * had / np.maximum(have + had, 1))[..., None]
     features = freedom * np.log1p(both * between / within / freedom)
-    return np.asarray(cost + 0.5 * features.sum(-1), np.float64)
+    return cost + 0.5 * features.sum(-1)
 
 
 def _presence(count: Ints, labels: int) -> Floats:
@@ -216,13 +211,12 @@ def _presence(count: Ints, labels: int) -> Floats:
 
 
 def _times_log(count: Ints, labels: int) -> Floats:
-    """The product of a count and the logarithm of its share; 0 for 0."""
     return np.asarray(count * np.log(np.maximum(count, 1) / labels), np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OtherOrder:
-    """An order that explains labels much better than the declared one.
+    """An order of classes with a much better fit than the declared one.
 
     Args:
         order: which class each class looks like.
@@ -243,7 +237,7 @@ class OtherOrder:
 def order_beside(
     maps: Sequence[ClassMap], earlier: Sequence[ClassMap], names: Sequence[str]
 ) -> OtherOrder | None:
-    """The order of classes that fits earlier labels much better than the declared one, if any.
+    """The order of classes that fits earlier labels much better than as declared; None without one.
 
     It is enough if one of the usual orders fits better; any other must explain most of what does
     not fit, as batches of other places do not fit well either.
@@ -254,7 +248,7 @@ def order_beside(
     cost = misfits(now, class_use(earlier, len(names)))
     order = _assignment(-cost)
     gains = _gains(cost, order, now)
-    usual_gain, usual = _best_usual_order(cost, now, names)
+    usual_gain, usual = best_usual_order(cost, now, names)
     misfit = np.diag(cost)[now.present > 0].sum()
     explained = gains.sum() > max(MUCH_BETTER, EXPLAINED * misfit)
     if usual_gain <= BETTER and not (explained and len(maps) >= FEW):
@@ -264,20 +258,18 @@ def order_beside(
     return OtherOrder(order=order, share=now.share)
 
 
-def usual_order_of(
-    now: ClassUse, before: ClassUse, names: Sequence[str]
-) -> tuple[float, OtherOrder | None]:
-    """The usual order that fits best, and how much better than the declared one, in nats.
-
-    It is None, and the gain 0, if none fits better.
-    """
-    return _best_usual_order(misfits(now, before), now, names)
-
-
-def _best_usual_order(
+def best_usual_order(
     cost: Floats, now: ClassUse, names: Sequence[str]
 ) -> tuple[float, OtherOrder | None]:
-    """As `usual_order_of`, from the misfits."""
+    """The gain in nats of the usual order with the best fit, and the order.
+
+    The gain is 0, and the order None, if the declared order fits best.
+
+    Args:
+        cost: the `misfits` with earlier labels.
+        now: how the labels use their classes.
+        names: the names of the classes.
+    """
     best: OtherOrder | None = None
     best_gain = 0.0
     for other in _usual_orders(names, now.share):
@@ -291,13 +283,12 @@ def _best_usual_order(
 
 
 def _gains(cost: Floats, order: Order, now: ClassUse) -> Floats:
-    """How much better each class that occurs fits in an order than as declared; others 0."""
+    """The gain of each class by an order; 0 for classes that do not occur."""
     places = np.arange(len(cost))
     return np.where(now.present > 0, np.diag(cost) - cost[places, order], 0)
 
 
 def _usual_orders(names: Sequence[str], share: Floats) -> Iterator[OtherOrder]:
-    """The orders that files often have instead of the declared one."""
     places = np.arange(len(names))
     alphabetical = np.array(sorted(range(len(names)), key=lambda place: names[place].casefold()))
     before = "each looks like the class before it, as if the files counted from 1"
@@ -312,7 +303,7 @@ def _usual_orders(names: Sequence[str], share: Floats) -> Iterator[OtherOrder]:
 def order_in_predictions(
     pairs: Sequence[tuple[ClassMap, ClassMap]], classes: int
 ) -> OtherOrder | None:
-    """The order in which labels agree with predictions, if they do not as declared.
+    """The order in which labels agree with predictions where the declared order does not.
 
     Either most pixels agree in it, and few as declared; or some classes are exchanged among each
     other: each is predicted as another of them at most of its pixels. So a model that confuses
@@ -324,7 +315,14 @@ def order_in_predictions(
     """
     if len(pairs) < LEAST:
         return None
-    counts, present = _confusions(pairs, classes)
+    counts = np.zeros((classes, classes), np.int64)
+    present = np.zeros(classes, np.int64)
+    for label, guess in pairs:
+        known = (label >= 0) & (guess >= 0)
+        codes = label[known].astype(np.int64) * classes + guess[known]
+        confused = np.bincount(codes, minlength=classes**2).reshape(classes, classes)
+        present += confused.any(1)
+        counts += confused
     order = _assignment(counts)
     places = np.arange(classes)
     pixels = counts.sum(1)
@@ -365,19 +363,6 @@ def _beyond_chance(counts: Ints, order: Order) -> float:
     return float((agreed - chance) / max(1 - chance, 1e-12))
 
 
-def _confusions(pairs: Sequence[tuple[ClassMap, ClassMap]], classes: int) -> tuple[Ints, Ints]:
-    """The pixels [classes, classes] by label and prediction, and the labels with each class."""
-    counts = np.zeros((classes, classes), np.int64)
-    present = np.zeros(classes, np.int64)
-    for label, guess in pairs:
-        known = (label >= 0) & (guess >= 0)
-        codes = label[known].astype(np.int64) * classes + guess[known]
-        found = np.bincount(codes, minlength=classes**2).reshape(classes, classes)
-        present += found.any(1)
-        counts += found
-    return counts, present
-
-
 def _whole_cycles(order: Order, within: Bools) -> Bools:
     """The classes whose whole cycle of an order lies within some classes.
 
@@ -392,11 +377,10 @@ def _whole_cycles(order: Order, within: Bools) -> Bools:
 
 
 def _assignment(gain: Array) -> Order:
-    """The column for each row, each once, with the largest sum."""
+    """The column for each row, each column once, with the largest sum."""
     from scipy.optimize import linear_sum_assignment  # slow to load
 
-    _, columns = linear_sum_assignment(gain, maximize=True)
-    return np.asarray(columns, np.int64)
+    return np.asarray(linear_sum_assignment(gain, maximize=True)[1], np.int64)
 
 
 def first_for_unlabelled(
@@ -432,7 +416,7 @@ def first_for_unlabelled(
 
 
 def _borders_at_first(index: ClassMap) -> float:
-    """The share of borders between pixels of two classes at which one of them is the first."""
+    """The share of the borders between two classes at which the first class lies."""
     borders = 0
     at = 0
     for axis in (0, 1):
@@ -442,7 +426,6 @@ def _borders_at_first(index: ClassMap) -> float:
 
 
 def _nearest_classes(index: ClassMap) -> ClassMap:
-    """A map whose pixels without a label have the nearest class."""
     from scipy.ndimage import distance_transform_edt  # slow to load
 
     rows, columns = distance_transform_edt(index < 0, return_distances=False, return_indices=True)
@@ -450,7 +433,7 @@ def _nearest_classes(index: ClassMap) -> ClassMap:
 
 
 def order_text(other: OtherOrder, names: Sequence[str], earlier: int) -> str:
-    """A sentence on an order that fits so many earlier labels, and what to do."""
+    """A sentence on an order that fits earlier labels better, and the advice."""
     text = f"the classes look as if they had another order than in {earlier} labels imported before"
     if other.pattern:
         text += f": {other.pattern}"
@@ -470,7 +453,7 @@ def prediction_text(other: OtherOrder, names: Sequence[str]) -> str:
 
 
 def order_examples(other: OtherOrder, names: Sequence[str]) -> str:
-    """Some classes, those of most pixels first, and which class each looks like.
+    """The classes of the most pixels, and the classes they look like.
 
     Example:
         >>> other = OtherOrder(order=np.array([1, 0, 2]), share=np.array([0.1, 0.5, 0.4]))

@@ -39,7 +39,7 @@ class LabelFacts:
 
 
 def label_facts(label: LabelArray, task: TaskDef) -> LabelFacts:
-    """The numbers of a label."""
+    """Read the numbers of one label for remarks."""
     values = label.value[label.valid]
     if not values.size:
         return LabelFacts()
@@ -63,7 +63,7 @@ def label_facts(label: LabelArray, task: TaskDef) -> LabelFacts:
 
 
 def check_remarks(task: TaskDef, facts: Iterable[LabelFacts]) -> Iterator[str]:
-    """Remarks on a task: what the checks of its kind say of all its labels."""
+    """Remarks of the checks of a task's kind on all labels."""
     measured = [label.measured for label in facts if label.valid]
     for place, check in enumerate(task.spec.checks if measured else ()):
         what = check.judge([found[place] for found in measured], task.options)
@@ -72,7 +72,7 @@ def check_remarks(task: TaskDef, facts: Iterable[LabelFacts]) -> Iterator[str]:
 
 
 def task_remarks(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
-    """Remarks on a task: labels that say nothing or of some classes alone, unusual figures.
+    """Remarks on a task: empty labels, labels of only some of the classes, unusual figures.
 
     Ratios, such as a depth, are judged label by label, other figures, such as the mean of a normal,
     by their median.
@@ -87,9 +87,10 @@ def task_remarks(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
     some = sum(label.some for label in facts.values())
     if some:
         yield f"{task}: in {some:,} of {labels} only some of the classes were annotated."
-    for name, figures in _plain_figures(filled).items():
+    plain, ratios = _figures_by_name(facts)
+    for name, figures in plain.items():
         yield from _median_remark(f"{task}: {name}", figures)
-    for name, odd in _odd_ratios(facts).items():
+    for name, odd in ratios.items():
         first, figure = next(iter(odd.items()))
         low, high = figure.range
         yield (
@@ -100,7 +101,7 @@ def task_remarks(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
 
 
 def _uniform_remark(task: str, filled: Sequence[LabelFacts]) -> Iterator[str]:
-    """A remark if no image has a valid label, or if all valid pixels of all labels say the same."""
+    """A remark if no image has a valid label, or if all valid pixels of all labels are equal."""
     if not filled:
         yield f"{task}: no image that was read has a label with a valid pixel."
         return
@@ -116,18 +117,7 @@ def _uniform_remark(task: str, filled: Sequence[LabelFacts]) -> Iterator[str]:
         yield f"{task}: all valid pixels of the labels that were read are {filled[0].lowest:g}."
 
 
-def _plain_figures(labels: Sequence[LabelFacts]) -> dict[str, list[LabelFigure]]:
-    """By name, the figures of labels that do not compare by their ratio."""
-    figures: dict[str, list[LabelFigure]] = {}
-    for label in labels:
-        for name, figure in label.figures.items():
-            if not figure.ratio:
-                figures.setdefault(name, []).append(figure)
-    return figures
-
-
 def _median_remark(start: str, figures: Sequence[LabelFigure]) -> Iterator[str]:
-    """A remark if the median of figures is unusual."""
     low, high = figures[0].range
     unit = figures[0].unit
     cause = figures[0].cause or "Check the axes of the files."
@@ -139,15 +129,17 @@ def _median_remark(start: str, figures: Sequence[LabelFigure]) -> Iterator[str]:
         )
 
 
-def _odd_ratios(facts: Mapping[str, LabelFacts]) -> dict[str, dict[str, LabelFigure]]:
-    """By name, then by image, the figures outside the range of labels of their kind.
-
-    Of those that compare by their ratio.
-    """
+def _figures_by_name(
+    facts: Mapping[str, LabelFacts],
+) -> tuple[dict[str, list[LabelFigure]], dict[str, dict[str, LabelFigure]]]:
+    """By name: the figures that are no ratios, and the odd ratios by image."""
+    plain: dict[str, list[LabelFigure]] = {}
     odd: dict[str, dict[str, LabelFigure]] = {}
     for image_id, label in facts.items():
         for name, figure in label.figures.items():
             low, high = figure.range
-            if figure.ratio and not low <= figure.value <= high:
+            if not figure.ratio:
+                plain.setdefault(name, []).append(figure)
+            elif not low <= figure.value <= high:
                 odd.setdefault(name, {})[image_id] = figure
-    return odd
+    return plain, odd

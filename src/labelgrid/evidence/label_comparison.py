@@ -1,6 +1,6 @@
-"""Compares the labels of images with these and with each other, each image for itself.
+"""Compares the labels of an image with the image and with each other, image by image.
 
-What is found are plain values. Loads no torch.
+Results are plain values. Loads no torch.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from labelgrid.evidence.doubts import Evidence
 from labelgrid.evidence.edge_agreement import BETTER
 from labelgrid.evidence.edge_evidence import EdgeEvidence, OutlineFit
 from labelgrid.evidence.known_labels import KnownLabels, Rows
-from labelgrid.evidence.label_summary import Summary, label_summary, slope_agreement
+from labelgrid.evidence.label_summary import Summary, label_summary, summary_agreement
 from labelgrid.evidence.part_maps import PartMapping, PartMaps, part_relations
 from labelgrid.evidence.relation_evidence import RelationEvidence, drawn_images
 from labelgrid.formats.codec import LabelArray
@@ -31,7 +31,7 @@ TURNED = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedLabel:
-    """What was found about a label, from its file, its image and the other labels of that.
+    """The comparison of a label with its image and with further labels of the image.
 
     Args:
         task: its task.
@@ -52,7 +52,7 @@ class ComparedLabel:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedImage:
-    """What was found about the labels of an image, as plain values.
+    """The comparisons of all labels of an image, as plain values.
 
     Args:
         image: its id.
@@ -72,7 +72,7 @@ class ComparedImage:
 
 
 class Comparing:
-    """Compares the labels of images, each image for itself.
+    """Compares the labels of images, image by image.
 
     Args:
         known: the labels.
@@ -88,7 +88,7 @@ class Comparing:
         self._parts = PartMapping(known.tasks, part_relations(known.tasks), known.cameras)
 
     def images(self, image_ids: Iterable[str], progress: Progress) -> Iterator[ComparedImage]:
-        """What is found about the labels of images, one after the other."""
+        """Compare the labels of images, image by image."""
         for image_id in image_ids:
             yield self._image(image_id)
             progress.advance()
@@ -109,13 +109,10 @@ class Comparing:
                 summaries[task] = summary
                 fit = self._fit(summary, image_id)
                 if fit:
-                    fits[row.cell] = fit
+                    fits[row.cell] = edge_evidence_of(fit)
         edges = self._edges.edges_of(image_id)
         self._edges.forget(image_id)
-        sloping = {
-            rows[task].cell: found for task, found in summaries.items() if found.slope is not None
-        }
-        slopes = slope_evidence(sloping, fits)
+        slopes = slope_evidence({rows[task].cell: summaries[task] for task in summaries}, fits)
         labels = []
         for task, summary in summaries.items():
             use = None
@@ -132,7 +129,7 @@ class Comparing:
             labels.append(label)
         parts = PartMaps()
         if len(summaries) > 1:
-            parts = self._parts.of_labels(image_id, summaries, edges)
+            parts = self._parts.of_image(image_id, summaries, edges)
         return ComparedImage(
             image=image_id,
             labels=labels,
@@ -142,16 +139,14 @@ class Comparing:
             parts=parts,
         )
 
-    def _fit(self, summary: Summary, image_id: str) -> Evidence | None:
-        """What the image's edges say of a label."""
+    def _fit(self, summary: Summary, image_id: str) -> OutlineFit | None:
         if summary.outline is None or not summary.outline.any():
             return None
-        fit = self._edges.outline_fit(summary.outline, image_id)
-        return edge_evidence_of(fit) if fit else None
+        return self._edges.outline_fit(summary.outline, image_id)
 
 
 def classes_in(task: TaskDef, label: LabelArray) -> bytes:
-    """The bits of the classes that a label shows; empty if labels of the task hold no classes."""
+    """The bits of the classes that a label shows; empty for a task without classes."""
     if not task.class_names:
         return b""
     overview = task.overview()
@@ -160,7 +155,7 @@ def classes_in(task: TaskDef, label: LabelArray) -> bytes:
 
 
 def edge_evidence_of(fit: OutlineFit) -> Evidence:
-    """That the outlines do not follow the image's edges, or would if the label lay otherwise.
+    """Evidence that outlines do not follow the image's edges, or would if the label lay otherwise.
 
     Example:
         >>> edge_evidence_of(OutlineFit(0.2, 6.4, "upside down")).text
@@ -176,7 +171,7 @@ def edge_evidence_of(fit: OutlineFit) -> Evidence:
 
 
 def blamed(cells: Sequence[Cell], fits: Mapping[Cell, Evidence]) -> list[Cell]:
-    """Which of the labels that contradict each other may be wrong.
+    """The labels that may be wrong of several in contradiction.
 
     Those that do not follow the image's edges, if others do; else all.
     """
@@ -187,7 +182,7 @@ def blamed(cells: Sequence[Cell], fits: Mapping[Cell, Evidence]) -> list[Cell]:
 def slope_evidence(
     labels: Mapping[Cell, Summary], fits: Mapping[Cell, Evidence]
 ) -> dict[Cell, Evidence]:
-    """That slopes contradict those of the other labels of the image, such as depth and normals.
+    """Evidence of slopes against further labels of the image, for example depth and normals.
 
     Args:
         labels: of an image.
@@ -212,8 +207,5 @@ def slope_evidence(
 
 
 def _slope_agreement(label: Summary, other: Summary) -> float | None:
-    """The mean agreement along both axes; None if it is not known."""
-    if label.slope is None or other.slope is None or label.slope.shape != other.slope.shape:
-        return None
-    known = [value for value in slope_agreement(label.slope, other.slope) if not np.isnan(value)]
+    known = [value for value in summary_agreement(label, other) or () if not np.isnan(value)]
     return float(np.mean(known)) if known else None

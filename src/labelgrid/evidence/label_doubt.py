@@ -62,7 +62,7 @@ FEW = 8
 
 @dataclass(frozen=True, kw_only=True)
 class LabelDoubt:
-    """How much speaks against a label.
+    """The doubt of one label.
 
     Args:
         cell: of the label.
@@ -139,7 +139,7 @@ def _limit(name: str, known: Floats) -> float:
 
 
 def _strengths(values: Floats, near: float, far: float, *, least: float) -> Floats:
-    """How much each value says, (d + near) / (d + far) at d interquartile ranges past the quartile.
+    """How much each value says: (d + near) / (d + far) at d interquartile ranges past the quartile.
 
     1 where the other values are all equal; 0 where the value is not known.
     """
@@ -156,7 +156,7 @@ def _strengths(values: Floats, near: float, far: float, *, least: float) -> Floa
 
 
 def _better_shares(values: Floats) -> Floats:
-    """The share of the labels that each is worse than; half where its value is not known.
+    """The share of the labels with a better value; half for an unknown value.
 
     Labels of unknown value count as better than others.
     """
@@ -167,7 +167,7 @@ def _better_shares(values: Floats) -> Floats:
 
 
 def _tied(values: Floats) -> Floats:
-    """The share of the labels of equal value: they all are among the worst, or none is."""
+    """The share of the labels with an equal value: all are among the worst, or none is."""
     known = np.sort(values[~np.isnan(values)])
     equal = np.searchsorted(known, values, "right") - np.searchsorted(known, values)
     return np.where(np.isnan(values), 0, (equal - 1) / max(len(values), 1))

@@ -23,7 +23,7 @@ MORE = 0.1
 def missing_rest(
     task: str, maps: Sequence[ClassMap], before: Sequence[ClassMap], names: Sequence[str]
 ) -> list[Doubt]:
-    """The doubt about labels that lack a usual class and leave its pixels unlabelled.
+    """The doubt about labels without a usual class, whose pixels are unlabelled.
 
     Args:
         task: of the labels.
@@ -64,7 +64,7 @@ def missing_rest(
 
 
 def _shares(classes: ClassMap, count: int) -> list[float]:
-    """The share of each class in a label; the last is that of pixels without a label."""
+    """The share of each class in a label, then of the pixels without a label."""
     placed = np.where(classes < 0, count, classes)
     found: list[float] = (np.bincount(placed.ravel(), minlength=count + 1) / placed.size).tolist()
     return found

@@ -4,14 +4,14 @@ Loads no torch.
 """
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
-from labelgrid.basics.array_types import Array, Bools, Floats, Floats32, Places
+from labelgrid.basics.array_types import Array, Bools, Bytes, Floats, Floats32, Places
 
 #: The rows and columns of the grid on which parts are looked for.
 GRID = (12, 16)
@@ -53,7 +53,7 @@ class Rectangles:
     size: Places
 
     def box(self, index: int) -> PartBox:
-        """One of them."""
+        """The place in percent of width and height."""
         rows, columns = (100 / side for side in GRID)
         return PartBox(
             left=round(self.left[index] * columns),
@@ -63,7 +63,7 @@ class Rectangles:
         )
 
     def mask(self, index: int, *, grown: bool = False) -> Bools:
-        """The cells of one of them, and of its neighbours if it is `grown`."""
+        """The cells of a rectangle, and its neighbours if `grown`."""
         found = np.zeros(GRID, np.bool_)
         more = int(grown)
         rows = slice(max(self.top[index] - more, 0), self.bottom[index] + more)
@@ -81,7 +81,7 @@ class Rectangles:
 
 @cache
 def rectangles() -> Rectangles:
-    """All rectangles that a part may be."""
+    """The rectangles of every size that a part may have."""
     found = [(*rows, *columns) for rows in _spans(GRID[0]) for columns in _spans(GRID[1])]
     top, bottom, left, right = np.array(found).T
     share = ((bottom - top) * (right - left) / CELLS).astype(np.float32)
@@ -102,21 +102,8 @@ def _spans(length: int) -> Iterator[tuple[int, int]]:
             yield first, last
 
 
-@dataclass(frozen=True)
-class OddParts:
-    """The strongest part of each of some maps.
-
-    Args:
-        value: how strong it is; `odd_parts` says in which unit.
-        index: its rectangle.
-    """
-
-    value: Floats
-    index: Places
-
-
 def strongest(values: Floats32) -> tuple[Floats32, Places]:
-    """The largest value [n, sizes] of each size of rectangle [n, rectangles], and which it is."""
+    """The largest value and its rectangle [n, sizes], for each size of rectangles."""
     sizes = rectangles().size
     best = []
     which = []
@@ -128,18 +115,23 @@ def strongest(values: Floats32) -> tuple[Floats32, Places]:
     return np.stack(best, axis=1), np.stack(which, axis=1)
 
 
-def odd_parts(best: Floats32, which: Places, spread: float) -> OddParts:
-    """The part of each map that is farthest from those of the other maps, by `strongest`.
+def odd_parts(best: Floats32, which: Places, spread: float) -> tuple[Floats, Places]:
+    """The oddness and the rectangle of the part of each map that differs most from all maps.
 
-    Its value is in standard deviations of the maps' strongest parts of its size, robustly; none is
+    Oddness is in standard deviations of the maps' strongest parts of its size, robustly; none is
     taken for smaller than `spread`.
+
+    Args:
+        best: the values of `strongest`.
+        which: its rectangles.
+        spread: the least standard deviation.
     """
     middle = np.median(best, axis=0)
     deviation = 1.4826 * np.median(np.abs(best - middle), axis=0)
     distance = (best - middle) / np.maximum(deviation, spread)
     size = distance.argmax(1)
     rows = np.arange(len(best))
-    return OddParts(distance[rows, size].astype(np.float64), which[rows, size])
+    return distance[rows, size].astype(np.float64), which[rows, size]
 
 
 def excess(amount: Floats32, bad: Floats32, usual: float, clean: float = 0.0) -> Floats32:
@@ -176,3 +168,8 @@ def unpack(text: str, kind: str) -> Array:
     """The array [rows, columns, c] of `pack`, of the type `kind`."""
     array = np.frombuffer(base64.b64decode(text), np.dtype(kind))
     return array.reshape(*GRID, -1)
+
+
+def unpack_bytes(texts: Sequence[str]) -> Bytes:
+    """The maps uint8 [n, rows, columns] of several texts."""
+    return np.stack([unpack(text, "uint8")[..., 0] for text in texts])

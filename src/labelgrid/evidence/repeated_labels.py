@@ -53,7 +53,7 @@ def shows_something(task: TaskDef, label: LabelArray) -> bool:
 
 
 def repeated_doubt(task: str, groups: Sequence[Sequence[Cell]], fits: Mapping[str, float]) -> Doubt:
-    r"""The doubt about labels that are the same file, with the images of the first of them.
+    r"""The doubt about a file that is the label of several images.
 
     Args:
         task: the task.
@@ -82,7 +82,7 @@ def repeated_doubt(task: str, groups: Sequence[Sequence[Cell]], fits: Mapping[st
 
 
 def _better_fit(fits: Mapping[str, float]) -> str:
-    """Which image a label fits clearly better than the others; empty if it does not."""
+    """A sentence on the image that a label fits best; empty if none stands out."""
     best, *others = sorted(fits, key=lambda image_id: -fits[image_id]) or [""]
     if not others or fits[best] < max(LIMIT, fits[others[0]] + BETTER):
         return ""
