@@ -12,7 +12,9 @@ CONFIRMED = "confirmed"
 
 
 def confirm(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
-    """Note that labels are right, all or none; a label that replaces one is not noted.
+    """Note that labels are right, all or none.
+
+    A label that replaces one of them later is not noted.
 
     Args:
         project: the project.

@@ -1,4 +1,4 @@
-"""Draws a picture of an import: some of its photographs, their new labels, and a legend."""
+"""Draws a picture of an import: some photographs, their new labels, and a legend."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -57,11 +57,11 @@ def draw_import(
     for image_id in chosen:
         pictures = []
         for name, of_shown in shown.items():
-            label = by_image[image_id].get(name)
+            new = by_image[image_id].get(name)
             picture: RGB | str = "no new label"
-            if label:
+            if new:
                 scale = overviews[name]
-                picture = _picture(label, tasks[name], layout, scale=scale, shown=of_shown)
+                picture = _picture(new, tasks[name], layout, scale=scale, shown=of_shown)
             pictures.append(picture)
         rows.append(SheetRow(image_id, fitted_photograph(images[image_id], layout), pictures))
     heads = []
@@ -78,7 +78,7 @@ def draw_import(
 def _picture(
     label: AcceptedLabel, task: TaskDef, layout: Layout, *, scale: Overview, shown: Overview
 ) -> RGB | str:
-    """A label on the scale of all new labels, added to those that are shown."""
+    """A label on the scale of all new labels; it is added to the shown labels."""
     with suppress(LabelgridError, OSError), as_file(label.answer, task, label.size) as path:
         if path:
             array = task.read(path)

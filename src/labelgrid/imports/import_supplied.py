@@ -22,7 +22,7 @@ from labelgrid.imports.import_sources import Source, open_sources
 from labelgrid.imports.imported import Imported
 from labelgrid.imports.validate_labels import UNCHANGED, ValidatedLabels, validate_labels
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
-from labelgrid.project.supplier_classes import OtherClasses, other_classes
+from labelgrid.project.supplier_classes import other_classes
 from labelgrid.project.suppliers import (
     Delivery,
     IndexedLabel,
@@ -98,7 +98,6 @@ def import_supplied(
             place=place,
             sources=sources,
             format=format,
-            split=None,
             replace=True,
             accept=accept,
             limit=limit,
@@ -115,7 +114,7 @@ def import_supplied(
 
 
 def _declared(places: Iterable[Source]) -> Supplier:
-    """What the first folder that declares something says of the supplier."""
+    """The declaration of a supplier in the first folder with one."""
     for place in places:
         if isinstance(place, Path) and (place / DECLARATION).is_file():
             return read_declaration(place / DECLARATION)
@@ -152,11 +151,14 @@ class SuppliedImport(LabelImport):
         self.rescaled = frozenset(scaled if is_other else ())
 
     def _admit(self, answers: Answers) -> Answers:
-        """The labels of training images; others would reach a training, or what measures it."""
+        """Leave only labels of training images: others would reach a training, or a measurement."""
         named = {answer.cell.image_id for answer in answers.labels}
         images = self.project.store.images(("train",), named)
         train = {row.image_id for row in images}
-        others = self._other_classes()
+        others = {}
+        if self.declared.classes:
+            known = self.index.class_names()
+            others = other_classes(self.declared.classes, self.index.tasks, known)
         labels = []
         for answer in answers.labels:
             classes = others.get(answer.cell.task)
@@ -176,15 +178,8 @@ class SuppliedImport(LabelImport):
             notes.append(note)
         return dataclasses.replace(answers, labels=labels, skips=[], notes=notes)
 
-    def _other_classes(self) -> dict[str, OtherClasses]:
-        """The supplier's classes, of tasks of which it has others."""
-        if not self.declared.classes:
-            return {}
-        known = self.index.class_names()
-        return other_classes(self.declared.classes, self.index.tasks, known)
-
     def _validate(self, answers: Answers) -> ValidatedLabels:
-        """Validate the labels, and compare them with those that the supplier gave before."""
+        """Validate the labels beside earlier labels of the supplier."""
         cells = [answer.cell for answer in answers.labels]
         if not self.accept:
             compared = [cell for cell in cells if cell.task not in self.rescaled]
@@ -201,7 +196,7 @@ class SuppliedImport(LabelImport):
         )
 
     def _refuse_doubted(self, validated: ValidatedLabels, draw: bool = True) -> None:
-        """Say which labels look wrong: they are not true anyway."""
+        """Say which labels look wrong, and import all: labels of suppliers are not taken for true."""
         labels = validated.labels
         compared = [label for label in labels if label.row.cell.task not in self.rescaled]
         try:
@@ -212,12 +207,12 @@ class SuppliedImport(LabelImport):
                     self.progress.say(f"{row.where}: these labels may be wrong. {row.what}")
 
     def _still_requested(self, validated: ValidatedLabels) -> dict[str, tuple[str, ...]]:
-        """Nothing: a supplier's labels answer no request."""
+        """A supplier's labels answer no request."""
         del validated
         return {}
 
     def _keep(self, validated: ValidatedLabels, paths: Sequence[str]) -> ValidatedLabels:
-        """List the labels, in one step, and remove the files that they replace."""
+        """List the labels, in one step, and remove replaced files."""
         folder = supplier_folder(self.project, self.name)
         declaration = folder / DECLARATION
         if not declaration.is_file() or read_declaration(declaration) != self.declared:
@@ -237,7 +232,7 @@ def _with_delivery(
     validated: ValidatedLabels,
     paths: Sequence[str],
 ) -> SupplierIndex:
-    """The labels of a supplier after an import; the same label stays one of the earlier import."""
+    """The labels of a supplier after an import; an equal label stays with the earlier delivery."""
     labels = {}
     for task, earlier in known.labels.items():
         labels[task] = dict(earlier)
