@@ -15,8 +15,9 @@ from labelgrid.basics.shown import Shown, picture_of, table
 from labelgrid.basics.spreadsheets import csv_text
 from labelgrid.basics.words import count_text
 from labelgrid.evidence.doubt_sheet import draw_doubtful
+from labelgrid.evidence.doubts import OfLabels
 from labelgrid.evidence.label_doubt import rank_by_doubt
-from labelgrid.evidence.label_evidence import LabelEvidence, OfLabels
+from labelgrid.evidence.label_evidence import LabelEvidence
 from labelgrid.evidence.part_grid import PartBox
 from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
 from labelgrid.ledger.grid import Cell, State
@@ -207,7 +208,7 @@ def _refuse(project: ProjectFolder, folds: int) -> None:
 
 
 def _note_losses(project: ProjectFolder, found: LabelEvidence, of_model: OfLabels) -> None:
-    """Keep the losses of the labels, by which the page orders images."""
+    """The page orders images by these losses."""
     for task, rows in found.labels.items():
         losses = {}
         for row in rows:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from labelgrid.basics.processes import set_threads
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import drawn_places, seed_of
 from labelgrid.data.frame import Frame
-from labelgrid.evidence.doubts import Evidence
+from labelgrid.evidence.doubts import Evidence, OfLabels
 from labelgrid.executors.spread import Piece, given
 from labelgrid.executors.spreading import JOBS, Spreading
 from labelgrid.formats.codec import LabelArray
@@ -71,16 +72,12 @@ class FoldLabels(Told):
 
 def fold_evidence(
     project: ProjectFolder, folds: int, progress: Progress
-) -> tuple[dict[Cell, Evidence], dict[Cell, Path]]:
+) -> tuple[OfLabels, dict[Cell, Path]]:
     """Train a network for each fold on the rest of the images, and compare predictions with labels.
 
     Finished folds are kept in the project's folder `audit`, and a killed training is resumed.
-    Nothing of the project's rounds is read or changed.
-
-    Args:
-        project: the project.
-        folds: their number, at least 2. Images of a group, and copies, are in one fold.
-        progress: receives the progress.
+    Nothing of the project's rounds is read or changed. Images of a group, and copies, are in one
+    fold of at least 2.
 
     Returns:
         What the networks say of the labels, and pictures of their predictions.
@@ -89,7 +86,7 @@ def fold_evidence(
         UsageError: a fold holds all labels.
         LabelgridError: as by `fit`.
     """
-    evidence: dict[Cell, Evidence] = {}
+    evidence: OfLabels = {}
     pictures: dict[Cell, Path] = {}
     for fold in _folds(project, folds, progress):
         left_out = f"{len(fold.image_ids)} images are left out"
@@ -105,12 +102,6 @@ def train_folds(
     project: ProjectFolder, folds: int, progress: Progress, spreading: Spreading
 ) -> bool:
     """Train the networks of folds somewhere; `fold_evidence` finds them finished.
-
-    Args:
-        project: the project.
-        folds: their number.
-        progress: counts the networks.
-        spreading: where; nothing is done without a place.
 
     Returns:
         Whether all are finished, not only a share.
@@ -210,8 +201,7 @@ class _Fold:
     progress: Progress
 
     def is_done(self) -> bool:
-        further = self._further()
-        return further.read(FoldLabels, RECORD, self._identity(further)) is not None
+        return self._further.read(FoldLabels, RECORD, self._identity) is not None
 
     def labels(self) -> Sequence[FoldLabel]:
         """The record of the network on the fold's labels: from the file or, if outdated, anew.
@@ -219,16 +209,14 @@ class _Fold:
         Raises:
             UsageError: the fold holds all labels.
         """
-        further = self._further()
-        identity = self._identity(further)
-        kept = further.read(FoldLabels, RECORD, identity)
+        kept = self._further.read(FoldLabels, RECORD, self._identity)
         if kept is None:
-            model = further.train()
-            labels = self._measure(model)
-            kept = FoldLabels(identity=identity, labels=labels)
-            further.keep(kept, RECORD)
+            labels = self._measure(self._further.train())
+            kept = FoldLabels(identity=self._identity, labels=labels)
+            self._further.keep(kept, RECORD)
         return kept.labels
 
+    @cached_property
     def _further(self) -> FurtherFit:
         """The training without the fold's images.
 
@@ -253,14 +241,14 @@ class _Fold:
             progress=self.progress,
         )
 
-    def _identity(self, further: FurtherFit) -> str:
-        """The training and the labels of the fold, as a hash."""
+    @cached_property
+    def _identity(self) -> str:
         left_out = set(self.image_ids)
         labels = []
         for cell, label in self.context.source.labels.items():
             if cell.image_id in left_out:
                 labels.append((cell.image_id, cell.task, label.path.name))
-        return hash_of(further.identity, sorted(labels))
+        return hash_of(self._further.identity, sorted(labels))
 
     def _measure(self, model: TrainedModel) -> list[FoldLabel]:
         with disk_errors(self.folder):
@@ -334,7 +322,6 @@ def _confusion(task: TaskDef, label: LabelArray, predicted: LabelArray) -> str:
 
 
 def _write_picture(path: Path, task: TaskDef, *, label: LabelArray, predicted: LabelArray) -> None:
-    """Draw a prediction with the scale of its label."""
     overview = task.overview()
     overview.add("", label)
     height, width = label.size

@@ -12,13 +12,9 @@ CONFIRMED = "confirmed"
 
 
 def confirm(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
-    """Note that labels are right, all or none.
+    """Note that the labels of cells, as `IMAGE:TASK`, are right, all or none.
 
     A label that replaces one of them later is not noted.
-
-    Args:
-        project: the project.
-        cells: labelled cells as `IMAGE:TASK`.
 
     Raises:
         LedgerError: a name is unknown, or its cell has no label; the error lists them. Nothing was

@@ -38,14 +38,7 @@ class ComparedShard(Stamped):
 def compare_shard(
     shard: Shard[ComparedShard], folder: Path, roster: Roster, progress: Progress
 ) -> ComparedShard:
-    """Compare the labels of a shard's images.
-
-    Args:
-        shard: the images.
-        folder: the project's.
-        roster: the project's tasks and images.
-        progress: counts the images.
-    """
+    """Compare the labels of a shard's images."""
     with ProjectFolder.open(folder) as project, project.store.steady(roster):
         known = ProjectLabels(project)
         comparing = Comparing(known, known.by_image())
@@ -59,11 +52,6 @@ def find_evidence(
     """Compare every label with its image, and with further labels of the image and of the task.
 
     Which classes each shows is kept.
-
-    Args:
-        project: the project.
-        progress: reports each image.
-        spreading: where they are compared, and in which shards.
 
     Returns:
         What was found; None if that was only a share.
@@ -106,7 +94,6 @@ def label_pass(project: ProjectFolder, image_ids: Sequence[str]) -> Pass[Compare
 def _gathered(
     known: ProjectLabels, rows: Mapping[str, Rows], images: Iterable[ComparedImage]
 ) -> LabelEvidence:
-    """Gather the evidence of images, and keep the classes that labels show."""
     found = gather_evidence(known, rows, images)
     for task, classes in found.classes.items():
         note_label_classes(known.project, known.tasks[task], classes)

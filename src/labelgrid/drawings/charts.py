@@ -132,11 +132,9 @@ class Chart:
             for x in self.marks.x:
                 axes.axvline(x, color=INK, linewidth=1.2, linestyle=":", label=name)
                 name = ""  # the legend names the first
-        axes.set_xlabel(self.x_label, color=INK)
         axes.set_ylabel(self.y_label, color=INK)
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=self.whole))
         axes.yaxis.set_major_locator(MaxNLocator(5))
-        style_axes(axes)
+        style_axes(axes, self.x_label, whole=self.whole)
         axes.margins(x=0.06, y=0.12)
         low, high = axes.get_ylim()
         lacking = self.least_height - (high - low)
@@ -154,10 +152,7 @@ class Chart:
 
 
 def _draw_line(axes: Axes, line: Line, index: int) -> None:
-    """Draw a line.
-
-    Its index chooses colour and marker, and a dashed stroke when the colours start over.
-    """
+    """The index chooses colour and marker, and a dashed stroke when the colours start over."""
     repeat, style = divmod(index, len(COLOURS))
     colour = COLOURS[style]
     axes.plot(

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from labelgrid.drawings.charts import MARKERS
-from labelgrid.drawings.drawing import COLOURS, INK, style_axes
+from labelgrid.drawings.drawing import COLOURS, style_axes
 from labelgrid.drawings.wording import shorten_name, spread
 
 #: The distance of two series in a row, and the room for all of them, as parts of the row's height.
@@ -97,8 +96,6 @@ class Dots:
             )
         axes.set_yticks(range(len(rows)), [shorten_name(row) for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_xlabel(self.x_label, color=INK)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        style_axes(axes)
+        style_axes(axes, self.x_label)
         if len(self.marks) > 1:
             figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=9)

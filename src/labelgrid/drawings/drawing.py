@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 T = TypeVar("T")
 #: Okabe & Ito's palette, distinguishable with any colour vision; without its yellow, which is too
@@ -95,8 +96,13 @@ def drawing_bytes(drawing: Drawing, kind: Literal["svg", "png"], title: bool = F
         return file.getvalue()
 
 
-def style_axes(axes: Axes) -> None:
-    """Give axes a grid in the background, and no frame at the top and right."""
+def style_axes(axes: Axes, x_label: str, *, whole: bool = False) -> None:
+    """Give axes a label, few ticks, a grid in the background, and no frame at the top and right.
+
+    If x is `whole`, ticks are at whole numbers only.
+    """
+    axes.set_xlabel(x_label, color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=whole))
     axes.grid(color=RULE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

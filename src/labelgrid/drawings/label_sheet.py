@@ -161,7 +161,6 @@ def legends(tasks: Sequence[SheetTask], width: int) -> RGB:
 def _draw_rows(
     page: "_Page", rows: Sequence[SheetRow], tasks: Sequence[SheetTask], layout: Layout
 ) -> None:
-    """Draw photographs side by side, each with its labels."""
     for block, row in enumerate(rows):
         name = _shorten(row.name, _font(14, bold=True), layout.block)
         page.text(layout.left(block, 0), name, _font(14, bold=True))
@@ -184,7 +183,6 @@ def _draw_rows(
 
 
 def _draw_notes(page: "_Page", rows: Sequence[SheetRow], layout: Layout) -> None:
-    """Write the notes on photographs that lie side by side."""
     notes = [_wrap(row.note, _font(13), layout.block) for row in rows]
     for block, lines in enumerate(notes):
         for index, line in enumerate(lines):
@@ -374,7 +372,6 @@ def _shorten(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
 
 
 def _wrap(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """The lines of a text, each at most this wide."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word

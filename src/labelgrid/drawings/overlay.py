@@ -25,14 +25,9 @@ GAP = 12
 
 
 def draw_overlay(photograph: RGB, task: TaskDef, label: LabelArray) -> RGB:
-    """A label over its photograph, with a legend.
+    """A label of any size, stretched over its photograph uint8 [h, w, 3], with a legend.
 
     The photograph shows where the label is not valid, and where it is background.
-
-    Args:
-        photograph: RGB, uint8 [h, w, 3].
-        task: of the label.
-        label: of any size, stretched over the photograph.
     """
     height, width = photograph.shape[:2]
     longer = max(height, width)
@@ -68,7 +63,6 @@ def label_at_size(label: LabelArray, size: Size, *, lines: bool) -> LabelArray:
 
 
 def _nearest(stored: int, shown: int) -> Ints:
-    """The stored row or column of each shown one."""
     return (2 * np.arange(shown) + 1) * stored // (2 * shown)
 
 

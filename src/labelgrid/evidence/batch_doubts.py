@@ -233,7 +233,6 @@ class BatchDoubts:
         return self.edges.agreements(dict.fromkeys(images, summary.outline), of_one=True)
 
     def _predicted(self, summaries: Mapping[Cell, Summary]) -> list[Pair]:
-        """Pairs of a label and its prediction."""
         pairs = []
         for cell, label in summaries.items():
             task = self.tasks[cell.task]
@@ -330,7 +329,6 @@ class BatchDoubts:
 
 
 def _outlines(summaries: Mapping[Cell, Summary]) -> dict[str, Edges]:
-    """The outlines of one task's labels, by image."""
     found = {}
     for cell, summary in summaries.items():
         if summary.outline is not None:

@@ -97,7 +97,6 @@ def class_use(maps: Sequence[ClassMap], classes: int) -> ClassUse:
 
 
 def _use(labels: int, present: Ints, sums: Floats, *, squares: Floats, share: Floats) -> ClassUse:
-    """The use of classes by sums, and sums of squares, over the labels with each class."""
     mean = sums / np.maximum(present, 1)[:, None]
     deviations = np.maximum(squares - present[:, None] * mean**2, 0)
     return ClassUse(labels=labels, present=present, mean=mean, squares=deviations, share=share)
@@ -261,14 +260,9 @@ def order_beside(
 def best_usual_order(
     cost: Floats, now: ClassUse, names: Sequence[str]
 ) -> tuple[float, OtherOrder | None]:
-    """The gain in nats of the usual order with the best fit, and the order.
+    """The gain in nats of the usual order with the best fit, by `misfits`, and the order.
 
     The gain is 0, and the order None, if the declared order fits best.
-
-    Args:
-        cost: the `misfits` with earlier labels.
-        now: how the labels use their classes.
-        names: the names of the classes.
     """
     best: OtherOrder | None = None
     best_gain = 0.0
@@ -283,7 +277,6 @@ def best_usual_order(
 
 
 def _gains(cost: Floats, order: Order, now: ClassUse) -> Floats:
-    """The gain of each class by an order; 0 for classes that do not occur."""
     places = np.arange(len(cost))
     return np.where(now.present > 0, np.diag(cost) - cost[places, order], 0)
 
@@ -303,15 +296,11 @@ def _usual_orders(names: Sequence[str], share: Floats) -> Iterator[OtherOrder]:
 def order_in_predictions(
     pairs: Sequence[tuple[ClassMap, ClassMap]], classes: int
 ) -> OtherOrder | None:
-    """The order in which labels agree with predictions where the declared order does not.
+    """The order in which labels agree with predictions of their size, if not as declared.
 
     Either most pixels agree in it, and few as declared; or some classes are exchanged among each
     other: each is predicted as another of them at most of its pixels. So a model that confuses
     classes raises no doubt.
-
-    Args:
-        pairs: labels, and predictions of the same size.
-        classes: the number of classes.
     """
     if len(pairs) < LEAST:
         return None
@@ -377,7 +366,6 @@ def _whole_cycles(order: Order, within: Bools) -> Bools:
 
 
 def _assignment(gain: Array) -> Order:
-    """The column for each row, each column once, with the largest sum."""
     from scipy.optimize import linear_sum_assignment  # slow to load
 
     return np.asarray(linear_sum_assignment(gain, maximize=True)[1], np.int64)

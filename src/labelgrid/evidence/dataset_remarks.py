@@ -76,10 +76,6 @@ def task_remarks(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
 
     Ratios, such as a depth, are judged label by label, other figures, such as the mean of a normal,
     by their median.
-
-    Args:
-        task: its name.
-        facts: of its labels, by image.
     """
     labels = count_text(len(facts), "label")
     filled = [label for label in facts.values() if label.valid]
@@ -89,19 +85,26 @@ def task_remarks(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
         yield f"{task}: in {some:,} of {labels} only some of the classes were annotated."
     plain, ratios = _figures_by_name(facts)
     for name, figures in plain.items():
-        yield from _median_remark(f"{task}: {name}", figures)
+        first = figures[0]
+        low, high = first.range
+        middle = median(figure.value for figure in figures)
+        if not low <= middle <= high and len(figures) >= first.least:
+            count = count_text(len(figures), "label")
+            yield (
+                f"{task}: {name} is {middle:.3g}{first.unit} in the median of {count}; {low:g} to "
+                f"{high:g}{first.unit} is usual. {first.cause or 'Check the axes of the files.'}"
+            )
     for name, odd in ratios.items():
-        first, figure = next(iter(odd.items()))
+        image_id, figure = next(iter(odd.items()))
         low, high = figure.range
         yield (
-            f"{task}: {name} is {figure.value:.4g}{figure.unit} in '{first}'; {low:g} to "
+            f"{task}: {name} is {figure.value:.4g}{figure.unit} in '{image_id}'; {low:g} to "
             f"{high:g}{figure.unit} is usual. So in {len(odd):,} of {labels}. "
             f"{figure.cause or 'Check the unit of the files.'}"
         )
 
 
 def _uniform_remark(task: str, filled: Sequence[LabelFacts]) -> Iterator[str]:
-    """A remark if no image has a valid label, or if all valid pixels of all labels are equal."""
     if not filled:
         yield f"{task}: no image that was read has a label with a valid pixel."
         return
@@ -115,18 +118,6 @@ def _uniform_remark(task: str, filled: Sequence[LabelFacts]) -> Iterator[str]:
         yield f"{task}: all valid pixels of the labels that were read are of one class."
     elif not counts and len(values) == 1:
         yield f"{task}: all valid pixels of the labels that were read are {filled[0].lowest:g}."
-
-
-def _median_remark(start: str, figures: Sequence[LabelFigure]) -> Iterator[str]:
-    low, high = figures[0].range
-    unit = figures[0].unit
-    cause = figures[0].cause or "Check the axes of the files."
-    middle = median(figure.value for figure in figures)
-    if not low <= middle <= high and len(figures) >= figures[0].least:
-        yield (
-            f"{start} is {middle:.3g}{unit} in the median of {count_text(len(figures), 'label')}; "
-            f"{low:g} to {high:g}{unit} is usual. {cause}"
-        )
 
 
 def _figures_by_name(

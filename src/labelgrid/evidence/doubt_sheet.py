@@ -77,12 +77,7 @@ def doubted_labels(batch: BatchDoubts, doubts: Sequence[Doubt]) -> DoubtedLabels
 
 
 def draw_batch(labels: DoubtedLabels, doubts: Sequence[Doubt]) -> bytes:
-    """A PNG of images with labels and doubts.
-
-    Args:
-        labels: the batch.
-        doubts: what is doubted of it, one at least.
-    """
+    """A PNG of images with labels and doubts, one at least."""
     notes = doubted_images(labels, doubts)
     known = labels.known
     images = {row.image_id: row for row in known.images(list(notes))}
@@ -115,12 +110,7 @@ def draw_batch(labels: DoubtedLabels, doubts: Sequence[Doubt]) -> bytes:
 
 
 def doubted_images(labels: DoubtedLabels, doubts: Sequence[Doubt]) -> dict[str, str]:
-    """The shown images with notes; images that doubts name come first.
-
-    Args:
-        labels: the batch.
-        doubts: what is doubted of it.
-    """
+    """The shown images with notes; images that doubts name come first."""
     chosen: list[str] = []
     for doubt in doubts:
         if len(chosen) < MOST:
@@ -135,7 +125,6 @@ def doubted_images(labels: DoubtedLabels, doubts: Sequence[Doubt]) -> dict[str, 
 
 
 def _note(labels: DoubtedLabels, doubts: Sequence[Doubt], image_id: str) -> str:
-    """The notes of doubts on an image, and the doubts about all labels of a task."""
     parts = []
     for doubt in doubts:
         is_of_all = not doubt.notes and Cell(image_id, doubt.task) in labels.imported

@@ -25,6 +25,10 @@ class Evidence:
     part: PartBox | None = None
 
 
+#: The evidence of one sort, by label.
+OfLabels = dict[Cell, Evidence]
+
+
 @dataclass(frozen=True)
 class Doubt:
     """A reason to take a set of labels for wrong.

@@ -46,6 +46,9 @@ SAME = 1.0
 #: Edges on the grid, of mean 0 and standard deviation 1: float32 [57 * 77].
 Edges = Floats32
 
+#: How far a label lies too far down and right, as shares of the sides.
+Shift = tuple[float, float]
+
 #: How a label can lie on its image: a name, and what it does to the grid.
 WAYS: dict[str, Callable[[Array], Array]] = {
     "mirrored left to right": lambda grid: grid[:, ::-1],
@@ -172,7 +175,7 @@ def shifted(label: Edges, down: float, right: float) -> Edges:
     return np.roll(label.reshape(GRID), steps, (0, 1)).ravel()
 
 
-def best_shift(label: Edges, own: Edges) -> tuple[float, float]:
+def best_shift(label: Edges, own: Edges) -> Shift:
     """The shift of a label down and right, as shares of the sides.
 
     The label agrees best with its image when it is moved back.
@@ -190,7 +193,7 @@ def _correlations(label: Edges, image: Edges) -> Floats:
     return np.fft.irfft2(spectrum, GRID)
 
 
-def common_shift(pairs: Sequence[tuple[Edges, Edges]]) -> tuple[float, float] | None:
+def common_shift(pairs: Sequence[tuple[Edges, Edges]]) -> Shift | None:
     """The shift of all labels down and right, as shares of the sides; None if they have none.
 
     Args:
@@ -208,7 +211,7 @@ def common_shift(pairs: Sequence[tuple[Edges, Edges]]) -> tuple[float, float] | 
     return None
 
 
-def is_same_shift(one: tuple[float, float], other: tuple[float, float] | None) -> bool:
+def is_same_shift(one: Shift, other: Shift | None) -> bool:
     """Whether two shifts are equal, up to a step of the grid."""
     if other is None:
         return False
@@ -216,7 +219,7 @@ def is_same_shift(one: tuple[float, float], other: tuple[float, float] | None) -
     return bool(np.abs(steps).max() <= SAME)
 
 
-def is_slanting(shift: tuple[float, float]) -> bool:
+def is_slanting(shift: Shift) -> bool:
     """Whether a shift is along both sides, by more than a step of the grid.
 
     Example:

@@ -4,7 +4,7 @@ Loads no torch.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +25,7 @@ from labelgrid.evidence.edge_agreement import (
     SCALES,
     WAYS,
     Edges,
+    Shift,
     agreement,
     best_shift,
     common_shift,
@@ -128,7 +129,6 @@ class EdgeEvidence:
 
     @cached_property
     def _drawn(self) -> list[str]:
-        """All images in a drawn order; labels are compared with the first images."""
         image_ids = self._known.image_ids
         return [image_ids[place] for place in drawn_places(image_ids, seed_of(0, "image edges"))]
 
@@ -177,12 +177,9 @@ class EdgeEvidence:
             self._edges.pop(image_id, None)
 
     def doubts(self, task: str, outlines: Outlines, images: Sequence[str]) -> list[Doubt]:
-        """Doubt the labels of a task, separately for each EXIF orientation of photographs.
+        """Doubt the first outlines of a task, separately for each EXIF orientation of photographs.
 
-        Args:
-            task: the task.
-            outlines: image -> the outlines of its label on the grid; the first are compared.
-            images: all images whose labels are imported, for labels that were exchanged.
+        `images` are all images whose labels are imported, for labels that were exchanged.
         """
         groups: dict[int, dict[str, Edges]] = defaultdict(dict)
         compared = dict(islice(outlines.items(), LABELS))
@@ -223,13 +220,7 @@ class EdgeEvidence:
         return mean < LIMIT or self._place(outlines, mean) is not None
 
     def shift_doubts(self, task: str, outlines: Outlines, earlier: Outlines) -> list[Doubt]:
-        """Doubt labels with a small shift in common, unless earlier labels have the same.
-
-        Args:
-            task: the task.
-            outlines: image -> the outlines of its label on the grid; the first are compared.
-            earlier: those of earlier labels.
-        """
+        """Doubt labels with a small shift in common, unless earlier labels have the same."""
         shift = self._common_shift(outlines)
         if shift is None or is_same_shift(shift, self._common_shift(earlier)):
             return []
@@ -241,7 +232,7 @@ class EdgeEvidence:
         )
         return [Doubt(task, what)]
 
-    def _common_shift(self, outlines: Outlines) -> tuple[float, float] | None:
+    def _common_shift(self, outlines: Outlines) -> Shift | None:
         """The shift that labels have in common; None if they have none, or are few."""
         group = dict(islice(outlines.items(), LABELS))
         self._find(group)
@@ -255,19 +246,20 @@ class EdgeEvidence:
         if is_slanting(shift):
             others += [(-down, right), (down, -right)]
         # Outlines drawn loosely agree as well if they are moved other ways.
-        back = self._moved(group, -down, -right)
-        further = max(self._moved(group, *other) for other in others)
+        back = self._changed(group, shifted, -down, -right)
+        further = max(self._changed(group, shifted, *other) for other in others)
         return shift if back > further + BETTER else None
 
-    def _moved(self, group: Outlines, down: float, right: float) -> float:
-        """The mean agreement of labels that are moved."""
-        return self._mean({name: shifted(outline, down, right) for name, outline in group.items()})
+    def _changed(self, group: Outlines, change: Callable[..., Edges], *how: float | str) -> float:
+        """The mean agreement of labels that are changed."""
+        outlines = {name: change(outline, *how) for name, outline in group.items()}
+        return float(np.mean(list(self.agreements(outlines).values())))
 
     def _commonly_shifted(self, group: Outlines) -> list[_Cause]:
         shift = self._common_shift(group)
         if shift is None:
             return []
-        value = self._moved(group, -shift[0], -shift[1])
+        value = self._changed(group, shifted, -shift[0], -shift[1])
         return [_Cause(f"as labels that lie {_shift_words(*shift)}", value)]
 
     def _place(self, group: Outlines, mean: float) -> _Cause | None:
@@ -282,20 +274,17 @@ class EdgeEvidence:
         return best if best.agreement > max(mean + BETTER, *shifted_back, 0) else None
 
     def _elsewhere(self, group: Outlines) -> list[_Cause]:
-        """The agreements of labels as if they lay in `WAYS`, or in `SCALES`."""
         tried = []
         for way in WAYS:
-            value = self._mean({name: turned(outline, way) for name, outline in group.items()})
+            value = self._changed(group, turned, way)
             tried.append(_Cause(f"as labels that lie {way}", value))
         for how, factors in SCALES.items():
-            changed = {name: rescaled(outline, *factors) for name, outline in group.items()}
-            value = self._mean(changed)
+            value = self._changed(group, rescaled, *factors)
             if value > limit(len(group)) + BETTER:  # loosely drawn ones fit other sizes somewhat
                 tried.append(_Cause(f"as labels that {how}", value))
         return tried
 
     def _cause(self, group: Outlines, images: Sequence[str], mean: float) -> _Cause | None:
-        """The change with which labels agree best; None if nothing tried helps."""
         tried = self._elsewhere(group)
         tried += self._of_neighbours(group, images)
         tried += self._exchanged(group)
@@ -303,9 +292,6 @@ class EdgeEvidence:
         tried += self._commonly_shifted(group)
         best = max(tried, key=lambda cause: cause.agreement)
         return best if best.agreement > mean + BETTER else None
-
-    def _mean(self, outlines: Outlines) -> float:
-        return float(np.mean(list(self.agreements(outlines).values())))
 
     def _of_neighbours(self, group: Outlines, images: Sequence[str]) -> list[_Cause]:
         """The agreements of labels with the next image, and with the previous one."""
@@ -324,7 +310,6 @@ class EdgeEvidence:
         return tried
 
     def _exchanged(self, group: Outlines) -> list[_Cause]:
-        """The agreement after exchanges of labels between pairs of images."""
         own = self.agreements(group)
         candidates = []
         for one, other in combinations(sorted(own), 2):
@@ -387,7 +372,6 @@ class EdgeEvidence:
         return agreement(outline, own, others)
 
     def _find(self, image_ids: Iterable[str]) -> None:
-        """Look up the places of images, with one query for all."""
         unknown = set(image_ids) - self._places.keys()
         if unknown:
             for row in self._known.images(unknown):

@@ -6,7 +6,7 @@ set are compared, so one odd label raises no doubt. Loads no torch.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from labelgrid.basics.array_types import Floats
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.evidence.doubts import Doubt
-from labelgrid.evidence.label_summary import Pair, Summary, sparse, summary_agreement
+from labelgrid.evidence.label_summary import Figures, Pair, Summary, sparse, summary_agreement
 from labelgrid.tasks.figures import LabelFigure
 
 #: Fewer labels say nothing about what is normal for a task.
@@ -41,7 +41,7 @@ BETTER = 0.3
 PREDICTIONS = 3
 AXES = ("x (right)", "y (up)")
 
-FigureSet = Sequence[Mapping[str, LabelFigure]]
+FigureSet = Sequence[Figures]
 
 
 def compare_with_ranges(task: str, labels: FigureSet) -> list[Doubt]:
@@ -91,7 +91,6 @@ def _other_options(figures: Sequence[LabelFigure], low: float, high: float) -> s
 
 
 def _near(figure: LabelFigure, expected: float) -> tuple[float, float]:
-    """The range in which an option brings a figure near the expected value."""
     if figure.ratio:
         return expected / NEAR, expected * NEAR
     return expected - figure.tolerance / 2, expected + figure.tolerance / 2
@@ -235,7 +234,6 @@ def compare_slopes(task: str, other: str, pairs: Iterable[Pair]) -> list[Doubt]:
 
 
 def _explanation(task: str, pairs: Sequence[Pair]) -> str:
-    """A sentence on the option with which all slopes would agree; empty if none does."""
     options = {option for label, _ in pairs for option in label.other_slopes}
     usual = _agreements(pairs)
     if not options or not all(usual):
@@ -281,7 +279,6 @@ def figure_differences(before: FigureSet, after: FigureSet) -> list[str]:
 
 
 def _agreements(pairs: Iterable[Pair]) -> tuple[list[float], list[float]]:
-    """The known agreements of slopes along both axes."""
     along_x = []
     along_y = []
     for first, second in pairs:

@@ -11,16 +11,15 @@ import numpy as np
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import join_names
 from labelgrid.evidence.class_order import LabelUse, label_use
-from labelgrid.evidence.doubts import Evidence
+from labelgrid.evidence.doubts import Evidence, OfLabels
 from labelgrid.evidence.edge_agreement import BETTER
 from labelgrid.evidence.edge_evidence import EdgeEvidence, OutlineFit
 from labelgrid.evidence.known_labels import KnownLabels, Rows
-from labelgrid.evidence.label_summary import Summary, label_summary, summary_agreement
+from labelgrid.evidence.label_summary import Figures, Summary, label_summary, summary_agreement
 from labelgrid.evidence.part_maps import PartMapping, PartMaps, part_relations
 from labelgrid.evidence.relation_evidence import RelationEvidence, drawn_images
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
-from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.task import TaskDef
 
 #: Evidence of an image's edges above this speaks against a label.
@@ -43,7 +42,7 @@ class ComparedLabel:
     """
 
     task: str
-    figures: Mapping[str, LabelFigure]
+    figures: Figures
     fit: Evidence | None
     slope: Evidence | None
     use: LabelUse | None
@@ -97,7 +96,7 @@ class Comparing:
         tasks = self._known.tasks
         read: dict[str, LabelArray] = {}
         summaries: dict[str, Summary] = {}
-        fits: dict[Cell, Evidence] = {}
+        fits: OfLabels = {}
         rows = self._rows[image_id]
         for task, row in rows.items():
             array = self._known.label(row.cell)
@@ -170,7 +169,7 @@ def edge_evidence_of(fit: OutlineFit) -> Evidence:
     return Evidence(value, text)
 
 
-def blamed(cells: Sequence[Cell], fits: Mapping[Cell, Evidence]) -> list[Cell]:
+def blamed(cells: Sequence[Cell], fits: OfLabels) -> list[Cell]:
     """The labels that may be wrong of several in contradiction.
 
     Those that do not follow the image's edges, if others do; else all.
@@ -179,16 +178,8 @@ def blamed(cells: Sequence[Cell], fits: Mapping[Cell, Evidence]) -> list[Cell]:
     return against or list(cells)
 
 
-def slope_evidence(
-    labels: Mapping[Cell, Summary], fits: Mapping[Cell, Evidence]
-) -> dict[Cell, Evidence]:
-    """Evidence of slopes against further labels of the image, for example depth and normals.
-
-    Args:
-        labels: of an image.
-        fits: what the image's edges say of them: the slopes of a label that does not follow them
-            say nothing of one that does.
-    """
+def slope_evidence(labels: Mapping[Cell, Summary], fits: OfLabels) -> OfLabels:
+    """Evidence of slopes against further labels of the image, for example depth and normals."""
     found = {}
     for cell, label in labels.items():
         agreements = {}

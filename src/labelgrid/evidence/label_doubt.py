@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from labelgrid.basics.array_types import Floats
-from labelgrid.evidence.doubts import Evidence
+from labelgrid.evidence.doubts import Evidence, OfLabels
 from labelgrid.evidence.label_comparison import EDGES
-from labelgrid.evidence.label_evidence import OfLabels
 from labelgrid.evidence.part_grid import PartBox
 from labelgrid.ledger.grid import Cell
 

@@ -18,10 +18,11 @@ from labelgrid.evidence.class_order import (
     order_examples,
     use_of_label,
 )
-from labelgrid.evidence.doubts import Evidence
+from labelgrid.evidence.doubts import Evidence, OfLabels
 from labelgrid.evidence.figure_doubts import FEW, least_spread, middle_and_spread, scale_value
 from labelgrid.evidence.known_labels import KnownLabels, Rows
 from labelgrid.evidence.label_comparison import ComparedImage, ComparedLabel, blamed
+from labelgrid.evidence.label_summary import Figures
 from labelgrid.evidence.part_evidence import PartEvidence
 from labelgrid.evidence.part_maps import PartMaps, part_relations
 from labelgrid.evidence.relation_evidence import usually_holds
@@ -29,10 +30,6 @@ from labelgrid.evidence.repeated_labels import repeated_cells
 from labelgrid.ledger.grid import Cell
 from labelgrid.ledger.store import CellRow
 from labelgrid.relations.bound import connected_tasks
-from labelgrid.tasks.figures import LabelFigure
-
-#: The evidence of one sort about many labels.
-OfLabels = Mapping[Cell, Evidence]
 
 
 @dataclass
@@ -57,10 +54,7 @@ def gather_evidence(
 ) -> LabelEvidence:
     """Gather the evidence about labels, beside all labels of a task.
 
-    Args:
-        known: the labels.
-        rows: all of them, by image.
-        images: what was found about those of each image, in any order that is always the same.
+    `rows` are all labels by image; `images` come in any order that is always the same.
     """
     gathering = _Gathering(known)
     for image in images:
@@ -75,9 +69,9 @@ class _Gathering:
         self.known = known
         self.tasks = known.tasks
         self.agreements: dict[str, dict[str, float]] = defaultdict(dict)
-        self.fits: dict[Cell, Evidence] = {}
-        self.slopes: dict[Cell, Evidence] = {}
-        self.figures: dict[str, dict[Cell, Mapping[str, LabelFigure]]] = defaultdict(dict)
+        self.fits: OfLabels = {}
+        self.slopes: OfLabels = {}
+        self.figures: dict[str, dict[Cell, Figures]] = defaultdict(dict)
         self.uses: dict[str, dict[Cell, ClassUse]] = defaultdict(dict)
         self.digests: dict[str, dict[Cell, str]] = defaultdict(dict)
         self.labels: dict[str, list[CellRow]] = defaultdict(list)
@@ -109,9 +103,8 @@ class _Gathering:
         if label.slope:
             self.slopes[row.cell] = label.slope
 
-    def _contradictions(self) -> dict[Cell, Evidence]:
-        """Evidence from relations that hold for most labels."""
-        found: dict[Cell, Evidence] = {}
+    def _contradictions(self) -> OfLabels:
+        found: OfLabels = {}
         for relation in self.known.relations:
             values = self.agreements[relation.name]
             if not usually_holds(list(values.values())):
@@ -127,9 +120,9 @@ class _Gathering:
         return found
 
     def evidence(self) -> LabelEvidence:
-        figures: dict[Cell, Evidence] = {}
-        orders: dict[Cell, Evidence] = {}
-        repeated: dict[Cell, Evidence] = {}
+        figures: OfLabels = {}
+        orders: OfLabels = {}
+        repeated: OfLabels = {}
         contents = {row.image_id: row.digest or row.image_id for row in self.known.images()}
         for task in self.labels:
             figures |= figure_evidence(self.figures[task])
@@ -153,7 +146,7 @@ class _Gathering:
         return LabelEvidence(sorts, dict(self.labels), self.unread, self.classes)
 
 
-def figure_evidence(labels: Mapping[Cell, Mapping[str, LabelFigure]]) -> dict[Cell, Evidence]:
+def figure_evidence(labels: Mapping[Cell, Figures]) -> OfLabels:
     """The distances of labels' figures from the figures of the task's other labels.
 
     A distance is in robust standard deviations, the largest of all figures. No deviation is taken
@@ -182,7 +175,7 @@ def figure_evidence(labels: Mapping[Cell, Mapping[str, LabelFigure]]) -> dict[Ce
     return found
 
 
-def order_evidence(uses: Mapping[Cell, ClassUse], names: Sequence[str]) -> dict[Cell, Evidence]:
+def order_evidence(uses: Mapping[Cell, ClassUse], names: Sequence[str]) -> OfLabels:
     """Evidence that the classes of a label have another usual order than in most labels."""
     if len(uses) < FEW:
         return {}
@@ -198,9 +191,7 @@ def order_evidence(uses: Mapping[Cell, ClassUse], names: Sequence[str]) -> dict[
     return found
 
 
-def repetition_evidence(
-    digests: Mapping[Cell, str], contents: Mapping[str, str]
-) -> dict[Cell, Evidence]:
+def repetition_evidence(digests: Mapping[Cell, str], contents: Mapping[str, str]) -> OfLabels:
     """Evidence that a file is the label of several different images.
 
     Args:

@@ -23,6 +23,8 @@ SPARSE = 80
 #: Fewer pixels with a slope in both maps say nothing.
 PIXELS = 100
 
+#: The figures of a label, by name.
+Figures = Mapping[str, LabelFigure]
 #: The signs of slopes [h, w, 2].
 Signs = NDArray[np.int8]
 
@@ -42,7 +44,7 @@ class Summary:
         fine: the label at fewer pixels, by `label_grids.fine_label`.
     """
 
-    figures: Mapping[str, LabelFigure] = field(default_factory=dict)
+    figures: Figures = field(default_factory=dict)
     slope: Signs | None = None
     outline: Edges | None = None
     classes: ClassMap | None = None
@@ -63,9 +65,7 @@ def label_summary(task: TaskDef, label: LabelArray | None) -> Summary | None:
     return summary_of(task, label, thin, task.figures(thin))
 
 
-def summary_of(
-    task: TaskDef, label: LabelArray, thin: LabelArray, figures: Mapping[str, LabelFigure]
-) -> Summary:
+def summary_of(task: TaskDef, label: LabelArray, thin: LabelArray, figures: Figures) -> Summary:
     """The summary of a label.
 
     `thin` is the label at fewer pixels, with its `figures`.

@@ -25,12 +25,6 @@ def missing_rest(
 ) -> list[Doubt]:
     """The doubt about labels without a usual class, whose pixels are unlabelled.
 
-    Args:
-        task: of the labels.
-        maps: the classes of new labels.
-        before: those of earlier ones.
-        names: the names of the classes.
-
     Example:
         >>> earlier = [np.array([[0, 0, 1]], np.int16)] * 3
         >>> bare = np.array([[-1, -1, 1]], np.int16)

@@ -149,8 +149,8 @@ def alike_groups(block: Thumbnails) -> list[list[str]]:
     likeness = glances @ glances.T
     np.fill_diagonal(likeness, -np.inf)
     nearest = np.argsort(-likeness, axis=1, kind="stable")[:, :NEAREST]
-    beside = np.abs(np.subtract.outer(np.arange(len(glances)), np.arange(len(glances))))
-    compared = (beside > 0) & (beside <= NEIGHBOURS)
+    places = np.arange(len(glances))
+    compared = np.abs(places[:, None] - places) <= NEIGHBOURS
     np.put_along_axis(compared, nearest, values=True, axis=1)
     np.fill_diagonal(compared, val=False)
     alike = np.zeros_like(compared)
@@ -233,7 +233,6 @@ def _keep_nearest(
 
 
 def _neighbours(names: Sequence[str], own: Collection[str]) -> set[tuple[str, str]]:
-    """Pairs of an image and a measured image that stand close in the order of names."""
     pairs = set()
     for place, first in enumerate(names):
         if first in own:
@@ -309,7 +308,6 @@ def _option(pattern: str) -> str:
 
 
 def _grouping(pairs: Sequence[NearDuplicates], rows: Sequence[ImageRow], draw: Draw) -> str:
-    """Advice on the pattern of groups that holds most pairs together; empty if none helps."""
     best = (HELPS, 0)
     words = ""
     for pattern in PATTERNS:

@@ -115,11 +115,7 @@ class Context:
         return np.where(known, usual - own + HERE * here, 0).astype(np.float32)
 
     def expected(self, target: CellMap, sources: Sequence[str]) -> Iterator[tuple[slice, Floats32]]:
-        """The expected values of the cells of maps, some images at a time.
-
-        Args:
-            target: the maps.
-            sources: the tasks whose labels the values are expected from.
+        """The expected values of the cells of maps beside other tasks, some images at a time.
 
         Yields:
             The images, and [n, rows, columns, c]: the numbers, or the probability of each class.
@@ -155,7 +151,6 @@ class Context:
             yield some, expected
 
     def _inputs(self, sources: Sequence[str], images: slice | Places) -> Floats32:
-        """The known values of each cell of some images, a row for each cell."""
         count = len(self._fold[images])
         parts: list[Array] = [np.broadcast_to(self._place, (count, *GRID, 4))]
         for task in sources:

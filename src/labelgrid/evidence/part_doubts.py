@@ -62,11 +62,6 @@ def part_doubts(
 ) -> list[PartDoubt]:
     """Doubt the labels of a task in parts, if several contradict the rest of their images.
 
-    Args:
-        images: the maps of images, by name.
-        relations: those by which the maps were made.
-        task: the task.
-
     Returns:
         A doubt for each relation, and each other task with lines, that several contradict.
     """
@@ -131,7 +126,6 @@ def _line_excesses(images: Sequence[PartMaps], one: str, other: str) -> Excesses
 
 
 def _excesses_of(amounts: Floats32, bad: Floats32) -> Excesses | None:
-    """The function to `excess` of maps; None if much is bad in most of them."""
     totals = amounts.sum((1, 2))
     some = totals > 0
     usual = float(np.median(bad.sum((1, 2))[some] / totals[some])) if some.any() else 1.0
@@ -141,7 +135,6 @@ def _excesses_of(amounts: Floats32, bad: Floats32) -> Excesses | None:
 
 
 def _past(excesses: Excesses, names: Sequence[str], limit: float) -> dict[str, PartBox]:
-    """The odd part of each image with an excess past a limit, the worst first."""
     best = excesses(0.0).max(1)
     tight = excesses(CLEAN).argmax(1)
     parts = {}

@@ -16,7 +16,7 @@ import numpy as np
 
 from labelgrid.basics.array_types import Bools, Floats, Floats32, Places
 from labelgrid.basics.words import join_names
-from labelgrid.evidence.doubts import Evidence
+from labelgrid.evidence.doubts import Evidence, OfLabels
 from labelgrid.evidence.figure_doubts import middle_and_spread
 from labelgrid.evidence.part_context import CellMap, Context
 from labelgrid.evidence.part_grid import (
@@ -90,7 +90,7 @@ class PartEvidence:
         self._shares: dict[Cell, float] = {}
         self.cleared: set[Cell] = set()
 
-    def evidence(self) -> dict[str, dict[Cell, Evidence]]:
+    def evidence(self) -> dict[str, OfLabels]:
         """The evidence against labels by sort; none of few labels."""
         if len(self._names) < LEAST:
             return {sort: {} for sort in SORTS}
@@ -99,7 +99,6 @@ class PartEvidence:
 
     @cached_property
     def _values(self) -> dict[str, CellMap]:
-        """The maps of values, of tasks with enough known labels."""
         values = {}
         for task, row in self._tasks.items():
             count = len(row.class_names)
@@ -117,7 +116,6 @@ class PartEvidence:
 
     @cached_property
     def _outlines(self) -> Outlines:
-        """The lines of the tasks that have enough, and of the images."""
         marks = {}
         for source in (*self._values, IMAGE):
             texts = [image.marks.get(source) for image in self._images]
@@ -133,12 +131,12 @@ class PartEvidence:
     def _beside(self, *tasks: str) -> list[str]:
         return [task for task in self._values if task not in tasks]
 
-    def _by_relation(self) -> dict[Cell, Evidence]:
+    def _by_relation(self) -> OfLabels:
         """Labels that differ in a part from the derived label.
 
         Of two that contradict each other, both do, if neither is likelier to be the wrong one.
         """
-        found: dict[Cell, Evidence] = {}
+        found: OfLabels = {}
         for relation in self._relations:
             texts = [image.distances.get(relation.name, "") for image in self._images]
             images = np.flatnonzero([text != "" for text in texts])
@@ -210,9 +208,8 @@ class PartEvidence:
         middle, spread = middle_and_spread(total)
         return (total - middle) / max(spread, 1.0)
 
-    def _by_lines(self) -> dict[Cell, Evidence]:
-        """Pairs of labels of an image whose lines do not follow each other in a part."""
-        found: dict[Cell, Evidence] = {}
+    def _by_lines(self) -> OfLabels:
+        found: OfLabels = {}
         for one, other in self._outlines.pairs:
             apart = self._outlines.apart(one, other)
             if apart is not None:
@@ -225,9 +222,8 @@ class PartEvidence:
                 self._add(found, odd, 1 - share, tasks=(other,), others=(one,), text=text)
         return found
 
-    def _by_outlines(self) -> dict[Cell, Evidence]:
-        """Labels with lines where neither the image nor further labels have any."""
-        found: dict[Cell, Evidence] = {}
+    def _by_outlines(self) -> OfLabels:
+        found: OfLabels = {}
         for task, (value, index) in self._outlines.odd().items():
             images = np.flatnonzero([task in image.marks for image in self._images])
             odd = _Odd(images, value[images], index[images])
@@ -237,9 +233,8 @@ class PartEvidence:
             found[cell] = replace(evidence, value=evidence.value * self._shares.get(cell, 1.0))
         return found
 
-    def _by_context(self) -> dict[Cell, Evidence]:
-        """Labels with unusual values in a part, beside further labels of the image."""
-        found: dict[Cell, Evidence] = {}
+    def _by_context(self) -> OfLabels:
+        found: OfLabels = {}
         for task, maps in self._values.items():
             others = self._beside(task)
             if not others:
@@ -252,7 +247,7 @@ class PartEvidence:
 
     def _add(
         self,
-        found: dict[Cell, Evidence],
+        found: OfLabels,
         odd: _Odd,
         share: Floats,
         *,
@@ -316,6 +311,5 @@ def _odd_cells(known: Floats32, apart: Floats32) -> tuple[Floats, Places]:
 
 
 def _odd(maps: Floats32, spread: float = SPREAD) -> tuple[Floats, Places]:
-    """The odd parts of maps, as by `odd_parts`, some maps at a time."""
     best, which = zip(*(strongest(_strengths(batch)) for batch in _batches(maps)), strict=True)
     return odd_parts(np.concatenate(best), np.concatenate(which), spread)

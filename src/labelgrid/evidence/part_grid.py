@@ -118,13 +118,8 @@ def strongest(values: Floats32) -> tuple[Floats32, Places]:
 def odd_parts(best: Floats32, which: Places, spread: float) -> tuple[Floats, Places]:
     """The oddness and the rectangle of the part of each map that differs most from all maps.
 
-    Oddness is in standard deviations of the maps' strongest parts of its size, robustly; none is
-    taken for smaller than `spread`.
-
-    Args:
-        best: the values of `strongest`.
-        which: its rectangles.
-        spread: the least standard deviation.
+    Given are the results of `strongest`. Oddness is in standard deviations of the maps' strongest
+    parts of its size, robustly; none is taken for smaller than `spread`.
     """
     middle = np.median(best, axis=0)
     deviation = 1.4826 * np.median(np.abs(best - middle), axis=0)

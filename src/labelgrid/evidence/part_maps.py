@@ -103,13 +103,7 @@ class PartMapping:
     def of_image(
         self, image_id: str, labels: Mapping[str, Summary], edges: Edges | None = None
     ) -> PartMaps:
-        """The maps of an image's labels.
-
-        Args:
-            image_id: the image.
-            labels: the summaries of the labels, by task.
-            edges: the edges of the image; None if unknown.
-        """
+        """The maps of an image's labels."""
         fine, lines = _fine_and_lines(labels)
         return replace(
             self.contradictions(image_id, labels),
@@ -176,7 +170,6 @@ class PartMapping:
 def _fine_and_lines(
     labels: Mapping[str, Summary],
 ) -> tuple[dict[str, FineLabel], dict[str, Bools]]:
-    """The labels at fewer pixels, and the lines, by task."""
     fine = {task: found.fine for task, found in labels.items() if found.fine is not None}
     lines = {task: found.lines for task, found in labels.items() if found.lines is not None}
     return fine, lines

@@ -191,12 +191,10 @@ class Outlines:
 
     @cached_property
     def _learning(self) -> tuple[dict[str, Levels], dict[str, list[Levels]]]:
-        """The levels of the images that are learned from, and the levels near each pixel."""
         levels = {source: self._levels(source, self._learned) for source in self._marks}
         return levels, _near(levels)
 
     def _learn(self, task: str, without: tuple[str, ...]) -> _Odds:
-        """The odds of a task's lines beside all sources but some."""
         from scipy.sparse import csr_array  # imported late: few commands compare labels
 
         levels, near = self._learning
@@ -247,7 +245,7 @@ def _near(levels: Mapping[str, Levels]) -> dict[str, list[Levels]]:
 
 
 def _logistic(inputs: Any, lines: Floats) -> Floats:
-    """The weights of a logistic regression on sparse inputs, the same ones on any machine."""
+    """The weights of a logistic regression on sparse inputs, equal on any machine."""
     from scipy.optimize import minimize  # imported late: few commands compare labels
     from scipy.sparse import diags_array
     from scipy.special import expit

@@ -7,12 +7,10 @@ nor does a right one if a label that it is compared with is wrong. Loads no torc
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from statistics import mean, median
 
 import numpy as np
 
-from labelgrid.basics.array_types import Bools, Floats32
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.streams import drawn_places, seed_of
 from labelgrid.basics.words import count_text, join_names
@@ -45,26 +43,12 @@ SAMPLE = 32
 TRIED = 64
 
 
-@dataclass(frozen=True)
-class CoarseLabel:
-    """A label on the grid.
-
-    Args:
-        value: float32 [24, 32, c]: the mean over the valid pixels of each square; of classes, the
-            share of each.
-        known: bool [24, 32].
-    """
-
-    value: Floats32
-    known: Bools
-
-
-def coarse_label(label: LabelArray, classes: int) -> CoarseLabel:
-    """A label on the grid; `classes` is the number of the task's classes, 0 without."""
+def coarse_label(label: LabelArray, classes: int) -> LabelArray:
+    """A label on the grid: means of the valid pixels, or the share of each of some classes."""
     value = label.value
     if value.dtype.kind in "iu":
         value = value[..., 0][..., None] == np.arange(max(classes, 2))
-    return CoarseLabel(*grid_means(value, label.valid, GRID))
+    return LabelArray(*grid_means(value, label.valid, GRID))
 
 
 def _small(label: LabelArray) -> LabelArray:
@@ -84,7 +68,7 @@ def _small(label: LabelArray) -> LabelArray:
 
 
 def relation_agreement(
-    label: CoarseLabel, own: CoarseLabel, others: Sequence[CoarseLabel]
+    label: LabelArray, own: LabelArray, others: Sequence[LabelArray]
 ) -> float | None:
     """The surplus of a label's correlation with its derived label over derived labels elsewhere.
 
@@ -99,9 +83,9 @@ def relation_agreement(
     return (correlation - float(np.mean(alien))) / max(float(np.std(alien)), SPREAD)
 
 
-def _correlation(one: CoarseLabel, other: CoarseLabel) -> float | None:
+def _correlation(one: LabelArray, other: LabelArray) -> float | None:
     """The correlation over the squares that both know, transformed; None if one is flat there."""
-    both = one.known & other.known
+    both = one.valid & other.valid
     if np.count_nonzero(both) < SQUARES:
         return None
     first = one.value[both].astype(np.float64)
@@ -125,7 +109,7 @@ class RelationEvidence:
     def __init__(self, known: KnownLabels, image_ids: Sequence[str]) -> None:
         self._known = known
         self._image_ids = image_ids
-        self._others: dict[str, dict[str, CoarseLabel]] = {}
+        self._others: dict[str, dict[str, LabelArray]] = {}
 
     def agreement(
         self, relation: BoundRelation, image_id: str, labels: Mapping[str, LabelArray]
@@ -164,12 +148,6 @@ class RelationEvidence:
         """Doubt labels of a task that contradict a relation.
 
         The relation is on, or it holds for earlier labels; it is not doubted by them.
-
-        Args:
-            task: the task.
-            relation: connects it with others.
-            fresh: the images of the labels.
-            earlier: other images with labels of the relation's tasks.
         """
         before = list(self.agreements(relation, earlier).values())
         is_known = len(before) >= figure_doubts.FEW
@@ -187,7 +165,6 @@ class RelationEvidence:
         return [Doubt(task, what)]
 
     def _labels(self, relation: BoundRelation, image_id: str) -> dict[str, LabelArray]:
-        """The labels of an image that a relation connects; none unless all are there."""
         labels = {}
         for task in sorted(connected_tasks(relation)):
             label = self._known.label(Cell(image_id, task))
@@ -196,7 +173,7 @@ class RelationEvidence:
             labels[task] = label
         return labels
 
-    def _derived_elsewhere(self, relation: BoundRelation) -> Mapping[str, CoarseLabel]:
+    def _derived_elsewhere(self, relation: BoundRelation) -> Mapping[str, LabelArray]:
         """Derived labels of further images: one more than is compared, in place of the own."""
         if relation.name not in self._others:
             others = self._others[relation.name] = {}
@@ -211,7 +188,7 @@ class RelationEvidence:
 
     def _derive(
         self, relation: BoundRelation, image_id: str, labels: Mapping[str, LabelArray]
-    ) -> CoarseLabel | None:
+    ) -> LabelArray | None:
         """The label derived for an image, on the grid; None if nothing follows."""
         small = {task: _small(labels[task]) for task in relation.reads}
         first = relation.reads[0]
@@ -233,11 +210,6 @@ def relation_remarks(
     """A line for each relation that some of a sample of labels contradict.
 
     Nothing is said of a relation that is off and does not hold for most of them.
-
-    Args:
-        known: the labels.
-        by_image: all of them.
-        advice: the command that ranks them all.
     """
     image_ids = drawn_images([name for name, rows in by_image.items() if len(rows) > 1])
     evidence = RelationEvidence(known, image_ids)

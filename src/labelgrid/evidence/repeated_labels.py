@@ -27,10 +27,6 @@ def repeated_cells(
 ) -> list[list[Cell]]:
     """The cells whose labels are the same file; each group has a cell of the import.
 
-    Args:
-        fresh: the cells of one task in the import, and the digests of their labels.
-        earlier: the same of the project.
-
     Example:
         >>> earlier = [(Cell("b.jpg", "depth"), "f0")]
         >>> groups = repeated_cells({Cell("a.jpg", "depth"): "f0"}, earlier)
@@ -82,7 +78,6 @@ def repeated_doubt(task: str, groups: Sequence[Sequence[Cell]], fits: Mapping[st
 
 
 def _better_fit(fits: Mapping[str, float]) -> str:
-    """A sentence on the image that a label fits best; empty if none stands out."""
     best, *others = sorted(fits, key=lambda image_id: -fits[image_id]) or [""]
     if not others or fits[best] < max(LIMIT, fits[others[0]] + BETTER):
         return ""

@@ -20,6 +20,7 @@ from labelgrid.evidence.figure_doubts import (
     middle_and_spread,
     scale_value,
 )
+from labelgrid.evidence.label_summary import Figures
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.figures import LabelFigure
 
@@ -63,7 +64,7 @@ class SingleDoubts:
         self._tasks: dict[str, dict[str, _Values]] = {}
         self._earlier: dict[str, FigureSet] = {}
 
-    def add(self, cell: Cell, figures: Mapping[str, LabelFigure]) -> None:
+    def add(self, cell: Cell, figures: Figures) -> None:
         """Keep the figures of a label."""
         of_task = self._tasks.setdefault(cell.task, {})
         for name, figure in figures.items():
@@ -102,7 +103,6 @@ class SingleDoubts:
 
 
 def _another_unit(task: str, name: str, values: _Values, before: Floats) -> list[Doubt]:
-    """The doubt about labels some factor off the rest, if there are any."""
     own = values.array()
     every = np.concatenate([own, before])
     middle, spread = middle_and_spread(every)

@@ -62,7 +62,7 @@ def copy_labels(
 
 
 def _choose_path(project: ProjectFolder, label: AcceptedLabel, folder: str) -> str:
-    if label.status in ("unchanged", "repaired"):
+    if not label.is_fresh:
         return label.row.path
     cell = label.row.cell
     start = f"{folder}/{cell.task}/{stem(cell.image_id)}."

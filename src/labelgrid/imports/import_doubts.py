@@ -68,7 +68,7 @@ def refuse_doubted(
     Raises:
         DoubtedImport: the labels look wrong.
     """
-    fresh = {label.row.cell: label for label in labels if label.status in ("new", "replaced")}
+    fresh = {label.row.cell: label for label in labels if label.is_fresh}
     if not fresh or project.settings.oracle:
         return
     digests = {cell: label.digest for cell, label in fresh.items()}

@@ -121,9 +121,7 @@ def import_labels(
             index=ProjectIndex(project.store, project.tasks(), options or ImportOptions()),
             progress=progress or Silent(),
         )
-        if dry_run:
-            return run.try_out()
-        return run.carry_out()
+        return run.try_out() if dry_run else run.carry_out()
 
 
 @dataclass(kw_only=True)
@@ -272,7 +270,6 @@ class LabelImport:
         return answers
 
     def _validate(self, answers: Answers) -> ValidatedLabels:
-        """Validate the labels; numbers and summaries are gathered on the way."""
         if not self.accept:
             cells = [answer.cell for answer in answers.labels]
             self.summaries = self._summaries(cells)
@@ -358,7 +355,6 @@ class LabelImport:
         return notes
 
     def _rest_advice(self, task: str) -> str:
-        """The command with a class for pixels without a region."""
         background = background_of(self.project.tasks()[task].region_names)
         options = self.index.options
         given = {"--format": self.format, "--task": options.task, "--keep": options.keep}
@@ -387,11 +383,11 @@ class LabelImport:
         return {task: tuple(images) for task, images in requested.items() if images}
 
     def _draw(self, result: Imported, validated: ValidatedLabels, name: str) -> Imported:
-        """Draw some of the new labels; whatever happens, the import goes on."""
+        """Draw some of the new labels; the import goes on whatever happens."""
         from labelgrid.imports.import_picture import draw_import
 
         path = self.place / name
-        fresh = [label for label in validated.labels if label.status in ("new", "replaced")]
+        fresh = [label for label in validated.labels if label.is_fresh]
         if not fresh:
             return result
         self.progress.start("Drawing labels", 1, "pictures")
@@ -420,7 +416,6 @@ def _list_faults(path: Path, faults: Sequence[Fault]) -> Path | None:
 
 
 def _draw_images(labels: Sequence[Answer], limit: int, seed: int) -> list[Answer]:
-    """The labels of `limit` images, drawn by image id: the order of the files does not matter."""
     image_ids = sorted({answer.cell.image_id for answer in labels})
     places = drawn_places(image_ids, seed_of(seed, "import"))[:limit]
     sample = {image_ids[place] for place in places}
@@ -461,7 +456,7 @@ def _moves(label: AcceptedLabel, path: str, task: TaskDef, number: int) -> Itera
     `number` is the newest round's.
     """
     row = label.row
-    if label.status in ("unchanged", "repaired"):
+    if not label.is_fresh:
         return
     if row.state in (State.LABELLED, State.SKIPPED):
         why = "replaced" if row.state == State.LABELLED else "labelled after all"

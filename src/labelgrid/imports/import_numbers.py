@@ -66,7 +66,6 @@ class ImportNumbers:
             self._before[task] = before
 
     def _read_earlier(self, task: str, names: Iterable[str]) -> set[str]:
-        """The names in the task's labels in the project, until all have occurred."""
         earlier = list(self.project.store.cells(state=State.LABELLED, task=task))
         overview = self.tasks[task].overview()
         occurred: set[str] = set()

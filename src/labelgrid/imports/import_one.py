@@ -72,11 +72,6 @@ class OneLabelImport(LabelImport):
         return Answers(labels=[self.given])
 
     def _validate(self, answers: Answers) -> ValidatedLabels:
-        """Validate the label; a fault is raised, since there is no list.
-
-        Raises:
-            LabelError: it cannot be imported.
-        """
         given = self.given
         if isinstance(given.label, Path):
             task = self.project.tasks()[given.cell.task]

@@ -18,9 +18,6 @@ def import_place(folder: Path) -> Iterator[Path]:
     and so on in it, which stay if there is something in them. A place is free again when its import
     or process ends; what is in it stays until another import takes that place.
 
-    Args:
-        folder: of the project.
-
     Raises:
         ProjectError: the disk reports an error.
     """
@@ -70,7 +67,6 @@ def _is_held(handle: int) -> bool:
 
 
 def _is_at(handle: int, place: Path) -> bool:
-    """Whether an open folder still stands at its path, and was not removed."""
     try:
         return os.path.samestat(os.fstat(handle), place.stat())
     except FileNotFoundError:

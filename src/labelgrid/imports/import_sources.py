@@ -199,11 +199,7 @@ class _ImportSource:
         return others
 
     def _labels_beside(self, answers: Answers, place: Path) -> Iterator[Answers]:
-        """The labels in folders of tasks beside the files of a tool.
-
-        A folder of which the tool read something is the tool's, and so is one that a tool
-        recognises.
-        """
+        """A folder that the tool read in part is left to it, and so is a recognised folder."""
         rows: list[Answer | Skip | Fault] = [*answers.labels, *answers.skips, *answers.faults]
         read = {*(row.where for row in rows), *answers.removed, *answers.closed}
         for name in (*self.index.tasks, *(f"{LABELS}/{task}" for task in self.index.tasks)):
@@ -219,7 +215,6 @@ class _ImportSource:
                 yield put_below(f"{name}/", self.connectors[_PLAIN].receive(folder, index))
 
     def _read_stray(self, place: Path, name: str) -> Answers:
-        """The answers of a stray file, if a labelling tool wrote it."""
         path = place / name
         found = recognitions(self.connectors, path)
         advice = f"Next: `{command('import', self.project.folder, path)}`."
@@ -287,7 +282,6 @@ class _ImportSource:
 
 
 def _holds_labels_of(folder: Path, task: TaskDef) -> bool:
-    """Whether a file at or below a folder ends as the label files of a task do."""
     extensions = task.codec.EXTENSIONS
     for _, _, names in walk(folder):
         if any(PurePath(name).suffix.lower() in extensions for name in names):

@@ -55,20 +55,8 @@ def import_supplied(
     not for training are left out and counted. Labels that look wrong are said, and imported.
 
     What is declared of the supplier is read from `supplier.toml` in the folder of labels, or stays
-    as it is in the project.
-
-    Args:
-        project: the project.
-        source: as of `import_labels`.
-        supplier: its name, that of a folder.
-        cost: of one label; None: as it is declared, otherwise 0.
-        format: as of `import_labels`.
-        accept: do not look for labels that look wrong.
-        limit: as of `import_labels`.
-        seed: as of `import_labels`.
-        options: as of `import_labels`.
-        dry_run: as of `import_labels`.
-        progress: as of `import_labels`.
+    as it is in the project. `cost` is that of one label; None: as declared, otherwise 0. With
+    `accept`, nobody looks for labels that look wrong. Further arguments are as of `import_labels`.
 
     Raises:
         ImportRefused: lists every fault.
@@ -108,13 +96,10 @@ def import_supplied(
             declared=declared,
             known=read_index(project, supplier),
         )
-        if dry_run:
-            return run.try_out()
-        return run.carry_out()
+        return run.try_out() if dry_run else run.carry_out()
 
 
 def _declared(places: Iterable[Source]) -> Supplier:
-    """The declaration of a supplier in the first folder with one."""
     for place in places:
         if isinstance(place, Path) and (place / DECLARATION).is_file():
             return read_declaration(place / DECLARATION)
@@ -179,7 +164,6 @@ class SuppliedImport(LabelImport):
         return dataclasses.replace(answers, labels=labels, skips=[], notes=notes)
 
     def _validate(self, answers: Answers) -> ValidatedLabels:
-        """Validate the labels beside earlier labels of the supplier."""
         cells = [answer.cell for answer in answers.labels]
         if not self.accept:
             compared = [cell for cell in cells if cell.task not in self.rescaled]
@@ -196,7 +180,7 @@ class SuppliedImport(LabelImport):
         )
 
     def _refuse_doubted(self, validated: ValidatedLabels, draw: bool = True) -> None:
-        """Say which labels look wrong, and import all: labels of suppliers are not taken for true."""
+        """Say which labels look wrong, and import all: suppliers' labels are not taken for true."""
         labels = validated.labels
         compared = [label for label in labels if label.row.cell.task not in self.rescaled]
         try:
@@ -207,12 +191,10 @@ class SuppliedImport(LabelImport):
                     self.progress.say(f"{row.where}: these labels may be wrong. {row.what}")
 
     def _still_requested(self, validated: ValidatedLabels) -> dict[str, tuple[str, ...]]:
-        """A supplier's labels answer no request."""
         del validated
         return {}
 
     def _keep(self, validated: ValidatedLabels, paths: Sequence[str]) -> ValidatedLabels:
-        """List the labels, in one step, and remove replaced files."""
         folder = supplier_folder(self.project, self.name)
         declaration = folder / DECLARATION
         if not declaration.is_file() or read_declaration(declaration) != self.declared:
@@ -233,17 +215,13 @@ def _with_delivery(
     paths: Sequence[str],
 ) -> SupplierIndex:
     """The labels of a supplier after an import; an equal label stays with the earlier delivery."""
-    labels = {}
-    for task, earlier in known.labels.items():
-        labels[task] = dict(earlier)
+    if not any(label.is_fresh for label in validated.labels):
+        return known
+    labels = {task: dict(earlier) for task, earlier in known.labels.items()}
     number = len(known.deliveries)
-    changed = False
     for label, path in zip(validated.labels, paths, strict=True):
         cell = label.row.cell
-        if label.status in ("new", "replaced"):
+        if label.is_fresh:
             entry = IndexedLabel(path, label.digest, number)
             labels.setdefault(cell.task, {})[cell.image_id] = entry
-            changed = True
-    if not changed:
-        return known
     return SupplierIndex((*known.deliveries, delivery), labels)

@@ -166,14 +166,11 @@ class Imported(Shown):
         for why, names in reasons.items():
             if names:
                 lines.append(f"Left out, since {why}: {join_names(names)}.")
-        return lines + self._left_out_lines()
-
-    def _left_out_lines(self) -> list[str]:
-        if not self.left_out:
-            return []
-        listed = Path(self.left_out_list) if self.left_out_list else None
-        wrong = fault_lines(self.left_out, listed)
-        return ["Left out, since it is wrong:", *(f"  {line}" for line in wrong)]
+        if self.left_out:
+            listed = Path(self.left_out_list) if self.left_out_list else None
+            lines.append("Left out, since it is wrong:")
+            lines += [f"  {line}" for line in fault_lines(self.left_out, listed)]
+        return lines
 
     def _parts(self) -> Iterator[str]:
         yield picture_of(self.picture, "some of the new labels")

@@ -60,6 +60,11 @@ class AcceptedLabel:
     predicted: bool = False
     taken_back: bool = False
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the cell did not have this label before."""
+        return self.status in ("new", "replaced")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ValidatedLabels:
@@ -189,7 +194,6 @@ class LabelValidator:
             return Fault(answer.where, what, "", answer.cell)
 
     def _size(self, answer: Answer) -> Size:
-        """The size of an answer's image; read once if the ledger does not have it."""
         image_id = answer.cell.image_id
         if image_id not in self._sizes:
             self._sizes[image_id] = size_of(self.images[image_id])
@@ -300,7 +304,6 @@ def as_file(answer: Answer, task: TaskDef, size: Size) -> Iterator[Path | None]:
 
 
 def _resampled(path: Path, task: TaskDef, size: Size) -> LabelArray | None:
-    """The label in a file at its image's size; None unless it is resampled."""
     if not task.form.resample or task.stored_size(path) == size:
         return None
     label = task.read(path, size)
