@@ -159,6 +159,9 @@ def audit(
     for task, rows in evidence.labels.items():
         cells = [row.cell for row in rows]
         for place, doubt in enumerate(rank_by_doubt(cells, sorts), 1):
+            others = {}
+            for text, seen in doubt.others.items():
+                others[text] = [SeenLabel(cell.task, cell.image_id, paths[cell]) for cell in seen]
             label = AuditedLabel(
                 task=task,
                 image=doubt.cell.image_id,
@@ -167,7 +170,7 @@ def audit(
                 reasons=doubt.reasons,
                 path=paths[doubt.cell],
                 confirmed=paths[doubt.cell] in confirmed,
-                others={text: _seen(each, paths) for text, each in doubt.others.items()},
+                others=others,
                 part=doubt.part,
             )
             labels.append(label)
@@ -216,10 +219,6 @@ def _note_losses(project: ProjectFolder, found: LabelEvidence, of_model: OfLabel
                 losses[row.digest] = math.exp(of_model[row.cell].value)
         if losses:
             note_label_losses(project, task, losses)
-
-
-def _seen(cells: Sequence[Cell], paths: Mapping[Cell, str]) -> list[SeenLabel]:
-    return [SeenLabel(cell.task, cell.image_id, paths[cell]) for cell in cells]
 
 
 def _table(labels: Sequence[AuditedLabel]) -> str:

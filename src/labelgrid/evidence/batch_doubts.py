@@ -34,7 +34,7 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.ledger.store import CellRow
 from labelgrid.relations.bound import connected_tasks
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDefs
 
 #: At most so many labels of a task are compared, with as many earlier ones.
 SAMPLE = 32
@@ -48,7 +48,7 @@ class Summaries:
         cells: of all labels of the batch. Of each task a sample is kept, as `BatchDoubts` draws it.
     """
 
-    def __init__(self, tasks: Mapping[str, TaskDef], cells: Iterable[Cell]) -> None:
+    def __init__(self, tasks: TaskDefs, cells: Iterable[Cell]) -> None:
         self.tasks = tasks
         self.made = dict[Cell, Summary | None]()
         self.odd = SingleDoubts()

@@ -8,7 +8,7 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, ImageRow
 from labelgrid.ledger.store import CellRow
 from labelgrid.relations.bound import BoundRelation
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDefs
 
 #: The labels of an image, by task.
 Rows = Mapping[str, CellRow]
@@ -18,7 +18,7 @@ class KnownLabels(Protocol):
     """The labels of a project, and their images, each read on demand."""
 
     @property
-    def tasks(self) -> Mapping[str, TaskDef]:
+    def tasks(self) -> TaskDefs:
         """Definitions, in the order in which tasks were added."""
 
     @property

@@ -184,10 +184,12 @@ def slope_evidence(labels: Mapping[Cell, Summary], fits: OfLabels) -> OfLabels:
     for cell, label in labels.items():
         agreements = {}
         for other_cell, other in labels.items():
-            value = _slope_agreement(label, other)
-            known = other_cell != cell and cell in blamed([cell, other_cell], fits)
-            if known and value is not None:
-                agreements[other_cell.task] = value
+            if other_cell == cell or cell not in blamed([cell, other_cell], fits):
+                continue
+            axes = summary_agreement(label, other) or ()
+            known = [value for value in axes if not np.isnan(value)]
+            if known:
+                agreements[other_cell.task] = float(np.mean(known))
         if agreements:
             mean = float(np.mean(list(agreements.values())))
             names = join_names(list(agreements))
@@ -195,8 +197,3 @@ def slope_evidence(labels: Mapping[Cell, Summary], fits: OfLabels) -> OfLabels:
             others = [Cell(cell.image_id, task) for task in agreements]
             found[cell] = Evidence(-mean, text, others)
     return found
-
-
-def _slope_agreement(label: Summary, other: Summary) -> float | None:
-    known = [value for value in summary_agreement(label, other) or () if not np.isnan(value)]
-    return float(np.mean(known)) if known else None

@@ -100,11 +100,11 @@ def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[
     for name, found in sorts.items():
         values = np.array([found[cell].value if cell in found else np.nan for cell in cells])
         known = ~np.isnan(values)
-        better = _better_shares(values)
+        better, tied = _shares(values)
         shares.append(better)
         against = known & (values > _limit(name, values[known]))
         worst = max(WORST, 2 / max(len(cells), 1))
-        against &= better >= 1 - worst - _tied(values) - 1e-9
+        against &= better >= 1 - worst - tied - 1e-9
         strengths = _strengths(values, *HALVES.get(name, HALF), least=WIDTHS.get(name, 0.0))
         total += np.where(against, strengths, 0)
         for index in np.flatnonzero(against).tolist():
@@ -154,19 +154,16 @@ def _strengths(values: Floats, near: float, far: float, *, least: float) -> Floa
     return np.where(np.isnan(values), 0.0, strengths)
 
 
-def _better_shares(values: Floats) -> Floats:
-    """The share of the labels with a better value; half for an unknown value.
+def _shares(values: Floats) -> tuple[Floats, Floats]:
+    """The shares of the labels with a better value, and with an equal one.
 
-    Labels of unknown value count as better than others.
+    Labels of unknown value count as better than others; half are better than these. Equal ones all
+    are among the worst, or none is.
     """
-    known = np.sort(values[~np.isnan(values)])
-    unknown = len(values) - len(known)
-    shares = (np.searchsorted(known, values) + unknown) / max(len(values), 1)
-    return np.where(np.isnan(values), 0.5, shares)
-
-
-def _tied(values: Floats) -> Floats:
-    """The share of the labels with an equal value: all are among the worst, or none is."""
-    known = np.sort(values[~np.isnan(values)])
-    equal = np.searchsorted(known, values, "right") - np.searchsorted(known, values)
-    return np.where(np.isnan(values), 0, (equal - 1) / max(len(values), 1))
+    is_known = ~np.isnan(values)
+    known = np.sort(values[is_known])
+    below = np.searchsorted(known, values)
+    labels = max(len(values), 1)
+    better = np.where(is_known, (below + len(values) - len(known)) / labels, 0.5)
+    equal = np.searchsorted(known, values, "right") - below
+    return better, np.where(is_known, (equal - 1) / labels, 0)

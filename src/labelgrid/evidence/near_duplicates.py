@@ -202,7 +202,10 @@ def _candidates(blocks: Iterable[Thumbnails], own: Mapping[str, Thumbnail]) -> d
     for first, ranks in zip(first_names, nearest, strict=True):
         places = LAST_PLACE - ranks[ranks != NOTHING] % (LAST_PLACE + 1)
         pairs |= {(names[place], first) for place in places.tolist()}
-    pairs |= _neighbours(names, own)
+    for place, first in enumerate(names):
+        if first in own:
+            beside = names[max(0, place - NEIGHBOURS) : place + NEIGHBOURS + 1]
+            pairs |= {(name, first) for name in beside if name not in own}
     candidates: dict[str, list[str]] = {}
     for name, first in sorted(pairs):
         candidates.setdefault(name, []).append(first)
@@ -230,15 +233,6 @@ def _keep_nearest(
         ranks = likeness * (LAST_PLACE + 1) + (LAST_PLACE - places)
         both = np.hstack([nearest[part], ranks])
         nearest[part] = np.partition(both, -NEAREST, axis=1)[:, -NEAREST:]
-
-
-def _neighbours(names: Sequence[str], own: Collection[str]) -> set[tuple[str, str]]:
-    pairs = set()
-    for place, first in enumerate(names):
-        if first in own:
-            beside = names[max(0, place - NEIGHBOURS) : place + NEIGHBOURS + 1]
-            pairs |= {(name, first) for name in beside if name not in own}
-    return pairs
 
 
 def correlation(one: Thumbnail, other: Thumbnail) -> float:

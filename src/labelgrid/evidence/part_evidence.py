@@ -33,7 +33,7 @@ from labelgrid.evidence.part_marks import IMAGE
 from labelgrid.evidence.part_outlines import Outlines
 from labelgrid.ledger.grid import Cell
 from labelgrid.relations.bound import BoundRelation, connected_tasks
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDefs
 
 #: Fewer images say nothing.
 LEAST = 16
@@ -79,7 +79,7 @@ class PartEvidence:
 
     def __init__(
         self,
-        tasks: Mapping[str, TaskDef],
+        tasks: TaskDefs,
         relations: Sequence[BoundRelation],
         images: Mapping[str, PartMaps],
     ) -> None:

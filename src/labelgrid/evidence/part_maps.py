@@ -24,7 +24,7 @@ from labelgrid.evidence.part_marks import (
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.bound import BoundRelation, bind, connected_tasks, undeclared_relations
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 #: The best quarter of a cell's pixels counts: no relation holds at the borders of things.
 QUARTER = 0.25
@@ -41,6 +41,9 @@ NEAR = 0.14
 FAR = 0.48
 #: The pixels within which lines are near each other.
 REACH = 2
+
+#: Small maps as texts of `part_grid.pack`, by what they are of.
+Packed = Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +62,15 @@ class PartMaps:
         marks: by task, and by `part_marks.IMAGE`, where lines are, by `part_marks`.
     """
 
-    values: Mapping[str, str] = field(default_factory=dict)
-    distances: Mapping[str, str] = field(default_factory=dict)
-    derived: Mapping[str, str] = field(default_factory=dict)
-    lines: Mapping[str, str] = field(default_factory=dict)
-    alone: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    marks: Mapping[str, str] = field(default_factory=dict)
+    values: Packed = field(default_factory=dict)
+    distances: Packed = field(default_factory=dict)
+    derived: Packed = field(default_factory=dict)
+    lines: Packed = field(default_factory=dict)
+    alone: Mapping[str, Packed] = field(default_factory=dict)
+    marks: Packed = field(default_factory=dict)
 
 
-def part_relations(tasks: Mapping[str, TaskDef]) -> list[BoundRelation]:
+def part_relations(tasks: TaskDefs) -> list[BoundRelation]:
     """The shipped relations that fit tasks without options, and compare labels pixel by pixel.
 
     Options that a recipe declares are for whole labels, not for small maps of them.
@@ -87,7 +90,7 @@ class PartMapping:
 
     def __init__(
         self,
-        tasks: Mapping[str, TaskDef],
+        tasks: TaskDefs,
         relations: Sequence[BoundRelation],
         source: ImageSource,
     ) -> None:

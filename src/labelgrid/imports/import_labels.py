@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, ImportRefused
+from labelgrid.annotate.answers import SHOWN, Answers, Fault, ImportRefused
 from labelgrid.annotate.connector import ProjectIndex, ToolServer
 from labelgrid.annotate.import_options import IGNORE, ImportOptions
 from labelgrid.annotate.repeated_answers import keep_one
@@ -263,7 +263,11 @@ class LabelImport:
             answers = keep_one(answers, self.index.options.keep)
         answers = self._admit(answers)
         if self.limit:
-            answers.labels = _draw_images(answers.labels, self.limit, self.seed)
+            # Drawn by image id: the order of the files does not matter.
+            image_ids = sorted({answer.cell.image_id for answer in answers.labels})
+            places = drawn_places(image_ids, seed_of(self.seed, "import"))[: self.limit]
+            sample = {image_ids[place] for place in places}
+            answers.labels = [label for label in answers.labels if label.cell.image_id in sample]
         return answers
 
     def _admit(self, answers: Answers) -> Answers:
@@ -413,13 +417,6 @@ def _list_faults(path: Path, faults: Sequence[Fault]) -> Path | None:
         files.write_text(path, "".join(f"{line}\n" for line in lines))
         return path
     return None
-
-
-def _draw_images(labels: Sequence[Answer], limit: int, seed: int) -> list[Answer]:
-    image_ids = sorted({answer.cell.image_id for answer in labels})
-    places = drawn_places(image_ids, seed_of(seed, "import"))[:limit]
-    sample = {image_ids[place] for place in places}
-    return [answer for answer in labels if answer.cell.image_id in sample]
 
 
 def _as_of_now(project: ProjectFolder, validated: ValidatedLabels) -> ValidatedLabels:

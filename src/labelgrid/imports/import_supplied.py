@@ -77,7 +77,10 @@ def import_supplied(
     ):
         declared = _declared([*(answer for _, answer in sources), folder])
         if cost is not None:
-            declared = _at_cost(declared, cost)
+            try:
+                declared = dataclasses.replace(declared, cost=cost)
+            except ValueError as error:
+                raise UsageError(f"--cost: {error}.", unchanged=UNCHANGED) from error
         if options.names:
             declared = dataclasses.replace(declared, map=options.names)
         options = dataclasses.replace(options, names=declared.map)
@@ -104,13 +107,6 @@ def _declared(places: Iterable[Source]) -> Supplier:
         if isinstance(place, Path) and (place / DECLARATION).is_file():
             return read_declaration(place / DECLARATION)
     return Supplier()
-
-
-def _at_cost(declared: Supplier, cost: float) -> Supplier:
-    try:
-        return dataclasses.replace(declared, cost=cost)
-    except ValueError as error:
-        raise UsageError(f"--cost: {error}.", unchanged=UNCHANGED) from error
 
 
 @dataclass(kw_only=True)
