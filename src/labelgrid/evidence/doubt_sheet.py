@@ -64,7 +64,7 @@ class DoubtedLabels:
 
 
 def doubted_labels(batch: BatchDoubts, doubts: Sequence[Doubt]) -> DoubtedLabels:
-    """The labels of a batch to draw for its doubts, one at least."""
+    """The labels of a batch to draw, by the first doubt."""
     doubted = list(dict.fromkeys(doubt.task for doubt in doubts))
     return DoubtedLabels(
         known=batch.known,
@@ -155,7 +155,8 @@ def draw_doubtful(
     columns = [name for name in COLUMNS if name != "prediction" or predictions]
     layout = Layout(len(columns), len(shown))
     rows = []
-    images = {row.image_id: row for row in known.images({cell.image_id for cell in shown})}
+    image_ids = {cell.image_id for cell in shown}
+    images = {row.image_id: row for row in known.images(image_ids)}
     overviews = {cell.task: known.tasks[cell.task].overview() for cell in shown}
     for place, (cell, reasons) in enumerate(shown.items(), 1):
         task = known.tasks[cell.task]

@@ -139,7 +139,7 @@ def _shrunk(array: Array) -> Array:
 
 
 def agreement(label: Edges, own: Edges, others: Sequence[Edges]) -> float:
-    """The surplus of a label's correlation with its own image over the mean with others.
+    """The surplus of a label's correlation with the own image over the mean of other images.
 
     The surplus is in standard deviations of the correlations with others.
     """
@@ -194,11 +194,7 @@ def _correlations(label: Edges, image: Edges) -> Floats:
 
 
 def common_shift(pairs: Sequence[tuple[Edges, Edges]]) -> Shift | None:
-    """The shift of all labels down and right, as shares of the sides; None if they have none.
-
-    Args:
-        pairs: the outlines of each label, and the edges of its image.
-    """
+    """The shift of all labels by pairs of outlines and image edges; None if they have none."""
     import cv2
 
     surfaces = [_agreements(*pair) for pair in pairs]

@@ -81,10 +81,6 @@ class LabelDoubt:
 def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[LabelDoubt]:
     """The labels of one task, the most doubtful first.
 
-    Args:
-        cells: of the labels.
-        sorts: sort -> label -> evidence; a sort may know nothing of a label.
-
     Example:
         >>> from labelgrid.evidence.doubts import Evidence
         >>> cells = [Cell(f"{number}.png", "depth") for number in range(10)]
@@ -157,8 +153,8 @@ def _strengths(values: Floats, near: float, far: float, *, least: float) -> Floa
 def _shares(values: Floats) -> tuple[Floats, Floats]:
     """The shares of the labels with a better value, and with an equal one.
 
-    Labels of unknown value count as better than others; half are better than these. Equal ones all
-    are among the worst, or none is.
+    A label of unknown value counts as better than all others; half are better than such a label.
+    Labels of equal value are all among the worst, or none is.
     """
     is_known = ~np.isnan(values)
     known = np.sort(values[is_known])

@@ -192,12 +192,7 @@ def order_evidence(uses: Mapping[Cell, ClassUse], names: Sequence[str]) -> OfLab
 
 
 def repetition_evidence(digests: Mapping[Cell, str], contents: Mapping[str, str]) -> OfLabels:
-    """Evidence that a file is the label of several different images.
-
-    Args:
-        digests: of the labels of one task that show something.
-        contents: image id -> the digest of its content.
-    """
+    """Evidence that a file is the label of several different images."""
     found = {}
     for group in repeated_cells(digests, ()):
         if len({contents[cell.image_id] for cell in group}) > 1:

@@ -134,7 +134,7 @@ class PartEvidence:
     def _by_relation(self) -> OfLabels:
         """Labels that differ in a part from the derived label.
 
-        Of two that contradict each other, both do, if neither is likelier to be the wrong one.
+        Of two labels in contradiction, both count if neither is likelier to be wrong.
         """
         found: OfLabels = {}
         for relation in self._relations:
@@ -190,7 +190,7 @@ class PartEvidence:
         return np.array(blames)
 
     def _line_blame(self, relation: BoundRelation, odd: _Odd) -> Floats:
-        """The oddness of the given label's lines beyond the lines of labels from which it follows.
+        """The oddness of the given label's lines, less that of the lines of the read labels.
 
         Neither is seen beside the other.
         """

@@ -233,6 +233,6 @@ def usually_holds(values: Sequence[float]) -> bool:
 
 
 def drawn_images(image_ids: Iterable[str]) -> list[str]:
-    """Images in the order in which comparisons draw them."""
+    """Images in a random order for comparisons, the same in each run."""
     ids = sorted(image_ids)
     return [ids[place] for place in drawn_places(ids, seed_of(0, "relations"))]

@@ -29,12 +29,7 @@ def import_one(
 ) -> Imported:
     """Import the label of one cell; an earlier label's file and event are kept.
 
-    Args:
-        project: the project.
-        answer: the label.
-        progress: reports what is checked.
-        accept: import it even if it looks wrong beside other labels.
-        confirm: called in the transaction that labels the cell; its error stops the import.
+    `confirm` is called in the transaction that labels the cell; its error stops the import.
 
     Raises:
         DoubtedImport: it looks wrong.

@@ -34,13 +34,8 @@ def draw_import(
 ) -> bytes:
     """A PNG of some photographs with the new labels of all tasks.
 
-    Photographs and labels that cannot be read are noted in their places.
-
-    Args:
-        project: the project that has the photographs.
-        labels: the new and replaced labels, one at least.
-        overviews: of all of them by task, for the ends of scales.
-        numbers: the same in words.
+    Photographs and labels that cannot be read are noted in their places. `overviews` of all new
+    labels give the ends of scales, `numbers` their texts.
     """
     by_image: dict[str, dict[str, AcceptedLabel]] = {}
     for label in labels:

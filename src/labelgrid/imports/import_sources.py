@@ -199,7 +199,7 @@ class _ImportSource:
         return others
 
     def _labels_beside(self, answers: Answers, place: Path) -> Iterator[Answers]:
-        """A folder that the tool read in part is left to it, and so is a recognised folder."""
+        """The labels in folders of tasks, without folders of a tool."""
         rows: list[Answer | Skip | Fault] = [*answers.labels, *answers.skips, *answers.faults]
         read = {*(row.where for row in rows), *answers.removed, *answers.closed}
         for name in (*self.index.tasks, *(f"{LABELS}/{task}" for task in self.index.tasks)):

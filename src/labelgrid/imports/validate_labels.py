@@ -267,10 +267,7 @@ class LabelValidator:
 def as_file(answer: Answer, task: TaskDef, size: Size) -> Iterator[Path | None]:
     """Provide the label as a file: its own, or a temporary file; None if there is no label.
 
-    Args:
-        answer: has the label.
-        task: its task; if that declares so, the label is resampled.
-        size: height and width of its image.
+    If the task says so, the label is resampled to the size of the image.
 
     Raises:
         LabelError: the label cannot be read, or is not a label of this task.
