@@ -296,8 +296,7 @@ def _usual_orders(names: Sequence[str], share: Floats) -> Iterator[OtherOrder]:
 def order_in_predictions(
     pairs: Sequence[tuple[ClassMap, ClassMap]], classes: int
 ) -> OtherOrder | None:
-    """The order in which labels agree with predictions of equal size, unless the declared order
-    fits.
+    """The order in which labels agree with predictions, unless the declared order fits.
 
     Either most pixels agree in it, and few as declared; or some classes are exchanged among each
     other: each is predicted as another of them at most of its pixels. So a model that confuses
