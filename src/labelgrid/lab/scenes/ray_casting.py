@@ -46,19 +46,19 @@ def cast(scene: Scene, size: Size) -> RayHits:
     depth = np.full(size, np.inf)
     normals = np.zeros((*size, 3))
     to_camera = _inverse(scene.camera)
-    for number, each in enumerate(scene.solids):
-        placed = to_camera @ each.transform
+    for number, body in enumerate(scene.solids):
+        placed = to_camera @ body.transform
         window = _window(placed, scene.fov, size)
         ways = rays[window]
         into = _inverse(placed)
         start = into[:3, 3]
         way = _map_vectors(into[:3, :3], ways)
-        enter, leave = _depths_inside(each.shape, start, way)
+        enter, leave = _depths_inside(body.shape, start, way)
         at = np.where(enter > NEAR, enter, leave)
         closer = (enter <= leave) & (at > NEAR) & (at < depth[window])
         if not closer.any():
             continue
-        outward = _outward_directions(each.shape, start + at[closer][:, None] * way[closer])
+        outward = _outward_directions(body.shape, start + at[closer][:, None] * way[closer])
         outward = _map_vectors(into[:3, :3].T, outward)
         outward /= np.sqrt((outward**2).sum(-1, keepdims=True))
         away = (outward * ways[closer]).sum(-1, keepdims=True) > 0

@@ -1,16 +1,16 @@
-"""Generates scenes: a room of some kind, its objects, its lights, and the camera."""
+"""Generates scenes: a room of some kind with objects, lights and the camera."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.basics.streams import stream
-from labelgrid.lab.scenes import scene_objects
 from labelgrid.lab.scenes.people import PERSON, person
-from labelgrid.lab.scenes.scene_objects import Builder, colour, material, wood
+from labelgrid.lab.scenes.scene_objects import LYING, STANDING, Builder, colour, material, wood
 from labelgrid.lab.scenes.solids import (
     CORNERS,
     Material,
@@ -33,7 +33,7 @@ CLASSES = (
 
 
 class Room(NamedTuple):
-    """A kind of room: its share of all rooms, and the mean number of each object in it."""
+    """A kind of room: the share of all rooms, and the mean number of each object in a room."""
 
     share: float
     things: Mapping[str, float]
@@ -86,7 +86,7 @@ PEOPLE = 0.5
 
 
 class Viewpoint(NamedTuple):
-    """The camera's position in metres, its turn to the left and its upward tilt in degrees."""
+    """The camera's position in metres, and the turn to the left and upward tilt in degrees."""
 
     x: float
     y: float
@@ -111,7 +111,7 @@ class Scene:
 
 
 def room_of(seed: int, index: int, frames: int = 1) -> tuple[int, int]:
-    """The room of scene `index`, and the number of this view of it.
+    """The room of scene `index`, and the number of the view of the room.
 
     Args:
         seed: the seed of the draws.
@@ -149,19 +149,12 @@ def make_scene(seed: int, index: int, frames: int = 1) -> Scene:
     foot = np.array([viewpoint.x, viewpoint.z])
     taken = [(foot - CLEAR, foot + CLEAR)]
     thing = 1
+    place = partial(_place_on_floor, rng, size, solids=solids, taken=taken)
     if rng.random() < PEOPLE:
-        thing = _place_on_floor(rng, size, solids=solids, taken=taken, build=person, thing=thing)
+        thing = place(build=person, thing=thing)
     for name, mean in kind.things.items():
         for _ in range(rng.poisson(mean)):
-            thing = _place_on_floor(
-                rng,
-                size,
-                solids=solids,
-                taken=taken,
-                build=scene_objects.STANDING[name],
-                thing=thing,
-                backed=name in BACKED,
-            )
+            thing = place(build=STANDING[name], thing=thing, backed=name in BACKED)
     _scatter_small_things(rng, size, solids=solids, viewpoint=viewpoint, thing=thing)
     camera = _camera(stream(seed, "scenes camera", room, view), viewpoint, view)
     return Scene(tuple(solids), camera, FOV)
@@ -183,7 +176,7 @@ def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
         cube((w, t, d), (0, -t / 2, 0), ground, "floor"),
         *_overhead_board((w, d), h + t / 2, thick=t, m=white, label="ceiling"),
         cube((w, h, t), (0, h / 2, -d / 2 - t / 2), paint, "wall"),
-        *place_object([front], to_front, 0),
+        *place_object([front], to_front),
         cube((t, h, d), (-w / 2 - t / 2, h / 2, 0), paint, "wall"),
         cube((t, h, d), (w / 2 + t / 2, h / 2, 0), paint, "wall"),
         *_overhead_board((0.8, 0.8), h - 0.03, thick=0.04, m=bulb, label="lamp"),
@@ -196,7 +189,7 @@ def _overhead_board(
 ) -> list[Solid]:
     """A board whose front, which emits its light, faces down."""
     board = cube((*size, thick), (0, 0, 0), m, label)
-    return place_object([board], translation(y=y) @ rotation("x", 90), 0)
+    return place_object([board], translation(y=y) @ rotation("x", 90))
 
 
 def _wall_objects(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
@@ -229,6 +222,7 @@ def _wall_objects(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
 def _place_on_floor(
     rng: np.random.Generator,
     size: Reals,
+    *,
     solids: list[Solid],
     taken: list[tuple[Reals, Reals]],
     build: Builder,
@@ -240,8 +234,8 @@ def _place_on_floor(
     Args:
         rng: draws the object and its place.
         size: the room's width, height and depth.
-        solids: those of the scene; the object's are added.
-        taken: the lowest and highest x and z of each place that is taken; the object's is added.
+        solids: of the scene; the object's are added.
+        taken: the lowest and highest x and z of each taken place; the object's are added.
         build: builds the object.
         thing: the number of the object.
         backed: whether the object mostly stands at a wall.
@@ -273,7 +267,7 @@ def _place_on_floor(
 def _draw_place_at_wall(
     rng: np.random.Generator, size: Reals, radius: float, back: float
 ) -> tuple[float, float, float]:
-    """Draw a place with the back to the back, left or right wall: x, z and the rotation."""
+    """Draw x, z and the rotation of a place with the back to the back, left or right wall."""
     side = int(rng.integers(-1, 2))
     across = float(rng.uniform(-1, 1))
     gap = back + 0.13  # curtains, pictures and doors fit behind
@@ -288,8 +282,7 @@ def _scatter_small_things(
     """Place small objects on furniture and on the floor."""
     tops = [solid for solid in solids if _is_top(solid)]
     for _ in range(int(rng.poisson(6))):
-        name = str(rng.choice(list(scene_objects.LYING)))
-        made = scene_objects.LYING[name](rng)
+        made = LYING[str(rng.choice(list(LYING)))](rng)
         if tops and rng.random() < 0.75:
             top = tops[int(rng.integers(len(tops)))]
             x, z = rng.uniform(-0.8, 0.8, 2).tolist()
@@ -297,9 +290,7 @@ def _scatter_small_things(
             transform = translation(*at[:3].tolist())
         else:
             x, z = rng.uniform(-0.45, 0.45, 2).tolist()
-            x = x * size[0]
-            z = min(z * size[2], viewpoint.z - CLEAR)
-            transform = translation(x, 0, z)
+            transform = translation(x * size[0], 0, min(z * size[2], viewpoint.z - CLEAR))
         solids += place_object(made, transform @ rotation("y", float(rng.uniform(0, 360))), thing)
         thing += 1
 
@@ -324,11 +315,9 @@ def _draw_viewpoint(rng: np.random.Generator, size: Reals) -> Viewpoint:
 
 def _camera(rng: np.random.Generator, viewpoint: Viewpoint, view: int) -> Matrix:
     """The camera's transform; views after the first are shifted a little."""
-    x = viewpoint.x
-    y = viewpoint.y
-    turn = viewpoint.turn
+    x, y, z, turn, tilt = viewpoint
     if view:
-        x = x + rng.normal(0, 0.12)
-        y = y + rng.normal(0, 0.06)
-        turn = turn + rng.normal(0, 3)
-    return translation(x, y, viewpoint.z) @ rotation("y", turn) @ rotation("x", viewpoint.tilt)
+        x += rng.normal(0, 0.12)
+        y += rng.normal(0, 0.06)
+        turn += rng.normal(0, 3)
+    return translation(x, y, z) @ rotation("y", turn) @ rotation("x", tilt)

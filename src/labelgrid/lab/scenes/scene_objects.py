@@ -9,13 +9,15 @@ import numpy as np
 
 from labelgrid.lab.scenes.solids import Colour, Material, Pattern, Solid, ball, cube, tube
 
+#: The enamel of basins and baths.
+WHITE = Material(colour=(0.85, 0.85, 0.85), gloss=0.8)
 #: Three surfaces in five are plain.
 PATTERNS: tuple[Pattern, ...] = ("plain", "plain", "plain", "checks", "stripes")
 Builder = Callable[[np.random.Generator], list[Solid]]
 
 
 def colour(rng: np.random.Generator, low: float = 0.08, high: float = 0.85) -> Colour:
-    """A random reflectance."""
+    """A random reflectance of red, green and blue."""
     r, g, b = rng.uniform(low, high, 3).tolist()
     return r, g, b
 
@@ -24,12 +26,11 @@ def material(rng: np.random.Generator, base: Colour | None = None) -> Material:
     """A random material near a base colour (or of any colour); some are patterned, some glossy."""
     if base is None:
         base = colour(rng)
-    near = np.clip(np.asarray(base) + rng.normal(0, 0.05, 3), 0.03, 0.9)
-    first: Colour = (float(near[0]), float(near[1]), float(near[2]))
+    r, g, b = np.clip(np.asarray(base) + rng.normal(0, 0.05, 3), 0.03, 0.9).tolist()
     pattern = PATTERNS[int(rng.integers(len(PATTERNS)))]
     gloss = float(rng.choice([0.0, 0.0, 0.4, 0.8]))
     return Material(
-        colour=first,
+        colour=(r, g, b),
         second=colour(rng),
         pattern=pattern,
         repeats=int(rng.integers(3, 12)),
@@ -40,15 +41,10 @@ def material(rng: np.random.Generator, base: Colour | None = None) -> Material:
 def wood(rng: np.random.Generator) -> Material:
     """A brown between birch and walnut, with or without stripes."""
     shade = rng.uniform(0.25, 1.0)
-    first: Colour = (0.75 * shade, 0.5 * shade, 0.28 * shade)
-    second: Colour = (0.65 * shade, 0.42 * shade, 0.22 * shade)
-    pattern: Pattern = "plain"
-    if rng.random() < 0.5:
-        pattern = "stripes"
     return Material(
-        colour=first,
-        second=second,
-        pattern=pattern,
+        colour=(0.75 * shade, 0.5 * shade, 0.28 * shade),
+        second=(0.65 * shade, 0.42 * shade, 0.22 * shade),
+        pattern="stripes" if rng.random() < 0.5 else "plain",
         repeats=int(rng.integers(4, 14)),
         gloss=0.3,
     )
@@ -66,6 +62,11 @@ def _legs(
     return legs
 
 
+def _pair(size: Colour, x: float, y: float, m: Material, label: str) -> list[Solid]:
+    """Two boxes of one size, to the left and to the right of the middle."""
+    return [cube(size, (side * x, y, 0), m, label) for side in (-1, 1)]
+
+
 def _table(rng: np.random.Generator) -> list[Solid]:
     w = rng.uniform(0.9, 1.8)
     d = rng.uniform(0.6, 1.0)
@@ -81,10 +82,9 @@ def _desk(rng: np.random.Generator) -> list[Solid]:
     w = rng.uniform(1.1, 1.6)
     h = 0.74
     m = material(rng, (0.6, 0.58, 0.55))
-    sides = [cube((0.04, h, 0.65), (s * (w / 2 - 0.02), h / 2, 0), m, "desk") for s in (-1, 1)]
     return [
         cube((w, 0.04, 0.7), (0, h, 0), m, "desk"),
-        *sides,
+        *_pair((0.04, h, 0.65), w / 2 - 0.02, y=h / 2, m=m, label="desk"),
         cube((w, 0.4, 0.03), (0, h - 0.25, -0.3), m, "desk"),
     ]
 
@@ -100,21 +100,19 @@ def _chair(rng: np.random.Generator) -> list[Solid]:
 def _sofa(rng: np.random.Generator) -> list[Solid]:
     w = rng.uniform(1.4, 2.2)
     m = material(rng)
-    arms = [cube((0.2, 0.6, 0.85), (s * (w / 2 - 0.1), 0.3, 0), m, "sofa") for s in (-1, 1)]
     return [
         cube((w, 0.42, 0.85), (0, 0.21, 0), m, "sofa"),
         cube((w, 0.5, 0.2), (0, 0.6, -0.32), m, "sofa"),
-        *arms,
+        *_pair((0.2, 0.6, 0.85), w / 2 - 0.1, y=0.3, m=m, label="sofa"),
     ]
 
 
 def _bed(rng: np.random.Generator) -> list[Solid]:
     w = rng.uniform(0.9, 1.6)
     m = wood(rng)
-    cover = cube((w - 0.06, 0.22, 1.7), (0, 0.46, 0.12), material(rng), "bed")
     return [
         cube((w, 0.35, 2.0), (0, 0.175, 0), m, "bed"),
-        cover,
+        cube((w - 0.06, 0.22, 1.7), (0, 0.46, 0.12), material(rng), "bed"),
         cube((w, 0.9, 0.06), (0, 0.45, -1.0), m, "bed"),
     ]
 
@@ -128,8 +126,7 @@ def _cabinet(rng: np.random.Generator) -> list[Solid]:
     d = rng.uniform(0.35, 0.6)
     h = rng.uniform(0.7, 2.1)
     metal = Material(colour=(0.8, 0.8, 0.8), gloss=1.0)
-    body = cube((w, h, d), (0, h / 2, 0), material(rng, (0.6, 0.5, 0.4)), "cabinet")
-    solids = [body]
+    solids = [cube((w, h, d), (0, h / 2, 0), material(rng, (0.6, 0.5, 0.4)), "cabinet")]
     for side in (-1, 1):
         at = (side * 0.06, h * 0.55, d / 2 + 0.02)
         solids.append(ball((0.02,) * 3, at, metal, "cabinet"))
@@ -145,7 +142,7 @@ def _shelf(rng: np.random.Generator) -> list[Solid]:
     for level in range(n + 1):
         y = 0.02 + level * (h - 0.04) / n
         solids.append(cube((w, 0.03, 0.3), (0, y, 0), m, "shelf"))
-    solids += [cube((0.03, h, 0.3), (side * w / 2, h / 2, 0), m, "shelf") for side in (-1, 1)]
+    solids += _pair((0.03, h, 0.3), w / 2, y=h / 2, m=m, label="shelf")
     for level in range(n):
         x = -w / 2 + 0.08
         while x < w / 2 - 0.1 and rng.random() < 0.9:
@@ -154,8 +151,7 @@ def _shelf(rng: np.random.Generator) -> list[Solid]:
             y = 0.035 + level * (h - 0.04) / n + tall / 2
             cover = Material(colour=colour(rng))
             solids.append(cube((thick, tall, 0.2), (x, y, 0), cover, "books"))
-            gap = 0.004 if rng.random() < 0.8 else 0.12
-            x += thick + gap
+            x += thick + (0.004 if rng.random() < 0.8 else 0.12)
     return solids
 
 
@@ -242,25 +238,23 @@ def _bin(rng: np.random.Generator) -> list[Solid]:
 
 
 def _basin(rng: np.random.Generator) -> list[Solid]:
-    white = Material(colour=(0.85, 0.85, 0.85), gloss=0.8)
     return [
-        tube(0.08, 0.75, at=(0, 0.375, 0), material=white, label="basin"),
-        ball((0.3, 0.12, 0.22), (0, 0.8, 0), white, "basin"),
+        tube(0.08, 0.75, at=(0, 0.375, 0), material=WHITE, label="basin"),
+        ball((0.3, 0.12, 0.22), (0, 0.8, 0), WHITE, "basin"),
     ]
 
 
 def _bath(rng: np.random.Generator) -> list[Solid]:
-    white = Material(colour=(0.85, 0.85, 0.85), gloss=0.8)
     water = Material(colour=(0.5, 0.6, 0.65), gloss=1.0)
     return [
-        cube((1.6, 0.5, 0.7), (0, 0.25, 0), white, "bath"),
+        cube((1.6, 0.5, 0.7), (0, 0.25, 0), WHITE, "bath"),
         cube((1.45, 0.02, 0.55), (0, 0.505, 0), water, "bath"),
     ]
 
 
 def _ladder(rng: np.random.Generator) -> list[Solid]:
     m = material(rng, (0.6, 0.6, 0.62))
-    rails = [cube((0.05, 1.8, 0.05), (s * 0.22, 0.9, 0), m, "ladder") for s in (-1, 1)]
+    rails = _pair((0.05, 1.8, 0.05), 0.22, y=0.9, m=m, label="ladder")
     rungs = [cube((0.44, 0.03, 0.05), (0, 0.25 + 0.3 * i, 0), m, "ladder") for i in range(6)]
     return [*rails, *rungs]
 
