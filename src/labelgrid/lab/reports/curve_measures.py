@@ -28,8 +28,10 @@ def mean_loss_over(results: PointResults, axis: str, x_of: ValueGetter) -> Campa
     curves = _curves(results, x_of)
     values: dict[str, dict[int, float]] = {name: {} for name in results.strategies}
     for seed, of_seed in curves.items():
-        for name, mean in _mean_losses(of_seed).items():
-            values[name][seed] = mean
+        start = max(float(curve[0][0]) for curve in of_seed.values())
+        end = min(float(curve[0][-1]) for curve in of_seed.values())
+        for name, curve in of_seed.items() if start < end else ():
+            values[name][seed] = mean_over(curve, start, end)
     method = (
         f"The area under the curve of loss_mtl against {axis}, divided by its width. It covers "
         f"the range of {axis} that all strategies of the seed have in common, on straight lines "
@@ -103,15 +105,6 @@ def _curves(results: PointResults, x_of: ValueGetter) -> Curves:
             if len(curve[0]) > 1:
                 curves.setdefault(seed, {})[name] = curve
     return curves
-
-
-def _mean_losses(of_seed: Mapping[str, Curve]) -> dict[str, float]:
-    """The mean losses of a seed's runs over the range that all their curves share."""
-    start = max(float(curve[0][0]) for curve in of_seed.values())
-    end = min(float(curve[0][-1]) for curve in of_seed.values())
-    if start >= end:
-        return {}
-    return {name: mean_over(curve, start, end) for name, curve in of_seed.items()}
 
 
 def _at_shared_places(
