@@ -61,15 +61,7 @@ def _no_cells(path: Path, fault: str) -> RecipeError:
     return RecipeError(fault, where=path, next_step=next_step, unchanged="Nothing was run.")
 
 
-def _csv_cells(plan: InitialLabels, root: Path, _: Collection[str]) -> list[Cell]:
-    return read_cells(root / plan.file)
-
-
 def _ledger_cells(plan: InitialLabels, root: Path, _: Collection[str]) -> list[Cell]:
-    """The labelled cells of a project's training images.
-
-    Its database is opened for reading only.
-    """
     place = project_place(root / plan.file)
     if isinstance(place, Path) and not place.is_file():
         raise _nothing_to_start_with("ledger", place)
@@ -91,7 +83,7 @@ def _nothing_to_start_with(missing: str, place: LedgerPlace) -> RecipeError:
 
 
 _READERS: Mapping[str, Callable[[InitialLabels, Path, Collection[str]], list[Cell]]] = {
-    "cells": _csv_cells,
+    "cells": lambda plan, root, _: read_cells(root / plan.file),
     "ledger": _ledger_cells,
     "published": published_cells,
 }

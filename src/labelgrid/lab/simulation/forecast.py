@@ -14,7 +14,7 @@ ALL_RUNS = ""
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """What a run has done, in which time, and what is left of it.
+    """The time and the work of a run: done, and left.
 
     Args:
         arm: the runs of an arm have one rate.

@@ -37,7 +37,7 @@ def initial_cells(
 
 
 def most_labels(plan: InitialLabels, images: int, tasks: int) -> int:
-    """The largest number of labels that a plan draws for this many images and tasks."""
+    """The largest number of labels that a plan draws for some images and tasks."""
     per_image = {"one": 1, "shares": 1, "random": _most_random(tasks)}
     return images * per_image.get(plan.plan, len(plan.tasks) or tasks)
 
