@@ -1,4 +1,4 @@
-"""Follows the runs of a study that other processes do, on other machines, by their files."""
+"""Follows the runs of a study that other processes do, by files."""
 
 import time
 from collections.abc import Mapping
@@ -39,14 +39,14 @@ class OtherShares:
         return key in self._shares
 
     def may_end(self, key: str) -> bool:
-        """Whether to wait for a run that is not done here: it runs, or may begin soon."""
+        """Whether a run that is not done here runs, or may begin soon."""
         return _runs(self.jobs[key]) or time.monotonic() < self._until
 
     def not_done(self, key: str) -> str:
-        """The sentence on a run that continues one that is not done here, nor elsewhere so far."""
+        """The sentence on a run that continues a run of another share."""
         return f"It continues {key}, which {self._shares[key]} has not finished."
 
 
 def _runs(job: Job) -> bool:
-    """Whether a process works on a run, on this machine or, as its signs say, on another one."""
+    """Whether a process works on a run, on any machine as far as its signs say."""
     return not job.is_done and JobFolder(job.record).state == "running"

@@ -1,4 +1,4 @@
-"""Makes a study of a project's own labels: its file, and its data set. Loads no torch.
+"""Makes a study of a project's own labels, with a file and a data set. Loads no torch.
 
 The project is only read. Its held-out images are the test split.
 """
@@ -12,7 +12,7 @@ from labelgrid.basics.config import parse
 from labelgrid.basics.errors import ProjectError, command, note_unchanged
 from labelgrid.basics.files import remove_folder, write_text
 from labelgrid.basics.progress import Progress
-from labelgrid.basics.type_names import Json, Values
+from labelgrid.basics.type_names import Values
 from labelgrid.lab.simulation.own_values import study_values
 from labelgrid.lab.simulation.resume_check import check_folder
 from labelgrid.lab.simulation.study_recipe import KEPT, LOCK, OWN_FILE, OWN_LABELS
@@ -60,7 +60,7 @@ def own_study(
     """
     path = out / OWN_FILE
     root = out / OWN_LABELS
-    made = [each for each in (path, root) if not each.exists()]
+    made = [place for place in (path, root) if not place.exists()]
     is_new_folder = not out.exists()
     try:
         with note_unchanged("Nothing was run."), _open(folder) as project:
@@ -90,11 +90,6 @@ def _not_begun(folder: Path, out: Path) -> ProjectError:
 
 
 def _open(folder: Path) -> ProjectFolder:
-    """Open a project for reading only.
-
-    Raises:
-        ProjectError: there is none.
-    """
     if not (folder / SETTINGS).is_file():
         raise ProjectError(
             "There is no labelgrid project.",
@@ -115,11 +110,7 @@ def _remove(made: list[Path], folder: Path | None) -> None:
 def _make(
     project: ProjectFolder, path: Path, root: Path, *, options: Values, progress: Progress
 ) -> None:
-    """Write the study's file, if there is none, and copy the labels.
-
-    Raises:
-        ProjectError: the project has too few labels, or none of its own.
-    """
+    """Write the study's file, if there is none, and copy the labels."""
     settings = project.settings
     if settings.oracle:
         raise ProjectError(
@@ -129,7 +120,8 @@ def _make(
         )
     values = study_values(project, options, progress)
     tables = load_tables(settings.recipe, settings.changes, beside=project.folder)
-    suppliers = _trusted(tables)
+    recipe = parse(Recipe, tables, "the project's recipe")
+    suppliers = [name for name, choice in recipe.suppliers.items() if choice.is_on]
     for name in suppliers:
         tables["suppliers"][name]["folder"] = f"{SUPPLIERS}/{name}"
     if not path.exists():
@@ -137,14 +129,7 @@ def _make(
     copy_labelled(project, root, suppliers, progress)
 
 
-def _trusted(tables: Json) -> list[str]:
-    """The suppliers that a recipe trusts."""
-    recipe = parse(Recipe, tables, "the project's recipe")
-    return [name for name, choice in recipe.suppliers.items() if choice.is_on]
-
-
 def _text(project: Path, out: Path, tables: Values) -> str:
-    """The text of a study's file."""
     copy = f"labelgrid simulate {out / OWN_FILE} --data {out / OWN_LABELS} --out ANOTHER"
     lines = [
         f"# Compares strategies on the labels of {project}; docs/simulate.md describes the keys.",

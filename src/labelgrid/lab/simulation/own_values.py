@@ -38,7 +38,13 @@ def study_values(project: ProjectFolder, options: Values, progress: Progress) ->
     settings = project.settings
     used = _usable_tasks(project, options.get("only", ()), progress)
     sizes = _pool_sizes(project, used)
-    _check_images(project, sizes["images"])
+    if sizes["images"] < LEAST_IMAGES:
+        raise ProjectError(
+            f"A study needs at least {LEAST_IMAGES} labelled training images. "
+            f"The project has {sizes['images']:.0f}.",
+            where=project.folder,
+            next_step="Import more labels.",
+        )
     unit = options.get("unit", "labels")
     prices = prices_of(project)
     image = {"labels": len(used), "images": 1, "cost": sum(prices[name] for name in used)}
@@ -69,11 +75,7 @@ def study_values(project: ProjectFolder, options: Values, progress: Progress) ->
 
 
 def _usable_tasks(project: ProjectFolder, only: Sequence[str], progress: Progress) -> list[str]:
-    """The tasks with labels to buy, and labels to measure on.
-
-    Raises:
-        ProjectError: there are none.
-    """
+    """The tasks with labels to buy, and labels to measure on."""
     pool = project.store.counts(("train",))
     heldout = project.store.counts(("heldout",))
     asked = [name for name in pool if not only or name in only]
@@ -113,23 +115,13 @@ def _pool_sizes(project: ProjectFolder, tasks: Sequence[str]) -> dict[str, float
     }
 
 
-def _check_images(project: ProjectFolder, images: float) -> None:
-    if images < LEAST_IMAGES:
-        raise ProjectError(
-            f"A study needs at least {LEAST_IMAGES} labelled training images. "
-            f"The project has {images:.0f}.",
-            where=project.folder,
-            next_step="Import more labels.",
-        )
-
-
 def _check_amount(project: ProjectFolder, sizes: Mapping[str, float], values: Values) -> None:
     """Refuse a study that would buy more than there is: all strategies would end alike."""
-    amount = sizes.get(values["unit"], 0)
+    unit = values["unit"]
+    amount = sizes.get(unit, 0)
     initial = values["initial"] * amount / sizes["images"]
     needed = initial + values["rounds"] * values["budget"]
-    if values["unit"] in sizes and needed > amount:
-        unit = values["unit"]
+    if unit in sizes and needed > amount:
         raise ProjectError(
             f"The study needs {needed:.0f} {unit}: about {initial:.0f} at the start, and "
             f"{count_text(values['rounds'], 'round')} of {values['budget']:g}. The project has "

@@ -1,4 +1,4 @@
-"""Reads the split files that MTPSL published: which image has a label of which task.
+"""Reads the split files of MTPSL, which say which image has a label of which task.
 
 No code in these files is run.
 
@@ -57,7 +57,6 @@ def published_cells(plan: InitialLabels, root: Path, pool: Collection[str]) -> l
 
 
 def _read_split(path: Path) -> Floats | dict[str, list[str]]:
-    """Read the weights of a split file, or its dict of lists."""
     try:
         data = read_bytes(path, LIMIT)
         if data.startswith(_ZIP) or data[2:14] == _OLD:
@@ -115,7 +114,6 @@ def _row_order(rows: str, root: Path, pool: Collection[str], path: Path) -> Sequ
 
 
 def _read_order(path: Path, pool: Collection[str]) -> list[str]:
-    """Read the image id of each row from a list of image ids, one a line."""
     try:
         lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -136,18 +134,15 @@ def _read_order(path: Path, pool: Collection[str]) -> list[str]:
 
 
 def _sort_by_number(pool: Collection[str], path: Path) -> list[str]:
-    """Sort the pool's images by the numbers that are their file names."""
-    numbers = {}
-    not_numbers = []
-    for image_id in pool:
-        stem = PurePosixPath(image_id).stem
-        if stem.isascii() and stem.isdecimal():
-            numbers[image_id] = int(stem)
-        else:
-            not_numbers.append(image_id)
+    stems = {image_id: PurePosixPath(image_id).stem for image_id in pool}
+    numbers = {
+        image_id: int(stem)
+        for image_id, stem in stems.items()
+        if stem.isascii() and stem.isdecimal()
+    }
     fault = ""
-    if not_numbers:
-        fault = f"The file name of '{min(not_numbers)}' is not a number"
+    if len(numbers) < len(stems):
+        fault = f"The file name of '{min(stems.keys() - numbers.keys())}' is not a number"
     elif len(set(numbers.values())) < len(numbers):
         fault = "Two images have the same number"
     if fault:

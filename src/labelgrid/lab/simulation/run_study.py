@@ -1,4 +1,4 @@
-"""Runs a study in one call: validates it, starts or resumes its runs, and writes their records."""
+"""Runs a study in one call: checks, starts or resumes the runs, and writes the records."""
 
 import fcntl
 import json
@@ -53,7 +53,7 @@ FROM_RECORDS = (
 
 
 class StudyProgress(Progress, Protocol):
-    """Progress of a study: reading its images, then all its runs."""
+    """Progress of a study, which reads images and then runs."""
 
     def show(self, statuses: Mapping[str, JobStatus]) -> None:
         """The status of each run, by key; called a few times a second."""
@@ -87,12 +87,12 @@ class StudyResult:
 
     @property
     def stopped(self) -> list[str]:
-        """Keys of the runs that were stopped, and of those that continue them."""
+        """Keys of the stopped runs, and of the runs that continue these."""
         return [key for key, status in self.runs.items() if status.state == "stopped"]
 
     @property
     def left(self) -> list[str]:
-        """Keys of the runs that are not done, since others do them, or what they continue."""
+        """Keys of the unfinished runs of others, and of the runs that continue these."""
         return [key for key, status in self.runs.items() if status.state in ("waiting", "running")]
 
     def outcomes(self) -> list[study_results.Outcome]:
@@ -126,7 +126,8 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
         jobs[key] = replace(job, settings=replace(job.settings, recipe=f"../../{FROZEN}"))
     with locked_study(plan.request.out, share) as lock:
         with note_unchanged("Nothing was run."):
-            images = _digest_images(plan.request, progress)
+            earlier = earlier_values(plan.request.out) or {}
+            images = digest_images(plan.request.study, plan.request.root, earlier, progress)
         with lock.alone():
             _prepare(plan, jobs, images, share)
         try:
@@ -139,11 +140,6 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
             endings = {key: asdict(status) for key, status in statuses.items()}
             write_text(plan.request.out / ENDINGS, json.dumps(endings, indent=1) + "\n")
     return StudyResult(plan.request.out, statuses, share)
-
-
-def _digest_images(request: StudyRequest, progress: Progress) -> str:
-    earlier = earlier_values(request.out) or {}
-    return digest_images(request.study, request.root, earlier, progress)
 
 
 def _prepare(plan: StudyPlan, jobs: Mapping[str, Job], images: str, share: Share) -> None:
@@ -163,7 +159,10 @@ def _prepare(plan: StudyPlan, jobs: Mapping[str, Job], images: str, share: Share
     with files.disk_errors(out):
         (out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
     write_text(out / KEPT, json.dumps(values, indent=1) + "\n")
-    _freeze(values["recipe"], out)
+    # The complete recipe: later edits of its file change no run.
+    lines = ["# The recipe of all runs here; written by `labelgrid simulate`.\n"]
+    lines += [f"{key} = {as_toml(table)}\n" for key, table in values["recipe"].items()]
+    write_text(out / FROZEN, "".join(lines))
     others = OtherShares(jobs=jobs, share=share)
     mine = {key: job for key, job in jobs.items() if key not in others}
     _remove_unstarted(out, None if share.is_all else mine)
@@ -171,7 +170,6 @@ def _prepare(plan: StudyPlan, jobs: Mapping[str, Job], images: str, share: Share
 
 
 def _outcomes(jobs: Mapping[str, Job]) -> Iterator[study_results.Outcome]:
-    """Read the records of all runs so far."""
     for job in jobs.values():
         yield from job.records or study_results.outcomes_of(job.run, job.folder)
 
@@ -180,11 +178,7 @@ def _history(earlier: Values, values: Values, jobs: Mapping[str, Job]) -> Json:
     """Return the versions and notes for the report, of earlier calls and of this one.
 
     If no run is left, versions and digests of code stay those of the code that made the runs.
-
-    Args:
-        earlier: the `study.json` of earlier runs; empty if there are none.
-        values: the new one.
-        jobs: the jobs of all runs.
+    `earlier` and `values` are the earlier and the new `study.json`.
     """
     notes = notes_of(earlier)
     history = {}
@@ -205,13 +199,6 @@ def _history(earlier: Values, values: Values, jobs: Mapping[str, Job]) -> Json:
 def _change_notes(
     earlier: Values, versions: Mapping[str, str], changed: Sequence[str]
 ) -> list[str]:
-    """Note the versions and plug-ins that differ from those of earlier runs.
-
-    Args:
-        earlier: the `study.json` of earlier runs; empty if there are none.
-        versions: the installed versions, by package.
-        changed: the plug-ins whose code has changed.
-    """
     before = versions_of(earlier)
     changes = []
     for name, now in versions.items():
@@ -225,25 +212,11 @@ def _change_notes(
     return [f"Runs were started or resumed on {today} with {change}." for change in changes]
 
 
-def _freeze(recipe: Values, out: Path) -> None:
-    """Write the complete recipe into the study's folder.
-
-    Later edits of the recipe's file change no run.
-    """
-    lines = ["# The recipe of all runs here; written by `labelgrid simulate`.\n"]
-    lines += [f"{key} = {as_toml(table)}\n" for key, table in recipe.items()]
-    write_text(out / FROZEN, "".join(lines))
-
-
 def _remove_unstarted(out: Path, keys: Collection[str] | None) -> None:
     """Remove incomplete projects of killed runs, and projects that trained nothing.
 
-    Their settings may have changed.
-
-    Args:
-        out: the study's folder.
-        keys: of the runs that no other process may be working on; None: all of the folder, also
-            those that are no longer of the study.
+    Settings of these may have changed. `keys` are of the runs that no other process may be working
+    on; None: all of the folder, also runs that the study no longer has.
     """
     for folder in (out / "runs").glob("*/"):
         is_rest = folder.name.endswith(".partial")
@@ -267,7 +240,7 @@ def _renew_settings(jobs: Mapping[str, Job]) -> None:
 
 @dataclass(frozen=True)
 class StudyLock:
-    """The lock of a study's folder, which this process holds.
+    """The lock that this process holds of a study's folder.
 
     Args:
         shares: the open file by which the shares wait for each other; None if there are no others.
@@ -277,7 +250,7 @@ class StudyLock:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Let no other share write what is of the whole study meanwhile."""
+        """Let no other share write files of the whole study meanwhile."""
         if self.shares is None:
             yield
             return
@@ -290,7 +263,7 @@ class StudyLock:
 
 @contextmanager
 def locked_study(out: Path, share: Share) -> Iterator[StudyLock]:
-    """Hold the lock of a study's folder; one that is made for it goes if nothing was written.
+    """Hold the lock of a study's folder; a new folder is removed if nothing was written.
 
     Args:
         out: the study's folder.
@@ -316,20 +289,13 @@ def locked_study(out: Path, share: Share) -> Iterator[StudyLock]:
             ) from error
         files.remove_abandoned(out)
         try:
-            with _shares_file(out, share) as lock:
-                yield lock
+            if share.is_all:
+                yield StudyLock()
+            else:
+                with files.disk_errors(out):
+                    shares = (out / SHARES_LOCK).open("w")
+                with shares:
+                    yield StudyLock(shares)
         finally:
-            is_empty = share.is_all and [path.name for path in out.iterdir()] == [LOCK]
-            if is_new and is_empty:
+            if is_new and share.is_all and [path.name for path in out.iterdir()] == [LOCK]:
                 remove_folder(out)
-
-
-@contextmanager
-def _shares_file(out: Path, share: Share) -> Iterator[StudyLock]:
-    if share.is_all:
-        yield StudyLock()
-        return
-    with files.disk_errors(out):
-        file = (out / SHARES_LOCK).open("w")
-    with file:
-        yield StudyLock(file)

@@ -1,4 +1,4 @@
-"""Plans a study: its runs, what is left of them, and how long that takes. Loads no torch."""
+"""Plans a study: the runs, the rest of each run, and the time. Loads no torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ from labelgrid.lab.simulation.validate import missing_weights, validate_study
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPlan:
-    """The runs of a study and of its folder, with what is left of them, at most.
+    """The runs of a study and of the study's folder, with the rest of each run, at most.
 
     Args:
         request: what is run, with the strategies, seeds and rounds of the folder.
@@ -41,12 +41,12 @@ class StudyPlan:
 
     @property
     def planned(self) -> dict[str, Run]:
-        """The runs, by key."""
+        """The runs of the study and of the folder, by key."""
         return {key: job.run for key, job in self.jobs.items()}
 
     @property
     def runs(self) -> int:
-        """The number of runs that train at least one network."""
+        """The number of runs that train at least a network."""
         return sum(bool(work.steps) for work in self.left.values())
 
     @property
@@ -75,7 +75,7 @@ class StudyPlan:
 
     @property
     def work(self) -> str:
-        """All remaining work in a sentence, with its time where it is known."""
+        """The remaining work in a sentence, with the time if known."""
         networks = count_text(sum(len(work.steps) for work in self.left.values()), "network")
         runs = count_text(self.runs, "run trains", "runs train")
         work = f"{runs} {networks}: {self.steps:,} steps at most, {self.at_once} runs at a time"
@@ -89,7 +89,7 @@ class StudyPlan:
 
 @note_unchanged("Nothing was run.")
 def plan_study(request: StudyRequest) -> StudyPlan:
-    """Check a request and plan its runs, with those of its folder; nothing is written.
+    """Check a request, and plan the runs and the rest of the folder's runs without writing.
 
     Raises:
         LabelgridError: the study is refused. Nothing was run.
