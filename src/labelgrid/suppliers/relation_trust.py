@@ -86,7 +86,7 @@ class UnmeasuredRelation:
 def unmeasured_relations(
     project: ProjectFolder, declared: Mapping[str, RelationChoice]
 ) -> list[UnmeasuredRelation]:
-    """The relations of a recipe, and the shipped ones that may hold between the tasks.
+    """The relations of a recipe, and shipped relations that may hold between the tasks.
 
     Args:
         project: the project.
@@ -99,16 +99,15 @@ def unmeasured_relations(
     for name, choice in declared.items():
         bind(name, choice, tasks)
     choices = {**declared, **offered_relations(declared, tasks)}
-    relations = []
-    for name, choice in choices.items():
-        relation = UnmeasuredRelation(
+    return [
+        UnmeasuredRelation(
             name=name,
             choice=choice,
             declared=name in declared,
             in_pairs=name in declared or not declared,
         )
-        relations.append(relation)
-    return relations
+        for name, choice in choices.items()
+    ]
 
 
 def measure_relations(
@@ -145,7 +144,7 @@ class _Sampler:
         self.random = RandomLabels(project)
 
     def pairs(self, relation: BoundRelation, image_ids: Sequence[str]) -> list[TruePair]:
-        """The labels of images, as far as they have valid pixels, and their cameras."""
+        """The labels and cameras of images whose labels have valid pixels."""
         pairs: list[TruePair] = []
         pixels = 0
         for image_id in image_ids[:MOST]:
@@ -189,7 +188,7 @@ class _Measuring:
         )
 
     def row(self) -> RelationRow:
-        """Measure the relation."""
+        """Measure the relation on the images of the sampler."""
         choice = self.relation.choice
         relation = connect(self.relation.name, choice, self.sampler.tasks)
         ids, which = self.sampler.random.images([*relation.reads, relation.gives])
@@ -223,7 +222,7 @@ class _Measuring:
     def _measured(
         self, row: RelationRow, search: OptionSearch, pairs: Sequence[TruePair]
     ) -> RelationRow:
-        """The row with the options that were found, or with the first ones if these are better."""
+        """The row with the found options, or with the first options if these are better."""
         seed = self.sampler.project.settings.seed
         labels = self._left_out(row.options, search, pairs)
         measured = measure_labels(labels, search.task, seed=seed)
@@ -236,22 +235,19 @@ class _Measuring:
             row = replace(row, options=search.start)
             measured = before
             before = None
-        remark = ""
-        if measured is None:
-            remark = "Derived and true labels have no pixel in common."
         return replace(
             row,
             trust=measured.trust if measured else None,
             measured=measured,
             as_declared=before if row.declared else None,
             field_of_view=search.view,
-            remark=remark,
+            remark="" if measured else "Derived and true labels have no pixel in common.",
         )
 
     def _left_out(
         self, options: Values, search: OptionSearch, pairs: Sequence[TruePair]
     ) -> Iterator[LabelPair]:
-        """The derived and true labels of images, by options that others than the image chose."""
+        """The derived and true labels of images, by options that other images chose."""
         for place, pair in enumerate(pairs):
             chosen: Values | None = options
             if place in search.choosers:
@@ -279,10 +275,7 @@ class _Measuring:
         if not self.relation.in_pairs:
             write = command("relate", folder, "--write")
             step = f"`{write}` declares the relation, turned off; then `{query}` requests them."
-        return (
-            f"{images} labels of {tasks} from random draws or imports: trust needs at least "
-            f"{FEWEST}, and {ENOUGH} are better. {step}"
-        )
+        return lacking_text(f"{images} labels of {tasks}", step)
 
     def _unsettled(self, count: int) -> str:
         query = command("query", self.sampler.project.folder, "--pairs", str(ENOUGH))
@@ -296,6 +289,14 @@ class _Measuring:
             f"No field of view explains {relation.gives} by {join_names(relation.reads)} better "
             f"than a smaller or a larger one. {camera_step(self.sampler.project)}"
         )
+
+
+def lacking_text(images: str, step: str) -> str:
+    """Say that too few images have labels from random draws or imports."""
+    return (
+        f"{images} from random draws or imports: trust needs at least {FEWEST}, and {ENOUGH} are "
+        f"better. {step}"
+    )
 
 
 def relation_tables(
@@ -315,19 +316,12 @@ def relation_tables(
 
 
 def _table_of_tasks(choice: RelationChoice) -> Json:
-    """The entries that say which plug-in connects which tasks."""
-    table: Json = {}
-    if choice.plugin:
-        table["plugin"] = choice.plugin
-    if choice.reads:
-        table["reads"] = list(choice.reads)
-    if choice.gives:
-        table["gives"] = choice.gives
-    return table
+    """The plug-in and the tasks at the ends, as far as the choice names them."""
+    table = {"plugin": choice.plugin, "reads": list(choice.reads), "gives": choice.gives}
+    return {key: value for key, value in table.items() if value}
 
 
 def _measured_table(row: RelationRow, measured: Measured, choice: RelationChoice) -> Json:
-    """What is proposed for a measured relation; trust 0 turns it off."""
     table: Json = {"trust": measured.trust, "coverage": round(measured.coverage, 2)}
     if choice.exact and measured.trust:
         table["exact"] = True

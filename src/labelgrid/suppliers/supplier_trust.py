@@ -20,13 +20,14 @@ from labelgrid.project.sources import source_of
 from labelgrid.project.suppliers import note_trust
 from labelgrid.relations.true_agreement import FEWEST, LabelPair, Measured, measure_labels
 from labelgrid.select.draws import SuppliedCells
+from labelgrid.suppliers.relation_trust import lacking_text
 from labelgrid.suppliers.supplied import pairs
 from labelgrid.tasks.task import TaskDef
 
 
 @dataclass(frozen=True, kw_only=True)
 class SupplierRow:
-    """The labels that a supplier gave of a task, and what was measured.
+    """The measured labels that a supplier gave of a task.
 
     Args:
         supplier: its name.
@@ -141,7 +142,9 @@ class _Measuring:
     def _lacking(self, cells: SuppliedCells, count: int) -> str:
         folder = self.project.folder
         images = count_text(count, "training image has", "training images have")
-        asked = self._asked(cells)
+        drawn = [Cell(image_id, cells.task) for image_id in cells.earlier]
+        rows = self.project.store.find(drawn).values()
+        asked = sum(row.state == State.REQUESTED for row in rows)
         if count + asked >= FEWEST:
             answers = count_text(asked, "label is", "labels are")
             step = f"{answers} asked for; `{command('import', folder)}` brings them."
@@ -149,16 +152,7 @@ class _Measuring:
             budget = ENOUGH * len({task for _, task in self.supplied})
             words = ("--audit", str(ENOUGH), "--budget", str(budget))
             step = f"`{command('query', folder, *words)}` requests them."
-        return (
-            f"{images} a true label beside the supplier's from random draws or imports: trust "
-            f"needs at least {FEWEST}, and {ENOUGH} are better. {step}"
-        )
-
-    def _asked(self, cells: SuppliedCells) -> int:
-        """How many labels of the drawn cells are asked for."""
-        drawn = [Cell(image_id, cells.task) for image_id in cells.earlier]
-        rows = self.project.store.find(drawn).values()
-        return sum(row.state == State.REQUESTED for row in rows)
+        return lacking_text(f"{images} a true label beside the supplier's", step)
 
 
 def _some_pairs(

@@ -1,4 +1,4 @@
-"""Derives the salient object from classes: the pixels of some classes, such as people, are it.
+"""Derives the salient object from classes, such as people.
 
 Which classes these are, `relate` finds on true labels of both.
 
@@ -104,7 +104,7 @@ def build(options: Options) -> Relation:
 
 
 def _finder(reads: Sequence[TaskDef], _gives: TaskDef) -> OptionFinder:
-    """Finds the salient classes by the share of their pixels that is."""
+    """Finds the salient classes by the salient shares of pixels."""
     (semseg,) = reads
     names = semseg.class_names
 
@@ -120,7 +120,7 @@ def _finder(reads: Sequence[TaskDef], _gives: TaskDef) -> OptionFinder:
 
 
 def _proposed(counts: Ints, names: Sequence[str]) -> list[Values]:
-    """Options by counts [classes, 2] of pixels that are not salient, and that are.
+    """Options by counts [classes, 2] of pixels that are not salient and pixels that are.
 
     The first has the largest IoU over all pixels: a class adds to that if the share of its pixels
     that is salient is larger than the IoU without it. The shorter list of classes is taken.

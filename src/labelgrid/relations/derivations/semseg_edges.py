@@ -40,7 +40,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Options:
-    """Which gaps are filled, and which pixels beside a border are edges.
+    """The gaps that are filled, and the pixels beside a border that are edges.
 
     Args:
         reach: gaps are filled up to so many pixels from the labelled ones, so those of at most
@@ -94,7 +94,7 @@ def _smallest_around(classes: Classes) -> Classes:
 
 
 def _wide_gaps(deep: Mask, labelled: Mask, reach: int) -> Mask:
-    """The gaps around pixels that were not reached, and the pixels beside them."""
+    """The gaps around unreached pixels, and the pixels beside these gaps."""
     gap = _grow(deep, reach) & ~labelled
     return _grow(gap, 1)
 
@@ -106,7 +106,7 @@ def _grow(mask: Mask, pixels: int) -> Mask:
 
 
 def _border_sides(classes: Classes, side: str) -> tuple[Mask, Mask]:
-    """The edges, and the pixels beside borders of which it is not known whether they are."""
+    """The edges, and the pixels beside borders that may be edges."""
     padded = np.pad(classes, 1, mode="edge")
     before = (padded[1:-1, :-2], padded[:-2, 1:-1])
     after = (padded[1:-1, 2:], padded[2:, 1:-1])
