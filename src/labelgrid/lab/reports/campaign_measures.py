@@ -159,7 +159,7 @@ def _measure_at(
     better: Better,
     why_not: Callable[[str, str], str] | None = None,
 ) -> CampaignMeasure:
-    """A measure that compares strategies where they end.
+    """A measure that compares strategies at an ending.
 
     Between rounds a pair has two further readings: one strategy on its line, the other at its next
     round.

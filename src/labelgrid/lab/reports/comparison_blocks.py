@@ -179,7 +179,6 @@ def _charts(
     label: str,
     name: str,
 ) -> list[Chart]:
-    """The curves against labels and against cost; an empty list if there are none."""
     has_bands = _has_bands(results)
     charts = []
     for axis, (x_label, _) in AXES.items():

@@ -97,7 +97,7 @@ def loss_curve(run: RunResult, x_of: ValueGetter) -> Curve:
 
 
 def _curves(results: PointResults, x_of: ValueGetter) -> Curves:
-    """The curves of all finished runs that have more than one point, of seeds that have any."""
+    """The curves of finished runs with more than one point, by seed."""
     curves: dict[int, dict[str, Curve]] = {}
     for seed, runs in sorted(results.finished_by_seed.items()):
         for name, run in runs.items():
@@ -110,7 +110,7 @@ def _curves(results: PointResults, x_of: ValueGetter) -> Curves:
 def _at_shared_places(
     curves: Curves, shown: Values, *, read: CurveReader, why_not: str
 ) -> Callable[[str, str], PairValues]:
-    """Compares two strategies on the parts of their curves that have the same places.
+    """Compares two strategies at the places where both curves have points.
 
     Pairs that share fewer than two places in a seed are shown and not tested.
     """

@@ -147,7 +147,7 @@ def _value_at(curve: Curve, at: float) -> float:
 
 
 def _next_value(curve: Curve, at: float) -> float:
-    """The value of a curve at its first point that does not lie before a place."""
+    """The value of a curve at the first point that is not before a place."""
     x, y = curve
     return float(y[np.argmax(x >= at - _rounding(at))])
 

@@ -62,7 +62,7 @@ class Ending:
         return all(mine[seed] == its[seed] for seed in mine.keys() & its.keys())
 
     def why_unlike(self, first: str, second: str) -> str:
-        """Why two strategies are not tested at this place; "" if they bought alike."""
+        """Why a pair is not tested at this place; "" if both bought alike."""
         alike = self._are_alike(first, second, label_count)
         if self.given or alike or self._are_alike(first, second, label_cost):
             return ""

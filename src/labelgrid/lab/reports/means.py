@@ -79,7 +79,6 @@ def delta_mtl_getter(
 
 
 def _headline_results(measured: Measurement, headlines: Mapping[str, str]) -> dict[str, Result]:
-    """Each task's headline result, of tasks that have one."""
     results = {}
     for task, name in headlines.items():
         result = measured.metrics.get(task, {}).get(name)

@@ -42,7 +42,7 @@ class RunResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RunDetails:
-    """Details of one run: its requests, its pool's uncertainty, its last picks and predictions."""
+    """Details of a run: requests, the pool's uncertainty, the last picks and predictions."""
 
     strategy: str
     seed: int
@@ -54,7 +54,7 @@ class RunDetails:
 
 @dataclass(frozen=True, kw_only=True)
 class PointResults:
-    """The runs of one point of the study's grid; they are compared with each other.
+    """The runs of a point of the study's grid, which are compared with each other.
 
     Args:
         point: its values of recipe keys, as text; "" without a grid.

@@ -164,7 +164,7 @@ def _point_results(folder: StudyFolder, point: Values) -> PointResults:
 def _single_task(
     runs: Sequence[Run], run_results: Sequence[RunResult]
 ) -> dict[str, dict[int, Measurement]]:
-    """By name and seed, the networks of one task each, as one network."""
+    """By name and seed, the single-task networks, joined by `_join_tasks`."""
     networks: dict[tuple[str, int], list[Measurement]] = {}
     for run, result in zip(runs, run_results, strict=True):
         if run.task and result.measured:
@@ -176,7 +176,7 @@ def _single_task(
 
 
 def _join_tasks(networks: Sequence[Measurement]) -> Measurement:
-    """Networks of one task each as one, with the labels, metrics and costs of all."""
+    """Join single-task networks to a network with the labels, metrics and costs of all."""
     parts: Json = {
         "model": "",
         "spent": sum(network.spent for network in networks),
@@ -248,7 +248,6 @@ def _run_result(folder: StudyFolder, run: Run) -> RunResult:
 
 
 def _ending(folder: StudyFolder, run: Run, measured: int, expected: int) -> tuple[RunState, str]:
-    """The state of a run and its fault."""
     run_folder = folder.run_folder(run)
     if run.is_done(folder.study, run_folder) or measured >= expected:
         return "done", ""
@@ -294,7 +293,6 @@ def _about(folder: StudyFolder) -> dict[str, str]:
 
 
 def _special_settings(study: Study) -> dict[str, str]:
-    """The settings that not every study has."""
     arms = {name: arm for name, arm in study.arms.items() if name in study.strategies}
     about = {f"Arm {name}": json.dumps(asdict(arm)) for name, arm in arms.items()}
     if study.grid:

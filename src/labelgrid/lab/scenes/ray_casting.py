@@ -99,7 +99,6 @@ def _inverse(matrix: Matrix) -> Matrix:
 
 
 def _window(placed: Matrix, fov: float, size: Size) -> tuple[slice, slice]:
-    """The rows and columns that contain the whole projection of a solid."""
     x, y, z, _ = placed @ CORNERS
     if (z > -NEAR).all():
         return slice(0, 0), slice(0, 0)
@@ -113,7 +112,7 @@ def _window(placed: Matrix, fov: float, size: Size) -> tuple[slice, slice]:
 
 
 def _enclosing_slice(values: Reals, end: int) -> slice:
-    """The pixels that contain all values, and one more at each side."""
+    """The pixels that contain all values, with a pixel more at each side."""
     low = math.floor(values.min()) - 1
     high = math.ceil(values.max()) + 1
     return slice(min(max(low, 0), end), min(max(high, 0), end))

@@ -174,7 +174,6 @@ def _bsdf(mi: Any, material: Material) -> Json:
 
 
 def _light(material: Material) -> Json:
-    """The light of a material as an emitter of Mitsuba; empty for none."""
     if not material.light:
         return {}
     radiance = {"type": "rgb", "value": [material.light * value for value in material.colour]}

@@ -187,7 +187,7 @@ def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
 def _overhead_board(
     size: tuple[float, float], y: float, thick: float, m: Material, label: str
 ) -> list[Solid]:
-    """A board whose front, which emits its light, faces down."""
+    """A board whose front, which emits the light, faces down."""
     board = cube((*size, thick), (0, 0, 0), m, label)
     return place_object([board], translation(y=y) @ rotation("x", 90))
 
@@ -279,7 +279,6 @@ def _draw_place_at_wall(
 def _scatter_small_things(
     rng: np.random.Generator, size: Reals, solids: list[Solid], viewpoint: Viewpoint, thing: int
 ) -> None:
-    """Place small objects on furniture and on the floor."""
     tops = [solid for solid in solids if _is_top(solid)]
     for _ in range(int(rng.poisson(6))):
         made = LYING[str(rng.choice(list(LYING)))](rng)

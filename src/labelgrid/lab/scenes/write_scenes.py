@@ -182,7 +182,6 @@ def _check_folder(out: Path, settings: SceneSettings) -> None:
 
 
 def _write_lists(out: Path, count: int, settings: SceneSettings) -> None:
-    """Write the splits, drawn by room, and the tasks and the camera as TOML."""
     splits: dict[str, list[str]] = {"train": [], "val": [], "test": []}
     for index in range(count):
         room, _ = room_of(settings.seed, index, settings.frames)
@@ -255,7 +254,6 @@ def _salient_pixels(index: Ints, thing: Ints, hit: Bools) -> Bools:
 
 
 def _border_pixels(region: Ints) -> Bools:
-    """The pixels whose right or lower neighbour belongs to another region."""
     borders = np.zeros(region.shape, np.bool_)
     borders[:, :-1] |= region[:, :-1] != region[:, 1:]
     borders[:-1] |= region[:-1] != region[1:]

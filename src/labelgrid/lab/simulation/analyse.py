@@ -102,7 +102,7 @@ def analyse(
 def _runs(
     folder: Path, analysis: Analysis, strategies: Sequence[str], progress: Progress
 ) -> list[tuple[Run, Path]]:
-    """List the finished runs that an analysis reads, each with the folder of its project.
+    """List the finished runs that an analysis reads, each with the project's folder.
 
     Raises:
         ProjectError: there is no study, a run is not done, or the data set has other images than
@@ -136,14 +136,14 @@ def _runs(
 
 
 def _belongs(run: Run, study: Study, strategies: Sequence[str]) -> bool:
-    """Whether a run is a campaign of these strategies, or one of their single-task networks."""
+    """Whether a run is a campaign of the strategies, or a single-task network of a strategy."""
     if run.kind == "single":
         return run.start_arm in {study.single_of(name) for name in strategies}
     return run.arm in strategies
 
 
 def _check_finished(runs: Sequence[Run], study: Study, folder: Path) -> None:
-    """Refuse runs that are not done, and runs of which only the records are left."""
+    """Refuse unfinished runs, and runs with records but without networks."""
     recorded = recorded_runs(folder, runs, study)
     if recorded:
         names = join_names(sorted(recorded), 6)

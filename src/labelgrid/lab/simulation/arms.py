@@ -112,7 +112,7 @@ class Arm:
 
 
 def check_names(table: str, names: Iterable[str]) -> None:
-    """Refuse names of arms or variants that cannot be folders or that belong to runs.
+    """Refuse names of arms or variants that cannot be folders or belong to runs.
 
     Raises:
         ValueError: names the table and the error.

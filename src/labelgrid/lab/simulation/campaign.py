@@ -1,4 +1,4 @@
-"""Runs one simulated campaign: rounds as in a live one, answered from a data set.
+"""Runs a simulated campaign: rounds as of a live campaign, answered from a data set.
 
 The test split becomes the project's held-out split, so that a simulated project is measured and
 reported like a live one.
@@ -139,7 +139,6 @@ def _next_step(project: ProjectFolder, run: Run, study: Study, progress: Progres
 
 
 def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> None:
-    """Request the initial labels as round 1."""
     plan = run.initial(study)
     pool = project.store.count_images(("train",))
     if plan.images and plan.images > pool and not plan.file:
@@ -176,7 +175,7 @@ def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: P
 
 
 def _planned_cells(project: ProjectFolder, run: Run, study: Study) -> list[Cell]:
-    """List or draw the cells of an initial plan that does not buy all labels of images.
+    """List or draw the cells of an initial plan, unless the plan buys all labels of images.
 
     They are drawn with all tasks of the run's arm, so that a network of one task has the same
     labels of this task as the arm.

@@ -43,13 +43,13 @@ def most_labels(plan: InitialLabels, images: int, tasks: int) -> int:
 
 
 def _uniform(image_ids: Sequence[str], seed: int) -> Mapping[str, float]:
-    """A number in [0, 1) for each image id, independent of the other ids."""
+    """A number in [0, 1) for each image id, independent of all other ids."""
     draws = keyed_uniform(image_keys(image_ids), seed)
     return dict(zip(image_ids, draws.tolist(), strict=True))
 
 
 def _shuffled(images: Sequence[str], seed: int) -> list[str]:
-    """The images in the order of their own draws, whatever their order was."""
+    """The images in an order by keyed draws."""
     draws = _uniform(images, seed)
     return sorted(images, key=lambda image: (draws[image], image))
 
@@ -64,7 +64,7 @@ def _all_labels(
 def _one_label(
     images: Sequence[str], tasks: Sequence[str], _: InitialLabels, seed: int
 ) -> list[Cell]:
-    """Draw one label for each image; the tasks' counts differ by at most one.
+    """Draw a label for each image; the tasks' counts differ by at most one.
 
     Images are ordered by their own draws and dealt to the tasks in turn. The order of the tasks,
     and so which of them get the remainder, depends on the seed and their names.
@@ -99,14 +99,13 @@ def _random_labels(
 
 
 def _most_random(tasks: int) -> int:
-    """The largest number of labels that the plan "random" gives an image."""
     return max(tasks - 1, 1)
 
 
 def _share_labels(
     images: Sequence[str], tasks: Sequence[str], plan: InitialLabels, seed: int
 ) -> list[Cell]:
-    """Draw one label for each image, of tasks in a given ratio; the counts are exact to one label.
+    """Draw a label for each image, of tasks in a given ratio, exact to one label.
 
     Source: MTPSL section 4, labels of the tasks in the ratio p:q.
     """

@@ -1,4 +1,4 @@
-"""Follows the runs of a study that other processes do, by files."""
+"""Follows the runs of a study in other processes by files."""
 
 import time
 from collections.abc import Mapping

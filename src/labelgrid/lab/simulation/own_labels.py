@@ -100,7 +100,7 @@ def _open(folder: Path) -> ProjectFolder:
 
 
 def _remove(made: list[Path], folder: Path | None) -> None:
-    """Remove what was made, and the study's folder if it is left without files."""
+    """Remove new files, and the study's folder if no file is left."""
     for path in made:
         remove_folder(path) if path.is_dir() else path.unlink(missing_ok=True)
     if folder and folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK}:
@@ -110,7 +110,6 @@ def _remove(made: list[Path], folder: Path | None) -> None:
 def _make(
     project: ProjectFolder, path: Path, root: Path, *, options: Values, progress: Progress
 ) -> None:
-    """Write the study's file, if there is none, and copy the labels."""
     settings = project.settings
     if settings.oracle:
         raise ProjectError(

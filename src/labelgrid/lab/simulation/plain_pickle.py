@@ -114,7 +114,7 @@ def _load_pickle(data: bytes) -> Any:
 
 
 def _check_memo(data: bytes) -> None:
-    """Refuse what no pickler writes and what lets a small file take much memory or time.
+    """Refuse what a small file could waste memory or time with, and no pickler writes.
 
     An entry with a large number makes the memo as large. The time to hash nested tuples that are
     each used twice doubles with each level.
@@ -137,7 +137,6 @@ def _check_memo(data: bytes) -> None:
 
 
 def _array_item(value: Any) -> Any:
-    """The item of a recorded array of one object."""
     match value:
         case _Call(name="_reconstruct", state=(_, (), _Call(name="dtype"), _, [item])):
             return item
@@ -145,7 +144,6 @@ def _array_item(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Return a text, or the text of a recorded `numpy.str_`."""
     match value:
         case str():
             return value

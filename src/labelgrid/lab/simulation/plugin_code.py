@@ -97,7 +97,7 @@ def _file(module: str) -> Path | None:
 
 
 def _imports(module: str, path: Path) -> Iterator[str]:
-    """Find the names that a file imports and that may be modules."""
+    """Find the imported names of a file that may be modules."""
     package = module
     if path.name != "__init__.py":
         package = module.rpartition(".")[0]
@@ -114,7 +114,7 @@ def _imports(module: str, path: Path) -> Iterator[str]:
 
 
 def _from_imports(node: ast.ImportFrom, package: str) -> Iterator[str]:
-    """Find the names of a `from` import that may be modules; none if it leaves the top package."""
+    """The names of a `from` import that may be modules, without names of other packages."""
     depth = package.count(".") + 1 if package else 0
     if node.level > depth:
         return

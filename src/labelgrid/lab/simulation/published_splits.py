@@ -1,4 +1,4 @@
-"""Reads the split files of MTPSL, which say which image has a label of which task.
+"""Reads the split files of MTPSL: lists of labelled images for each task.
 
 No code in these files is run.
 
@@ -186,7 +186,7 @@ def _cells_of_weights(
 
 
 def _check_columns(columns: Mapping[str, int | str], count: int, path: Path) -> dict[str, int]:
-    """Refuse columns that a tensor with this many does not have; returns the column by task."""
+    """The column of each task, if a tensor with `count` columns has all."""
     numbers = {
         task: column
         for task, column in columns.items()
@@ -208,7 +208,6 @@ def _cells_of_lists(
     pool: Collection[str],
     path: Path,
 ) -> set[Cell]:
-    """Find the cells of the pool that lists of image names by task give."""
     by_name = _images_by_name(pool)
     cells: set[Cell] = set()
     for task, key in (columns or {key: key for key in lists}).items():
@@ -232,7 +231,7 @@ def _cells_of_lists(
 
 
 def _images_by_name(pool: Collection[str]) -> dict[str, set[str]]:
-    """Find the images that a name may mean: an image id, with or without its ending and folder."""
+    """Find the images for a name: an image id, with or without ending and folder."""
     by_name: dict[str, set[str]] = {}
     for image_id in pool:
         path = PurePosixPath(image_id)

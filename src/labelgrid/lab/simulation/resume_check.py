@@ -139,7 +139,7 @@ def check_folder(out: Path) -> None:
 
 
 def _is_foreign(path: Path) -> bool:
-    """Whether a file without a study is neither of a new study nor the rest of a killed call."""
+    """Whether a file belongs neither to a new study nor to the rest of a killed call."""
     if path.name == OWN_LABELS:
         return not (path / SETTINGS).is_file()
     is_rest = path.name.startswith(".") and path.suffix in (".part", ".partial")
@@ -154,7 +154,7 @@ def _started(study: Study, out: Path) -> set[str]:
 
 
 def _selected(study: Study) -> Json:
-    """A study as JSON values, without its fields that change no run."""
+    """A study as JSON values, without the fields that change no run."""
     values: Json = json.loads(json.dumps(asdict(study)))
     for name in OPEN:
         del values[name]

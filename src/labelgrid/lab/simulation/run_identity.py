@@ -172,7 +172,7 @@ def identities_of(
 def _run_identity(
     run: Run, request: StudyRequest, digest_labels: Callable[[StudySupplier], str]
 ) -> Json:
-    """What a run's results depend on, without the seed, the images, the weights and its start."""
+    """The causes of a run's results, without seed, images, weights and start."""
     study = request.study
     recipe = load_recipe(request.recipe, run.overrides(study))
     rows = run.rows(study)

@@ -87,12 +87,12 @@ class StudyResult:
 
     @property
     def stopped(self) -> list[str]:
-        """Keys of the stopped runs, and of the runs that continue these."""
+        """Keys of the stopped runs and of all runs that continue a stopped run."""
         return [key for key, status in self.runs.items() if status.state == "stopped"]
 
     @property
     def left(self) -> list[str]:
-        """Keys of the unfinished runs of others, and of the runs that continue these."""
+        """Keys of the unfinished runs, and of all runs that continue an unfinished run."""
         return [key for key, status in self.runs.items() if status.state in ("waiting", "running")]
 
     def outcomes(self) -> list[study_results.Outcome]:
@@ -143,7 +143,7 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
 
 
 def _prepare(plan: StudyPlan, jobs: Mapping[str, Job], images: str, share: Share) -> None:
-    """Write what the runs read, and remove what is left of runs that trained nothing.
+    """Write the files of the runs, and remove the rest of runs that trained nothing.
 
     Raises:
         LabelgridError: the study is refused, since another process has run some of its runs since
@@ -175,7 +175,7 @@ def _outcomes(jobs: Mapping[str, Job]) -> Iterator[study_results.Outcome]:
 
 
 def _history(earlier: Values, values: Values, jobs: Mapping[str, Job]) -> Json:
-    """Return the versions and notes for the report, of earlier calls and of this one.
+    """Return the versions and notes of earlier calls and this call, for the report.
 
     If no run is left, versions and digests of code stay those of the code that made the runs.
     `earlier` and `values` are the earlier and the new `study.json`.
@@ -240,7 +240,7 @@ def _renew_settings(jobs: Mapping[str, Job]) -> None:
 
 @dataclass(frozen=True)
 class StudyLock:
-    """The lock that this process holds of a study's folder.
+    """The lock of a study's folder, held by this process.
 
     Args:
         shares: the open file by which the shares wait for each other; None if there are no others.

@@ -130,7 +130,6 @@ class Runner:
         return self.statuses
 
     def _note_done(self, key: str) -> None:
-        """Note that a run was done before this call, or elsewhere."""
         status = self.statuses[key]
         status.state = "done"
         status.done = status.done_before = status.work

@@ -81,7 +81,7 @@ class Run:
         return f"{key}-{ending}"
 
     def start(self, study: Study) -> "Run":
-        """The run that this run continues."""
+        """The start that the run continues."""
         arm = study.start_of(self.arm)
         return Run(
             kind="start",

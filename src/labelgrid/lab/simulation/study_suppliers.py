@@ -246,7 +246,6 @@ def _take(
 
 
 def _keep(project: ProjectFolder, supplier: StudySupplier, label: SuppliedCell) -> IndexedLabel:
-    """Link to a label's file, or copy it, into the project."""
     cell = label.cell
     name = label_name(cell.image_id, label.path.suffix.lower(), whole=True)
     path = f"{SUPPLIED}/{supplier.name}/{cell.task}/{name}"

@@ -85,7 +85,7 @@ def check_arms(recipe: str, study: Study) -> list[Run]:
 
 
 def _check_pairs(recipe: str, study: Study, runs: Iterable[Run]) -> None:
-    """Refuse pairs that no arm can draw, and a budget that may not pay for them."""
+    """Refuse pairs that no arm can draw, and a budget below the price of the pairs."""
     drawing = 0
     for run in runs:
         if run.kind != "strategy" or not run.rounds(study) or run.seed:
@@ -116,7 +116,6 @@ def _check_pairs(recipe: str, study: Study, runs: Iterable[Run]) -> None:
 
 
 def _check_until(study: Study) -> None:
-    """Refuse goals of `until` that are not a metric of a task."""
     tasks = study.used_tasks
     for name in study.until:
         if name != LOSS and name.partition("/")[0] not in tasks:
@@ -127,7 +126,7 @@ def _check_until(study: Study) -> None:
 
 
 def _recipes(recipe: str, study: Study, runs: Iterable[Run]) -> list[tuple[Run, Recipe]]:
-    """Load the recipes of runs, each once, with a run that has it."""
+    """Load the different recipes of runs, each with a run."""
     loaded = {}
     for run in runs:
         overrides = run.overrides(study)
@@ -157,7 +156,7 @@ def missing_weights(recipe: str, study: Study, runs: Iterable[Run]) -> ModelErro
 
 
 def _check_terms(study: Study, run: Run, recipe: Recipe) -> None:
-    """Refuse an arm whose own `changes` have a term that it would lose.
+    """Refuse an arm that would lose a term of the arm's `changes`.
 
     A term is lost if a list in its options names none of the arm's tasks.
     """
@@ -266,7 +265,7 @@ def digest_images(study: Study, root: Path, earlier: Values, progress: Progress)
 
 
 def _check_splits(study: Study, splits: Mapping[str, Sequence[str]], root: Path) -> None:
-    """Refuse a data set without these splits, and an image or split that trains and tests."""
+    """Refuse absent splits, and an image or split that trains and tests."""
     needed = study.parts
     absent = [name for name in needed if name not in splits]
     fault = ""
@@ -307,7 +306,7 @@ def _check_labels(study: Study, root: Path) -> None:
 
 
 def _check_cameras(request: StudyRequest, runs: Iterable[Run], image_ids: Sequence[str]) -> None:
-    """Refuse a relation that needs cameras if those of all images of the pool are unknown."""
+    """Refuse a relation that needs cameras if all cameras of the pool are unknown."""
     oracle = Oracle(request.study.data, str(request.root))
     for run, loaded in _recipes(request.recipe, request.study, runs):
         names = relations_with_camera(loaded.relations)

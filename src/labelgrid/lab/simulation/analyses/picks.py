@@ -111,12 +111,10 @@ class Picks:
 
 
 def _labelled(rows: Iterable[CellRow]) -> frozenset[Cell]:
-    """The cells of the rows that have a label."""
     return frozenset(row.cell for row in rows if row.state == State.LABELLED)
 
 
 def _same_images(labelled: frozenset[Cell], cells: frozenset[Cell]) -> frozenset[Cell]:
-    """The labelled cells of the images of some cells."""
     images = {cell.image_id for cell in cells}
     return frozenset(cell for cell in labelled if cell.image_id in images)
 
