@@ -95,6 +95,7 @@ RENAMED = {
     "lab.simulation.dataset_classes": "lab.simulation.study_request",
     "lab.simulation.jobs": "lab.simulation.run_jobs",
     "lab.simulation.oracle": "lab.simulation.campaign",
+    "lab.simulation.own_values": "lab.simulation.own_labels",
     "lab.simulation.plan": "lab.simulation.study_plan",
     "lab.simulation.request": "lab.simulation.study_request",
     "lab.simulation.results": "lab.simulation.study_results",

@@ -1,4 +1,4 @@
-"""Defines relations, which derive a label from other labels of an image."""
+"""Defines relations, which derive a label from labels of the same image."""
 
 from __future__ import annotations
 

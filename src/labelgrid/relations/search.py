@@ -198,7 +198,7 @@ class _Trial:
         return _joined(outcomes)
 
     def outcomes(self, views: Sequence[float]) -> tuple[list[float], float]:
-        """The errors with some fields of view, over the pixels that all of these reach.
+        """The errors with some fields of view, over the pixels reached with all views.
 
         Other pixels would come and go, which flatters the pixels that are left.
         """

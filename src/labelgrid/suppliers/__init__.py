@@ -1,1 +1,1 @@
-"""Suppliers and relations: the labels that they bring, and the trust in these labels."""
+"""Suppliers and relations: labels from either, and the trust in these labels."""

@@ -63,7 +63,7 @@ def relation_offers(project: ProjectFolder) -> list[RelationOffer]:
 
 
 def offers_text(offers: Sequence[RelationOffer], folder: Path) -> str:
-    """Say which labels may follow, and which command measures how well; "" without an offer.
+    """Say which labels may follow, and how to measure how well; "" without an offer.
 
     A sentence for the relations that can be measured at once, and one for the others.
     """

@@ -247,7 +247,7 @@ class _Measuring:
     def _left_out(
         self, options: Values, search: OptionSearch, pairs: Sequence[TruePair]
     ) -> Iterator[LabelPair]:
-        """The derived and true labels of images, by options that other images chose."""
+        """Derived and true labels of images, by options that an image has no part in."""
         for place, pair in enumerate(pairs):
             chosen: Values | None = options
             if place in search.choosers:

@@ -51,10 +51,15 @@ class RunDetails:
     picked: RoundPicks | None = None
     predictions: Sequence[TaskPictures] = ()
 
+    @property
+    def title(self) -> str:
+        """The strategy and the seed, for headings."""
+        return f"{self.strategy}, seed {self.seed}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class PointResults:
-    """The runs of a point of the study's grid, which are compared with each other.
+    """The runs of a point of the study's grid, for comparisons within the point.
 
     Args:
         point: its values of recipe keys, as text; "" without a grid.

@@ -29,7 +29,7 @@ from labelgrid.lab.simulation.study_recipe import (
     kept_study,
     notes_of,
     read_json,
-    versions_of,
+    texts_of,
 )
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.records import Measurement, measured_rounds, read_measurement
@@ -288,7 +288,9 @@ def _about(folder: StudyFolder) -> dict[str, str]:
         "Training": ", ".join(options),
     }
     about |= _special_settings(study)
-    versions = versions_of(folder.kept) or dict.fromkeys(("labelgrid", "torch"), "not recorded")
+    versions = texts_of(folder.kept, "versions") or dict.fromkeys(
+        ("labelgrid", "torch"), "not recorded"
+    )
     return about | versions | {"Data hash": _data_hash(folder)}
 
 

@@ -96,14 +96,14 @@ def _pictures(report: StudyReport) -> list[Block]:
     for results in report.points:
         for details in results.details:
             if details.predictions and not blocks:
-                name = f"Held-out predictions: {details.strategy}, seed {details.seed}"
-                blocks += [Heading(name), Gallery(details.predictions)]
+                heading = Heading(f"Held-out predictions: {details.title}")
+                blocks += [heading, Gallery(details.predictions)]
     for index, results in enumerate(report.points):
         name = _numbered("lead", index)
         figure = curve_figure(results, total_loss, "loss_mtl", name, cost=False)
         if figure.drawings:
-            heading = f"All tasks together: loss_mtl, lower is better{_point_text(results)}"
-            blocks += [Heading(heading), figure]
+            title = f"All tasks together: loss_mtl, lower is better{_point_text(results)}"
+            blocks += [Heading(title), figure]
             if not index:
                 blocks += [LOSS_HELP, Help(BANDS, band_text(results))]
             blocks += hindsight_texts(results)
@@ -202,8 +202,7 @@ def _grids(results: PointResults, index: int) -> list[Block]:
     for details in results.details:
         if details.requests is not None:
             name = f"{_numbered('grid', index)}-{len(grids) + 1}"
-            title = f"{details.strategy}, seed {details.seed}"
-            grids.append(grid_map(details.requests, name, title))
+            grids.append(grid_map(details.requests, name, details.title))
     if not grids:
         return [Text(NO_FOLDERS.format(what="grids"), "hint")]
     return [Text("The requests of each strategy by round, for one seed."), *grids]
@@ -213,9 +212,7 @@ def _uncertainty(results: PointResults, index: int) -> list[Block]:
     blocks = []
     for place, details in enumerate(results.details, 1):
         name = f"{_numbered('uncertainty', index)}-{place}"
-        blocks += uncertainty_charts(
-            details.uncertainty, name, f"{details.strategy}, seed {details.seed}"
-        )
+        blocks += uncertainty_charts(details.uncertainty, name, details.title)
     if blocks:
         return [UNCERTAINTY_HELP, *blocks]
     reason = NO_FOLDERS.format(what="scores")
@@ -227,9 +224,8 @@ def _uncertainty(results: PointResults, index: int) -> list[Block]:
 def _cells(report: StudyReport, results: PointResults) -> list[Block]:
     for details in results.details:
         if details.picked:
-            heading = Heading(f"{details.strategy}, seed {details.seed}")
             hints = hint_blocks(report.hints.get("cells"))
-            return [heading, *hints, *picked_cells(details.picked)]
+            return [Heading(details.title), *hints, *picked_cells(details.picked)]
     reason = NO_FOLDERS.format(what="picks")
     if results.details:
         reason = "No strategy of this study scored the pool, so it is unknown which cells are hard."

@@ -32,8 +32,8 @@ def person(rng: np.random.Generator) -> list[Solid]:
         ball((0.1, 0.13, 0.11), (0, hip + 0.72, 0), material=skin, label=PERSON, part="head"),
     ]
     for side in (-1, 1):
-        swing = -80.0 if sitting else float(rng.normal(0, 22))
-        bend = 80.0 if sitting else float(rng.uniform(0, 35))
+        swing = -80.0 if sitting else rng.normal(0, 22)
+        bend = 80.0 if sitting else rng.uniform(0, 35)
         joint = translation(side * 0.1, hip, 0) @ rotation("x", swing)
         solids += _limb(
             joint,
@@ -46,13 +46,13 @@ def person(rng: np.random.Generator) -> list[Solid]:
         raised = float(rng.choice([rng.normal(0, 30), rng.uniform(-150, -60)], p=[0.75, 0.25]))
         shoulder = (
             translation(side * 0.2, hip + 0.5, 0)
-            @ rotation("z", side * float(rng.uniform(4, 25)))
+            @ rotation("z", side * rng.uniform(4, 25))
             @ rotation("x", raised)
         )
         solids += _limb(
             shoulder,
             lengths=(0.3, 0.27),
-            bend=-float(rng.uniform(0, 80)),
+            bend=-rng.uniform(0, 80),
             radii=(0.055, 0.045),
             materials=(shirt, skin),
             name="arm",

@@ -166,7 +166,7 @@ def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
     paint = material(rng, colour(rng, 0.4, 0.9))
     t = 0.1
     ground = wood(rng) if rng.random() < 0.6 else material(rng)
-    glow = float(rng.uniform(0.1, 0.3))
+    glow = rng.uniform(0.1, 0.3)
     lamp = float(rng.choice([0, rng.uniform(3, 9)], p=[0.2, 0.8]))
     white = Material(colour=(0.85, 0.85, 0.83), light=glow)
     bulb = Material(colour=(0.9,) * 3, light=lamp)
@@ -194,9 +194,9 @@ def _overhead_board(
 
 def _wall_objects(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
     """A window with or without curtains, a door, pictures; and a rug."""
-    where = float(rng.uniform(-0.25, 0.25)) * w
-    broad = float(rng.uniform(0.9, 1.8))
-    tall = float(rng.uniform(0.8, 1.4))
+    where = rng.uniform(-0.25, 0.25) * w
+    broad = rng.uniform(0.9, 1.8)
+    tall = rng.uniform(0.8, 1.4)
     light = float(np.exp(rng.uniform(np.log(0.3), np.log(5))))
     day = Material(colour=(0.8, 0.85, 0.9), light=light)
     solids = [cube((broad, tall, 0.02), (where, 1.5, -d / 2 + 0.01), day, "window")]
@@ -206,12 +206,12 @@ def _wall_objects(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
             at = (where + end * (broad / 2 + 0.12), 1.35, -d / 2 + 0.07)
             solids.append(cube((0.3, 1.7, 0.08), at, cloth, "curtain"))
     side = float(rng.choice([-1, 1]))
-    along = float(rng.uniform(-0.3, 0.3)) * d
+    along = rng.uniform(-0.3, 0.3) * d
     solids.append(cube((0.04, 2.0, 0.9), (side * (w / 2 - 0.02), 1.0, along), wood(rng), "door"))
     for _ in range(int(rng.integers(0, 4))):
         across, up = rng.uniform(0.25, 0.7, 2)
-        y = float(rng.uniform(1.3, 1.9))
-        z = float(rng.uniform(-0.4, 0.4)) * d
+        y = rng.uniform(1.3, 1.9)
+        z = rng.uniform(-0.4, 0.4) * d
         at = (-side * (w / 2 - 0.02), y, z)
         solids.append(cube((0.03, up, across), at, material(rng), "picture"))
     if rng.random() < 0.5:
@@ -250,8 +250,8 @@ def _place_on_floor(
         if backed and rng.random() < 0.8:
             x, z, turn = _draw_place_at_wall(rng, size, radius, -float(corners[2].min()))
         else:
-            x = float(rng.uniform(-1, 1)) * max(0.1, size[0] / 2 - radius)
-            z = float(rng.uniform(-1, 1)) * max(0.1, size[2] / 2 - radius)
+            x = rng.uniform(-1, 1) * max(0.1, size[0] / 2 - radius)
+            z = rng.uniform(-1, 1) * max(0.1, size[2] / 2 - radius)
             turn = float(rng.choice([0, 90, 180, 270]) + rng.normal(0, 12))
         transform = translation(x, 0, z) @ rotation("y", turn)
         foot = (transform @ corners)[[0, 2]]
@@ -269,7 +269,7 @@ def _draw_place_at_wall(
 ) -> tuple[float, float, float]:
     """Draw x, z and the rotation of a place with the back to the back, left or right wall."""
     side = int(rng.integers(-1, 2))
-    across = float(rng.uniform(-1, 1))
+    across = rng.uniform(-1, 1)
     gap = back + 0.13  # curtains, pictures and doors fit behind
     if side:
         return side * (size[0] / 2 - gap), across * max(0.1, size[2] / 2 - radius), -90.0 * side
@@ -290,7 +290,7 @@ def _scatter_small_things(
         else:
             x, z = rng.uniform(-0.45, 0.45, 2).tolist()
             transform = translation(x * size[0], 0, min(z * size[2], viewpoint.z - CLEAR))
-        solids += place_object(made, transform @ rotation("y", float(rng.uniform(0, 360))), thing)
+        solids += place_object(made, transform @ rotation("y", rng.uniform(0, 360)), thing)
         thing += 1
 
 

@@ -158,7 +158,7 @@ def _shelf(rng: np.random.Generator) -> list[Solid]:
 def _lamp(rng: np.random.Generator) -> list[Solid]:
     h = rng.uniform(1.2, 1.7)
     m = Material(colour=colour(rng), gloss=0.6)
-    shade = Material(colour=(0.9, 0.8, 0.6), light=float(rng.uniform(1.0, 4.0)))
+    shade = Material(colour=(0.9, 0.8, 0.6), light=rng.uniform(1.0, 4.0))
     return [
         tube(0.14, 0.03, at=(0, 0.015, 0), material=m, label="lamp"),
         tube(0.015, h, at=(0, h / 2, 0), material=m, label="lamp"),
@@ -168,7 +168,7 @@ def _lamp(rng: np.random.Generator) -> list[Solid]:
 
 def _plant(rng: np.random.Generator) -> list[Solid]:
     h = rng.uniform(0.3, 0.9)
-    leaf = Material(colour=(0.08, float(rng.uniform(0.25, 0.5)), 0.08))
+    leaf = Material(colour=(0.08, rng.uniform(0.25, 0.5), 0.08))
     clay = Material(colour=(0.6, 0.3, 0.18))
     solids = [
         tube(0.13, 0.24, at=(0, 0.12, 0), material=clay, label="plant"),
@@ -177,7 +177,7 @@ def _plant(rng: np.random.Generator) -> list[Solid]:
     for _ in range(int(rng.integers(5, 10))):
         x, z = rng.normal(0, 0.11, 2).tolist()
         radii = rng.uniform(0.06, 0.17, 3).tolist()
-        y = h + float(rng.uniform(-0.1, 0.25))
+        y = h + rng.uniform(-0.1, 0.25)
         solids.append(ball(radii, (x, y, z), leaf, "plant"))
     return solids
 
@@ -217,7 +217,7 @@ def _bottle(rng: np.random.Generator) -> list[Solid]:
 def _bowl(rng: np.random.Generator) -> list[Solid]:
     solids = [ball((0.13, 0.06, 0.13), (0, 0.05, 0), material(rng), "bowl")]
     for x, z in rng.normal(0, 0.04, (3, 2)).tolist():
-        fruit = Material(colour=(0.7, float(rng.uniform(0.1, 0.5)), 0.05))
+        fruit = Material(colour=(0.7, rng.uniform(0.1, 0.5), 0.05))
         solids.append(ball((0.045,) * 3, (x, 0.11, z), fruit, "bowl"))
     return solids
 

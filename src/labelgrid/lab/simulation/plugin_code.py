@@ -114,7 +114,7 @@ def _imports(module: str, path: Path) -> Iterator[str]:
 
 
 def _from_imports(node: ast.ImportFrom, package: str) -> Iterator[str]:
-    """The names of a `from` import that may be modules, without names of other packages."""
+    """The names of a `from` import that may be modules; none outside the package."""
     depth = package.count(".") + 1 if package else 0
     if node.level > depth:
         return

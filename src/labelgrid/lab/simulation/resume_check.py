@@ -18,9 +18,9 @@ from labelgrid.lab.simulation.study_recipe import (
     OWN_LABELS,
     SHARES_LOCK,
     Study,
-    code_of,
     earlier_values,
     kept_study,
+    texts_of,
 )
 from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.lab.simulation.study_results import keys_with_records, recorded_runs
@@ -113,7 +113,7 @@ def check_same(
             where=request.out,
             next_step="Name another folder with --out, or restore the settings.",
         )
-    code = changed_plugins(code_of(earlier), code_of(values))
+    code = changed_plugins(texts_of(earlier, "code"), texts_of(values, "code"))
     if code and started and not request.force and _any_left(request.study, runs, request.out):
         raise ProjectError(
             f"The code of {', '.join(code)} has changed since the folder's runs were started.",

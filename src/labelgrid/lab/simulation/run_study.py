@@ -33,10 +33,9 @@ from labelgrid.lab.simulation.study_recipe import (
     KEPT,
     LOCK,
     SHARES_LOCK,
-    code_of,
     earlier_values,
     notes_of,
-    versions_of,
+    texts_of,
 )
 from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.lab.simulation.study_results import RECORDS
@@ -189,7 +188,7 @@ def _history(earlier: Values, values: Values, jobs: Mapping[str, Job]) -> Json:
     else:
         versions = {"labelgrid": __version__, "torch": version("torch")}
         history = {"versions": versions}
-        changed = changed_plugins(code_of(earlier), code_of(values))
+        changed = changed_plugins(texts_of(earlier, "code"), texts_of(values, "code"))
         notes += _change_notes(earlier, versions, changed)
     if notes:
         history["notes"] = notes
@@ -199,7 +198,7 @@ def _history(earlier: Values, values: Values, jobs: Mapping[str, Job]) -> Json:
 def _change_notes(
     earlier: Values, versions: Mapping[str, str], changed: Sequence[str]
 ) -> list[str]:
-    before = versions_of(earlier)
+    before = texts_of(earlier, "versions")
     changes = []
     for name, now in versions.items():
         if earlier and not before:

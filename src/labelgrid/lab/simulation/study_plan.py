@@ -10,7 +10,7 @@ from labelgrid.lab.simulation.resume_check import check_same, extra_runs_note, w
 from labelgrid.lab.simulation.run_identity import Identities, identities_of
 from labelgrid.lab.simulation.run_jobs import Job, RunWork, jobs_of, work_left
 from labelgrid.lab.simulation.runs import Run
-from labelgrid.lab.simulation.study_recipe import earlier_values, kept_study, supplied_of
+from labelgrid.lab.simulation.study_recipe import earlier_values, kept_study, texts_of
 from labelgrid.lab.simulation.study_request import StudyRequest
 from labelgrid.lab.simulation.supplied_digests import SuppliedDigests
 from labelgrid.lab.simulation.validate import missing_weights, validate_study
@@ -101,7 +101,7 @@ def plan_study(request: StudyRequest) -> StudyPlan:
         old = kept_study(earlier, request.out)
         study = widen_study(request.study, old)
         note = extra_runs_note(request.study, study, old)
-        known = supplied_of(earlier)
+        known = texts_of(earlier, "supplied")
         request = replace(request, study=study)
     runs = validate_study(request)
     supplied = SuppliedDigests(request, known)

@@ -320,31 +320,13 @@ def notes_of(values: Values) -> list[str]:
     return list(map(str, notes)) if isinstance(notes, list) else []
 
 
-def versions_of(values: Values) -> dict[str, str]:
-    """Read the versions that made the runs, by package, from the values of `study.json`.
+def texts_of(values: Values, key: str) -> dict[str, str]:
+    """Read a table of texts from the values of `study.json`; empty without a table.
 
-    Empty if it has none.
+    Such are the "versions" of packages that made the runs, the digests of own plug-ins' "code" by
+    name, and the digests of "supplied" labels by stamp.
     """
-    return _texts(values.get("versions"))
-
-
-def code_of(values: Values) -> dict[str, str]:
-    """Read the digests of own plug-ins' code, by name, from the values of `study.json`.
-
-    Empty if it has none.
-    """
-    return _texts(values.get("code"))
-
-
-def supplied_of(values: Values) -> dict[str, str]:
-    """Read the digests of suppliers' labels, by stamp, from the values of `study.json`.
-
-    Empty if it has none.
-    """
-    return _texts(values.get("supplied"))
-
-
-def _texts(table: Any) -> dict[str, str]:
+    table = values.get(key)
     if not isinstance(table, Mapping):
         return {}
     return {str(name): str(text) for name, text in table.items()}

@@ -120,7 +120,7 @@ def _finder(reads: Sequence[TaskDef], _gives: TaskDef) -> OptionFinder:
 
 
 def _proposed(counts: Ints, names: Sequence[str]) -> list[Values]:
-    """Options by counts [classes, 2] of pixels that are not salient and pixels that are.
+    """Options by counts [classes, 2] of pixels that are not salient and of salient pixels.
 
     The first has the largest IoU over all pixels: a class adds to that if the share of its pixels
     that is salient is larger than the IoU without it. The shorter list of classes is taken.

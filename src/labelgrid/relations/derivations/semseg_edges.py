@@ -40,7 +40,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Options:
-    """The gaps that are filled, and the pixels beside a border that are edges.
+    """The gaps that are filled, and the side of a border where edges are.
 
     Args:
         reach: gaps are filled up to so many pixels from the labelled ones, so those of at most
