@@ -22,11 +22,6 @@ NOTHING = -1
 def class_index(task: TaskDef, name: str, option: str) -> int:
     """The number of a class in the labels of a task.
 
-    Args:
-        task: the task.
-        name: the class.
-        option: the relation's option that names it, for the error.
-
     Raises:
         RecipeError: the task has no such class.
 

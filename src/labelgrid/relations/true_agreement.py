@@ -130,12 +130,8 @@ def measure_relation(
 ) -> Measured | None:
     """Measure a relation on images; None if fewer than two can be compared.
 
-    Args:
-        relation: that derives labels of `task`.
-        pairs: the images, a random sample, in random order.
-        task: of the derived labels.
-        view: the field of view of unknown cameras, in degrees.
-        seed: of the interval.
+    The pairs are a random sample in random order. `view` is the field of view of unknown cameras, in
+    degrees; `seed` draws the interval.
     """
     made = (LabelPair(pair.derive(relation, view), pair.truth) for pair in pairs)
     return measure_labels(made, task, seed=seed)
@@ -144,12 +140,8 @@ def measure_relation(
 def measure_labels(pairs: Iterable[LabelPair], task: TaskDef, *, seed: int = 0) -> Measured | None:
     """Measure labels on images with true ones; None if fewer than two can be compared.
 
-    Pixels count that are valid in both labels.
-
-    Args:
-        pairs: of the images, a random sample, in random order.
-        task: of the labels.
-        seed: of the interval.
+    The pairs are a random sample in random order. Pixels count that are valid in both labels; `seed`
+    draws the interval.
     """
     truths = []
     results = []

@@ -88,10 +88,6 @@ def unmeasured_relations(
 ) -> list[UnmeasuredRelation]:
     """The relations of a recipe, and shipped relations that may hold between the tasks.
 
-    Args:
-        project: the project.
-        declared: those of the recipe.
-
     Raises:
         RecipeError: one of the recipe is wrong.
     """
@@ -114,11 +110,6 @@ def measure_relations(
     project: ProjectFolder, progress: Progress, relations: Sequence[UnmeasuredRelation]
 ) -> list[RelationRow]:
     """Measure relations, each on its own.
-
-    Args:
-        project: the project.
-        progress: reports each relation.
-        relations: of its recipe, or that fit its tasks.
 
     Raises:
         LabelError: a label's file is missing or has changed.
@@ -171,12 +162,7 @@ class _Sampler:
 
 @dataclass(frozen=True)
 class _Measuring:
-    """A relation that is measured.
-
-    Args:
-        sampler: reads labels.
-        relation: the relation.
-    """
+    """A relation that is measured."""
 
     sampler: _Sampler
     relation: UnmeasuredRelation
@@ -213,10 +199,20 @@ class _Measuring:
             task=self.sampler.tasks[relation.gives],
         )
         if search.needs_view and search.view is None:
-            return replace(row, remark=self._without_camera(relation))
+            remark = (
+                f"No field of view explains {relation.gives} by {join_names(relation.reads)} "
+                "better than a smaller or a larger one. "
+                f"{camera_step(self.sampler.project)}"
+            )
+            return replace(row, remark=remark)
         options = search.best()
         if options is None:
-            return replace(row, remark=self._unsettled(len(pairs)))
+            query = command("query", self.sampler.project.folder, "--pairs", str(ENOUGH))
+            remark = (
+                f"The labels of {count_text(len(pairs), 'image')} settle no options of the "
+                f"relation, so it is not trusted. More may: `{query}` requests them."
+            )
+            return replace(row, remark=remark)
         return self._measured(replace(row, options=options), search, pairs)
 
     def _measured(
@@ -277,19 +273,6 @@ class _Measuring:
             step = f"`{write}` declares the relation, turned off; then `{query}` requests them."
         return lacking_text(f"{images} labels of {tasks}", step)
 
-    def _unsettled(self, count: int) -> str:
-        query = command("query", self.sampler.project.folder, "--pairs", str(ENOUGH))
-        return (
-            f"The labels of {count_text(count, 'image')} settle no options of the relation, so it "
-            f"is not trusted. More may: `{query}` requests them."
-        )
-
-    def _without_camera(self, relation: BoundRelation) -> str:
-        return (
-            f"No field of view explains {relation.gives} by {join_names(relation.reads)} better "
-            f"than a smaller or a larger one. {camera_step(self.sampler.project)}"
-        )
-
 
 def lacking_text(images: str, step: str) -> str:
     """Say that too few images have labels from random draws or imports."""
@@ -307,18 +290,14 @@ def relation_tables(
     are_declared = any(relation.declared for relation in relations)
     tables = {}
     for row in rows:
-        table = _table_of_tasks(choices[row.name])
+        choice = choices[row.name]
+        ends: Json = {"plugin": choice.plugin, "reads": list(choice.reads), "gives": choice.gives}
+        table = {key: value for key, value in ends.items() if value}
         if row.measured:
-            tables[row.name] = table | _measured_table(row, row.measured, choices[row.name])
+            tables[row.name] = table | _measured_table(row, row.measured, choice)
         elif are_declared and not row.declared:
             tables[row.name] = table | {"trust": 0.0}  # so that pairs are drawn for it, too
     return tables
-
-
-def _table_of_tasks(choice: RelationChoice) -> Json:
-    """The plug-in and the tasks at the ends, as far as the choice names them."""
-    table = {"plugin": choice.plugin, "reads": list(choice.reads), "gives": choice.gives}
-    return {key: value for key, value in table.items() if value}
 
 
 def _measured_table(row: RelationRow, measured: Measured, choice: RelationChoice) -> Json:

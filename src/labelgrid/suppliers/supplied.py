@@ -149,14 +149,7 @@ def is_aligned(supplier: BoundSupplier, task: TaskDef) -> bool:
 def extents(
     source: Source, task: TaskDef, image_ids: Collection[str], *, inverted: bool
 ) -> dict[str, Extent]:
-    """The extents of a sample of a task's true labels, by image; of their inverse if `inverted`.
-
-    Args:
-        source: the true labels.
-        task: their task.
-        image_ids: the images from which the sample is drawn.
-        inverted: as of `SuppliedLabels`.
-    """
+    """The extents of a sample of a task's true labels, by image; of their inverse if `inverted`."""
     found = {}
     for image_id in _shuffled(image_ids, "supplied", task.name)[:SAMPLE]:
         label = nonempty_label(source, image_id, task)

@@ -24,7 +24,7 @@ from labelgrid.lab.reports.means import (
     total_loss,
 )
 from labelgrid.lab.reports.measure import CampaignMeasure, PairValues, of_same_seeds
-from labelgrid.lab.reports.study_content import PointResults, StudyReport
+from labelgrid.lab.reports.study_content import Headlines, PointResults, StudyReport
 from labelgrid.project.records import Measurement
 
 #: The getter of a strategy's values.
@@ -57,7 +57,7 @@ def study_measures(report: StudyReport) -> list[list[CampaignMeasure]]:
     return [campaign_measures(results, report.headlines) for results in report.points]
 
 
-def campaign_measures(results: PointResults, headlines: Mapping[str, str]) -> list[CampaignMeasure]:
+def campaign_measures(results: PointResults, headlines: Headlines) -> list[CampaignMeasure]:
     """All measures by which the strategies are compared; see `deciding_measure`."""
     last = last_round_ending(results)
     alike = equal_cost_ending(results)
@@ -88,7 +88,7 @@ def campaign_measures(results: PointResults, headlines: Mapping[str, str]) -> li
 
 def _delta_mtl(
     ending: Ending,
-    headlines: Mapping[str, str],
+    headlines: Headlines,
     references: Callable[[str], Mapping[int, Measurement]],
     *words: str,
 ) -> CampaignMeasure:

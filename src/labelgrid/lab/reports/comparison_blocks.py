@@ -26,7 +26,7 @@ from labelgrid.lab.reports.means import (
     total_loss,
 )
 from labelgrid.lab.reports.measure import CampaignMeasure
-from labelgrid.lab.reports.study_content import PointResults
+from labelgrid.lab.reports.study_content import Headlines, PointResults
 from labelgrid.lab.reports.verdicts import span_name
 from labelgrid.project.records import Measurement
 from labelgrid.report.page_blocks import (
@@ -78,17 +78,11 @@ def _has_bands(results: PointResults) -> bool:
 
 
 def curve_blocks(
-    results: PointResults, headlines: Mapping[str, str], reference: str, name: str
+    results: PointResults, headlines: Headlines, reference: str, name: str
 ) -> list[Block]:
     """The curves over all tasks and of each task, with the differences to a reference.
 
     All are drawn against labels and against cost.
-
-    Args:
-        results: the runs.
-        headlines: by task, the metric of its curve.
-        reference: the strategy that the others are compared with.
-        name: the start of the names of the drawings.
     """
     difference = partial(difference_blocks, results, reference=reference)
     blocks: list[Block] = [
@@ -229,9 +223,7 @@ def _summary(measure: CampaignMeasure, strategy: str) -> Value:
     return spread(mean, deviation) if seeds else None
 
 
-def ending_table(
-    ending: Ending, results: PointResults, headlines: Mapping[str, str]
-) -> list[Block]:
+def ending_table(ending: Ending, results: PointResults, headlines: Headlines) -> list[Block]:
     """Labels, cost, loss and each task's headline metric of the networks that strategies end with.
 
     An empty list without networks.

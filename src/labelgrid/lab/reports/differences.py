@@ -169,14 +169,6 @@ def difference_blocks(
 
     An empty list if no strategy has a difference after a round. Each strategy with a curve has a
     line, even if it has no points, so that it has the colour of its curve.
-
-    Args:
-        results: the runs.
-        value_of: reads the compared value.
-        label: the name of the value, with its unit.
-        better: whether higher or lower values are better.
-        reference: the strategy that the others are compared with.
-        name: the start of the names of the drawings.
     """
     strategies = [strategy for strategy in results.strategies if results.of(strategy)]
     has_bands = len(strategies) <= MAX_BANDS

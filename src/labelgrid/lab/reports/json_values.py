@@ -1,7 +1,7 @@
 """Converts the measures of a study's page to JSON values."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from labelgrid.basics.results import replace_non_finite
@@ -12,7 +12,7 @@ from labelgrid.lab.reports.final_networks import LAST
 from labelgrid.lab.reports.hindsight import BestArm, best_by_round
 from labelgrid.lab.reports.means import metric_getter, total_loss
 from labelgrid.lab.reports.measure import CampaignMeasure
-from labelgrid.lab.reports.study_content import PointResults, StudyReport
+from labelgrid.lab.reports.study_content import Headlines, PointResults, StudyReport
 
 
 def study_values(report: StudyReport, measures: Sequence[Sequence[CampaignMeasure]]) -> Json:
@@ -34,7 +34,7 @@ def study_values(report: StudyReport, measures: Sequence[Sequence[CampaignMeasur
 
 
 def _point_results(
-    results: PointResults, measures: Sequence[CampaignMeasure], headlines: Mapping[str, str]
+    results: PointResults, measures: Sequence[CampaignMeasure], headlines: Headlines
 ) -> Json:
     in_hindsight = {}
     for name, arms in results.best_of.items():
@@ -48,7 +48,7 @@ def _point_results(
     }
 
 
-def _best(best: BestArm, headlines: Mapping[str, str]) -> Json:
+def _best(best: BestArm, headlines: Headlines) -> Json:
     tasks = {}
     for task, name in headlines.items():
         tasks[task] = {name: best.mean(metric_getter(task, name)).value}

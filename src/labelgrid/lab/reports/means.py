@@ -9,7 +9,7 @@ import numpy as np
 
 from labelgrid.basics.comparison import Curve
 from labelgrid.basics.results import Result, delta_mtl, mean_and_deviation
-from labelgrid.lab.reports.study_content import RunResult
+from labelgrid.lab.reports.study_content import Headlines, RunResult
 from labelgrid.project.records import Measurement
 
 #: Reads one value of a measured network; NaN if it has none.
@@ -58,7 +58,7 @@ def same_for_all_seeds(value_of: ValueGetter) -> SeedValueGetter:
 
 
 def delta_mtl_getter(
-    references: Mapping[int, Measurement], headlines: Mapping[str, str]
+    references: Mapping[int, Measurement], headlines: Headlines
 ) -> SeedValueGetter:
     """A getter of delta_mtl in %: the gain over the reference of the same seed.
 
@@ -78,7 +78,7 @@ def delta_mtl_getter(
     return value_of
 
 
-def _headline_results(measured: Measurement, headlines: Mapping[str, str]) -> dict[str, Result]:
+def _headline_results(measured: Measurement, headlines: Headlines) -> dict[str, Result]:
     results = {}
     for task, name in headlines.items():
         result = measured.metrics.get(task, {}).get(name)

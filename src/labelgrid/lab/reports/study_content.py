@@ -8,6 +8,8 @@ from labelgrid.drawings.request_history import RequestHistory
 from labelgrid.project.records import Measurement
 from labelgrid.report.content import Hint, PoolUncertainty, RoundPicks, TaskPictures
 
+#: By task, the metric of its curve.
+Headlines = Mapping[str, str]
 #: The state of a run.
 RunState = Literal["done", "running", "stopped", "failed", "unfinished", "not started"]
 
@@ -138,7 +140,7 @@ class StudyReport:
     name: str
     made: str
     about: Mapping[str, str]
-    headlines: Mapping[str, str]
+    headlines: Headlines
     costs: Mapping[str, float]
     reference: str
     points: Sequence[PointResults]

@@ -279,13 +279,7 @@ def spending_table(results: PointResults, label_costs: Mapping[str, float]) -> D
 def study_summary(
     report: StudyReport, measures_of: Sequence[list[CampaignMeasure]], rows: Sequence[VerdictRow]
 ) -> list[Block]:
-    """The three sentences at the top of a study's page.
-
-    Args:
-        report: the study.
-        measures_of: the measures of each point of its grid.
-        rows: the verdicts of all points.
-    """
+    """The three sentences at the top of a study's page."""
     networks = [run.measured[-1] for run in report.runs if run.kind == "strategy" and run.measured]
     bought = "No label was bought yet."
     if networks:

@@ -16,14 +16,7 @@ SWAPPED: Mapping[Verdict, Verdict] = {"better": "worse", "worse": "better"}
 
 @dataclass(frozen=True, kw_only=True)
 class VerdictRow:
-    """An arm compared with the baseline.
-
-    Args:
-        point: of the study's grid, as text; "" without a grid.
-        arm: the name of the arm.
-        baseline: the name of the baseline.
-        compared: arm minus baseline.
-    """
+    """An arm compared with the baseline: arm minus baseline, at a point of the grid."""
 
     point: str
     arm: str
@@ -32,13 +25,7 @@ class VerdictRow:
 
 
 def verdict_rows(measure: CampaignMeasure, reference: str, point: str = "") -> list[VerdictRow]:
-    """Every arm compared with the reference; every pair if the reference is no arm.
-
-    Args:
-        measure: by which they are compared.
-        reference: the name of the baseline.
-        point: of the study's grid.
-    """
+    """Every arm compared with the reference; every pair if the reference is no arm."""
     pairs = measure.pairs
     has_reference = any(reference in pair for pair in pairs)
     rows = []

@@ -1,6 +1,6 @@
 """Builds a person: a jointed body with parts, in a random pose."""
 
-import numpy as np
+from numpy.random import Generator
 
 from labelgrid.lab.scenes.scene_objects import colour
 from labelgrid.lab.scenes.solids import (
@@ -19,7 +19,7 @@ PARTS = ("none", "head", "torso", "upper arm", "lower arm", "upper leg", "lower 
 PERSON = "person"
 
 
-def person(rng: np.random.Generator) -> list[Solid]:
+def person(rng: Generator) -> list[Solid]:
     """A standing, walking or sitting person of 1.5 to 1.9 m with feet on the floor, facing +z."""
     size = rng.uniform(0.88, 1.1)
     sitting = rng.random() < 0.25

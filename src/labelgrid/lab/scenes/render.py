@@ -21,7 +21,6 @@ from labelgrid.lab.scenes.solids import Material, Solid
 BOUNCES = 2
 #: The shapes that emit a solid's light: one per solid, because every light costs samples.
 LIT = ("pane", "side")
-Reals = NDArray[np.float64]
 Number = TypeVar("Number", bound=np.generic)
 #: The radius of the average, in pixels.
 REACH = 2
@@ -180,7 +179,7 @@ def _light(material: Material) -> Json:
     return {"emitter": {"type": "area", "radiance": radiance}}
 
 
-def remove_fireflies(linear: Reals) -> Reals:
+def remove_fireflies(linear: Floats) -> Floats:
     """Remove fireflies from radiance [h, w, 3].
 
     These are single bright pixels where one path of many hit a light.
@@ -189,7 +188,7 @@ def remove_fireflies(linear: Reals) -> Reals:
     return np.minimum(linear, CAP * around + 0.1 * np.median(linear))
 
 
-def denoise(tones: Reals, solid: Ints) -> Reals:
+def denoise(tones: Floats, solid: Ints) -> Floats:
     """Average tones [h, w, 3] in [0, 1] over pixels of the same solid with similar surroundings."""
     guide = _average(tones, _same_neighbours(solid, 1)[..., None], 1)
     apart = np.stack([((other - guide) ** 2).sum(-1) for other in _shifts(guide, REACH)])
@@ -202,7 +201,7 @@ def _same_neighbours(solid: Ints, reach: int) -> Bools:
     return np.stack(list(_shifts(solid, reach))) == solid
 
 
-def _average(tones: Reals, weights: Reals | Bools, reach: int) -> Reals:
+def _average(tones: Floats, weights: Floats | Bools, reach: int) -> Floats:
     """The weighted mean of each pixel's neighbours, given weights [neighbours, h, w, 1]."""
     total = np.zeros_like(tones)
     for weight, other in zip(weights, _shifts(tones, reach), strict=True):

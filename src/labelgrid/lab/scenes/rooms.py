@@ -6,8 +6,9 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.random import Generator
 
+from labelgrid.basics.array_types import Floats
 from labelgrid.basics.streams import stream
 from labelgrid.lab.scenes.people import PERSON, person
 from labelgrid.lab.scenes.scene_objects import LYING, STANDING, Builder, colour, material, wood
@@ -21,8 +22,6 @@ from labelgrid.lab.scenes.solids import (
     rotation,
     translation,
 )
-
-Reals = NDArray[np.float64]
 
 #: All classes, in the order of the label's class numbers.
 CLASSES = (
@@ -160,7 +159,7 @@ def make_scene(seed: int, index: int, frames: int = 1) -> Scene:
     return Scene(tuple(solids), camera, FOV)
 
 
-def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
+def _shell(rng: Generator, size: Floats) -> list[Solid]:
     """Walls, floor, a ceiling with a lamp, and the objects fixed to them."""
     w, h, d = size.tolist()
     paint = material(rng, colour(rng, 0.4, 0.9))
@@ -192,7 +191,7 @@ def _overhead_board(
     return place_object([board], translation(y=y) @ rotation("x", 90))
 
 
-def _wall_objects(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
+def _wall_objects(rng: Generator, w: float, d: float) -> list[Solid]:
     """A window with or without curtains, a door, pictures; and a rug."""
     where = rng.uniform(-0.25, 0.25) * w
     broad = rng.uniform(0.9, 1.8)
@@ -220,28 +219,19 @@ def _wall_objects(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
 
 
 def _place_on_floor(
-    rng: np.random.Generator,
-    size: Reals,
+    rng: Generator,
+    size: Floats,
     *,
     solids: list[Solid],
-    taken: list[tuple[Reals, Reals]],
+    taken: list[tuple[Floats, Floats]],
     build: Builder,
     thing: int,
     backed: bool = False,
 ) -> int:
-    """Place an object where there is room for it, if there is any.
+    """Place an object where there is room; returns the number of the next object.
 
-    Args:
-        rng: draws the object and its place.
-        size: the room's width, height and depth.
-        solids: of the scene; the object's are added.
-        taken: the lowest and highest x and z of each taken place; the object's are added.
-        build: builds the object.
-        thing: the number of the object.
-        backed: whether the object mostly stands at a wall.
-
-    Returns:
-        The number of the next object.
+    `taken` are the lowest and highest x and z of each taken place. The object is added to `solids`,
+    its place to `taken`. A `backed` object mostly stands at a wall.
     """
     made = build(rng)
     corners = np.concatenate([solid.transform @ CORNERS for solid in made], 1)
@@ -265,7 +255,7 @@ def _place_on_floor(
 
 
 def _draw_place_at_wall(
-    rng: np.random.Generator, size: Reals, radius: float, back: float
+    rng: Generator, size: Floats, radius: float, back: float
 ) -> tuple[float, float, float]:
     """Draw x, z and the rotation of a place with the back to the back, left or right wall."""
     side = int(rng.integers(-1, 2))
@@ -277,7 +267,7 @@ def _draw_place_at_wall(
 
 
 def _scatter_small_things(
-    rng: np.random.Generator, size: Reals, solids: list[Solid], viewpoint: Viewpoint, thing: int
+    rng: Generator, size: Floats, solids: list[Solid], viewpoint: Viewpoint, thing: int
 ) -> None:
     tops = [solid for solid in solids if _is_top(solid)]
     for _ in range(int(rng.poisson(6))):
@@ -303,7 +293,7 @@ def _is_top(solid: Solid) -> bool:
     return across > 0.55 and top < 1.1
 
 
-def _draw_viewpoint(rng: np.random.Generator, size: Reals) -> Viewpoint:
+def _draw_viewpoint(rng: Generator, size: Floats) -> Viewpoint:
     """Draw a viewpoint near the front wall at a person's eye height, looking into the room."""
     x = rng.uniform(-0.35, 0.35) * size[0]
     y = rng.uniform(*HEIGHTS)
@@ -312,7 +302,7 @@ def _draw_viewpoint(rng: np.random.Generator, size: Reals) -> Viewpoint:
     return Viewpoint(x=x, y=y, z=size[2] / 2 - 0.25, turn=turn, tilt=tilt)
 
 
-def _camera(rng: np.random.Generator, viewpoint: Viewpoint, view: int) -> Matrix:
+def _camera(rng: Generator, viewpoint: Viewpoint, view: int) -> Matrix:
     """The camera's transform; views after the first are shifted a little."""
     x, y, z, turn, tilt = viewpoint
     if view:

@@ -6,6 +6,7 @@ An object is around the origin, stands on the floor and faces +z.
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from numpy.random import Generator
 
 from labelgrid.lab.scenes.solids import Colour, Material, Pattern, Solid, ball, cube, tube
 
@@ -13,16 +14,16 @@ from labelgrid.lab.scenes.solids import Colour, Material, Pattern, Solid, ball, 
 WHITE = Material(colour=(0.85, 0.85, 0.85), gloss=0.8)
 #: Three surfaces in five are plain.
 PATTERNS: tuple[Pattern, ...] = ("plain", "plain", "plain", "checks", "stripes")
-Builder = Callable[[np.random.Generator], list[Solid]]
+Builder = Callable[[Generator], list[Solid]]
 
 
-def colour(rng: np.random.Generator, low: float = 0.08, high: float = 0.85) -> Colour:
+def colour(rng: Generator, low: float = 0.08, high: float = 0.85) -> Colour:
     """A random reflectance of red, green and blue."""
     r, g, b = rng.uniform(low, high, 3).tolist()
     return r, g, b
 
 
-def material(rng: np.random.Generator, base: Colour | None = None) -> Material:
+def material(rng: Generator, base: Colour | None = None) -> Material:
     """A random material near a base colour (or of any colour); some are patterned, some glossy."""
     if base is None:
         base = colour(rng)
@@ -38,7 +39,7 @@ def material(rng: np.random.Generator, base: Colour | None = None) -> Material:
     )
 
 
-def wood(rng: np.random.Generator) -> Material:
+def wood(rng: Generator) -> Material:
     """A brown between birch and walnut, with or without stripes."""
     shade = rng.uniform(0.25, 1.0)
     return Material(
@@ -67,7 +68,7 @@ def _pair(size: Colour, x: float, y: float, m: Material, label: str) -> list[Sol
     return [cube(size, (side * x, y, 0), m, label) for side in (-1, 1)]
 
 
-def _table(rng: np.random.Generator) -> list[Solid]:
+def _table(rng: Generator) -> list[Solid]:
     w = rng.uniform(0.9, 1.8)
     d = rng.uniform(0.6, 1.0)
     h = rng.uniform(0.45, 0.78)
@@ -78,7 +79,7 @@ def _table(rng: np.random.Generator) -> list[Solid]:
     ]
 
 
-def _desk(rng: np.random.Generator) -> list[Solid]:
+def _desk(rng: Generator) -> list[Solid]:
     w = rng.uniform(1.1, 1.6)
     h = 0.74
     m = material(rng, (0.6, 0.58, 0.55))
@@ -89,7 +90,7 @@ def _desk(rng: np.random.Generator) -> list[Solid]:
     ]
 
 
-def _chair(rng: np.random.Generator) -> list[Solid]:
+def _chair(rng: Generator) -> list[Solid]:
     m = material(rng)
     h = rng.uniform(0.42, 0.5)
     seat = cube((0.45, 0.05, 0.45), (0, h, 0), m, "chair")
@@ -97,7 +98,7 @@ def _chair(rng: np.random.Generator) -> list[Solid]:
     return [seat, back, *_legs(0.45, 0.45, height=h, thick=0.04, m=wood(rng), label="chair")]
 
 
-def _sofa(rng: np.random.Generator) -> list[Solid]:
+def _sofa(rng: Generator) -> list[Solid]:
     w = rng.uniform(1.4, 2.2)
     m = material(rng)
     return [
@@ -107,7 +108,7 @@ def _sofa(rng: np.random.Generator) -> list[Solid]:
     ]
 
 
-def _bed(rng: np.random.Generator) -> list[Solid]:
+def _bed(rng: Generator) -> list[Solid]:
     w = rng.uniform(0.9, 1.6)
     m = wood(rng)
     return [
@@ -117,11 +118,11 @@ def _bed(rng: np.random.Generator) -> list[Solid]:
     ]
 
 
-def _pillow(rng: np.random.Generator) -> list[Solid]:
+def _pillow(rng: Generator) -> list[Solid]:
     return [ball((0.25, 0.09, 0.17), (0, 0.09, 0), material(rng), "pillow")]
 
 
-def _cabinet(rng: np.random.Generator) -> list[Solid]:
+def _cabinet(rng: Generator) -> list[Solid]:
     w = rng.uniform(0.6, 1.4)
     d = rng.uniform(0.35, 0.6)
     h = rng.uniform(0.7, 2.1)
@@ -133,7 +134,7 @@ def _cabinet(rng: np.random.Generator) -> list[Solid]:
     return solids
 
 
-def _shelf(rng: np.random.Generator) -> list[Solid]:
+def _shelf(rng: Generator) -> list[Solid]:
     w = rng.uniform(0.7, 1.3)
     h = rng.uniform(1.2, 2.0)
     m = wood(rng)
@@ -155,7 +156,7 @@ def _shelf(rng: np.random.Generator) -> list[Solid]:
     return solids
 
 
-def _lamp(rng: np.random.Generator) -> list[Solid]:
+def _lamp(rng: Generator) -> list[Solid]:
     h = rng.uniform(1.2, 1.7)
     m = Material(colour=colour(rng), gloss=0.6)
     shade = Material(colour=(0.9, 0.8, 0.6), light=rng.uniform(1.0, 4.0))
@@ -166,7 +167,7 @@ def _lamp(rng: np.random.Generator) -> list[Solid]:
     ]
 
 
-def _plant(rng: np.random.Generator) -> list[Solid]:
+def _plant(rng: Generator) -> list[Solid]:
     h = rng.uniform(0.3, 0.9)
     leaf = Material(colour=(0.08, rng.uniform(0.25, 0.5), 0.08))
     clay = Material(colour=(0.6, 0.3, 0.18))
@@ -182,7 +183,7 @@ def _plant(rng: np.random.Generator) -> list[Solid]:
     return solids
 
 
-def _television(rng: np.random.Generator) -> list[Solid]:
+def _television(rng: Generator) -> list[Solid]:
     w = rng.uniform(0.7, 1.2)
     black = Material(colour=(0.03, 0.03, 0.035), gloss=0.9)
     return [
@@ -192,12 +193,12 @@ def _television(rng: np.random.Generator) -> list[Solid]:
     ]
 
 
-def _box(rng: np.random.Generator) -> list[Solid]:
+def _box(rng: Generator) -> list[Solid]:
     w, h, d = rng.uniform(0.2, 0.6, 3)
     return [cube((w, h, d), (0, h / 2, 0), material(rng, (0.6, 0.45, 0.28)), "box")]
 
 
-def _toy(rng: np.random.Generator) -> list[Solid]:
+def _toy(rng: Generator) -> list[Solid]:
     r = rng.uniform(0.08, 0.25)
     rubber = Material(
         colour=colour(rng), second=colour(rng), pattern="checks", repeats=4, gloss=0.6
@@ -205,7 +206,7 @@ def _toy(rng: np.random.Generator) -> list[Solid]:
     return [ball((r, r, r), (0, r, 0), rubber, "ball")]
 
 
-def _bottle(rng: np.random.Generator) -> list[Solid]:
+def _bottle(rng: Generator) -> list[Solid]:
     m = Material(colour=colour(rng), gloss=0.9)
     h = rng.uniform(0.12, 0.22)
     return [
@@ -214,7 +215,7 @@ def _bottle(rng: np.random.Generator) -> list[Solid]:
     ]
 
 
-def _bowl(rng: np.random.Generator) -> list[Solid]:
+def _bowl(rng: Generator) -> list[Solid]:
     solids = [ball((0.13, 0.06, 0.13), (0, 0.05, 0), material(rng), "bowl")]
     for x, z in rng.normal(0, 0.04, (3, 2)).tolist():
         fruit = Material(colour=(0.7, rng.uniform(0.1, 0.5), 0.05))
@@ -222,7 +223,7 @@ def _bowl(rng: np.random.Generator) -> list[Solid]:
     return solids
 
 
-def _books(rng: np.random.Generator) -> list[Solid]:
+def _books(rng: Generator) -> list[Solid]:
     thick = rng.uniform(0.02, 0.05, int(rng.integers(1, 5)))
     solids = []
     for height, top in zip(thick.tolist(), np.cumsum(thick).tolist(), strict=True):
@@ -231,20 +232,20 @@ def _books(rng: np.random.Generator) -> list[Solid]:
     return solids
 
 
-def _bin(rng: np.random.Generator) -> list[Solid]:
+def _bin(rng: Generator) -> list[Solid]:
     h = rng.uniform(0.3, 0.5)
     radius = rng.uniform(0.13, 0.2)
     return [tube(radius, h, at=(0, h / 2, 0), material=material(rng), label="bin")]
 
 
-def _basin(rng: np.random.Generator) -> list[Solid]:
+def _basin(rng: Generator) -> list[Solid]:
     return [
         tube(0.08, 0.75, at=(0, 0.375, 0), material=WHITE, label="basin"),
         ball((0.3, 0.12, 0.22), (0, 0.8, 0), WHITE, "basin"),
     ]
 
 
-def _bath(rng: np.random.Generator) -> list[Solid]:
+def _bath(rng: Generator) -> list[Solid]:
     water = Material(colour=(0.5, 0.6, 0.65), gloss=1.0)
     return [
         cube((1.6, 0.5, 0.7), (0, 0.25, 0), WHITE, "bath"),
@@ -252,7 +253,7 @@ def _bath(rng: np.random.Generator) -> list[Solid]:
     ]
 
 
-def _ladder(rng: np.random.Generator) -> list[Solid]:
+def _ladder(rng: Generator) -> list[Solid]:
     m = material(rng, (0.6, 0.6, 0.62))
     rails = _pair((0.05, 1.8, 0.05), 0.22, y=0.9, m=m, label="ladder")
     rungs = [cube((0.44, 0.03, 0.05), (0, 0.25 + 0.3 * i, 0), m, "ladder") for i in range(6)]

@@ -158,10 +158,6 @@ def check_tasks(arms: Mapping[str, Arm], tasks: Values) -> None:
 def check_best_of(best_of: Mapping[str, tuple[str, ...]], taken: Collection[str]) -> None:
     """Refuse a best in hindsight that lists no arms or whose name is taken.
 
-    Args:
-        best_of: the arms that each of them lists, by name.
-        taken: the names of arms, variants and strategies.
-
     Raises:
         ValueError: names it and the error.
     """

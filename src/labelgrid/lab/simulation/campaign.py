@@ -49,11 +49,7 @@ def create_run(
 ) -> None:
     """Create a run's project: no labels in the pool, all labels in the test and val splits.
 
-    Args:
-        folder: of the project.
-        settings: of the project, with the data set.
-        study: its splits and groups of images.
-        rows: the run's tasks; None: the study's.
+    The settings name the data set. `rows` are the run's tasks; None: the study's.
 
     Raises:
         RecipeError: the test split has no label.

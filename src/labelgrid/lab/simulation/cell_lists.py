@@ -17,11 +17,6 @@ from labelgrid.ledger.store import Store
 def listed_cells(plan: InitialLabels, root: Path, pool: Collection[str]) -> list[Cell]:
     """Read the cells that a plan's file lists, ordered by image id, then task.
 
-    Args:
-        plan: a plan with a file.
-        root: the data set's root, below which its paths are.
-        pool: the ids of the pool's images.
-
     Raises:
         RecipeError: the file is missing, is of another form, does not fit the pool, or lists no
             cell.

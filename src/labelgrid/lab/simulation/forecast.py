@@ -34,10 +34,6 @@ def seconds_left(paces: Sequence[Pace], at_once: int) -> float | None:
 
     A step of an arm takes as long as its finished ones, or as the mean of all if it has none.
 
-    Args:
-        paces: of all runs.
-        at_once: the number of parallel runs.
-
     Returns:
         The seconds; None if no run has finished a step.
 

@@ -22,12 +22,6 @@ def initial_cells(
 ) -> list[Cell]:
     """Draw the cells whose labels a run starts with, ordered by image id, then task.
 
-    Args:
-        plan: any plan without a file (`labelgrid.lab.simulation.cell_lists` reads the files).
-        images: the ids of the drawn images, in any order.
-        tasks: the run's tasks.
-        seed: the run's seed.
-
     Example:
         >>> plan = InitialLabels(plan="one")
         >>> len(initial_cells(plan, ["a.jpg", "b.jpg"], ["semseg", "depth"], seed=0))

@@ -39,13 +39,7 @@ CHANCE = ("random_cells", "random_images")
 
 @dataclass(frozen=True)
 class OwnStudy:
-    """A study of a project's own labels.
-
-    Args:
-        recipe: its file.
-        root: the project that is its data set.
-        weights: the file of backbone weights that the project names.
-    """
+    """A study of a project's own labels: the files of recipe and weights, and the data set."""
 
     recipe: Path
     root: Path
@@ -154,12 +148,9 @@ def _text(project: Path, out: Path, tables: Values) -> str:
 
 
 def study_values(project: ProjectFolder, options: Values, progress: Progress) -> Json:
-    """The table [simulate] of a study of a project's labels.
+    """The table [simulate] of a study of a project's labels, where `options` replace defaults.
 
-    Args:
-        project: the project.
-        options: values that replace the default ones.
-        progress: is told which tasks are left out, for lack of labels.
+    The progress is told which tasks are left out, for lack of labels.
 
     Raises:
         ProjectError: the project has too few labels.

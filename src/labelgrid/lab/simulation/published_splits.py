@@ -34,11 +34,6 @@ _OLD = b"\x8a\x0a" + (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
 def published_cells(plan: InitialLabels, root: Path, pool: Collection[str]) -> list[Cell]:
     """Read the cells that a published split labels, ordered by image id, then task.
 
-    Args:
-        plan: with `file` and, for a tensor, `rows` and `columns`.
-        root: the data set's root.
-        pool: the ids of the pool's images.
-
     Raises:
         RecipeError: the file cannot be read, holds anything else, or does not fit the pool.
 

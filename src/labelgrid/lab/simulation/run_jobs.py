@@ -51,12 +51,7 @@ class RunWork:
 def work_of(run: Run, study: Study, recipe: str, pool: int, root: Path = Path()) -> RunWork:
     """Compute the work of a run, at most; it is less if several labels of an image are bought.
 
-    Args:
-        run: a run of the study.
-        study: the study, with its arms and budgets.
-        recipe: the recipe, before overrides.
-        pool: the number of images in the pool.
-        root: the data set's root, below which files of initial cells are.
+    `pool` is the number of images in the pool, `root` the folder above files of initial cells.
     """
     train = load_recipe(recipe, run.overrides(study)).train
     rows = run.rows(study)

@@ -241,8 +241,7 @@ def _renew_settings(jobs: Mapping[str, Job]) -> None:
 class StudyLock:
     """The lock of a study's folder, held by this process.
 
-    Args:
-        shares: the open file by which the shares wait for each other; None if there are no others.
+    `shares` is the open file by which shares wait for each other; None without other shares.
     """
 
     shares: TextIOWrapper | None = None

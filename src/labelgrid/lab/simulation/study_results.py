@@ -189,11 +189,6 @@ def recorded_runs(out: Path, runs: Sequence[Run], study: Study) -> dict[str, Seq
     These runs have no folder, and `records.parquet` has a record of each of their rounds. A start
     that another run still has to continue is not among them.
 
-    Args:
-        out: the study's folder.
-        runs: runs of the study.
-        study: the study, with the number of rounds that the runs need.
-
     Raises:
         ProjectError: the table is damaged.
     """

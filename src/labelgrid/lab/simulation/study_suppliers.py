@@ -64,11 +64,6 @@ class StudySupplier:
 def suppliers_of(recipe: Recipe, root: Path, tasks: Collection[str]) -> list[StudySupplier]:
     """The suppliers that the recipe of a study trusts.
 
-    Args:
-        recipe: the recipe.
-        root: the data set's root, below which their folders are.
-        tasks: the study's.
-
     Raises:
         RecipeError: one has no folder, or a task of its trust is unknown.
     """
@@ -98,10 +93,7 @@ def suppliers_of(recipe: Recipe, root: Path, tasks: Collection[str]) -> list[Stu
 class SuppliedCell:
     """A supplier's label of a cell as a file of the task.
 
-    Args:
-        cell: the cell.
-        path: the file, which may be a temporary one.
-        is_own: whether it is the file of the supplier.
+    The file may be temporary, unless `is_own`: then it is the supplier's.
     """
 
     cell: Cell

@@ -235,12 +235,6 @@ def digest_images(study: Study, root: Path, earlier: Values, progress: Progress)
 
     Labels are not included, because they are hidden.
 
-    Args:
-        study: the study.
-        root: the data set's root.
-        earlier: the values of the `study.json` of earlier runs; empty if there are none.
-        progress: receives the progress.
-
     Raises:
         ProjectError: the earlier runs have other images.
         LabelgridError: an image cannot be read.

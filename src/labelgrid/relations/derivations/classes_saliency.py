@@ -21,13 +21,7 @@ from labelgrid.basics.camera import Camera
 from labelgrid.basics.type_names import Values
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.class_tables import class_index, count_classes, look_up_classes, sum_counts
-from labelgrid.relations.relation import (
-    Derive,
-    DerivePredicted,
-    OptionFinder,
-    Relation,
-    TrueExample,
-)
+from labelgrid.relations.relation import OptionFinder, Relation, TrueExample
 from labelgrid.tasks.task import TaskDef
 
 if TYPE_CHECKING:
@@ -86,18 +80,13 @@ def predicted_saliency(
 
 def build(options: Options) -> Relation:
     """The relation from classes to saliency."""
-
-    def between(reads: Sequence[TaskDef], _gives: TaskDef) -> Derive:
-        return partial(derive_saliency, _salient_classes(options, reads))
-
-    def on_predictions(reads: Sequence[TaskDef], _gives: TaskDef) -> DerivePredicted:
-        return partial(predicted_saliency, _salient_classes(options, reads))
-
     return Relation(
         reads=("semseg",),
         gives="saliency",
-        between=between,
-        on_predictions=on_predictions,
+        between=lambda reads, _gives: partial(derive_saliency, _salient_classes(options, reads)),
+        on_predictions=lambda reads, _gives: partial(
+            predicted_saliency, _salient_classes(options, reads)
+        ),
         guesses=True,
         finder=_finder,
     )

@@ -21,7 +21,7 @@ from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import LabelError, RecipeError
 from labelgrid.formats.arrays import shape_text
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.relation import Derive, DerivePredicted, Relation, Tried, known_camera
+from labelgrid.relations.relation import Derive, Relation, Tried, known_camera
 from labelgrid.tasks.task import TaskDef
 
 if TYPE_CHECKING:
@@ -280,15 +280,12 @@ def build(options: Options) -> Relation:
             )
         return partial(derive_normals, options)
 
-    def on_predictions(_reads: Sequence[TaskDef], _gives: TaskDef) -> DerivePredicted:
-        return partial(predicted_normals, options)
-
     return Relation(
         reads=("depth",),
         gives="normals",
         between=between,
         needs_camera=True,
-        on_predictions=on_predictions,
+        on_predictions=lambda _reads, _gives: partial(predicted_normals, options),
         margin=options.radius,
         tries=TRIES,
         unsure={"residual": 89.0},

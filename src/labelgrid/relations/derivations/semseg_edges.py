@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 
 from labelgrid.basics.camera import Camera
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.relation import Derive, DerivePredicted, Relation, Tried
-from labelgrid.tasks.task import TaskDef
+from labelgrid.relations.relation import Relation, Tried
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,18 +119,11 @@ def _border_sides(classes: Classes, side: str) -> tuple[Mask, Mask]:
 
 def build(options: Options) -> Relation:
     """The relation from classes to edges."""
-
-    def between(_reads: Sequence[TaskDef], _gives: TaskDef) -> Derive:
-        return partial(derive_edges, options)
-
-    def on_predictions(_reads: Sequence[TaskDef], _gives: TaskDef) -> DerivePredicted:
-        return partial(predicted_edges, options)
-
     return Relation(
         reads=("semseg",),
         gives="edges",
-        between=between,
-        on_predictions=on_predictions,
+        between=lambda _reads, _gives: partial(derive_edges, options),
+        on_predictions=lambda _reads, _gives: partial(predicted_edges, options),
         guesses=True,
         tries=(*SIDES, *REACHES),
     )
