@@ -9,7 +9,7 @@ from labelgrid.basics.plugins import PluginChoice
 from labelgrid.basics.type_names import Json, Tables, Values
 from labelgrid.data.data_options import DataOptions, SupplierChoice
 from labelgrid.nets.encoder_options import BackboneOptions
-from labelgrid.relations.choice import RelationChoice
+from labelgrid.relations.choice import RelationChoices
 from labelgrid.train.train_options import ObjectiveOptions, TrainOptions
 
 __all__ = ["SECTIONS", "PluginChoice", "Recipe"]
@@ -50,7 +50,7 @@ class Recipe:
     balance: PluginChoice = field(default_factory=lambda: PluginChoice("fixed"))
     terms: Tables = field(default_factory=dict)
     score: Tables = field(default_factory=dict)
-    relations: Mapping[str, RelationChoice] = field(default_factory=dict)
+    relations: RelationChoices = field(default_factory=dict)
     suppliers: Mapping[str, SupplierChoice] = field(default_factory=dict)
 
     def json(self) -> str:

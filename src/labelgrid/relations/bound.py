@@ -15,7 +15,7 @@ from labelgrid.basics.errors import LabelError, RecipeError
 from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import join_names
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.choice import RelationChoice
+from labelgrid.relations.choice import RelationChoice, RelationChoices
 from labelgrid.relations.relation import Derive, DerivePredicted, OptionFinder, Relation
 from labelgrid.tasks.task import TaskDefs
 
@@ -85,7 +85,7 @@ def connected_tasks(relation: BoundRelation) -> set[str]:
     return {relation.gives, *relation.reads}
 
 
-def bind_relations(choices: Mapping[str, RelationChoice], tasks: TaskDefs) -> list[BoundRelation]:
+def bind_relations(choices: RelationChoices, tasks: TaskDefs) -> list[BoundRelation]:
     """The relations of a recipe that are on, between the tasks of a project.
 
     The most trusted is first.
@@ -101,9 +101,7 @@ def bind_relations(choices: Mapping[str, RelationChoice], tasks: TaskDefs) -> li
     return bound
 
 
-def declared_relations(
-    choices: Mapping[str, RelationChoice], tasks: TaskDefs
-) -> list[BoundRelation]:
+def declared_relations(choices: RelationChoices, tasks: TaskDefs) -> list[BoundRelation]:
     """The relations of a recipe, on or off, in its order; see `bind_relations`."""
     return [
         bind(name, choice, tasks)
@@ -112,7 +110,7 @@ def declared_relations(
     ]
 
 
-def related_tasks(choices: Mapping[str, RelationChoice], tasks: TaskDefs) -> list[str]:
+def related_tasks(choices: RelationChoices, tasks: TaskDefs) -> list[str]:
     """The tasks at the ends of a recipe's relations, on or off, in order.
 
     Raises:
@@ -125,9 +123,7 @@ def related_tasks(choices: Mapping[str, RelationChoice], tasks: TaskDefs) -> lis
     return [task for task in tasks if task in connected]
 
 
-def undeclared_relations(
-    choices: Mapping[str, RelationChoice], tasks: TaskDefs
-) -> dict[str, RelationChoice]:
+def undeclared_relations(choices: RelationChoices, tasks: TaskDefs) -> dict[str, RelationChoice]:
     """The shipped relations that fit the tasks by default and are not declared."""
     used = {choice.plugin or name for name, choice in choices.items()}
     fitting = {}
@@ -156,7 +152,7 @@ def _placed(where: str) -> Iterator[None]:
         raise
 
 
-def relations_with_camera(choices: Mapping[str, RelationChoice]) -> list[str]:
+def relations_with_camera(choices: RelationChoices) -> list[str]:
     """The names of the relations that are on and need cameras.
 
     Raises:

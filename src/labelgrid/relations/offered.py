@@ -1,7 +1,7 @@
 """Finds the shipped relations that may hold between the tasks of a project."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 
@@ -16,13 +16,11 @@ from labelgrid.relations.bound import (
     relation_of,
     undeclared_relations,
 )
-from labelgrid.relations.choice import RelationChoice
+from labelgrid.relations.choice import RelationChoice, RelationChoices
 from labelgrid.tasks.task import TaskDefs
 
 
-def offered_relations(
-    choices: Mapping[str, RelationChoice], tasks: TaskDefs
-) -> dict[str, RelationChoice]:
+def offered_relations(choices: RelationChoices, tasks: TaskDefs) -> dict[str, RelationChoice]:
     """The shipped relations that may hold between the tasks and are not declared.
 
     Beside the `undeclared_relations` these are those of which several tasks are of a kind, and,

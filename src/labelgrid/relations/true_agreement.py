@@ -130,7 +130,7 @@ def measure_relation(
 ) -> Measured | None:
     """Measure a relation on images; None if fewer than two can be compared.
 
-    The pairs are a random sample in random order. `view` is the field of view of unknown cameras, in
+    The pairs are a random sample in random order. `view` is the field of view of unknown cameras in
     degrees; `seed` draws the interval.
     """
     made = (LabelPair(pair.derive(relation, view), pair.truth) for pair in pairs)
@@ -140,8 +140,8 @@ def measure_relation(
 def measure_labels(pairs: Iterable[LabelPair], task: TaskDef, *, seed: int = 0) -> Measured | None:
     """Measure labels on images with true ones; None if fewer than two can be compared.
 
-    The pairs are a random sample in random order. Pixels count that are valid in both labels; `seed`
-    draws the interval.
+    The pairs are a random sample in random order. Pixels count that are valid in both labels. The
+    `seed` draws the interval.
     """
     truths = []
     results = []

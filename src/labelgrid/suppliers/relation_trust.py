@@ -4,7 +4,7 @@ They are measured on a random sample of these alone, see `RandomLabels`. Trust i
 which other images chose: each image that chooses is left out once.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from labelgrid.basics.errors import command
@@ -18,7 +18,7 @@ from labelgrid.project.images.known_cameras import camera_step
 from labelgrid.project.sources import source_of
 from labelgrid.relations.bands import thin_pair
 from labelgrid.relations.bound import BoundRelation, bind, connect
-from labelgrid.relations.choice import RelationChoice
+from labelgrid.relations.choice import RelationChoice, RelationChoices
 from labelgrid.relations.offered import offered_relations
 from labelgrid.relations.search import OptionSearch
 from labelgrid.relations.true_agreement import (
@@ -84,7 +84,7 @@ class UnmeasuredRelation:
 
 
 def unmeasured_relations(
-    project: ProjectFolder, declared: Mapping[str, RelationChoice]
+    project: ProjectFolder, declared: RelationChoices
 ) -> list[UnmeasuredRelation]:
     """The relations of a recipe, and shipped relations that may hold between the tasks.
 

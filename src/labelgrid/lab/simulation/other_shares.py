@@ -1,12 +1,11 @@
 """Follows the runs of a study in other processes by files."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from labelgrid.executors.job import JobFolder
 from labelgrid.executors.share import Share
-from labelgrid.lab.simulation.run_jobs import Job
+from labelgrid.lab.simulation.run_jobs import Job, Jobs
 
 #: Seconds for which a run of another share that has not begun is waited for, since the shares of an
 #: array job do not begin at once.
@@ -22,7 +21,7 @@ class OtherShares:
         share: what is done here.
     """
 
-    jobs: Mapping[str, Job]
+    jobs: Jobs
     share: Share
     _shares: dict[str, Share] = field(init=False, default_factory=dict)
     _until: float = field(init=False, default=0.0)

@@ -3,7 +3,7 @@
 Loads no torch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -129,6 +129,10 @@ class Job:
     def work(self) -> int:
         """The optimiser steps; at least 1, so that shares can be computed."""
         return max(sum(self.max_work.steps), 1)
+
+
+#: Jobs by the keys of their runs.
+Jobs = Mapping[str, Job]
 
 
 def settings_of(run: Run, recipe: str, weights: str, study: Study, root: Path) -> Settings:

@@ -24,8 +24,8 @@ from labelgrid.lab.simulation import study_results
 from labelgrid.lab.simulation.other_shares import OtherShares
 from labelgrid.lab.simulation.plugin_code import changed_plugins
 from labelgrid.lab.simulation.resume_check import check_same
-from labelgrid.lab.simulation.run_jobs import Job
-from labelgrid.lab.simulation.runner import PRELOADED, JobStatus, Runner
+from labelgrid.lab.simulation.run_jobs import Jobs
+from labelgrid.lab.simulation.runner import PRELOADED, Runner, Statuses
 from labelgrid.lab.simulation.runs import has_work
 from labelgrid.lab.simulation.study_plan import StudyPlan, plan_study
 from labelgrid.lab.simulation.study_recipe import (
@@ -54,14 +54,14 @@ FROM_RECORDS = (
 class StudyProgress(Progress, Protocol):
     """Progress of a study, which reads images and then runs."""
 
-    def show(self, statuses: Mapping[str, JobStatus]) -> None:
+    def show(self, statuses: Statuses) -> None:
         """The status of each run, by key; called a few times a second."""
 
 
 class SilentStudy(Silent):
     """Shows nothing."""
 
-    def show(self, statuses: Mapping[str, JobStatus]) -> None:
+    def show(self, statuses: Statuses) -> None:
         """As `StudyProgress.show`."""
 
 
@@ -76,7 +76,7 @@ class StudyResult:
     """
 
     out: Path
-    runs: Mapping[str, JobStatus]
+    runs: Statuses
     share: Share = EVERYTHING
 
     @property
@@ -141,7 +141,7 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     return StudyResult(plan.request.out, statuses, share)
 
 
-def _prepare(plan: StudyPlan, jobs: Mapping[str, Job], images: str, share: Share) -> None:
+def _prepare(plan: StudyPlan, jobs: Jobs, images: str, share: Share) -> None:
     """Write the files of the runs, and remove the rest of runs that trained nothing.
 
     Raises:
@@ -168,12 +168,12 @@ def _prepare(plan: StudyPlan, jobs: Mapping[str, Job], images: str, share: Share
     _renew_settings(mine)
 
 
-def _outcomes(jobs: Mapping[str, Job]) -> Iterator[study_results.Outcome]:
+def _outcomes(jobs: Jobs) -> Iterator[study_results.Outcome]:
     for job in jobs.values():
         yield from job.records or study_results.outcomes_of(job.run, job.folder)
 
 
-def _history(earlier: Values, values: Values, jobs: Mapping[str, Job]) -> Json:
+def _history(earlier: Values, values: Values, jobs: Jobs) -> Json:
     """Return the versions and notes of earlier calls and this call, for the report.
 
     If no run is left, versions and digests of code stay those of the code that made the runs.
@@ -224,7 +224,7 @@ def _remove_unstarted(out: Path, keys: Collection[str] | None) -> None:
             remove_folder(folder)
 
 
-def _renew_settings(jobs: Mapping[str, Job]) -> None:
+def _renew_settings(jobs: Jobs) -> None:
     """Give resumed runs the settings of this request.
 
     Their identity is the same, but a value may have moved from the recipe to an arm, or a file of

@@ -12,7 +12,7 @@ from labelgrid.executors.job import JobEnd, JobFolder, JobReader, JobStep, witho
 from labelgrid.executors.placement import HERE, executor_at
 from labelgrid.lab.simulation.campaign import copy_run, create_run, step
 from labelgrid.lab.simulation.other_shares import OtherShares
-from labelgrid.lab.simulation.run_jobs import Job, count_trainings
+from labelgrid.lab.simulation.run_jobs import Job, Jobs, count_trainings
 from labelgrid.lab.simulation.runs import DONE
 from labelgrid.lab.simulation.study_suppliers import take_labels
 from labelgrid.project.folder import ProjectFolder
@@ -62,6 +62,10 @@ class JobStatus:
     arm: str = ""
 
 
+#: The status of each job by the key of the run.
+Statuses = Mapping[str, JobStatus]
+
+
 def run_job(job: Job, progress: Progress) -> None:
     """Execute the rest of a run; the function of its job."""
     set_threads(job.study.threads)
@@ -89,8 +93,8 @@ class Runner:
         executor: where they are executed.
     """
 
-    jobs: Mapping[str, Job]
-    show: Callable[[Mapping[str, JobStatus]], None]
+    jobs: Jobs
+    show: Callable[[Statuses], None]
     say: Callable[[str], None] = lambda _: None
     executor: Executor = field(default_factory=lambda: executor_at(HERE, 0, PRELOADED))
     statuses: dict[str, JobStatus] = field(init=False, default_factory=dict)
@@ -99,7 +103,7 @@ class Runner:
     _running: list[str] = field(init=False, default_factory=list)
     _others: OtherShares = field(init=False)
 
-    def run(self) -> Mapping[str, JobStatus]:
+    def run(self) -> Statuses:
         """Run until every job is done, stopped or failed; returns the final statuses.
 
         Jobs of other shares, and those that continue them in vain, stay as they are: waiting.

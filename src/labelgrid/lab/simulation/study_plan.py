@@ -8,7 +8,7 @@ from labelgrid.basics.words import count_text, duration
 from labelgrid.lab.simulation.forecast import Pace, recorded_seconds, seconds_left
 from labelgrid.lab.simulation.resume_check import check_same, extra_runs_note, widen_study
 from labelgrid.lab.simulation.run_identity import Identities, identities_of
-from labelgrid.lab.simulation.run_jobs import Job, RunWork, jobs_of, work_left
+from labelgrid.lab.simulation.run_jobs import Jobs, RunWork, jobs_of, work_left
 from labelgrid.lab.simulation.runs import Run
 from labelgrid.lab.simulation.study_recipe import earlier_values, kept_study, texts_of
 from labelgrid.lab.simulation.study_request import StudyRequest
@@ -32,7 +32,7 @@ class StudyPlan:
     """
 
     request: StudyRequest
-    jobs: Mapping[str, Job]
+    jobs: Jobs
     identities: Identities
     left: Mapping[str, RunWork]
     note: str
