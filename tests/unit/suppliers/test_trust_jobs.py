@@ -22,8 +22,7 @@ from labelgrid.imports.import_supplied import import_supplied
 from labelgrid.project.folder import CAMERAS, SETTINGS, ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.suppliers.relate import Related, relate
-from labelgrid.suppliers.trust_jobs import FOLDER, PRELOADED, trust_pass
-from labelgrid.suppliers.trust_rows import unmeasured_trust
+from labelgrid.suppliers.trust_jobs import FOLDER, PRELOADED, trust_pass, unmeasured_trust
 from tests.projects import Said, make_project
 from tests.ray_clusters import environment
 from tests.rounds import open_copy

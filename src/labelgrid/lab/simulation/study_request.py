@@ -23,7 +23,7 @@ from labelgrid.recipes.resolve import load_recipe
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRequest:
-    """A study, its data set, and the folder of its runs.
+    """A study with data set and folder of runs.
 
     Args:
         recipe: a shipped recipe's name, or the absolute path of one.
@@ -129,7 +129,7 @@ def add_dataset_classes(study: Study, root: Path) -> Study:
 
 
 def add_known_classes(tasks: Tables, known: Tables, root: Path) -> dict[str, Values]:
-    """Give each task without `classes` those of the known task with its name and kind.
+    """Give each task without `classes` the classes of a known task with equal name and kind.
 
     Args:
         tasks: the tables of a recipe.

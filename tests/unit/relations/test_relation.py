@@ -4,7 +4,7 @@ import pytest
 
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import LabelError
-from labelgrid.relations.camera_check import known_camera
+from labelgrid.relations.relation import known_camera
 
 
 def test_an_unknown_camera_is_refused_and_a_known_one_is_taken() -> None:
