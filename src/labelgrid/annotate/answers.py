@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from labelgrid.basics.errors import LabelError
+from labelgrid.basics.errors import LabelError, LabelgridError
 from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.codec import LabelArray
@@ -71,9 +71,14 @@ class Fault:
     next_step: str = ""
     cell: Cell | None = None
 
+    @classmethod
+    def of_error(cls, where: str, error: LabelgridError, cell: Cell | None = None) -> "Fault":
+        """The fault of a file or line that raised an error."""
+        return cls(where, error.what, error.next_step, cell)
+
     @property
     def kind(self) -> str:
-        """What is the same in all messages about this fault: their text but for numbers and names.
+        """The part of the text that all messages about the same fault share: no numbers, no names.
 
         Example:
             >>> Fault("a.png", "Its classes 7 and 9 (2 pixels) are not of 'wall'.").kind
@@ -91,18 +96,18 @@ class Fault:
 
 
 def wrong_time(where: str, value: object, cell: Cell) -> Fault:
-    """The fault of a label's time that is none."""
-    what = (
-        f"The label's time is {str(value)!r:.40}; it must be a number of seconds above 0, at most "
-        "a day."
-    )
-    return Fault(where, what, "Fix it, or leave it empty if it is not known.", cell)
+    """The fault of an entry that is no time of a label."""
+    what = f"time is {str(value)!r:.40}; it must be a number of seconds above 0, at most a day."
+    return _wrong_entry(where, f"The label's {what}", cell)
 
 
 def wrong_annotator(where: str, given: object, cell: Cell) -> Fault:
-    """The fault of an annotator's name that is none."""
+    """The fault of an entry that is no name of an annotator."""
     most = f"one line of at most {MOST_CHARACTERS} characters"
-    what = f"The annotator is {given!r:.40}; it must be {most}."
+    return _wrong_entry(where, f"The annotator is {given!r:.40}; it must be {most}.", cell)
+
+
+def _wrong_entry(where: str, what: str, cell: Cell) -> Fault:
     return Fault(where, what, "Fix it, or leave it empty if it is not known.", cell)
 
 
@@ -178,9 +183,9 @@ class ImportRefused(LabelError):
 
 
 def fault_lines(faults: Sequence[Fault], listed: Path | None = None) -> list[str]:
-    r"""Faults as lines of a message; those of one kind are grouped.
+    r"""The lines of a message about faults, where faults of one kind are one group.
 
-    Of a group, all files are named, unless there are very many faults.
+    A group names all its files, unless there are very many faults.
 
     Args:
         faults: in the order of the lines.
@@ -206,22 +211,17 @@ def fault_lines(faults: Sequence[Fault], listed: Path | None = None) -> list[str
             group = group[: max(0, SHOWN - len(lines))]
             lines += map(str, group)
         elif len(lines) < SHOWN:
-            lines += _group_lines(group, most, place)
+            is_of_files = not any(" line " in fault.where for fault in group)
+            places = count_text(len(group), "file" if is_of_files else "line")
+            text = f"{group[0].what} {group[0].next_step}".rstrip()
+            names = join_names([fault.where for fault in group], most)
+            lines += [f"{places}: the same fault. {text}", f"  {names}{place}."]
         else:
             group = []
         further -= len(group)
     if further:
         lines.append(f"… and {further} more{place}.")
     return lines
-
-
-def _group_lines(group: Sequence[Fault], most: int, place: str) -> list[str]:
-    """The fault that a group has in common, and where its first ones are."""
-    is_of_files = not any(" line " in fault.where for fault in group)
-    places = count_text(len(group), "file" if is_of_files else "line")
-    text = f"{group[0].what} {group[0].next_step}".rstrip()
-    names = join_names([fault.where for fault in group], most)
-    return [f"{places}: the same fault. {text}", f"  {names}{place}."]
 
 
 def spelling_hint(name: str, names: Sequence[str]) -> str:

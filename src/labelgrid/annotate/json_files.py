@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from labelgrid.annotate.answers import Fault
-from labelgrid.annotate.matching import LINK, is_inside
+from labelgrid.annotate.matching import is_inside, link_fault
 from labelgrid.basics import files
 from labelgrid.basics.encodings import begin, decode
 from labelgrid.basics.errors import LabelError
@@ -189,7 +190,7 @@ class _Reader:
 
 
 def answer_files(answer: Path, faults: list[Fault]) -> Iterator[tuple[Path, str]]:
-    """The JSON file of an answer, or those of its folder, and their names below it.
+    """The JSON file of an answer, or the files of its folder, with their names below the folder.
 
     A link that leads out of the folder is added to the faults.
     """
@@ -198,10 +199,10 @@ def answer_files(answer: Path, faults: list[Fault]) -> Iterator[tuple[Path, str]
         return
     for path in sorted(_below(answer)):
         name = path.relative_to(answer).as_posix()
-        if is_inside(answer, name):
+        if is_inside(answer, path):
             yield path, name
         else:
-            faults.append(Fault(name, LINK, "Copy the file itself into the folder."))
+            faults.append(link_fault(name))
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -221,9 +222,7 @@ def holds_keys(answer: Path, keys: Collection[str], without: str = "") -> bool:
         paths = [answer]
         if answer.is_dir():
             first = islice(_below(answer), _FIRST)
-            paths = [
-                path for path in first if is_inside(answer, path.relative_to(answer).as_posix())
-            ]
+            paths = [path for path in first if is_inside(answer, path)]
         return any(_holds(path, keys, without) for path in paths)
     except (OSError, ValueError):
         return False
@@ -260,19 +259,15 @@ class GroupedFaults:
     def __init__(self, file: str) -> None:
         self._file = file
         self._first: dict[tuple[str, str], str] = {}
-        self._more: dict[tuple[str, str], int] = {}
+        self._counts = Counter[tuple[str, str]]()
 
     def add(self, where: str, what: str, next_step: str = "") -> None:
         """Add what is wrong at a place of the file, empty: as a whole, and what to do about it."""
-        kind = (what, next_step)
-        if kind in self._first:
-            self._more[kind] += 1
-        else:
-            self._first[kind] = where
-            self._more[kind] = 0
+        self._first.setdefault((what, next_step), where)
+        self._counts[what, next_step] += 1
 
     def __iter__(self) -> Iterator[Fault]:
-        for kind, where in self._first.items():
-            more = f" and {self._more[kind]:,} more" if self._more[kind] else ""
-            what, next_step = kind
+        for (what, next_step), where in self._first.items():
+            count = self._counts[what, next_step]
+            more = f" and {count - 1:,} more" if count > 1 else ""
             yield Fault(f"{self._file} {where}{more}".rstrip(), what, next_step)

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from labelgrid.annotate.answer_folder import IMAGES, PRELABELS
-from labelgrid.annotate.answers import Fault
 from labelgrid.annotate.matching import LINK, is_inside
 from labelgrid.basics.array_types import Array, Bools
 from labelgrid.basics.errors import LabelError
@@ -50,7 +49,8 @@ def head_of_first(folder: Path, matches: Callable[[str], object]) -> Head | None
     try:
         for name in islice(png_names(folder), LOOKED_AT):
             if matches(name.rpartition("/")[2]):
-                return head_of(folder / name, (".png",)) if is_inside(folder, name) else None
+                path = folder / name
+                return head_of(path, (".png",)) if is_inside(folder, path) else None
     except (OSError, ValueError, LabelError):
         pass
     return None
@@ -114,10 +114,5 @@ class Masks:
         canvas.paint(mask, number)
 
     def _check_inside(self, name: str) -> None:
-        if not is_inside(self.folder, name):
+        if not is_inside(self.folder, self.folder / name):
             raise LabelError(LINK, next_step="Copy the file itself into the folder.")
-
-
-def fault_of(name: str, error: LabelError) -> Fault:
-    """The fault of a file that cannot be read."""
-    return Fault(name, error.what, error.next_step)

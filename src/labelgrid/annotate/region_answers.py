@@ -6,10 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from labelgrid.annotate.answers import Answer, Answers, Fault, join_answers
-from labelgrid.annotate.class_names import ClassNames, NameTarget
+from labelgrid.annotate.class_names import NameTarget
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
-from labelgrid.basics.array_types import Bools
 from labelgrid.basics.errors import EmptyLabelError, LabelError
 from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text, join_names
@@ -118,9 +117,12 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
         targets = common
         try:
             if image.cell:
-                targets = _targets_of_request(image, image.cell.task, classes)
+                optional = _names([image], True)
+                targets = classes.targets(
+                    _names([image], False), image.cell.task, optional=optional
+                )
         except LabelError as error:
-            answers.faults.append(Fault(image.where, error.what, error.next_step, image.cell))
+            answers.faults.append(Fault.of_error(image.where, error, image.cell))
             continue
         cells = _cells(image, ids, targets)
         if isinstance(cells, Fault):
@@ -134,7 +136,12 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
                 task=index.tasks[cell.task],
                 targets=targets,
                 rest=classes.rest(cell.task),
-                note=partial(_note, index, cell, classes.rest_name(cell.task)),
+                note=partial(
+                    index.uncovered.add,
+                    (cell.task, index.options.format),
+                    cell,
+                    rest=classes.rest_name(cell.task),
+                ),
             )
             answers.labels.append(
                 Answer(
@@ -149,23 +156,12 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
     return answers
 
 
-def _note(index: ProjectIndex, cell: Cell, rest: str, share: float) -> None:
-    """Note which share of a label no region covers and nothing else labels."""
-    index.uncovered.add((cell.task, index.options.format), cell, share, rest)
-
-
 def _names(images: Iterable[DrawnImage], optional: bool) -> set[str]:
     """The names of shapes that a task must know, or of those that it need not."""
     names = set[str]()
     for image in images:
         names.update(shape.name for shape in image.shapes if shape.optional == optional)
     return names
-
-
-def _targets_of_request(image: DrawnImage, task: str, classes: ClassNames) -> dict[str, NameTarget]:
-    """What the names of an image mean that answers a request of this task."""
-    optional = _names([image], True)
-    return classes.targets(_names([image], False), task, optional=optional)
 
 
 def _cells(
@@ -208,18 +204,27 @@ class _Drawing:
 
         Raises:
             LabelError: a shape cannot be painted, or the image is too large.
+            EmptyLabelError: no pixel is labelled, or classes were drawn, and all of them outside
+                the image: what is there instead is not known.
         """
         try:
             refuse_giant(*self.image.size)
         except WrongFileError as error:
             raise LabelError(f"The image of the regions is too large: {error}.") from error
         canvas = Canvas(self.image.size)
+        drawn = 0
         for shape in self.image.shapes:
             target = self.targets[shape.name]
             if target.task == self.task.name:
                 shape.paint(canvas, target.number)
+                drawn += target.number != IGNORED
         uncovered = canvas.regions == UNCOVERED
-        self._refuse_outside(uncovered)
+        if drawn and len(self.task.region_names) > 1 and uncovered.all():
+            raise EmptyLabelError(
+                f"{count_text(drawn, 'region covers', 'regions cover')} no pixel: such lie "
+                "outside the image, or are empty.",
+                next_step="Draw them again, or remove them; or leave the image out: --leave-out.",
+            )
         if self.rest is not None:
             canvas.regions[uncovered] = self.rest
         label = self.task.from_regions(canvas.regions)
@@ -230,23 +235,3 @@ class _Drawing:
                 next_step="Say what class it is, such as --rest background; or skip the request.",
             )
         return label
-
-    def _refuse_outside(self, uncovered: Bools) -> None:
-        """Refuse classes that were drawn and are nowhere: what is there instead is not known.
-
-        Raises:
-            EmptyLabelError: there are such, and no others.
-        """
-        has_classes = len(self.task.region_names) > 1
-        mine = [each for each in self.image.shapes if self._is_mine(each)]
-        if has_classes and mine and uncovered.all():
-            raise EmptyLabelError(
-                f"{count_text(len(mine), 'region covers', 'regions cover')} no pixel: such lie "
-                "outside the image, or are empty.",
-                next_step="Draw them again, or remove them; or leave the image out: --leave-out.",
-            )
-
-    def _is_mine(self, shape: Shape) -> bool:
-        """Whether a shape is of the task, and of a class."""
-        target = self.targets[shape.name]
-        return target.task == self.task.name and target.number != IGNORED

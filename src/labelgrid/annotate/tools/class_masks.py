@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -13,7 +13,7 @@ from labelgrid.annotate.answers import Answers, Fault, join_answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.lists import LABEL_LIST, ListedLabel
-from labelgrid.annotate.mask_files import LOOKED_AT, Masks, fault_of, head_of_first, png_names
+from labelgrid.annotate.mask_files import LOOKED_AT, Masks, head_of_first, png_names
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.recognition import Recognition
@@ -69,10 +69,14 @@ class ClassMasksConnector:
                 no task knows a class.
         """
         names = list(png_names(answer))
+        finder = index.image_names()
         listed = lists.read_lists(answer, index.decode)
         masks, faults = _listed_masks(names, listed.files, index)
         faults += listed.faults
-        masks = _of_sound_images(masks, faults, index.image_names())
+        # Of an image of which a mask is missing or wrong, no mask is read.
+        faulty = {fault.cell.image_id for fault in faults if fault.cell}
+        wrong = {_images_of(name, finder) for name in faulty}
+        masks = [mask for mask in masks if _images_of(mask.image, finder) not in wrong]
         masks += _named_masks([name for name in names if name not in listed.files], index, answer)
         if not (masks or faults):
             raise LabelError(
@@ -86,9 +90,9 @@ class ClassMasksConnector:
             of_task[mask.task].append(mask)
         files = Masks(answer)
         for task, group in of_task.items():
-            images, faults = _drawn(group, files, listed.seconds, index.image_names())
-            found = region_answers(images, index.of_task(task) if task else index)
-            parts += [Answers(faults=faults), found]
+            images, faults = _drawn(group, files, listed.seconds, finder)
+            labels = region_answers(images, index.of_task(task) if task else index)
+            parts += [Answers(faults=faults), labels]
         return join_answers(parts)
 
     def recognise(self, path: Path) -> Recognition | None:
@@ -143,15 +147,6 @@ def _listed_masks(
     return masks, faults
 
 
-def _of_sound_images(
-    masks: list[_Mask], faults: Iterable[Fault], finder: ImageNames
-) -> list[_Mask]:
-    """The masks without those of images of which another mask is missing or wrong."""
-    named = {fault.cell.image_id for fault in faults if fault.cell}
-    wrong = {_images_of(name, finder) for name in named}
-    return [mask for mask in masks if _images_of(mask.image, finder) not in wrong]
-
-
 def _images_of(name: str, finder: ImageNames) -> tuple[str, ...]:
     """The images that a name can mean; of a foreign image the name itself."""
     return tuple(finder.find(name)) or (name,)
@@ -187,13 +182,13 @@ def _by_name(name: str, finder: ImageNames, knows: Knows) -> tuple[str, str]:
 
     Else the first with an image of the project; else the name itself, and no class.
     """
-    found = []
+    with_image = []
     for image, region in _readings(PurePosixPath(name).with_suffix("")):
         if finder.find(image):
             if knows(region):
                 return image, region
-            found.append((image, region))
-    return [*found, (name, "")][0]
+            with_image.append((image, region))
+    return [*with_image, (name, "")][0]
 
 
 def _readings(path: PurePosixPath) -> Iterator[tuple[str, str]]:
@@ -247,29 +242,27 @@ def _drawn(
     faults = []
     for group in groups.values():
         first = group[0]
-        others = _annotations(group)
-        if len(others) > 1:
-            what = f"Annotations {join_names(others, 5, ' and ')} both draw '{first.image}'."
+        brushed = [_BRUSH.fullmatch(PurePosixPath(mask.name).name) for mask in group]
+        annotations = sorted({match[1] for match in brushed if match})
+        if len(annotations) > 1:
+            numbers = join_names(annotations, 5, " and ")
+            what = f"Annotations {numbers} both draw '{first.image}'."
             faults.append(Fault(first.name, what, "Keep the files of one of them."))
             continue
         shown = group if finder.find(first.image) else ()
         shapes = [Shape(mask.region, partial(files.paint_positive, mask.name)) for mask in shown]
         try:
-            drawn = DrawnImage(
+            size = files.size(first.name)
+        except LabelError as error:
+            faults.append(Fault.of_error(first.name, error))
+            continue
+        images.append(
+            DrawnImage(
                 image=first.image,
                 where=first.name,
-                size=files.size(first.name),
+                size=size,
                 shapes=shapes,
                 seconds=seconds.get(Cell(first.image, first.task), (None, ""))[0],
             )
-        except LabelError as error:
-            faults.append(fault_of(first.name, error))
-        else:
-            images.append(drawn)
+        )
     return images, faults
-
-
-def _annotations(masks: list[_Mask]) -> list[str]:
-    """The numbers of Label Studio's annotations in the masks' names."""
-    found = (_BRUSH.fullmatch(PurePosixPath(mask.name).name) for mask in masks)
-    return sorted({match[1] for match in found if match})

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from labelgrid.annotate.answer_folder import IMAGES, README
-from labelgrid.annotate.answers import Answers, Fault
+from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex, ToolServer
 from labelgrid.annotate.drawing_requests import refuse_undrawn
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
@@ -18,7 +18,7 @@ from labelgrid.annotate.label_studio_client import connect
 from labelgrid.annotate.label_studio_images import LocalFiles, Uploads
 from labelgrid.annotate.label_studio_json import TOOL, answers_of, config_of, image_name, tasks_of
 from labelgrid.annotate.label_studio_server import LabelStudioServer
-from labelgrid.annotate.matching import LINK, is_inside
+from labelgrid.annotate.matching import is_inside, link_fault
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.basics import files
 from labelgrid.basics.encodings import begin
@@ -101,9 +101,8 @@ class LabelStudioConnector:
         exports = {}
         for path in paths:
             name = path.relative_to(answer).as_posix() if path != answer else ""
-            if not is_inside(answer, name):
-                advice = "Copy the file itself into the folder."
-                return Answers(faults=[Fault(name, LINK, advice)])
+            if not is_inside(answer, path):
+                return Answers(faults=[link_fault(name)])
             exports[name if len(paths) > 1 else ""] = _read_tasks(path, index.decode)
         answers = answers_of(exports, index)
         if answers == Answers():
@@ -135,7 +134,7 @@ class LabelStudioConnector:
         """Recognise an export, or tasks of a request, by the beginning of the file."""
         try:
             file = _answer_files(path)[0]
-            if file != path and not is_inside(path, file.relative_to(path).as_posix()):
+            if file != path and not is_inside(path, file):
                 return None
             with files.open_regular(file) as opened:
                 text = begin(opened.read(_START)).decode("utf-8", errors="replace")
