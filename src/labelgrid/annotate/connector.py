@@ -140,17 +140,11 @@ class ProjectIndex:
         return {row.request_id: row.cell for row in self._store.cells() if row.request_id in ids}
 
     def closed(self, ids: Collection[str]) -> set[str]:
-        """Those of the ids that are of earlier requests.
-
-        They were cancelled, or answered and withdrawn, since.
-        """
-        closed: set[str] = set()
+        """The ids of earlier requests, which were cancelled, or answered and withdrawn, since."""
         if not ids:
-            return closed
-        for event in self._store.events():
-            if event.move.request_id in ids:
-                closed.add(event.move.request_id)
-        return closed
+            return set()
+        events = self._store.events()
+        return {event.move.request_id for event in events if event.move.request_id in ids}
 
     def removed(self) -> RemovedNames:
         """The removed images, the dropped tasks, and the requests that their cells had."""
@@ -162,8 +156,9 @@ class ProjectIndex:
                 cell = event.move.cell
                 if cell.image_id in images or cell.task in tasks:
                     request_ids.add(event.move.request_id)
-        request_ids.discard("")
-        return RemovedNames(images, frozenset(map(stem, images)), tasks, frozenset(request_ids))
+        return RemovedNames(
+            images, frozenset(map(stem, images)), tasks, frozenset(request_ids - {""})
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

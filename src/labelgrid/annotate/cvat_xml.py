@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelgrid.annotate.answers import Fault
 from labelgrid.annotate.json_files import Decoder, plain_text
@@ -17,7 +16,7 @@ from labelgrid.basics.errors import LabelError
 from labelgrid.basics.type_names import Size
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.formats.cvat_runs import decode_runs
-from labelgrid.formats.regions import Canvas
+from labelgrid.formats.regions import Canvas, rotated
 
 #: The source of a region that a program made, which CVAT changes when somebody edits the region.
 AUTO = "auto"
@@ -25,7 +24,6 @@ AUTO = "auto"
 MOST_REGIONS = 100_000
 #: The corners of the polygon that stands for an ellipse, as in datumaro.
 _ELLIPSE = 720
-_Points = NDArray[np.float64]
 
 
 @dataclass(kw_only=True)
@@ -58,7 +56,7 @@ class CvatImage:
         return [shape for _, shape in sorted(self.regions, key=lambda region: region[0])]
 
     def as_fault(self) -> Fault | None:
-        """What is wrong with the image, if anything is."""
+        """The fault of the image, if anything is wrong with it."""
         if self.fault:
             return Fault(self.where, self.fault, "Export it again.")
         if not self.others:
@@ -194,7 +192,7 @@ def _paint_box(attributes: Mapping[str, str], canvas: Canvas, number: int) -> No
     centre = np.array([left + right, top + bottom]) / 2
     half = np.array([right - left, bottom - top]) / 2
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
-    canvas.paint_polygons([_turned(corners, attributes) + centre], number)
+    canvas.paint_polygons([rotated(corners, _rotation(attributes)) + centre], number)
 
 
 def _paint_ellipse(attributes: Mapping[str, str], canvas: Canvas, number: int) -> None:
@@ -204,15 +202,7 @@ def _paint_ellipse(attributes: Mapping[str, str], canvas: Canvas, number: int) -
         raise LabelError(f"An ellipse has the radii {radii[0]:g} and {radii[1]:g}.")
     angles = np.linspace(0, 2 * np.pi, _ELLIPSE)
     outline = np.stack([np.cos(angles), np.sin(angles)], 1) * radii
-    canvas.paint_polygons([_turned(outline, attributes) + centre], number)
-
-
-def _turned(points: _Points, attributes: Mapping[str, str]) -> _Points:
-    """Turn points [n, 2] around 0, clockwise as one sees them, by an element's rotation."""
-    degrees = _number(attributes, "rotation") if "rotation" in attributes else 0.0
-    sine = np.sin(np.radians(degrees))
-    cosine = np.cos(np.radians(degrees))
-    return points @ np.array([[cosine, sine], [-sine, cosine]])
+    canvas.paint_polygons([rotated(outline, _rotation(attributes)) + centre], number)
 
 
 _PAINTERS: dict[str, Callable[[Mapping[str, str], Canvas, int], None]] = {
@@ -221,6 +211,10 @@ _PAINTERS: dict[str, Callable[[Mapping[str, str], Canvas, int], None]] = {
     "box": _paint_box,
     "ellipse": _paint_ellipse,
 }
+
+
+def _rotation(attributes: Mapping[str, str]) -> float:
+    return _number(attributes, "rotation") if "rotation" in attributes else 0.0
 
 
 def _text(attributes: Mapping[str, str], name: str) -> str:

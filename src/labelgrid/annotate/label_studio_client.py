@@ -86,10 +86,17 @@ class _Watched(HTTPConnection):
         Raises:
             TimeoutError: the server did not send the head of its answer in time.
         """
-        assert self.sock
-        assert self.timeout
+        connection = self.sock
         late = threading.Event()
-        watch = threading.Timer(self.timeout, _end, (self.sock, late))
+        assert connection
+        assert self.timeout
+
+        def end() -> None:
+            late.set()
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+        watch = threading.Timer(self.timeout, end)
         watch.start()
         try:
             return super().getresponse()
@@ -103,12 +110,6 @@ class _Watched(HTTPConnection):
 
 class _WatchedSafely(_Watched, HTTPSConnection):
     """The same over TLS."""
-
-
-def _end(connection: socket.socket, late: threading.Event) -> None:
-    late.set()
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Watching(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
@@ -281,20 +282,16 @@ class Client:
         if not self._access or time.monotonic() - self._access_since > _ACCESS_LASTS:
             body = json.dumps({"refresh": self._token}).encode()
             since = time.monotonic()
-            call = _Call(method="POST", path="/api/token/refresh/", body=body)
-            content = self._once(call, {})
-            self._access = self._access_in(content)
+            content = self._once(_Call(method="POST", path="/api/token/refresh/", body=body), {})
+            try:
+                access = json.loads(content)["access"]
+            except (ValueError, RecursionError, KeyError, TypeError):
+                access = None
+            if not (isinstance(access, str) and _PERSONAL_TOKEN.fullmatch(access)):
+                raise self.wrong_answer()
+            self._access = access
             self._access_since = since
         return {"Authorization": f"Bearer {self._access}"}
-
-    def _access_in(self, content: bytes) -> str:
-        try:
-            access = json.loads(content)["access"]
-        except (ValueError, RecursionError, KeyError, TypeError):
-            access = None
-        if not (isinstance(access, str) and _PERSONAL_TOKEN.fullmatch(access)):
-            raise self.wrong_answer()
-        return access
 
     def _once(self, call: _Call, header: Mapping[str, str]) -> bytes:
         headers = {"Accept": "application/json, */*", **header}

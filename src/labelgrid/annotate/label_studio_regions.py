@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelgrid.annotate.region_answers import Shape
-from labelgrid.basics.array_types import Bools
+from labelgrid.basics.array_types import Bools, Floats
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.type_names import Json, Size, Values
 from labelgrid.formats import label_studio_runs
-from labelgrid.formats.regions import Canvas
+from labelgrid.formats.regions import Canvas, rotated
 
 #: The name of the image in a configuration, and the key of its address in a task's data.
 IMAGE = "image"
@@ -28,7 +27,6 @@ _FARTHEST = 1000
 _CORNERS = 360
 _LONGEST = 1_000_000
 
-Points = NDArray[np.float64]
 Paint = Callable[[Canvas, int], None]
 
 
@@ -147,15 +145,15 @@ def _brush(value: Values, size: Size) -> Paint:
         stream = bytes(runs)
     except (TypeError, ValueError) as error:
         raise LabelError("A brush's `rle` is no list of numbers from 0 to 255.") from error
-    return partial(_paint_brush, stream, size)
 
+    def paint(canvas: Canvas, number: int) -> None:
+        canvas.paint(label_studio_runs.decode(stream, size), number)
 
-def _paint_brush(stream: bytes, size: Size, canvas: Canvas, number: int) -> None:
-    canvas.paint(label_studio_runs.decode(stream, size), number)
+    return paint
 
 
 def _polygon(value: Values, size: Size) -> Paint:
-    return _filled(_points(value.get("points"), size))
+    return partial(_paint_ring, _points(value.get("points"), size))
 
 
 def _rectangle(value: Values, size: Size) -> Paint:
@@ -164,7 +162,7 @@ def _rectangle(value: Values, size: Size) -> Paint:
         [[value.get("x"), value.get("y")], [value.get("width"), value.get("height")]], size
     )
     unit = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
-    return _filled(corner + _rotated(unit * sides, value))
+    return partial(_paint_ring, corner + rotated(unit * sides, _angle(value)))
 
 
 def _ellipse(value: Values, size: Size) -> Paint:
@@ -174,7 +172,7 @@ def _ellipse(value: Values, size: Size) -> Paint:
     )
     angles = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)
     unit = np.stack([np.cos(angles), np.sin(angles)], 1)
-    return _filled(centre + _rotated(unit * radii, value))
+    return partial(_paint_ring, centre + rotated(unit * radii, _angle(value)))
 
 
 _KINDS: Mapping[str, Callable[[Values, Size], Paint]] = {
@@ -185,7 +183,7 @@ _KINDS: Mapping[str, Callable[[Values, Size], Paint]] = {
 }
 
 
-def _points(percents: object, size: Size) -> Points:
+def _points(percents: object, size: Size) -> Floats:
     """Points [n, 2] of x and y in pixels.
 
     Raises:
@@ -203,19 +201,12 @@ def _points(percents: object, size: Size) -> Points:
     return points * [width / 100, height / 100]
 
 
-def _rotated(points: Points, value: Values) -> Points:
-    """Points rotated about 0 by the `rotation` of a region."""
+def _angle(value: Values) -> float:
     angle = value.get("rotation", 0)
     if isinstance(angle, bool) or not isinstance(angle, int | float) or not abs(angle) <= 360:
         raise LabelError(f"A region's rotation is {angle!r:.40}; it must be at most 360 degrees.")
-    sine = np.sin(np.radians(angle))
-    cosine = np.cos(np.radians(angle))
-    return points @ np.array([[cosine, sine], [-sine, cosine]])
+    return angle
 
 
-def _filled(ring: Points) -> Paint:
-    return partial(_paint_ring, ring)
-
-
-def _paint_ring(ring: Points, canvas: Canvas, number: int) -> None:
+def _paint_ring(ring: Floats, canvas: Canvas, number: int) -> None:
     canvas.paint_polygons([ring], number)

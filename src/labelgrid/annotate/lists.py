@@ -291,7 +291,7 @@ def _rows(
     rows = []
     for row in reader:
         if any(row.values()):
-            row.pop(None, None)  # type: ignore[call-overload]
+            row.pop(None, None)
             plain = {column: unescape_formula(value) for column, value in row.items()}
             rows.append((f"{name} line {reader.line_num}", plain))
     return rows

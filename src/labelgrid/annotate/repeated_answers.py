@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator
 from dataclasses import replace
 
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
@@ -32,29 +32,25 @@ def keep_one(answers: Answers, keep: Keep) -> Answers:
         ('dark', ['1 cell had two answers; kept b10.json: a.jpg:depth.'])
     """
     left_out: set[int] = set()
-    kept = []
+    names = []
     most = 0
     for group in _repeated(answers):
-        drawn = [one for one in group if isinstance(one, Answer)] or group
-        kept.append(drawn[0 if keep == "first" else -1])
-        left_out.update(id(one) for one in group if one is not kept[-1])
+        drawn = [answer for answer in group if isinstance(answer, Answer)] or group
+        kept = drawn[0 if keep == "first" else -1]
+        names.append(f"{kept.where}: {kept.cell.image_id}:{kept.cell.task}")
+        left_out.update(id(answer) for answer in group if answer is not kept)
         most = max(most, len(group))
+    notes = list(answers.notes)
+    if names:
+        cells = count_text(len(names), "cell")
+        several = "two" if most == 2 else "several"
+        notes.append(f"{cells} had {several} answers; kept {join_names(names, FEW)}.")
     return replace(
         answers,
-        labels=[one for one in answers.labels if id(one) not in left_out],
-        skips=[one for one in answers.skips if id(one) not in left_out],
-        notes=[*answers.notes, *_kept_note(kept, most)],
+        labels=[answer for answer in answers.labels if id(answer) not in left_out],
+        skips=[answer for answer in answers.skips if id(answer) not in left_out],
+        notes=notes,
     )
-
-
-def _kept_note(kept: Sequence[Answer | Skip], most: int) -> list[str]:
-    """Which answers were kept, as a note: `most` is the largest number of answers of a cell."""
-    if not kept:
-        return []
-    cells = count_text(len(kept), "cell")
-    several = "two" if most == 2 else "several"
-    names = [f"{one.where}: {one.cell.image_id}:{one.cell.task}" for one in kept]
-    return [f"{cells} had {several} answers; kept {join_names(names, FEW)}."]
 
 
 def repeated_faults(answers: Answers) -> Iterator[Fault]:

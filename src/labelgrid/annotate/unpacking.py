@@ -164,15 +164,13 @@ def _check_place(name: str, path: PurePosixPath) -> None:
         raise _WrongZipError(f"the name {name!r} in it leads out of a folder")
 
 
-def _copy(source: IO[bytes], out: IO[bytes], left: int) -> int:
-    """Copy one file and return its bytes; refuse more than its head states."""
-    done = 0
+def _copy(source: IO[bytes], out: IO[bytes], left: int) -> None:
+    """Copy one file, of no more bytes than its head states."""
     while block := source.read(_BLOCK):
-        done += len(block)
-        if done > left:
+        left -= len(block)
+        if left < 0:
             raise _WrongZipError("it unpacks to far more than any answer holds")
         out.write(block)
-    return done
 
 
 def inner_folder(folder: Path) -> Path | None:
@@ -181,13 +179,9 @@ def inner_folder(folder: Path) -> Path | None:
     A link is none. It raises nothing.
     """
     try:
-        inside = [each for each in folder.iterdir() if not _is_hidden(each)]
+        inside = [path for path in folder.iterdir() if path.name[0] != "." and path.name != _BESIDE]
     except OSError:
         return None
     if len(inside) != 1 or inside[0].is_symlink() or not inside[0].is_dir():
         return None
     return inside[0]
-
-
-def _is_hidden(path: Path) -> bool:
-    return path.name.startswith(".") or path.name == _BESIDE

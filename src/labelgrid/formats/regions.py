@@ -70,10 +70,14 @@ class Canvas:
                 pycocotools is not installed.
         """
         for ring in rings:
-            self._paint_polygon(ring, number)
+            if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3 or not np.isfinite(ring).all():
+                raise LabelError("A polygon needs at least three points of two finite numbers.")
+            mask, left = fill_polygon(ring, self.size)
+            self.paint(mask, number, left=left)
 
-    def _paint_polygon(self, ring: Floats, number: int) -> None:
-        if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3 or not np.isfinite(ring).all():
-            raise LabelError("A polygon needs at least three points of two finite numbers.")
-        mask, left = fill_polygon(ring, self.size)
-        self.paint(mask, number, left=left)
+
+def rotated(points: Floats, degrees: float) -> Floats:
+    """Points [n, 2] of x and y in pixels, rotated about 0, clockwise as one sees them."""
+    sine = np.sin(np.radians(degrees))
+    cosine = np.cos(np.radians(degrees))
+    return points @ np.array([[cosine, sine], [-sine, cosine]])

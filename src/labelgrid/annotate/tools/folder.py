@@ -96,18 +96,27 @@ class FolderConnector:
         Raises:
             ProjectError: the folder holds something else, or the disk reports an error.
         """
+        legends = _legends(request)
         with files.disk_errors(out, "Labels in it were not changed."):
             earlier = _earlier_files(out)
             sources = _sources(request)
-            filled_in = _filled_in(out)
-            files.remove_files(out, earlier - sources.keys() - _legends(request).keys())
-            files.write_text(out / MANIFEST, _manifest(request, filled_in))
-            files.write_text(out / MANIFEST_TABLE, _manifest_table(request, filled_in))
+            said = lists.read_lists(out)
+            if said.faults:
+                fault = said.faults[0]
+                raise ProjectError(
+                    f"{fault.where}: {fault.what}",
+                    where=out,
+                    next_step=fault.next_step,
+                    unchanged="Nothing was written.",
+                )
+            files.remove_files(out, earlier - sources.keys() - legends.keys())
+            files.write_text(out / MANIFEST, _manifest(request, said))
+            files.write_text(out / MANIFEST_TABLE, _manifest_table(request, said))
             files.write_text(out / README, _readme(request))
             if not (out / SKIPS).exists():
                 files.write_text(out / SKIPS, "request_id,reason\n")
             (out / LABELS).mkdir(exist_ok=True)
-            for name, text in _legends(request).items():
+            for name, text in legends.items():
                 files.write_text(out / name, text)
             progress.start("Writing the request", len(sources), "files")
             for name, (source, task) in sources.items():
@@ -201,33 +210,15 @@ def _is_own_row(row: Values) -> bool:
     return {*_KEYS} - {FILE} <= row.keys() <= {*_KEYS, BRINGS, *EXPLAINING}
 
 
-def _filled_in(out: Path) -> FolderLists:
-    """The lists of an earlier request, with the times and annotators that were filled in.
-
-    Raises:
-        ProjectError: one is wrong, and would be lost.
-    """
-    earlier = lists.read_lists(out)
-    if earlier.faults:
-        fault = earlier.faults[0]
-        raise ProjectError(
-            f"{fault.where}: {fault.what}",
-            where=out,
-            next_step=fault.next_step,
-            unchanged="Nothing was written.",
-        )
-    return earlier
-
-
 def _manifest(request: Request, earlier: FolderLists) -> str:
     """The content of `manifest.json`, with the times and annotators that it said before."""
     rows = []
     for item in request.items:
         row = _row(item, request, earlier, in_manifest=True)
-        explaining = {"terms": item.pick.terms, "explanation": item.pick.explanation}
         if item.brings:
             row[BRINGS] = list(item.brings)
-        rows.append(explained_row(row | explaining))
+        row |= {"terms": item.pick.terms, "explanation": item.pick.explanation}
+        rows.append(explained_row(row))
     return json.dumps(rows, indent=1) + "\n"
 
 

@@ -25,7 +25,7 @@ from labelgrid.basics.encodings import begin
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.recognition import Recognition
-from labelgrid.basics.type_names import Json, Values
+from labelgrid.basics.type_names import Values
 from labelgrid.tasks.task import TaskDef
 
 TASKS = "tasks.json"
@@ -78,7 +78,8 @@ class LabelStudioConnector:
         with files.disk_errors(out, "Answers in it were not changed."):
             earlier = _earlier_images(out)
             files.remove_files(out / IMAGES, earlier - {*request.names.values()})
-            files.write_text(out / TASKS, _lines(tasks))
+            lines = ",\n".join(map(json.dumps, tasks))
+            files.write_text(out / TASKS, f"[\n{lines}\n]\n")
             files.write_text(out / CONFIG, config_of(request))
             files.write_text(
                 out / README, _TEXT.format(tasks=len(tasks), images=len(request.images))
@@ -115,20 +116,68 @@ class LabelStudioConnector:
         return answers
 
     def upload(self, request: Request, out: Path, server: ToolServer, progress: Progress) -> int:
-        """Send the tasks that a server does not have.
+        """Send what a server lacks of a request; how many tasks were new there.
 
-        See `upload_request`.
+        Args:
+            request: the request.
+            out: the folder with its images, if the server serves them from its own machine.
+            server: the server.
+            progress: counts the tasks.
+
+        Raises:
+            UsageError: the request has cells whose labels cannot be drawn, or the server's address
+                is wrong.
+            ServerError: the server cannot be reached, refuses, or stores another thing than was
+                sent.
         """
         if server.root:
             self.send(request, out, progress)
-        return upload_request(request, out, server, progress)
+        refuse_undrawn(request, TOOL)
+        client = connect(server.url, server.token_file)
+        keeper = LabelStudioServer(client)
+        by_project: dict[tuple[str, int], list[RequestItem]] = defaultdict(list)
+        for item in request.items:
+            by_project[item.cell.task, item.round].append(item)
+        new = 0
+        for (task, number), items in by_project.items():
+            part = replace(request, items=items)
+            project = keeper.find_or_create_project(
+                f"{_start(server)}{task}, round {number}. {_FOUND_BY}",
+                f"{server.project}: {task}, round {number}",
+                config_of(part),
+            )
+            sent = {part.names[image_id]: path for image_id, path in part.images.items()}
+            images: Uploads | LocalFiles = Uploads(client, project, sent)
+            if server.root:
+                images = LocalFiles(client, project, out / IMAGES, server.root)
+            new += keeper.send_tasks(project, tasks_of(part, str), images.url, progress).new
+            keeper.order_by(project, "score")
+        return new
 
     def download(self, server: ToolServer, index: ProjectIndex, progress: Progress) -> Answers:
-        """Read the annotations on a server.
+        """Read the annotations of all requests of a project that are on a server.
 
-        See `download_answers`.
+        Raises:
+            UsageError: the server's address is wrong.
+            ServerError: the server cannot be reached, or refuses.
+            LabelError: no answer is there.
         """
-        return download_answers(server, index, progress)
+        keeper = LabelStudioServer(connect(server.url, server.token_file))
+        projects = keeper.projects(_start(server))
+        if not projects:
+            raise LabelError(
+                "No request of this project is on the server.",
+                where=server.url,
+                next_step="Send them: labelgrid export DIR --to label-studio --url URL.",
+            )
+        answers = answers_of({"": _tasks(keeper, projects, progress)}, index)
+        if answers == Answers():
+            raise LabelError(
+                "No request on the server is answered yet.",
+                where=server.url,
+                next_step="Submit annotations in Label Studio.",
+            )
+        return answers
 
     def recognise(self, path: Path) -> Recognition | None:
         """Recognise an export, or tasks of a request, by the beginning of the file."""
@@ -195,11 +244,6 @@ def _read_tasks(path: Path, decoder: Decoder = plain_text) -> Iterator[object]:
         ) from error
 
 
-def _lines(tasks: list[Json]) -> str:
-    """The tasks as JSON, one a line."""
-    return "[\n" + ",\n".join(map(json.dumps, tasks)) + "\n]\n"
-
-
 def _earlier_images(out: Path) -> set[str]:
     """The names of the images that an earlier request copied into the folder.
 
@@ -226,73 +270,6 @@ def _own_image(task: object) -> str:
         if isinstance(address, str) and isinstance(data.get("image_id"), str):
             return image_name(address).removeprefix(f"{IMAGES}/")
     raise LabelError("It is no task that was sent.")
-
-
-def upload_request(request: Request, out: Path, server: ToolServer, progress: Progress) -> int:
-    """Send what a server lacks of a request; how many tasks were new there.
-
-    Args:
-        request: the request.
-        out: the folder with its images, if the server serves them from its own machine.
-        server: the server.
-        progress: counts the tasks.
-
-    Raises:
-        UsageError: the request has cells whose labels cannot be drawn, or the server's address is
-            wrong.
-        ServerError: the server cannot be reached, refuses, or stores another thing than was sent.
-    """
-    refuse_undrawn(request, TOOL)
-    client = connect(server.url, server.token_file)
-    keeper = LabelStudioServer(client)
-    new = 0
-    for (task, number), items in _by_project(request).items():
-        part = replace(request, items=items)
-        project = keeper.find_or_create_project(
-            f"{_start(server)}{task}, round {number}. {_FOUND_BY}",
-            f"{server.project}: {task}, round {number}",
-            config_of(part),
-        )
-        sent = {part.names[image_id]: path for image_id, path in part.images.items()}
-        images: Uploads | LocalFiles = Uploads(client, project, sent)
-        if server.root:
-            images = LocalFiles(client, project, out / IMAGES, server.root)
-        new += keeper.send_tasks(project, tasks_of(part, str), images.url, progress).new
-        keeper.order_by(project, "score")
-    return new
-
-
-def download_answers(server: ToolServer, index: ProjectIndex, progress: Progress) -> Answers:
-    """The answers to all requests of a project that are on a server.
-
-    Raises:
-        UsageError: the server's address is wrong.
-        ServerError: the server cannot be reached, or refuses.
-        LabelError: no answer is there.
-    """
-    keeper = LabelStudioServer(connect(server.url, server.token_file))
-    projects = keeper.projects(_start(server))
-    if not projects:
-        raise LabelError(
-            "No request of this project is on the server.",
-            where=server.url,
-            next_step="Send them: labelgrid export DIR --to label-studio --url URL.",
-        )
-    answers = answers_of({"": _tasks(keeper, projects, progress)}, index)
-    if answers == Answers():
-        raise LabelError(
-            "No request on the server is answered yet.",
-            where=server.url,
-            next_step="Submit annotations in Label Studio.",
-        )
-    return answers
-
-
-def _by_project(request: Request) -> dict[tuple[str, int], list[RequestItem]]:
-    groups: dict[tuple[str, int], list[RequestItem]] = defaultdict(list)
-    for item in request.items:
-        groups[item.cell.task, item.round].append(item)
-    return groups
 
 
 def _start(server: ToolServer) -> str:
