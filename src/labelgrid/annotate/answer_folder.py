@@ -127,7 +127,7 @@ class _Matching:
         return PurePosixPath(stem(self._above + name))
 
     def _look_up(self) -> dict[str, Cell]:
-        """Keep the images that the names may refer to, and return such requests."""
+        """Keep the images that names may refer to, and return the requests by id."""
         request_ids = {request_id for _, request_id, _ in self._skips}
         image_names = set()
         for name in self._names:
@@ -149,7 +149,6 @@ class _Matching:
         return self._index.requests(request_ids)
 
     def match_all(self) -> Answers:
-        """Add each file to the answers: as a label, as a stray or removed file, or as a fault."""
         unknown = []
         named_tasks: set[str] = set()
         for name in self._names:
@@ -191,7 +190,7 @@ class _Matching:
 
         @cache  # the grid is read once for all names of a task
         def waiting(task: str) -> list[list[str]]:
-            """The images without a label, also in this answer: first those with a request."""
+            """Return the images without a label, also in this answer: first the requested."""
             groups = []
             images_by_state = self._index.images_by_state(task)
             for state in (State.REQUESTED, State.MISSING):
@@ -206,7 +205,6 @@ class _Matching:
         self._answers.notes += others.notes
 
     def _add(self, name: str, match: Cell | Fault, is_removed: bool) -> None:
-        """Add a file to the answers: as removed, as a fault, or as the label of a cell."""
         if is_removed:
             self._answers.removed.append(printable(name))
         elif isinstance(match, Fault):
@@ -223,7 +221,6 @@ class _Matching:
             )
 
     def _unless_wrong(self, name: str, cell: Cell) -> Cell | Fault:
-        """The cell of a file, or the fault of its extension."""
         path = self._folder / name
         return wrong_extension(name, name, cell, self._tasks[cell.task], path=path) or cell
 
@@ -270,7 +267,6 @@ class _Matching:
         return self._unless_wrong(name, matches.pop())
 
     def _images_named(self, name: str) -> set[str]:
-        """The images with this id, or with this id but for its extension."""
         return {*self._by_stem.get(name, ()), *self._images.intersection([name])}
 
     def _is_stray(self, name: str, match: Cell | Fault) -> bool:
@@ -283,7 +279,6 @@ class _Matching:
         return PurePosixPath(name).suffix.lower() not in extensions
 
     def _is_removed(self, name: str, entry: ListedLabel | None) -> bool:
-        """Whether a file that matches no cell is of a removed image or a dropped task."""
         removed = self._removed
         path = self._path(name)
         if path.name in removed.requests:
@@ -312,7 +307,7 @@ def _refuse_unreadable(error: OSError) -> None:
 def _walk(folder: Path, tasks: set[str]) -> Iterator[str]:
     """The files below the folder that should be labels; each folder is visited once.
 
-    Links to folders are followed if they stay inside; those that lead out count as files.
+    Links to folders are followed if they stay inside; links out of the folder count as files.
     """
     for prefix, folders, names in walk(folder, links=True, on_error=_refuse_unreadable):
         is_top = not prefix
@@ -336,7 +331,7 @@ def _walk(folder: Path, tasks: set[str]) -> Iterator[str]:
 
 
 def _is_shown(name: str, tasks: Collection[str]) -> bool:
-    """Whether `predict` writes such a file for people, beside its label files."""
+    """Whether `predict` writes the file for people, beside its label files."""
     path = PurePosixPath(name)
     if len(path.parts) == 1:
         return name in (LEGEND_TABLE, LEGEND_PICTURE)

@@ -64,7 +64,7 @@ class Skip:
 
 @dataclass(frozen=True)
 class Fault:
-    """An error in one file or line; a refused import lists all of them."""
+    """An error in one file or line; a refused import lists all faults."""
 
     where: str
     what: str
@@ -113,7 +113,7 @@ def _wrong_entry(where: str, what: str, cell: Cell) -> Fault:
 
 @dataclass(kw_only=True)
 class Answers:
-    """Everything that was received in one answer.
+    """The content of one answer.
 
     Args:
         labels: the labels, each file once.
@@ -183,7 +183,7 @@ class ImportRefused(LabelError):
 
 
 def fault_lines(faults: Sequence[Fault], listed: Path | None = None) -> list[str]:
-    r"""The lines of a message about faults, where faults of one kind are one group.
+    r"""The lines of a message about faults; faults of one kind are grouped.
 
     A group names all its files, unless there are very many faults.
 
@@ -240,7 +240,7 @@ def spelling_hint(name: str, names: Sequence[str]) -> str:
 
 
 def plain_spelling(name: str) -> str:
-    """A name without what tools and disks change in it.
+    """A name without the marks and capitals that tools and disks change.
 
     Example:
         >>> plain_spelling(" Traffic_Light"), plain_spelling("traffic-light")
@@ -263,7 +263,7 @@ def put_below(prefix: str, answers: Answers) -> Answers:
 
 
 def put_in_file(name: str, answers: Answers) -> Answers:
-    """The same answers with the names of their lines behind that of their file.
+    """The same answers with the file's name before the names of their lines.
 
     Example:
         >>> put_in_file("a.json", Answers(closed=["task 3", "a.json task 4"])).closed
@@ -273,7 +273,6 @@ def put_in_file(name: str, answers: Answers) -> Answers:
 
 
 def _renamed(answers: Answers, rename: Callable[[str], str]) -> Answers:
-    """The same answers with other names of their files and lines."""
     return replace(
         answers,
         labels=[replace(one, where=rename(one.where)) for one in answers.labels],

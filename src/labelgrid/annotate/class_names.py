@@ -13,7 +13,7 @@ from labelgrid.tasks.task import TaskDef, TaskDefs
 
 @dataclass(frozen=True)
 class NameTarget:
-    """What a region's name means: a task, and the number of its name there, or `IGNORED`."""
+    """The meaning of a region's name: a task, and the number of the name there, or `IGNORED`."""
 
     task: str
     number: int
@@ -94,15 +94,15 @@ class ClassNames:
         return {name: self._target(name, min(tasks)) for name, tasks in knowing.items()}
 
     def knows(self, name: str) -> bool:
-        """Whether a task knows a name, or it is mapped to one that a task knows or to "ignore"."""
+        """Whether a task knows a name, or a person said its meaning."""
         return bool(self._tasks_knowing(name))
 
     def rest(self, task: str) -> int | None:
-        """The number of what no region covers; None: it is not labelled."""
+        """The number of pixels that no region covers; None: not labelled."""
         return self._numbers[task].get(plain_spelling(self._options.rest_of(task)))
 
     def rest_name(self, task: str) -> str:
-        """What no region covers, in words: a class, "ignore", or empty if nobody said it."""
+        """The class of uncovered pixels: a name, "ignore", or empty if nobody said a class."""
         name = self._options.rest_of(task)
         return name if name == IGNORE or self.rest(task) is not None else ""
 

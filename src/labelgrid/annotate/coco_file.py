@@ -21,7 +21,7 @@ _Reader = Callable[[Json, int], None]
 
 
 class EntryError(ValueError):
-    """What is wrong in an entry of a file, one sentence.
+    """The error of an entry of a file, one sentence.
 
     An `empty` entry says nothing: its image is the same without it.
     """
@@ -33,7 +33,7 @@ class EntryError(ValueError):
 
 @dataclass(frozen=True)
 class CocoImage:
-    """An entry of `images`: its file's name, its height and width, the ids of its requests."""
+    """An entry of `images`: a file's name, height and width, and the ids of its requests."""
 
     name: str
     size: Size
@@ -77,7 +77,7 @@ class CocoFile:
             self.faults.add("", error.what, error.next_step)
 
     def draw(self, key: Id, shapes: Sequence[Shape], name: str = "") -> DrawnImage:
-        """The image with this id and its shapes, under its own name or another one.
+        """The drawn image of an entry of `images` with some shapes, by its own name or another.
 
         Call it when all annotations of the image were read: then it is known to be incomplete.
         """
@@ -91,7 +91,7 @@ class CocoFile:
         )
 
     def add_fault(self, number: int, what: str, next_step: str = "") -> None:
-        """Add what is wrong with an annotation, and what to do about it."""
+        """Add a fault of an annotation, and the next step."""
         self.faults.add(f"annotations[{number}]", what, next_step)
 
     def _add(self, member: Member) -> None:
@@ -158,7 +158,6 @@ def text_of(entry: Json, key: str) -> str:
 
 
 def _is_text(value: object) -> bool:
-    """Whether it is a text of characters that a message can show, and not empty."""
     return isinstance(value, str) and value != "" and not _UNSHOWN.search(value)
 
 

@@ -27,7 +27,7 @@ from labelgrid.tasks.task import TaskDef, TaskDefs
 
 @dataclass(frozen=True)
 class RemovedNames:
-    """What was taken out of a project.
+    """The parts that were taken out of a project.
 
     Images, their names without extension, tasks, and the ids of the requests of their cells.
     """
@@ -66,7 +66,7 @@ class ProjectIndex:
         self._images: list[str] = []  # read once, also for the indexes of `of_task`, which share it
 
     def of_task(self, task: str) -> "ProjectIndex":
-        """The same project for labels of one task, as `--task` says it."""
+        """The same project for labels of one task, as `--task` says."""
         return self._with(replace(self.options, task=task))
 
     def of_format(self, format: str) -> "ProjectIndex":
@@ -76,7 +76,6 @@ class ProjectIndex:
         return index
 
     def _with(self, options: ImportOptions) -> "ProjectIndex":
-        """The same project with other options; what is noted is noted here, too."""
         index = ProjectIndex(self._store, self.tasks, options)
         index._images = self._images
         index.encodings = self.encodings
@@ -84,7 +83,7 @@ class ProjectIndex:
         return index
 
     def decode(self, data: bytes) -> str:
-        """A tool's text; one of no Unicode by the names of classes and images that it holds.
+        """A tool's text; the names of classes and images tell an encoding other than Unicode.
 
         Raises:
             UnicodeDecodeError: its encoding is not known.
@@ -96,7 +95,6 @@ class ProjectIndex:
 
     @cached_property
     def _words(self) -> frozenset[str]:
-        """The words in names that are not ASCII."""
         names = [*self.options.meanings, *self.images()]
         for task in self.tasks.values():
             names += task.region_names
@@ -107,7 +105,7 @@ class ProjectIndex:
         return ClassNames(self.tasks, self.options, self.heard)
 
     def image_names(self) -> ImageNames:
-        """The images, to be found by the names that tools give them."""
+        """The images, found by the names that tools give."""
         return ImageNames(self.images())
 
     def images(self) -> Sequence[str]:
@@ -147,7 +145,7 @@ class ProjectIndex:
         return {event.move.request_id for event in events if event.move.request_id in ids}
 
     def removed(self) -> RemovedNames:
-        """The removed images, the dropped tasks, and the requests that their cells had."""
+        """The removed images, the dropped tasks, and the requests of their cells."""
         images = frozenset(self._store.removed("images"))
         tasks = frozenset(self._store.removed("tasks"))
         request_ids = set()
@@ -213,7 +211,7 @@ class Connector(Protocol):
         """
 
     def takes(self, task: TaskDef) -> bool:
-        """Whether the tool can make labels of a task; others are not sent to it. Default: True."""
+        """Whether the tool can make labels of a task; other tasks are not sent. Default: True."""
         return True
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
@@ -230,7 +228,7 @@ class Connector(Protocol):
         """
 
     def recognise(self, path: Path) -> Recognition | None:
-        """Say what a file or folder is, if it is an answer that this connector receives.
+        """Recognise an answer in the tool's format: a file or a folder.
 
         It reads little: names and the first bytes of files, without following a link out of the
         folder. It raises nothing, whatever the path holds. Default: None, it cannot tell.
@@ -238,7 +236,7 @@ class Connector(Protocol):
         return None
 
     def recognise_names(self, path: Path, index: ProjectIndex) -> Recognition | None:
-        """Say what a folder is, if the names in it alone say images and classes of the project.
+        """Recognise a folder by the images and classes of the project in its names.
 
         Asked only where no connector recognises the folder, and none of its own is named like a
         task. It raises nothing. Default: None, names say nothing.
@@ -246,7 +244,7 @@ class Connector(Protocol):
         return None
 
     def upload(self, request: Request, out: Path, server: ToolServer, progress: Progress) -> int:
-        """Send a request to the tool's server; again, it sends what is missing there.
+        """Send a request to the tool's server; a second call sends the missing parts.
 
         A connector without a server does not have it, nor `download`.
 

@@ -28,7 +28,7 @@ _ELLIPSE = 720
 
 @dataclass(kw_only=True)
 class CvatImage:
-    """What a file has of one image.
+    """The entry of one image in a file.
 
     Args:
         name: as CVAT names it.
@@ -52,7 +52,7 @@ class CvatImage:
 
     @property
     def shapes(self) -> list[Shape]:
-        """The shapes in the order in which they are painted."""
+        """The shapes in the order of painting."""
         return [shape for _, shape in sorted(self.regions, key=lambda region: region[0])]
 
     def as_fault(self) -> Fault | None:
@@ -135,7 +135,6 @@ class _Reader(Handler):
         return image
 
     def _add(self, kind: str, attributes: Mapping[str, str]) -> None:
-        """Add an element to the newest image."""
         image = self.images[-1]
         label = attributes.get("label", "")
         if kind == "tag":

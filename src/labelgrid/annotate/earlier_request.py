@@ -1,4 +1,4 @@
-"""Says whether a folder may be written: one that is new, empty, or holds an earlier request."""
+"""Says whether a request may be written into a folder: new, empty, or with an earlier request."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from labelgrid.basics.errors import ProjectError
 
 
 def is_vacant(out: Path) -> bool:
-    """Whether there is no such folder, or it holds at most hidden files."""
+    """Whether a folder is missing, or holds at most hidden files."""
     if not out.exists():
         return True
     return out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())

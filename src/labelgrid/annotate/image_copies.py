@@ -1,4 +1,4 @@
-"""Copies images for people to look at: as they are, or upright where a browser would not show that.
+"""Copies images for people to look at: unchanged, or upright if a browser would turn the image.
 
 A copy that is not the file itself has another name, which leads back to the image.
 """
@@ -23,7 +23,7 @@ QUALITY = 95
 
 
 def is_shown_as_read(path: Path) -> bool:
-    """Whether a browser shows an image as it is read: it is stored upright, in 8 bits.
+    """Whether a browser shows an image as labelgrid reads it: stored upright, in 8 bits.
 
     Raises:
         ImageError: the image cannot be used.
@@ -34,7 +34,7 @@ def is_shown_as_read(path: Path) -> bool:
 
 
 def copy_names(image_ids: Iterable[str], others: Collection[str]) -> dict[str, str]:
-    """Image id -> the name of its copy: its own with another extension behind it.
+    """Image id -> the name of its copy: the id with another extension behind.
 
     Args:
         image_ids: the images that are copied in another form.
@@ -102,7 +102,7 @@ def copy_image(source: Path, target: Path, *, link: bool = False) -> None:
 
 
 def copy_content(source: Path, name: str) -> bytes:
-    """The bytes of an image's copy of this name, as `copy_image` writes them.
+    """The bytes of an image's copy of a name, as `copy_image` writes the copy.
 
     Raises:
         ImageError: the image cannot be used.

@@ -1,4 +1,4 @@
-"""Defines what a person says about an answer that its files do not."""
+"""Defines the options of an import: the facts about an answer that a person adds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class ImportOptions:
 
     @property
     def meanings(self) -> dict[str, str]:
-        """What names mean, by this import and earlier ones."""
+        """The meanings of names, by this import and earlier imports."""
         return {**self.known, **self.names}
 
     def rest_of(self, task: str) -> str:

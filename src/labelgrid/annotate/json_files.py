@@ -40,7 +40,7 @@ def plain_text(data: bytes) -> str:
 
 
 class Member(NamedTuple):
-    """A value of a file's object, or an entry of one of its lists.
+    """A value of a file's object, or an entry of a list in the object.
 
     Its key, its number in the list, and what it holds. The list itself comes first, as an empty
     one; it has no number, nor has any other value.
@@ -52,7 +52,7 @@ class Member(NamedTuple):
 
 
 def read_members(path: Path, decoder: Decoder = plain_text) -> Iterator[Member]:
-    """Read the object in a JSON file; of its lists, one entry after the other.
+    """Read the object in a JSON file; lists are read entry by entry.
 
     So a file of a million regions never becomes a million objects at once.
 
@@ -79,7 +79,7 @@ def read_members(path: Path, decoder: Decoder = plain_text) -> Iterator[Member]:
 
 
 def read_entries(text: str) -> Iterator[Any]:
-    """Decode the list that a JSON text is, one entry after the other.
+    """Decode a JSON text with a list, entry by entry.
 
     Raises:
         ValueError: it is no list; some entries may have been yielded before.
@@ -101,7 +101,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 class _Reader:
-    """Reads the object in a text, from its beginning to its end.
+    """Reads the object in a text.
 
     Of a text with very many lists and objects, a value is read from a part of it: so one that would
     become far more in memory than it is in the file is refused, not read.
@@ -190,7 +190,7 @@ class _Reader:
 
 
 def answer_files(answer: Path, faults: list[Fault]) -> Iterator[tuple[Path, str]]:
-    """The JSON file of an answer, or the files of its folder, with their names below the folder.
+    """The JSON file of an answer, or the files of its folder, with the names below the folder.
 
     A link that leads out of the folder is added to the faults.
     """
@@ -206,7 +206,6 @@ def answer_files(answer: Path, faults: list[Fault]) -> Iterator[tuple[Path, str]
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """The JSON files below a folder, also those that are links."""
     for prefix, _, names in files.walk(folder):
         for name in names:
             if name.lower().endswith(".json") and not name.startswith("."):
@@ -214,7 +213,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def holds_keys(answer: Path, keys: Collection[str], without: str = "") -> bool:
-    """Whether one of the first JSON files of an answer has all these keys, and not another one.
+    """Whether one of the first JSON files of an answer has all keys, and not `without`.
 
     Only the beginning and the end of a file are read. It raises nothing.
     """
@@ -246,7 +245,7 @@ def _begins_an_object(text: bytes) -> bool:
 
 
 class GroupedFaults:
-    """The faults of one file: those of one kind are one fault, with the place of the first.
+    """The faults of a file; faults of one kind are joined, with the place of the first.
 
     Example:
         >>> faults = GroupedFaults("a.json")
@@ -262,7 +261,7 @@ class GroupedFaults:
         self._counts = Counter[tuple[str, str]]()
 
     def add(self, where: str, what: str, next_step: str = "") -> None:
-        """Add what is wrong at a place of the file, empty: as a whole, and what to do about it."""
+        """Add a fault at a place of the file, empty for the whole file, and the next step."""
         self._first.setdefault((what, next_step), where)
         self._counts[what, next_step] += 1
 

@@ -66,7 +66,7 @@ class _Call:
 
 
 def connect(url: str, token_file: Path) -> "Client":
-    """A server that answers as Label Studio does, before it gets the token.
+    """The client of a server; the server gets the token after proving to be Label Studio.
 
     Raises:
         UsageError: the URL or the file of the token is wrong.
@@ -78,7 +78,7 @@ def connect(url: str, token_file: Path) -> "Client":
 
 
 class _Watched(HTTPConnection):
-    """A connection whose server has some seconds to begin its answer, however slow it is."""
+    """A connection whose server must begin its answer within some seconds."""
 
     def getresponse(self) -> HTTPResponse:
         """As in `HTTPConnection`.
@@ -125,14 +125,14 @@ class _Watching(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: it would hand the token to whatever server it names."""
+    """Follows no redirect, which would hand the token to any server."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         """Refuse."""
 
 
 class Client:
-    """A Label Studio server and the token of one of its users.
+    """The client of a Label Studio server, with the token of a user.
 
     A personal access token is exchanged for one that lasts some minutes, whenever that is needed.
     Requests that only read are repeated when the server is busy or the connection breaks.
@@ -197,7 +197,7 @@ class Client:
         return self._json(_Call(method=method, path=path + _query(query), body=text))
 
     def upload(self, path: str, name: str, content: bytes) -> Any:
-        """Send a file of this name, which must need no quotes.
+        """Send a file; its name must need no quotes.
 
         Raises:
             ServerError: as `get`.
@@ -251,7 +251,7 @@ class Client:
             raise self.wrong_answer() from error
 
     def _repeated(self, call: _Call) -> bytes:
-        """The content of an answer; what only reads is tried again, for so many seconds."""
+        """The content of an answer; a call that only reads is tried again, for `SECONDS`."""
         end = time.perf_counter() + SECONDS
         pauses = self._pauses if call.method == "GET" else ()
         for pause in pauses:
@@ -315,7 +315,6 @@ class Client:
             ) from None
 
     def _bounded(self, response: HTTPResponse) -> bytes:
-        """Read an answer that is neither too large nor too slow."""
         blocks = []
         left = _LARGEST
         start = time.perf_counter()
@@ -336,7 +335,6 @@ class Client:
         return b"".join(blocks)
 
     def _refusal(self, call: _Call, error: urllib.error.HTTPError) -> ServerError:
-        """The error of a status that is none of success, without the token in it."""
         with error:
             try:
                 said = _words(error.read1(_BLOCK))
@@ -439,7 +437,7 @@ def _query(values: Values | None) -> str:
 
 
 def _words(content: bytes) -> str:
-    """What an error's answer says, as one line; nothing of a page of HTML."""
+    """The words of an error's answer as one line; nothing of a page of HTML."""
     try:
         said = json.loads(content)
     except (ValueError, RecursionError):

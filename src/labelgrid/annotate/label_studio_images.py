@@ -1,4 +1,4 @@
-"""Gives a Label Studio server the images of tasks: as uploads, or from a folder that it serves."""
+"""Gives a Label Studio server the images of tasks: as uploads, or from a folder on its machine."""
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -12,7 +12,7 @@ from labelgrid.basics.type_names import Values
 
 
 class Uploads:
-    """Sends images into the server's own folder; an image that it has is not sent again.
+    """Sends images into the server's own folder, each image once.
 
     Args:
         client: the server.
@@ -47,7 +47,7 @@ class Uploads:
         return url
 
     def _uploaded(self, name: str, content: bytes) -> str:
-        """The server's name of an upload that we name by its content."""
+        """The server's name of an upload; our name has its content's hash."""
         project = f"/api/projects/{self._project}"
         if self._stored is None:
             self._stored = {}
@@ -118,7 +118,6 @@ class LocalFiles:
 
 
 def _test(client: Client, url: str, content: bytes) -> None:
-    """Refuse a server that does not give an image back as it is."""
     try:
         found = client.download(url)
     except ServerError as error:

@@ -1,4 +1,4 @@
-"""Writes and reads the tasks of Label Studio, as they are in its JSON files and on its servers."""
+"""Writes and reads the tasks of Label Studio in JSON files and on servers."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -161,7 +161,7 @@ def _places(
 ) -> Iterator[tuple[str, object]]:
     """The tasks of all exports, each with its place for messages.
 
-    Of several exports, one that is damaged is a fault.
+    Of several exports, a damaged one is a fault.
 
     Raises:
         LabelError: the only export is damaged.
@@ -178,11 +178,6 @@ def _places(
 
 
 def _annotation(task: Values, where: str, keep: Keep | None) -> _Annotation | None:
-    """The annotation of a task; None if it has none.
-
-    Raises:
-        LabelError: it has several, or is wrong.
-    """
     submitted = task.get("annotations", ())
     data = task.get("data")
     if "annotation_id" in task or not isinstance(submitted, list | tuple):
@@ -230,7 +225,7 @@ def _annotation(task: Values, where: str, keep: Keep | None) -> _Annotation | No
 
 
 def _chosen_text(annotation: Values, where: str) -> str:
-    """Which of a task's annotations it is, in words.
+    """The annotation that was chosen among a task's, in words.
 
     Example:
         >>> _chosen_text({"id": 22, "completed_by": 5}, "task 2")
@@ -242,12 +237,11 @@ def _chosen_text(annotation: Values, where: str) -> str:
 
 
 def _made(annotation: Values) -> str:
-    """When an annotation was made; empty if it does not say."""
     return str(annotation.get("created_at", ""))
 
 
 def _address(data: Values) -> str:
-    """Where the image of a task is, by its key or as the only text that ends like an image.
+    """The address of a task's image: the key `image`, or the only text with an image's ending.
 
     Raises:
         LabelError: there is none, or more than one.
@@ -296,7 +290,7 @@ def _seconds(lead_time: object) -> float | None:
 
 
 def _annotator(completed_by: object) -> str:
-    """The user who made an annotation: the address of their mail, or their number."""
+    """The user who made an annotation, by mail address or number."""
     if isinstance(completed_by, Mapping):
         completed_by = completed_by.get("email") or completed_by.get("id")
     name = "" if completed_by is None else str(completed_by)
@@ -321,7 +315,6 @@ class _Matching:
         self._closed = index.closed(unknown)
 
     def answers(self) -> Answers:
-        """The labels and skips of the annotations."""
         answers = Answers()
         drawn = []
         unrequested = []
@@ -347,7 +340,6 @@ class _Matching:
         return join_answers([answers, region_answers(drawn, self._index) if drawn else Answers()])
 
     def _notes(self, unrequested: list[str]) -> list[str]:
-        """Which annotations were kept, and which skips are of no request."""
         kept = [annotation.chosen for annotation in self._annotations if annotation.chosen]
         notes = []
         if kept:
@@ -381,7 +373,6 @@ class _Matching:
 
     @cached_property
     def _requested(self) -> list[Cell]:
-        """The cells with an open request of a label that can be drawn."""
         cells = []
         for name, task in self._index.tasks.items():
             if task.region_names and self._index.options.task in ("", name):

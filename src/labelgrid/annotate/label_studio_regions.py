@@ -72,7 +72,7 @@ def shapes_of(results: object) -> tuple[Size | None, list[Shape]]:
 
 
 def reason_of(results: object) -> str:
-    """What the field for it says of why a task was skipped; empty if nothing.
+    """The reason why a task was skipped, as written into the field; empty without.
 
     Raises:
         LabelError: the results are none of Label Studio.
@@ -104,11 +104,6 @@ def _value(result: Values) -> Values:
 
 
 def _size(region: Values) -> Size:
-    """Height and width of a region's image.
-
-    Raises:
-        LabelError: it has no size, or the image was rotated in Label Studio.
-    """
     size = (region.get("original_height"), region.get("original_width"))
     if not all(type(side) is int and 0 < side <= _LONGEST for side in size):
         raise LabelError(f"A region's `original_height` and `original_width` are {size!r:.60}.")

@@ -1,4 +1,4 @@
-"""Keeps requests on a Label Studio server: its projects and tasks, compared with what was sent.
+"""Keeps requests on a Label Studio server: projects and tasks, compared with the sent ones.
 
 Nothing is sent twice: a project is found by its description, a task by the id of its request. The
 server says "created" of much that it drops or changes, so all is read back.
@@ -52,7 +52,7 @@ class LabelStudioServer:
         self._client = client
 
     def projects(self, start: str) -> dict[str, int]:
-        """The descriptions that start so, and the ids of their projects; of two, the older one.
+        """Description -> project id, for descriptions with this start; of two, the older project.
 
         Raises:
             ServerError: as all methods: the server cannot be reached, or refuses.
@@ -75,7 +75,7 @@ class LabelStudioServer:
         return projects
 
     def find_or_create_project(self, description: str, title: str, config: str) -> int:
-        """The id of the project of this description, made if there is none, with these labels.
+        """The id of the project with a description; a missing project is made, with the labels.
 
         Of a project that exists, only missing labels are changed.
 
@@ -182,7 +182,7 @@ class LabelStudioServer:
     def _send_batch(
         self, project: int, batch: Sequence[Task], image_url: Callable[[Task], str]
     ) -> int:
-        """Send what the server lacks of some tasks, and compare them; how many were new."""
+        """Send the tasks that the server lacks, and compare all; how many were new."""
         stored = self._stored(project, batch)
         missing = [task for task in batch if _request_id(task) not in stored]
         if missing:
@@ -211,7 +211,7 @@ class LabelStudioServer:
     def _send_predictions(
         self, project: int, batch: Sequence[Task], stored: Mapping[str, Task]
     ) -> bool:
-        """Import the predictions that their tasks do not have; whether there were any."""
+        """Import the predictions that the server lacks; whether there were any."""
         body = []
         names = []
         for task in batch:
@@ -230,7 +230,7 @@ class LabelStudioServer:
         return True
 
     def _stored(self, project: int, batch: Sequence[Task]) -> dict[str, Task]:
-        """Request id -> the task on the server, for those that are there."""
+        """Request id -> the task on the server, for tasks that are there."""
         ids = [_request_id(task) for task in batch]
         rule = {
             "filter": "filter:tasks:data.request_id",
@@ -279,7 +279,6 @@ def _request_id(task: Task) -> str:
 
 
 def _has_controls(project: Values, config: str) -> bool:
-    """Whether a project's labels are at least those of a configuration."""
     stored = project["parsed_label_config"]
     for tag in ElementTree.fromstring(config).iter():
         if "toName" not in tag.attrib:
@@ -293,7 +292,6 @@ def _has_controls(project: Values, config: str) -> bool:
 
 
 def _has_prediction(there: Task, prediction: Values) -> bool:
-    """Whether a task of the server has a prediction with all of its regions."""
     return any(
         each["model_version"] == prediction["model_version"]
         and _is_same(each["result"], prediction["result"])

@@ -1,4 +1,4 @@
-"""Reads the lists of an answered folder: its manifest, its labels with their times, its skips."""
+"""Reads the lists of an answered folder: the manifest, the labels with their times, the skips."""
 
 import csv
 import io
@@ -49,7 +49,7 @@ ANNOTATOR = "annotator"
 
 @dataclass(frozen=True)
 class ListedLabel:
-    """The cell of a label file, and its class if it shows only one, according to a list."""
+    """The cell of a label file according to a list, and the class if the file shows only one."""
 
     cell: Cell
     request_id: str = ""
@@ -86,13 +86,13 @@ def has_table(folder: Path) -> bool:
 
 
 def table_columns(folder: Path, name: str) -> set[str]:
-    """The columns of a table in a folder, by its first line; none without such a table."""
+    """The columns of a table in a folder, by its first line; empty without a table."""
     header = _beginning(folder, name).partition("\n")[0].strip()
     return {*re.split("[,;\t]", header)}
 
 
 def _beginning(folder: Path, name: str) -> str:
-    """The first characters of a file; empty without it, or if it is a link that leads out."""
+    """The first characters of a file; empty for no file, or for a link out of the folder."""
     try:
         if not is_inside(folder, folder / name):
             return ""
@@ -176,7 +176,6 @@ def skip_lines(
 
 
 def _files(rows: list[tuple[str, Json]], faults: list[Fault]) -> dict[str, ListedLabel]:
-    """The entries of the lists by the path of their file; others are faults."""
     next_step = "Restore the exported list."
     listed: dict[str, ListedLabel] = {}
     for where, row in rows:
@@ -194,7 +193,7 @@ def _files(rows: list[tuple[str, Json]], faults: list[Fault]) -> dict[str, Liste
 
 
 def _is_filled_in(path: Path) -> bool:
-    """Whether a table's column names say, also in UTF-16, that it holds times or annotators."""
+    """Whether a table, also in UTF-16, has a column of times or annotators."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -211,9 +210,9 @@ def _column(
     wrong: Callable[[str, object, Cell], Fault],
     differs: str,
 ) -> dict[Cell, tuple[T, str]]:
-    """The values under a key of the rows that have one, and where they stand.
+    """Cell -> the value under a key, and the file and line of the value.
 
-    A value that cannot be read is a fault, and so is another one of the same cell.
+    A value that cannot be read is a fault, and so is a second one of the same cell.
     """
     values: dict[Cell, tuple[T, str]] = {}
     for where, row in rows:
@@ -247,10 +246,10 @@ def _time(entry: Any) -> float | None:
 
 
 def _table(path: Path, faults: list[Fault], decoder: Decoder) -> list[tuple[str, Json]]:
-    """The rows of a CSV file with their places; a file that lacks a column is a fault.
+    """The rows of a CSV file with their places; a missing column is a fault.
 
-    The columns are separated by commas or, as spreadsheets of some countries write them, by
-    semicolons, or by tabs, as they write UTF-16.
+    Commas separate the columns, or, as spreadsheets of some countries write them,
+    semicolons, or tabs in UTF-16.
     """
     if not path.is_file():
         return []
@@ -275,7 +274,7 @@ def _rows(
     """The rows of a table with their places; none, and a fault, if a column is missing.
 
     The first of the separators that is in the first line, else the last, separates the columns.
-    Values are as they were before the export; those beyond the columns are dropped.
+    Values are as they were before the export; values beyond the columns are dropped.
     """
     first = file.readline(_LONGEST_LINE)
     file.seek(0)
@@ -298,7 +297,7 @@ def _rows(
 
 
 def _lines(file: TextIO) -> Iterator[str]:
-    """The lines of a table; one that is too long is refused before it is read whole."""
+    """The lines of a table; a line beyond the longest is refused before all of it is read."""
     for number in count(1):
         line = file.readline(_LONGEST_LINE + 1)
         if not line:

@@ -22,7 +22,7 @@ LOOKED_AT = 200
 
 
 def png_names(folder: Path) -> Iterator[str]:
-    """The PNG files below a folder, as paths below it, by folder; hidden ones are left out.
+    """The PNG files below a folder, as paths below the folder; hidden files are left out.
 
     So are those in its folders of images and prelabels. Links to folders are not followed.
 
@@ -57,7 +57,7 @@ def head_of_first(folder: Path, matches: Callable[[str], object]) -> Head | None
 
 
 class Masks:
-    """The files of a folder; the one that was read last is kept, since it may be painted often.
+    """The masks of a folder; the last file is kept, since it may be painted often.
 
     Args:
         folder: of the files.

@@ -70,7 +70,7 @@ def link_fault(where: str, thing: str = "file", cell: Cell | None = None) -> Fau
 
 
 def is_file_there(path: Path) -> bool:
-    """Whether somebody else's name is that of a file; one that is too long is none."""
+    """Whether a file of a name exists; a name by a stranger may be too long for any."""
     with suppress(OSError, ValueError):
         return path.is_file()
     return False
@@ -83,7 +83,7 @@ def links_outside(folder: Path, name: str) -> bool:
 
 
 def answer_file(folder: Path, name: str, where: str, cell: Cell, task: TaskDef) -> Path | Fault:
-    """The label file that an answer names by its path below the answer's folder.
+    """The label file at a path below an answer's folder.
 
     A path or link that leads out of the folder, a missing file and a wrong extension are faults.
     """

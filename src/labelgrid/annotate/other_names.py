@@ -1,4 +1,4 @@
-"""Finds the images of labels that are not named after them, and says what to do about the rest."""
+"""Finds the images of labels with other names, and words the next step for the rest."""
 
 import re
 from collections import defaultdict
@@ -101,7 +101,7 @@ def unknown_faults(
     *,
     waiting: Waiting | None = None,
 ) -> list[Fault]:
-    """The faults of files of unknown images or tasks, each with a next step that cures it.
+    """The faults of files of unknown images or tasks, each with a next step.
 
     No hint names another photograph: a name is only spelt wrong if it differs by its folders,
     capitals, accents' codes, blanks, "_" or "-", or by one mistake from that of an image which
@@ -135,7 +135,7 @@ def unknown_faults(
 
 
 def _advice(name: str, tried: str, waiting: Waiting | None) -> str:
-    """What to do about a file that is named after no image: a name with a mistake comes first."""
+    """The next step for a file that is named after no image: a name with a mistake comes first."""
     task, image = task_and_image(PurePosixPath(stem(name)))
     for group in (waiting(task) if waiting else None) or ():
         near = images_misspelt(image, group)
@@ -145,7 +145,7 @@ def _advice(name: str, tried: str, waiting: Waiting | None) -> str:
 
 
 def images_misspelt(name: str, images: Iterable[str]) -> list[str]:
-    """The images whose name, without extension, is this one but for one mistake.
+    """The images whose name, without extension, differs by one mistake.
 
     A character is missing, too much or another one, or two neighbours are exchanged. A name without
     folders is compared with names without theirs. Names that only differ by a number are those of
@@ -170,18 +170,15 @@ def images_misspelt(name: str, images: Iterable[str]) -> list[str]:
 
 
 def _shortened(name: str) -> set[str]:
-    """A name, and the same without any one of its characters."""
     return {name} | {name[:place] + name[place + 1 :] for place in range(len(name))}
 
 
 def _is_another_number(name: str, other: str) -> bool:
-    """Whether two names are the same but for the values of numbers in them."""
     values = [list(map(by_value, _NUMBER.findall(text))) for text in (name, other)]
     return _NUMBER.sub("0", name) == _NUMBER.sub("0", other) and values[0] != values[1]
 
 
 def _renaming(name: str, task: str, near: Sequence[str]) -> str:
-    """What to do about a file whose name is near to those of some images."""
     new_name = f"{task}/{near[0]}{PurePosixPath(name).suffix}"
     if len(near) == 1:
         return f"Did you mean '{near[0]}'? Then name the file '{new_name}'."

@@ -1,4 +1,4 @@
-"""Turns the regions that a tool drew into answers: finds their images, tasks and classes."""
+"""Turns the regions of a tool into answers: finds their images, tasks and classes."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from labelgrid.tasks.task import TaskDef
 
 @dataclass(frozen=True)
 class Shape:
-    """A region as a tool has it: its name, and a function that paints it with a number.
+    """A region of a tool: the name, and a function that paints the region with a number.
 
     It is not labelled where `optional` says that no task needs to know its name, and none does.
     """
@@ -33,7 +33,7 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnImage:
-    """What a tool has of one image.
+    """The regions of an image in a tool.
 
     Args:
         image: the tool's name of the image.
@@ -60,13 +60,13 @@ class DrawnImage:
     incomplete: bool = False
 
     def find(self, names: ImageNames) -> list[str]:
-        """The images that its name can mean."""
+        """The images that the name can mean."""
         return names.find_uploaded(self.image) if self.uploaded else names.find(self.image)
 
 
 @dataclass
 class FoundRegions:
-    """What a connector finds in an answer.
+    """The regions that a connector finds in an answer.
 
     Args:
         images: what the tool has of each image.
@@ -157,7 +157,6 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
 
 
 def _names(images: Iterable[DrawnImage], optional: bool) -> set[str]:
-    """The names of shapes that a task must know, or of those that it need not."""
     names = set[str]()
     for image in images:
         names.update(shape.name for shape in image.shapes if shape.optional == optional)
@@ -167,7 +166,7 @@ def _names(images: Iterable[DrawnImage], optional: bool) -> set[str]:
 def _cells(
     image: DrawnImage, found: Sequence[str], targets: Mapping[str, NameTarget]
 ) -> list[Cell] | Fault | None:
-    """The cells that an image's shapes label; None if it is not the project's.
+    """The cells that an image's shapes label; None for an image of another project.
 
     `found` are the images that its name can mean.
     """
@@ -188,7 +187,7 @@ def _cells(
 
 @dataclass(frozen=True, kw_only=True)
 class _Drawing:
-    """The label of one task that an image's shapes draw, painted when it is asked for.
+    """The label of a task, painted from an image's shapes on demand.
 
     `note` is told which share of its pixels no region covers, and nothing else labels.
     """

@@ -1,4 +1,4 @@
-"""Chooses one of several answers for one cell, or says that there are several."""
+"""Chooses between several answers for a cell, or reports them."""
 
 import re
 from collections import defaultdict
@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"(\d+)")
 
 
 def keep_one(answers: Answers, keep: Keep) -> Answers:
-    """The answers with only the first, or the last, of each cell, and a note that says which.
+    """The answers with only the first, or the last, of each cell, and a note about the choice.
 
     A skip counts only where there is no label. Their order is that of the times, if all answers of
     the cell have one, else that of the names of their files and lines, in which numbers count as
@@ -71,7 +71,7 @@ def without_cells(answers: Answers, cells: Container[Cell | None]) -> Answers:
 
 
 def _repeated(answers: Answers) -> Iterator[list[Answer | Skip]]:
-    """The answers of each cell that has several, in their order."""
+    """The answers of each cell that has several, in the order of time or of names."""
     by_cell: dict[Cell, list[Answer | Skip]] = defaultdict(list)
     both: list[Answer | Skip] = [*answers.labels, *answers.skips]
     for answer in both:
@@ -85,6 +85,5 @@ def _repeated(answers: Answers) -> Iterator[list[Answer | Skip]]:
 
 
 def _place(where: str) -> list[tuple[int, str]]:
-    """A key by which the names of files and lines are sorted."""
     parts = _NUMBER.split(where)
     return [by_value(part) if part.isdecimal() else (-1, part) for part in parts]

@@ -23,7 +23,7 @@ _PIECES = 100
 
 
 class Handler:
-    """Is told what a file holds, in its order; its methods may raise a `LabelError`."""
+    """Receives the elements of a file in their order; a method may raise a `LabelError`."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """An element begins."""
@@ -33,7 +33,7 @@ class Handler:
 
 
 def read_xml(path: Path, handler: Handler, decoder: Decoder = plain_text) -> None:
-    """Read a file to its end; of its content only a piece is in memory, if it is UTF-8.
+    """Read a file to its end; of a file in UTF-8, only a piece is in memory.
 
     Args:
         path: the file.
@@ -68,7 +68,7 @@ def read_xml(path: Path, handler: Handler, decoder: Decoder = plain_text) -> Non
 
 
 def _declared(start: bytes) -> str:
-    """The encoding that a file says: "utf-16" by its bytes, or what it declares, or UTF-8."""
+    """The encoding of a file: "utf-16" by its bytes, the declared encoding, or UTF-8."""
     if wide_encoding(start).startswith("utf-16"):
         return "utf-16"
     found = _ENCODING.match(start.removeprefix(codecs.BOM_UTF8))
@@ -76,7 +76,6 @@ def _declared(start: bytes) -> str:
 
 
 def _is_utf8(file: BinaryIO) -> bool:
-    """Whether a file is UTF-8 to its end."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         while piece := file.read(_PIECE):
@@ -88,7 +87,7 @@ def _is_utf8(file: BinaryIO) -> bool:
 
 
 def root_of(path: Path) -> tuple[str, set[str]]:
-    """The names of a file's first element and of all others in its first bytes; "" for no XML.
+    """The names of a file's first element and of all elements in its first bytes; "" for no XML.
 
     It raises nothing.
     """

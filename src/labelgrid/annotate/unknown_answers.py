@@ -1,4 +1,4 @@
-"""Refuses what no labelling tool recognises, and says what it is and what is known."""
+"""Refuses a path that no labelling tool recognises, and describes the path."""
 
 import json
 import re
@@ -34,7 +34,7 @@ _NO_PICTURES = frozenset({"PDF", "PostScript", "ZIP", "NPY", "a film"})
 
 
 def refuse_unknown(path: Path, shown: Path, tools: Sequence[str], index: ProjectIndex) -> None:
-    """Refuse a path that no tool recognises, unless it can be a folder of labels.
+    """Refuse a path that no tool recognises, except a possible folder of labels.
 
     Args:
         path: the answer: a file, a folder, or the folder that a zip file was unpacked to.
@@ -96,7 +96,6 @@ def can_hold_labels(folder: Path, index: ProjectIndex) -> bool:
 
 
 def _kind(path: Path) -> tuple[str, str]:
-    """What a file is, and what to do about it if its kind says that."""
     try:
         with open_regular(path) as file:
             start = file.read(_START)

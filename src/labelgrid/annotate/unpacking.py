@@ -33,7 +33,7 @@ _BESIDE = "__MACOSX"
 
 @contextmanager
 def unpacked(path: Path, progress: Progress | None = None) -> Iterator[Path]:
-    """Provide an answer as it is, or the folder that a zip file unpacks to, for a while.
+    """Provide an answer itself, or the folder that a zip file unpacks to, for a while.
 
     A folder of nothing but zip files unpacks to a folder of a folder each. Files beyond `FEW` are
     removed by a process that goes on when this one has ended: that takes longer than to write them.
@@ -78,7 +78,7 @@ def _temporary_folder() -> Iterator[Path]:
 
 
 def _zip_files(path: Path) -> list[Path]:
-    """The zip files of an answer: itself, or all files of a folder; none if it holds others."""
+    """The zip files of an answer: the file, or a folder's files if all are zip files."""
     if not path.is_dir():
         return [path] if _is_zip(path) else []
     with files.disk_errors(path, "Nothing was imported."):
@@ -119,12 +119,6 @@ def _unpack(path: Path, folder: Path, progress: Progress) -> None:
 
 
 def _check_room(stated: int, path: Path, folder: Path) -> None:
-    """Refuse what the zip file says that it unpacks to, before it is unpacked.
-
-    Raises:
-        _WrongZipError: it is far more than any answer holds.
-        ProjectError: the disk has no room for it.
-    """
     if stated > max(BYTES, TIMES * path.stat().st_size):
         raise _WrongZipError("it unpacks to far more than any answer holds")
     free = shutil.disk_usage(folder.parent).free
@@ -165,7 +159,6 @@ def _check_place(name: str, path: PurePosixPath) -> None:
 
 
 def _copy(source: IO[bytes], out: IO[bytes], left: int) -> None:
-    """Copy one file, of no more bytes than its head states."""
     while block := source.read(_BLOCK):
         left -= len(block)
         if left < 0:
@@ -174,7 +167,7 @@ def _copy(source: IO[bytes], out: IO[bytes], left: int) -> None:
 
 
 def inner_folder(folder: Path) -> Path | None:
-    """The folder that is all that a folder holds but for hidden files; None if it holds others.
+    """The only content of a folder, apart from hidden files, if the content is a folder; else None.
 
     A link is none. It raises nothing.
     """

@@ -1,4 +1,4 @@
-"""Finds the numbers of a label file that has more channels than its label."""
+"""Finds the numbers of a label in a file with more channels than the label."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def equal_channels(array: Array) -> Array | None:
 
 
 def shown_colours(path: Path, what: str) -> Bytes | None:
-    """The colours [h, w, 3] of 8 bits that a file shows, whatever type it has.
+    """The colours [h, w, 3] of 8 bits in a file of any type.
 
     It may have a palette, or an alpha channel of which all pixels are opaque. None if it is grey,
     or has other numbers.
@@ -88,7 +88,7 @@ def shown_numbers(stored: Array, path: Path, what: str) -> Array:
 
 
 def shown_grey(stored: Array, path: Path) -> Array:
-    """The numbers [h, w] of a file; in place of indices into greys, what these show.
+    """The numbers [h, w] of a file; indices into a palette of greys become the greys.
 
     A palette of black and white, or of greys, is how programs make files of numbers smaller; one of
     colours only shows numbers.

@@ -15,7 +15,7 @@ EXTENSIONS = (".png", ".npy", ".npz", ".tiff", ".tif", ".exr")
 
 @dataclass(frozen=True, kw_only=True)
 class Container(Form):
-    """The options of labels that are one of several arrays in a file.
+    """The options of labels in files with several arrays.
 
     Args:
         key: the name of the array in an .npz file; None: it holds only one.

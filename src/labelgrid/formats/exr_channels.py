@@ -1,4 +1,4 @@
-"""Finds the channels of an EXR file that hold depth or normals, by renderers' names of them."""
+"""Finds the channels of an EXR file with depth or normals, by the names that renderers use."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
@@ -25,7 +25,7 @@ _LAYERS = ("", "Normal", "Normals", "N")
 
 
 def depth_names(names: Sequence[str]) -> list[str]:
-    """The channels that may hold depth; several of which none is the likeliest.
+    """The channels that may hold depth; several if no channel is the likeliest.
 
     Three colours, which may be equal, are given as `RGB`.
 
@@ -53,7 +53,7 @@ def _is_depth(name: str) -> bool:
 
 
 def normal_names(names: Iterable[str]) -> dict[str, list[str]]:
-    """The triples of channels that may hold normals, by what they are called together.
+    """The triples of channels that may hold normals, by the name of the triple.
 
     Example:
         >>> normal_names(["View.Normal.X", "View.Normal.Y", "View.Normal.Z", "R", "G", "B"])
@@ -75,7 +75,7 @@ def _layer_of(name: str) -> str:
 
 
 def _triples(names: set[str], letters: str) -> dict[str, list[str]]:
-    """The channels that are called by these letters in the same layer, by layer and letters."""
+    """Layer and letters -> the channels of the layer with these letters."""
     triples = {}
     for first in sorted(names):
         prefix = first[:-1]
@@ -136,7 +136,6 @@ def read_normals(path: Path, channel: str | None) -> Array:
 
 
 def _only(found: Sequence[str], names: Iterable[str], usual: str, path: Path) -> str:
-    """The only name of those found among all; refuses none and several."""
     if len(found) == 1:
         return found[0]
     example = usual
@@ -155,7 +154,6 @@ def _only(found: Sequence[str], names: Iterable[str], usual: str, path: Path) ->
 
 
 def _read(path: Path, choose: Callable[[Mapping[str, Channel]], Sequence[str]]) -> list[Array]:
-    """The numbers of the chosen channels."""
     with file_errors(path):
         data = read_bytes(path, max_bytes())
         if not data:
@@ -192,7 +190,7 @@ def stored_size(path: Path) -> Size:
 
 
 def names_in(path: Path) -> list[str]:
-    """The channels of floating-point numbers that a file's header names; none if it is damaged.
+    """The channels of floating-point numbers in a file's header; none for a damaged file.
 
     At most 1 MiB is read. It raises nothing.
     """

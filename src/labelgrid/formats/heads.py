@@ -1,4 +1,4 @@
-"""Reads the heads of label files: what they store, by their headers and a PNG's first rows."""
+"""Reads the heads of label files: the headers, and the first rows of a PNG."""
 
 import io
 import math
@@ -112,7 +112,6 @@ def _npz(file: BinaryIO, _path: Path) -> Head:
 
 
 def _array(data: bytes, size: int) -> Head:
-    """The head of an .npy file of this size, from its first bytes."""
     start = io.BytesIO(data)
     shape, dtype = npy_header(start)
     expected = math.prod(shape) * dtype.itemsize
@@ -167,7 +166,7 @@ def _check_ends(tags: Any, file: BinaryIO) -> None:
 
 
 class _Limited:
-    """A file of which few bytes can be read, for a decoder that reads where it likes."""
+    """A file with a limit of bytes to read, for a decoder that reads anywhere."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.seek = file.seek

@@ -77,7 +77,7 @@ class Canvas:
 
 
 def rotated(points: Floats, degrees: float) -> Floats:
-    """Points [n, 2] of x and y in pixels, rotated about 0, clockwise as one sees them."""
+    """Points [n, 2] of x and y in pixels, rotated about 0, clockwise on the screen."""
     sine = np.sin(np.radians(degrees))
     cosine = np.cos(np.radians(degrees))
     return points @ np.array([[cosine, sine], [-sine, cosine]])

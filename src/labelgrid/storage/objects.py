@@ -20,13 +20,13 @@ from labelgrid.storage.threads import each_in_threads
 
 
 class ChangedObjectError(Exception):
-    """An object has another content than the one that was asked for; its content hash now."""
+    """The content of an object differs from the wanted one; holds the hash of the content."""
 
 
 def fetch(
     address: Address, digest: str = "", limit: int | None = None, *, check: bool = True
 ) -> Path:
-    """The local file with an object's content, which stays until this thread has asked for more.
+    """The local file with an object's content, kept until this thread asked for more.
 
     What is in the cache is not fetched. Without a digest, the store is asked whether the object is
     still what it was.
@@ -84,7 +84,7 @@ def fetch_version(
 def fetch_all(
     wanted: Mapping[Address, str], stamps: Mapping[Address, Stamp], progress: Progress
 ) -> None:
-    """Fetch what the cache lacks of many objects, many at a time, if all of them fit into it.
+    """Fetch the missing ones of many objects, many at a time, if all fit into the cache.
 
     Otherwise this is said, and each is fetched when it is read. An object that is missing or has
     changed is left to whoever reads it.
@@ -111,13 +111,13 @@ def fetch_all(
         return
     system_of(missing[0])
     progress.start("Fetching images", len(missing), "images")
-    for _ in each_in_threads(partial(_fetch_quietly, wanted), missing):
+
+    def fetch_quietly(address: Address) -> None:
+        with suppress(ChangedObjectError, FileNotFoundError):
+            fetch(address, wanted[address])
+
+    for _ in each_in_threads(fetch_quietly, missing):
         progress.advance()
-
-
-def _fetch_quietly(wanted: Mapping[Address, str], address: Address) -> None:
-    with suppress(ChangedObjectError, FileNotFoundError):
-        fetch(address, wanted[address])
 
 
 def download(address: Address, folder: Path, progress: Progress) -> Path:
@@ -133,7 +133,7 @@ def download(address: Address, folder: Path, progress: Progress) -> Path:
         _copy(address, target)
         return target
     try:
-        found = [item for item, _ in list_below(address)]
+        objects = [item for item, _ in list_below(address)]
     except FileNotFoundError as error:
         raise StorageError(
             "There is no such object, and none below it.",
@@ -141,19 +141,15 @@ def download(address: Address, folder: Path, progress: Progress) -> Path:
             next_step="Check the address.",
         ) from error
     start = len(address.rstrip("/")) + 1
-    targets = [inside(target, item[start:]) for item in found]
-    progress.start("Fetching", len(found), "files")
-    for _ in each_in_threads(_copy_pair, zip(found, targets, strict=True)):
+    targets = [inside(target, item[start:]) for item in objects]
+    progress.start("Fetching", len(objects), "files")
+    pairs = zip(objects, targets, strict=True)
+    for _ in each_in_threads(lambda pair: _copy(*pair), pairs):
         progress.advance()
     return target
 
 
-def _copy_pair(pair: tuple[Address, Path]) -> None:
-    _copy(*pair)
-
-
 def _copy(address: Address, target: Path) -> None:
-    """Copy an object to a file."""
     system = system_of(address)
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +157,7 @@ def _copy(address: Address, target: Path) -> None:
 
 
 def _download(cache: Cache, address: Address, limit: int | None) -> tuple[Path, str]:
-    """Fetch an object into the cache; once more after room was made, if the disk is full.
+    """Fetch an object into the cache; again after room was made, if the disk is full.
 
     Return its path and content hash.
     """
@@ -183,12 +179,9 @@ def _download(cache: Cache, address: Address, limit: int | None) -> tuple[Path, 
 
 
 def _size(path: Path) -> int:
-    """The bytes of a file; 0 if there is none yet."""
     return path.stat().st_size if path.exists() else 0
 
 
 def _too_large(address: Address, size: int, limit: int) -> OSError:
-    fault = (
-        f"its {size / 1e6:.0f} MB are more than the {limit / 1e6:.0f} MB that such a file can need"
-    )
-    return OSError(errno.EFBIG, fault, str(address))
+    sizes = f"its {size / 1e6:.0f} MB are more than the {limit / 1e6:.0f} MB"
+    return OSError(errno.EFBIG, f"{sizes} that such a file can need", str(address))

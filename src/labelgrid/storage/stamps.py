@@ -1,4 +1,4 @@
-"""Asks stores which version of each object they hold: its size and entity tag, not its content."""
+"""Asks stores for the version of each object: size and entity tag, not content."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator
@@ -30,14 +30,14 @@ _TAGS = (
 
 
 class Stamp(NamedTuple):
-    """The version of an object: its bytes, -1 if unknown, and its tag, "" if there is none."""
+    """The version of an object: the bytes, -1 if unknown, and a tag, "" if unknown."""
 
     size: int
     tag: str
 
 
 def stamps_of(addresses: Collection[Address]) -> dict[Address, Stamp]:
-    """The stamps of objects; those that do not exist are left out.
+    """The stamps of objects; missing objects are left out.
 
     Raises:
         StorageError: the store refuses or does not answer.
@@ -50,7 +50,7 @@ def stamps_of(addresses: Collection[Address]) -> dict[Address, Stamp]:
 
 
 def listed_stamps(addresses: Collection[Address]) -> tuple[dict[Address, Stamp], list[Address]]:
-    """The stamps of those objects whose folders are listed, since many are in one; and the others.
+    """The stamps of objects in folders with many, which are listed; and the remaining objects.
 
     Objects that do not exist are left out of both.
 
@@ -86,7 +86,7 @@ def stamp_of(address: Address) -> Stamp | None:
 
 
 def list_folder(folder: Address) -> Iterator[tuple[Address, Stamp]]:
-    """The objects of a folder, without those below it, with their stamps.
+    """The objects of a folder, without subfolders, with their stamps.
 
     Raises:
         StorageError: the store refuses or does not answer.
@@ -118,7 +118,7 @@ def _objects(
 ) -> Iterator[tuple[Address, Stamp]]:
     """The addresses and stamps of a listing's objects.
 
-    A client names them without scheme, and some with another store's name before the key.
+    A client leaves the scheme out, and some write another store's name before the key.
     """
     above = str(system._strip_protocol(folder)).rstrip("/")
     for entry in entries:

@@ -16,7 +16,7 @@ DEFAULT_PATIENCE = 30.0
 
 
 def cache_folder() -> Path:
-    """The folder of the cache: that of the variable, or one below the user's folder of caches."""
+    """The folder of the cache: set by the variable, or below the user's folder of caches."""
     text = os.environ.get(FOLDER, "")
     if text:
         return Path(text).absolute()

@@ -66,7 +66,7 @@ class CityscapesFilesConnector:
         return answers
 
     def recognise(self, path: Path) -> Recognition | None:
-        """Recognise a folder by its first file with such a name."""
+        """Recognise a folder by the first file with a name of Cityscapes."""
         head = head_of_first(path, _FILE.fullmatch)
         if head is None or head.channels != 1 or head.palette:
             return None
@@ -77,7 +77,6 @@ build = CityscapesFilesConnector
 
 
 def _best_names(names: Iterable[str]) -> dict[str, str]:
-    """Image -> the name of the file that is read."""
     best: dict[str, tuple[int, str]] = {}
     for name in names:
         match = _FILE.fullmatch(name)
@@ -91,7 +90,7 @@ def _best_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def _name_of(image: str, finder: ImageNames) -> str:
-    """The name of an image by which it is found; first with its folders, then without."""
+    """The name of an image in the project; first with its folders, then without."""
     for start in (image, image.rpartition("/")[2]):
         for end in _IMAGE_ENDS:
             if finder.find(f"{start}{end}.png"):
@@ -100,7 +99,7 @@ def _name_of(image: str, finder: ImageNames) -> str:
 
 
 def _drawn(image: str, name: str, masks: Masks, finder: ImageNames) -> DrawnImage:
-    """The classes in a file; none are read of an image that is not the project's.
+    """The classes in a file; none are read for an image that the project does not have.
 
     Raises:
         LabelError: the file is damaged, or holds a number that is not defined.

@@ -1,4 +1,4 @@
-"""Reads labels that are one PNG a class or instance of an image: every number above 0 is in."""
+"""Reads labels with a PNG for each class or instance of an image: numbers above 0 are inside."""
 
 import re
 from collections import defaultdict
@@ -60,7 +60,7 @@ class ClassMasksConnector:
     """
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
-        """Read the masks of a folder; those of one image and task are one label.
+        """Read the masks of a folder; the masks of an image and a task are one label.
 
         Where masks overlap, the one whose file comes later by its name counts.
 
@@ -104,7 +104,7 @@ class ClassMasksConnector:
         return None
 
     def recognise_names(self, path: Path, index: ProjectIndex) -> Recognition | None:
-        """Recognise masks of which most say an image and a class that the project has."""
+        """Recognise masks if most names say an image and a class of the project."""
         try:
             names = list(islice(png_names(path), LOOKED_AT))
             finder = index.image_names()
@@ -124,7 +124,6 @@ build = ClassMasksConnector
 def _listed_masks(
     names: list[str], listed: Mapping[str, ListedLabel], index: ProjectIndex
 ) -> tuple[list[_Mask], list[Fault]]:
-    """The masks that a list names, and those lines that name no file or task."""
     present = set(names)
     masks = []
     faults = []
@@ -156,7 +155,7 @@ def _named_masks(names: list[str], index: ProjectIndex, folder: Path) -> list[_M
     """The masks whose names say their image and class; of foreign images, without the class.
 
     Raises:
-        LabelError: their names say a task of Label Studio instead of an image.
+        LabelError: the names say a task of Label Studio instead of an image.
     """
     brushed = [name for name in names if _BRUSH.fullmatch(PurePosixPath(name).name)]
     if brushed:
@@ -178,9 +177,9 @@ def _named_masks(names: list[str], index: ProjectIndex, folder: Path) -> list[_M
 
 
 def _by_name(name: str, finder: ImageNames, knows: Knows) -> tuple[str, str]:
-    """The image and class of a mask: of all ways to read its name the first that is known.
+    """The image and class of a mask, by the first known way to read its name.
 
-    Else the first with an image of the project; else the name itself, and no class.
+    Else by the first way with an image of the project; else the name itself, and no class.
     """
     with_image = []
     for image, region in _readings(PurePosixPath(name).with_suffix("")):
@@ -220,9 +219,9 @@ def _with_and_without_number(name: str) -> list[str]:
 
 
 def _region_of(stem: str, knows: Knows) -> str:
-    """The class in a mask's name, whatever is before it: the longest end that is known.
+    """The class in a mask's name, whatever stands before: the longest known end.
 
-    If none is known, what is behind Label Studio's tag, else the whole name.
+    If no end is known, the part behind Label Studio's tag, else the whole name.
     """
     for name in _with_and_without_number(stem):
         for place, character in enumerate(f"-{name}"):
@@ -234,7 +233,6 @@ def _region_of(stem: str, knows: Knows) -> str:
 def _drawn(
     masks: list[_Mask], files: Masks, seconds: Mapping[Cell, tuple[float, str]], finder: ImageNames
 ) -> tuple[list[DrawnImage], list[Fault]]:
-    """The images with their masks in the order of their names, and what cannot be drawn."""
     groups: dict[tuple[str, ...], list[_Mask]] = defaultdict(list)
     for mask in sorted(masks, key=lambda mask: mask.name):
         groups[_images_of(mask.image, finder)].append(mask)

@@ -171,7 +171,7 @@ _Region = _Polygons | _Runs
 
 
 def _paint(region: _Region, place: int, canvas: Canvas, number: int) -> None:
-    """Paint a region; errors name its annotation by its place in the file."""
+    """Paint a region; errors name its annotation."""
     try:
         region.fill(canvas, number)
     except LabelError as error:
@@ -180,11 +180,6 @@ def _paint(region: _Region, place: int, canvas: Canvas, number: int) -> None:
 
 
 def _region(annotation: Values) -> _Region:
-    """The region of an annotation.
-
-    Raises:
-        EntryError: it has none, or it is wrong.
-    """
     segmentation = annotation.get("segmentation")
     if segmentation in (None, [], [[]]):
         box = annotation.get("bbox") or [0, 0, 0, 0]
@@ -233,7 +228,6 @@ class _InstancesFile:
 
     @property
     def is_request(self) -> bool:
-        """Whether it is a file that was sent."""
         return self.tables.info == _INFO
 
     def _add_annotation(self, annotation: Json, number: int) -> None:
@@ -242,7 +236,6 @@ class _InstancesFile:
         self._regions[image].append((number, category, _region(annotation)))
 
     def drawn_images(self, requests: Mapping[str, Cell], closed: set[str]) -> Iterator[DrawnImage]:
-        """The images with their shapes; what refers to no entry is added to the faults."""
         for key, image in self.tables.images.items():
             shapes = list(self._shapes(key))
             yield self.tables.draw(key, shapes, self._image_name(key, image, requests, closed))
@@ -253,7 +246,6 @@ class _InstancesFile:
     def _image_name(
         self, key: Id, image: CocoImage, requests: Mapping[str, Cell], closed: set[str]
     ) -> str:
-        """The name of an image: that of its requests, if it has any."""
         names: set[str] = set()
         for request_id in image.request_ids:
             if request_id in closed:
@@ -300,7 +292,7 @@ def _files(
 
 
 def _categories(request: Request) -> dict[str, tuple[int, str]]:
-    """The name of each class of the request's tasks -> its id, and its task.
+    """Class name -> id and task, for all tasks of a request.
 
     Raises:
         UsageError: labels of a task cannot be drawn.
@@ -323,11 +315,6 @@ def _categories(request: Request) -> dict[str, tuple[int, str]]:
 
 
 def _earlier_images(out: Path) -> set[str]:
-    """The images that an earlier request copied into the folder.
-
-    Raises:
-        ProjectError: the folder holds something other than a request.
-    """
     if is_vacant(out):
         return set()
     sent = _InstancesFile(SENT)
@@ -339,7 +326,6 @@ def _earlier_images(out: Path) -> set[str]:
 
 
 def _data_set(request: Request, categories: Mapping[str, tuple[int, str]]) -> str:
-    """The content of the file of annotations."""
     request_ids: dict[str, list[str]] = defaultdict(list)
     for item in request.items:
         request_ids[item.cell.image_id].append(item.request_id)
@@ -376,7 +362,6 @@ def _data_set(request: Request, categories: Mapping[str, tuple[int, str]]) -> st
 
 
 def _segmentation(mask: Bools) -> Json:
-    """What an annotation says of its mask."""
     rows, columns = box_of(mask)
     return {
         "segmentation": {"size": list(mask.shape), "counts": encode_mask(mask)},

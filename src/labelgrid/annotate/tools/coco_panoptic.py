@@ -38,7 +38,7 @@ class CocoPanopticConnector:
     """
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
-        """Read the segments of a file with its PNGs beside it, or of the files of a folder.
+        """Read the segments of a file with PNGs, or of the files of a folder.
 
         The PNGs lie in a folder that is named as the JSON file, or beside it.
 
@@ -74,7 +74,7 @@ build = CocoPanopticConnector
 
 @dataclass(frozen=True)
 class _Segments:
-    """An annotation: its number, its PNG, and the category of each segment's id."""
+    """An annotation: the number, the PNG, and the category of each segment's id."""
 
     number: int
     file_name: str
@@ -112,7 +112,6 @@ class _PanopticFile:
             raise EntryError("Another annotation has the same image_id.")
 
     def drawn_images(self) -> Iterator[DrawnImage]:
-        """The images with their segments; what refers to no entry is added to the faults."""
         for key in self.tables.images:
             segments = self._segments.pop(key, None)
             yield self.tables.draw(key, list(self._shapes(key, segments)) if segments else [])
@@ -170,7 +169,6 @@ class _PanopticFile:
         canvas: Canvas,
         number: int,
     ) -> None:
-        """Paint the segments of one class."""
         ids = self._read(path, known)
         if ids.shape != canvas.size:
             height, width = ids.shape
@@ -184,12 +182,6 @@ class _PanopticFile:
 
 
 def _read_ids(path: Path, known: tuple[int, ...]) -> NDArray[np.int32]:
-    """The segments' ids [h, w] in a PNG.
-
-    Raises:
-        LabelError: it is no PNG of 8-bit colours, has transparent pixels, or holds an id that is
-            not known.
-    """
     colours = shown_colours(path, "A PNG of segments")
     if colours is None:
         raise LabelError(

@@ -65,7 +65,7 @@ Each folder here is one task in CVAT, of at most {most} images, best first:
 
 @dataclass(frozen=True)
 class _Part:
-    """The requests of one task in CVAT: the folder's name, our task, its cells."""
+    """The requests of one task in CVAT: the folder's name, our task, the cells."""
 
     folder: str
     task: str
@@ -183,7 +183,6 @@ class _Answering:
         self._extra = Answers()
 
     def answers(self) -> Answers:
-        """The answers of all images."""
         drawn: list[DrawnImage] = []
         for image in self._images:
             fault = image.as_fault()
@@ -195,7 +194,7 @@ class _Answering:
         return join_answers([answers, self._extra])
 
     def _drawn(self, image: CvatImage) -> Iterator[DrawnImage]:
-        """The image for each request that it answers, or once if it has no tag of a request."""
+        """The image for each answered request, or once without a request."""
         tags = {tag[REQUEST_ID]: tag for tag in _tags(image)}
         if not tags:
             yield _drawing(image)
@@ -214,7 +213,6 @@ class _Answering:
                 self._extra.empty += 1
 
     def _cell(self, request_id: str, image: CvatImage) -> Cell | Fault:
-        """The cell of a request, or the fault of a tag that is none of the image's."""
         cell = cell_of(request_id, image.where, self._requests)
         if isinstance(cell, Fault):
             return cell
@@ -228,7 +226,6 @@ class _Answering:
 
 
 def _tags(image: CvatImage) -> list[Mapping[str, str]]:
-    """The tags of an image that carry the id of a request."""
     return [tag for tag in image.tags if tag.get(REQUEST_ID)]
 
 
@@ -261,11 +258,6 @@ def _parts(items: Sequence[RequestItem]) -> Iterator[_Part]:
 
 
 def _earlier_files(out: Path) -> set[str]:
-    """The files that the mark of an earlier request in the folder lists.
-
-    Raises:
-        ProjectError: the folder holds something other than a request.
-    """
     if is_vacant(out):
         return set()
     try:

@@ -170,7 +170,7 @@ def _legend(task: str) -> str:
 
 
 def _write_prelabel(task: TaskDef, source: Path, target: Path) -> None:
-    """Copy a prediction; the classes in it get colours, and keep their numbers."""
+    """Copy a prediction; classes get colours, and keep their numbers."""
     content = files.read_bytes(source)
     shown = coloured(task, content)
     if shown == content:
@@ -185,11 +185,6 @@ def _prelabel(path: str) -> str:
 
 
 def _earlier_files(out: Path) -> set[str]:
-    """The paths of the files that an earlier request copied into the folder.
-
-    Raises:
-        ProjectError: the folder holds something other than a request.
-    """
     if is_vacant(out):
         return set()
     rows = None
@@ -206,12 +201,10 @@ def _earlier_files(out: Path) -> set[str]:
 
 
 def _is_own_row(row: Values) -> bool:
-    """Whether an entry of a manifest has the keys that a request of this connector has."""
     return {*_KEYS} - {FILE} <= row.keys() <= {*_KEYS, BRINGS, *EXPLAINING}
 
 
 def _manifest(request: Request, earlier: FolderLists) -> str:
-    """The content of `manifest.json`, with the times and annotators that it said before."""
     rows = []
     for item in request.items:
         row = _row(item, request, earlier, in_manifest=True)
@@ -223,7 +216,6 @@ def _manifest(request: Request, earlier: FolderLists) -> str:
 
 
 def _manifest_table(request: Request, earlier: FolderLists) -> str:
-    """The content of `manifest.csv`, with what other lists than `manifest.json` said before."""
     rows = []
     for item in request.items:
         row = _row(item, request, earlier, in_manifest=False)
@@ -235,13 +227,12 @@ def _manifest_table(request: Request, earlier: FolderLists) -> str:
 
 
 def _said_in(values: Mapping[Cell, tuple[T, str]], cell: Cell, in_manifest: bool) -> T | None:
-    """What `manifest.json` says of a cell, or what another list says."""
+    """The value of a cell in `manifest.json`, or in another list."""
     value, where = values.get(cell, (None, ""))
     return value if (where == MANIFEST) == in_manifest else None
 
 
 def _row(item: RequestItem, request: Request, earlier: FolderLists, *, in_manifest: bool) -> Json:
-    """The entry of a request in the manifest, without what explains its pick."""
     pick = item.pick
     return {
         "request_id": pick.request_id,

@@ -60,13 +60,13 @@ _FOUND_BY = "labelgrid finds this project by this text: do not change it."
 
 
 class LabelStudioConnector:
-    """Writes tasks that Label Studio imports, and reads its JSON export.
+    """Writes tasks for Label Studio, and reads the JSON export.
 
     See `labelgrid.annotate.connector.Connector`.
     """
 
     def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
-        """Write the images, `tasks.json`, `config.xml` and what to do with them.
+        """Write the images, `tasks.json`, `config.xml` and `README.txt`.
 
         An earlier request in the folder is updated, and other files in it are kept.
 
@@ -204,7 +204,7 @@ build = LabelStudioConnector
 def _answer_files(answer: Path) -> list[Path]:
     """The exports: the file itself, or the JSON files of a folder beside the tasks.
 
-    Without any, those of the folders in it.
+    Without any, the JSON files of the folders in it.
 
     Raises:
         LabelError: there is no JSON file.
@@ -225,11 +225,6 @@ def _answer_files(answer: Path) -> list[Path]:
 
 
 def _read_tasks(path: Path, decoder: Decoder = plain_text) -> Iterator[object]:
-    """The tasks of a JSON file, decoded one by one.
-
-    Raises:
-        LabelError: the file cannot be read, or holds no list.
-    """
     try:
         with files.open_regular(path, _LARGEST) as file:
             text = decoder(file.read())
@@ -245,11 +240,6 @@ def _read_tasks(path: Path, decoder: Decoder = plain_text) -> Iterator[object]:
 
 
 def _earlier_images(out: Path) -> set[str]:
-    """The names of the images that an earlier request copied into the folder.
-
-    Raises:
-        ProjectError: the folder holds something other than a request.
-    """
     if is_vacant(out):
         return set()
     try:
@@ -259,11 +249,6 @@ def _earlier_images(out: Path) -> set[str]:
 
 
 def _own_image(task: object) -> str:
-    """The image of a task that was sent.
-
-    Raises:
-        LabelError: it is none.
-    """
     data = task.get("data") if isinstance(task, Mapping) else None
     if isinstance(data, Mapping) and isinstance(data.get("request_id"), str):
         address = data.get("image")
@@ -273,7 +258,6 @@ def _own_image(task: object) -> str:
 
 
 def _start(server: ToolServer) -> str:
-    """How the descriptions of all of a project's requests start."""
     return f"labelgrid {server.key}, "
 
 

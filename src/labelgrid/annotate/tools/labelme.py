@@ -80,7 +80,7 @@ build = LabelMeConnector
 
 
 class _LabelMeFile:
-    """The shapes of a file, and what it says of its image."""
+    """The shapes of a file, and the facts about the image."""
 
     def __init__(self, name: str) -> None:
         self.faults = GroupedFaults(name)
@@ -91,7 +91,6 @@ class _LabelMeFile:
         self._image: Json = {}
 
     def read(self, path: Path, decoder: Decoder) -> None:
-        """Read the file; the image's pixels in it are not kept."""
         try:
             for key, number, value in read_members(path, decoder):
                 if key in _IMAGE:
@@ -116,7 +115,6 @@ class _LabelMeFile:
             self.faults.add(where, str(error))
 
     def drawn_image(self, names: ImageNames) -> list[DrawnImage]:
-        """The image with its shapes; none, and a fault, if the file does not say which it is."""
         try:
             path = text_of(self._image, "imagePath")
             size = size_of(self._image, "imageHeight", "imageWidth")
@@ -151,7 +149,7 @@ class _Draw:
 
 
 def _circle_box(points: Floats) -> Floats:
-    """The box of a circle, whose points are its centre and one on its line."""
+    """The box of a circle, given by its centre and a point on the line."""
     centre, other = points.tolist()
     radius = math.sqrt((centre[0] - other[0]) ** 2 + (centre[1] - other[1]) ** 2)
     return np.stack([points[0] - radius, points[0] + radius])
@@ -181,11 +179,6 @@ _FURTHEST = 5
 
 
 def _shape(shape: Json, where: str) -> Shape:
-    """A shape of a file.
-
-    Raises:
-        EntryError: it is wrong, or covers no area.
-    """
     if shape.get("points") == []:
         raise EntryError("It is empty: it has no points, and covers no pixels.", empty=True)
     name = text_of(shape, "label")

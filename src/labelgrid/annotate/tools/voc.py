@@ -20,7 +20,6 @@ from labelgrid.annotate.voc_colours import (
     BORDER,
     VOID,
     channels_text,
-    count_colours,
     read_colours,
     read_label_map,
     standard_names,
@@ -29,6 +28,7 @@ from labelgrid.basics import files
 from labelgrid.basics.errors import ImageError, LabelError
 from labelgrid.basics.recognition import Recognition
 from labelgrid.basics.words import count_text, join_names
+from labelgrid.formats.colours import count_colours
 from labelgrid.formats.regions import IGNORED, Canvas
 
 MASKS = "SegmentationClass"
@@ -114,7 +114,6 @@ class _Masks:
         self._colours = lru_cache(1)(read_colours)
 
     def images(self) -> Iterator[DrawnImage]:
-        """Each image that has a mask, and each that a list names."""
         listed = self._listed()
         for path in _files_below(self._root / MASKS, ".png"):
             name = path.relative_to(self._root / MASKS).as_posix().removesuffix(path.suffix)
@@ -158,7 +157,6 @@ class _Masks:
                 canvas.paint(border, IGNORED)
 
     def _listed(self) -> dict[str, str]:
-        """The names of images in the lists, and the list and line of each."""
         listed: dict[str, str] = {}
         for path in _files_below(self._root / LISTS, ".txt"):
             where = path.relative_to(self._answer).as_posix()
@@ -210,7 +208,7 @@ def _has_boxes(path: Path) -> bool:
 
 
 def _root(answer: Path, name: str) -> Path | None:
-    """The folder that holds a folder of this name: the answer, or one at most two levels below."""
+    """The folder with a subfolder of a name: the answer, or at most two levels below."""
     for root in islice(_folders(answer), _LOOKED_AT):
         if (root / name).is_dir() and not (root / name).is_symlink():
             return root
@@ -218,7 +216,7 @@ def _root(answer: Path, name: str) -> Path | None:
 
 
 def _folders(answer: Path) -> Iterator[Path]:
-    """The folder, those in it, then those in them; links are not followed."""
+    """The folder and two levels of subfolders, level by level; links are not followed."""
     level = [answer] if answer.is_dir() else []
     for _ in range(3):
         yield from level
@@ -231,7 +229,6 @@ def _folders(answer: Path) -> Iterator[Path]:
 
 
 def _files_below(folder: Path, suffix: str) -> Iterator[Path]:
-    """The files below a folder with a suffix, in order; links to folders are not followed."""
     for prefix, folders, names in files.walk(folder):
         folders.sort()
         for name in sorted(names):
