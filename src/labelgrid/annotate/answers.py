@@ -5,7 +5,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from labelgrid.basics.errors import LabelError, LabelgridError
@@ -187,10 +187,6 @@ def fault_lines(faults: Sequence[Fault], listed: Path | None = None) -> list[str
 
     A group names all its files, unless there are very many faults.
 
-    Args:
-        faults: in the order of the lines.
-        listed: the file that lists them all.
-
     Example:
         >>> faults = [Fault(f"{i}.png", "It is empty.", "Export it.") for i in range(10, 34)]
         >>> print("\n".join(fault_lines(faults)))
@@ -293,13 +289,8 @@ def join_answers(parts: Iterable[Answers]) -> Answers:
     """
     whole = Answers()
     for part in parts:
-        whole.labels += part.labels
-        whole.skips += part.skips
-        whole.faults += part.faults
-        whole.foreign += part.foreign
-        whole.empty += part.empty
-        whole.stray += part.stray
-        whole.removed += part.removed
-        whole.closed += part.closed
-        whole.notes += part.notes
+        for row in fields(Answers):
+            total = getattr(whole, row.name)
+            total += getattr(part, row.name)
+            setattr(whole, row.name, total)
     return whole

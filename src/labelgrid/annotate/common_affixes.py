@@ -59,8 +59,8 @@ class _Trial:
         if not re.search(r"[^\W_]", core):
             return ""
         image_name = f"{folder}{slash}{affixes.image_prefix}{core}{affixes.image_suffix}"
-        found = self.by_name.get(image_name, ())
-        return found[0] if len(found) == 1 else ""
+        images = self.by_name.get(image_name, ())
+        return images[0] if len(images) == 1 else ""
 
     def match(self, labels: Iterable[str]) -> dict[str, str]:
         images = {label: self.image_of(label) for label in labels}
@@ -103,10 +103,10 @@ def match_names(labels: Sequence[str], images: Sequence[str]) -> NameMatch | Non
     for trial in _trials(labels, images):
         if not trial.match(labels[:: max(1, len(labels) // _SAMPLES)]):
             continue
-        found = trial.match(labels)
-        is_one_to_one = len(set(found.values())) == len(found)
-        if 2 * len(found) > len(labels) and is_one_to_one:
-            matches.append(NameMatch(found, trial.text()))
+        matched = trial.match(labels)
+        is_one_to_one = len(set(matched.values())) == len(matched)
+        if 2 * len(matched) > len(labels) and is_one_to_one:
+            matches.append(NameMatch(matched, trial.text()))
     if not matches:
         return None
     most = max(len(match.images) for match in matches)
@@ -132,11 +132,9 @@ def _trials(labels: Sequence[str], images: Sequence[str]) -> Iterator[_Trial]:
         by_path[name].append(image_id)
         by_last[name.rpartition("/")[2]].append(image_id)
     affixes = list(_affixes([label.rpartition("/")[2] for label in labels], list(by_last)))
-    for each in affixes:
-        yield _Trial(each, False, by_path)
+    yield from (_Trial(affix, False, by_path) for affix in affixes)
     if not any("/" in label for label in labels):
-        for each in affixes:
-            yield _Trial(each, True, by_last)
+        yield from (_Trial(affix, True, by_last) for affix in affixes)
 
 
 def _affixes(labels: Sequence[str], images: Sequence[str]) -> Iterator[_Affixes]:

@@ -208,6 +208,7 @@ class Connector(Protocol):
         Raises:
             ProjectError: the folder holds something else, which is not changed, or the disk reports
                 an error.
+            UsageError: the tool cannot make a label of the request.
         """
 
     def takes(self, task: TaskDef) -> bool:
@@ -224,7 +225,7 @@ class Connector(Protocol):
             index: the project's tasks, images and requests.
 
         Raises:
-            LabelError: there is no answer.
+            LabelError: there is no answer; or no task, or more than one, knows its classes.
         """
 
     def recognise(self, path: Path) -> Recognition | None:

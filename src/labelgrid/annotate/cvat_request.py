@@ -54,11 +54,6 @@ def annotations_text(request: Request, task: TaskDef, items: Sequence[RequestIte
 
     Each image has the tag of its request, and, where there is a prediction, a mask a class.
 
-    Args:
-        request: the request.
-        task: the task.
-        items: those of its cells that are of this task.
-
     Raises:
         ProjectError: XML cannot hold the name of an image or a class.
     """

@@ -75,11 +75,7 @@ def read_images(
 ) -> list[CvatImage]:
     """Read all images of a file.
 
-    Args:
-        path: the XML file.
-        where: its name, for messages.
-        ignored: labels whose elements may cover no pixels.
-        decoder: makes a text of bytes that are no UTF-8.
+    Elements of `ignored` labels may cover no pixels.
 
     Raises:
         LabelError: it is no XML of CVAT, or holds a video.

@@ -13,11 +13,7 @@ from labelgrid.tasks.task import TaskDef
 
 
 def refuse_undrawn(request: Request, tool: str) -> None:
-    """Refuse a request with labels that nobody can draw as regions in a tool.
-
-    Raises:
-        UsageError: it has some.
-    """
+    """Refuse a request with labels that nobody can draw as regions in a tool."""
     asked = sorted({item.cell.task for item in request.items})
     drawn = [name for name in asked if request.tasks[name].region_names]
     undrawn = [name for name in asked if name not in drawn]

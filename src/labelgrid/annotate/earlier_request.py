@@ -15,10 +15,6 @@ def is_vacant(out: Path) -> bool:
 def foreign_folder_error(out: Path, what: str = "request") -> ProjectError:
     """The error of a folder that holds something else.
 
-    Args:
-        out: the folder.
-        what: what may have been written there earlier.
-
     Example:
         >>> print(foreign_folder_error(Path("out")))
         The folder is neither empty nor an earlier request (out).

@@ -18,9 +18,6 @@ class ImageNames:
 
     Accents of one code and of two are the same where nothing else has the name.
 
-    Args:
-        image_ids: all images of the project.
-
     Example:
         >>> names = ImageNames(["kitchen/0004.jpg", "bath/0004.jpg", "hall 1.png"])
         >>> names.find("images/kitchen/0004.jpg")

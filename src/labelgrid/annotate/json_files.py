@@ -56,10 +56,6 @@ def read_members(path: Path, decoder: Decoder = plain_text) -> Iterator[Member]:
 
     So a file of a million regions never becomes a million objects at once.
 
-    Args:
-        path: the file.
-        decoder: makes a text of its bytes.
-
     Raises:
         LabelError: the file cannot be read, is too large, is nested too deeply, or is no JSON
             object; some members may have been yielded before.

@@ -48,15 +48,7 @@ AGAIN = "Run the same command again: what is there already is not sent twice."
 
 @dataclass(frozen=True, kw_only=True)
 class _Call:
-    """One request to the server.
-
-    Args:
-        method: of HTTP.
-        path: below the URL, with its query.
-        body: what is sent, if anything is.
-        content_type: of the body.
-        open_to_all: send no token.
-    """
+    """One request to the server."""
 
     method: str
     path: str
@@ -188,20 +180,12 @@ class Client:
         return self._json(_Call(method="GET", path=path + _query(query)))
 
     def send(self, method: str, path: str, body: Any = None, query: Values | None = None) -> Any:
-        """Change something by POST, PATCH or DELETE: once, whatever happens.
-
-        Raises:
-            ServerError: as `get`.
-        """
+        """Change something by POST, PATCH or DELETE: once, whatever happens."""
         text = None if body is None else json.dumps(body).encode()
         return self._json(_Call(method=method, path=path + _query(query), body=text))
 
     def upload(self, path: str, name: str, content: bytes) -> Any:
-        """Send a file; its name must need no quotes.
-
-        Raises:
-            ServerError: as `get`.
-        """
+        """Send a file; its name must need no quotes."""
         boundary = secrets.token_hex(16)
         head = (
             f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
@@ -212,11 +196,7 @@ class Client:
         return self._json(_Call(method="POST", path=path, body=body, content_type=kind))
 
     def download(self, path: str) -> bytes:
-        """Read a file of the server's.
-
-        Raises:
-            ServerError: as `get`.
-        """
+        """Read a file of the server's."""
         return self._repeated(_Call(method="GET", path=path))
 
     def _json(self, call: _Call) -> Any:
@@ -240,11 +220,7 @@ class Client:
 
     @contextmanager
     def understood(self) -> Iterator[None]:
-        """Turn the errors of answers without what Label Studio's have into a message.
-
-        Raises:
-            ServerError: an answer was not as Label Studio gives it.
-        """
+        """Turn the errors of answers without what Label Studio's have into a message."""
         try:
             yield
         except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -30,9 +30,7 @@ class Uploads:
     def url(self, task: Values) -> str:
         """The URL of a task's image at the server, uploaded if it is not there.
 
-        Raises:
-            ServerError: the server does not give the image back.
-            ProjectError: the image cannot be read.
+        The first image is fetched again and compared.
         """
         sent = task["data"]["image"]
         path = self._images[sent]
@@ -101,12 +99,7 @@ class LocalFiles:
             client.send("POST", "/api/storages/localfiles/", body)
 
     def url(self, task: Values) -> str:
-        """The URL of a task's image at the server.
-
-        Raises:
-            ServerError: the server does not serve the image.
-            ProjectError: the image cannot be read.
-        """
+        """The URL of a task's image at the server."""
         name = task["data"]["image"]
         url = f"/data/local-files/?d={quote(f'{self._below}/{name}')}"
         if not self._tested:

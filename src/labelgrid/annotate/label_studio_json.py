@@ -23,7 +23,7 @@ from labelgrid.annotate.label_studio_regions import (
 from labelgrid.annotate.matching import cell_of
 from labelgrid.annotate.region_answers import DrawnImage, region_answers
 from labelgrid.annotate.repeated_answers import CHOOSE
-from labelgrid.annotate.request import Request, RequestItem
+from labelgrid.annotate.request import Request
 from labelgrid.basics.errors import LabelError
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import count_text, join_names
@@ -56,30 +56,28 @@ def tasks_of(request: Request, address: Callable[[str], str] = local_file) -> li
         LabelError: a prelabel cannot be read.
     """
     refuse_undrawn(request, TOOL)
-    names = request.names
-    return [_task(item, request, address(names[item.cell.image_id])) for item in request.items]
-
-
-def _task(item: RequestItem, request: Request, address: str) -> Json:
-    task: Json = {
-        "data": {
-            IMAGE: address,
-            "image_id": item.cell.image_id,
-            "request_id": item.request_id,
-            "task": item.cell.task,
-            "round": item.round,
-            "score": item.pick.score,
-            "cost": item.pick.cost,
+    tasks: list[Json] = []
+    for item in request.items:
+        task: Json = {
+            "data": {
+                IMAGE: address(request.names[item.cell.image_id]),
+                "image_id": item.cell.image_id,
+                "request_id": item.request_id,
+                "task": item.cell.task,
+                "round": item.round,
+                "score": item.pick.score,
+                "cost": item.pick.cost,
+            }
         }
-    }
-    prelabel = request.prelabels.get(item.cell)
-    if prelabel:
-        definition = request.tasks[item.cell.task]
-        results = []
-        for name, mask in predicted_regions(definition, prelabel):
-            results.append(brush_region(mask, name, control_name(definition)))
-        task["predictions"] = [{"model_version": "labelgrid", "result": results}]
-    return task
+        prelabel = request.prelabels.get(item.cell)
+        if prelabel:
+            definition = request.tasks[item.cell.task]
+            results = []
+            for name, mask in predicted_regions(definition, prelabel):
+                results.append(brush_region(mask, name, control_name(definition)))
+            task["predictions"] = [{"model_version": "labelgrid", "result": results}]
+        tasks.append(task)
+    return tasks
 
 
 def control_name(task: TaskDef) -> str:
@@ -241,11 +239,7 @@ def _made(annotation: Values) -> str:
 
 
 def _address(data: Values) -> str:
-    """The address of a task's image: the key `image`, or the only text with an image's ending.
-
-    Raises:
-        LabelError: there is none, or more than one.
-    """
+    """The address of a task's image: the key `image`, or the only text with an image's ending."""
     if isinstance(data.get(IMAGE), str):
         return str(data[IMAGE])
     texts = [value for value in data.values() if isinstance(value, str)]
@@ -298,12 +292,7 @@ def _annotator(completed_by: object) -> str:
 
 
 class _Matching:
-    """Matches annotations with cells.
-
-    Args:
-        annotations: one of each task.
-        index: the project's tasks, images and requests.
-    """
+    """Matches annotations with cells."""
 
     def __init__(self, annotations: list[_Annotation], index: ProjectIndex) -> None:
         self._annotations = annotations

@@ -31,13 +31,7 @@ Paint = Callable[[Canvas, int], None]
 
 
 def brush_region(mask: Bools, name: str, control: str) -> Json:
-    """A region that covers a mask [h, w].
-
-    Args:
-        mask: where it is.
-        name: of the class.
-        control: the name of the configuration's tag that draws it.
-    """
+    """A region that covers a mask [h, w]."""
     height, width = mask.shape
     runs = list(label_studio_runs.encode(mask))
     return {
@@ -55,9 +49,6 @@ def brush_region(mask: Bools, name: str, control: str) -> Json:
 def shapes_of(results: object) -> tuple[Size | None, list[Shape]]:
     """The height and width of an annotation's image, None without a region, and its shapes.
 
-    Args:
-        results: the list `result` of an annotation.
-
     Raises:
         LabelError: a region is of a type that is not read, or is damaged.
     """
@@ -72,11 +63,7 @@ def shapes_of(results: object) -> tuple[Size | None, list[Shape]]:
 
 
 def reason_of(results: object) -> str:
-    """The reason why a task was skipped, as written into the field; empty without.
-
-    Raises:
-        LabelError: the results are none of Label Studio.
-    """
+    """The reason why a task was skipped, as written into the field; empty without."""
     lines = []
     for result in filter(_is_reason, _mappings(results)):
         texts = _value(result).get("text")
@@ -179,11 +166,7 @@ _KINDS: Mapping[str, Callable[[Values, Size], Paint]] = {
 
 
 def _points(percents: object, size: Size) -> Floats:
-    """Points [n, 2] of x and y in pixels.
-
-    Raises:
-        LabelError: they are no pairs of numbers, or far outside the image.
-    """
+    """Points [n, 2] of x and y in pixels."""
     try:
         points = np.array(percents, np.float64)
     except (TypeError, ValueError, OverflowError) as error:

@@ -42,11 +42,7 @@ class Sent:
 
 
 class LabelStudioServer:
-    """The projects and tasks of a server.
-
-    Args:
-        client: the server, and the token of one of its users.
-    """
+    """The projects and tasks of a server."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

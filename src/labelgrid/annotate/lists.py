@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -21,6 +21,8 @@ from labelgrid.basics.type_names import Json
 from labelgrid.ledger.grid import Cell, is_annotator, is_time
 
 T = TypeVar("T")
+#: The rows of a list, each with its place.
+Rows = list[tuple[str, Json]]
 MANIFEST = "manifest.json"
 MANIFEST_TABLE = "manifest.csv"
 SKIPS = "skips.csv"
@@ -175,7 +177,7 @@ def skip_lines(
     ]
 
 
-def _files(rows: list[tuple[str, Json]], faults: list[Fault]) -> dict[str, ListedLabel]:
+def _files(rows: Rows, faults: list[Fault]) -> dict[str, ListedLabel]:
     next_step = "Restore the exported list."
     listed: dict[str, ListedLabel] = {}
     for where, row in rows:
@@ -202,7 +204,7 @@ def _is_filled_in(path: Path) -> bool:
 
 
 def _column(
-    rows: Iterable[tuple[str, Json]],
+    rows: Rows,
     faults: list[Fault],
     key: str,
     *,
@@ -245,7 +247,7 @@ def _time(entry: Any) -> float | None:
     return seconds if is_time(seconds) else None
 
 
-def _table(path: Path, faults: list[Fault], decoder: Decoder) -> list[tuple[str, Json]]:
+def _table(path: Path, faults: list[Fault], decoder: Decoder) -> Rows:
     """The rows of a CSV file with their places; a missing column is a fault.
 
     Commas separate the columns, or, as spreadsheets of some countries write them,
@@ -268,9 +270,7 @@ def _table(path: Path, faults: list[Fault], decoder: Decoder) -> list[tuple[str,
         return []
 
 
-def _rows(
-    name: str, file: TextIO, faults: list[Fault], *, separators: str = ",;"
-) -> list[tuple[str, Json]]:
+def _rows(name: str, file: TextIO, faults: list[Fault], *, separators: str = ",;") -> Rows:
     """The rows of a table with their places; none, and a fault, if a column is missing.
 
     The first of the separators that is in the first line, else the last, separates the columns.

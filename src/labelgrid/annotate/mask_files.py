@@ -57,11 +57,7 @@ def head_of_first(folder: Path, matches: Callable[[str], object]) -> Head | None
 
 
 class Masks:
-    """The masks of a folder; the last file is kept, since it may be painted often.
-
-    Args:
-        folder: of the files.
-    """
+    """The masks of a folder; the last file is kept, since it may be painted often."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -30,11 +30,7 @@ def add_skips(
 ) -> None:
     """Add the lines of `skips.csv`: as skips, as lines of closed requests, or as faults.
 
-    Args:
-        answers: get them.
-        skips: the line, the request id and the reason of each.
-        requests: the requests by their ids.
-        closed: the ids of requests that are not open any more.
+    A skip is a line, the id of a request and a reason.
     """
     for where, request_id, reason in skips:
         if request_id in closed:

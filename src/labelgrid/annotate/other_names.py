@@ -128,16 +128,16 @@ def unknown_faults(
         elif near:
             step = _renaming(name, task, near)
         else:
-            few = waiting if len(names) <= MISSPELT else None
-            step = _advice(name, tried.get(task, ""), few)
+            groups = waiting(task) if waiting and len(names) <= MISSPELT else None
+            step = _advice(name, tried.get(task, ""), groups or ())
         faults.append(Fault(printable(name), UNKNOWN, step))
     return faults
 
 
-def _advice(name: str, tried: str, waiting: Waiting | None) -> str:
+def _advice(name: str, tried: str, waiting: Iterable[Sequence[str]]) -> str:
     """The next step for a file that is named after no image: a name with a mistake comes first."""
     task, image = task_and_image(PurePosixPath(stem(name)))
-    for group in (waiting(task) if waiting else None) or ():
+    for group in waiting:
         near = images_misspelt(image, group)
         if near:
             return f"{_renaming(name, task, near)} If not: {_ADVICE[:1].lower()}{_ADVICE[1:]}"
@@ -158,15 +158,15 @@ def images_misspelt(name: str, images: Iterable[str]) -> list[str]:
     if len(name) < SHORTEST:
         return []
     shortened = _shortened(name)
-    found = []
+    misspelt = []
     for image_id in images:
         other = stem(image_id)
         if "/" not in name:
             other = other.rpartition("/")[2]
         near = abs(len(other) - len(name)) <= 1 and not shortened.isdisjoint(_shortened(other))
         if near and not _is_another_number(name, other):
-            found.append(image_id)
-    return sorted(found)
+            misspelt.append(image_id)
+    return sorted(misspelt)
 
 
 def _shortened(name: str) -> set[str]:

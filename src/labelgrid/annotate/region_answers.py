@@ -79,11 +79,7 @@ class FoundRegions:
     def answers(self, index: ProjectIndex, answer: Path, nothing: str, next_step: str) -> Answers:
         """The labels of the images, and everything else.
 
-        Args:
-            index: the project.
-            answer: the file or folder.
-            nothing: says that there is no answer.
-            next_step: what to do then.
+        Without any, `nothing` says so, and `next_step` what to do.
 
         Raises:
             LabelError: there is none; no task, or more than one, knows the names of the shapes.

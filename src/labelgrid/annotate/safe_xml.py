@@ -35,10 +35,7 @@ class Handler:
 def read_xml(path: Path, handler: Handler, decoder: Decoder = plain_text) -> None:
     """Read a file to its end; of a file in UTF-8, only a piece is in memory.
 
-    Args:
-        path: the file.
-        handler: is told what it holds.
-        decoder: makes a text of bytes whose encoding the file does not say.
+    `decoder` makes a text of bytes whose encoding the file does not say.
 
     Raises:
         LabelError: it cannot be read, is no XML, is cut short, or declares a document type, which

@@ -324,16 +324,7 @@ def check_any_valid(valid: Bools, path: Path, why: str) -> None:
 
 
 def save_png(path: Path, array: Array, texts: Mapping[str, str] | None = None) -> None:
-    """Write uint8 or uint16 [h, w] or RGB [h, w, 3] as PNG, atomically.
-
-    Args:
-        path: the file.
-        array: the numbers.
-        texts: by their keys, for the file's metadata.
-
-    Raises:
-        LabelError: the disk reports an error.
-    """
+    """Write uint8 or uint16 [h, w] or RGB [h, w, 3] as PNG, atomically."""
     import cv2
 
     # OpenCV wants blue first.
@@ -347,11 +338,7 @@ def save_png(path: Path, array: Array, texts: Mapping[str, str] | None = None) -
 
 
 def save_array(path: Path, array: Array) -> None:
-    """Write float32 [h, w] as .tiff, or any array as .npy, atomically.
-
-    Raises:
-        LabelError: the disk reports an error.
-    """
+    """Write float32 [h, w] as .tiff, or any array as .npy, atomically."""
     buffer = io.BytesIO()
     if path.suffix.lower() == ".npy":
         np.save(buffer, array, allow_pickle=False)

@@ -71,11 +71,6 @@ def shown_colours(path: Path, what: str) -> Bytes | None:
 def shown_numbers(stored: Array, path: Path, what: str) -> Array:
     """The numbers of a picture without alpha, and in place of indices into a palette its colours.
 
-    Args:
-        stored: the file's numbers.
-        path: the file.
-        what: it is, for messages.
-
     Raises:
         LabelError: pixels are transparent.
     """
@@ -92,10 +87,6 @@ def shown_grey(stored: Array, path: Path) -> Array:
 
     A palette of black and white, or of greys, is how programs make files of numbers smaller; one of
     colours only shows numbers.
-
-    Args:
-        stored: the file's numbers, which may be indices.
-        path: the file.
     """
     if stored.ndim != 2 or stored.dtype != np.uint8 or path.suffix.lower() not in _WITH_PALETTES:
         return stored

@@ -48,13 +48,7 @@ def unknown_indices(
 ) -> LabelError:
     """The error about indices without a class.
 
-    Args:
-        numbers: [h, w], as stored.
-        wrong: where they have no class.
-        options: of the task, without `ids`.
-        classes: of the task.
-        ignore: the numbers that are not labelled.
-        path: the file.
+    `numbers` [h, w] are as stored; `options` have no `ids`.
     """
     values = np.unique(numbers[wrong]).tolist()
     void = (*default_void(numbers.dtype), *ignore)

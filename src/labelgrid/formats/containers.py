@@ -32,11 +32,6 @@ def stored_numbers(
 ) -> Array:
     """The numbers in a file, as stored, without leading axes of length 1 before [h, w, c].
 
-    Args:
-        path: the file.
-        options: say which of several arrays it is.
-        read_exr: reads the numbers of an EXR file, given the declared channel.
-
     Raises:
         LabelError: the file cannot be read, is damaged, or it is not clear which array is meant.
     """

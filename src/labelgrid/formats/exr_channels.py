@@ -88,10 +88,6 @@ def _triples(names: set[str], letters: str) -> dict[str, list[str]]:
 def read_depth(path: Path, channel: str | None) -> Array:
     """The numbers [h, w] of the channel that holds depth.
 
-    Args:
-        path: the file.
-        channel: its name, if it is declared.
-
     Raises:
         LabelError: no channel or several may hold depth, none has the declared name, three colours
             differ, or the file is damaged.
@@ -117,9 +113,7 @@ def read_depth(path: Path, channel: str | None) -> Array:
 def read_normals(path: Path, channel: str | None) -> Array:
     """The vectors [h, w, 3] of the three channels that hold normals.
 
-    Args:
-        path: the file.
-        channel: their name, such as `View.Normal.XYZ`, if it is declared.
+    A declared `channel` names all three, such as `View.Normal.XYZ`.
 
     Raises:
         LabelError: no channels or several triples may hold normals, none has the declared name, or

@@ -80,10 +80,6 @@ def _packed(codes: NDArray[np.uint64], bits: Ints) -> bytes:
 def decode(stream: bytes, size: Size) -> Bools:
     """The mask [h, w] of the bytes of a region: where its alpha is above 0.
 
-    Args:
-        stream: the bytes.
-        size: height and width of the image.
-
     Raises:
         LabelError: the stream is cut short, or is of another size.
 

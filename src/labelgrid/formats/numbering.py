@@ -1,5 +1,6 @@
 """Defines the meaning of the numbers or colours in the files of a class map."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ UNKNOWN = -2
 #: The smallest and the largest number that can be declared.
 LOWEST = -(2**15)
 HIGHEST = 2**16 - 1
+_WHOLE = re.compile("0|-?[1-9][0-9]{0,4}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +70,10 @@ class Numbering(Form):
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} exclude each other: declare one of them")
         for number in self.ids:
-            _check_id(number)
+            if not (_WHOLE.fullmatch(number) and LOWEST <= int(number) <= HIGHEST):
+                raise ValueError(
+                    f"a number in ids is a whole one from {LOWEST} to {HIGHEST}; it is '{number}'"
+                )
         seen: dict[str, str] = {}
         for name, colours in self.colours.items():
             for colour in several(colours):
@@ -82,17 +87,6 @@ class Numbering(Form):
 def several(colours: str | tuple[str, ...]) -> tuple[str, ...]:
     """The colours of a class, which may be written as a single text."""
     return (colours,) if isinstance(colours, str) else colours
-
-
-def _check_id(number: str) -> None:
-    try:
-        is_number = str(int(number)) == number and LOWEST <= int(number) <= HIGHEST
-    except ValueError:
-        is_number = False
-    if not is_number:
-        raise ValueError(
-            f"a number in ids is a whole one from {LOWEST} to {HIGHEST}; it is '{number}'"
-        )
 
 
 def _check_names(

@@ -26,9 +26,6 @@ RegionMap = NDArray[np.int32]
 class Canvas:
     """A region map to paint on; later regions cover earlier ones.
 
-    Args:
-        size: height and width.
-
     Example:
         >>> canvas = Canvas((2, 4))
         >>> canvas.paint(np.array([[True, False]]), 3, top=1, left=2)

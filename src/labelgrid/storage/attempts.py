@@ -87,13 +87,10 @@ def within(seconds: float, action: Callable[[], T], grown: Callable[[], int] | N
 def persist(address: Address, action: Callable[[], T], grown: Callable[[], int] | None = None) -> T:
     """Do an action on a store, again and again while failures may pass.
 
+    `within` does every attempt.
+
     Waits get longer, and are drawn at random, so that many processes do not ask at once. They end
     after the seconds of `patience`.
-
-    Args:
-        address: what the action is on.
-        action: is done at least once.
-        grown: as of `within`, which every attempt is done by.
 
     Raises:
         FileNotFoundError: there is no such object.
@@ -107,7 +104,8 @@ def persist(address: Address, action: Callable[[], T], grown: Callable[[], int] 
             return within(max(LEAST_TIME, end - time.monotonic()), action, grown)
         except Exception as error:  # each client has errors of its own
             fault = _fault_of(error)
-            if _is_for_caller(fault):
+            is_ours = isinstance(fault, FileNotFoundError | LabelgridError | MemoryError)
+            if is_ours or (isinstance(fault, OSError) and fault.errno in _DISK):
                 if fault is error:
                     raise
                 raise fault from None
@@ -133,22 +131,16 @@ def _fault_of(error: Exception) -> Exception:
     return error if is_missing or no_address else cause
 
 
-def _is_for_caller(fault: Exception) -> bool:
-    if isinstance(fault, FileNotFoundError | LabelgridError | MemoryError):
-        return True
-    return isinstance(fault, OSError) and fault.errno in _DISK
-
-
 def _refuse(address: Address, error: Exception) -> None:
-    """Raise an error that cannot pass.
-
-    Raises:
-        StorageError: the store knows who asks and does not allow it, or does not know; or this
-            machine does not trust its certificate.
-    """
+    """Raise an error that cannot pass."""
     text = str(error).lower()
     status = _status_of(error)
-    is_refused = isinstance(error, OSError) and error.errno in _REFUSALS
+    name = type(error).__name__
+    is_forbidden = isinstance(error, PermissionError) or "Credential" in name or "Auth" in name
+    is_refused = False
+    if isinstance(error, OSError):
+        is_forbidden = is_forbidden or str(error).startswith(_FORBIDDEN_WORD)
+        is_refused = error.errno in _REFUSALS
     if _UNTRUSTED in text and any(words in text for words in _OUT_OF_DATE):
         what = "The certificate of the store is out of date"
         next_step = "Let whoever runs the store renew it, or set this machine's clock right."
@@ -158,7 +150,7 @@ def _refuse(address: Address, error: Exception) -> None:
             "If it is your organisation's, set SSL_CERT_FILE (for s3:// AWS_CA_BUNDLE) "
             "to the file of its certificates, and run the same command again."
         )
-    elif _is_forbidden(error, status):
+    elif is_forbidden or status in _FORBIDDEN:
         what = "The store does not allow this"
         next_step = CREDENTIALS
     elif is_refused or (400 <= status < 500 and status not in _PASSING):
@@ -178,14 +170,6 @@ def _status_of(error: Exception) -> int:
     if not status and isinstance(answer, Mapping):
         status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     return status
-
-
-def _is_forbidden(error: Exception, status: int) -> bool:
-    name = type(error).__name__
-    if isinstance(error, PermissionError) or "Credential" in name or "Auth" in name:
-        return True
-    unsaid = isinstance(error, OSError) and str(error).startswith(_FORBIDDEN_WORD)
-    return unsaid or status in _FORBIDDEN
 
 
 def reason_of(error: BaseException) -> str:

@@ -108,11 +108,7 @@ class Cache:
 
     @contextmanager
     def new_file(self) -> Iterator[Path]:
-        """Yield the path of a new, empty file in the cache's folder, which is removed afterwards.
-
-        Raises:
-            StorageError: the disk is full, or cannot be written.
-        """
+        """Yield the path of a new, empty file in the cache's folder; remove the file afterwards."""
         path = self.folder / f"{secrets.token_hex(8)}{_PART}"
         try:
             with self.disk_errors():
@@ -124,11 +120,7 @@ class Cache:
                 path.unlink(missing_ok=True)
 
     def take(self, file: Path, suffix: str) -> tuple[Path, str]:
-        """Move a complete file into the cache; return the path there, and the content hash.
-
-        Raises:
-            StorageError: the disk is full, or cannot be written.
-        """
+        """Move a complete file into the cache; return the path there, and the content hash."""
         with self.disk_errors():
             content = digest(file)
             path = self._path(content, suffix)
@@ -154,11 +146,7 @@ class Cache:
 
     @contextmanager
     def held(self, path: Path, name: str) -> Iterator[Path]:
-        """Yield a second path, with a given name, to a file of the cache; both stay in the block.
-
-        Raises:
-            StorageError: the disk is full, or cannot be written.
-        """
+        """Yield a second path, with a given name, to a file of the cache; both stay meanwhile."""
         with TemporaryDirectory(prefix=_HELD, dir=self.folder) as folder:
             other = Path(folder, name)
             with self.disk_errors():

@@ -64,14 +64,7 @@ def fetch(
 def fetch_version(
     address: Address, stamp: Stamp, known: Content | None = None, limit: int | None = None
 ) -> tuple[Path, str]:
-    """The local file of a version of an object, and its content hash; as `fetch`.
-
-    Args:
-        address: of the object.
-        stamp: its version.
-        known: what this version contained; None: unknown.
-        limit: as of `fetch`.
-    """
+    """The local file of a version of an object, and its content hash; as `fetch`."""
     cache = Cache.of_environment()
     path = known and cache.find(known.digest, address.suffix)
     if known and path:
@@ -86,16 +79,10 @@ def fetch_all(
 ) -> None:
     """Fetch the missing ones of many objects, many at a time, if all fit into the cache.
 
+    `wanted` are the content hashes that they must have.
+
     Otherwise this is said, and each is fetched when it is read. An object that is missing or has
     changed is left to whoever reads it.
-
-    Args:
-        wanted: object -> the content hash that it must have.
-        stamps: of the objects.
-        progress: reports each object.
-
-    Raises:
-        StorageError: the store refuses or does not answer, or the cache cannot be written.
     """
     cache = Cache.of_environment()
     missing = [address for address in wanted if not cache.holds(wanted[address], address.suffix)]

@@ -41,9 +41,6 @@ class CityscapesFilesConnector:
         """Read the class maps of a folder; an image may be named with `_leftImg8bit` or without.
 
         Where an image has several files, `labelIds` are read, and of these the fine ones.
-
-        Raises:
-            LabelError: there is no such file, or no task knows a class.
         """
         names = _best_names(png_names(answer))
         if not names:
@@ -99,11 +96,7 @@ def _name_of(image: str, finder: ImageNames) -> str:
 
 
 def _drawn(image: str, name: str, masks: Masks, finder: ImageNames) -> DrawnImage:
-    """The classes in a file; none are read for an image that the project does not have.
-
-    Raises:
-        LabelError: the file is damaged, or holds a number that is not defined.
-    """
+    """The classes in a file; none are read for an image that the project does not have."""
     shapes = []
     if finder.find(image):
         numbers = masks.numbers(name)

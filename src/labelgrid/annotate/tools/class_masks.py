@@ -36,11 +36,7 @@ Knows = Callable[[str], bool]
 class _Mask:
     """What a mask shows.
 
-    Args:
-        name: of the file, below the folder.
-        image: the image, as it is named.
-        region: the class.
-        task: of the label; empty: the one that knows the class.
+    Without a `task`, the mask is of the task that knows the class.
     """
 
     name: str
@@ -63,10 +59,6 @@ class ClassMasksConnector:
         """Read the masks of a folder; the masks of an image and a task are one label.
 
         Where masks overlap, the one whose file comes later by its name counts.
-
-        Raises:
-            LabelError: there is no mask, nothing says which images masks of Label Studio show, or
-                no task knows a class.
         """
         names = list(png_names(answer))
         finder = index.image_names()
@@ -152,11 +144,7 @@ def _images_of(name: str, finder: ImageNames) -> tuple[str, ...]:
 
 
 def _named_masks(names: list[str], index: ProjectIndex, folder: Path) -> list[_Mask]:
-    """The masks whose names say their image and class; of foreign images, without the class.
-
-    Raises:
-        LabelError: the names say a task of Label Studio instead of an image.
-    """
+    """The masks whose names say their image and class; of foreign images, without the class."""
     brushed = [name for name in names if _BRUSH.fullmatch(PurePosixPath(name).name)]
     if brushed:
         count = count_text(len(brushed), "mask is", "masks are")

@@ -74,12 +74,6 @@ class CocoConnector:
         """Write the request; an earlier one in the folder is updated.
 
         The file of annotations is written first: it marks the folder as a request.
-
-        Raises:
-            UsageError: labels of a task cannot be drawn.
-            ProjectError: two tasks have a class of one name, the folder holds something else, or
-                the disk reports an error.
-            LabelError: pycocotools is not installed, and there are predictions to send.
         """
         categories = _categories(request)
         with files.disk_errors(out, "Answers in it were not changed."):
@@ -99,11 +93,7 @@ class CocoConnector:
         return bool(task.region_names)
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
-        """Read the regions of a file, or of the files of a folder, and the skips of a folder.
-
-        Raises:
-            LabelError: there is no answer, or the names of classes are unknown.
-        """
+        """Read the regions of a file, or of the files of a folder, and the skips of a folder."""
         found = FoundRegions()
         rest = found.rest
         read = list(_files(answer, rest.faults, rest.stray, index.decode))
@@ -292,12 +282,7 @@ def _files(
 
 
 def _categories(request: Request) -> dict[str, tuple[int, str]]:
-    """Class name -> id and task, for all tasks of a request.
-
-    Raises:
-        UsageError: labels of a task cannot be drawn.
-        ProjectError: two tasks have a class of one name.
-    """
+    """Class name -> id and task, for all tasks of a request."""
     refuse_undrawn(request, "COCO")
     tasks = sorted({item.cell.task for item in request.items})
     categories: dict[str, tuple[int, str]] = {}

@@ -41,9 +41,6 @@ class CocoPanopticConnector:
         """Read the segments of a file with PNGs, or of the files of a folder.
 
         The PNGs lie in a folder that is named as the JSON file, or beside it.
-
-        Raises:
-            LabelError: there is no annotation, or the names of classes are unknown.
         """
         found = FoundRegions()
         folder = answer if answer.is_dir() else answer.parent

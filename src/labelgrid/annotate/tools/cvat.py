@@ -79,12 +79,7 @@ class CvatConnector:
     """
 
     def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
-        """Write a folder a task and 500 images: labels, images, annotations to upload.
-
-        Raises:
-            UsageError: labels of a task cannot be drawn.
-            ProjectError: the folder holds something else, or the disk reports an error.
-        """
+        """Write a folder a task and 500 images: labels, images, annotations to upload."""
         refuse_undrawn(request, "CVAT")
         parts = list(_parts(request.items))
         lines = [f"   {part.folder}/  {len(part.items)} images\n" for part in parts]
@@ -121,9 +116,6 @@ class CvatConnector:
         """Read the regions and skips of a file, or of all `annotations.xml` of a folder.
 
         An image with a request's tag is answered if somebody drew in it, or ticked that it is done.
-
-        Raises:
-            LabelError: there is no answer, or names of classes are unknown.
         """
         names = index.options.meanings
         ignored = frozenset(name for name, target in names.items() if target == IGNORE)

@@ -92,9 +92,6 @@ class FolderConnector:
 
         The manifest is written first: it marks the folder as a request, so that a call after a kill
         completes it.
-
-        Raises:
-            ProjectError: the folder holds something else, or the disk reports an error.
         """
         legends = _legends(request)
         with files.disk_errors(out, "Labels in it were not changed."):

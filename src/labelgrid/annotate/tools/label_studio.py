@@ -69,10 +69,6 @@ class LabelStudioConnector:
         """Write the images, `tasks.json`, `config.xml` and `README.txt`.
 
         An earlier request in the folder is updated, and other files in it are kept.
-
-        Raises:
-            ProjectError: the folder holds something else, or the disk reports an error.
-            UsageError: the request has labels that cannot be drawn.
         """
         tasks = tasks_of(request)
         with files.disk_errors(out, "Answers in it were not changed."):
@@ -94,9 +90,6 @@ class LabelStudioConnector:
         """Read a JSON export: a file, or those in a folder.
 
         See `label_studio_json.answers_of`.
-
-        Raises:
-            LabelError: there is no export, or one is damaged.
         """
         paths = _answer_files(answer)
         exports = {}
@@ -116,20 +109,7 @@ class LabelStudioConnector:
         return answers
 
     def upload(self, request: Request, out: Path, server: ToolServer, progress: Progress) -> int:
-        """Send what a server lacks of a request; how many tasks were new there.
-
-        Args:
-            request: the request.
-            out: the folder with its images, if the server serves them from its own machine.
-            server: the server.
-            progress: counts the tasks.
-
-        Raises:
-            UsageError: the request has cells whose labels cannot be drawn, or the server's address
-                is wrong.
-            ServerError: the server cannot be reached, refuses, or stores another thing than was
-                sent.
-        """
+        """Send what a server lacks of a request; how many tasks were new there."""
         if server.root:
             self.send(request, out, progress)
         refuse_undrawn(request, TOOL)
@@ -155,13 +135,7 @@ class LabelStudioConnector:
         return new
 
     def download(self, server: ToolServer, index: ProjectIndex, progress: Progress) -> Answers:
-        """Read the annotations of all requests of a project that are on a server.
-
-        Raises:
-            UsageError: the server's address is wrong.
-            ServerError: the server cannot be reached, or refuses.
-            LabelError: no answer is there.
-        """
+        """Read the annotations of all requests of a project that are on a server."""
         keeper = LabelStudioServer(connect(server.url, server.token_file))
         projects = keeper.projects(_start(server))
         if not projects:
@@ -205,9 +179,6 @@ def _answer_files(answer: Path) -> list[Path]:
     """The exports: the file itself, or the JSON files of a folder beside the tasks.
 
     Without any, the JSON files of the folders in it.
-
-    Raises:
-        LabelError: there is no JSON file.
     """
     if not answer.is_dir():
         return [answer]

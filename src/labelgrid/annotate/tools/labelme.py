@@ -47,11 +47,7 @@ class LabelMeConnector:
     """
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
-        """Read the shapes of a file, or of the files below a folder.
-
-        Raises:
-            LabelError: there is no such file, or the names of classes are unknown.
-        """
+        """Read the shapes of a file, or of the files below a folder."""
         found = FoundRegions()
         names = index.image_names()
         for path, name in answer_files(answer, found.rest.faults):
@@ -139,9 +135,7 @@ class _LabelMeFile:
 class _Draw:
     """How a kind of shape is drawn.
 
-    Args:
-        method: the name of the method of Pillow's `ImageDraw`.
-        corners: of the points.
+    `method` is one of Pillow's `ImageDraw`; `corners` turns the points into its argument.
     """
 
     method: str

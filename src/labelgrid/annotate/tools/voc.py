@@ -54,9 +54,6 @@ class VocConnector:
 
         Images that a list names without a mask, and those with black pixels alone, count as
         images in which nobody drew.
-
-        Raises:
-            LabelError: there are no masks, or names of classes are unknown.
         """
         root = _root(answer, MASKS)
         if root is None:

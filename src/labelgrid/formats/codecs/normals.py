@@ -106,8 +106,17 @@ def read(path: Path, options: Options) -> LabelArray:
     """
     stored = _stored(path, options)
     vectors = _vectors(stored, path, options.axes, _is_unit)
-    _check_unit(vectors, stored, path)
-    _check_facing(vectors.away / np.count_nonzero(vectors.valid), options.axes, path)
+    number = np.count_nonzero(vectors.present)
+    valid = np.count_nonzero(vectors.valid)
+    if number - valid > SHARE_OFF * number:
+        middle = _median_length(stored)
+        raise LabelError(
+            f"{number - valid} of {number} normals are not of unit length (within "
+            f"{LENGTH_TOLERANCE}); the median length is {middle:.3g}.",
+            where=path,
+            next_step=_encoding(path),
+        )
+    _check_facing(vectors.away / valid, options.axes, path)
     return LabelArray(vectors.unit, vectors.valid)
 
 
@@ -310,19 +319,6 @@ def _decode(stored: Array) -> tuple[Planes, Bools]:
     black = steps[0] | steps[1] | steps[2]
     grey = (steps[0] - low) | (steps[1] - low) | (steps[2] - low)  # below `low` they wrap around
     return planes, (black != 0) & (grey > 1)
-
-
-def _check_unit(vectors: _Vectors, stored: Array, path: Path) -> None:
-    number = np.count_nonzero(vectors.present)
-    off = number - np.count_nonzero(vectors.valid)
-    if off > SHARE_OFF * number:
-        middle = _median_length(stored)
-        raise LabelError(
-            f"{off} of {number} normals are not of unit length (within {LENGTH_TOLERANCE}); "
-            f"the median length is {middle:.3g}.",
-            where=path,
-            next_step=_encoding(path),
-        )
 
 
 def _check_facing(away: float, axes: str, path: Path) -> None:
