@@ -271,9 +271,9 @@ def put_in_file(name: str, answers: Answers) -> Answers:
 def _renamed(answers: Answers, rename: Callable[[str], str]) -> Answers:
     return replace(
         answers,
-        labels=[replace(one, where=rename(one.where)) for one in answers.labels],
-        skips=[replace(one, where=rename(one.where)) for one in answers.skips],
-        faults=[replace(one, where=rename(one.where)) for one in answers.faults],
+        labels=[replace(row, where=rename(row.where)) for row in answers.labels],
+        skips=[replace(row, where=rename(row.where)) for row in answers.skips],
+        faults=[replace(row, where=rename(row.where)) for row in answers.faults],
         stray=[rename(name) for name in answers.stray],
         removed=[rename(name) for name in answers.removed],
         closed=[rename(name) for name in answers.closed],

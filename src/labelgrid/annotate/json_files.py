@@ -173,9 +173,9 @@ class _Reader:
 
     def _found(self, mark: str) -> bool:
         """Whether a mark comes next; it is passed over."""
-        found = self._next() == mark
-        self._at += found
-        return found
+        is_next = self._next() == mark
+        self._at += is_next
+        return is_next
 
     def _next(self) -> str:
         """The next character that is not blank; empty at the end."""

@@ -153,12 +153,12 @@ class Client:
             ServerError: it cannot be reached, is another program, or too old.
         """
         try:
-            found = self._json(_Call(method="GET", path="/api/version", open_to_all=True))
+            answer = self._json(_Call(method="GET", path="/api/version", open_to_all=True))
         except ServerError as error:
             if error.status != 404:
                 raise
-            found = None
-        package = found.get("label-studio-os-package") if isinstance(found, dict) else None
+            answer = None
+        package = answer.get("label-studio-os-package") if isinstance(answer, dict) else None
         version = package.get("version") if isinstance(package, dict) else None
         if not isinstance(version, str):
             raise self.wrong_answer()

@@ -112,7 +112,7 @@ class LocalFiles:
 
 def _test(client: Client, url: str, content: bytes) -> None:
     try:
-        found = client.download(url)
+        served = client.download(url)
     except ServerError as error:
         raise ServerError(
             f"The server does not serve the images: {error.what}",
@@ -122,7 +122,7 @@ def _test(client: Client, url: str, content: bytes) -> None:
             "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT. Or leave out --local-files.",
             status=error.status,
         ) from error
-    if found != content:
+    if served != content:
         raise ServerError(
             "The server serves another file in the image's place.", where=f"{client.url}{url}"
         )

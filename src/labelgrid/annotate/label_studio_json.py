@@ -185,9 +185,9 @@ def _annotation(task: Values, where: str, keep: Keep | None) -> _Annotation | No
         )
     if not submitted:
         return None
-    if not all(isinstance(each, Mapping) for each in submitted) or not isinstance(data, Mapping):
+    if not all(isinstance(entry, Mapping) for entry in submitted) or not isinstance(data, Mapping):
         raise LabelError("Its `data` or one of its annotations is damaged.")
-    drawn = [each for each in submitted if not each.get("was_cancelled")]
+    drawn = [entry for entry in submitted if not entry.get("was_cancelled")]
     if len(submitted) > 1 and keep is None:
         skipped = len(submitted) - len(drawn)
         skips = f", {skipped} of which skip it" if skipped else ""

@@ -74,7 +74,7 @@ def reason_of(results: object) -> str:
 
 
 def _mappings(results: object) -> list[Values]:
-    if not isinstance(results, list) or not all(isinstance(each, Mapping) for each in results):
+    if not isinstance(results, list) or not all(isinstance(result, Mapping) for result in results):
         raise LabelError("Its `result` is no list of regions.")
     return results
 

@@ -289,9 +289,9 @@ def _has_controls(project: Values, config: str) -> bool:
 
 def _has_prediction(there: Task, prediction: Values) -> bool:
     return any(
-        each["model_version"] == prediction["model_version"]
-        and _is_same(each["result"], prediction["result"])
-        for each in there["predictions"]
+        stored["model_version"] == prediction["model_version"]
+        and _is_same(stored["result"], prediction["result"])
+        for stored in there["predictions"]
     )
 
 

@@ -105,11 +105,11 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
     classes = index.class_names()
     finder = index.image_names()
     images = [image for image in images if not image.incomplete]
-    found = [[] if image.cell else image.find(finder) for image in images]
-    ours = [image for image, ids in zip(images, found, strict=True) if ids]
+    found_ids = [[] if image.cell else image.find(finder) for image in images]
+    ours = [image for image, ids in zip(images, found_ids, strict=True) if ids]
     common = classes.targets(_names(ours, False), optional=_names(ours, True))
     answers = Answers()
-    for image, ids in zip(images, found, strict=True):
+    for image, ids in zip(images, found_ids, strict=True):
         targets = common
         try:
             if image.cell:
@@ -160,25 +160,25 @@ def _names(images: Iterable[DrawnImage], optional: bool) -> set[str]:
 
 
 def _cells(
-    image: DrawnImage, found: Sequence[str], targets: Mapping[str, NameTarget]
+    image: DrawnImage, ids: Sequence[str], targets: Mapping[str, NameTarget]
 ) -> list[Cell] | Fault | None:
     """The cells that an image's shapes label; None for an image of another project.
 
-    `found` are the images that its name can mean.
+    `ids` are the images that its name can mean.
     """
     if image.cell:
         return [image.cell]
-    if len(found) > 1:
-        what = f"The image '{image.image}' could be {join_names(found, 3, ' or ')}."
+    if len(ids) > 1:
+        what = f"The image '{image.image}' could be {join_names(ids, 3, ' or ')}."
         return Fault(image.where, what, "Name it with its folder.")
-    if not found:
+    if not ids:
         return None
     tasks = set[str]()
     for shape in image.shapes:
         target = targets[shape.name]
         if target.number != IGNORED or not shape.optional:
             tasks.add(target.task)
-    return [Cell(found[0], task) for task in sorted(tasks)]
+    return [Cell(ids[0], task) for task in sorted(tasks)]
 
 
 @dataclass(frozen=True, kw_only=True)

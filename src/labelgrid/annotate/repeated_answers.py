@@ -65,8 +65,8 @@ def without_cells(answers: Answers, cells: Container[Cell | None]) -> Answers:
     """The answers of other cells."""
     return replace(
         answers,
-        labels=[one for one in answers.labels if one.cell not in cells],
-        skips=[one for one in answers.skips if one.cell not in cells],
+        labels=[answer for answer in answers.labels if answer.cell not in cells],
+        skips=[answer for answer in answers.skips if answer.cell not in cells],
     )
 
 
@@ -78,9 +78,9 @@ def _repeated(answers: Answers) -> Iterator[list[Answer | Skip]]:
         by_cell[answer.cell].append(answer)
     for group in by_cell.values():
         if len(group) > 1:
-            group.sort(key=lambda one: _place(one.where))
-            if all(one.made for one in group):
-                group.sort(key=lambda one: one.made)
+            group.sort(key=lambda answer: _place(answer.where))
+            if all(answer.made for answer in group):
+                group.sort(key=lambda answer: answer.made)
             yield group
 
 

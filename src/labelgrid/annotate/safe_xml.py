@@ -68,8 +68,8 @@ def _declared(start: bytes) -> str:
     """The encoding of a file: "utf-16" by its bytes, the declared encoding, or UTF-8."""
     if wide_encoding(start).startswith("utf-16"):
         return "utf-16"
-    found = _ENCODING.match(start.removeprefix(codecs.BOM_UTF8))
-    return found[1].decode().lower() if found else "utf-8"
+    declared = _ENCODING.match(start.removeprefix(codecs.BOM_UTF8))
+    return declared[1].decode().lower() if declared else "utf-8"
 
 
 def _is_utf8(file: BinaryIO) -> bool:

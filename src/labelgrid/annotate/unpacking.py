@@ -51,14 +51,14 @@ def unpacked(path: Path, progress: Progress | None = None) -> Iterator[Path]:
         files.disk_errors(Path(gettempdir()), "Nothing was imported."),
         _temporary_folder() as folder,
     ):
-        for each in packed:
-            target = folder if each == path else Path(folder, each.name)
+        for archive in packed:
+            target = folder if archive == path else Path(folder, archive.name)
             try:
-                _unpack(each, target, progress or Silent())
+                _unpack(archive, target, progress or Silent())
             except _REFUSED as error:
                 raise LabelError(
                     f"The zip file cannot be unpacked: {error}.",
-                    where=each,
+                    where=archive,
                     next_step="Export it again, or unpack it and import the folder.",
                     unchanged="Nothing was imported.",
                 ) from error
@@ -82,8 +82,8 @@ def _zip_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path] if _is_zip(path) else []
     with files.disk_errors(path, "Nothing was imported."):
-        inside = sorted(each for each in path.iterdir() if not each.name.startswith("."))
-    return inside if all(_is_zip(each) and not each.is_symlink() for each in inside) else []
+        inside = sorted(file for file in path.iterdir() if not file.name.startswith("."))
+    return inside if all(_is_zip(file) and not file.is_symlink() for file in inside) else []
 
 
 def _is_zip(path: Path) -> bool:

@@ -231,10 +231,10 @@ def check_digest(path: Path, expected: str) -> None:
         LabelError: it is missing, cannot be read, or has other content.
     """
     try:
-        found = digest(path)
+        content = digest(path)
     except OSError as error:
         what = f"The label cannot be read: {error.strerror}."
         raise LabelError(what, where=path, next_step=RESTORE) from error
-    if expected and found != expected:
+    if expected and content != expected:
         what = "The label is not the one that was imported: the content of its file has changed."
         raise LabelError(what, where=path, next_step=RESTORE)

@@ -181,23 +181,23 @@ def decode(data: bytes, channels: Sequence[Channel]) -> list[Array]:
 
 
 def _place(array: Array, channel: Channel) -> Array:
-    if channel.window == channel.display:
+    """The picture; pixels that are not stored are NaN."""
+    stored = channel.window
+    shown = channel.display
+    if stored == shown:
         return array
-    picture = np.full(channel.display.size, np.nan, array.dtype)
-    left = max(channel.window.left, channel.display.left)
-    right = min(channel.window.right, channel.display.right) + 1
-    top = max(channel.window.top, channel.display.top)
-    bottom = min(channel.window.bottom, channel.display.bottom) + 1
-    if left < right and top < bottom:
-        inside = array[_part(top, bottom, channel.window.top), :]
-        inside = inside[:, _part(left, right, channel.window.left)]
-        rows = _part(top, bottom, channel.display.top)
-        picture[rows, _part(left, right, channel.display.left)] = inside
+    picture = np.full(shown.size, np.nan, array.dtype)
+    rows = _overlap((stored.top, stored.bottom), (shown.top, shown.bottom))
+    columns = _overlap((stored.left, stored.right), (shown.left, shown.right))
+    picture[rows[1], columns[1]] = array[rows[0], columns[0]]
     return picture
 
 
-def _part(start: int, stop: int, first: int) -> slice:
-    return slice(start - first, stop - first)
+def _overlap(stored: tuple[int, int], shown: tuple[int, int]) -> tuple[slice, slice]:
+    """The common part of two ranges, counted from the start of each."""
+    start = max(stored[0], shown[0])
+    stop = max(start, min(stored[1], shown[1]) + 1)
+    return slice(start - stored[0], stop - stored[0]), slice(start - shown[0], stop - shown[0])
 
 
 class _Decoder:

@@ -63,9 +63,9 @@ def normal_names(names: Iterable[str]) -> dict[str, list[str]]:
     by_colours = _triples(set(names), _COLOURS)
     colours = by_colours.pop(_COLOURS, None)
     for triples in (by_axes, by_colours):
-        found = {name: triples[name] for name in triples if _layer_of(name) in _LAYERS}
-        if found:
-            return found
+        normals = {name: triples[name] for name in triples if _layer_of(name) in _LAYERS}
+        if normals:
+            return normals
     return {_COLOURS: colours} if colours else {}
 
 
@@ -129,16 +129,16 @@ def read_normals(path: Path, channel: str | None) -> Array:
     return np.stack(_read(path, choose), -1)
 
 
-def _only(found: Sequence[str], names: Iterable[str], usual: str, path: Path) -> str:
-    if len(found) == 1:
-        return found[0]
+def _only(chosen: Sequence[str], names: Iterable[str], usual: str, path: Path) -> str:
+    if len(chosen) == 1:
+        return chosen[0]
     example = usual
     held = (
         f"None of its channels is called as usual, such as {usual}: {join_names(list(names), 9)}."
     )
-    if found:
-        example = found[0]
-        held = f"Several of its channels may be the label: {join_names(found, 9)}."
+    if chosen:
+        example = chosen[0]
+        held = f"Several of its channels may be the label: {join_names(chosen, 9)}."
     raise LabelError(
         held,
         where=path,

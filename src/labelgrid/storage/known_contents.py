@@ -71,16 +71,17 @@ def _version(item: tuple[Address, Stamp]) -> bytes:
 @contextmanager
 def _database() -> Iterator[sqlite3.Connection]:
     """The open memory, or an empty one if the file cannot be opened or is damaged."""
-    database = _open(cache_folder() / _FILE) or _open(Path(":memory:"))
-    assert database is not None
+    database = _open(cache_folder() / _FILE)
+    if database is None:
+        database = sqlite3.connect(":memory:")
+        database.execute(_TABLE)
     with closing(database):
         yield database
 
 
 def _open(path: Path) -> sqlite3.Connection | None:
     try:
-        if path.name == _FILE:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         database = sqlite3.connect(path, timeout=_WAIT)
     except (OSError, sqlite3.Error):
         return None
@@ -88,11 +89,9 @@ def _open(path: Path) -> sqlite3.Connection | None:
         database.execute("PRAGMA synchronous = OFF")
         database.execute(_TABLE)
         database.execute("SELECT digest, height, width FROM contents LIMIT 1").fetchall()
-    except sqlite3.OperationalError:  # it is locked, or the disk is full
+    except sqlite3.DatabaseError as error:
         database.close()
-        return None
-    except sqlite3.DatabaseError:
-        database.close()
-        path.unlink(missing_ok=True)
+        if not isinstance(error, sqlite3.OperationalError):  # neither locked nor the disk full
+            path.unlink(missing_ok=True)
         return None
     return database

@@ -47,17 +47,17 @@ def fetch(
     if digest:
         path = cache.find(digest, address.suffix, check=check)
         if path is None:
-            path, found = _download(cache, address, limit)
-            if found != digest:
-                raise ChangedObjectError(found)
+            path, content = _download(cache, address, limit)
+            if content != digest:
+                raise ChangedObjectError(content)
         return path
     stamp = stamp_of(address)
     if stamp is None:
         raise FileNotFoundError(errno.ENOENT, "There is no such object", address)
     known = known_contents({address: stamp}).get(address)
-    path, found = fetch_version(address, stamp, known, limit)
-    if known is None or known.digest != found:
-        remember([(address, stamp, Content(found))])
+    path, content = fetch_version(address, stamp, known, limit)
+    if known is None or known.digest != content:
+        remember([(address, stamp, Content(content))])
     return path
 
 

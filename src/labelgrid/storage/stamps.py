@@ -64,8 +64,8 @@ def listed_stamps(addresses: Collection[Address]) -> tuple[dict[Address, Stamp],
     others: list[Address] = []
     for folder, wanted in by_folder.items():
         if len(wanted) >= LISTED and can_list(folder):
-            found = dict(list_folder(folder))
-            stamps |= {address: found[address] for address in wanted if address in found}
+            listed = dict(list_folder(folder))
+            stamps |= {address: listed[address] for address in wanted if address in listed}
         else:
             others += wanted
     return stamps, others
@@ -130,7 +130,7 @@ def _objects(
 
 def _stamp(info: Values) -> Stamp:
     size = info.get("size")
-    found = next((info[name] for name in _TAGS if info.get(name)), "")
-    if isinstance(found, datetime):  # some clients list a time as a number
-        found = found.timestamp()
-    return Stamp(-1 if size is None else int(size), str(found).strip('"'))
+    tag = next((info[name] for name in _TAGS if info.get(name)), "")
+    if isinstance(tag, datetime):  # some clients list a time as a number
+        tag = tag.timestamp()
+    return Stamp(-1 if size is None else int(size), str(tag).strip('"'))

@@ -143,10 +143,10 @@ class CvatConnector:
 
     def recognise(self, path: Path) -> Recognition | None:
         """Recognise CVAT's XML file, or a folder with its `annotations.xml`."""
-        for found in islice(_files(path), _LOOKED_AT):
-            if path.is_dir() and not is_inside(path, found):
+        for file in islice(_files(path), _LOOKED_AT):
+            if path.is_dir() and not is_inside(path, file):
                 continue
-            root, others = root_of(found)
+            root, others = root_of(file)
             if root == "annotations" and {"image", "meta", "track"} & others:
                 return Recognition("CVAT annotations of images", 1.0)
         return None

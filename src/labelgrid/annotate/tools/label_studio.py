@@ -183,16 +183,16 @@ def _answer_files(answer: Path) -> list[Path]:
     if not answer.is_dir():
         return [answer]
     below = sorted(answer.glob("*.json")) or sorted(answer.glob("*/*.json"))
-    found = [path for path in below if not path.name.startswith(".")]
-    found = [path for path in found if path.name != TASKS] or found
-    if not found:
+    exports = [path for path in below if not path.name.startswith(".")]
+    exports = [path for path in exports if path.name != TASKS] or exports
+    if not exports:
         raise LabelError(
             "The folder holds no JSON files.",
             where=answer,
             next_step="Export as JSON, and import that file.",
             unchanged="Nothing was imported.",
         )
-    return found
+    return exports
 
 
 def _read_tasks(path: Path, decoder: Decoder = plain_text) -> Iterator[object]:

@@ -135,12 +135,12 @@ def _one_grey(numbers: Array, path: Path) -> Array:
 
 def _is_ignored(stored: Array, options: Options) -> Bools:
     """Where numbers are declared as not measured; declared ones are rounded as the file's are."""
-    found = np.zeros(stored.shape, np.bool_)
+    ignored = np.zeros(stored.shape, np.bool_)
     with np.errstate(over="ignore"):
         for number in options.ignore:
             kept = np.float64(number).astype(stored.dtype) if stored.dtype.kind == "f" else number
-            found |= stored == kept
-    return found
+            ignored |= stored == kept
+    return ignored
 
 
 def _refuse_unmeasured(numbers: Array, scale: float, options: Options, path: Path) -> None:
