@@ -134,11 +134,7 @@ class CocoFile:
 
 
 def entry_id(entry: Json, key: str) -> Id:
-    """The id under a key.
-
-    Raises:
-        EntryError: it is neither a whole number nor a text.
-    """
+    """The id under a key; an `EntryError` if it is neither a whole number nor a text."""
     value = entry.get(key)
     if isinstance(value, bool) or not isinstance(value, Id):
         raise EntryError(f"Its {key} is neither a whole number nor a text.")
@@ -146,11 +142,7 @@ def entry_id(entry: Json, key: str) -> Id:
 
 
 def text_of(entry: Json, key: str) -> str:
-    """The text under a key.
-
-    Raises:
-        EntryError: it is none, or is empty.
-    """
+    """The text under a key; an `EntryError` if it is none, or empty."""
     value = entry.get(key)
     if not _is_text(value):
         raise EntryError(f"Its {key} is no text.")
@@ -162,15 +154,11 @@ def _is_text(value: object) -> bool:
 
 
 def size_of(entry: Json, height: str = "height", width: str = "width") -> Size:
-    """The height and the width under two keys.
-
-    Raises:
-        EntryError: they are no whole numbers above 0.
-    """
-    found_height = entry.get(height)
-    found_width = entry.get(width)
-    if type(found_height) is not int or type(found_width) is not int:
+    """The height and width under two keys; an `EntryError` unless whole numbers above 0."""
+    rows = entry.get(height)
+    columns = entry.get(width)
+    if type(rows) is not int or type(columns) is not int:
         raise EntryError(f"Its {height} and {width} are no whole numbers.")
-    if found_height < 1 or found_width < 1:
+    if rows < 1 or columns < 1:
         raise EntryError(f"Its {height} and {width} are not above 0.")
-    return found_height, found_width
+    return rows, columns

@@ -64,11 +64,7 @@ class Masks:
         self._last: tuple[str, Array] = ("", np.zeros(0))
 
     def size(self, name: str) -> Size:
-        """Height and width, from the file's header.
-
-        Raises:
-            LabelError: the file is damaged, or a link that leads out of the folder.
-        """
+        """Height and width, from the file's header."""
         self._check_inside(name)
         return stored_size(self.folder / name) or (0, 0)
 

@@ -34,11 +34,7 @@ class Uncovered:
     def add(self, drawn: Drawn, cell: Cell, share: float, rest: str) -> None:
         """Add a label.
 
-        Args:
-            drawn: its task, and the connector.
-            cell: that it labels.
-            share: of its pixels that no region covers and that are not labelled otherwise.
-            rest: the class that these have; empty: none.
+        No region covers a `share` of its pixels, and nothing else labels them; `rest` is their class.
         """
         self.drawn.add(drawn)
         if rest:

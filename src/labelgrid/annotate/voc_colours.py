@@ -123,12 +123,7 @@ def _wrong_line(where: str, text: str) -> LabelError:
 
 
 def read_colours(path: Path) -> Ints:
-    """The colour of each pixel [h, w] of a picture.
-
-    Raises:
-        ImageError: the picture cannot be read.
-        LabelError: so, or it has transparent pixels.
-    """
+    """The colour of each pixel [h, w] of a picture."""
     shown = shown_colours(path, "A mask")
     return colour_codes(read_image(path) if shown is None else shown)
 

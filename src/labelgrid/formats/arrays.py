@@ -65,9 +65,6 @@ def palette_of(path: Path, mode: str = "RGB") -> Array | None:
     """The colours of a file whose pixels are indices into a palette; None for others.
 
     They are [n, 3]; [n, 4], with how opaque each is, in the mode "RGBA".
-
-    Raises:
-        LabelError: the file cannot be read, or its header is damaged.
     """
     if path.suffix.lower() == ".npy":
         return None
@@ -105,10 +102,6 @@ def stored_size(path: Path) -> Size | None:
     """Height and width from the header of a PNG, TIFF or BMP.
 
     None for another file (an .npy file is never compressed).
-
-    Raises:
-        LabelError: the file cannot be read, or its header is damaged or does not match its
-            extension.
     """
     ending = path.suffix.lower()
     with file_errors(path), open_regular(path) as file:

@@ -58,9 +58,6 @@ def shown_colours(path: Path, what: str) -> Bytes | None:
 
     It may have a palette, or an alpha channel of which all pixels are opaque. None if it is grey,
     or has other numbers.
-
-    Raises:
-        LabelError: the file is damaged, or pixels are transparent.
     """
     stored = shown_numbers(samples(path), path, what)
     if stored.dtype != np.uint8 or stored.ndim != 3 or stored.shape[-1] != 3:
@@ -69,11 +66,7 @@ def shown_colours(path: Path, what: str) -> Bytes | None:
 
 
 def shown_numbers(stored: Array, path: Path, what: str) -> Array:
-    """The numbers of a picture without alpha, and in place of indices into a palette its colours.
-
-    Raises:
-        LabelError: pixels are transparent.
-    """
+    """The numbers of a picture without alpha; indices into a palette become colours."""
     if path.suffix.lower() not in _WITH_PALETTES:
         return stored
     if stored.ndim == 2 and stored.dtype == np.uint8:

@@ -98,9 +98,6 @@ def fill_polygon(ring: Floats, size: Size) -> tuple[Bools, int]:
 def encode_mask(mask: Bools) -> str:
     """COCO's compressed string of the run lengths of a mask [h, w].
 
-    Raises:
-        LabelError: pycocotools is not installed.
-
     Example:
         >>> encode_mask(np.array([[False, False], [True, True]]))
         '1110'

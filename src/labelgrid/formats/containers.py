@@ -48,11 +48,7 @@ def stored_numbers(
 
 
 def stored_size(path: Path) -> Size | None:
-    """Height and width from a file's header; None for arrays of NumPy.
-
-    Raises:
-        LabelError: as `labelgrid.formats.arrays.stored_size`.
-    """
+    """Height and width from a file's header; None for arrays of NumPy."""
     if path.suffix.lower() == ".exr":
         return exr_channels.stored_size(path)
     if path.suffix.lower() == ".npz":

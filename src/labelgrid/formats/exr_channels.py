@@ -114,10 +114,6 @@ def read_normals(path: Path, channel: str | None) -> Array:
     """The vectors [h, w, 3] of the three channels that hold normals.
 
     A declared `channel` names all three, such as `View.Normal.XYZ`.
-
-    Raises:
-        LabelError: no channels or several triples may hold normals, none has the declared name, or
-            the file is damaged.
     """
 
     def choose(names: Mapping[str, Channel]) -> list[str]:
@@ -171,11 +167,7 @@ def _is_usable(channel: Channel) -> bool:
 
 
 def stored_size(path: Path) -> Size:
-    """Height and width from the file's header.
-
-    Raises:
-        LabelError: it cannot be read.
-    """
+    """Height and width from the file's header."""
     with file_errors(path):
         channels = channels_of(read_bytes(path, max_bytes()))
         if not channels:

@@ -93,9 +93,6 @@ def is_address(text: str) -> bool:
 def place_of(place: str | Path) -> Path | Address:
     """A file or folder as a path, or an object's checked address, also where a `Path` holds it.
 
-    Raises:
-        UsageError: as `check_address`.
-
     Example:
         >>> place_of("photos"), place_of(Path("s3://bucket/photos"))
         (PosixPath('photos'), 's3://bucket/photos')

@@ -66,11 +66,7 @@ class Cache:
 
     @classmethod
     def of_environment(cls) -> "Cache":
-        """The cache that the environment sets.
-
-        Raises:
-            UsageError: a variable is wrong.
-        """
+        """The cache that the environment sets."""
         return cls(cache_folder(), cache_bytes())
 
     def find(self, content: str, suffix: str, *, check: bool = True) -> Path | None:

@@ -1,4 +1,7 @@
-"""Asks stores for the version of each object: size and entity tag, not content."""
+"""Asks stores for the version of each object: size and entity tag, not content.
+
+Every function raises a `StorageError` if the store refuses or does not answer.
+"""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator
@@ -37,11 +40,7 @@ class Stamp(NamedTuple):
 
 
 def stamps_of(addresses: Collection[Address]) -> dict[Address, Stamp]:
-    """The stamps of objects; missing objects are left out.
-
-    Raises:
-        StorageError: the store refuses or does not answer.
-    """
+    """The stamps of objects; missing objects are left out."""
     stamps, single = listed_stamps(addresses)
     for address, stamp in zip(single, each_in_threads(stamp_of, single), strict=True):
         if stamp:
@@ -53,9 +52,6 @@ def listed_stamps(addresses: Collection[Address]) -> tuple[dict[Address, Stamp],
     """The stamps of objects in folders with many, which are listed; and the remaining objects.
 
     Objects that do not exist are left out of both.
-
-    Raises:
-        StorageError: the store refuses or does not answer.
     """
     by_folder = defaultdict[Address, list[Address]](list)
     for address in addresses:
@@ -72,11 +68,7 @@ def listed_stamps(addresses: Collection[Address]) -> tuple[dict[Address, Stamp],
 
 
 def stamp_of(address: Address) -> Stamp | None:
-    """The stamp of an object; None if it does not exist.
-
-    Raises:
-        StorageError: the store refuses or does not answer.
-    """
+    """The stamp of an object; None if it does not exist."""
     system = system_of(address)
     try:
         info = persist(address, lambda: system.info(address))
@@ -86,11 +78,7 @@ def stamp_of(address: Address) -> Stamp | None:
 
 
 def list_folder(folder: Address) -> Iterator[tuple[Address, Stamp]]:
-    """The objects of a folder, without subfolders, with their stamps.
-
-    Raises:
-        StorageError: the store refuses or does not answer.
-    """
+    """The objects of a folder, without subfolders, with their stamps."""
     system = system_of(folder)
     try:
         entries = persist(folder, lambda: system.ls(f"{folder}/", detail=True))

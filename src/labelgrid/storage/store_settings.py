@@ -1,4 +1,7 @@
-"""Reads what the environment says of the cache of objects and of unreachable stores."""
+"""Reads what the environment says of the cache of objects and of unreachable stores.
+
+A variable that is no positive number is a `UsageError`.
+"""
 
 import os
 from pathlib import Path
@@ -25,20 +28,12 @@ def cache_folder() -> Path:
 
 
 def cache_bytes() -> int:
-    """The most bytes that the cache keeps.
-
-    Raises:
-        UsageError: the variable that sets it is no positive number.
-    """
+    """The most bytes that the cache keeps."""
     return round(_positive(SIZE, DEFAULT_GB) * 1e9)
 
 
 def patience() -> float:
-    """How many seconds a store that does not answer is asked again.
-
-    Raises:
-        UsageError: the variable that sets it is no positive number.
-    """
+    """How many seconds a store that does not answer is asked again."""
     return _positive(PATIENCE, DEFAULT_PATIENCE)
 
 
