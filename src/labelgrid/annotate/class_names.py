@@ -145,11 +145,10 @@ class ClassNames:
 
 
 def _chosen(drawn: TaskDefs, name: str) -> dict[str, TaskDef]:
-    if not drawn or (name and name not in drawn):
+    chosen = {task: drawn[task] for task in drawn if name in ("", task)}
+    if not chosen:
         what = "No task of the project has labels that can be drawn as regions."
         if drawn:
             what = f"'{name}' is no task whose labels can be drawn as regions."
         raise LabelError(what, next_step=f"Such tasks are: {join_names(list(drawn)) or 'none'}.")
-    if name:
-        return {name: drawn[name]}
-    return dict(drawn)
+    return chosen

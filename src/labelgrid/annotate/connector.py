@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -63,23 +64,20 @@ class ProjectIndex:
         self.encodings = Counter[str]()
         self.uncovered = Uncovered()
         self._store = store
-        self._images: list[str] = []  # read once, also for the indexes of `of_task`, which share it
+        self._images: list[str] = []  # read once
 
     def of_task(self, task: str) -> "ProjectIndex":
         """The same project for labels of one task, as `--task` says."""
-        return self._with(replace(self.options, task=task))
+        return self._with(replace(self.options, task=task), {})
 
     def of_format(self, format: str) -> "ProjectIndex":
         """The same project for an answer that a connector reads."""
-        index = self._with(replace(self.options, format=format))
-        index.heard = self.heard
-        return index
+        return self._with(replace(self.options, format=format), self.heard)
 
-    def _with(self, options: ImportOptions) -> "ProjectIndex":
-        index = ProjectIndex(self._store, self.tasks, options)
-        index._images = self._images
-        index.encodings = self.encodings
-        index.uncovered = self.uncovered
+    def _with(self, options: ImportOptions, heard: dict[str, bool]) -> "ProjectIndex":
+        index = copy(self)  # which shares the images, and all that is noted
+        index.options = options
+        index.heard = heard
         return index
 
     def decode(self, data: bytes) -> str:

@@ -143,7 +143,7 @@ class _Reader(Handler):
         else:
             image.sources[attributes.get("source", "")] += 1
             try:
-                order = _whole(attributes, "z_order") if "z_order" in attributes else 0
+                order = _whole({"z_order": "0", **attributes}, "z_order")
             except LabelError as error:
                 image.fault = error.what
                 return
@@ -200,16 +200,16 @@ def _paint_ellipse(attributes: Mapping[str, str], canvas: Canvas, number: int) -
     canvas.paint_polygons([rotated(outline, _rotation(attributes)) + centre], number)
 
 
+def _rotation(attributes: Mapping[str, str]) -> float:
+    return _number({"rotation": "0", **attributes}, "rotation")
+
+
 _PAINTERS: dict[str, Callable[[Mapping[str, str], Canvas, int], None]] = {
     "mask": _paint_mask,
     "polygon": _paint_polygon,
     "box": _paint_box,
     "ellipse": _paint_ellipse,
 }
-
-
-def _rotation(attributes: Mapping[str, str]) -> float:
-    return _number(attributes, "rotation") if "rotation" in attributes else 0.0
 
 
 def _text(attributes: Mapping[str, str], name: str) -> str:

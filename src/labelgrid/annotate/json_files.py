@@ -67,11 +67,13 @@ def read_members(path: Path, decoder: Decoder = plain_text) -> Iterator[Member]:
                 raise ValueError("it does not begin with '{'")
             text = decoder(start + file.read())
         yield from _Reader(text).members()
-    except RecursionError as error:
-        raise _unreadable("it is nested too deeply") from error
-    except (OSError, ValueError) as error:
-        advice = getattr(error, "advice", _AGAIN)
-        raise _unreadable(getattr(error, "strerror", None) or str(error), advice) from error
+    except (OSError, ValueError, RecursionError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, RecursionError):
+            why = "it is nested too deeply"
+        raise LabelError(
+            f"The file cannot be read as JSON: {why}.", next_step=getattr(error, "advice", _AGAIN)
+        ) from error
 
 
 def read_entries(text: str) -> Iterator[Any]:
@@ -86,10 +88,6 @@ def read_entries(text: str) -> Iterator[Any]:
         [1, {'a': []}]
     """
     yield from _Reader(text).entries()
-
-
-def _unreadable(why: str, advice: str = _AGAIN) -> LabelError:
-    return LabelError(f"The file cannot be read as JSON: {why}.", next_step=advice)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -1,6 +1,7 @@
 """Finds and reads the masks and maps of a folder: PNG files whose names say what they show."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -46,13 +47,11 @@ def head_of_first(folder: Path, matches: Callable[[str], object]) -> Head | None
 
     None if there is none, or if it is damaged or a link that leads out. It raises nothing.
     """
-    try:
+    with suppress(OSError, ValueError, LabelError):
         for name in islice(png_names(folder), LOOKED_AT):
             if matches(name.rpartition("/")[2]):
                 path = folder / name
                 return head_of(path, (".png",)) if is_inside(folder, path) else None
-    except (OSError, ValueError, LabelError):
-        pass
     return None
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from labelgrid.annotate.answers import Answer, Answers, Fault, join_answers
-from labelgrid.annotate.class_names import NameTarget
+from labelgrid.annotate.class_names import ClassNames, NameTarget
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
 from labelgrid.basics.errors import EmptyLabelError, LabelError
@@ -105,18 +105,15 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
     classes = index.class_names()
     finder = index.image_names()
     images = [image for image in images if not image.incomplete]
-    found_ids = [[] if image.cell else image.find(finder) for image in images]
-    ours = [image for image, ids in zip(images, found_ids, strict=True) if ids]
-    common = classes.targets(_names(ours, False), optional=_names(ours, True))
+    image_ids = [[] if image.cell else image.find(finder) for image in images]
+    ours = [image for image, ids in zip(images, image_ids, strict=True) if ids]
+    common = _targets(ours, classes)
     answers = Answers()
-    for image, ids in zip(images, found_ids, strict=True):
+    for image, ids in zip(images, image_ids, strict=True):
         targets = common
         try:
             if image.cell:
-                optional = _names([image], True)
-                targets = classes.targets(
-                    _names([image], False), image.cell.task, optional=optional
-                )
+                targets = _targets([image], classes, image.cell.task)
         except LabelError as error:
             answers.faults.append(Fault.of_error(image.where, error, image.cell))
             continue
@@ -127,23 +124,25 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
         answers.foreign += cells is None
         answers.empty += cells == []
         for cell in cells or []:
-            drawing = _Drawing(
-                image=image,
-                task=index.tasks[cell.task],
-                targets=targets,
+            note = partial(
+                index.uncovered.add,
+                (cell.task, index.options.format),
+                cell,
+                rest=classes.rest_name(cell.task),
+            )
+            label = partial(
+                _paint,
+                image,
+                index.tasks[cell.task],
+                targets,
                 rest=classes.rest(cell.task),
-                note=partial(
-                    index.uncovered.add,
-                    (cell.task, index.options.format),
-                    cell,
-                    rest=classes.rest_name(cell.task),
-                ),
+                note=note,
             )
             answers.labels.append(
                 Answer(
                     cell=cell,
                     where=image.where,
-                    label=drawing.label,
+                    label=label,
                     seconds=image.seconds,
                     annotator=image.annotator,
                     made=image.made,
@@ -152,11 +151,16 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
     return answers
 
 
-def _names(images: Iterable[DrawnImage], optional: bool) -> set[str]:
+def _targets(
+    images: Iterable[DrawnImage], classes: ClassNames, task: str = ""
+) -> dict[str, NameTarget]:
+    """The meaning of each name of a shape."""
     names = set[str]()
+    optional = set[str]()
     for image in images:
-        names.update(shape.name for shape in image.shapes if shape.optional == optional)
-    return names
+        for shape in image.shapes:
+            (optional if shape.optional else names).add(shape.name)
+    return classes.targets(names, task, optional=optional)
 
 
 def _cells(
@@ -181,52 +185,48 @@ def _cells(
     return [Cell(ids[0], task) for task in sorted(tasks)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Drawing:
-    """The label of a task, painted from an image's shapes on demand.
+def _paint(
+    image: DrawnImage,
+    task: TaskDef,
+    targets: Mapping[str, NameTarget],
+    *,
+    rest: int | None,
+    note: Callable[[float], None],
+) -> LabelArray:
+    """Paint the label of one task.
 
     `note` is told which share of its pixels no region covers, and nothing else labels.
+
+    Raises:
+        LabelError: a shape cannot be painted, or the image is too large.
+        EmptyLabelError: no pixel is labelled, or classes were drawn, and all of them outside the
+            image: what is there instead is not known.
     """
-
-    image: DrawnImage
-    task: TaskDef
-    targets: Mapping[str, NameTarget]
-    rest: int | None
-    note: Callable[[float], None]
-
-    def label(self) -> LabelArray:
-        """Paint the shapes.
-
-        Raises:
-            LabelError: a shape cannot be painted, or the image is too large.
-            EmptyLabelError: no pixel is labelled, or classes were drawn, and all of them outside
-                the image: what is there instead is not known.
-        """
-        try:
-            refuse_giant(*self.image.size)
-        except WrongFileError as error:
-            raise LabelError(f"The image of the regions is too large: {error}.") from error
-        canvas = Canvas(self.image.size)
-        drawn = 0
-        for shape in self.image.shapes:
-            target = self.targets[shape.name]
-            if target.task == self.task.name:
-                shape.paint(canvas, target.number)
-                drawn += target.number != IGNORED
-        uncovered = canvas.regions == UNCOVERED
-        if drawn and len(self.task.region_names) > 1 and uncovered.all():
-            raise EmptyLabelError(
-                f"{count_text(drawn, 'region covers', 'regions cover')} no pixel: such lie "
-                "outside the image, or are empty.",
-                next_step="Draw them again, or remove them; or leave the image out: --leave-out.",
-            )
-        if self.rest is not None:
-            canvas.regions[uncovered] = self.rest
-        label = self.task.from_regions(canvas.regions)
-        self.note(float((uncovered & ~label.valid).mean()))
-        if not label.valid.any():
-            raise EmptyLabelError(
-                "No region covers a pixel, and what none covers is not labelled.",
-                next_step="Say what class it is, such as --rest background; or skip the request.",
-            )
-        return label
+    try:
+        refuse_giant(*image.size)
+    except WrongFileError as error:
+        raise LabelError(f"The image of the regions is too large: {error}.") from error
+    canvas = Canvas(image.size)
+    drawn = 0
+    for shape in image.shapes:
+        target = targets[shape.name]
+        if target.task == task.name:
+            shape.paint(canvas, target.number)
+            drawn += target.number != IGNORED
+    uncovered = canvas.regions == UNCOVERED
+    if drawn and len(task.region_names) > 1 and uncovered.all():
+        raise EmptyLabelError(
+            f"{count_text(drawn, 'region covers', 'regions cover')} no pixel: such lie "
+            "outside the image, or are empty.",
+            next_step="Draw them again, or remove them; or leave the image out: --leave-out.",
+        )
+    if rest is not None:
+        canvas.regions[uncovered] = rest
+    label = task.from_regions(canvas.regions)
+    note(float((uncovered & ~label.valid).mean()))
+    if not label.valid.any():
+        raise EmptyLabelError(
+            "No region covers a pixel, and what none covers is not labelled.",
+            next_step="Say what class it is, such as --rest background; or skip the request.",
+        )
+    return label

@@ -34,7 +34,8 @@ class Uncovered:
     def add(self, drawn: Drawn, cell: Cell, share: float, rest: str) -> None:
         """Add a label.
 
-        No region covers a `share` of its pixels, and nothing else labels them; `rest` is their class.
+        No region covers a `share` of its pixels, and nothing else labels them; `rest` names their
+        class.
         """
         self.drawn.add(drawn)
         if rest:

@@ -90,10 +90,8 @@ def _png(file: BinaryIO, path: Path) -> Head:
     file.seek(-len(png.END), os.SEEK_END)
     if file.read() != png.END:
         raise ValueError("its end is missing")
-    rows = None
     first = png.first_rows(data)
-    if first:
-        rows = png_samples(first, path)
+    rows = png_samples(first, path) if first else None
     dtype = np.dtype(np.uint16 if header.bits == 16 else np.uint8)
     if header.bits == 1 and not header.has_palette:
         dtype = np.dtype(np.bool_)

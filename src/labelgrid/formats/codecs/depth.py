@@ -99,7 +99,11 @@ def read(path: Path, options: Options) -> LabelArray:
     if numbers.ndim == 3 and len(numbers) == 1 and numbers.shape[-1] != 1:
         numbers = numbers[0]  # of an array [1, h, w]
     stored = one_channel(numbers, path, "A depth map")
-    scale = _scale(stored.dtype, options)
+    scale = options.step
+    if scale is None and stored.dtype == np.uint16:
+        scale = 0.001
+    elif scale is None and stored.dtype.kind == "f":
+        scale = 1.0
     if scale is None:
         raise LabelError(
             f"The depth is {shape_text(stored)}, and its scale is not declared.",
@@ -187,16 +191,6 @@ def _refuse_larger(largest: float, scale: float, maximum: float, path: Path) -> 
         next_step=advice,
         declare=declare,
     )
-
-
-def _scale(dtype: "np.dtype[np.generic]", options: Options) -> float | None:
-    if options.step is not None:
-        return options.step
-    if dtype == np.uint16:
-        return 0.001
-    if dtype.kind == "f":
-        return 1.0
-    return None
 
 
 def write(path: Path, label: LabelArray, options: Options) -> None:
