@@ -1,4 +1,4 @@
-"""Reads and writes COCO's run lengths, which run down the columns, and fills its polygons.
+"""Reads and writes COCO's run lengths, which run down the columns, and fills COCO's polygons.
 
 Masks and polygons are those of pycocotools.
 """
@@ -48,7 +48,7 @@ def decode_counts(text: bytes) -> Ints:
 
 
 def mask_of(counts: Ints, size: Size) -> tuple[Bools, int]:
-    """The columns [h, n] that run lengths cover, and the index of the first of them.
+    """The columns [h, n] that run lengths cover, and the index of the first column.
 
     Raises:
         LabelError: the run lengths do not fill the size, height and width.
