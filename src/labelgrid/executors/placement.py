@@ -1,4 +1,4 @@
-"""Turns what a user says of the place where jobs run into its executor. Starts nothing."""
+"""Builds the executor of a place that a user names. Starts nothing."""
 
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.plugins import create, names
@@ -34,7 +34,6 @@ def executor_at(on: str, workers: int, preload: str) -> Executor:
 
 
 def _parts(on: str) -> tuple[str, str]:
-    """The name of the plug-in, and the address."""
     name, mark, address = on.partition(":")
     if name not in names("executors"):  # nobody's, or a user's own, whose name has a colon
         return on, ""
@@ -47,7 +46,7 @@ def _parts(on: str) -> tuple[str, str]:
 
 
 def refuse_address(place: str, address: str) -> None:
-    """Refuse the address that a place was given, which takes none.
+    """Refuse an address of a place without addresses.
 
     Raises:
         UsageError: there is one.

@@ -1,4 +1,4 @@
-"""Says where a pass over images is carried out, and in how large shards. Loads no torch."""
+"""Says where a pass is carried out, and in shards of which size. Loads no torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ JOBS = "jobs"
 
 @dataclass(frozen=True)
 class Spreading:
-    """Where shards are computed.
+    """The place where shards are computed.
 
     Args:
         executor: the place; None: one after the other in this process.
@@ -34,7 +34,7 @@ class Spreading:
         return self.executor.share if self.executor else EVERYTHING
 
     def refuse(self, option: str) -> None:
-        """Refuse a place beside an option that works in this process only.
+        """Refuse a place beside an option for the running process alone.
 
         Raises:
             UsageError: there is a place.
@@ -47,13 +47,13 @@ class Spreading:
             )
 
     def size(self, images: int) -> int:
-        """The number of images in a shard, of so many."""
+        """The number of images in a shard."""
         workers = self.executor.workers * self.share.count if self.executor else 0
         return shard_size(images, workers, self.shard)
 
     @property
     def threads(self) -> int:
-        """The threads of a training that is carried out there: its part of this machine's cores."""
+        """The threads of a training in the place: a worker's part of this machine's cores."""
         return max(1, cores() // self.executor.workers) if self.executor else 0
 
     def run(self, what: str, pieces: Sequence[Piece], folder: Path, progress: Progress) -> bool:
@@ -86,7 +86,7 @@ class Spreading:
 
 
 def spreading_of(on: str, workers: int, shard: int, preload: str) -> Spreading:
-    """The spreading that a user asked for; in this process without a place and workers.
+    """Build the spreading that a user asked for.
 
     Args:
         on: the place, see `executor_at`; "": processes of this machine, if there are workers.

@@ -62,7 +62,7 @@ def _odd_numbers(variables: Mapping[str, str]) -> UsageError:
 
 
 def build(preload: str, workers: int, address: str) -> Executor:
-    """Build the executor.
+    """Build an executor for the task of a SLURM array job.
 
     Raises:
         UsageError: this is no task of an array job.
