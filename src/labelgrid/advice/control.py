@@ -86,7 +86,7 @@ def compare_with_control(
     chosen = chosen_labels(project)
     _refuse_few(project, chosen)
     context = context_of(project)
-    splits = splits_for_training(context, project, progress)
+    splits = splits_for_training(context, progress)
     labels = chosen.within(splits[0])  # no training learns from a val image
     _refuse_few(project, labels)
     work = ControlTrainings(

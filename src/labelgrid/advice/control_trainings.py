@@ -169,9 +169,7 @@ class ControlTrainings:
         """Train, measure on the held-out images, and keep what was measured."""
         model = training.train()
         context = training.context
-        evaluation = measure(
-            context.project, context, model=model, split="heldout", progress=self.progress
-        )
+        evaluation = measure(context, model=model, split="heldout", progress=self.progress)
         assert evaluation is not None  # there are held-out labels
         told = SideMetrics(identity=identity, values=_finite_values(evaluation, context))
         training.keep(told, RECORD)

@@ -89,9 +89,9 @@ class FurtherFit:
             ModelError: the network or its weights cannot be used.
         """
         context = self.context
-        network = new_network(context, context.project, self.progress)
+        network = new_network(context, self.progress)
         # Round 1 has no previous round, whose model may have learned from what this must not see.
-        plan = plan_of(context, context.project, network=network, splits=self.splits, number=1)
+        plan = plan_of(context, network, splits=self.splits, number=1)
         last = self.folder / "fit" / "last.ckpt"
         if last.exists() and not same_training(load(last).identity, plan.identity):
             self.progress.say("The labels or the recipe changed: this training starts anew.")

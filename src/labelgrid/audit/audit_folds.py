@@ -171,7 +171,7 @@ def train_ordered_fold(order: FoldOrder, place: int, progress: Progress) -> None
 def _folds(project: ProjectFolder, folds: int, progress: Progress) -> "list[_Fold]":
     """The folds that have images."""
     context = context_of(project)
-    splits = splits_for_training(context, project, progress)
+    splits = splits_for_training(context, progress)
     rows = project.store.cells(state=State.LABELLED)
     labelled = usable_images(project, sorted({row.cell.image_id for row in rows}), progress)
     fold_of = _draw_folds(project, labelled, folds)

@@ -115,7 +115,7 @@ def say_alike(
     if project.settings.oracle:
         return None
     alike = alike_picks(project, picks, progress)
-    text = alike.text(_spreading(project, picker, requested=requested) if picker else "")
+    text = alike.text(_advice(project, picker, requested=requested) if picker else "")
     if text:
         progress.say(text)
     return alike
@@ -137,7 +137,11 @@ def alike_picks(project: ProjectFolder, picks: Sequence[Pick], progress: Progres
     others = _beside(picked, project.store.grid())
     nearest = {pick.explanation.nearest for pick in picks if pick.cell.image_id in set(picked)}
     others |= nearest - {""} - set(picked)
-    rows = [row for row in project.store.images(names=[*picked, *others]) if _may_be_large(row)]
+    rows = [
+        row
+        for row in project.store.images(names=[*picked, *others])
+        if not row.height or max(row.height, row.width) >= LEAST  # the size may be unknown
+    ]
     if not rows:
         return AlikePicks()
     progress.start("Comparing the picks", len(rows), "images")
@@ -146,20 +150,18 @@ def alike_picks(project: ProjectFolder, picks: Sequence[Pick], progress: Progres
         part = rows[start : start + AT_ONCE]
         read_thumbnails(map(_with_size, part), thumbnails)
         progress.advance(len(part))
-    own = {name: thumbnails[name] for name in picked if name in thumbnails}
-    if not own:
+    of_picks = {name: thumbnails[name] for name in picked if name in thumbnails}
+    if not of_picks:
         return AlikePicks()
-    pairs = near_duplicates([as_block(thumbnails)], set(own)) if len(thumbnails) > len(own) else []
+    pairs = []
+    if len(thumbnails) > len(of_picks):
+        pairs = near_duplicates([as_block(thumbnails)], set(of_picks))
     labelled = [
         AlikeLabelled(image=pair.measured, labelled=pair.training, likeness=pair.likeness)
         for pair in nearest_pairs(pairs)
     ]
-    return AlikePicks(compared=len(own), groups=alike_groups(as_block(own)), labelled=labelled)
-
-
-def _may_be_large(row: ImageRow) -> bool:
-    """Whether an image is large enough to be compared, as far as its size is known."""
-    return not row.height or max(row.height, row.width) >= LEAST
+    groups = alike_groups(as_block(of_picks))
+    return AlikePicks(compared=len(of_picks), groups=groups, labelled=labelled)
 
 
 def _with_size(row: ImageRow) -> ImageRow:
@@ -170,7 +172,7 @@ def _with_size(row: ImageRow) -> ImageRow:
     return row
 
 
-def _spreading(project: ProjectFolder, picker: tuple[str, Strategy], *, requested: bool) -> str:
+def _advice(project: ProjectFolder, picker: tuple[str, Strategy], *, requested: bool) -> str:
     """What to do about picks that look alike: the strategy that spreads them, and its commands."""
     name, strategy = picker
     spreads = SPREADS if newest_fit(project.folder) else SPREADS_COLD

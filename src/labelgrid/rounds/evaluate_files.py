@@ -166,7 +166,11 @@ def _add(measure: Metric, task: Task, path: Path, label: LabelArray, gathered: _
             next_step="Write predictions at the size of the labels.",
         )
     if task.probabilities is None:
-        gathered.add(label, predicted if soft is None else _as_label(task, soft))
+        if soft is not None:
+            target = task.to_target(soft[None])
+            value = target.value[0].movedim(0, -1).numpy()
+            predicted = LabelArray(value, target.valid[0, 0].numpy())
+        gathered.add(label, predicted)
     elif soft is None:
         _refuse_gaps(label, predicted, path)
     with torch.inference_mode():
@@ -185,12 +189,6 @@ def _refuse_gaps(label: LabelArray, predicted: LabelArray, path: Path) -> None:
             where=path,
             next_step="Predict a class at each pixel that has one in the label.",
         )
-
-
-def _as_label(task: Task, soft: Tensor) -> LabelArray:
-    """A soft prediction [channels, h, w] as a label."""
-    target = task.to_target(soft[None])
-    return LabelArray(target.value[0].movedim(0, -1).numpy(), target.valid[0, 0].numpy())
 
 
 def _rows(prediction: Tensor, rows: slice) -> Tensor:

@@ -107,7 +107,8 @@ def check_cameras(fillers: Fillers, progress: Progress) -> None:
         first = f"such as that of '{lacking[0]}', {height}x{width}"
         reads = join_names([f"'{name}'" for name in relation.reads])
         known = len(images) - len(lacking)
-        if known or _is_any_camera_known(context):
+        rows = context.project.store.images(("train",))  # some may have no label
+        if known or any(cameras.is_known(row.image_id) for row in rows):
             progress.say(
                 f"'{relation.gives}' follows from {reads} in {known:,} of {len(images):,} images; "
                 f"the camera of {len(lacking):,} is unknown, {first}."
@@ -120,9 +121,3 @@ def check_cameras(fillers: Fillers, progress: Progress) -> None:
             next_step=camera_step(context.project),
             unchanged="Nothing was trained.",
         )
-
-
-def _is_any_camera_known(context: RoundContext) -> bool:
-    """Whether the camera of any training image is known, with labels or without."""
-    rows = context.project.store.images(("train",))
-    return any(context.cameras.is_known(row.image_id) for row in rows)

@@ -24,9 +24,7 @@ from labelgrid.train.plan import Plan
 from labelgrid.train.trained_model import TrainedModel
 
 
-def train_member(
-    context: RoundContext, project: ProjectFolder, fit: Fit, name: str, progress: Progress
-) -> TrainedModel:
+def train_member(context: RoundContext, fit: Fit, name: str, progress: Progress) -> TrainedModel:
     """Train another network on a round's labels under its own seed, or resume its training.
 
     A member that is already trained is restored. The member is saved in the folder of the round's
@@ -36,7 +34,6 @@ def train_member(
 
     Args:
         context: the project's context.
-        project: the project with the labels.
         fit: the record of the round's training; the member uses the same recipe.
         name: the member's name and the name of its folder; its seed depends on it.
         progress: receives the progress.
@@ -48,31 +45,24 @@ def train_member(
         TrainingError: a loss is not finite.
         ModelError: a network or its checkpoint cannot be used.
     """
-    folder = project.round_folder(fit.round) / "fit" / "members" / name
-    existing = read_members(project.round_folder(fit.round)).get(name)
-    if existing:
-        return restore_member(context, fit, name, existing)
+    project = context.project
+    round_folder = project.round_folder(fit.round)
+    folder = round_folder / "fit" / "members" / name
     fitted = training_context(context, fit)
+    existing = read_members(round_folder).get(name)
+    if existing:
+        return restore_member(fitted, project.folder, fit, name=name, record=existing)
     seeded = replace(fitted, seed=member_seed(fit, name))
-    splits = splits_for_training(fitted, project, progress)
-    network = new_network(seeded, project, progress)
-    start = _previous_member(fitted, project, fit, name)
-    if start:
-        load_previous_weights(
-            start,
-            f"member '{name}' of the round before",
-            project=project,
-            network=network,
-            progress=progress,
-        )
-    plan = plan_of(
-        seeded,
-        project,
-        network=network,
-        start=start.model if start else "",
-        splits=splits,
-        number=fit.round,
-    )
+    splits = splits_for_training(fitted, progress)
+    network = new_network(seeded, progress)
+    start = ""
+    previous = _previous_member(fitted, fit, name)
+    if previous:
+        checkpoint = project.inside(previous.checkpoint)
+        title = f"member '{name}' of the round before"
+        load_previous_weights(checkpoint, title, network, progress)
+        start = previous.model
+    plan = plan_of(seeded, network, start=start, splits=splits, number=fit.round)
     _check_same_labels(project, fit, plan)
     last = folder / "last.ckpt"
     if last.exists() and not same_training(load(last).identity, plan.identity):
@@ -83,8 +73,8 @@ def train_member(
     checkpoint = train(plan, folder, progress)
     path_in_project = checkpoint.relative_to(project.folder).as_posix()
     record = MemberRecord(path_in_project, load(checkpoint).digest)
-    write_member(project.round_folder(fit.round), name, record)
-    return restore_member(context, fit, name, record)
+    write_member(round_folder, name, record)
+    return restore_member(fitted, project.folder, fit, name=name, record=record)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +101,7 @@ def train_ordered_member(order: MemberOrder, name: str, progress: Progress) -> N
     set_threads(order.threads)
     with ProjectFolder.open(order.folder) as project, project.store.steady(order.known):
         context = context_for_recipe(project, order.recipe)
-        train_member(context, project, fit=order.fit, name=name, progress=progress)
+        train_member(context, order.fit, name, progress)
 
 
 def member_pieces(project: ProjectFolder, order: MemberOrder, names: Sequence[str]) -> list[Piece]:
@@ -135,24 +125,16 @@ def _is_trained(folder: Path, name: str) -> bool:
     return name in read_members(folder)
 
 
-def _previous_member(
-    context: RoundContext, project: ProjectFolder, fit: Fit, name: str
-) -> MemberRecord | None:
-    """The member from which a member continues: the one of its name of the round before."""
+def _previous_member(context: RoundContext, fit: Fit, name: str) -> MemberRecord | None:
     if context.recipe.train.restart:
         return None
-    previous = newest_fit(project.folder, before=fit.round, outside=False)
+    previous = newest_fit(context.project.folder, before=fit.round, outside=False)
     if previous is None:
         return None
-    return read_members(project.round_folder(previous.round)).get(name)
+    return read_members(context.project.round_folder(previous.round)).get(name)
 
 
 def _check_same_labels(project: ProjectFolder, fit: Fit, plan: Plan) -> None:
-    """Refuse to train a member on other labels than the round's own network.
-
-    Raises:
-        ModelError: the labels have changed since the round's training.
-    """
     of_round = json.loads(load(project.inside(fit.checkpoint)).identity)
     of_member = json.loads(plan.identity)
     if of_round["data"] != of_member["data"]:

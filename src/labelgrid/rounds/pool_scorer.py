@@ -121,7 +121,7 @@ class PoolScorer:
     def model(self) -> TrainedModel:
         """The trained model; the untrained one if the record has no checkpoint."""
         if not self.fit.checkpoint:
-            return untrained_model(self.context, self.project, self.progress)
+            return untrained_model(self.context, self.progress)
         return restore_model(self.context, self.fit)
 
     @cached_property
@@ -283,7 +283,7 @@ class PoolScorer:
             labelled=images.labelled,
             pool=images.missing,
             seed=self.fit.seed,
-            train_member=self._train_member,
+            train_member=partial(train_member, self.context, self.fit, progress=self.progress),
             objective=self.context.recipe.objective,
         )
         job = scoring_job(self.context, self.model, self.statistics, self.scores.stamp)
@@ -412,12 +412,6 @@ class PoolScorer:
         )
         pieces = member_pieces(self.project, order, sorted(names))
         spreading.run("Training members", pieces, folder / JOBS / "members", self.progress)
-
-    def _train_member(self, name: str) -> TrainedModel:
-        """Train another network on the same labels under its own seed, or resume its training."""
-        return train_member(
-            self.context, self.project, fit=self.fit, name=name, progress=self.progress
-        )
 
 
 def _arguments(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from labelgrid.basics.array_types import Bytes
-from labelgrid.basics.errors import LabelError, ModelError, note_unchanged
+from labelgrid.basics.errors import ModelError, note_unchanged
 from labelgrid.basics.files import atomic_folder, disk_errors
 from labelgrid.basics.progress import Silent
 from labelgrid.data.frame import Frame, resize_to_original
@@ -21,7 +21,7 @@ from labelgrid.project.records import PENDING, SHOWN, newest_fit, read_picks
 from labelgrid.recipes.recipe import PluginChoice
 from labelgrid.recipes.resolve import check_options
 from labelgrid.rounds.context import RoundContext
-from labelgrid.rounds.outputs import predicted_label, write_label
+from labelgrid.rounds.outputs import predicted_label, skip_unwritable, write_label
 from labelgrid.rounds.pool_scorer import PoolScorer
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.rounds.score import scorer_of
@@ -126,15 +126,10 @@ def _write_prelabels(
     for image_id, raws, frame in scorer.outputs(context, sorted(tasks_by_image)):
         for task in filter(raws.__contains__, tasks_by_image[image_id]):
             path = label_path(folder, definitions[task], image_id, image_id in whole)
-            try:
+            with skip_unwritable(progress, f"No pre-label of {task} for {image_id}"):
                 write_label(
                     context.tasks[task], definitions[task], raw=raws[task], frame=frame, path=path
                 )
-            except LabelError as error:
-                # A failed write is not specific to this label.
-                if isinstance(error.__cause__, OSError):
-                    raise
-                progress.say(f"No pre-label of {task} for {image_id}: {error.what}")
 
 
 def label_path(folder: Path, task: TaskDef, image_id: str, whole: bool) -> Path:

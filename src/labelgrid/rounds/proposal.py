@@ -13,6 +13,7 @@ from labelgrid.basics.errors import ProjectError, RecipeError
 from labelgrid.basics.files import read_text, write_text
 from labelgrid.basics.type_names import Values
 from labelgrid.ledger.grid import Pick, Unit
+from labelgrid.select.draws import SuppliedCells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,11 @@ class DrawnOfSupplier:
     supplier: str
     task: str
     images: Sequence[str]
+
+    @classmethod
+    def of(cls, cells: SuppliedCells) -> "DrawnOfSupplier":
+        """Return the record of drawn cells."""
+        return cls(supplier=cells.supplier, task=cells.task, images=list(cells.images))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,7 +50,6 @@ from labelgrid.project.requests import ALONE, ASKED
 from labelgrid.recipes.resolve import build_plugin, hash_of, resolved_options
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.alike_picks import AlikePicks, say_alike
-from labelgrid.rounds.asked_tasks import check_asked_tasks
 from labelgrid.rounds.choose import (
     Choice,
     choose,
@@ -59,10 +58,9 @@ from labelgrid.rounds.choose import (
     pool_statistics,
     used_up_text,
 )
-from labelgrid.rounds.kept_scores import kept_scores
 from labelgrid.rounds.proposal import DrawnOfSupplier, Proposal, read_proposal, write_proposal
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
-from labelgrid.rounds.searches import Search, find_search
+from labelgrid.rounds.searches import Search, check_asked_tasks, find_search, kept_scores
 from labelgrid.rounds.training_history import training_history
 from labelgrid.score.table import Table
 from labelgrid.select.budget import check_budget, payable_amount, pool_size
@@ -118,6 +116,16 @@ class QueryResult(Shown):
     like: str = ""
     alike: AlikePicks | None = None
     places: Mapping[str, tuple[str, str]] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def of(cls, proposal: Proposal) -> "QueryResult":
+        """Return the result of a query that chose these picks."""
+        return cls(
+            round=proposal.round,
+            strategy=proposal.strategy,
+            picks=list(proposal.picks),
+            cost=proposal.cost,
+        )
 
     def as_json(self) -> Json:
         """The result as JSON values; a cell is `{"image": ID, "task": NAME}`."""
@@ -219,7 +227,7 @@ def query(
     """
     _refuse_unfinished_training(project)
     draws = _random_draws(project, pairs, audit, control)
-    search = _search(project, class_name, like, strategy=strategy, draws=draws)
+    search = find_search(project, class_name, like, strategy=strategy, draws=draws)
     tasks = tuple(tasks or search.tasks)
     if tasks:
         check_asked_tasks(project, tasks, draws)
@@ -240,15 +248,13 @@ def query(
             "requests further cells."
         )
     else:
-        choice, proposal = _pick(job, budget)
+        proposal = _pick(job, budget)
         if save:
             write_proposal(save, proposal)
         if not dry_run:
-            announce_previews(project.round_folder(choice.round), previews)
+            announce_previews(project.round_folder(proposal.round), previews)
             request_proposal(project, proposal, "Run the same command again.")
-        result = QueryResult(
-            round=choice.round, strategy=choice.strategy, picks=list(choice.picks), cost=choice.cost
-        )
+        result = QueryResult.of(proposal)
     result = replace(result, class_name=search.class_name, like=search.like)
     result = _compare_picks(job, result, requested=not dry_run)
     if not dry_run:
@@ -271,15 +277,6 @@ def _refuse_unfinished_training(project: ProjectFolder) -> None:
             "to discard it.",
             unchanged="Nothing was requested.",
         )
-
-
-def _search(
-    project: ProjectFolder, class_name: str, like: str, *, strategy: str, draws: RandomDraws
-) -> Search:
-    """What the query searches for; most search for nothing."""
-    if class_name or like:
-        return find_search(project, class_name, like, strategy=strategy, draws=draws)
-    return Search()
 
 
 def _random_draws(
@@ -392,10 +389,9 @@ def _prepare(
     *,
     draws: RandomDraws,
     progress: Progress,
-    search: Search | None = None,
+    search: Search,
 ) -> _Query:
-    """Find the strategy that picks, and the scores of the model for it."""
-    search = search or Search()
+    """Find the strategy for the picks, and the scores of the model for the strategy."""
     asked, chosen = strategy_of(project, strategy)
     if search.choice:
         asked = search.choice.name
@@ -478,10 +474,8 @@ def _repeated_result(job: _Query, budget: Budget) -> QueryResult | None:
     if fit and fit.round > last.number:
         return None
     picks = read_picks(project.round_folder(last.number))
-    open_cells = set()
-    for row in project.store.cells(state=State.REQUESTED):
-        if row.round == last.number:
-            open_cells.add(row.cell)
+    requested = project.store.cells(state=State.REQUESTED)
+    open_cells = {row.cell for row in requested if row.round == last.number}
     if not picks or {pick.cell for pick in picks} != open_cells:
         return None
     return QueryResult(
@@ -496,20 +490,31 @@ def _repeated_result(job: _Query, budget: Budget) -> QueryResult | None:
 # Choosing
 
 
-def _pick(job: _Query, budget: Budget) -> tuple[Choice, Proposal]:
-    """The cells that a query chooses, with the reasons, and what the ledger is to keep of them.
-
-    Raises:
-        LabelgridError: the budget buys nothing, or the scores are stale.
-    """
+def _pick(job: _Query, budget: Budget) -> Proposal:
     pool = _pool(job, budget)
     choice = _choose_readable(job, pool, budget)
     _say_calibrated_anew(job, choice)
-    _say_used_up(job, pool, choice)
+    text = used_up_text(choice.picks, pool.grid)
+    if text:
+        job.progress.say(text)
     if job.search.class_name:
         job.search.say_without(choice.picks, job.progress)
-    choice = _explain(job, pool, choice)
-    return choice, _proposal(job, pool, choice, budget)
+    return Proposal(
+        round=choice.round,
+        pool=pool.stamp,
+        strategy=choice.strategy,
+        seed=choice.seed,
+        budget=budget.amount,
+        unit=budget.unit,
+        unspent=choice.unspent,
+        picks=_explained(job, pool, choice.picks),
+        key=job.key,
+        calibration=dict(choice.calibration),
+        asked=job.asked_note,
+        pairs=list(choice.pairs),
+        paired_tasks=list(job.draws.tasks),
+        audited=[DrawnOfSupplier.of(cells) for cells in choice.audited],
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -784,23 +789,10 @@ def _say_calibrated_anew(job: _Query, choice: Choice) -> None:
         )
 
 
-def _say_used_up(job: _Query, pool: _Pool, choice: Choice) -> None:
-    """Say so if the picks leave nothing to pick of some tasks only."""
-    text = used_up_text(choice.picks, pool.grid)
-    if text:
-        job.progress.say(text)
-
-
-# Requesting
-
-
-def _explain(job: _Query, pool: _Pool, choice: Choice) -> Choice:
-    """Explain the picks by the nearest labelled images.
-
-    That needs features that were computed with the scores; without them nothing is added.
-    """
+def _explained(job: _Query, pool: _Pool, picks: Sequence[Pick]) -> Sequence[Pick]:
+    """The picks, explained by the nearest labelled images if the scores have features."""
     if not job.scores or not pool.table:
-        return choice
+        return picks
     try:
         features = job.scores.features(pool.number, pool.table)
     except ProjectError as error:
@@ -808,41 +800,11 @@ def _explain(job: _Query, pool: _Pool, choice: Choice) -> Choice:
             "The picks are not explained by the nearest labelled images. "
             f"{error.what} {error.where}"
         )
-        return choice
-    if not features:
-        return choice
-    return replace(choice, picks=explain_by_nearest(choice.picks, features, pool.grid))
+        return picks
+    return explain_by_nearest(picks, features, pool.grid) if features else picks
 
 
-def _proposal(job: _Query, pool: _Pool, choice: Choice, budget: Budget) -> Proposal:
-    """The picks, with what the ledger keeps of the query.
-
-    Args:
-        job: the query.
-        pool: that the picks were chosen from.
-        choice: the picks.
-        budget: the query's own, without what earlier ones left over.
-    """
-    audited = []
-    for each in choice.audited:
-        drawn = DrawnOfSupplier(supplier=each.supplier, task=each.task, images=list(each.images))
-        audited.append(drawn)
-    return Proposal(
-        round=choice.round,
-        pool=pool.stamp,
-        strategy=choice.strategy,
-        seed=choice.seed,
-        budget=budget.amount,
-        unit=budget.unit,
-        unspent=choice.unspent,
-        picks=list(choice.picks),
-        key=job.key,
-        calibration=dict(choice.calibration),
-        asked=job.asked_note,
-        pairs=list(choice.pairs),
-        paired_tasks=list(job.draws.tasks),
-        audited=audited,
-    )
+# Requesting
 
 
 def request_kept(
@@ -864,18 +826,14 @@ def request_kept(
     proposal = read_proposal(path)
     advice = "Choose picks again, with --dry-run."
     check_current(project, proposal, advice)
-    job = _prepare(project, proposal.strategy, draws=RandomDraws(), progress=progress)
+    job = _prepare(
+        project, proposal.strategy, draws=RandomDraws(), progress=progress, search=Search()
+    )
     previews = job.previews(prelabels, prelabels)
     _complete_earlier_previews(project, progress)
     announce_previews(project.round_folder(proposal.round), previews)
     request_proposal(project, proposal, advice)
-    result = QueryResult(
-        round=proposal.round,
-        strategy=proposal.strategy,
-        picks=list(proposal.picks),
-        cost=proposal.cost,
-    )
-    result = _compare_picks(job, result, requested=True)
+    result = _compare_picks(job, QueryResult.of(proposal), requested=True)
     _write_previews(job, proposal.round, previews)
     return result
 
@@ -969,18 +927,17 @@ def request_proposal(project: ProjectFolder, proposal: Proposal, advice: str) ->
             unit=proposal.unit,
         )
         write_picks(project.round_folder(number), proposal.picks)
-        store.close_round(row, [_move(pick, number) for pick in proposal.picks])
-
-
-def _move(pick: Pick, number: int) -> Move:
-    """The move that requests a pick."""
-    return Move(
-        cell=pick.cell,
-        to=State.REQUESTED,
-        round=number,
-        request_id=pick.request_id,
-        cost=pick.cost,
-        score=pick.score,
-        weight=pick.weight,
-        why=pick.why,
-    )
+        moves = [
+            Move(
+                cell=pick.cell,
+                to=State.REQUESTED,
+                round=number,
+                request_id=pick.request_id,
+                cost=pick.cost,
+                score=pick.score,
+                weight=pick.weight,
+                why=pick.why,
+            )
+            for pick in proposal.picks
+        ]
+        store.close_round(row, moves)

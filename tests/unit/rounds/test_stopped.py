@@ -159,7 +159,7 @@ def test_a_stopped_training_is_not_resumed_with_another_default_of_the_network(
         )
         changed.setattr(pad_net, "Options", earlier)
         context = fit.context_of(project)
-        train, val = fit.splits_for_training(context, project, Silent())
+        train, val = fit.splits_for_training(context, Silent())
         identity = fit.identity_of(Fillers(context, train), val, "")
         assert not same_training(stopped.identity, identity)
     said = Said()

@@ -179,7 +179,7 @@ def score_predictions(
     record_model(project, fit)
     result = measure_predictions(predictions, heldout, progress) if heldout else None
     outputs = partial(predictions.outputs, progress=Silent())
-    record_measurement(project, context, fit=fit, result=result, outputs=outputs)
+    record_measurement(context, fit, result, outputs)
     tasks = join_names(predictions.trained)
     progress.say(
         f"Round {fit.round}: predictions of {tasks}; {count_text(len(heldout), 'held-out image')} "
@@ -241,7 +241,7 @@ def evaluate_recorded(
         result = measure_predictions(scorer.predictions, image_ids, progress, protocol)
     if split == "heldout" and protocol.is_whole:
         outputs = partial(scorer.predictions.outputs, progress=Silent())
-        record_measurement(project, scorer.context, fit=fit, result=result, outputs=outputs)
+        record_measurement(scorer.context, fit, result, outputs)
     return result
 
 
