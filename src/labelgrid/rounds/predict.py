@@ -1,6 +1,6 @@
 """Predicts images with a project's network, and writes the predictions as label files."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,16 +21,12 @@ from labelgrid.project.images.image_files import (
     refuse_or_leave_out,
     write_left_out,
 )
-from labelgrid.project.records import Fit
 from labelgrid.project.sources import ImageFiles, labels_folder, other_folders
-from labelgrid.relations.bound import BoundRelation, bind_relations
-from labelgrid.relations.choice import RelationChoice
 from labelgrid.rounds.context import RoundContext, context_of, training_context
-from labelgrid.rounds.derived_predictions import Derived, derived_tasks
+from labelgrid.rounds.derived_predictions import Derived
 from labelgrid.rounds.models import check_known_is_used, model_of, restore_model
-from labelgrid.rounds.prediction_writer import PredictionWriter, write_legends
-from labelgrid.rounds.predictor import Predictor, tasks_with_heads
-from labelgrid.rounds.shard_predictor import PredictionOrder, prediction_pass
+from labelgrid.rounds.predictor import PredictionOrder, write_legends
+from labelgrid.rounds.shard_predictor import prediction_pass
 from labelgrid.train.trained_model import TrainedModel
 
 if TYPE_CHECKING:
@@ -85,46 +81,39 @@ def predict(
         readable = readable_images(source.paths, left_out, progress)
         source = replace(source, paths=chosen_paths(source.paths, readable))
         write_left_out(project.folder, left_out)
-    context, derived, choices = _derived(project, fit, relations)
-    heads = replace(context, definitions=tasks_with_heads(context.definitions, fit, derived))
+    current = context_of(project)
+    context = training_context(current, fit)
+    order = PredictionOrder(
+        folder=project.folder.absolute(),
+        tasks=tuple(project.store.tasks()),
+        recipe=context.recipe,
+        # The training's relations stay where the project's recipe does not declare them.
+        relations={**context.recipe.relations, **current.recipe.relations},
+        which=relations,
+        fit=fit,
+        known=known is not None,
+        out=out if is_here else out.absolute(),
+        soft=soft,
+        overlay=overlay,
+    )
+    predictor = order.predictor()
+    heads = replace(context, definitions=predictor.heads)
     model = restore_model(heads, fit)
-    _say_unlearned(heads.definitions.keys() - derived.keys() - set(fit.trained), progress)
+    for task in sorted(predictor.heads.keys() - predictor.derived.keys() - set(fit.trained)):
+        progress.say(f"No label of '{task}' was learned: its predictions mean nothing.")
     if known:
         _check_known(source, heads, model=model, folder=known, progress=progress)
     if not is_here:
-        order = PredictionOrder(
-            folder=project.folder.absolute(),
-            tasks=tuple(project.store.tasks()),
-            recipe=context.recipe,
-            relations=choices,
-            which=relations,
-            fit=fit,
-            known=known is not None,
-            out=out.absolute(),
-            soft=soft,
-            overlay=overlay,
-        )
         write_legends(out, context.definitions)
         return _predict_shards(
             project, order, source, spreading, left_out=left_out, progress=progress
         )
     image_ids = list(source.images())
     progress.start("Predicting", len(image_ids), "images")
-    writer = PredictionWriter(
-        out=out,
-        source=source,
-        derived=derived,
-        whole=whole_names(image_ids, image_ids),
-        soft=soft,
-        overlay=overlay,
-        progress=progress,
-    )
     write_legends(out, context.definitions)
-    predictor = Predictor(
-        context=context, fit=fit, model=model, heads=heads.definitions, known=known is not None
-    )
+    whole = whole_names(image_ids, image_ids)
     with _with_advice(left_out is None):
-        return predictor.write(source, image_ids, writer, progress)
+        return predictor.write(model, source, image_ids, whole=whole, progress=progress)
 
 
 def _predict_shards(
@@ -161,25 +150,6 @@ def _predict_shards(
     if left_out is not None:
         write_left_out(project.folder, left_out)
     return written
-
-
-def _derived(
-    project: ProjectFolder, fit: Fit, which: Derived
-) -> tuple[RoundContext, dict[str, BoundRelation], dict[str, RelationChoice]]:
-    """The context of a training, the tasks whose predictions are derived, and by what.
-
-    By relations of the project's recipe, and by those of the training that it does not declare.
-    """
-    current = context_of(project)
-    context = training_context(current, fit)
-    choices = {**context.recipe.relations, **current.recipe.relations}
-    relations = bind_relations(choices, context.definitions)
-    return context, derived_tasks(relations, fit.trained, which), choices
-
-
-def _say_unlearned(tasks: Iterable[str], progress: Progress) -> None:
-    for task in sorted(tasks):
-        progress.say(f"No label of '{task}' was learned: its predictions mean nothing.")
 
 
 @contextmanager

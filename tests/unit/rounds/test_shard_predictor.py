@@ -20,8 +20,6 @@ from tests.projects import Said
 from tests.rounds import QUICK, labelled
 from tests.support import Made
 
-COVERS = ["labelgrid.rounds.predictor"]
-
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[ProjectFolder, Made]:
