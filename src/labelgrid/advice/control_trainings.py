@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from labelgrid.advice.further_fits import FurtherFit, Told
+from labelgrid.advice.extra_trainings import ExtraTraining, TrainingResult
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.results import LOSS, Result
 from labelgrid.basics.streams import seed_of
@@ -46,7 +46,7 @@ class TaskLabels:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SideMetrics(Told):
+class SideMetrics(TrainingResult):
     """What a network measures on the held-out images: its `measured.json`.
 
     Args:
@@ -109,13 +109,13 @@ class ControlTrainings:
             side = SIDES[index % len(SIDES)]
             training = self._training(index // len(SIDES) + 1, side)
             identity = self._identity(training)
-            told = training.read(SideMetrics, RECORD, identity)
-            if told is None:
+            result = training.read(SideMetrics, RECORD, identity)
+            if result is None:
                 self._say_start(index, total, seconds)
                 begun = time.monotonic()
-                told = self._measure(training, identity)
+                result = self._measure(training, identity)
                 seconds.append(time.monotonic() - begun)
-            results[side].append(told.values)
+            results[side].append(result.values)
         return results["picks"], results["control"]
 
     def _say_start(self, index: int, total: int, seconds: Sequence[float]) -> None:
@@ -128,7 +128,7 @@ class ControlTrainings:
             f"Training {index + 1} of {total}: seed {index // len(SIDES) + 1}, {side}{left}."
         )
 
-    def _training(self, seed: int, side: Side) -> FurtherFit:
+    def _training(self, seed: int, side: Side) -> ExtraTraining:
         """The training of a seed on one of the two sets."""
         project = self.context.project
         cells = self.chosen.picks if side == "picks" else self.chosen.control
@@ -149,14 +149,14 @@ class ControlTrainings:
             source=replace(self.context.source, labels=labels),
             seed=seed_of(self.context.seed, "control training", seed),
         )
-        return FurtherFit(
+        return ExtraTraining(
             context=context,
             splits=(learn, self.splits[1]),
             folder=project.folder / FOLDER / f"seed-{seed}-{side}",
             progress=self.progress,
         )
 
-    def _identity(self, training: FurtherFit) -> str:
+    def _identity(self, training: ExtraTraining) -> str:
         """The training and the held-out labels, as a hash."""
         heldout = set(labelled_images(self.context.project, "heldout"))
         labels = []
@@ -165,15 +165,15 @@ class ControlTrainings:
                 labels.append((cell.image_id, cell.task, label.digest))
         return hash_of(training.identity, sorted(labels))
 
-    def _measure(self, training: FurtherFit, identity: str) -> SideMetrics:
+    def _measure(self, training: ExtraTraining, identity: str) -> SideMetrics:
         """Train, measure on the held-out images, and keep what was measured."""
         model = training.train()
         context = training.context
         evaluation = measure(context, model=model, split="heldout", progress=self.progress)
         assert evaluation is not None  # there are held-out labels
-        told = SideMetrics(identity=identity, values=_finite_values(evaluation, context))
-        training.keep(told, RECORD)
-        return told
+        result = SideMetrics(identity=identity, values=_finite_values(evaluation, context))
+        training.keep(result, RECORD)
+        return result
 
 
 def _finite_values(evaluation: Evaluation, context: RoundContext) -> dict[str, Result]:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from labelgrid.advice.further_fits import FurtherFit, Told
+from labelgrid.advice.extra_trainings import ExtraTraining, TrainingResult
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.files import disk_errors, remove_folder
 from labelgrid.basics.processes import set_threads
@@ -64,7 +64,7 @@ class FoldLabel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoldLabels(Told):
+class FoldLabels(TrainingResult):
     """A fold's `labels.json`: all of its labels."""
 
     labels: Sequence[FoldLabel]
@@ -240,7 +240,7 @@ class _Fold:
             further.keep(kept, RECORD)
         return kept.labels
 
-    def _further(self) -> FurtherFit:
+    def _further(self) -> ExtraTraining:
         """The training without its images.
 
         Raises:
@@ -257,14 +257,14 @@ class _Fold:
                 unchanged="Nothing was trained.",
             )
         seed = seed_of(self.context.seed, "audit fold", self.number)
-        return FurtherFit(
+        return ExtraTraining(
             context=replace(self.context, seed=seed),
             splits=(learn, choose),
             folder=self.folder,
             progress=self.progress,
         )
 
-    def _identity(self, further: FurtherFit) -> str:
+    def _identity(self, further: ExtraTraining) -> str:
         """The training and the labels of the fold, as a hash."""
         left_out = set(self.image_ids)
         labels = []

@@ -1,8 +1,7 @@
 """Derives predictions from those of other tasks, by relations."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -63,10 +62,7 @@ class ImagePredictions:
     learned: Collection[str]
     frame: Frame
     camera: Camera | None
-
-    @cached_property
-    def _labels(self) -> dict[str, LabelArray]:
-        return {}
+    _labels: dict[str, LabelArray] = field(init=False, default_factory=dict, repr=False)
 
     def write(self, task: str, relation: BoundRelation | None, path: Path) -> LabelArray:
         """Write a prediction as a label file: the derived one, if a relation is given.

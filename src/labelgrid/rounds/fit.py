@@ -24,7 +24,7 @@ from labelgrid.project.records import Fit, newest_fit
 from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
 from labelgrid.relations.bound import declared_relations
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images, tasks_by_image
-from labelgrid.rounds.fillers import Fillers, check_cameras
+from labelgrid.rounds.filled_labels import FilledLabels, check_cameras
 from labelgrid.rounds.model_record import measure_heldout, record_model
 from labelgrid.rounds.models import load_previous_weights, new_network, previous_model, terms_of
 from labelgrid.rounds.round_scores import check_expected_options, lacking_term, strategy_of
@@ -109,8 +109,8 @@ def plan_of(
     objective = context.recipe.objective
     weights = fixed_weights(context.tasks, objective)
     train, val = splits or splits_for_training(context, Silent())
-    fillers = Fillers(context, train)
-    filled = fillers.by_image()
+    filled = FilledLabels(context, train)
+    fillers = filled.by_image()
     reduce = partial(supervised_loss, reduction=objective.reduction)
     with seed_torch(context.seed, "init", "balance"):
         balancer = build_plugin("balance", recipe.balance, weights, reduce)
@@ -118,7 +118,7 @@ def plan_of(
         network=network,
         tasks=context.tasks,
         definitions=context.definitions,
-        source=DerivedSource(context.source, context.definitions, filled),
+        source=DerivedSource(context.source, context.definitions, fillers),
         train=train,
         val=val,
         data=recipe.data,
@@ -127,27 +127,27 @@ def plan_of(
         balancer=balancer,
         seed=context.seed,
         terms=terms_of(context, network),
-        identity=identity_of(fillers, val, start),
+        identity=identity_of(filled, val, start),
         previous=partial(previous_model, context, number or context.project.round_number),
         labels=tasks_by_image(context.source.labels),
-        derived={image_id: frozenset(tasks) for image_id, tasks in filled.items()},
+        derived={image_id: frozenset(tasks) for image_id, tasks in fillers.items()},
         relations=declared_relations(recipe.relations, context.definitions),
         continued=bool(start),
     )
 
 
-def identity_of(fillers: Fillers, val: Sequence[str], start: str) -> str:
+def identity_of(filled: FilledLabels, val: Sequence[str], start: str) -> str:
     """Everything that affects the trained weights, as JSON.
 
     A checkpoint with another identity is not resumed.
 
     Args:
-        fillers: of the training images.
+        filled: of the training images.
         val: the val images.
         start: see `plan_of`.
     """
-    context = fillers.context
-    train = fillers.image_ids
+    context = filled.context
+    train = filled.image_ids
     used = {*train, *val}
     labels = [
         (cell.image_id, cell.task, label.path.name, label.weight)
@@ -168,7 +168,7 @@ def identity_of(fillers: Fillers, val: Sequence[str], start: str) -> str:
         "start": start,
         "options": training_options(context.recipe),
     }
-    cameras = fillers.cameras()
+    cameras = filled.cameras()
     if cameras:
         identity["cameras"] = hash_of(cameras)
     return json.dumps(identity, sort_keys=True)
@@ -199,8 +199,8 @@ def fit(
     context = context_of(project, recipe, changes)
     _refuse_early(context)
     splits = splits_for_training(context, progress)
-    fillers = Fillers(context, splits[0])
-    check_cameras(fillers, progress)
+    filled = FilledLabels(context, splits[0])
+    check_cameras(filled, progress)
     _check_labels(context, {*splits[0], *splits[1], *labelled_images(project, "heldout")})
     without = training_without_weights(project.folder, recipe, changes)
     network = new_network(context, progress, weights, without=without)
@@ -231,7 +231,7 @@ def fit(
         named=recipe,
         tasks=target_declarations(context.definitions),
         filled=dict(Counter(task for tasks in plan.derived.values() for task in sorted(tasks))),
-        derived=fillers.worth(),
+        derived=filled.worth(),
         changes=changes or {},
         event=event,
     )

@@ -1,5 +1,6 @@
 """Writes previews of picks: predictions as label files for annotators, pictures for the report."""
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -116,9 +117,9 @@ def _write_prelabels(
     scorer: PoolScorer, context: RoundContext, cells: Sequence[Cell], folder: Path
 ) -> None:
     """Write the model's prediction of each picked cell as a label file."""
-    tasks_by_image: dict[str, list[str]] = {}
+    tasks_by_image = defaultdict[str, list[str]](list)
     for cell in cells:
-        tasks_by_image.setdefault(cell.image_id, []).append(cell.task)
+        tasks_by_image[cell.image_id].append(cell.task)
     whole = whole_names(tasks_by_image, context.source.images())
     definitions = context.definitions
     progress = scorer.progress
@@ -163,10 +164,10 @@ class Pictures:
         """
         table = self.context.recipe.score.get("dropout", {})
         options: Options = check_options("statistics", PluginChoice("dropout", table))
-        picks_by_image: dict[str, list[tuple[int, str]]] = {}
+        picks_by_image = defaultdict[str, list[tuple[int, str]]](list)
         for index, pick in enumerate(picks):
             if pick.cell in cells:
-                picks_by_image.setdefault(pick.cell.image_id, []).append((index, pick.cell.task))
+                picks_by_image[pick.cell.image_id].append((index, pick.cell.task))
         for pool in self.scorer.batches(self.context, sorted(picks_by_image)):
             with torch.inference_mode():
                 own = partial(DropoutPasses.of, pool, options, self.context.seed)

@@ -135,7 +135,16 @@ def check_expected_options(
                 next_step="Correct `expects` of the strategy.",
                 unchanged="Nothing was changed.",
             )
-        _check_option_names(who, folder, expected)
+        for name, options in expected.items():
+            names = {field.name for field in fields(plugins.options_class(folder, name))}
+            unknown = sorted(options.keys() - names)
+            if unknown:
+                raise PluginError(
+                    f"{who} relies on the option '{unknown[0]}' of [{TABLES[folder]}.{name}], "
+                    "which has no such option.",
+                    next_step="Choose another statistic or strategy.",
+                    unchanged="Nothing was changed.",
+                )
         tables = recipe_tables[folder]
         if folder == "statistics":
             tables = score_tables(strategy, tables)
@@ -148,20 +157,6 @@ def check_expected_options(
                 unchanged="Nothing was changed.",
             ) from error
         _check_option_values(who, TABLES[folder], expected, resolved)
-
-
-def _check_option_names(who: str, folder: str, expected: Tables) -> None:
-    """Check that plug-ins have options of these names."""
-    for name, options in expected.items():
-        names = {field.name for field in fields(plugins.options_class(folder, name))}
-        unknown = sorted(options.keys() - names)
-        if unknown:
-            raise PluginError(
-                f"{who} relies on the option '{unknown[0]}' of [{TABLES[folder]}.{name}], which "
-                "has no such option.",
-                next_step="Choose another statistic or strategy.",
-                unchanged="Nothing was changed.",
-            )
 
 
 def _check_option_values(who: str, table: str, expected: Tables, resolved: Tables) -> None:

@@ -12,7 +12,7 @@ from labelgrid.images.places import chosen_paths, file_versions
 from labelgrid.project.sources import ImageFiles
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import ModelContext
-from labelgrid.rounds.kept_model import KEPT, model_key
+from labelgrid.rounds.model_cache import CACHE, model_key
 from labelgrid.rounds.models import restore_trained
 from labelgrid.rounds.predictor import PredictionOrder
 from labelgrid.rounds.shard_scorer import THREADS
@@ -53,7 +53,7 @@ def predict_shard(
         progress.advance()
 
     written = predictor.write(
-        KEPT.restored(key, restore),
+        CACHE.restored(key, restore),
         source,
         shard.items,
         whole=source.whole,

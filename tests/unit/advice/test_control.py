@@ -28,7 +28,7 @@ from tests.support import Made
 COVERS = [
     "labelgrid.advice.control",
     "labelgrid.advice.control_trainings",
-    "labelgrid.advice.further_fits",
+    "labelgrid.advice.extra_trainings",
 ]
 
 

@@ -53,8 +53,10 @@ def _array_fault(name: str, array: Array, tasks: Tasks) -> str:
     task_name, _, content = name.rpartition(".")
     if array.dtype.kind != "f":
         return f"'{name}' is {shape_text(array)}; it must hold floats."
+    fault = ""
     if name == FEATURES:
-        fault = "" if array.ndim == 1 and array.size else _features_shape(array)
+        if array.ndim != 1 or not array.size:
+            fault = f"'{FEATURES}' are a vector [d]; these are {shape_text(array)}."
     elif task_name not in tasks or content not in CONTENTS:
         known = [f"{other}.{CONTENT_NAMES[_is_soft(tasks[other])][0]}" for other in tasks]
         return f"No array has the name '{name}'. Names are such as {join_names(known)}."
@@ -67,10 +69,6 @@ def _array_fault(name: str, array: Array, tasks: Tasks) -> str:
         values = count_text(wrong, "value that is", "values that are")
         return f"'{name}' has {values} NaN or infinite."
     return "" if name == FEATURES else CONTENTS[content](name, array, tasks[task_name])
-
-
-def _features_shape(array: Array) -> str:
-    return f"'{FEATURES}' are a vector [d]; these are {shape_text(array)}."
 
 
 def _is_soft(task: Task) -> bool:
@@ -131,15 +129,11 @@ def _check_variance(name: str, array: Array, task: Task) -> str:
     return f"'{name}' has the value {low:.4g}; variances are at least 0." if low < 0 else ""
 
 
-def _check_nothing(name: str, array: Array, task: Task) -> str:
-    return ""
-
-
 #: What an array can hold -> what else is wrong with it.
 CONTENTS: Mapping[str, Callable[[str, Array, Task], str]] = {
     "probabilities": _check_probabilities,
     "logits": _check_logits,
-    "values": _check_nothing,
+    "values": lambda name, array, task: "",
     "variance": _check_variance,
 }
 #: Whether a task predicts probabilities -> what its arrays can hold.

@@ -131,12 +131,8 @@ class OutsidePredictions:
         return [name for name in contents if name in self.shapes]
 
     def has(self, image_id: str) -> bool:
-        """Whether an image has a file."""
+        """Whether predictions of an image exist."""
         return self._name(image_id) in self.files.names
-
-    def path(self, image_id: str) -> Path:
-        """The file of an image."""
-        return self.files.folder / self._name(image_id)
 
     def _name(self, image_id: str) -> str:
         return label_name(image_id, EXTENSION, image_id in self.whole)
@@ -150,7 +146,7 @@ class OutsidePredictions:
         height, width = self._size(image_id)
         channels = sum(task.channels for task in self.context.tasks.values())
         most = max(FEWEST_BYTES, CONTENT * channels * height * width)
-        return read_predictions(self.path(image_id), min(most, LARGEST))
+        return read_predictions(self.files.folder / self._name(image_id), min(most, LARGEST))
 
     # Checks
 
@@ -278,12 +274,15 @@ class OutsidePredictions:
             if FEATURES in arrays:
                 features = torch.from_numpy(arrays[FEATURES]).float()
             pooled = features.view(1, -1, 1, 1)
+            size = self._size(image_id)
+            placement = fit_placement(size, self.context.recipe.data)
+            rows, columns = (part.stop - part.start for part in placement.target)
             batch = Batch(
                 ids=(image_id,),
                 images=torch.zeros(1, 3, 0, 0),
                 targets={},
                 weights=torch.zeros(1, len(self.context.tasks)),
-                frames=(self._frame(image_id),),
+                frames=(Frame(size, (rows, columns), (slice(0, rows), slice(0, columns))),),
             )
             yield OutsideBatch(
                 batch=batch,
@@ -316,13 +315,6 @@ class OutsidePredictions:
                 raws[name] = _task_raws(arrays, task)
         count = math.lcm(*map(len, raws.values()))
         return [_pass(raws, index) for index in range(count)]
-
-    def _frame(self, image_id: str) -> Frame:
-        """The frame of a whole image, at the size at which the recipe shows it to a network."""
-        size = self._size(image_id)
-        placement = fit_placement(size, self.context.recipe.data)
-        rows, columns = (part.stop - part.start for part in placement.target)
-        return Frame(size, (rows, columns), (slice(0, rows), slice(0, columns)))
 
     def _size(self, image_id: str) -> Size:
         """The upright height and width of an image."""

@@ -13,7 +13,7 @@ from labelgrid.train.trained_model import TrainedModel
 
 
 @dataclass
-class KeptModel:
+class ModelCache:
     """The model that was restored last, in evaluation mode. Nobody changes it."""
 
     _key: str = field(init=False, default="")
@@ -49,4 +49,4 @@ def model_key(fit: Fit, recipe: Recipe, tasks: Sequence[TaskRow], *further: Any)
 
 
 #: Of this process.
-KEPT = KeptModel()
+CACHE = ModelCache()

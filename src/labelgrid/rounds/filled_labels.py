@@ -1,5 +1,6 @@
 """Finds what fills the missing labels of training images: relations and suppliers."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from labelgrid.suppliers.supplied import supplied_by_task
 
 
 @dataclass(frozen=True)
-class Fillers:
+class FilledLabels:
     """What fills the missing labels of some training images of a project.
 
     Args:
@@ -30,9 +31,9 @@ class Fillers:
     def by_image(self) -> dict[str, dict[str, Filler]]:
         """The most trusted filler of each missing label, by image and task."""
         context = self.context
-        fillers: dict[str, dict[str, Filler]] = {}
-        for image_id, relations in self._derivable.items():
-            fillers[image_id] = dict(relations)
+        fillers: dict[str, dict[str, Filler]] = {
+            image_id: dict(relations) for image_id, relations in self._derivable.items()
+        }
         if not context.suppliers:
             return fillers
         labelled = dict.fromkeys(self.image_ids, frozenset[str]()) | self._labelled
@@ -52,11 +53,11 @@ class Fillers:
         A label that follows counts by the trust in its relation times its coverage; one that was
         bought follows from none.
         """
-        worth: dict[str, float] = {}
+        worth = defaultdict[str, float](float)
         for relations in self._derivable.values():
             for task, relation in relations.items():
-                worth[task] = worth.get(task, 0.0) + relation.trust * relation.coverage
-        return worth
+                worth[task] += relation.trust * relation.coverage
+        return dict(worth)
 
     def cameras(self) -> dict[str, Json]:
         """The cameras through which labels are derived, by image, as JSON values."""
@@ -88,7 +89,7 @@ class Fillers:
         return tasks_by_image(cells)
 
 
-def check_cameras(fillers: Fillers, progress: Progress) -> None:
+def check_cameras(fillers: FilledLabels, progress: Progress) -> None:
     """Say in how many images a label follows; refuse a relation that no image has a camera for.
 
     Raises:

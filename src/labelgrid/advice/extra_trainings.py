@@ -10,7 +10,7 @@ from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.files import read_text, remove_folder, write_text
 from labelgrid.basics.progress import Progress
 from labelgrid.rounds.context import RoundContext
-from labelgrid.rounds.fillers import Fillers
+from labelgrid.rounds.filled_labels import FilledLabels
 from labelgrid.rounds.fit import Splits, identity_of, plan_of
 from labelgrid.rounds.models import new_network
 from labelgrid.train.checkpoint import load, same_training
@@ -19,7 +19,7 @@ from labelgrid.train.trained_model import TrainedModel, restore_states
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class TrainingResult:
     """What a finished training tells: the base of records of plain values.
 
     Args:
@@ -29,11 +29,11 @@ class Told:
     identity: str
 
 
-T = TypeVar("T", bound=Told)
+T = TypeVar("T", bound=TrainingResult)
 
 
 @dataclass(frozen=True, kw_only=True)
-class FurtherFit:
+class ExtraTraining:
     """A training beside those of the rounds, which it neither reads nor changes.
 
     Its checkpoints are removed when what it tells is kept. A killed training is resumed.
@@ -54,10 +54,10 @@ class FurtherFit:
     def identity(self) -> str:
         """The recipe, seed, tasks and labels of the training, as JSON."""
         train, val = self.splits
-        return identity_of(Fillers(self.context, train), val, start="")
+        return identity_of(FilledLabels(self.context, train), val, start="")
 
     def read(self, kind: type[T], name: str, identity: str) -> T | None:
-        """What the finished training told; None if it did not, or with another identity.
+        """Read the result of the finished training; None without, or with another identity.
 
         Args:
             kind: of the record.
@@ -68,17 +68,17 @@ class FurtherFit:
         if not path.is_file():
             return None
         try:
-            told = parse(kind, json.loads(read_text(path)), str(path))
+            result = parse(kind, json.loads(read_text(path)), str(path))
         except (ValueError, RecipeError):
             return None
-        if told.identity != identity:
+        if result.identity != identity:
             return None
         remove_folder(self.folder / "fit")  # a process killed after the record may have left it
-        return told
+        return result
 
-    def keep(self, told: Told, name: str) -> None:
+    def keep(self, result: TrainingResult, name: str) -> None:
         """Write what the finished training tells into a file, and remove its checkpoints."""
-        write_text(self.folder / name, json.dumps(asdict(told), indent=1) + "\n")
+        write_text(self.folder / name, json.dumps(asdict(result), indent=1) + "\n")
         remove_folder(self.folder / "fit")
 
     def train(self) -> TrainedModel:
