@@ -22,7 +22,7 @@ def advice_sentence(project: ProjectFolder, step: NextStep | None = None) -> str
     step = step or next_step(project)
     if not step.budget:
         return ""
-    from labelgrid.advice.purchases import last_cost, purchases  # slow to load
+    from labelgrid.advice.buying_advice import last_cost, purchases  # slow to load
     from labelgrid.advice.task_curves import task_curves
 
     best, *others = purchases(project, task_curves(project), last_cost(project))

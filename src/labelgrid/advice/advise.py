@@ -3,11 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from labelgrid.advice.advised import Advice
+from labelgrid.advice.buying_advice import last_cost, most_labels, purchases
 from labelgrid.advice.class_advice import class_advice
-from labelgrid.advice.flat_rounds import FlatRounds
 from labelgrid.advice.forecast_text import (
     EXPECT,
     fitted_curve,
@@ -24,7 +23,6 @@ from labelgrid.advice.further_advice import (
     picks_advice,
     training_advice,
 )
-from labelgrid.advice.purchases import last_cost, most_labels, purchases
 from labelgrid.advice.task_curves import TaskCurve, task_curves
 from labelgrid.basics.errors import UsageError, command
 from labelgrid.basics.shown import Shown
@@ -92,7 +90,8 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
     rows = _first(project, curves)
     rows += relation_advice(project, recipe)
     rows += purchases(project, curves, paid)
-    rows += _on_classes(project, newest, pretrained=_starts_pretrained(recipe))
+    pretrained = recipe.backbone.pretrained or has_own_encoder(recipe.network.name)
+    rows += _on_classes(project, newest, pretrained=pretrained)
     rows += flat_advice(curves)
     rows += next_round_advice(curves, most_labels(project))
     rows += following_advice(project, recipe)
@@ -104,11 +103,6 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
     if training:
         rows.append(training)
     return Advised(advice=rows, budget=paid)
-
-
-def _starts_pretrained(recipe: Recipe) -> bool:
-    """Whether a training starts from pretrained weights, as far as its network can."""
-    return recipe.backbone.pretrained or has_own_encoder(recipe.network.name)
 
 
 def _on_classes(
@@ -152,14 +146,6 @@ def _first(project: ProjectFolder, curves: Sequence[TaskCurve]) -> list[Advice]:
     return rows
 
 
-@dataclass(frozen=True)
-class _Upcoming:
-    """A task's labels after the next round, and how many of those it would buy are not there."""
-
-    labels: float
-    lacking: float
-
-
 def next_round_advice(
     curves: Sequence[TaskCurve], most: Mapping[str, int] | None = None
 ) -> list[Advice]:
@@ -173,64 +159,63 @@ def next_round_advice(
     """
     fitted = [each for each in curves if each.curve]
     upcoming = {each.task: _upcoming(each, most or {}) for each in fitted}
-    lacking = sum(each.lacking for each in upcoming.values())
+    all_lacking = sum(lacking for _, lacking in upcoming.values())
     rows = []
     for task_curve in rising_curves(fitted):
         curve = fitted_curve(task_curve)
         before, newest = task_curve.points[-2:]
-        everything = 2 * newest.all - before.all - lacking
+        everything = 2 * newest.all - before.all - all_lacking
         if everything <= newest.all + _NOTHING:
             continue
-        own = upcoming[task_curve.task]
-        found = curve.forecast(own.labels, everything)
-        left = ", as far as labels are left" if own.lacking else ""
+        labels, lacking = upcoming[task_curve.task]
+        forecast = curve.forecast(labels, everything)
+        left = ", as far as labels are left" if lacking else ""
         text = (
             f"{task_curve.task}: if the next round buys and trains as the last one did{left}, "
-            f"{task_curve.metric} should be {value_text(found.value, task_curve)} "
-            f"({interval_text(found)}), from {number(curve.now)}."
+            f"{task_curve.metric} should be {value_text(forecast.value, task_curve)} "
+            f"({interval_text(forecast)}), from {number(curve.now)}."
         )
-        rows.append(foreseen_advice("next round", text, task_curve, found))
+        rows.append(foreseen_advice("next round", text, task_curve, forecast))
     return rows
 
 
-def _upcoming(curve: TaskCurve, most: Mapping[str, int]) -> _Upcoming:
-    """A task's labels after a round that buys as many as the last one did, if there are any."""
+def _upcoming(curve: TaskCurve, most: Mapping[str, int]) -> tuple[float, float]:
+    """The labels after a round like the last one, and how many of a round's are not there."""
     before, newest = curve.points[-2:]
     wanted = max(2 * newest.own - before.own, newest.own)
     labels = max(min(wanted, most.get(curve.task, math.inf)), newest.own)
-    return _Upcoming(labels, wanted - labels)
+    return labels, wanted - labels
 
 
 def flat_advice(curves: Sequence[TaskCurve]) -> list[Advice]:
     """The tasks whose further labels hardly help, by their newest rounds or by their curves."""
-    rows = [_still(curve, curve.flat) for curve in curves if curve.flat]
+    rows = [
+        Advice(
+            topic="flat",
+            text=f"{curve.task}: {curve.flat.text}: {EXPECT}.",
+            task=curve.task,
+            metric=curve.metric,
+            unit=curve.unit,
+            measured=curve.points[-1].value,
+            rounds=curve.flat.count,
+        )
+        for curve in curves
+        if curve.flat
+    ]
     for task_curve in rising_curves(curves):
-        curve = fitted_curve(task_curve)
-        newest = curve.newest
-        doubled = curve.change(2 * newest.own, newest.all + newest.own)
-        best = doubled.high if curve.scale.better == "higher" else doubled.low
-        if relative_gain(best, curve) > FLAT:
+        fitted = fitted_curve(task_curve)
+        newest = fitted.newest
+        doubled = fitted.change(2 * newest.own, newest.all + newest.own)
+        best = doubled.high if fitted.scale.better == "higher" else doubled.low
+        if relative_gain(best, fitted) > FLAT:
             continue
         text = (
             f"{task_curve.task} has flattened: twice its {count_text(round(newest.own), 'label')} "
-            f"would take {task_curve.metric} from {number(curve.now)} to "
+            f"would take {task_curve.metric} from {number(fitted.now)} to "
             f"{value_text(best, task_curve)} at best (80 % interval)."
         )
         rows.append(foreseen_advice("flat", text, task_curve, doubled))
     return rows
-
-
-def _still(curve: TaskCurve, flat: FlatRounds) -> Advice:
-    """That the newest rounds of a task show no gain."""
-    return Advice(
-        topic="flat",
-        text=f"{curve.task}: {flat.text}: {EXPECT}.",
-        task=curve.task,
-        metric=curve.metric,
-        unit=curve.unit,
-        measured=curve.points[-1].value,
-        rounds=flat.count,
-    )
 
 
 def relation_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
@@ -265,8 +250,8 @@ def _following(grid: Grid, relation: BoundRelation) -> int:
 
 
 def _step(random: RandomLabels, relation: BoundRelation, *, paired: bool) -> tuple[str, str]:
-    """What measures a relation, as a sentence, and the first command of it."""
-    folder: Path = random.project.folder
+    """A sentence on how to measure a relation, and the first command to run."""
+    folder = random.project.folder
     relate = command("relate", folder)
     images, _ = random.images([*relation.reads, relation.gives])
     labels = labels_of_all(len(relation.reads))

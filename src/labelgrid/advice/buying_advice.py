@@ -1,4 +1,4 @@
-"""Says which task's labels to buy next, and what they may gain."""
+"""Says which task's labels to buy next, and their gain. Loads no torch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,8 +20,12 @@ from labelgrid.advice.task_curves import TaskCurve
 from labelgrid.basics.errors import command
 from labelgrid.basics.words import count_text, duration, join_names
 from labelgrid.drawings.wording import number, rough_number
-from labelgrid.project.prices import few_times
-from labelgrid.select.label_curve import FEWEST, Forecast, LabelCurve
+from labelgrid.project.derived_labels import grid_to_buy
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.prices import few_times, times_of
+from labelgrid.project.records import newest_fit
+from labelgrid.select.following import brings_of, known_labels
+from labelgrid.select.label_curve import FEWEST, Forecast
 from labelgrid.select.strategy import Brings
 
 #: Free labels count as if they had this price.
@@ -88,6 +92,53 @@ class _Purchase:
         return self.error / max(self.price, FREE)
 
 
+def purchases(project: ProjectFolder, curves: Sequence[TaskCurve], budget: float) -> list[Advice]:
+    """Advice on the next labels of a project, as `buying_advice` gives."""
+    times = times_of(project)
+    missing = _missing(project)
+    offers = {}
+    for row in project.store.tasks():
+        timed = times.get(row.name)
+        learned = timed and project.settings.costs == "times"
+        offers[row.name] = Offer(
+            missing=missing[row.name],
+            price=timed.cost if timed and learned else row.cost,
+            seconds=timed.mean if timed else None,
+            timed=timed.labels if timed else 0,
+        )
+    brings = brings_of(project.relations())
+    return buying_advice(curves, offers, brings, budget, folder=project.folder)
+
+
+def most_labels(project: ProjectFolder) -> Mapping[str, int]:
+    """How many labels of each task a training can learn from once all are there."""
+    counts = project.store.counts(("train",))
+    return {
+        row.name: counts[row.name].missing + counts[row.name].requested + counts[row.name].labelled
+        for row in project.store.tasks()
+    }
+
+
+def last_cost(project: ProjectFolder) -> float:
+    """What labels cost between the last two trainings, or before the only one."""
+    last = newest_fit(project.folder)
+    if last is None:
+        return project.store.spent(("train",))
+    before = newest_fit(project.folder, last.round) if last.round else None
+    return max(last.spent - (before.spent if before else 0.0), 0.0) or last.spent
+
+
+def _missing(project: ProjectFolder) -> Mapping[str, int]:
+    # Labels that follow, or mostly will once others are bought, need not be bought.
+    relations = project.relations()
+    if not relations:
+        counts = project.store.counts(("train",))
+        return {task: count.missing for task, count in counts.items()}
+    grid = grid_to_buy(project)
+    left = grid.eligible & ~known_labels(grid, relations)
+    return dict(zip(grid.tasks, left.sum(0).tolist(), strict=True))
+
+
 def buying_advice(
     curves: Sequence[TaskCurve],
     offers: Mapping[str, Offer],
@@ -146,13 +197,6 @@ def _affordable(curve: TaskCurve, offer: Offer, budget: float) -> int:
     return min(most, int(budget / offer.price + 1e-9))
 
 
-def _limit(curve: TaskCurve, offer: Offer, count: int, budget: float) -> str:
-    """Why no more labels are offered though the budget would pay for them."""
-    if (count + 1) * offer.price > budget + 1e-9:
-        return ""
-    return "all that are left" if count == offer.missing else "twice as many as now at most"
-
-
 def _purchase(
     curve: TaskCurve,
     count: int,
@@ -169,51 +213,38 @@ def _purchase(
         newest = fitted.newest
         becomes = fitted.change(newest.own + share * count, newest.all)
         gains[task] = relative_gain(becomes.value, fitted)
-        squares += _reach(becomes, fitted) ** 2
+        squares += ((becomes.high - becomes.low) / 2 / max(abs(fitted.now), 1e-9)) ** 2
+    limit = ""
+    if (count + 1) * offer.price <= budget + 1e-9:
+        limit = "all that are left" if count == offer.missing else "twice as many as now at most"
+    fitted = fitted_curve(curve)
+    newest = fitted.newest
     return _Purchase(
         curve=curve,
         count=count,
-        limit=_limit(curve, offer, count, budget),
-        becomes=_with_labels(fitted_curve(curve), count),
+        limit=limit,
+        # Further labels of all tasks would mostly mean a longer training, which is not bought.
+        becomes=fitted.forecast(newest.own + count, newest.all),
         gains=gains,
         error=math.sqrt(squares),
         offer=offer,
     )
 
 
-def _with_labels(curve: LabelCurve, further: float) -> Forecast:
-    """The metric with further labels of the task alone: those of all tasks are left as they are.
-
-    What labels of all tasks do is mostly longer training, which one task's labels do not buy.
-    """
-    return curve.forecast(curve.newest.own + further, curve.newest.all)
-
-
-def _reach(forecast: Forecast, curve: LabelCurve) -> float:
-    """Half of a forecast's interval as a share of the metric."""
-    return (forecast.high - forecast.low) / 2 / max(abs(curve.now), 1e-9)
-
-
-def _undecided(purchases: Sequence[_Purchase]) -> list[str]:
-    """The tasks whose labels may be as good a purchase as the best one."""
-    best, *others = purchases
-    return [
-        other.curve.task
-        for other in others
-        if best.rate - other.rate < math.hypot(best.rate_error, other.rate_error)
-    ]
-
-
 def _comparison(purchases: Sequence[_Purchase]) -> str:
-    """How the best purchase compares with the others, and by what; "" without others."""
-    best = purchases[0]
-    if len(purchases) == 1:
+    """The rate of the best purchase, and the tasks that may gain as much; "" without others."""
+    best, *others = purchases
+    if not others:
         return ""
     rate = "it is free"
     if best.price > 0:
         rate = f"{100 * best.rate:.2g} % for each 1 of the price"
     text = f"; the most for its price by the relative gain ({rate})"
-    equal = _undecided(purchases)
+    equal = [
+        other.curve.task
+        for other in others
+        if best.rate - other.rate < math.hypot(best.rate_error, other.rate_error)
+    ]
     if not equal:
         return text
     return (

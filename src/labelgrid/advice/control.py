@@ -92,7 +92,12 @@ def compare_with_control(
     work = ControlTrainings(
         context=context, splits=splits, chosen=labels, seeds=seeds, progress=progress
     )
-    _say_left_out(work.labels, progress)
+    for row in work.labels:
+        if not row.compared:
+            progress.say(
+                f"{row.task} is left out: {count_text(row.picks, 'pick')} and "
+                f"{count_text(row.control, 'label')} of the control."
+            )
     picks, control = work.measured()
     measures = compare_measures(picks, control)
     record = ComparisonRecord(
@@ -161,7 +166,10 @@ def _refuse_few(project: ProjectFolder, labels: ChosenLabels) -> None:
     if not labels.control:
         what = "No training label was drawn as a control."
         step = f"`{query}` draws some; import their labels then."
-        if _is_requested(project):
+        drawn = project.store.events(why=CONTROL, in_effect=True)
+        asked = {event.move.request_id for event in drawn}
+        rows = project.store.cells(state=State.REQUESTED, splits=("train",))
+        if any(row.request_id in asked for row in rows):
             step = "Import the labels of the control that were requested."
     elif not labels.picks:
         what = "No training label was picked by a strategy since there was a model."
@@ -177,25 +185,7 @@ def _refuse_few(project: ProjectFolder, labels: ChosenLabels) -> None:
     raise ProjectError(what, where=project.folder, next_step=step, unchanged="Nothing was trained.")
 
 
-def _is_requested(project: ProjectFolder) -> bool:
-    """Whether labels of a control are asked for."""
-    drawn = project.store.events(why=CONTROL, in_effect=True)
-    asked = {event.move.request_id for event in drawn}
-    rows = project.store.cells(state=State.REQUESTED, splits=("train",))
-    return any(row.request_id in asked for row in rows)
-
-
 def _counts_text(cells: Collection[Cell]) -> str:
     """The numbers of labels by task, in words."""
     counts = Counter(cell.task for cell in cells)
     return join_names([f"{count} {task}" for task, count in sorted(counts.items())])
-
-
-def _say_left_out(labels: Sequence[TaskLabels], progress: Progress) -> None:
-    """Say of which tasks the two sets have no labels to compare."""
-    for row in labels:
-        if not row.compared:
-            progress.say(
-                f"{row.task} is left out: {count_text(row.picks, 'pick')} and "
-                f"{count_text(row.control, 'label')} of the control."
-            )

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -106,27 +106,21 @@ class ControlTrainings:
         total = len(SIDES) * self.seeds
         seconds: list[float] = []
         for index in range(total):
+            seed = index // len(SIDES) + 1
             side = SIDES[index % len(SIDES)]
-            training = self._training(index // len(SIDES) + 1, side)
+            training = self._training(seed, side)
             identity = self._identity(training)
             result = training.read(SideMetrics, RECORD, identity)
             if result is None:
-                self._say_start(index, total, seconds)
+                left = ""
+                if seconds:
+                    left = f"; {duration(sum(seconds) / len(seconds) * (total - index))} to go"
+                self.progress.say(f"Training {index + 1} of {total}: seed {seed}, {side}{left}.")
                 begun = time.monotonic()
                 result = self._measure(training, identity)
                 seconds.append(time.monotonic() - begun)
             results[side].append(result.values)
         return results["picks"], results["control"]
-
-    def _say_start(self, index: int, total: int, seconds: Sequence[float]) -> None:
-        """Say which training starts, and for how long all will take, as far as that is known."""
-        side = SIDES[index % len(SIDES)]
-        left = ""
-        if seconds:
-            left = f"; {duration(sum(seconds) / len(seconds) * (total - index))} to go"
-        self.progress.say(
-            f"Training {index + 1} of {total}: seed {index // len(SIDES) + 1}, {side}{left}."
-        )
 
     def _training(self, seed: int, side: Side) -> ExtraTraining:
         """The training of a seed on one of the two sets."""
@@ -159,10 +153,11 @@ class ControlTrainings:
     def _identity(self, training: ExtraTraining) -> str:
         """The training and the held-out labels, as a hash."""
         heldout = set(labelled_images(self.context.project, "heldout"))
-        labels = []
-        for cell, label in self.context.source.labels.items():
-            if cell.image_id in heldout:
-                labels.append((cell.image_id, cell.task, label.digest))
+        labels = [
+            (cell.image_id, cell.task, label.digest)
+            for cell, label in self.context.source.labels.items()
+            if cell.image_id in heldout
+        ]
         return hash_of(training.identity, sorted(labels))
 
     def _measure(self, training: ExtraTraining, identity: str) -> SideMetrics:

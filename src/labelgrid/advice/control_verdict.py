@@ -128,11 +128,12 @@ def sentence(loss: MeasureRow) -> str:
     compared = loss.compared
     if compared is None:
         return f"{head}: in some trainings {loss.name} on the held-out images is no number."
-    means = [sum(values) / len(values) for values in (loss.picks, loss.control)]
+    picks = number(_mean(loss.picks))
+    control = number(_mean(loss.control))
     return (
-        f"{head}: {loss.name} is {number(means[0])} with them and {number(means[1])} with as many "
-        f"random labels, {_difference(compared)} (95 % interval {_interval(compared)}; "
-        f"p = {number(compared.p)}, {count_text(compared.seeds, 'seed')})."
+        f"{head}: {loss.name} is {picks} with them and {control} with as many random labels, "
+        f"{_difference(compared)} (95 % interval {_interval(compared)}; p = {number(compared.p)}, "
+        f"{count_text(compared.seeds, 'seed')})."
     )
 
 
@@ -141,7 +142,7 @@ def table_rows(rows: Sequence[MeasureRow]) -> list[list[str]]:
     table = []
     for row in rows:
         name = row.name if row.name == LOSS else f"{row.name} {add_unit(row.metric, row.unit)}"
-        cells = [name, *(_mean(values) for values in (row.picks, row.control))]
+        cells = [name, number(_mean(row.picks)), number(_mean(row.control))]
         if row.compared:
             cells += [_difference(row.compared), _interval(row.compared), number(row.compared.holm)]
         else:
@@ -150,8 +151,8 @@ def table_rows(rows: Sequence[MeasureRow]) -> list[list[str]]:
     return table
 
 
-def _mean(values: Sequence[float]) -> str:
-    return number(sum(values) / len(values))
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _difference(compared: PairComparison) -> str:

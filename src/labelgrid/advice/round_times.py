@@ -166,7 +166,10 @@ def round_times(
     for name in () if own_recipe else _shipped():
         if name not in contexts:
             contexts[name] = replace(contexts[own], recipe=load_recipe(name))
-    for_gpu = [name for name in contexts if name != own and _lacks_gpu(contexts[name])]
+    for_gpu = []
+    if not torch.cuda.is_available():
+        precisions = {name: context.recipe.train.precision for name, context in contexts.items()}
+        for_gpu = [name for name in contexts if name != own and precisions[name] != ANY_MACHINE]
     timed = [name for name in contexts if name not in for_gpu]
     progress.start("Timing steps", len(timed), "recipes")
     times = []
@@ -186,11 +189,6 @@ def _shipped() -> list[str]:
         if path.parent.name == "recipes" and not is_study:
             names.append(name)
     return names
-
-
-def _lacks_gpu(context: RoundContext) -> bool:
-    """Whether a recipe is for a GPU, and there is none."""
-    return context.recipe.train.precision != ANY_MACHINE and not torch.cuda.is_available()
 
 
 def _fitting(times: Sequence[RecipeTime]) -> str:
@@ -241,11 +239,7 @@ def _time(name: str, context: RoundContext) -> RecipeTime:
 
 
 def _plan(context: RoundContext) -> Plan:
-    """The plan of a training whose passes are one step each.
-
-    With terms, every other image lacks labels, since some terms learn only there; the round before
-    is one with random weights.
-    """
+    """The plan of a training with passes of a single step, after a round with random weights."""
     recipe = context.recipe
     options = replace(
         recipe.train,
@@ -260,11 +254,14 @@ def _plan(context: RoundContext) -> Plan:
     weights = fixed_weights(context.tasks, recipe.objective)
     network = network_of(context, None, pretrained=False)
     terms = terms_of(context, network)
+    lacking = set()
+    for image_id in image_ids[1::2] if terms else ():  # some terms learn only where labels lack
+        lacking |= {Cell(image_id, name) for name in list(context.tasks)[::2]}
     return Plan(
         network=network,
         tasks=context.tasks,
         definitions=context.definitions,
-        source=TimedImages(context.source, _lacking(context, image_ids) if terms else frozenset()),
+        source=TimedImages(context.source, frozenset(lacking)),
         train=image_ids,
         val=(),
         data=recipe.data,
@@ -277,14 +274,6 @@ def _plan(context: RoundContext) -> Plan:
         labels=dict.fromkeys(image_ids, frozenset(context.tasks)),
         relations=declared_relations(recipe.relations, context.definitions),
     )
-
-
-def _lacking(context: RoundContext, image_ids: Sequence[str]) -> frozenset[Cell]:
-    """The cells without a label: of every other image, every other task."""
-    lacking = set()
-    for image_id in image_ids[1::2]:
-        lacking |= {Cell(image_id, name) for name in list(context.tasks)[::2]}
-    return frozenset(lacking)
 
 
 def _untrained(context: RoundContext) -> TrainedModel:
