@@ -56,7 +56,11 @@ def train_member(context: RoundContext, fit: Fit, name: str, progress: Progress)
     splits = splits_for_training(fitted, progress)
     network = new_network(seeded, progress)
     start = ""
-    previous = _previous_member(fitted, fit, name)
+    previous = None
+    if not fitted.recipe.train.restart:
+        earlier = newest_fit(project.folder, before=fit.round, outside=False)
+        if earlier:
+            previous = read_members(project.round_folder(earlier.round)).get(name)
     if previous:
         checkpoint = project.inside(previous.checkpoint)
         title = f"member '{name}' of the round before"
@@ -105,11 +109,10 @@ def train_ordered_member(order: MemberOrder, name: str, progress: Progress) -> N
 
 
 def member_pieces(project: ProjectFolder, order: MemberOrder, names: Sequence[str]) -> list[Piece]:
-    """The trainings of members as pieces of work."""
+    """The pieces of work that train members."""
     folder = project.round_folder(order.fit.round)
-    pieces = []
-    for name in names:
-        piece = Piece(
+    return [
+        Piece(
             name=f"Member '{name}'",
             amount=1,
             unit="networks",
@@ -117,21 +120,12 @@ def member_pieces(project: ProjectFolder, order: MemberOrder, names: Sequence[st
             arguments=given(order, name),
             is_done=partial(_is_trained, folder, name),
         )
-        pieces.append(piece)
-    return pieces
+        for name in names
+    ]
 
 
 def _is_trained(folder: Path, name: str) -> bool:
     return name in read_members(folder)
-
-
-def _previous_member(context: RoundContext, fit: Fit, name: str) -> MemberRecord | None:
-    if context.recipe.train.restart:
-        return None
-    previous = newest_fit(context.project.folder, before=fit.round, outside=False)
-    if previous is None:
-        return None
-    return read_members(context.project.round_folder(previous.round)).get(name)
 
 
 def _check_same_labels(project: ProjectFolder, fit: Fit, plan: Plan) -> None:

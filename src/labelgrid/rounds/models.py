@@ -76,17 +76,32 @@ def new_network(
             given, and the network has an encoder of its own.
     """
     project = context.project
+    backbone = context.recipe.backbone
+    without = without or training_without_weights(project.folder)
+    fit_with_file = command("fit", project.folder, "--weights", "FILE")
+    other_weights = f"Give a file: `{fit_with_file}`, or `weights` in {SETTINGS}. {without}"
     if has_own_encoder(context.recipe.network.name):
         _refuse_unused_weights(context.recipe.network.name, weights, project, progress)
     else:
         weights = weights or project.weights()
-        without = without or training_without_weights(project.folder)
-        _check_backbone(context, progress, weights=weights, without=without)
+        advice = missing_weights_warning(backbone, weights)
+        if advice:
+            raise ModelError(
+                advice,
+                where=project.folder,
+                next_step=other_weights,
+                unchanged="Nothing was trained.",
+            )
+        if backbone.pretrained and weights is None:
+            progress.say(
+                f"Fetching the ImageNet weights of '{backbone.name}', unless they are in the local "
+                "cache."
+            )
     try:
         network = initial_network(context, weights)
     except UnfetchedWeightsError as error:
         error.where = str(project.folder)
-        error.next_step = _other_weights(project, without)
+        error.next_step = other_weights
         raise
     check_size(network, context.recipe.data.size)
     return network
@@ -107,30 +122,6 @@ def _refuse_unused_weights(
     advice = unused_weights_warning(network, project.weights())
     if advice:
         progress.say(advice)
-
-
-def _check_backbone(
-    context: RoundContext, progress: Progress, *, weights: Path | None, without: str
-) -> None:
-    backbone = context.recipe.backbone
-    advice = missing_weights_warning(backbone, weights)
-    if advice:
-        raise ModelError(
-            advice,
-            where=context.project.folder,
-            next_step=_other_weights(context.project, without),
-            unchanged="Nothing was trained.",
-        )
-    if backbone.pretrained and weights is None:
-        progress.say(
-            f"Fetching the ImageNet weights of '{backbone.name}', unless they are in the local "
-            "cache."
-        )
-
-
-def _other_weights(project: ProjectFolder, without: str) -> str:
-    fit_with_file = command("fit", project.folder, "--weights", "FILE")
-    return f"Give a file: `{fit_with_file}`, or `weights` in {SETTINGS}. {without}"
 
 
 def initial_network(context: ModelContext, weights: Path | None) -> Network:

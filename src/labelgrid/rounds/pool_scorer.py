@@ -228,17 +228,16 @@ class PoolScorer:
         names = [task.name for task in tasks]
         files = PoolFiles(source, self.supplier_labels, names, example)
         readable = partial(is_readable, source)
-        pieces = []
-        for shard in shards:
-            piece = Piece(
+        return [
+            Piece(
                 name=f"Shard {shard.place + 1}",
                 amount=len(shard.image_ids),
                 function=score_ordered,
                 arguments=partial(_arguments, order, shard, files),
                 is_done=partial(shards.is_done, shard, readable),
             )
-            pieces.append(piece)
-        return pieces
+            for shard in shards
+        ]
 
     def _not_elsewhere(self, why: str) -> UsageError:
         return UsageError(

@@ -234,8 +234,7 @@ def query(
     if budget is None:
         draws = replace(draws, alone=True)
         budget = _budget_of_draws(project, draws)
-    job = _prepare(project, strategy, draws=draws, progress=progress, search=search)
-    job = replace(job, tasks=tasks)
+    job = _prepare(project, strategy, progress, draws=draws, search=search, tasks=tasks)
     previews = job.previews(prelabels, prelabels if pictures is None else pictures)
     if not dry_run:
         _complete_earlier_previews(project, progress)
@@ -339,8 +338,8 @@ class _Query:
     scores: RoundScores | None
     draws: RandomDraws
     progress: Progress
-    tasks: Sequence[str] = ()
-    search: Search = field(default_factory=Search)
+    tasks: Sequence[str]
+    search: Search
 
     @cached_property
     def scorer(self) -> "PoolScorer":
@@ -386,10 +385,11 @@ class _Query:
 def _prepare(
     project: ProjectFolder,
     strategy: str,
+    progress: Progress,
     *,
     draws: RandomDraws,
-    progress: Progress,
     search: Search,
+    tasks: Sequence[str] = (),
 ) -> _Query:
     """Find the strategy for the picks, and the scores of the model for the strategy."""
     asked, chosen = strategy_of(project, strategy)
@@ -409,6 +409,7 @@ def _prepare(
         scores=scores,
         draws=draws,
         progress=progress,
+        tasks=tasks,
         search=search,
     )
 
@@ -687,7 +688,19 @@ def _choose_beside(job: _Query, pool: _Pool, drawn: Drawn, budget: Budget) -> Ch
     Raises:
         NothingToBuyError: the budget buys nothing, and nothing was drawn.
     """
-    view = _view(job, pool, drawn.grid)
+    project = job.project
+    statistics = {}
+    if pool.table and job.scores:
+        statistics = pool_statistics(pool.table, job.scores.fit, drawn.grid)
+    view = PoolView(
+        grid=drawn.grid,
+        statistics=statistics,
+        seed=seed_of(project.settings.seed, "select", pool.number),
+        calibration=project.store.get(job.key, {}),
+        read_history=partial(training_history, project.folder),
+        brings=brings_of(job.relations) if job.relations and not job.search.choice else {},
+        example=pool.example,
+    )
     choice = Choice(
         round=pool.number,
         strategy=job.name,
@@ -759,23 +772,6 @@ def unspent_budget(project: ProjectFolder, unit: Unit) -> float:
     return float(rest)
 
 
-def _view(job: _Query, pool: _Pool, grid: Grid) -> PoolView:
-    """What the strategy sees of the pool; `grid` is the pool's without the excluded images."""
-    project = job.project
-    statistics = {}
-    if pool.table and job.scores:
-        statistics = pool_statistics(pool.table, job.scores.fit, grid)
-    return PoolView(
-        grid=grid,
-        statistics=statistics,
-        seed=seed_of(project.settings.seed, "select", pool.number),
-        calibration=project.store.get(job.key, {}),
-        read_history=partial(training_history, project.folder),
-        brings=brings_of(job.relations) if job.relations and not job.search.choice else {},
-        example=pool.example,
-    )
-
-
 def _say_calibrated_anew(job: _Query, choice: Choice) -> None:
     """Say so if the strategy calibrates its scores again, with other options than in its rounds."""
     store = job.project.store
@@ -826,9 +822,7 @@ def request_kept(
     proposal = read_proposal(path)
     advice = "Choose picks again, with --dry-run."
     check_current(project, proposal, advice)
-    job = _prepare(
-        project, proposal.strategy, draws=RandomDraws(), progress=progress, search=Search()
-    )
+    job = _prepare(project, proposal.strategy, progress, draws=RandomDraws(), search=Search())
     previews = job.previews(prelabels, prelabels)
     _complete_earlier_previews(project, progress)
     announce_previews(project.round_folder(proposal.round), previews)
