@@ -1,4 +1,4 @@
-"""Says what to do next in a campaign, from what its rounds measured. Loads no torch."""
+"""Advises on the next step of a campaign, from its measured rounds. Loads no torch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -108,7 +108,6 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
 def _on_classes(
     project: ProjectFolder, measured: Sequence[Measurement], *, pretrained: bool
 ) -> list[Advice]:
-    """Advice on the classes of each task that has some."""
     tasks = project.tasks()
     rows = []
     for name, classes in class_rows(measured).items():
@@ -127,10 +126,7 @@ def _on_classes(
 
 
 def _first(project: ProjectFolder, curves: Sequence[TaskCurve]) -> list[Advice]:
-    """What comes before all advice: labels that the newest round did not learn from.
-
-    First of all labels that changed, since what was measured is of a network that learned others.
-    """
+    """Advice before all else, on changed labels and labels without a training."""
     rows = []
     step = next_step(project)
     newest = newest_fit(project.folder)
@@ -149,7 +145,7 @@ def _first(project: ProjectFolder, curves: Sequence[TaskCurve]) -> list[Advice]:
 def next_round_advice(
     curves: Sequence[TaskCurve], most: Mapping[str, int] | None = None
 ) -> list[Advice]:
-    """What the next round should measure, if it buys as the last one did.
+    """Foresee the metrics after a next round like the last one.
 
     Of a task whose newest rounds show no gain, nothing is foreseen.
 
@@ -180,7 +176,7 @@ def next_round_advice(
 
 
 def _upcoming(curve: TaskCurve, most: Mapping[str, int]) -> tuple[float, float]:
-    """The labels after a round like the last one, and how many of a round's are not there."""
+    """The labels after a round like the last one, and how many of a round's are missing."""
     before, newest = curve.points[-2:]
     wanted = max(2 * newest.own - before.own, newest.own)
     labels = max(min(wanted, most.get(curve.task, math.inf)), newest.own)
@@ -188,7 +184,7 @@ def _upcoming(curve: TaskCurve, most: Mapping[str, int]) -> tuple[float, float]:
 
 
 def flat_advice(curves: Sequence[TaskCurve]) -> list[Advice]:
-    """The tasks whose further labels hardly help, by their newest rounds or by their curves."""
+    """Name the tasks whose further labels hardly help, by their newest rounds or curves."""
     rows = [
         Advice(
             topic="flat",
@@ -219,7 +215,7 @@ def flat_advice(curves: Sequence[TaskCurve]) -> list[Advice]:
 
 
 def relation_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
-    """Advice on the relations that may save labels: those that are not declared, or are off.
+    """Advise on relations that are undeclared or off, and may save labels.
 
     One that is off may have been measured. It is named only where labels would follow at once.
     """
@@ -244,7 +240,7 @@ def relation_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
 
 
 def _following(grid: Grid, relation: BoundRelation) -> int:
-    """How many missing labels a relation would give at once."""
+    """The number of missing labels that a relation would give at once."""
     column = grid.tasks.index(relation.gives)
     return int(known_labels(grid, [relation])[:, column].sum())
 
@@ -272,7 +268,6 @@ def _step(random: RandomLabels, relation: BoundRelation, *, paired: bool) -> tup
 
 
 def _may_follow(grid: Grid, relation: BoundRelation, state: str, step: tuple[str, str]) -> Advice:
-    """The advice to take a step that measures a relation, which is in this state."""
     sentence, line = step
     count = _following(grid, relation)
     price = count * float(grid.cost[grid.tasks.index(relation.gives)])

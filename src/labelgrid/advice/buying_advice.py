@@ -1,4 +1,4 @@
-"""Says which task's labels to buy next, and their gain. Loads no torch."""
+"""Advises on the labels to buy next, with their gain. Loads no torch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ class Offer:
 
 @dataclass(frozen=True, kw_only=True)
 class _Purchase:
-    """Further labels of a task, and what they do.
+    """Further labels of a task, and their gain.
 
     Args:
         curve: of the task.
@@ -73,7 +73,7 @@ class _Purchase:
 
     @property
     def price(self) -> float:
-        """Of all the labels."""
+        """The price of all the labels."""
         return self.count * self.offer.price
 
     @property
@@ -120,7 +120,7 @@ def most_labels(project: ProjectFolder) -> Mapping[str, int]:
 
 
 def last_cost(project: ProjectFolder) -> float:
-    """What labels cost between the last two trainings, or before the only one."""
+    """The cost of the labels between the last two trainings, or before the only training."""
     last = newest_fit(project.folder)
     if last is None:
         return project.store.spent(("train",))
@@ -190,7 +190,7 @@ def buying_advice(
 
 
 def _affordable(curve: TaskCurve, offer: Offer, budget: float) -> int:
-    """The labels that the budget pays for, of those there are, up to a doubling."""
+    """The number of labels that the budget pays for, up to a doubling."""
     most = min(offer.missing, math.ceil(curve.points[-1].own))
     if offer.price <= 0:
         return most
@@ -205,7 +205,6 @@ def _purchase(
     others: Mapping[str, tuple[TaskCurve, float]],
     budget: float,
 ) -> _Purchase:
-    """A purchase of labels; `others` are the tasks that gain too, with their share of a label."""
     gains = {}
     squares = 0.0
     for task, (gaining, share) in {curve.task: (curve, 1.0), **others}.items():
@@ -232,7 +231,7 @@ def _purchase(
 
 
 def _comparison(purchases: Sequence[_Purchase]) -> str:
-    """The rate of the best purchase, and the tasks that may gain as much; "" without others."""
+    """The rate of the best purchase, and the tasks that may gain as much."""
     best, *others = purchases
     if not others:
         return ""
@@ -254,7 +253,6 @@ def _comparison(purchases: Sequence[_Purchase]) -> str:
 
 
 def _gain_text(purchase: _Purchase) -> str:
-    """The relative gain of a purchase, with that of what it brings along."""
     own, *_ = purchase.gains.values()
     text = f"{100 * abs(own):.2g} % {'worse' if own < 0 else 'better'}"
     if len(purchase.gains) > 1:
@@ -299,7 +297,6 @@ def _buy(purchase: _Purchase, folder: Path) -> Advice:
 
 
 def _nothing(offers: Mapping[str, Offer], budget: float) -> Advice:
-    """Why no label of these tasks can be bought."""
     left = {task: offer.price for task, offer in offers.items() if offer.missing}
     text = f"Every label of {join_names(list(offers))} is bought, or follows from others."
     if left:
@@ -310,7 +307,6 @@ def _nothing(offers: Mapping[str, Offer], budget: float) -> Advice:
 
 
 def _no_purchase_gains(purchases: Sequence[_Purchase]) -> Advice:
-    """Why no purchase is advised: none is foreseen to gain."""
     names = join_names([purchase.curve.task for purchase in purchases])
     text = (
         f"No purchase is advised: no gain by further labels of {names} alone is foreseen. A longer "
@@ -320,7 +316,7 @@ def _no_purchase_gains(purchases: Sequence[_Purchase]) -> Advice:
 
 
 def _no_gain(curves: Sequence[TaskCurve]) -> list[Advice]:
-    """Why no purchase is advised: the newest rounds of these tasks show no gain; else nothing."""
+    """Advice against purchases if the newest rounds of tasks show no gain; else none."""
     tasks: dict[tuple[int, str], list[str]] = {}
     for curve in curves:
         if curve.flat:

@@ -122,12 +122,6 @@ def compare_with_control(
 
 
 def _refuse(project: ProjectFolder, seeds: int) -> None:
-    """Refuse what no training is needed to see.
-
-    Raises:
-        UsageError: there are too few seeds.
-        ProjectError: the project is a run of a simulation, or has no held-out label.
-    """
     needed = seeds_needed(1)
     if seeds < needed:
         raise UsageError(
@@ -156,11 +150,6 @@ def _refuse(project: ProjectFolder, seeds: int) -> None:
 
 
 def _refuse_few(project: ProjectFolder, labels: ChosenLabels) -> None:
-    """Refuse to compare too few labels.
-
-    Raises:
-        ProjectError: there are fewer than `FEWEST` of a set, or in common.
-    """
     draw = ("--budget", "100", "--control", "20%")
     query = command("query", project.folder, *draw)
     if not labels.control:
@@ -186,6 +175,5 @@ def _refuse_few(project: ProjectFolder, labels: ChosenLabels) -> None:
 
 
 def _counts_text(cells: Collection[Cell]) -> str:
-    """The numbers of labels by task, in words."""
     counts = Counter(cell.task for cell in cells)
     return join_names([f"{count} {task}" for task, count in sorted(counts.items())])

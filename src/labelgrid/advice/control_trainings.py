@@ -47,7 +47,7 @@ class TaskLabels:
 
 @dataclass(frozen=True, kw_only=True)
 class SideMetrics(TrainingResult):
-    """What a network measures on the held-out images: its `measured.json`.
+    """The metrics of a network on the held-out images, as `measured.json`.
 
     Args:
         values: `loss_mtl`, and by task the headline metric, as far as they are numbers.
@@ -77,7 +77,7 @@ class ControlTrainings:
 
     @cached_property
     def labels(self) -> list[TaskLabels]:
-        """The labels of each task that one of the two has."""
+        """The labels of each task that was picked or drawn as a control."""
         counts = equal_counts(self.chosen.picks, self.chosen.control)
         picks = Counter(cell.task for cell in self.chosen.picks)
         control = Counter(cell.task for cell in self.chosen.control)
@@ -123,7 +123,6 @@ class ControlTrainings:
         return results["picks"], results["control"]
 
     def _training(self, seed: int, side: Side) -> ExtraTraining:
-        """The training of a seed on one of the two sets."""
         project = self.context.project
         cells = self.chosen.picks if side == "picks" else self.chosen.control
         counts = {row.task: row.compared for row in self.labels if row.compared}
@@ -151,7 +150,6 @@ class ControlTrainings:
         )
 
     def _identity(self, training: ExtraTraining) -> str:
-        """The training and the held-out labels, as a hash."""
         heldout = set(labelled_images(self.context.project, "heldout"))
         labels = [
             (cell.image_id, cell.task, label.digest)
@@ -161,7 +159,6 @@ class ControlTrainings:
         return hash_of(training.identity, sorted(labels))
 
     def _measure(self, training: ExtraTraining, identity: str) -> SideMetrics:
-        """Train, measure on the held-out images, and keep what was measured."""
         model = training.train()
         context = training.context
         evaluation = measure(context, model=model, split="heldout", progress=self.progress)
@@ -172,7 +169,6 @@ class ControlTrainings:
 
 
 def _finite_values(evaluation: Evaluation, context: RoundContext) -> dict[str, Result]:
-    """The loss, and the headline metrics of tasks with held-out labels, that are numbers."""
     values = {LOSS: evaluation.loss_mtl}
     for name, task in context.tasks.items():
         if evaluation.labels.get(name):

@@ -60,7 +60,6 @@ def compare_measures(picks: Measured, control: Measured) -> list[MeasureRow]:
 
 
 def _row(name: str, result: Result, picks: Measured, control: Measured) -> MeasureRow:
-    """The row of a metric."""
     values = [_values(name, picks), _values(name, control)]
     compared = None
     if all(map(math.isfinite, (*values[0], *values[1]))):
@@ -77,12 +76,11 @@ def _row(name: str, result: Result, picks: Measured, control: Measured) -> Measu
 
 
 def _values(name: str, measured: Measured) -> list[float]:
-    """The values of a metric, seed by seed; NaN where it could not be measured."""
+    """The values of a metric, seed by seed; NaN where the metric is missing."""
     return [seed[name].value if name in seed else math.nan for seed in measured]
 
 
 def _corrected(rows: Sequence[MeasureRow]) -> list[MeasureRow]:
-    """The rows with the p-values and verdicts of tasks corrected for their number."""
     tasks = [row.compared for row in rows if row.name != LOSS and row.compared]
     corrected = iter(holm_correction([compared.p for compared in tasks]))
     result = []
@@ -114,7 +112,7 @@ def answer_of(loss: MeasureRow) -> Answer:
 
 
 def sentence(loss: MeasureRow) -> str:
-    """The answer in words, with the numbers that support it.
+    """The answer in words, with its numbers.
 
     Example:
         >>> loss = {LOSS: Result(LOSS, 2.0, "", "lower")}

@@ -1,4 +1,4 @@
-"""Trains networks beside those of the rounds, in folders of their own, and keeps what they tell."""
+"""Trains networks beside the networks of rounds, in separate folders, and keeps the results."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +20,7 @@ from labelgrid.train.trained_model import TrainedModel, restore_states
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """What a finished training tells: the base of records of plain values.
+    """The base of records that a finished training leaves.
 
     Args:
         identity: all that it depends on; a record with another identity is outdated.
@@ -34,7 +34,7 @@ T = TypeVar("T", bound=TrainingResult)
 
 @dataclass(frozen=True, kw_only=True)
 class ExtraTraining:
-    """A training beside those of the rounds, which it neither reads nor changes.
+    """A training without contact to the trainings of rounds.
 
     Its checkpoints are removed when what it tells is kept. A killed training is resumed.
 
@@ -77,7 +77,7 @@ class ExtraTraining:
         return result
 
     def keep(self, result: TrainingResult, name: str) -> None:
-        """Write what the finished training tells into a file, and remove its checkpoints."""
+        """Write the result of the finished training, and remove the checkpoints."""
         write_text(self.folder / name, json.dumps(asdict(result), indent=1) + "\n")
         remove_folder(self.folder / "fit")
 

@@ -49,7 +49,7 @@ def following_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
 
 
 def _still_to_follow(project: ProjectFolder) -> list[Advice]:
-    """The labels that will follow mostly once others of their image are bought."""
+    """The labels that mostly will follow once further labels of the image are bought."""
     relations = project.relations()
     if not relations:
         return []
@@ -78,7 +78,6 @@ def _still_to_follow(project: ProjectFolder) -> list[Advice]:
 
 
 def _unmeasured_suppliers(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
-    """The supplied labels that are not used, as nobody measured their trust."""
     rows = []
     for name, supplier in supplier_values(project, recipe.suppliers).items():
         for task, count in supplier["labels"].items():
@@ -97,7 +96,7 @@ def _unmeasured_suppliers(project: ProjectFolder, recipe: Recipe) -> list[Advice
 
 
 def count_free_images(project: ProjectFolder) -> int:
-    """The training images that can still be held out: no training may have used their groups."""
+    """The number of training images whose groups no training has used."""
     from labelgrid.project.images.holdout import families, free_images, images_trained_on
 
     rows = list(project.store.images())
@@ -176,7 +175,7 @@ def _hold_out(folder: Path, count: int) -> str:
 
 
 def further_images(images: int, reach: float, wanted: float) -> int:
-    """The further images that narrow an interval; its width falls with their square root.
+    """The number of further images for a narrower interval; width falls with their square root.
 
     Example:
         >>> further_images(50, 4.0, 2.0), further_images(50, 1.0, 2.0)

@@ -1,4 +1,4 @@
-"""Measures how long a round takes on this machine, by recipe, and says which recipe fits."""
+"""Measures the time of a round on this machine, and names a fitting recipe."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -142,7 +142,7 @@ class TimedImages:
         return camera_of(self.data, image_id, size)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
-        """A label whose values are all 1."""
+        """Make a label of ones, where the cell has a label."""
         if Cell(image_id, task.name) in self.lacking:
             return None
         size = self.data.image(image_id).shape[:2]
@@ -192,7 +192,6 @@ def _shipped() -> list[str]:
 
 
 def _fitting(times: Sequence[RecipeTime]) -> str:
-    """The recipe with the longest round that is short enough; the fastest if none is."""
     short = [each for each in times if each.seconds <= LONGEST]
     if short:
         return max(short, key=lambda each: each.seconds).recipe
@@ -200,7 +199,7 @@ def _fitting(times: Sequence[RecipeTime]) -> str:
 
 
 def _steps_within(seconds: float, time: RecipeTime) -> int:
-    """The steps, with two digits at most, after which a round takes these seconds; 0: none do."""
+    """The number of steps, rounded to two digits, of a round of `seconds`; 0 if none fits."""
     predicting = time.seconds - time.steps * time.step_seconds
     steps = int((seconds - predicting) / time.step_seconds)
     if steps < 1:
@@ -210,7 +209,6 @@ def _steps_within(seconds: float, time: RecipeTime) -> int:
 
 
 def _time(name: str, context: RoundContext) -> RecipeTime:
-    """Time the steps and predictions of a recipe."""
     project = context.project
     recipe = context.recipe
     images = project.store.count_images(("train",))
@@ -277,12 +275,11 @@ def _plan(context: RoundContext) -> Plan:
 
 
 def _untrained(context: RoundContext) -> TrainedModel:
-    """A model with random weights."""
     return TrainedModel(network=network_of(context, None, pretrained=False), terms={})
 
 
 def _step_seconds(trainer: Trainer) -> float:
-    """The median time of a step, without the first one, which prepares the device."""
+    """The median time of a step; the first step prepares the device, and is left out."""
     seconds = []
     with TemporaryDirectory() as folder:
         trainer.prepare(Path(folder), Silent(), resumed=False)
@@ -294,7 +291,6 @@ def _step_seconds(trainer: Trainer) -> float:
 
 
 def _image_seconds(context: RoundContext, plan: Plan) -> float:
-    """The time that the prediction of an image takes."""
     image_ids = plan.train[:PREDICTED]
     started = time.perf_counter()
     model = TrainedModel(network=plan.network, terms={})

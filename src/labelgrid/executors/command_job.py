@@ -1,4 +1,4 @@
-"""Runs a command as a job that outlives its starter.
+"""Runs a command as a job, independent of its starter.
 
 The command and a process that waits for its end, which it writes into the job's folder, are a
 process group of their own. What the command prints is the job's log.
@@ -106,7 +106,7 @@ def log_tail(folder: JobFolder, size: int = PART) -> str:
 
 
 def python_words() -> list[str]:
-    """The words that start Python with this process's module path.
+    """The words that start Python with the same module path.
 
     With -m alone it would also look into the current folder.
     """

@@ -61,7 +61,7 @@ class RayCall:
 
 @dataclass
 class RayWorker:
-    """The actor that does jobs, after loading their module.
+    """The actor that does jobs, after loading a module.
 
     Args:
         preload: the module that is loaded at first.

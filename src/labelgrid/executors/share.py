@@ -15,7 +15,7 @@ EACH = 8
 
 @dataclass(frozen=True)
 class Share:
-    """The jobs of one process: part `index` of `count`, which together are all jobs.
+    """The jobs of a process: part `index` of `count`, which together are all jobs.
 
     Args:
         index: from 0.

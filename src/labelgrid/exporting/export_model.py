@@ -100,7 +100,6 @@ def export_model(
 
 
 def _learned(context: RoundContext, fit: Fit) -> list[str]:
-    """The predicted tasks, in the order of the outputs."""
     return [name for name in context.definitions if name in fit.trained]
 
 
@@ -125,7 +124,6 @@ def _write(
     known: Sequence[str],
     progress: Progress,
 ) -> dict[str, float]:
-    """Write the file, and return the largest difference by task."""
     from labelgrid.exporting.exported_network import ExportedNetwork
     from labelgrid.exporting.onnx_file import differences, write_onnx
 

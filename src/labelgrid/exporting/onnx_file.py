@@ -100,7 +100,7 @@ def write_onnx(
 
 @contextmanager
 def _without_known_noise() -> Iterator[None]:
-    """Leave out what the exporter says of right graphs; other warnings and lines are shown."""
+    """Hide known messages of the exporter about correct graphs."""
     logger = logging.getLogger(FOLDING)
     logger.addFilter(_is_news)
     try:
@@ -124,7 +124,7 @@ def read_description(path: Path) -> Json:
 
 @dataclass(frozen=True)
 class OutputDifference:
-    """How far two computations of one prediction are apart, in parts of its largest value.
+    """The distance of two computations of a prediction, in parts of the largest value.
 
     If that is below 1, in its unit.
 
@@ -194,7 +194,6 @@ def _difference(computed: Any, expected: Tensor, exact: Tensor) -> OutputDiffere
 def _example(
     tasks: Tasks, known: Sequence[str], count: int, size: Size
 ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
-    """Images of random pixels, and random known labels at half of the pixels."""
     draws = _draws(*size)
     image = torch.randn(count, 3, *size, generator=draws)
     labels = {}

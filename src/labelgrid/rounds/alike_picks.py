@@ -1,4 +1,4 @@
-"""Says which picked images look like each other, or like labelled ones, as frames of a video do.
+"""Finds picked images that look like further images, as frames of a video do.
 
 Loads no torch.
 """
@@ -43,7 +43,7 @@ SHOWN = 3
 
 @dataclass(frozen=True, kw_only=True)
 class AlikeLabelled:
-    """A picked image that looks like one with a label or a request.
+    """A picked image beside a similar image with a label or a request.
 
     Args:
         image: its id.
@@ -58,7 +58,7 @@ class AlikeLabelled:
 
 @dataclass(frozen=True, kw_only=True)
 class AlikePicks:
-    """The picked images that look like others.
+    """The picked images that look like further images.
 
     Args:
         compared: the number of picked images that were compared.
@@ -75,7 +75,7 @@ class AlikePicks:
         return asdict(self)
 
     def text(self, advice: str) -> str:
-        """A remark on them, with advice on what to do; empty without any."""
+        """A remark on similar images, with advice; empty without any."""
         if not self.groups and not self.labelled:
             return ""
         parts = []
@@ -122,7 +122,7 @@ def say_alike(
 
 
 def alike_picks(project: ProjectFolder, picks: Sequence[Pick], progress: Progress) -> AlikePicks:
-    """Compare picked images with each other, and with labelled ones, by their thumbnails.
+    """Compare the thumbnails of picked images, and of labelled images beside them.
 
     Of these, only the neighbours in the order of names are compared, and the nearest by features
     where a pick is explained by it: a picture of each is read. Small images and those that cannot
@@ -165,7 +165,7 @@ def alike_picks(project: ProjectFolder, picks: Sequence[Pick], progress: Progres
 
 
 def _with_size(row: ImageRow) -> ImageRow:
-    """An image whose size is known, though nobody checked its file; as it is if that is damaged."""
+    """Add the size of an unchecked image, unless its file is damaged."""
     with suppress(LabelgridError, OSError):
         height, width = size_of(row)
         return replace(row, height=height, width=width)
@@ -173,7 +173,6 @@ def _with_size(row: ImageRow) -> ImageRow:
 
 
 def _advice(project: ProjectFolder, picker: tuple[str, Strategy], *, requested: bool) -> str:
-    """What to do about picks that look alike: the strategy that spreads them, and its commands."""
     name, strategy = picker
     spreads = SPREADS if newest_fit(project.folder) else SPREADS_COLD
     if name == spreads:
@@ -189,7 +188,7 @@ def _advice(project: ProjectFolder, picker: tuple[str, Strategy], *, requested: 
 
 
 def _beside(picked: Collection[str], grid: Grid) -> set[str]:
-    """The images with a label or a request that stand beside picked ones in the order of names."""
+    """The images with a label or a request next to picked images in the order of names."""
     rows = np.flatnonzero(grid.bought.any(1)).tolist()
     names = sorted({grid.images[row] for row in rows} - set(picked))
     beside = set()

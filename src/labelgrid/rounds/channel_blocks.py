@@ -57,7 +57,7 @@ class Axis:
         return int((self.stop - self.start).max())
 
     def pixels(self, blocks: Tensor) -> Tensor:
-        """The pixels [n, side] of blocks [n]; a shorter block repeats its last one."""
+        """The pixels [n, side] of blocks [n]; a shorter block repeats the last pixel."""
         side = torch.arange(self.longest, device=blocks.device)
         return torch.minimum(self.start[blocks, None] + side, self.stop[blocks, None] - 1)
 
@@ -92,7 +92,6 @@ def class_map(raw: Tensor, frame: Frame) -> LabelArray | None:
 
 
 def _corners(raw: Tensor, frame: Frame, rows: Axis, columns: Axis) -> Tensor:
-    """The values [4, c, blocks] at the blocks' corners."""
     corners = []
     for down in (rows.start, rows.stop - 1):
         for across in (columns.start, columns.stop - 1):
@@ -102,16 +101,7 @@ def _corners(raw: Tensor, frame: Frame, rows: Axis, columns: Axis) -> Tensor:
 
 
 def _fill(value: Ints, contending: Tensor, rows: Axis, columns: Axis) -> None:
-    """Write the first channel of every block that can be the largest in it.
-
-    Where it is the only one, this is the label.
-
-    Args:
-        value: int64 [h, w], the labels.
-        contending: bool [c, blocks], the channels that can be the largest in a block.
-        rows: of the blocks.
-        columns: of the blocks.
-    """
+    """Write the first possible channel of each block; most blocks have no second one."""
     channels = contending.to(torch.uint8).argmax(0)
     first = channels.view(len(rows.start), len(columns.start)).cpu().numpy()
     heights = (rows.stop - rows.start).cpu().numpy()
@@ -120,10 +110,7 @@ def _fill(value: Ints, contending: Tensor, rows: Axis, columns: Axis) -> None:
 
 
 def _solve(value: Ints, raw: Tensor, contending: Tensor, rows: Axis, columns: Axis) -> None:
-    """Write the labels of the blocks in which several channels can be the largest.
-
-    Blocks with equally many are solved together.
-    """
+    """Write the labels of the blocks with several possible channels, by their number."""
     counts = contending.sum(0)
     for count in sorted(set(counts.tolist()) - {1}):
         few = max(1, VALUES // (count * rows.longest * columns.longest))

@@ -1,4 +1,4 @@
-"""Chooses cells by a strategy: shows it the pool and the history, and checks what it picks.
+"""Chooses cells by a strategy, which sees the pool and the history, and checks the picks.
 
 Loads no torch.
 """
@@ -26,7 +26,7 @@ from labelgrid.select.strategy import Budget, PoolView, Strategy
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What a strategy chose, before it is requested.
+    """The picks of a strategy, before they are requested.
 
     Args:
         round: the number of the round.
@@ -154,7 +154,7 @@ def choose(
 
 
 def used_up_text(picks: Collection[Pick], grid: Grid) -> str:
-    """Which tasks the picks leave no missing label of, though others have some; "" if none.
+    """Say which tasks have no missing label left after the picks; "" unless only some have none.
 
     Args:
         picks: the picks.

@@ -1,4 +1,4 @@
-"""Derives predictions from those of other tasks, by relations."""
+"""Derives predictions from predictions of further tasks, by relations."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -45,7 +45,7 @@ def derived_tasks(
 
 @dataclass(frozen=True, kw_only=True)
 class ImagePredictions:
-    """The predictions of one image, as labels at its original size.
+    """The predictions of an image, as labels at the original size.
 
     Args:
         tasks: the tasks, with heads or without.
@@ -84,13 +84,12 @@ class ImagePredictions:
         return self._labels[task]
 
     def _predicted(self, task: str) -> LabelArray:
-        """The prediction of the network's head."""
         return predicted_label(
             self.tasks[task], self.definitions[task], raw=self.raws[task], frame=self.frame
         )
 
     def derived(self, relation: BoundRelation) -> LabelArray:
-        """The prediction that follows from others; with a head, the mean of both.
+        """The prediction by a relation; where a head predicts too, the mean of both.
 
         In the mean, what follows weighs as much as it is trusted, where the relation is sure.
 
@@ -108,7 +107,6 @@ class ImagePredictions:
         return self._mean(relation, raw, label)
 
     def _mean(self, relation: BoundRelation, raw: Tensor, derived: LabelArray) -> LabelArray:
-        """The mean of a head's prediction and a derived label, where this is sure."""
         task = self.tasks[relation.gives]
         values = []
         valid = []

@@ -47,7 +47,7 @@ def evaluate_files(
     progress: Progress,
     protocol: Protocol = WHOLE,
 ) -> Json:
-    """Measure predictions of the given images' labels, for the tasks that have a folder of them.
+    """Measure the predictions of images, for each task with a folder of predictions.
 
     A prediction is `folder/TASK/IMAGE.EXT`: a label file (for depth `0001.npy` in metres, say), a
     soft prediction as `predict --soft` writes it, or for tasks of one probability, such as edges:
@@ -148,7 +148,7 @@ class _Gathered:
 
 
 def _add(measure: Metric, task: Task, path: Path, label: LabelArray, gathered: _Gathered) -> None:
-    """Add one image to a metric, strip by strip, and what remarks need to `gathered`."""
+    """Add an image to a metric, strip by strip, and to the remarks."""
     with label_of(label.size):
         soft = soft_prediction(task, gathered.task, path)
     if soft is None:
@@ -180,7 +180,6 @@ def _add(measure: Metric, task: Task, path: Path, label: LabelArray, gathered: _
 
 
 def _refuse_gaps(label: LabelArray, predicted: LabelArray, path: Path) -> None:
-    """Refuse a prediction that has no class at a pixel where the label has one."""
     gaps = int((label.valid & ~predicted.valid).sum())
     if gaps:
         pixels = count_text(gaps, "pixel of the label has", "pixels of the label have")

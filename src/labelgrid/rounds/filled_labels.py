@@ -1,4 +1,4 @@
-"""Finds what fills the missing labels of training images: relations and suppliers."""
+"""Finds the relations and suppliers that fill the missing labels of training images."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from labelgrid.suppliers.supplied import supplied_by_task
 
 @dataclass(frozen=True)
 class FilledLabels:
-    """What fills the missing labels of some training images of a project.
+    """The missing labels of training images that relations and suppliers fill.
 
     Args:
         context: the project's context.
@@ -48,7 +48,7 @@ class FilledLabels:
         return fillers
 
     def worth(self) -> dict[str, float]:
-        """What the missing labels that follow are worth in bought ones, by task.
+        """The worth of derived labels in bought ones, by task.
 
         A label that follows counts by the trust in its relation times its coverage; one that was
         bought follows from none.
@@ -75,7 +75,7 @@ class FilledLabels:
 
     @cached_property
     def _derivable(self) -> dict[str, dict[str, BoundRelation]]:
-        """The missing labels that follow from others of their image, by image and task."""
+        """The relation of each missing label that follows, by image and task."""
         context = self.context
         if not context.relations:
             return {}
@@ -83,7 +83,6 @@ class FilledLabels:
 
     @cached_property
     def _labelled(self) -> dict[str, frozenset[str]]:
-        """The tasks of the labels of the images that have some."""
         used = set(self.image_ids)
         cells = (cell for cell in self.context.source.labels if cell.image_id in used)
         return tasks_by_image(cells)

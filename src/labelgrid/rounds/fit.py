@@ -252,7 +252,7 @@ def fit(
 def take_part(
     folder: Path, group: TrainingGroup, recipe: str = "", weights: Path | None = None
 ) -> Fit:
-    """Compute a process's share of the training that the first one of a group runs by `fit`.
+    """Compute a process's share of a training that the group's first process runs by `fit`.
 
     Nothing is written.
 
@@ -304,7 +304,7 @@ def _whole_plan(
 
 
 def _refuse_early(context: RoundContext) -> None:
-    """Refuse a training that could not be used: without a label, or a term for the strategy."""
+    """Refuse a training without a label, or without a term that the strategy reads."""
     project = context.project
     if not labelled_images(project, "train"):
         raise TrainingError(

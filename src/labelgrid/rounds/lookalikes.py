@@ -86,7 +86,7 @@ class FoundDuplicates(Shown):
 
 @dataclass(frozen=True)
 class _Counted:
-    """Thumbnails, whose shards are counted each time that they are gone through."""
+    """Thumbnails whose shards are counted on each pass."""
 
     blocks: ShardedThumbnails
     progress: Progress
@@ -100,7 +100,7 @@ class _Counted:
 def find_duplicates(
     project: ProjectFolder, progress: Progress, spreading: Spreading
 ) -> FoundDuplicates | None:
-    """Find images for measuring that look like training images, such as frames of one video.
+    """Find held-out images similar to training images, such as frames of a video.
 
     Images are read in shards; then the thumbnails of all of them are compared in this process.
 
@@ -146,7 +146,6 @@ def find_duplicates(
 
 
 def _images(project: ProjectFolder) -> list[ImageRow]:
-    """All images in the order of their names; refuses a project without any for measuring."""
     if project.settings.oracle:
         raise ProjectError(
             "This project is a run of a simulation: its images are those of its data set.",
@@ -174,7 +173,6 @@ def _images(project: ProjectFolder) -> list[ImageRow]:
 
 
 def _nothing_compared(project: ProjectFolder, unread: Mapping[str, str]) -> ProjectError:
-    """Why no image for measuring was compared with any other."""
     if not unread:
         return ProjectError(
             f"All images for measuring, or all for training, have less than {LEAST} pixels on the "
@@ -196,7 +194,7 @@ def _nothing_compared(project: ProjectFolder, unread: Mapping[str, str]) -> Proj
 def _write_sheet(
     path: Path, pairs: Sequence[NearDuplicates], rows: Sequence[ImageRow]
 ) -> Path | None:
-    """Draw images that look like others; without any, remove the picture of an earlier search."""
+    """Draw pairs of similar images; without any, remove the picture of an earlier search."""
     if not pairs:
         with disk_errors(path):
             path.unlink(missing_ok=True)
@@ -223,7 +221,7 @@ def _write_sheet(
 
 
 def _picture(row: ImageRow, layout: Layout) -> RGB | str:
-    """An image at the size of a picture; a text if it cannot be read any more."""
+    """An image at the size of a picture; a text if the image cannot be read any more."""
     try:
         return fitted_image(image_file(row.root, row.image_id, row.digest), layout)
     except LabelgridError as error:

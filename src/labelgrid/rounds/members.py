@@ -25,7 +25,7 @@ from labelgrid.train.trained_model import TrainedModel
 
 
 def train_member(context: RoundContext, fit: Fit, name: str, progress: Progress) -> TrainedModel:
-    """Train another network on a round's labels under its own seed, or resume its training.
+    """Train a further network on a round's labels under a seed of its name, or resume the training.
 
     A member that is already trained is restored. The member is saved in the folder of the round's
     fit, and is part of the model from then on. It uses the same training and val images as the
@@ -83,7 +83,7 @@ def train_member(context: RoundContext, fit: Fit, name: str, progress: Progress)
 
 @dataclass(frozen=True, kw_only=True)
 class MemberOrder:
-    """All that a member is trained from elsewhere, beside the ledger, which that reads.
+    """The project and the recipe that a member is trained with in another process.
 
     Args:
         folder: the project's.
@@ -101,7 +101,7 @@ class MemberOrder:
 
 
 def train_ordered_member(order: MemberOrder, name: str, progress: Progress) -> None:
-    """Train a member, as `train_member`: the function of its job."""
+    """Train a member in a job, from its order."""
     set_threads(order.threads)
     with ProjectFolder.open(order.folder) as project, project.store.steady(order.known):
         context = context_for_recipe(project, order.recipe)

@@ -1,4 +1,4 @@
-"""Keeps the model that a worker restored last, for the next shard of the same one."""
+"""Keeps the model that a worker restored last, for further shards."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ class ModelCache:
     _model: TrainedModel | None = field(init=False, default=None)
 
     def restored(self, key: str, restore: Callable[[], TrainedModel]) -> TrainedModel:
-        """The model of a key: the kept one, or a restored one, which is kept instead.
+        """Return the model of a key, from the cache or restored in place of the cached model.
 
         Two models are never in memory.
 

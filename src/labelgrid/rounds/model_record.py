@@ -1,4 +1,4 @@
-"""Measures a round's model, and records it and its metrics on the held-out images."""
+"""Measures a round's model on the held-out images, and records both."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -175,7 +175,7 @@ def save_examples(
 
 
 def _choose(context: RoundContext, fit: Fit, result: Evaluation) -> dict[str, list[HeldoutExample]]:
-    """By image, the tasks for which it was chosen, with the files for the predictions."""
+    """The median and the worst image of each measured task, by image."""
     chosen: dict[str, list[HeldoutExample]] = {}
     for name, values in result.by_image.items():
         definition = context.definitions[name]

@@ -1,4 +1,4 @@
-"""Builds a round's network and terms, and restores them from their checkpoint."""
+"""Builds a round's network and terms, and restores both from a checkpoint."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -125,7 +125,7 @@ def _refuse_unused_weights(
 
 
 def initial_network(context: ModelContext, weights: Path | None) -> Network:
-    """The network with its initial weights, which the seed and `weights` of the backbone decide.
+    """Build the network with the initial weights of the seed and of the file.
 
     A network with an encoder of its own has no others' weights.
     """
@@ -204,7 +204,7 @@ def terms_of(context: ModelContext, network: Network) -> dict[str, Term]:
 
 
 def restore_model(context: RoundContext, fit: Fit) -> TrainedModel:
-    """Restore the model of a finished training: its network, its terms, and its members.
+    """Restore the network, terms and members of a finished training.
 
     Args:
         context: the project's context; its recipe and seed are replaced by the training's.
@@ -331,7 +331,7 @@ def restore(project: ProjectFolder, fit: Fit) -> tuple[RoundContext, TrainedMode
 
 
 def check_known_is_used(context: RoundContext, model: TrainedModel) -> None:
-    """Refuse to feed known labels into a network that ignores them.
+    """Refuse to feed known labels into a network that ignores labels.
 
     Raises:
         UsageError: the network does, since it has one stage or by its options.

@@ -79,7 +79,7 @@ class ScoredImages:
 
     @property
     def example(self) -> Sequence[str]:
-        """As `FitImages.example`."""
+        """The image that modules are shaped by, as `FitImages.example`."""
         return (self.missing or self.labelled)[:1]
 
 
@@ -97,7 +97,7 @@ class PoolScorer:
 
     @property
     def project(self) -> ProjectFolder:
-        """The project."""
+        """The project with the pool."""
         return self.scores.project
 
     @property
@@ -107,7 +107,7 @@ class PoolScorer:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The current recipe."""
+        """The current recipe of the project or of the training."""
         name = self.fit.named or self.project.settings.recipe
         return parse(Recipe, self.scores.tables, f"recipe {name}")
 
@@ -130,12 +130,11 @@ class PoolScorer:
         return build_statistics(self._options(self.scores.strategy.needs), self.fit.seed)
 
     def _options(self, names: Collection[str]) -> dict[str, Values]:
-        """The options of statistics, by name."""
         return {name: self.scores.options.get(name, {}) for name in sorted(names)}
 
     @property
     def reads_ahead(self) -> bool:
-        """Whether images are read before they are scored, to train statistics on them."""
+        """Whether statistics are trained on images before the scoring."""
         return any(isinstance(each, TrainedStatistic) for each in self.statistics.values())
 
     def scored(self, number: int, grid: Grid, spreading: Spreading = IN_THIS_PROCESS) -> Table:
@@ -187,11 +186,7 @@ class PoolScorer:
         return self._joined(shards, images)
 
     def _joined(self, shards: PoolShards, images: "ScoredImages") -> Table:
-        """The table of all shards; images that could not be read are noted.
-
-        Raises:
-            ImageError: none could be read.
-        """
+        """The table of all shards; images that could not be read are noted."""
         joined = shards.join()
         remove_folder(shards.folder / JOBS)
         read = [*shards.pool, *shards.further, *images.faults]
@@ -203,11 +198,7 @@ class PoolScorer:
         return joined.table
 
     def _pieces(self, shards: PoolShards, images: "ScoredImages") -> list[Piece]:
-        """The shards as pieces of work for processes that do not know the ledger.
-
-        Raises:
-            UsageError: the images are those of a data set, or the model is a folder of predictions.
-        """
+        """The shards as pieces of work for processes without the ledger."""
         source = self.context.source
         if not isinstance(source, ProjectSource) or self.fit.predictions:
             raise self._not_elsewhere("its images are a data set's, or its model is predictions")
@@ -248,7 +239,7 @@ class PoolScorer:
         )
 
     def images(self, grid: Grid) -> "ScoredImages":
-        """The images that are scored; of those that are read ahead, the ones that can be read.
+        """The images to score; if statistics are trained first, only readable images.
 
         Raises:
             ImageError: no image can be read.
@@ -276,7 +267,6 @@ class PoolScorer:
         )
 
     def _job(self, images: "ScoredImages", folder: Path) -> ScoringJob:
-        """The description of the pass over the pool, with trained statistics."""
         members = self._members()
         fit_images = FitImages(
             labelled=images.labelled,
@@ -317,7 +307,6 @@ class PoolScorer:
         return MostTrusted(supplied, context.definitions, labelled)
 
     def _explain(self, images: "ScoredImages") -> Explaining:
-        """What is computed only to explain the picks."""
         if not self.scores.explaining:
             return Explaining()
         options = self._options(self.scores.explaining)
@@ -343,7 +332,6 @@ class PoolScorer:
         )
 
     def _say_which_model(self, number: int) -> None:
-        """Say so if the model is not the network of this round."""
         if not self.fit.checkpoint:
             self.progress.say(
                 "There is no model yet: scoring with the encoder's features before the first "
@@ -365,7 +353,7 @@ class PoolScorer:
         )
 
     def check_model(self) -> None:
-        """Check that the model was trained with every term that a statistic reads.
+        """Check that the model was trained with all terms of the statistics.
 
         Raises:
             ProjectError: it was not; names the command that trains such a model.
@@ -383,19 +371,10 @@ class PoolScorer:
                 )
 
     def _members(self) -> dict[str, MemberRecord]:
-        """The members that were trained beside the model, by name."""
         return read_members(self.project.round_folder(self.fit.round))
 
     def _train_members(self, spreading: Spreading, folder: Path) -> None:
-        """Train the members that statistics will need, if there is a place for it.
-
-        Args:
-            spreading: the place.
-            folder: of the scores.
-
-        Raises:
-            ProjectError: some could not be trained.
-        """
+        """Train the members of the statistics elsewhere, if there is a place."""
         names = set[str]()
         for statistic in self.statistics.values():
             if isinstance(statistic, TrainedStatistic):
@@ -416,7 +395,6 @@ class PoolScorer:
 def _arguments(
     order: ScoringOrder, shard: PoolShard, files: PoolFiles
 ) -> tuple[ScoringOrder, PoolShard, ShardImages]:
-    """The arguments of `score_ordered`, made when the shard is started."""
     return order, replace(shard, path=shard.path.absolute()), files.of(shard.image_ids)
 
 

@@ -125,12 +125,7 @@ def _predict_shards(
     left_out: list[Fault] | None,
     progress: Progress,
 ) -> int:
-    """Predict the shards of a folder of images; returns the number of label files of this share.
-
-    Raises:
-        ImageError: images could not be read, and `left_out` is None; or no image could.
-        ProjectError: shards could not be predicted.
-    """
+    """Predict a folder of images in shards; return the number of label files of this share."""
     predicting = prediction_pass(order, source)
     shards = predicting.shards(spreading)
     is_whole = predicting.run(shards, spreading, progress)
@@ -154,7 +149,7 @@ def _predict_shards(
 
 @contextmanager
 def _with_advice(stops: bool) -> Iterator[None]:
-    """If an image `stops` the block, the error names the option that leaves it out."""
+    """Add the option for leaving images out to the error of an image that `stops` the block."""
     try:
         yield
     except ImageError as error:
@@ -166,7 +161,7 @@ def _with_advice(stops: bool) -> Iterator[None]:
 def _check_known(
     source: ImageFiles, context: RoundContext, model: TrainedModel, folder: Path, progress: Progress
 ) -> None:
-    """Say how many known labels are fed in; refuse if that are none, or if they have no effect."""
+    """Say how many known labels are fed in; refuse labels without any effect."""
     check_known_is_used(context, model)
     counts = source.label_counts(context.definitions)
     if not counts:

@@ -33,7 +33,7 @@ from labelgrid.tasks.task import TaskDef
 def write_previews(
     scorer: PoolScorer, number: int, *, prelabels: bool = True, pictures: bool = True
 ) -> None:
-    """Write the previews of a closed round's picks that are missing, with the labels of that time.
+    """Write the missing previews of a closed round's picks, with the labels of the query.
 
     If it is killed, the same call starts again.
 
@@ -68,7 +68,7 @@ def write_previews(
 
 
 def write_announced_previews(scorer: PoolScorer, number: int, names: Collection[str]) -> None:
-    """Write the previews that a query announced, by their names, and remove the note of them.
+    """Write the previews that a query announced, and remove the announcement.
 
     If the round's model cannot be used any more, say so instead.
 
@@ -115,7 +115,6 @@ def _context_of_round(context: RoundContext, number: int) -> RoundContext:
 def _write_prelabels(
     scorer: PoolScorer, context: RoundContext, cells: Sequence[Cell], folder: Path
 ) -> None:
-    """Write the model's prediction of each picked cell as a label file."""
     tasks_by_image = defaultdict[str, list[str]](list)
     for cell in cells:
         tasks_by_image[cell.image_id].append(cell.task)
@@ -153,7 +152,6 @@ def _write_pictures(
     cells: Collection[Cell],
     folder: Path,
 ) -> None:
-    """Write the report's three pictures of each pick of these cells."""
     table = context.recipe.score.get("dropout", {})
     options: Options = check_options("statistics", PluginChoice("dropout", table))
     picks_by_image = defaultdict[str, list[tuple[int, str]]](list)

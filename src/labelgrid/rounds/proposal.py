@@ -1,4 +1,4 @@
-"""Keeps the picks of a dry run in a file, so that a later command requests exactly these.
+"""Keeps the picks of a dry run in a file, to be requested by a later command.
 
 Loads no torch.
 """
@@ -38,7 +38,7 @@ class DrawnOfSupplier:
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """The picks of a query, and what the ledger keeps of it.
+    """The picks of a query, with notes for the ledger.
 
     Args:
         round: the number of the round that it closes.

@@ -95,7 +95,7 @@ class Protocol:
         )
 
     def source(self, source: Source, definitions: TaskDefs) -> Source:
-        """The images and labels, of which pixels that do not count are not valid."""
+        """The images and labels, valid only at the pixels that count."""
         if self.is_whole:
             return source
         crop = read_crop(self.crop) if self.crop else None
@@ -146,7 +146,7 @@ class CountedSource:
     capped: frozenset[str]
 
     def images(self) -> Sequence[str]:
-        """As `Source.images`."""
+        """As documented in `Source.images`."""
         return self.source.images()
 
     def image(self, image_id: str) -> Bytes:

@@ -119,7 +119,7 @@ class QueryResult(Shown):
 
     @classmethod
     def of(cls, proposal: Proposal) -> "QueryResult":
-        """Return the result of a query that chose these picks."""
+        """Return the result of a query with the picks of a proposal."""
         return cls(
             round=proposal.round,
             strategy=proposal.strategy,
@@ -162,7 +162,6 @@ class QueryResult(Shown):
             yield text_block(f"and picks of {len(picks) - len(self.places):,} images more")
 
     def _figure(self, image_id: str, picks: Sequence[Pick]) -> str:
-        """The photograph of an image, with the tasks that are asked for, and why."""
         root, digest = self.places[image_id]
         tasks = join_names([pick.cell.task for pick in picks])
         reasons = dict.fromkeys(pick.why for pick in picks if pick.why)
@@ -265,7 +264,7 @@ def query(
 
 
 def _refuse_unfinished_training(project: ProjectFolder) -> None:
-    """Refuse a query while the round has an unfinished training, which closing it would discard."""
+    """Refuse to close a round with an unfinished training, which would be discarded."""
     folder = project.round_folder(project.round_number)
     if (folder / "fit").exists() and not (folder / "fit.json").exists():
         raise ProjectError(
@@ -281,11 +280,6 @@ def _refuse_unfinished_training(project: ProjectFolder) -> None:
 def _random_draws(
     project: ProjectFolder, pairs: int, audit: int, control: str | float
 ) -> RandomDraws:
-    """What the query draws at random.
-
-    Raises:
-        LabelgridError: a number is wrong, no relation is declared, or there is no supplier.
-    """
     if not (pairs or audit) and control in ("0", 0):
         return RandomDraws()
     draws = read_draws(pairs, audit, control)
@@ -298,11 +292,7 @@ def _random_draws(
 
 
 def _budget_of_draws(project: ProjectFolder, draws: RandomDraws) -> Budget:
-    """The labels that pairs and audits take, of a query without a budget.
-
-    Raises:
-        LabelgridError: nothing is drawn.
-    """
+    """The number of labels that pairs and audits take."""
     need_budget(None, draws.pairs, draws.audit)
     grid = project.store.grid()
     labels = labels_to_draw(draws, grid, seed=project.settings.seed)
@@ -317,7 +307,7 @@ def _budget_of_draws(project: ProjectFolder, draws: RandomDraws) -> Budget:
 
 @dataclass(frozen=True, kw_only=True)
 class _Query:
-    """A query: which strategy picks, and by which scores.
+    """A query with its strategy and scores.
 
     Args:
         project: the project.
@@ -391,7 +381,6 @@ def _prepare(
     search: Search,
     tasks: Sequence[str] = (),
 ) -> _Query:
-    """Find the strategy for the picks, and the scores of the model for the strategy."""
     asked, chosen = strategy_of(project, strategy)
     if search.choice:
         asked = search.choice.name
@@ -434,10 +423,7 @@ def calibration_key(project: ProjectFolder, name: str, strategy: Strategy, optio
 
 
 def _complete_earlier_previews(project: ProjectFolder, progress: Progress) -> None:
-    """Write the previews that earlier queries were stopped before.
-
-    Each round's are written with the model and the labels of that round.
-    """
+    """Write the previews that earlier queries announced and were stopped before."""
     for number in range(1, project.round_number):
         names = pending_previews(project.round_folder(number))
         fit = newest_fit(project.folder, before=number + 1) if names else None
@@ -455,12 +441,7 @@ def _complete_earlier_previews(project: ProjectFolder, progress: Progress) -> No
 
 
 def _repeated_result(job: _Query, budget: Budget) -> QueryResult | None:
-    """The result of the last query, if the same query would only spend the budget a second time.
-
-    It is the same if the strategy, the budget, the model, the options of the scores and what is
-    drawn at random are the same, and if none of the requested cells has been labelled, skipped or
-    cancelled since.
-    """
+    """The result of the last query, if this is the same and no requested cell was answered."""
     project = job.project
     closed = [row for row in project.store.rounds() if row.state == "closed"]
     if not closed:
@@ -540,11 +521,7 @@ class _Pool:
 
 
 def _pool(job: _Query, budget: Budget) -> _Pool:
-    """Read the pool, check that the budget fits it, and score it if its scores are missing.
-
-    Raises:
-        LabelgridError: the budget buys nothing, or the scores are stale.
-    """
+    """Read the pool, check that the budget fits, and score the pool if there are no scores."""
     project = job.project
     stamp = project.store.pool_hash()
     grid = _offered(job, project.store.grid())
@@ -578,10 +555,7 @@ def _pool(job: _Query, budget: Budget) -> _Pool:
 
 
 def _offered(job: _Query, grid: Grid) -> Grid:
-    """The cells that may be picked, with what they cost in this round.
-
-    Says which cells are left out because their labels follow from others, unless tasks are named.
-    """
+    """The cells to pick from with their costs; cells whose labels follow are left out and told."""
     project = job.project
     if project.settings.costs == "times":
         grid = apply_learned_costs(project, grid, job.progress)
@@ -598,7 +572,7 @@ def _offered(job: _Query, grid: Grid) -> Grid:
 
 
 def _warn_of_open_requests(project: ProjectFolder, progress: Progress) -> None:
-    """Warn of open requests: a second query may be intended, or a mistake (after a kill, say)."""
+    """Warn of open requests, since a second query may be a mistake, such as after a kill."""
     requested = sum(count.requested for count in project.store.counts(("train",)).values())
     if requested:
         requests = count_text(
@@ -608,13 +582,7 @@ def _warn_of_open_requests(project: ProjectFolder, progress: Progress) -> None:
 
 
 def _choose_readable(job: _Query, pool: _Pool, budget: Budget) -> Choice:
-    """Choose cells of images whose files can be read.
-
-    Where a file cannot, its image is set aside, and all cells are chosen again.
-
-    Raises:
-        LabelgridError: nothing is left of the pool.
-    """
+    """Choose cells, and choose again without the images whose files cannot be read."""
     project = job.project
     rest = unspent_budget(project, budget.unit)
     if rest:
@@ -658,7 +626,7 @@ def _choose_readable(job: _Query, pool: _Pool, budget: Budget) -> Choice:
 def _faulty_others(
     project: ProjectFolder, image_ids: Sequence[str], failed: int
 ) -> Collection[str]:
-    """The images beside the picked ones that cannot be used either, so that few choices fail.
+    """Further unusable images of the pool, so that few choices fail.
 
     Missing files are noticed after the first choice that failed. Objects are asked for after the
     second one, as that takes long where there are many: a whole bucket may be gone. What only
@@ -677,17 +645,7 @@ def _faulty_others(
 
 
 def _choose_beside(job: _Query, pool: _Pool, drawn: Drawn, budget: Budget) -> Choice:
-    """Let the strategy choose from what was not drawn; the drawn cells follow its picks.
-
-    Args:
-        job: the query.
-        pool: the pool.
-        drawn: what was drawn.
-        budget: what that left.
-
-    Raises:
-        NothingToBuyError: the budget buys nothing, and nothing was drawn.
-    """
+    """Let the strategy choose beside the drawn cells, and append the drawn cells."""
     project = job.project
     statistics = {}
     if pool.table and job.scores:
@@ -731,7 +689,6 @@ def _choose_beside(job: _Query, pool: _Pool, drawn: Drawn, budget: Budget) -> Ch
 
 
 def _say_drawn(job: _Query, drawn: Drawn) -> None:
-    """Say what was drawn at random."""
     draws = job.draws
     reasons = Counter(pick.why for pick in drawn.picks)
     if draws.pairs:
@@ -773,7 +730,7 @@ def unspent_budget(project: ProjectFolder, unit: Unit) -> float:
 
 
 def _say_calibrated_anew(job: _Query, choice: Choice) -> None:
-    """Say so if the strategy calibrates its scores again, with other options than in its rounds."""
+    """Say so if the strategy calibrates its scores again, with changed options."""
     store = job.project.store
     closed = [row for row in store.rounds() if row.state == "closed"]
     numbers = [row.number for row in closed if row.strategy == choice.strategy]
@@ -786,7 +743,7 @@ def _say_calibrated_anew(job: _Query, choice: Choice) -> None:
 
 
 def _explained(job: _Query, pool: _Pool, picks: Sequence[Pick]) -> Sequence[Pick]:
-    """The picks, explained by the nearest labelled images if the scores have features."""
+    """Explain the picks by the nearest labelled images, if the scores have features."""
     if not job.scores or not pool.table:
         return picks
     try:
@@ -806,7 +763,7 @@ def _explained(job: _Query, pool: _Pool, picks: Sequence[Pick]) -> Sequence[Pick
 def request_kept(
     project: ProjectFolder, path: Path, progress: Progress, *, prelabels: bool = True
 ) -> QueryResult:
-    """Request exactly the picks that a dry run kept in a file, as its query would have done.
+    """Request exactly the picks that a dry run kept in a file.
 
     Args:
         project: the project.
@@ -833,10 +790,7 @@ def request_kept(
 
 
 def _compare_picks(job: _Query, result: QueryResult, *, requested: bool) -> QueryResult:
-    """The result with the picks that look like others, which are said.
-
-    Images that are known to be small are not compared.
-    """
+    """Add and tell the picks that look like further images, unless all are known to be small."""
     picked = list(dict.fromkeys(pick.cell.image_id for pick in result.picks))
     images = list(job.project.store.images(names=picked))
     first = [row for row in images if row.image_id in picked[:ROWS]]
@@ -854,7 +808,6 @@ def _compare_picks(job: _Query, result: QueryResult, *, requested: bool) -> Quer
 
 
 def _write_previews(job: _Query, number: int, previews: Sequence[str]) -> None:
-    """Write the previews that were announced, if there are some."""
     if previews:
         from labelgrid.rounds.previews import write_announced_previews
 
@@ -882,7 +835,7 @@ def check_current(project: ProjectFolder, proposal: Proposal, advice: str) -> No
 
 
 def is_current(project: ProjectFolder, proposal: Proposal) -> bool:
-    """Whether the pool is still the one that the picks were chosen from."""
+    """Whether the pool is unchanged since the picks were chosen."""
     same_round = project.round_number == proposal.round
     return same_round and project.store.pool_hash() == proposal.pool
 

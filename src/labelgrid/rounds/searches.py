@@ -237,7 +237,6 @@ def full_name(task: TaskDef, name: str) -> str:
 
 
 def _no_class(definitions: TaskDefs, asked: str) -> UsageError:
-    """The error about a class that no task has."""
     known = set[str]()
     shown = []
     for task in definitions.values():
@@ -288,7 +287,7 @@ def refuse_unlearned(project: ProjectFolder, task: TaskDef, name: str) -> None:
 def refuse_unseen(
     project: ProjectFolder, table: Table, grid: Grid, task: TaskDef, name: str
 ) -> None:
-    """Refuse a class that the model predicts in no image which lacks a label.
+    """Refuse a class that the model predicts in no image with a missing label.
 
     Args:
         project: the project.
@@ -314,7 +313,6 @@ def refuse_unseen(
 
 
 def _by_example(project: ProjectFolder, task: TaskDef, name: str) -> str:
-    """How images with a class are found without a model that knows it."""
     words = ["--like", "IMAGE", "--task", task.name, "--budget", "N"]
     return (
         f"Name an image that shows {name}: `{command('query', project.folder, *words)}` asks for "
@@ -375,7 +373,7 @@ def kept_scores(search: RoundScores, number: int) -> Table | None:
 
 
 def _scores_of(search: RoundScores, number: int) -> Iterator[RoundScores]:
-    """Yield the scores that a round may have: its own, and those of searches."""
+    """Yield the scores that a round may have, of the round and of searches."""
     project = search.project
     yield replace(search, strategy=strategy_of(project)[1], apart="")
     yield replace(search, apart="")

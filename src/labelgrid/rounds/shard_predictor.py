@@ -39,7 +39,7 @@ class PredictedShard(Stamped):
 def predict_shard(
     shard: Shard[PredictedShard], order: PredictionOrder, source: ImageFiles, progress: Progress
 ) -> PredictedShard:
-    """Predict the images of a shard."""
+    """Write the predictions of a shard's images, and return the record."""
     set_threads(THREADS)
     predictor = order.predictor()
     context = ModelContext.of_training(order.recipe, predictor.heads, order.fit.seed)
@@ -64,7 +64,7 @@ def predict_shard(
 
 
 def prediction_pass(order: PredictionOrder, source: ImageFiles) -> Pass[PredictedShard]:
-    """The prediction of a folder of images as a pass."""
+    """The pass that predicts a folder of images."""
     identity = order.identity
     versions = file_versions(source.paths)
     return Pass(

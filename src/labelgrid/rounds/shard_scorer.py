@@ -36,7 +36,7 @@ StatisticOptions = Mapping[str, Values]
 
 
 def build_statistics(options: StatisticOptions, seed: int) -> dict[str, Statistic]:
-    """Build statistics by name, each with random weights of its own stream, where it has some.
+    """Build statistics by name; each draws random weights from a stream of its name.
 
     Args:
         options: by name.
@@ -67,7 +67,7 @@ class ShardImages:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringOrder:
-    """All that the scores of a shard depend on, beside its images.
+    """The model and the settings that the scores of a shard depend on.
 
     Args:
         folder: the project's, where the checkpoints are.
@@ -143,7 +143,7 @@ def score_ordered(
 
 @dataclass(frozen=True)
 class PoolFiles:
-    """The files of a pool, of which each shard gets its own.
+    """The files of a pool, to be cut into the files of shards.
 
     Args:
         source: of all images.
@@ -158,7 +158,7 @@ class PoolFiles:
     always: Sequence[str]
 
     def of(self, image_ids: Sequence[str]) -> ShardImages:
-        """Those of some images."""
+        """The files of some images."""
         wanted = dict.fromkeys([*image_ids, *self.always])
         files = {image_id: self.source.files[image_id] for image_id in wanted}
         cells = [Cell(*pair) for pair in product(wanted, self.tasks)]

@@ -47,12 +47,11 @@ class ThumbnailRecord(Stamped):
 
 
 def _raw_file(shard: Shard[ThumbnailRecord]) -> Path:
-    """The file of a shard's thumbnails: their bytes, one after the other."""
     return shard.path.with_suffix(".raw")
 
 
 def _pixels(shard: Shard[ThumbnailRecord]) -> Bytes | None:
-    """The thumbnails of a shard; None if they are not those of its record."""
+    """The thumbnails of a shard; None if the file and the record differ."""
     record = shard.read()
     shape = (len(shard.items), HEIGHT, WIDTH)
     with suppress(OSError):
@@ -87,7 +86,7 @@ class ShardedThumbnails:
             yield Thumbnails(shard.items, pixels)
 
     def left_out(self) -> tuple[dict[str, str], list[str]]:
-        """Why images could not be read, by id, and those that are too small to be compared."""
+        """The reasons why images could not be read, by id, and the images too small to compare."""
         faults: dict[str, str] = {}
         small: list[str] = []
         for record in self.reading.records(self.shards):
@@ -129,7 +128,7 @@ def make_thumbnails(
 
 
 def _thumbnail(row: ImageRow) -> Thumbnail | ImageError | None:
-    """The thumbnail of an image; None if it is small, or why it cannot be read."""
+    """The thumbnail of an image; None for a small image, or the error of reading."""
     try:
         image = read_placed_image(row.root, row.image_id, row.digest)
     except ImageError as error:

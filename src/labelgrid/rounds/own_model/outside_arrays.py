@@ -37,7 +37,7 @@ def expected_arrays(tasks: Tasks) -> str:
 
 
 def array_faults(arrays: Arrays, tasks: Tasks) -> Iterator[str]:
-    """Yield what is wrong with the arrays of one image, a sentence or two each."""
+    """Yield the faults of an image's arrays, a sentence or two each."""
     if not arrays:
         yield "It holds no array."
     for name, array in arrays.items():
@@ -49,7 +49,6 @@ def array_faults(arrays: Arrays, tasks: Tasks) -> Iterator[str]:
 
 
 def _array_fault(name: str, array: Array, tasks: Tasks) -> str:
-    """What is wrong with one array; "" if nothing is."""
     task_name, _, content = name.rpartition(".")
     if array.dtype.kind != "f":
         return f"'{name}' is {shape_text(array)}; it must hold floats."
@@ -103,7 +102,7 @@ def _check_probabilities(name: str, array: Array, task: Task) -> str:
 
 
 def _check_logits(name: str, array: Array, task: Task) -> str:
-    """Numbers from 0 to 1 that add up to 1 at every pixel are no logits."""
+    """Numbers from 0 to 1 with the sum 1 at every pixel are no logits."""
     within = array.min() >= 0 and 0 < array.max() <= 1
     if within and (task.channels == 1 or np.abs(_sums(array) - 1).max() <= FROM_ONE):
         return (
@@ -114,12 +113,11 @@ def _check_logits(name: str, array: Array, task: Task) -> str:
 
 
 def _sums(array: Array) -> Floats:
-    """The sums over the channels."""
     return array.sum(-3, dtype=np.float64)
 
 
 def _check_variance(name: str, array: Array, task: Task) -> str:
-    """Variances are at least 0, and are those of single values."""
+    """Variances are at least 0, and are of single values."""
     if task.channels > 1:
         return (
             f"'{name}': a pixel of {task.name} has {task.channels} values, whose variances do not "
@@ -141,7 +139,6 @@ CONTENT_NAMES = {True: ("probabilities", "logits"), False: ("values", "variance"
 
 
 def _pair_faults(arrays: Arrays, task: str) -> Iterator[str]:
-    """Yield what is wrong with two arrays of a task together."""
     if f"{task}.logits" in arrays and f"{task}.probabilities" in arrays:
         yield f"It holds both logits and probabilities of {task}. Write one of them."
     variance = arrays.get(f"{task}.variance")
