@@ -18,7 +18,6 @@ from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext, labelled_images, tasks_by_image
 from labelgrid.rounds.fit import Splits
 from labelgrid.rounds.model_record import measure
-from labelgrid.train.evaluation import Evaluation
 
 #: The folder of the project with what is trained, and the file of each training with its metrics.
 FOLDER = "control"
@@ -163,14 +162,11 @@ class ControlTrainings:
         context = training.context
         evaluation = measure(context, model=model, split="heldout", progress=self.progress)
         assert evaluation is not None  # there are held-out labels
-        result = SideMetrics(identity=identity, values=_finite_values(evaluation, context))
+        values = {LOSS: evaluation.loss_mtl}
+        for name, task in context.tasks.items():
+            if evaluation.labels.get(name):
+                values[name] = evaluation.metrics[name][task.headline]
+        finite = {name: value for name, value in values.items() if math.isfinite(value.value)}
+        result = SideMetrics(identity=identity, values=finite)
         training.keep(result, RECORD)
         return result
-
-
-def _finite_values(evaluation: Evaluation, context: RoundContext) -> dict[str, Result]:
-    values = {LOSS: evaluation.loss_mtl}
-    for name, task in context.tasks.items():
-        if evaluation.labels.get(name):
-            values[name] = evaluation.metrics[name][task.headline]
-    return {name: result for name, result in values.items() if math.isfinite(result.value)}

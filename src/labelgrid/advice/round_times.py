@@ -268,14 +268,12 @@ def _plan(context: RoundContext) -> Plan:
         balancer=build_plugin("balance", recipe.balance, weights, reduce),
         seed=context.seed,
         terms=terms,
-        previous=partial(_untrained, context),
+        previous=lambda: TrainedModel(
+            network=network_of(context, None, pretrained=False), terms={}
+        ),
         labels=dict.fromkeys(image_ids, frozenset(context.tasks)),
         relations=declared_relations(recipe.relations, context.definitions),
     )
-
-
-def _untrained(context: RoundContext) -> TrainedModel:
-    return TrainedModel(network=network_of(context, None, pretrained=False), terms={})
 
 
 def _step_seconds(trainer: Trainer) -> float:

@@ -28,21 +28,17 @@ def executor_at(on: str, workers: int, preload: str) -> Executor:
         >>> executor_at("processes", 3, "labelgrid.basics.errors").workers
         3
     """
-    name, address = _parts(on)
-    wanted = preload, workers or cores(), address
-    return create("executors", name, *wanted)
-
-
-def _parts(on: str) -> tuple[str, str]:
     name, mark, address = on.partition(":")
     if name not in names("executors"):  # nobody's, or a user's own, whose name has a colon
-        return on, ""
-    if mark and not address:
+        name = on
+        address = ""
+    elif mark and not address:
         raise UsageError(
             f"There is no address after the colon of '{on}'.",
             next_step=f"Give one, or `{name}` alone.",
         )
-    return name, address
+    wanted = preload, workers or cores(), address
+    return create("executors", name, *wanted)
 
 
 def refuse_address(place: str, address: str) -> None:

@@ -162,7 +162,17 @@ class Ray:
     def _take(self, reply: RayReply, ends: dict[Path, JobEnd]) -> None:
         number = reply.number
         if number < 0:
-            raise _unusable(self.address, reply.text)
+            step = (
+                "See docs/how-to/machines.md for what Ray needs, then run the same command again."
+            )
+            if self.address:
+                status = f"ray status --address {self.address}"
+                step = f"Is a cluster running there (`{status}`)? {step}"
+            raise ProjectError(
+                f"Ray cannot be used: {reply.text}",
+                next_step=step,
+                unchanged="Finished jobs are kept.",
+            )
         path, _ = self._jobs[number]
         folder = JobFolder(path)
         end = folder.end or reply.end
@@ -196,15 +206,6 @@ def _died(folder: JobFolder, text: str) -> JobEnd:
     owner = folder.owner
     place = f" on {owner.host}" if owner and not owner.is_here else ""
     return JobEnd("died", f"Its worker{place} ended without a result: {text}", again=True)
-
-
-def _unusable(address: str, text: str) -> ProjectError:
-    step = "See docs/how-to/machines.md for what Ray needs, then run the same command again."
-    if address:
-        step = f"Is a cluster running there (`ray status --address {address}`)? {step}"
-    return ProjectError(
-        f"Ray cannot be used: {text}", next_step=step, unchanged="Finished jobs are kept."
-    )
 
 
 def build(preload: str, workers: int, address: str) -> Ray:
