@@ -18,7 +18,7 @@ from labelgrid.evidence.doubt_sheet import draw_doubtful
 from labelgrid.evidence.label_doubt import rank_by_doubt
 from labelgrid.evidence.label_evidence import LabelEvidence, OfLabels
 from labelgrid.evidence.part_grid import PartBox
-from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
+from labelgrid.executors.workplace import IN_THIS_PROCESS, Workplace
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.known_labels import ProjectLabels
@@ -116,7 +116,7 @@ def audit(
     progress: Progress,
     *,
     all: bool = False,
-    spreading: Spreading = IN_THIS_PROCESS,
+    workplace: Workplace = IN_THIS_PROCESS,
 ) -> Audited:
     """Rank all labels of a project by how likely they are wrong; writes a table and a picture.
 
@@ -127,7 +127,7 @@ def audit(
         folds: networks to train, each without the labels that it judges; 0: none.
         progress: reports each image.
         all: draw confirmed labels, too.
-        spreading: where labels are compared, in which shards, and where the networks are trained.
+        workplace: where labels are compared, in which shards, and where the networks are trained.
 
     Returns:
         All labels; none if only a share of this was done.
@@ -139,8 +139,8 @@ def audit(
     """
     _refuse(project, folds)
     table = project.folder / TABLE
-    evidence = find_evidence(project, progress, spreading)
-    trained = not folds or _train_folds(project, folds, progress, spreading)
+    evidence = find_evidence(project, progress, workplace)
+    trained = not folds or _train_folds(project, folds, progress, workplace)
     if evidence is None or not trained:
         return Audited(labels=[], unread=[], folds=folds, table=table, sheet=None)
     sorts = dict(evidence.sorts)
@@ -185,11 +185,11 @@ def audit(
 
 
 def _train_folds(
-    project: ProjectFolder, folds: int, progress: Progress, spreading: Spreading
+    project: ProjectFolder, folds: int, progress: Progress, workplace: Workplace
 ) -> bool:
     from labelgrid.audit.audit_folds import train_folds  # only with folds: loads torch
 
-    return train_folds(project, folds, progress, spreading)
+    return train_folds(project, folds, progress, workplace)
 
 
 def _refuse(project: ProjectFolder, folds: int) -> None:

@@ -18,8 +18,8 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.data.frame import Frame
 from labelgrid.evidence.doubts import Evidence
-from labelgrid.executors.spread import Piece, given
-from labelgrid.executors.spreading import JOBS, Spreading
+from labelgrid.executors.pieces import Piece, given
+from labelgrid.executors.workplace import JOBS, Workplace
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.roster import Roster
@@ -103,7 +103,7 @@ def fold_evidence(
 
 
 def train_folds(
-    project: ProjectFolder, folds: int, progress: Progress, spreading: Spreading
+    project: ProjectFolder, folds: int, progress: Progress, workplace: Workplace
 ) -> bool:
     """Train the networks of folds somewhere, so that `fold_evidence` finds them finished.
 
@@ -111,7 +111,7 @@ def train_folds(
         project: the project.
         folds: their number.
         progress: counts the networks.
-        spreading: where; nothing is done without a place.
+        workplace: where; nothing is done without a place.
 
     Returns:
         Whether all are finished, not only a share.
@@ -120,11 +120,11 @@ def train_folds(
         ProjectError: some could not be trained.
         LabelgridError: as by `fold_evidence`.
     """
-    if spreading.executor is None:
+    if workplace.executor is None:
         return True
     folder = project.folder.absolute()
     order = FoldOrder(
-        folder=folder, known=project.store.known_roster(), folds=folds, threads=spreading.threads
+        folder=folder, known=project.store.known_roster(), folds=folds, threads=workplace.threads
     )
     pieces = []
     for place, fold in enumerate(_folds(project, folds, progress)):
@@ -138,7 +138,7 @@ def train_folds(
         )
         pieces.append(piece)
     jobs = folder / FOLDER / JOBS
-    is_whole = spreading.run("Training on folds", pieces, jobs, progress)
+    is_whole = workplace.run("Training on folds", pieces, jobs, progress)
     if is_whole:
         remove_folder(jobs)
     return is_whole

@@ -18,8 +18,8 @@ from labelgrid.basics.errors import LabelgridError, ProjectError
 from labelgrid.basics.files import read_text, write_text
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import count_text
-from labelgrid.executors.spread import Piece
-from labelgrid.executors.spreading import JOBS, Spreading
+from labelgrid.executors.pieces import Piece
+from labelgrid.executors.workplace import JOBS, Workplace
 
 UNCHANGED = "What was finished is kept."
 
@@ -96,17 +96,17 @@ class Pass(Generic[R]):
     is_done: Callable[[Shard[R]], bool] = Shard.is_done
     singly: bool = False
 
-    def shards(self, spreading: Spreading) -> list[Shard[R]]:
+    def shards(self, workplace: Workplace) -> list[Shard[R]]:
         """Cut the things into shards, of the size asked for or of the records on disk."""
         if self.singly:
             return self._cut(1)
-        if not spreading.shard:
+        if not workplace.shard:
             sizes = Counter(path.name.partition("-")[0] for path in self.folder.glob("*-*.json"))
             for name, _ in sizes.most_common():
                 shards = self._cut(int(name)) if name.isdecimal() and int(name) else []
                 if any(map(Shard.is_done, shards)):
                     return shards
-        return self._cut(spreading.size(len(self.items)))
+        return self._cut(workplace.size(len(self.items)))
 
     def _cut(self, size: int) -> list[Shard[R]]:
         shards = []
@@ -119,13 +119,13 @@ class Pass(Generic[R]):
             shards.append(shard)
         return shards
 
-    def run(self, shards: Sequence[Shard[R]], spreading: Spreading, progress: Progress) -> bool:
+    def run(self, shards: Sequence[Shard[R]], workplace: Workplace, progress: Progress) -> bool:
         """Make the records that are missing; returns whether all are there, not only a share's.
 
         Raises:
             ProjectError: some could not be made.
         """
-        if spreading.executor is None:
+        if workplace.executor is None:
             progress.start(self.what, sum(len(shard.items) for shard in shards), self.unit)
             for shard in shards:
                 if self.is_done(shard):
@@ -144,7 +144,7 @@ class Pass(Generic[R]):
                 is_done=partial(self.is_done, shard),
             )
             pieces.append(piece)
-        return spreading.run(self.what, pieces, self.folder / JOBS, progress)
+        return workplace.run(self.what, pieces, self.folder / JOBS, progress)
 
     def _arguments(self, shard: Shard[R]) -> tuple[Any, ...]:
         return self.what, self.unit, shard, self.function, *self.arguments(shard)

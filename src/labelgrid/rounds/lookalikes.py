@@ -29,7 +29,7 @@ from labelgrid.evidence.near_duplicates import (
     near_duplicates,
     nearest_pairs,
 )
-from labelgrid.executors.spreading import Spreading
+from labelgrid.executors.workplace import Workplace
 from labelgrid.images.places import image_file
 from labelgrid.images.thumbnails import LEAST
 from labelgrid.ledger.grid import ImageRow
@@ -98,7 +98,7 @@ class _Counted:
 
 
 def find_duplicates(
-    project: ProjectFolder, progress: Progress, spreading: Spreading
+    project: ProjectFolder, progress: Progress, workplace: Workplace
 ) -> FoundDuplicates | None:
     """Find held-out images similar to training images, such as frames of a video.
 
@@ -107,7 +107,7 @@ def find_duplicates(
     Args:
         project: the project.
         progress: counts the images.
-        spreading: where images are read, in which shards.
+        workplace: where images are read, in which shards.
 
     Returns:
         What was found; None if only a share of the images was read.
@@ -118,7 +118,7 @@ def find_duplicates(
     """
     rows = _images(project)
     folder = project.folder.absolute() / FOLDER
-    blocks = sharded_thumbnails(rows, folder, progress, spreading)
+    blocks = sharded_thumbnails(rows, folder, progress, workplace)
     if blocks is None:
         return None
     unread, small = blocks.left_out()

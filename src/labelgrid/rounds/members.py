@@ -10,7 +10,7 @@ from labelgrid.basics.errors import ModelError, command
 from labelgrid.basics.files import remove_folder
 from labelgrid.basics.processes import set_threads
 from labelgrid.basics.progress import Progress
-from labelgrid.executors.spread import Piece, given
+from labelgrid.executors.pieces import Piece, given
 from labelgrid.ledger.roster import Roster
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members, write_member

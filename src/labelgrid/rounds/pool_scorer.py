@@ -15,8 +15,8 @@ from labelgrid.basics.type_names import Values
 from labelgrid.data.frame import Frame
 from labelgrid.data.project_source import ProjectSource
 from labelgrid.data.supplied_source import MostTrusted
-from labelgrid.executors.spread import Piece
-from labelgrid.executors.spreading import IN_THIS_PROCESS, JOBS, Spreading
+from labelgrid.executors.pieces import Piece
+from labelgrid.executors.workplace import IN_THIS_PROCESS, JOBS, Workplace
 from labelgrid.ledger.grid import Grid
 from labelgrid.nets.network import Raw
 from labelgrid.project.folder import ProjectFolder
@@ -137,13 +137,13 @@ class PoolScorer:
         """Whether statistics are trained on images before the scoring."""
         return any(isinstance(each, TrainedStatistic) for each in self.statistics.values())
 
-    def scored(self, number: int, grid: Grid, spreading: Spreading = IN_THIS_PROCESS) -> Table:
+    def scored(self, number: int, grid: Grid, workplace: Workplace = IN_THIS_PROCESS) -> Table:
         """Score the round's pool; a killed run resumes where it stopped.
 
         Args:
             number: of the round.
             grid: the cells.
-            spreading: where the pool is scored, and in which shards.
+            workplace: where the pool is scored, and in which shards.
 
         Returns:
             The scores; no images if only a share was scored.
@@ -159,27 +159,27 @@ class PoolScorer:
         images = self.images(grid)
         folder = self.scores.folder(number)
         explaining = self._explain(images)
-        if self.reads_ahead and not spreading.share.is_all:
+        if self.reads_ahead and not workplace.share.is_all:
             raise self._not_elsewhere("statistics are trained first, which shares would repeat")
         job = None
         stamp = {**self.scores.stamp, **self.scores.members_stamp()}
-        if spreading.executor is None or self.reads_ahead:
-            self._train_members(spreading, folder)
+        if workplace.executor is None or self.reads_ahead:
+            self._train_members(workplace, folder)
             job = self._job(images, folder)
             stamp = dict(job.stamp)
         shards = pool_shards(
             images.pool,
             explaining,
             folder=folder,
-            size=spreading.size(len(images.pool)),
+            size=workplace.size(len(images.pool)),
             statistics=self.statistics,
             stamp=stamp,
         )
-        if not spreading.shard:
+        if not workplace.shard:
             shards = replace(shards, size=shards.kept_size() or shards.size)
-        if spreading.executor is not None:
+        if workplace.executor is not None:
             pieces = self._pieces(shards, images)
-            if not spreading.run("Scoring", pieces, folder / JOBS, self.progress):
+            if not workplace.run("Scoring", pieces, folder / JOBS, self.progress):
                 return empty_table(self.project)
         elif job is not None:
             score_shards(job, explaining, shards, self.progress)
@@ -373,23 +373,23 @@ class PoolScorer:
     def _members(self) -> dict[str, MemberRecord]:
         return read_members(self.project.round_folder(self.fit.round))
 
-    def _train_members(self, spreading: Spreading, folder: Path) -> None:
+    def _train_members(self, workplace: Workplace, folder: Path) -> None:
         """Train the members of the statistics elsewhere, if there is a place."""
         names = set[str]()
         for statistic in self.statistics.values():
             if isinstance(statistic, TrainedStatistic):
                 names |= {*statistic.members}
-        if spreading.executor is None or names <= self._members().keys():
+        if workplace.executor is None or names <= self._members().keys():
             return
         order = MemberOrder(
             folder=self.project.folder.absolute(),
             known=self.project.store.known_roster(),
             recipe=self.recipe,
             fit=self.fit,
-            threads=spreading.threads,
+            threads=workplace.threads,
         )
         pieces = member_pieces(self.project, order, sorted(names))
-        spreading.run("Training members", pieces, folder / JOBS / "members", self.progress)
+        workplace.run("Training members", pieces, folder / JOBS / "members", self.progress)
 
 
 def _arguments(

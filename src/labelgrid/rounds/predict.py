@@ -12,7 +12,7 @@ from labelgrid.basics.files import remove_abandoned, remove_folder
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import join_names
 from labelgrid.data.cameras import read_cameras
-from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
+from labelgrid.executors.workplace import IN_THIS_PROCESS, Workplace
 from labelgrid.formats.naming import whole_names
 from labelgrid.images.places import chosen_paths
 from labelgrid.project.folder import ProjectFolder
@@ -44,7 +44,7 @@ def predict(
     overlay: bool = False,
     relations: Derived = "missing",
     left_out: list[Fault] | None = None,
-    spreading: Spreading = IN_THIS_PROCESS,
+    workplace: Workplace = IN_THIS_PROCESS,
 ) -> int:
     """Write the predictions of all tasks for a folder of images, as label files at original size.
 
@@ -63,7 +63,7 @@ def predict(
         relations: of which tasks predictions are derived; a derived one is no soft prediction.
         left_out: gets the images that cannot be read, which are listed in a file of the project,
             too; None: one is an error.
-        spreading: where the images are predicted, and in which shards. In shards, such an error
+        workplace: where the images are predicted, and in which shards. In shards, such an error
             comes when all others are predicted.
 
     Returns:
@@ -76,7 +76,7 @@ def predict(
     fit = model_of(project)
     cameras = read_cameras(project.folder)
     source = replace(ImageFiles.of(images, known, left_out), cameras=cameras)
-    is_here = spreading.executor is None
+    is_here = workplace.executor is None
     if left_out is not None and is_here:
         readable = readable_images(source.paths, left_out, progress)
         source = replace(source, paths=chosen_paths(source.paths, readable))
@@ -106,7 +106,7 @@ def predict(
     if not is_here:
         write_legends(out, context.definitions)
         return _predict_shards(
-            project, order, source, spreading, left_out=left_out, progress=progress
+            project, order, source, workplace, left_out=left_out, progress=progress
         )
     image_ids = list(source.images())
     progress.start("Predicting", len(image_ids), "images")
@@ -120,17 +120,17 @@ def _predict_shards(
     project: ProjectFolder,
     order: PredictionOrder,
     source: ImageFiles,
-    spreading: Spreading,
+    workplace: Workplace,
     *,
     left_out: list[Fault] | None,
     progress: Progress,
 ) -> int:
     """Predict a folder of images in shards; return the number of label files of this share."""
     predicting = prediction_pass(order, source)
-    shards = predicting.shards(spreading)
-    is_whole = predicting.run(shards, spreading, progress)
+    shards = predicting.shards(workplace)
+    is_whole = predicting.run(shards, workplace, progress)
     records = [shard.read() for shard in shards]
-    share = spreading.share
+    share = workplace.share
     own = [record for place, record in enumerate(records) if share.takes(place)]
     written = sum(record.written for record in own if record)
     if not is_whole:

@@ -21,7 +21,7 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.version import __version__
 from labelgrid.evidence.near_duplicates import Thumbnails
 from labelgrid.executors.passes import UNCHANGED, Pass, Shard, Stamped
-from labelgrid.executors.spreading import Spreading
+from labelgrid.executors.workplace import Workplace
 from labelgrid.images.places import ImagePaths, file_versions, read_placed_image
 from labelgrid.images.thumbnails import HEIGHT, LEAST, WIDTH, Thumbnail, thumbnail_of
 from labelgrid.ledger.grid import ImageRow
@@ -137,9 +137,9 @@ def _thumbnail(row: ImageRow) -> Thumbnail | ImageError | None:
 
 
 def sharded_thumbnails(
-    rows: Sequence[ImageRow], folder: Path, progress: Progress, spreading: Spreading
+    rows: Sequence[ImageRow], folder: Path, progress: Progress, workplace: Workplace
 ) -> ShardedThumbnails | None:
-    """The thumbnails of images, in the shards and the place of `spreading`.
+    """The thumbnails of images, in the shards and the place of `workplace`.
 
     What is there is not made again, unless an image of its shard could not be read.
 
@@ -147,7 +147,7 @@ def sharded_thumbnails(
         rows: the images, in the order of their names.
         folder: of the files.
         progress: counts the images.
-        spreading: where.
+        workplace: where.
 
     Returns:
         The thumbnails; None if that was only a share.
@@ -161,7 +161,7 @@ def sharded_thumbnails(
     contents = {
         row.image_id: (row.root, row.image_id, row.digest or versions[row.image_id]) for row in rows
     }
-    threads = 1 if spreading.executor else cores()
+    threads = 1 if workplace.executor else cores()
     reading = Pass(
         what="Reading images",
         folder=folder,
@@ -172,10 +172,10 @@ def sharded_thumbnails(
         arguments=lambda shard: ([images[image_id] for image_id in shard.items], threads),
         is_done=_has_pixels,
     )
-    shards = reading.shards(spreading)
+    shards = reading.shards(workplace)
     for place, shard in enumerate(shards):
-        record = shard.read() if spreading.share.takes(place) else None
+        record = shard.read() if workplace.share.takes(place) else None
         if record and record.faults:
             shard.path.unlink(missing_ok=True)
-    is_whole = reading.run(shards, spreading, progress)
+    is_whole = reading.run(shards, workplace, progress)
     return ShardedThumbnails(reading, shards) if is_whole else None

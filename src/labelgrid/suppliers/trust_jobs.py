@@ -11,7 +11,7 @@ from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.basics.files import read_text, remove_folder
 from labelgrid.basics.progress import Progress
 from labelgrid.executors.passes import Pass, Shard, Stamped
-from labelgrid.executors.spreading import Spreading
+from labelgrid.executors.workplace import Workplace
 from labelgrid.ledger.roster import Roster
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_stamp import stamp_of_labels
@@ -54,9 +54,9 @@ def measure_part(
 
 
 def rows_elsewhere(
-    project: ProjectFolder, progress: Progress, unmeasured: UnmeasuredTrust, spreading: Spreading
+    project: ProjectFolder, progress: Progress, unmeasured: UnmeasuredTrust, workplace: Workplace
 ) -> TrustRows | None:
-    """As `measure_trust`, in the place of `spreading`.
+    """As `measure_trust`, in the place of `workplace`.
 
     Returns:
         What was measured; None if that was only a share.
@@ -65,8 +65,8 @@ def rows_elsewhere(
         ProjectError: something could not be measured.
     """
     measuring = trust_pass(project, unmeasured)
-    shards = measuring.shards(spreading)
-    if not measuring.run(shards, spreading, progress):
+    shards = measuring.shards(workplace)
+    if not measuring.run(shards, workplace, progress):
         return None
     parts = [record.rows for record in measuring.records(shards)]
     remove_folder(measuring.folder)

@@ -21,7 +21,7 @@ from labelgrid.drawings.label_sheet import SheetTask
 from labelgrid.evidence import doubt_sheet
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
-from labelgrid.executors.spreading import JOBS, Spreading
+from labelgrid.executors.workplace import JOBS, Workplace
 from labelgrid.imports.import_labels import import_labels
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
@@ -216,10 +216,10 @@ def test_networks_that_are_trained_elsewhere_say_the_same_and_shares_are_put_tog
         extra_trainings.remove_folder(folder)
         for index in (0, 1):
             there = Processes(PRELOADED, cores(), Share(index, 2))
-            audited = audit(project, 3, Silent(), spreading=Spreading(there))
+            audited = audit(project, 3, Silent(), workplace=Workplace(there))
             assert not audited.labels and not audited.table.exists()
         trainings = Trainings(monkeypatch)
-        audited = audit(project, 3, Silent(), spreading=Spreading(Processes(PRELOADED, cores())))
+        audited = audit(project, 3, Silent(), workplace=Workplace(Processes(PRELOADED, cores())))
         assert audited.labels and not trainings.plans
         assert {path.parent.name: path.read_bytes() for path in folder.glob("*/*.json")} == told
         assert not (folder / JOBS).exists()

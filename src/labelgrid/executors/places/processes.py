@@ -18,8 +18,8 @@ from typing import Any
 from labelgrid.basics.processes import end_with_parent
 from labelgrid.basics.progress import Silent
 from labelgrid.executors.job import END, STOPPED, JobEnd, JobFolder, end_by, record_job
-from labelgrid.executors.placement import refuse_address
 from labelgrid.executors.share import EVERYTHING, Share
+from labelgrid.executors.workplace import refuse_address
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.plugins import create
 from labelgrid.executors.executor import Executor
-from labelgrid.executors.placement import HERE, refuse_address
 from labelgrid.executors.share import Share
+from labelgrid.executors.workplace import HERE, refuse_address
 
 #: The variables of a task: its number, how many there are, the first number, and the step.
 NUMBER = "SLURM_ARRAY_TASK_ID"
