@@ -153,8 +153,8 @@ def next_round_advice(
         curves: of the tasks.
         most: the labels that each task can have; it buys no more. None: any number.
     """
-    fitted = [each for each in curves if each.curve]
-    upcoming = {each.task: _upcoming(each, most or {}) for each in fitted}
+    fitted = [task_curve for task_curve in curves if task_curve.curve]
+    upcoming = {task_curve.task: _upcoming(task_curve, most or {}) for task_curve in fitted}
     all_lacking = sum(lacking for _, lacking in upcoming.values())
     rows = []
     for task_curve in rising_curves(fitted):

@@ -170,19 +170,19 @@ def buying_advice(
     known = {curve.task: curve for curve in rising_curves(curves)}
     if not known:
         return [*_no_gain(fitted), *missed]
-    found = []
+    offered = []
     for task, curve in known.items():
         count = _affordable(curve, offers[task], budget)
         if count:
             brought = brings.get(task, {}).items()
             others = {name: (known[name], share) for name, share in brought if name in known}
-            found.append(_purchase(curve, count, offers[task], others=others, budget=budget))
-    if not found:
+            offered.append(_purchase(curve, count, offers[task], others=others, budget=budget))
+    if not offered:
         return [_nothing({task: offers[task] for task in known}, budget), *missed]
-    purchases = sorted(found, key=lambda purchase: -purchase.rate)
+    purchases = sorted(offered, key=lambda purchase: -purchase.rate)
     purchases = [purchase for purchase in purchases if purchase.gain > 0]
     if not purchases:
-        return [_no_purchase_gains(found), *missed]
+        return [_no_purchase_gains(offered), *missed]
     rows = [_buy(purchase, folder) for purchase in purchases]
     best = rows[0]
     text = f"{best.text[:-1]}{_comparison(purchases)}. `{best.command}` asks for them."
@@ -253,11 +253,11 @@ def _comparison(purchases: Sequence[_Purchase]) -> str:
 
 
 def _gain_text(purchase: _Purchase) -> str:
-    own, *_ = purchase.gains.values()
-    text = f"{100 * abs(own):.2g} % {'worse' if own < 0 else 'better'}"
+    gain, *_ = purchase.gains.values()
+    text = f"{100 * abs(gain):.2g} % {'worse' if gain < 0 else 'better'}"
     if len(purchase.gains) > 1:
         names = join_names(list(purchase.gains)[1:])
-        better = " better" if own < 0 else ""
+        better = " better" if gain < 0 else ""
         text += f", {100 * purchase.gain:.2g} %{better} with what follows for {names}"
     return text
 
@@ -265,7 +265,7 @@ def _gain_text(purchase: _Purchase) -> str:
 def _buy(purchase: _Purchase, folder: Path) -> Advice:
     curve = purchase.curve
     fitted = fitted_curve(curve)
-    found = purchase.becomes
+    forecast = purchase.becomes
     price = purchase.price
     seconds = None
     paid = f"price {number(price)}"
@@ -275,17 +275,17 @@ def _buy(purchase: _Purchase, folder: Path) -> Advice:
         seconds = purchase.count * purchase.offer.seconds
         paid += f", about {duration(seconds)} {few_times(purchase.offer.timed)}".rstrip()
     labels = count_text(purchase.count, "more label")
-    change = rough_number(found.value - fitted.now)
+    change = rough_number(forecast.value - fitted.now)
     unit = "points" if curve.unit == "%" else curve.unit
     unit = f" {unit}" if unit else ""
     text = (
         f"{labels} of {curve.task} ({paid}): {curve.metric} {change}{unit} "
-        f"({_gain_text(purchase)}), from {number(fitted.now)} to {number(found.value)} "
-        f"({interval_text(found)})."
+        f"({_gain_text(purchase)}), from {number(fitted.now)} to {number(forecast.value)} "
+        f"({interval_text(forecast)})."
     )
     options = ["--task", curve.task, "--budget", purchase.count]
     line = command("query", folder, *options)
-    advice = foreseen_advice("buy", text, curve, found)
+    advice = foreseen_advice("buy", text, curve, forecast)
     return replace(
         advice,
         count=purchase.count,

@@ -104,7 +104,7 @@ def _lacking(
             "least twice as many labels. Later rounds may tell."
         )
         return Advice(topic="classes", answered=False, text=text, task=task)
-    row, others = max(gaps.values(), key=lambda found: median(found[1]) - found[0].iou)
+    row, others = max(gaps.values(), key=lambda gap: median(gap[1]) - gap[0].iou)
     reached = median(others)
     mean_gain = rough_number((reached - row.iou) / len(rows)).lstrip("+")
     words = ["--class", f"{task}:{row.name}"]

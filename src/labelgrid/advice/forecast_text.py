@@ -59,7 +59,7 @@ def relative_gain(value: float, curve: LabelCurve) -> float:
     return gain if curve.scale.better == "higher" else -gain
 
 
-def foreseen_advice(topic: Topic, text: str, curve: TaskCurve, found: Forecast) -> Advice:
+def foreseen_advice(topic: Topic, text: str, curve: TaskCurve, forecast: Forecast) -> Advice:
     """Advice with the numbers of a forecast."""
     return Advice(
         topic=topic,
@@ -69,9 +69,9 @@ def foreseen_advice(topic: Topic, text: str, curve: TaskCurve, found: Forecast) 
         unit=curve.unit,
         now=fitted_curve(curve).now,
         measured=curve.points[-1].value,
-        value=found.value,
-        low=found.low,
-        high=found.high,
+        value=forecast.value,
+        low=forecast.low,
+        high=forecast.high,
     )
 
 
@@ -80,6 +80,6 @@ def value_text(value: float, curve: TaskCurve) -> str:
     return f"{number(value)} {curve.unit}".rstrip()
 
 
-def interval_text(found: Forecast) -> str:
+def interval_text(forecast: Forecast) -> str:
     """The interval of a forecast."""
-    return f"80 % interval {number(found.low)} to {number(found.high)}"
+    return f"80 % interval {number(forecast.low)} to {number(forecast.high)}"

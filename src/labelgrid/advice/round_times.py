@@ -93,7 +93,7 @@ class RoundTimes(Shown):
         Args:
             folder: of the project, for the command.
         """
-        (best,) = (each for each in self.times if each.recipe == self.fits)
+        (best,) = (recipe_time for recipe_time in self.times if recipe_time.recipe == self.fits)
         if best.seconds <= LONGEST:
             return f"Fits: {best.recipe}."
         takes = f"{best.recipe} is the fastest, with {duration(best.seconds)}."
@@ -106,14 +106,16 @@ class RoundTimes(Shown):
         return f"{text} With fewer steps it fits: {shorter}"
 
     def __str__(self) -> str:
-        (best,) = (each for each in self.times if each.recipe == self.fits)
+        (best,) = (recipe_time for recipe_time in self.times if recipe_time.recipe == self.fits)
         return f"A round with the recipe {best.recipe} takes {duration(best.seconds)}."
 
     def _parts(self) -> Iterator[str]:
         rows = []
-        for each in self.times:
-            size = "x".join(map(str, each.size))
-            rows.append((each.recipe, size, each.steps, duration(each.seconds)))
+        for recipe_time in self.times:
+            size = "x".join(map(str, recipe_time.size))
+            rows.append(
+                (recipe_time.recipe, size, recipe_time.steps, duration(recipe_time.seconds))
+            )
         yield table(("recipe", "size", "steps", "a round"), rows)
 
 
@@ -161,15 +163,17 @@ def round_times(
     Raises:
         LabelgridError: the recipe is wrong, or an image cannot be read.
     """
-    own = project.settings.recipe
-    contexts = {own: context_for_recipe(project, recipe_of(project))}
+    project_recipe = project.settings.recipe
+    contexts = {project_recipe: context_for_recipe(project, recipe_of(project))}
     for name in () if own_recipe else _shipped():
         if name not in contexts:
-            contexts[name] = replace(contexts[own], recipe=load_recipe(name))
+            contexts[name] = replace(contexts[project_recipe], recipe=load_recipe(name))
     for_gpu = []
     if not torch.cuda.is_available():
         precisions = {name: context.recipe.train.precision for name, context in contexts.items()}
-        for_gpu = [name for name in contexts if name != own and precisions[name] != ANY_MACHINE]
+        for_gpu = [
+            name for name in contexts if name != project_recipe and precisions[name] != ANY_MACHINE
+        ]
     timed = [name for name in contexts if name not in for_gpu]
     progress.start("Timing steps", len(timed), "recipes")
     times = []
@@ -177,7 +181,11 @@ def round_times(
         times.append(_time(name, contexts[name]))
         progress.advance()
     network = load_recipe(RECIPE).network.name
-    first = [each for each in times if contexts[each.recipe].recipe.network.name == network]
+    first = [
+        recipe_time
+        for recipe_time in times
+        if contexts[recipe_time.recipe].recipe.network.name == network
+    ]
     return RoundTimes(times=times, fits=_fitting(first or times), for_gpu=for_gpu)
 
 
@@ -192,10 +200,10 @@ def _shipped() -> list[str]:
 
 
 def _fitting(times: Sequence[RecipeTime]) -> str:
-    short = [each for each in times if each.seconds <= LONGEST]
+    short = [recipe_time for recipe_time in times if recipe_time.seconds <= LONGEST]
     if short:
-        return max(short, key=lambda each: each.seconds).recipe
-    return min(times, key=lambda each: each.seconds).recipe
+        return max(short, key=lambda recipe_time: recipe_time.seconds).recipe
+    return min(times, key=lambda recipe_time: recipe_time.seconds).recipe
 
 
 def _steps_within(seconds: float, time: RecipeTime) -> int:

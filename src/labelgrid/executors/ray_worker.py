@@ -109,9 +109,9 @@ class RayWorker:
 
 
 def _own_variables() -> dict[str, str]:
-    own = {name: text for name, text in os.environ.items() if name.startswith(OWN)}
-    own.pop(PAGE_TOKEN, None)
-    return own
+    variables = {name: text for name, text in os.environ.items() if name.startswith(OWN)}
+    variables.pop(PAGE_TOKEN, None)
+    return variables
 
 
 def _unfit(call: RayCall) -> str:

@@ -197,8 +197,8 @@ class _Together:
         if killed:
             raise self._death(killed[0], -ends[killed[0]])
         errors = self._errors()
-        own = [values for values in errors.values() if not values["lost"]]
-        for values in own:
+        first_faults = [values for values in errors.values() if not values["lost"]]
+        for values in first_faults:
             raise _error_of(values)
         if any(code in INTERRUPTED for code in ends.values()):
             raise KeyboardInterrupt

@@ -183,7 +183,7 @@ def _advice(project: ProjectFolder, picker: tuple[str, Strategy], *, requested: 
         commands.insert(0, command("score", project.folder, *words))
     if requested:
         commands.insert(0, command("undo", project.folder))
-    shown = ", then ".join(f"`{each}`" for each in commands)
+    shown = ", then ".join(f"`{line}`" for line in commands)
     return f"{shown} {'asks' if requested else 'would ask'} for images that are spread instead."
 
 

@@ -35,12 +35,12 @@ def derived_tasks(
         learned: the tasks that the network learned; predictions of others are not read.
         which: of which tasks.
     """
-    found: dict[str, BoundRelation] = {}
+    derived: dict[str, BoundRelation] = {}
     for relation in relations if which != "none" else ():
         wanted = which == "mean" or relation.gives not in learned
         if wanted and set(relation.reads).issubset(learned):
-            found.setdefault(relation.gives, relation)
-    return found
+            derived.setdefault(relation.gives, relation)
+    return derived
 
 
 @dataclass(frozen=True, kw_only=True)

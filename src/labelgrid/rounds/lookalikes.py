@@ -130,7 +130,7 @@ def find_duplicates(
     progress.start("Comparing images", PASSES * len(blocks.shards), "shards")
     pairs = near_duplicates(_Counted(blocks, progress), measured)
     draw = drawing_anew(rows, project.settings.seed)
-    found = FoundDuplicates(
+    result = FoundDuplicates(
         pairs=pairs,
         measured=len(measured),
         training=len(compared) - len(measured),
@@ -140,9 +140,9 @@ def find_duplicates(
         table=project.folder / TABLE,
         sheet=_write_sheet(project.folder / SHEET, pairs, rows),
     )
-    write_text(found.table, csv_text(NearDuplicates._fields, [each._asdict() for each in pairs]))
+    write_text(result.table, csv_text(NearDuplicates._fields, [pair._asdict() for pair in pairs]))
     remove_folder(folder)
-    return found
+    return result
 
 
 def _images(project: ProjectFolder) -> list[ImageRow]:

@@ -135,7 +135,9 @@ class PoolScorer:
     @property
     def reads_ahead(self) -> bool:
         """Whether statistics are trained on images before the scoring."""
-        return any(isinstance(each, TrainedStatistic) for each in self.statistics.values())
+        return any(
+            isinstance(statistic, TrainedStatistic) for statistic in self.statistics.values()
+        )
 
     def scored(self, number: int, grid: Grid, workplace: Workplace = IN_THIS_PROCESS) -> Table:
         """Score the round's pool; a killed run resumes where it stopped.

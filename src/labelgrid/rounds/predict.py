@@ -131,8 +131,8 @@ def _predict_shards(
     is_whole = predicting.run(shards, workplace, progress)
     records = [shard.read() for shard in shards]
     share = workplace.share
-    own = [record for place, record in enumerate(records) if share.takes(place)]
-    written = sum(record.written for record in own if record)
+    of_share = [record for place, record in enumerate(records) if share.takes(place)]
+    written = sum(record.written for record in of_share if record)
     if not is_whole:
         return written
     faults = []

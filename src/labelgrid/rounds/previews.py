@@ -160,8 +160,8 @@ def _write_pictures(
             picks_by_image[pick.cell.image_id].append((index, pick.cell.task))
     for pool in scorer.batches(context, sorted(picks_by_image)):
         with torch.inference_mode():
-            own = partial(DropoutPasses.of, pool, options, context.seed)
-            maps = head_maps(pool.passes(own), context.tasks, MOMENTS[options.measure])
+            predict = partial(DropoutPasses.of, pool, options, context.seed)
+            maps = head_maps(pool.passes(predict), context.tasks, MOMENTS[options.measure])
             final = pool.decoded(known=True).final
         for i, image_id in enumerate(pool.batch.ids):
             frame = pool.batch.frames[i]

@@ -149,7 +149,7 @@ class QueryResult(Shown):
         counts = Counter(pick.cell.task for pick in self.picks)
         labels = join_names([f"{count:,} {task}" for task, count in counts.items()])
         before = ", requested before" if self.repeated else ""
-        searched = join_names([each for each in (self.class_name, self.like) if each])
+        searched = join_names([name for name in (self.class_name, self.like) if name])
         by = f"{self.strategy}, {searched}" if searched else self.strategy
         return f"Round {self.round} ({by}) picks {labels}: cost {self.cost:g}{before}."
 
@@ -701,7 +701,7 @@ def _say_drawn(job: _Query, drawn: Drawn) -> None:
             "requested in them; all others are there, asked for or skipped."
         )
     if draws.audit:
-        cells = [f"{len(each.images)} {each.task} of {each.supplier}" for each in drawn.audited]
+        cells = [f"{len(part.images)} {part.task} of {part.supplier}" for part in drawn.audited]
         labels = count_text(reasons[AUDIT], "label is", "labels are")
         job.progress.say(
             f"Drawn at random to audit suppliers: {join_names(cells)}. {labels} requested for "
@@ -862,7 +862,7 @@ def request_proposal(project: ProjectFolder, proposal: Proposal, advice: str) ->
         if proposal.pairs:
             note_pairs(project, proposal.pairs, proposal.paired_tasks)
         if proposal.audited:
-            note_audits(project, [SuppliedCells(**vars(each)) for each in proposal.audited])
+            note_audits(project, [SuppliedCells(**vars(cells)) for cells in proposal.audited])
         unspent = {**store.get(CARRIED, {}), proposal.unit: proposal.unspent}
         store.put(CARRIED, unspent)
         row = replace(

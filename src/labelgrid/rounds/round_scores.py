@@ -336,7 +336,9 @@ class RoundScores:
             return table
         path = self.folder(number) / EXPLAINING
         stamps = [self.explaining_stamp, self._stamp_of({FEATURES})]  # once, features alone
-        if not path.exists() or read_stamp(path) not in [{**table.stamp, **own} for own in stamps]:
+        if not path.exists() or read_stamp(path) not in [
+            {**table.stamp, **stamp} for stamp in stamps
+        ]:
             return None
         explaining = read_table(path)
         return explaining if names <= explaining.statistics.keys() else None

@@ -114,12 +114,12 @@ class Search:
 
     def say_without(self, picks: Sequence[Pick], progress: Progress) -> None:
         """Say how many picked images are predicted to show nothing of the class."""
-        found = {pick.cell.image_id: pick.score for pick in picks if pick.score is not None}
-        without = sum(share == 0 for share in found.values())
+        scores = {pick.cell.image_id: pick.score for pick in picks if pick.score is not None}
+        without = sum(share == 0 for share in scores.values())
         if without:
             progress.say(
-                f"The model predicts '{self.class_name}' in {len(found) - without} of "
-                f"{count_text(len(found), 'picked image')}, and nowhere in the others: a smaller "
+                f"The model predicts '{self.class_name}' in {len(scores) - without} of "
+                f"{count_text(len(scores), 'picked image')}, and nowhere in the others: a smaller "
                 "--budget leaves these out."
             )
 
@@ -216,19 +216,19 @@ def find_class(definitions: TaskDefs, asked: str) -> tuple[TaskDef, str]:
     Raises:
         UsageError: no task has it, or several have.
     """
-    found = []
+    matches = []
     for task in definitions.values():
         names = [name for name in task.class_names if asked in (name, full_name(task, name))]
-        found += [(task, name) for name in names]
-    if len(found) > 1:
+        matches += [(task, name) for name in names]
+    if len(matches) > 1:
         raise UsageError(
             f"Several tasks have a class '{asked:.80}'.",
-            next_step=f"Name one: {join_names([full_name(*each) for each in found])}.",
+            next_step=f"Name one: {join_names([full_name(*match) for match in matches])}.",
             unchanged="Nothing was requested.",
         )
-    if not found:
+    if not matches:
         raise _no_class(definitions, asked)
-    return found[0]
+    return matches[0]
 
 
 def full_name(task: TaskDef, name: str) -> str:
@@ -270,8 +270,8 @@ def refuse_unlearned(project: ProjectFolder, task: TaskDef, name: str) -> None:
     elif task.name not in fit.trained:
         reason = f"the newest model did not learn {task.name}"
     elif not fit.predictions:
-        found = project.store.matching_labels(ImageFilter(splits=("train",), task=task.name))
-        contents = [content for _, content in found]
+        labels = project.store.matching_labels(ImageFilter(splits=("train",), task=task.name))
+        contents = [content for _, content in labels]
         shown, unread = label_classes(project, task).showing(name, contents)
         if not (shown.any() or unread):  # not all labels need be known
             reason = "no label for training shows it"

@@ -72,7 +72,9 @@ def prediction_pass(order: PredictionOrder, source: ImageFiles) -> Pass[Predicte
         folder=order.out / FOLDER,
         kind=PredictedShard,
         items=list(source.images()),
-        stamp=lambda own: hash_of(identity, [(image_id, *versions[image_id]) for image_id in own]),
+        stamp=lambda images: hash_of(
+            identity, [(image_id, *versions[image_id]) for image_id in images]
+        ),
         function=predict_shard,
         arguments=lambda shard: (order, _only(source, shard.items)),
     )

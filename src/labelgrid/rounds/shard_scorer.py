@@ -43,10 +43,10 @@ def build_statistics(options: StatisticOptions, seed: int) -> dict[str, Statisti
         seed: the model's.
     """
     statistics = {}
-    for name, own in options.items():
+    for name, choices in options.items():
         stream = ("init", "score", name, "build")
         with seed_torch(seed, *stream):
-            statistics[name] = build_plugin("statistics", PluginChoice(name, own), seed)
+            statistics[name] = build_plugin("statistics", PluginChoice(name, choices), seed)
     return statistics
 
 

@@ -113,14 +113,14 @@ def make_thumbnails(
     faults = {}
     small = []
     with ThreadPoolExecutor(threads) as pool:
-        for place, found in enumerate(pool.map(_thumbnail, rows)):
+        for place, thumbnail in enumerate(pool.map(_thumbnail, rows)):
             name = rows[place].image_id
-            if isinstance(found, ImageError):
-                faults[name] = found.what
-            elif found is None:
+            if isinstance(thumbnail, ImageError):
+                faults[name] = thumbnail.what
+            elif thumbnail is None:
                 small.append(name)
             else:
-                pixels[place] = found
+                pixels[place] = thumbnail
             progress.advance()
     data = pixels.tobytes()
     write_bytes(_raw_file(shard), data, UNCHANGED, durable=True)
@@ -167,7 +167,7 @@ def sharded_thumbnails(
         folder=folder,
         kind=ThumbnailRecord,
         items=list(images),
-        stamp=lambda own: hash_of(__version__, [contents[image_id] for image_id in own]),
+        stamp=lambda names: hash_of(__version__, [contents[image_id] for image_id in names]),
         function=make_thumbnails,
         arguments=lambda shard: ([images[image_id] for image_id in shard.items], threads),
         is_done=_has_pixels,

@@ -144,8 +144,8 @@ def _pair_faults(arrays: Arrays, task: str) -> Iterator[str]:
     variance = arrays.get(f"{task}.variance")
     values = arrays.get(f"{task}.values")
     if variance is not None and (values is None or variance.shape != values.shape):
-        found = "there are none" if values is None else f"they are {shape_text(values)}"
+        values_text = "there are none" if values is None else f"they are {shape_text(values)}"
         yield (
             f"'{task}.variance' is {shape_text(variance)}; it needs '{task}.values' of the same "
-            f"shape, and {found}."
+            f"shape, and {values_text}."
         )

@@ -161,8 +161,8 @@ class OutsidePredictions:
         oblong = 0
         for image_id in image_ids:
             name = self._name(image_id)
-            found, upright = self._faults(image_id)
-            faults += [Fault(name, what) for what in found]
+            texts, upright = self._faults(image_id)
+            faults += [Fault(name, what) for what in texts]
             height, width = self._size(image_id)
             oblong += height != width
             if not upright:
@@ -198,14 +198,14 @@ class OutsidePredictions:
             arrays = self._read(image_id)
         except LabelError as error:
             return [f"{error.what} {error.next_step}"], True
-        found = list(array_faults(arrays, self.context.tasks))
-        if not found and shapes_of(arrays) != self.shapes:
-            own = _form_text(shapes_of(arrays))
-            return [f"It holds {own}; '{self.first}' holds {_form_text(self.shapes)}."], True
+        texts = list(array_faults(arrays, self.context.tasks))
+        if not texts and shapes_of(arrays) != self.shapes:
+            form = _form_text(shapes_of(arrays))
+            return [f"It holds {form}; '{self.first}' holds {_form_text(self.shapes)}."], True
         maps = [array for name, array in arrays.items() if name != FEATURES and array.ndim > 1]
         height, width = self._size(image_id)
         is_turned = [_is_turned(array.shape[-2:], (height, width)) for array in maps]
-        return found, not (is_turned and all(is_turned))
+        return texts, not (is_turned and all(is_turned))
 
     def _refuse(self, faults: Sequence[Fault], count: int) -> None:
         lines = fault_lines(faults)
@@ -319,7 +319,7 @@ class OutsidePredictions:
 
 
 def _pass(raws: Mapping[str, Sequence[Tensor]], index: int) -> Raw:
-    return {name: own[index % len(own)] for name, own in raws.items()}
+    return {name: passes[index % len(passes)] for name, passes in raws.items()}
 
 
 def mean_raw(task: Task, raws: Sequence[Tensor]) -> Tensor:
@@ -366,8 +366,8 @@ def _task_raws(arrays: Arrays, task: Task) -> list[Tensor]:
     if variance is None:
         return values
     raws = []
-    for value, own in zip(values, _passes(variance), strict=True):
-        raws += [value - own.sqrt(), value + own.sqrt()]
+    for value, squared in zip(values, _passes(variance), strict=True):
+        raws += [value - squared.sqrt(), value + squared.sqrt()]
     return raws
 
 
