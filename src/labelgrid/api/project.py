@@ -394,13 +394,13 @@ class Project(ProjectContents):
         from labelgrid.rounds.score import score
         from labelgrid.rounds.shard_scorer import PRELOADED
 
-        spreading = request.spreading(PRELOADED)
+        workplace = request.workplace(PRELOADED)
         folder = optional_path(request.predictions)
         if folder is not None:
-            spreading.refuse("`predictions=`")
-        with self._share_job(spreading.share) as progress:
+            workplace.refuse("`predictions=`")
+        with self._share_job(workplace.share) as progress:
             if folder is None:
-                return score(self._project, progress, request.strategy, spreading)
+                return score(self._project, progress, request.strategy, workplace)
             from labelgrid.rounds.own_model.outside_score import score_predictions
 
             return score_predictions(self._project, folder, progress, request.strategy)
@@ -523,7 +523,7 @@ class Project(ProjectContents):
             overlay=request.overlay,
             relations=request.relations,
             left_out=left_out if request.leave_out else None,
-            spreading=request.spreading(PRELOADED),
+            workplace=request.workplace(PRELOADED),
         )
 
     @takes(ExportModelRequest)
@@ -590,9 +590,9 @@ class Project(ProjectContents):
         from labelgrid.rounds.lookalikes import find_duplicates
         from labelgrid.rounds.thumbnail_shards import PRELOADED
 
-        spreading = request.spreading(PRELOADED)
-        with self._share_job(spreading.share) as progress:
-            return find_duplicates(self._project, progress, spreading)
+        workplace = request.workplace(PRELOADED)
+        with self._share_job(workplace.share) as progress:
+            return find_duplicates(self._project, progress, workplace)
 
     @takes(AuditRequest)
     def audit(self, request: AuditRequest) -> "Audited":
@@ -608,11 +608,11 @@ class Project(ProjectContents):
         from labelgrid.audit.label_shards import PRELOADED
 
         folds = request.folds
-        spreading = request.spreading(PRELOADED)
-        if not folds and spreading.executor is None:
+        workplace = request.workplace(PRELOADED)
+        if not folds and workplace.executor is None:
             return audit(self._project, 0, self._progress, all=request.all)
-        with self._share_job(spreading.share) as progress:
-            return audit(self._project, folds, progress, all=request.all, spreading=spreading)
+        with self._share_job(workplace.share) as progress:
+            return audit(self._project, folds, progress, all=request.all, workplace=workplace)
 
     @takes(ControlRequest)
     def control(self, request: ControlRequest) -> "ControlComparison":
@@ -658,10 +658,10 @@ class Project(ProjectContents):
         from labelgrid.suppliers.trust_jobs import PRELOADED
 
         write = request.write
-        spreading = request.spreading(PRELOADED)
-        if spreading.executor is not None:
-            with self._share_job(spreading.share) as progress:
-                return relate(self._project, progress, write=write, spreading=spreading)
+        workplace = request.workplace(PRELOADED)
+        if workplace.executor is not None:
+            with self._share_job(workplace.share) as progress:
+                return relate(self._project, progress, write=write, workplace=workplace)
         if not write:
             return relate(self._project, self._progress)
         with self._project.lock():

@@ -11,7 +11,7 @@ from labelgrid.basics.progress import Progress
 from labelgrid.ledger.grid import OpenSplit, Split, StateName, Unit
 
 if TYPE_CHECKING:  # most requests are carried out in this process
-    from labelgrid.executors.spreading import Spreading
+    from labelgrid.executors.workplace import Workplace
     from labelgrid.rounds.protocol import Protocol
 
 #: One or several paths of files or folders.
@@ -32,16 +32,16 @@ class PlacedRequest(CommandRequest, on="--on PLACE", kw_only=True):
     on: str = ""
     workers: Count = 0
 
-    def spreading(self, preload: str) -> "Spreading":
+    def workplace(self, preload: str) -> "Workplace":
         """Where the work is done; `preload` is what processes load first.
 
         Raises:
             PluginError: there is no such place.
             UsageError: it cannot be used.
         """
-        from labelgrid.executors.spreading import spreading_of
+        from labelgrid.executors.workplace import workplace_of
 
-        return spreading_of(self.on, self.workers, vars(self).get("shard", 0), preload)
+        return workplace_of(self.on, self.workers, vars(self).get("shard", 0), preload)
 
 
 class SpreadRequest(PlacedRequest, shard="--shard N", kw_only=True):

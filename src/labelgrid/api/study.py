@@ -161,7 +161,7 @@ def _opened_request(
     if recipe is not None:
         yield StudyRequest.of(recipe, data, out, weights=weights, **options)
         return
-    from labelgrid.executors.placement import executor_at
+    from labelgrid.executors.workplace import executor_at
     from labelgrid.lab.simulation.own_labels import own_study  # a recipe needs none of it
 
     may_make = executor_at(on, jobs, "labelgrid").share.is_all

@@ -19,7 +19,7 @@ from labelgrid.evidence.doubts import OfLabels
 from labelgrid.evidence.label_doubt import rank_by_doubt
 from labelgrid.evidence.label_evidence import LabelEvidence
 from labelgrid.evidence.part_grid import PartBox
-from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
+from labelgrid.executors.workplace import IN_THIS_PROCESS, Workplace
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.known_labels import ProjectLabels
@@ -117,7 +117,7 @@ def audit(
     progress: Progress,
     *,
     all: bool = False,
-    spreading: Spreading = IN_THIS_PROCESS,
+    workplace: Workplace = IN_THIS_PROCESS,
 ) -> Audited:
     """Rank all labels of a project by how likely they are wrong; writes a table and a picture.
 
@@ -128,7 +128,7 @@ def audit(
         folds: networks to train, each without the labels that it judges; 0: none.
         progress: reports each image.
         all: draw confirmed labels, too.
-        spreading: where labels are compared, in which shards, and where the networks are trained.
+        workplace: where labels are compared, in which shards, and where the networks are trained.
 
     Returns:
         All labels; none if only a share of this was done.
@@ -140,12 +140,12 @@ def audit(
     """
     _refuse(project, folds)
     table = project.folder / TABLE
-    evidence = find_evidence(project, progress, spreading)
+    evidence = find_evidence(project, progress, workplace)
     is_trained = True
     if folds:
         from labelgrid.audit.audit_folds import fold_evidence, train_folds  # loads torch
 
-        is_trained = train_folds(project, folds, progress, spreading)
+        is_trained = train_folds(project, folds, progress, workplace)
     if evidence is None or not is_trained:
         return Audited(labels=[], unread=[], folds=folds, table=table, sheet=None)
     sorts = dict(evidence.sorts)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from labelgrid.advice.further_fits import FurtherFit, Told
+from labelgrid.advice.extra_trainings import ExtraTraining, TrainingResult
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.files import disk_errors, remove_folder
 from labelgrid.basics.processes import set_threads
@@ -18,8 +18,8 @@ from labelgrid.basics.progress import Progress
 from labelgrid.basics.streams import drawn_places, seed_of
 from labelgrid.data.frame import Frame
 from labelgrid.evidence.doubts import Evidence, OfLabels
-from labelgrid.executors.spread import Piece, given
-from labelgrid.executors.spreading import JOBS, Spreading
+from labelgrid.executors.pieces import Piece, given
+from labelgrid.executors.workplace import JOBS, Workplace
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.roster import Roster
@@ -64,7 +64,7 @@ class FoldLabel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoldLabels(Told):
+class FoldLabels(TrainingResult):
     """A fold's `labels.json`: all of its labels."""
 
     labels: Sequence[FoldLabel]
@@ -99,7 +99,7 @@ def fold_evidence(
 
 
 def train_folds(
-    project: ProjectFolder, folds: int, progress: Progress, spreading: Spreading
+    project: ProjectFolder, folds: int, progress: Progress, workplace: Workplace
 ) -> bool:
     """Train the networks of folds somewhere; `fold_evidence` finds them finished.
 
@@ -110,11 +110,11 @@ def train_folds(
         ProjectError: some could not be trained.
         LabelgridError: as by `fold_evidence`.
     """
-    if spreading.executor is None:
+    if workplace.executor is None:
         return True
     folder = project.folder.absolute()
     order = FoldOrder(
-        folder=folder, known=project.store.known_roster(), folds=folds, threads=spreading.threads
+        folder=folder, known=project.store.known_roster(), folds=folds, threads=workplace.threads
     )
     pieces = []
     for place, fold in enumerate(_folds(project, folds, progress)):
@@ -128,7 +128,7 @@ def train_folds(
         )
         pieces.append(piece)
     jobs = folder / FOLDER / JOBS
-    is_whole = spreading.run("Training on folds", pieces, jobs, progress)
+    is_whole = workplace.run("Training on folds", pieces, jobs, progress)
     if is_whole:
         remove_folder(jobs)
     return is_whole
@@ -160,7 +160,7 @@ def train_ordered_fold(order: FoldOrder, place: int, progress: Progress) -> None
 
 def _folds(project: ProjectFolder, folds: int, progress: Progress) -> "list[_Fold]":
     context = context_of(project)
-    splits = splits_for_training(context, project, progress)
+    splits = splits_for_training(context, progress)
     rows = project.store.cells(state=State.LABELLED)
     labelled = usable_images(project, sorted({row.cell.image_id for row in rows}), progress)
     fold_of = _draw_folds(project, labelled, folds)
@@ -217,7 +217,7 @@ class _Fold:
         return kept.labels
 
     @cached_property
-    def _further(self) -> FurtherFit:
+    def _further(self) -> ExtraTraining:
         """The training without the fold's images.
 
         Raises:
@@ -234,7 +234,7 @@ class _Fold:
                 unchanged="Nothing was trained.",
             )
         seed = seed_of(self.context.seed, "audit fold", self.number)
-        return FurtherFit(
+        return ExtraTraining(
             context=replace(self.context, seed=seed),
             splits=(learn, choose),
             folder=self.folder,

@@ -14,7 +14,7 @@ from labelgrid.evidence.known_labels import Rows
 from labelgrid.evidence.label_comparison import ComparedImage, Comparing
 from labelgrid.evidence.label_evidence import LabelEvidence, gather_evidence
 from labelgrid.executors.passes import Pass, Shard, Stamped
-from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
+from labelgrid.executors.workplace import IN_THIS_PROCESS, Workplace
 from labelgrid.ledger.roster import Roster
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.known_labels import ProjectLabels
@@ -47,7 +47,7 @@ def compare_shard(
 
 
 def find_evidence(
-    project: ProjectFolder, progress: Progress, spreading: Spreading = IN_THIS_PROCESS
+    project: ProjectFolder, progress: Progress, workplace: Workplace = IN_THIS_PROCESS
 ) -> LabelEvidence | None:
     """Compare every label with its image, and with further labels of the image and of the task.
 
@@ -62,12 +62,12 @@ def find_evidence(
     known = ProjectLabels(project)
     rows = known.by_image()
     image_ids = sorted(rows)
-    if spreading.executor is None:
+    if workplace.executor is None:
         progress.start("Comparing labels", len(rows), "images")
         return _gathered(known, rows, Comparing(known, rows).images(image_ids, progress))
     found = label_pass(project, image_ids)
-    shards = found.shards(spreading)
-    if not found.run(shards, spreading, progress):
+    shards = found.shards(workplace)
+    if not found.run(shards, workplace, progress):
         return None
     images = (image for record in found.records(shards) for image in record.images)
     evidence = _gathered(known, rows, images)

@@ -20,8 +20,8 @@ def share_at(on: str) -> "Share":
         >>> share_at("processes").is_all
         True
     """
-    from labelgrid.executors.placement import executor_at
     from labelgrid.executors.share import EVERYTHING
+    from labelgrid.executors.workplace import executor_at
 
     return executor_at(on, 1, "labelgrid").share if on else EVERYTHING
 

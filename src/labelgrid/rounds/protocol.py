@@ -93,7 +93,7 @@ class Protocol:
         )
 
     def source(self, source: Source, definitions: TaskDefs) -> Source:
-        """The images and labels, of which pixels that do not count are not valid."""
+        """The images and labels, valid only at the pixels that count."""
         if self.is_whole:
             return source
         crop = read_crop(self.crop) if self.crop else None
@@ -102,19 +102,20 @@ class Protocol:
         return CountedSource(source=source, crop=crop, range=range, capped=frozenset(capped))
 
     def tasks(self, tasks: Tasks, definitions: TaskDefs) -> dict[str, Task]:
-        """The tasks, of which predictions of depth are brought into the range."""
-        return {name: self._task(task, definitions[name]) for name, task in tasks.items()}
-
-    def _task(self, task: Task, definition: TaskDef) -> Task:
-        if not self.is_capped or not has_metres(definition):
-            return task
+        """The tasks, with metrics that bring predictions of depth into the range."""
+        if not self.is_capped:
+            return dict(tasks)
         from labelgrid.pixel.capped_metric import CappedMetric
 
         least, most = self.range
-        metrics = {}
-        for name, create in task.metrics.items():
-            metrics[name] = partial(CappedMetric, create, least, most)
-        return replace(task, metrics=metrics)
+        capped = dict(tasks)
+        for name, task in tasks.items():
+            if has_metres(definitions[name]):
+                metrics = {}
+                for metric, create in task.metrics.items():
+                    metrics[metric] = partial(CappedMetric, create, least, most)
+                capped[name] = replace(task, metrics=metrics)
+        return capped
 
 
 #: Every pixel with a label counts.
