@@ -1,4 +1,4 @@
-"""Creates a ledger's database, together with what it holds first, or on any error nothing."""
+"""Creates a ledger's database and its first rows in one transaction."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager

@@ -1,4 +1,4 @@
-"""Says what each kind of database does its own way: locking, durability and error codes."""
+"""Describes the differences of databases: locking, durability and error codes."""
 
 from collections.abc import Sequence, Set
 from typing import Protocol
@@ -29,7 +29,7 @@ KEY = "labelgrid.dialect"
 
 
 class Dialect(Protocol):
-    """One kind of database, at one place.
+    """A kind of database, at a place.
 
     All other code in `labelgrid.ledger` is SQLAlchemy that runs on SQLite and PostgreSQL.
     """
@@ -38,7 +38,7 @@ class Dialect(Protocol):
     sums_in_order: bool
 
     def url(self) -> URL:
-        """The URL of the database."""
+        """The URL that the engine connects to."""
 
     def arguments(self) -> Json:
         """The arguments of the driver's `connect`."""
@@ -59,7 +59,7 @@ class Dialect(Protocol):
         """
 
     def check_there(self) -> None:
-        """Check that there may be a ledger at the place, before it is opened.
+        """Check that a ledger may be at the place, before opening the place.
 
         Raises:
             LedgerError: there is none.
@@ -69,15 +69,15 @@ class Dialect(Protocol):
         """Allow readers and one writer to work at the same time, from now on."""
 
     def create(self, connection: Connection) -> None:
-        """Make what tables need to be in, inside the transaction that makes them."""
+        """Make the container of the tables, inside the transaction that makes the tables."""
 
     def remove(self, connection: Connection) -> None:
-        """Remove a ledger's tables, and what was made beside them."""
+        """Remove a ledger's tables and their helpers."""
 
     def insert(
         self, connection: Connection, table: Table, rows: Sequence[Values], *, known: bool = False
     ) -> int:
-        """Insert rows, all with the same columns in one order, and return the number of new ones.
+        """Insert rows with the same columns in the same order, and return the number of new rows.
 
         Args:
             connection: a write transaction.
@@ -92,7 +92,7 @@ class Dialect(Protocol):
     def objects(
         self, connection: Connection, tables: Sequence[Table], append_only: Sequence[str]
     ) -> tuple[Objects, Objects]:
-        """What a database's schema holds, and what it must hold; each a kind and a name.
+        """The objects of a database's schema and the expected objects, as kinds and names.
 
         A view in place of a table, or a trigger of somebody else's, would run in any command.
 
@@ -112,7 +112,7 @@ class Dialect(Protocol):
         """Whether the driver's error only says that a signal has ended a statement."""
 
     def transaction_number(self, connection: Connection) -> str:
-        """A number by which `was_committed` knows the transaction; empty if it needs none."""
+        """A number for `was_committed`; empty for a database that needs none."""
 
     def was_committed(self, connection: Connection, number: str) -> bool | None:
         """Whether an earlier transaction, whose connection is lost, was committed.

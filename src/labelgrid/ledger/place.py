@@ -31,7 +31,7 @@ _PASSWORDS = "Put it into ~/.pgpass, or into the file that PGPASSFILE names."
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseUrl:
-    """A schema of a PostgreSQL database, which holds one ledger.
+    """A schema of a PostgreSQL database that holds a ledger.
 
     Args:
         database: its name.
@@ -101,20 +101,24 @@ def database_url(text: str, schema: str = "") -> DatabaseUrl:
         raise LedgerError("The URL of the ledger holds a password.", next_step=_PASSWORDS)
     _check_parts(url, query)
     options = {name: str(value) for name, value in query.items()}
-    place = DatabaseUrl(
+    schema = options.pop("schema", schema)
+    if not _SCHEMA.fullmatch(schema):
+        raise LedgerError(
+            f"The URL of the ledger has the schema '{schema}'.",
+            next_step="Add ?schema=NAME: lower-case letters, digits and underscores, at most 63, "
+            "not beginning with a digit or pg_.",
+        )
+    return DatabaseUrl(
         database=url.database or "",
-        schema=options.pop("schema", schema),
+        schema=schema,
         user=url.username or "",
         host=url.host or "",
         port=port,
         options=options,
     )
-    _check_schema(place.schema)
-    return place
 
 
 def _check_parts(url: URL, query: Mapping[str, object]) -> None:
-    """Check what a URL names: the kind of database, its name, and options that may be given."""
     if url.drivername not in (DRIVER, "postgresql"):
         raise LedgerError(
             f"A ledger on '{url.drivername}' is not possible: it can be on PostgreSQL.",
@@ -128,15 +132,6 @@ def _check_parts(url: URL, query: Mapping[str, object]) -> None:
                 f"The URL of the ledger has the option '{name}', which is not possible.",
                 next_step=f"Possible once each: schema, {', '.join(OPTIONS)}.",
             )
-
-
-def _check_schema(name: str) -> None:
-    if not _SCHEMA.fullmatch(name):
-        raise LedgerError(
-            f"The URL of the ledger has the schema '{name}'.",
-            next_step="Add ?schema=NAME: lower-case letters, digits and underscores, at most 63, "
-            "not beginning with a digit or pg_.",
-        )
 
 
 def schema_name(folder: Path) -> str:

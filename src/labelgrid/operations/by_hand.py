@@ -65,7 +65,7 @@ def skip(project: ProjectFolder, cells: Sequence[str], why: str = "") -> list[Ce
 def hold_out(
     project: ProjectFolder, image_ids: Sequence[str], progress: Progress | None = None
 ) -> list[str]:
-    """Hold out images for measuring, with their groups and copies, and request their labels.
+    """Hold out images with their groups and copies, and request their labels.
 
     Images that were drawn at random measure more honestly; `add --holdout` draws them.
 
@@ -92,7 +92,14 @@ def hold_out(
         relatives = [row for row in rows if family[row.image_id] in chosen]
         used = images_trained_on(store, rows, all_fits(project.folder))
         fixed = {row.image_id for row in rows if row.split in ("val", "test")} | used
-        _refuse(project, [row.image_id for row in relatives if row.image_id in fixed])
+        unfit = [row.image_id for row in relatives if row.image_id in fixed]
+        if unfit:
+            raise ProjectError(
+                f"A training may have used {join_names(unfit, 5)}, or it measures something else.",
+                where=project.folder,
+                next_step="Choose images, groups and copies that never had a label.",
+                unchanged="Nothing was held out.",
+            )
         held = [row for row in relatives if row.split == "train"]
         if len(held) == store.count_images(("train",)):
             raise ProjectError(
@@ -108,14 +115,3 @@ def hold_out(
     if warning and progress:
         progress.say(warning)
     return names
-
-
-def _refuse(project: ProjectFolder, image_ids: Sequence[str]) -> None:
-    """Refuse to hold out images of another use."""
-    if image_ids:
-        raise ProjectError(
-            f"A training may have used {join_names(image_ids, 5)}, or it measures something else.",
-            where=project.folder,
-            next_step="Choose images, groups and copies that never had a label.",
-            unchanged="Nothing was held out.",
-        )

@@ -41,10 +41,9 @@ def class_rows(measured: Sequence[Measurement]) -> dict[str, list[ClassRow]]:
         return {}
     previous = comparable_round(measured)
     earlier = previous.classes if previous else {}
-    tables = {}
-    for task, scores in measured[-1].classes.items():
-        tables[task] = _rows(scores, earlier.get(task, {}))
-    return tables
+    return {
+        task: _rows(scores, earlier.get(task, {})) for task, scores in measured[-1].classes.items()
+    }
 
 
 def _rows(scores: Mapping[str, ClassScore], earlier: Mapping[str, ClassScore]) -> list[ClassRow]:

@@ -1,4 +1,4 @@
-"""Says at once what would stop or disappoint later.
+"""Says at once which faults of a project would stop or disappoint later.
 
 That is missing weights, and images of another shape than the network's input. Loads no torch.
 """
@@ -24,7 +24,7 @@ PATIENCE = 5.0
 
 
 def early_warnings(project: ProjectFolder) -> list[str]:
-    """What will be missing or disappoint in a new project, and the command or option that helps."""
+    """Sentences on the lacks of a new project, with commands or options that help."""
     recipe = load_recipe(project.settings.recipe, project.settings.changes, beside=project.folder)
     lines = []
     if not project.store.count_images(("heldout",)):
@@ -65,7 +65,7 @@ def missing_weights_warning(backbone: BackboneOptions, weights: Path | None) -> 
 
 
 def training_without_weights(folder: Path, recipe: str = "", changes: Values | None = None) -> str:
-    """A sentence with the command that trains from random weights instead of pretrained ones.
+    """A sentence with the command for training from random weights.
 
     Args:
         folder: the project's.
@@ -86,7 +86,7 @@ def training_without_weights(folder: Path, recipe: str = "", changes: Values | N
 
 
 def unused_weights_warning(network: str, weights: Path | None) -> str:
-    """What becomes of weights for a network with an encoder of its own: nothing.
+    """A sentence on weights that a network with its own encoder ignores.
 
     "" if none were given.
 
@@ -103,7 +103,6 @@ def unused_weights_warning(network: str, weights: Path | None) -> str:
 
 
 def _is_cached(name: str) -> bool:
-    """Whether a file of the backbone's weights is in the cache of the hub."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     source, _, model = name.rpartition(":")
@@ -124,7 +123,6 @@ def _endpoint() -> str:
 
 
 def _is_reachable() -> bool:
-    """Whether the server of the weights answers at all."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
         return False
     if not _endpoint().startswith(("http://", "https://")):
@@ -140,7 +138,7 @@ def _is_reachable() -> bool:
 
 
 def shape_warning(rows: Iterable[ImageRow], recipe: Recipe) -> str:
-    """What to do about images that the recipe would stretch; "" if few.
+    """A sentence on images that the recipe would stretch; "" if few.
 
     It would stretch them from upright to wide, or the other way round.
 

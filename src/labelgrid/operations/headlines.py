@@ -55,7 +55,7 @@ class Headline:
 
     @property
     def brief(self) -> str:
-        """The metric alone."""
+        """The task with its metric and value."""
         return f"{self.task} {self.result.name} {self._value}"
 
     @property
@@ -159,9 +159,9 @@ def comparable_round(measured: Sequence[Measurement]) -> Measurement | None:
 def jackknife_interval(
     change: float, before: Sequence[float], after: Sequence[float]
 ) -> tuple[float, float] | None:
-    """A 95 % interval of a metric's change, over the images that it was measured on.
+    """A 95 % interval of a metric's change, from leaving out blocks of images.
 
-    Source: Tukey's jackknife with blocks of images. For a mean it is the paired t interval.
+    Source: Tukey's jackknife. For a mean it is the paired t interval.
 
     Args:
         change: the metric after minus the metric before.

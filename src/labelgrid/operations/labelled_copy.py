@@ -1,4 +1,4 @@
-"""Copies the labelled part of a project, so that a study of it sees no later change.
+"""Copies the labelled part of a project, for a study that sees no later change.
 
 Label files are linked to where the disk can do that; images stay where they are. Loads no torch.
 """
@@ -29,7 +29,7 @@ SUPPLIERS = "suppliers"
 def copy_labelled(
     project: ProjectFolder, folder: Path, suppliers: Collection[str], progress: Progress
 ) -> None:
-    """Make a project of the images that have a label, with their labels, or on any error nothing.
+    """Make a project of the labelled images and their labels, or on any error nothing.
 
     Args:
         project: is only read.
@@ -60,14 +60,12 @@ def copy_labelled(
 
 
 def _copy_label(project: ProjectFolder, path: str, digest: str, target: Path) -> None:
-    """Copy a label's file, if its content is what the project says."""
     source = inside(project.folder, path)
     check_digest(source, digest)
     link_or_copy(source, target)
 
 
 def _move(row: CellRow) -> Move:
-    """The move of an imported label."""
     return Move(
         cell=row.cell,
         to=State.LABELLED,
@@ -80,7 +78,6 @@ def _move(row: CellRow) -> Move:
 
 
 def _copy_cameras(folder: Path, target: Path) -> None:
-    """Copy the cameras of a project, if it has any, with their table."""
     if read_cameras(folder) is None:  # a wrong file is refused
         return
     copy_file(folder / CAMERAS, target / CAMERAS)
@@ -92,7 +89,6 @@ def _copy_cameras(folder: Path, target: Path) -> None:
 def _copy_supplied(
     project: ProjectFolder, name: str, target: Path, image_ids: Collection[str]
 ) -> None:
-    """Copy a supplier's labels of some images, under the names of the images."""
     copy_file(supplier_folder(project, name) / DECLARATION, target / DECLARATION)
     for task, labels in read_index(project, name).labels.items():
         for image_id in sorted(labels.keys() & set(image_ids)):

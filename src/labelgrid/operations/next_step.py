@@ -41,7 +41,7 @@ class NextStep:
 
     @property
     def line(self) -> str:
-        """What to type, in one line."""
+        """The commands to type, in a line."""
         return ", then ".join(self.typed) + self.after
 
 
@@ -83,9 +83,9 @@ def next_step(project: ProjectFolder, counts: Mapping[str, TaskCount] | None = N
 
 
 def first_query(project: ProjectFolder) -> str:
-    """The command that requests a new project's first labels, and exports them; "" if none is left.
+    """The command that requests a new project's first labels and exports them, or "".
 
-    With them it exports what is requested already: the labels of the held-out images.
+    It also exports the open requests: the labels of the held-out images.
     """
     pool = project.store.counts(("train",))
     missing = {task: count.missing for task, count in pool.items()}
@@ -111,7 +111,7 @@ def _to_buy(project: ProjectFolder, pool: Mapping[str, TaskCount]) -> Mapping[st
 
 
 def _usual_budget(project: ProjectFolder, missing: Mapping[str, int]) -> tuple[float, Unit]:
-    """The budget of the last query that had one, and its unit; no more than is left."""
+    """The budget and unit of the last query with a budget, at most the rest."""
     store = project.store
     amount: float = MOST_LABELS
     unit: Unit = "labels"
@@ -144,7 +144,7 @@ def budget_options(budget: float, unit: Unit) -> Sequence[str]:
 
 
 def _why_train(project: ProjectFolder, labelled: int) -> str:
-    """Why the open round is to be trained; "" if it has a training of these tasks and labels."""
+    """The reason to train in the open round; "" if its training knows the tasks and labels."""
     current = project.store.current_round()
     fit = current and read_fit(project.round_folder(current.number))
     if not fit or redeclared_tasks(fit, project.tasks()):

@@ -1,4 +1,4 @@
-"""Takes images out of a project, and brings them back; their history stays in the ledger.
+"""Takes images out of a project and brings them back; the ledger keeps their history.
 
 Loads no torch.
 """
@@ -30,7 +30,6 @@ class Removed(Shown):
     labels: int
 
     def __str__(self) -> str:
-        """A summary in words."""
         images = count_text(self.images, "image")
         text = f"Removed {images}, cancelled {count_text(self.cancelled, 'request')}."
         if not self.labels:
@@ -46,7 +45,6 @@ class Restored(Shown):
     labels: int
 
     def __str__(self) -> str:
-        """A summary in words."""
         return (
             f"Restored {count_text(self.images, 'image')}, with {count_text(self.labels, 'label')}."
         )
@@ -138,7 +136,6 @@ def restore(
 
 
 def _labels_of(store: Store, image_ids: Sequence[str]) -> list[CellRow]:
-    """The labels of images, one image after the other."""
     labels: list[CellRow] = []
     for image_id in image_ids:
         labels += store.cells(image_id=image_id, state=State.LABELLED)
@@ -146,7 +143,7 @@ def _labels_of(store: Store, image_ids: Sequence[str]) -> list[CellRow]:
 
 
 def refuse_other_split(rows: Sequence[ImageRow], restored: Sequence[ImageRow]) -> None:
-    """Refuse to restore an image if others of its family were put in another split meanwhile.
+    """Refuse to restore an image if its family is in another split now.
 
     Its family are its copies and the images of its group.
 

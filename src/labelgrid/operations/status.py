@@ -75,17 +75,16 @@ def status_of(
 
 def round_rows(project: ProjectFolder) -> list[Json]:
     """The rounds as JSON values, in their order."""
-    rows = []
-    for row in project.store.rounds():
-        values = {
+    return [
+        {
             "round": row.number,
             "strategy": row.strategy,
             "budget": row.budget,
             "unit": row.unit,
             "state": row.state,
         }
-        rows.append(values)
-    return rows
+        for row in project.store.rounds()
+    ]
 
 
 def _suppliers(project: ProjectFolder) -> Json:
@@ -93,8 +92,7 @@ def _suppliers(project: ProjectFolder) -> Json:
         return {}
     from labelgrid.project.suppliers import supplier_values  # most projects need none of it
 
-    recipe = project.recipe()
-    return supplier_values(project, recipe.suppliers)
+    return supplier_values(project, project.recipe().suppliers)
 
 
 def headlines(project: ProjectFolder) -> list[Headline]:

@@ -1,4 +1,4 @@
-"""Changes what a task declares of its labels, after checking the labels that are there.
+"""Changes a task's declaration, after checking the labels that were made with the old one.
 
 Loads no torch.
 """
@@ -96,7 +96,7 @@ class Changed(Shown):
 def change_task(
     project: ProjectFolder, name: str, change: TaskChange, progress: Progress
 ) -> Changed:
-    """Change what a task declares; every label that it has is read with the new declaration first.
+    """Change a task's declaration, after reading every label with the new one.
 
     Models and scores made with the old declaration are refused as stale from then on, unless only
     the cost changed. Costs of labels that are paid or requested stay.
@@ -145,7 +145,7 @@ def change_task(
 
 @note_unchanged(UNCHANGED)
 def drop_task(project: ProjectFolder, name: str) -> int:
-    """Drop a task: nothing sees its cells until it is restored.
+    """Drop a task, which hides its cells until the task is restored.
 
     Returns the number of its cancelled requests.
 
@@ -208,17 +208,12 @@ def _task(project: ProjectFolder, name: str) -> TaskRow:
 
 
 def _refuse_needed(project: ProjectFolder, name: str) -> None:
-    """Refuse to drop a task that a declared relation needs: no command would run then.
-
-    Raises:
-        ProjectError: names the relation.
-    """
     recipe = project.recipe()
     tasks = project.tasks()
-    remaining = {task: each for task, each in tasks.items() if task != name}
+    remaining = {other: task for other, task in tasks.items() if other != name}
     for relation, choice in recipe.relations.items():
-        own = {relation: choice}
-        if _can_bind(own, tasks) and not _can_bind(own, remaining):
+        declared = {relation: choice}
+        if _can_bind(declared, tasks) and not _can_bind(declared, remaining):
             raise ProjectError(
                 f"The relation '{relation}' of the recipe needs the task '{name}'.",
                 where=project.folder / SETTINGS,
@@ -228,7 +223,6 @@ def _refuse_needed(project: ProjectFolder, name: str) -> None:
 
 
 def _can_bind(relations: Mapping[str, RelationChoice], tasks: TaskDefs) -> bool:
-    """Whether declared relations fit tasks."""
     try:
         declared_relations(relations, tasks)
     except RecipeError:
@@ -237,10 +231,6 @@ def _can_bind(relations: Mapping[str, RelationChoice], tasks: TaskDefs) -> bool:
 
 
 def _keep_indices(before: TaskDef, after: TaskDef, progress: Progress) -> None:
-    """Refuse a class list that gives a known class another index.
-
-    Label files hold indices, not names.
-    """
     old = before.classes
     new = after.classes
     place = {name: index for index, name in enumerate(new)}
@@ -259,7 +249,6 @@ def _keep_indices(before: TaskDef, after: TaskDef, progress: Progress) -> None:
 def _compare_figures(
     project: ProjectFolder, cells: Sequence[CellRow], before: TaskDef, after: TaskDef
 ) -> list[str]:
-    """Compare the figures of a sample of the labels, read with both declarations."""
     step = max(1, -(-len(cells) // SAMPLE))
     paths = [project.inside(cell.path) for cell in cells[::step]]
     old = [before.figures(before.read(path)) for path in paths]
@@ -270,7 +259,6 @@ def _compare_figures(
 def _check_labels(
     project: ProjectFolder, cells: Sequence[CellRow], task: TaskDef, progress: Progress
 ) -> None:
-    """Read every label with the new declaration; refuse the change if some do not fit."""
     faults = misfits(project, cells, {task.name: task}, progress)
     if faults:
         labels = count_text(len(cells), "label")
