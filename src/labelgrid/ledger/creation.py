@@ -33,9 +33,7 @@ def create_database(place: LedgerPlace, dialect: Dialect | None = None) -> Datab
 def creation(base: Database, command: str = "") -> Iterator[None]:
     """Create a database's tables, and run the block in the same transaction.
 
-    Args:
-        base: one without tables.
-        command: the name of the operation that the block's moves belong to.
+    `command` names the operation that the block's moves belong to.
 
     Raises:
         LedgerError: it has tables, or it cannot be written.

@@ -31,7 +31,8 @@ KEY = "labelgrid.dialect"
 class Dialect(Protocol):
     """A kind of database, at a place.
 
-    All other code in `labelgrid.ledger` is SQLAlchemy that runs on SQLite and PostgreSQL.
+    All other code in `labelgrid.ledger` is SQLAlchemy that runs on SQLite and PostgreSQL. What a
+    database has no own way of does nothing.
     """
 
     #: Whether a sum adds its rows in an order that depends on them alone, not on the plan.
@@ -57,6 +58,7 @@ class Dialect(Protocol):
         Raises:
             LedgerError: it could not.
         """
+        return
 
     def check_there(self) -> None:
         """Check that a ledger may be at the place, before opening the place.
@@ -64,26 +66,27 @@ class Dialect(Protocol):
         Raises:
             LedgerError: there is none.
         """
+        return
 
     def share(self, connection: Connection) -> None:
         """Allow readers and one writer to work at the same time, from now on."""
+        return
 
     def create(self, connection: Connection) -> None:
         """Make the container of the tables, inside the transaction that makes the tables."""
+        return
 
     def remove(self, connection: Connection) -> None:
         """Remove a ledger's tables and their helpers."""
+        return
 
     def insert(
         self, connection: Connection, table: Table, rows: Sequence[Values], *, known: bool = False
     ) -> int:
         """Insert rows with the same columns in the same order, and return the number of new rows.
 
-        Args:
-            connection: a write transaction.
-            table: where they belong.
-            rows: at least one; values of JSON columns are not possible.
-            known: skip rows with existing keys, which are an error otherwise.
+        There is at least one row, without values of JSON columns. With `known`, rows with existing
+        keys are skipped; otherwise they are an error.
         """
 
     def append_only(self, table: str) -> Sequence[str]:
@@ -96,10 +99,7 @@ class Dialect(Protocol):
 
         A view in place of a table, or a trigger of somebody else's, would run in any command.
 
-        Args:
-            connection: the database.
-            tables: the tables that it must hold.
-            append_only: the names of those whose rows cannot be changed or deleted.
+        The rows of the tables `append_only` cannot be changed or deleted.
         """
 
     def meaning(self, cause: BaseException) -> Meaning | None:
@@ -107,23 +107,25 @@ class Dialect(Protocol):
 
     def is_lost(self, cause: BaseException) -> bool:
         """Whether the driver's error says that there is no connection any longer, or yet."""
+        return False
 
     def was_interrupted(self, cause: BaseException) -> bool:
         """Whether the driver's error only says that a signal has ended a statement."""
+        return False
 
     def transaction_number(self, connection: Connection) -> str:
         """A number for `was_committed`; empty for a database that needs none."""
+        return ""
 
     def was_committed(self, connection: Connection, number: str) -> bool | None:
         """Whether an earlier transaction, whose connection is lost, was committed.
 
-        Args:
-            connection: one that has waited until the earlier transaction ended.
-            number: of the earlier transaction.
+        The connection has waited until the earlier transaction ended.
 
         Returns:
             None if the database does not know.
         """
+        return None
 
 
 def locked() -> Meaning:

@@ -14,10 +14,12 @@ if TYPE_CHECKING:  # slow to load
     import numpy as np
     from numpy.typing import NDArray
 
-    from labelgrid.basics.array_types import Bools, Floats
+    from labelgrid.basics.array_types import Bools, Floats, Keys
 
 Split = Literal["train", "val", "test", "heldout"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test", "heldout")
+#: Some splits; None: all.
+Splits = Sequence[Split] | None
 #: The splits that images can be put into; held-out images are drawn, or chosen, by other commands.
 OpenSplit = Literal["train", "val", "test"]
 #: Before the name of an unknown split: a command of before put images into it, and none reads it.
@@ -263,7 +265,7 @@ class Grid:
     """
 
     images: Sequence[str]
-    keys: "NDArray[np.uint64]"
+    keys: "Keys"
     tasks: Sequence[str]
     state: "NDArray[np.int8]"
     cost: "Floats"

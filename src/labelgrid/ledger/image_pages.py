@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, f
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.type_names import Size
 from labelgrid.ledger import roster
-from labelgrid.ledger.grid import Split, State
+from labelgrid.ledger.grid import Splits, State
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES
 
 #: No id of an image is longer; SQLite refuses patterns of some more characters.
@@ -45,7 +45,7 @@ class ImageFilter:
         name: a part of the image's id; empty: any.
     """
 
-    splits: Sequence[Split] | None = None
+    splits: Splits = None
     task: str = ""
     state: State | None = None
     round: int | None = None

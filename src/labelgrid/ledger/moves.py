@@ -97,11 +97,7 @@ def cell_row(
 ) -> CellRow:
     """The row of a cell from its columns.
 
-    Args:
-        cell: the cell.
-        state: its state.
-        rest: its columns after the state, in the table's order.
-        lists: the class lists by id.
+    `rest` are the columns after the state, in the table's order.
 
     Raises:
         LedgerError: a value has another type, or there is no such class list.

@@ -221,11 +221,8 @@ def keep(
 
     `undo` needs it.
 
-    Args:
-        connection: of the transaction.
-        notes: the keys of notes.
-        images: the ids of images whose splits change.
-        round: the number of the round that is opened, if it is not open, and closed.
+    Kept are the notes under some keys, the splits of images, and the round that is closed, and
+    opened if it is not open.
     """
     values = {}
     for key in notes:

@@ -78,9 +78,7 @@ LedgerPlace = Path | DatabaseUrl
 def database_url(text: str, schema: str = "") -> DatabaseUrl:
     """The place that a URL names.
 
-    Args:
-        text: the URL.
-        schema: the schema of a URL that names none.
+    `schema` is for a URL that names none.
 
     Raises:
         LedgerError: it is no URL of PostgreSQL, or holds a password, which is not repeated.
@@ -160,9 +158,7 @@ def read_place(text: str) -> LedgerPlace:
 def place_in(folder: Path, ledger: str) -> LedgerPlace:
     """The place of a project's ledger.
 
-    Args:
-        folder: the project's.
-        ledger: the URL in its settings; empty: its file.
+    `ledger` is the URL in the settings; empty: the project's file.
 
     Raises:
         LedgerError: it is no URL of PostgreSQL, or holds a password.

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.ledger import dialect
-from labelgrid.ledger.dialect import KEY, Meaning, Objects
+from labelgrid.ledger.dialect import KEY, Dialect, Meaning, Objects
 from labelgrid.ledger.place import DatabaseUrl
 from labelgrid.ledger.schema import METADATA, VERSION, VERSION_TABLE
 
@@ -79,7 +79,7 @@ _RIGHTS = (
 _BUSY = ("another process changed it at the same time", "Run again.")
 
 
-class PostgreSQL:
+class PostgreSQL(Dialect):
     """PostgreSQL: a schema for each ledger, so that no ledger waits for another.
 
     Args:
@@ -197,15 +197,6 @@ class PostgreSQL:
         event.listen(engine, "begin", begin)
         event.listen(engine, "commit", commit)
 
-    def check_new(self) -> None:
-        """As `Dialect.check_new`: the server says it later."""
-
-    def check_there(self) -> None:
-        """As `Dialect.check_there`: the server says it later."""
-
-    def share(self, connection: Connection) -> None:
-        """As `Dialect.share`: they always can."""
-
     def create(self, connection: Connection) -> None:
         """As `Dialect.create`: the schema, if nobody has made it for us.
 
@@ -321,10 +312,6 @@ class PostgreSQL:
             return code.startswith(("08", "25P03", "57P"))
         said = str(cause)
         return "does not exist" not in said and not any(words in said for words in self.SAID)
-
-    def was_interrupted(self, cause: BaseException) -> bool:
-        """As `Dialect.was_interrupted`: the driver raises what the signal raised."""
-        return False
 
     def transaction_number(self, connection: Connection) -> str:
         """As `Dialect.transaction_number`: the server's own number."""

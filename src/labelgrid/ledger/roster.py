@@ -31,7 +31,7 @@ from labelgrid.ledger.database import (
     is_unicode,
     next_id,
 )
-from labelgrid.ledger.grid import NO_SPLIT, SPLITS, ImageRow, Split, TaskRow
+from labelgrid.ledger.grid import NO_SPLIT, SPLITS, ImageRow, Splits, TaskRow
 from labelgrid.ledger.schema import IMAGES, TASKS
 
 T = TypeVar("T")
@@ -73,9 +73,7 @@ class Roster:
 def read_roster(connection: Connection, before: Roster | None = None) -> Roster:
     """What a command knows from now on; see `Store.steady`.
 
-    Args:
-        connection: the reader's.
-        before: what was known earlier, whose removed images are not read again unless they changed.
+    The removed images of an earlier roster are not read again unless they changed.
     """
     now = _print_of_removed(connection)
     removed = before.removed if before and before.print == now else _removed_images(connection)
@@ -292,7 +290,7 @@ def task_rows(connection: Connection) -> tuple[TaskRow, ...]:
 
 def images(
     connection: Connection,
-    splits: Sequence[Split] | None = None,
+    splits: Splits = None,
     names: Collection[str] | None = None,
 ) -> Iterator[ImageRow]:
     """The images of some splits and some names (None: all), ordered by id (code points)."""
@@ -319,7 +317,7 @@ def image(connection: Connection, image_id: str) -> ImageRow:
     return _image(row)
 
 
-def count_images(connection: Connection, splits: Sequence[Split] | None = None) -> int:
+def count_images(connection: Connection, splits: Splits = None) -> int:
     """The number of images in some splits (None: all)."""
     count = select(func.count()).select_from(IMAGES)
     return connection.scalar(restrict_to_splits(connection, count, splits)) or 0
@@ -372,9 +370,7 @@ def image_roots(connection: Connection) -> set[str]:
 def present(connection: Connection, now: ColumnElement[bool] = PRESENT) -> ColumnElement[bool]:
     """Whether an image is there: not removed or, for a reader who knows a roster, not then.
 
-    Args:
-        connection: the reader's.
-        now: whether it is not removed now.
+    `now` says whether it is not removed now.
     """
     known = _known(connection)
     if known is None:
@@ -396,15 +392,13 @@ def leaves_images_out(connection: Connection) -> bool:
 
 
 def restrict_to_splits(
-    connection: Connection, statement: Select[Any], splits: Sequence[Split] | None
+    connection: Connection, statement: Select[Any], splits: Splits
 ) -> Select[Any]:
     """Restrict a statement to the present images of some splits (None: all)."""
     return _of_splits(statement.where(present(connection, ~IMAGES.c.removed)), splits)
 
 
-def in_name_order(
-    connection: Connection, statement: Select[Any], splits: Sequence[Split] | None
-) -> Select[Any]:
+def in_name_order(connection: Connection, statement: Select[Any], splits: Splits) -> Select[Any]:
     """Like `restrict_to_splits`, ordered by the images' names.
 
     SQLite then walks along the names: the first images of many are there at once. Else it would
@@ -414,7 +408,7 @@ def in_name_order(
 
 
 def restrict_present_to_splits(
-    connection: Connection, statement: Select[Any], splits: Sequence[Split] | None
+    connection: Connection, statement: Select[Any], splits: Splits
 ) -> Select[Any]:
     """Like `restrict_to_splits`, for a statement with other conditions for a few images.
 
@@ -423,7 +417,7 @@ def restrict_present_to_splits(
     return _of_splits(statement.where(present(connection)), splits)
 
 
-def _of_splits(statement: Select[Any], splits: Sequence[Split] | None) -> Select[Any]:
+def _of_splits(statement: Select[Any], splits: Splits) -> Select[Any]:
     if splits is None:
         return statement
     return statement.where(IMAGES.c.split.in_(splits))

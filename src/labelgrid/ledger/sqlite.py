@@ -18,7 +18,7 @@ from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.files import disk_errors
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.ledger import dialect
-from labelgrid.ledger.dialect import FOREIGN, KEY, Meaning, Objects
+from labelgrid.ledger.dialect import FOREIGN, KEY, Dialect, Meaning, Objects
 
 #: How many of SQLite's instructions run between two looks for signals: some hundredths of a second.
 STEPS = 1_000_000
@@ -51,7 +51,7 @@ def _let_signals_through() -> int:
     return 0
 
 
-class SQLite:
+class SQLite(Dialect):
     """SQLite: a file with its write-ahead log.
 
     Args:
@@ -141,12 +141,6 @@ class SQLite:
             "PRAGMA journal_mode=WAL"
         )
 
-    def create(self, connection: Connection) -> None:
-        """As `Dialect.create`: the file is there."""
-
-    def remove(self, connection: Connection) -> None:
-        """As `Dialect.remove`: the file is removed with its folder."""
-
     def insert(
         self, connection: Connection, table: Table, rows: Sequence[Values], *, known: bool = False
     ) -> int:
@@ -206,21 +200,9 @@ class SQLite:
                 return meaning
         return None
 
-    def is_lost(self, cause: BaseException) -> bool:
-        """As `Dialect.is_lost`: a file is not lost."""
-        return False
-
     def was_interrupted(self, cause: BaseException) -> bool:
         """As `Dialect.was_interrupted`, by SQLite's name for the error."""
         return getattr(cause, "sqlite_errorname", "") == INTERRUPTED
-
-    def transaction_number(self, connection: Connection) -> str:
-        """As `Dialect.transaction_number`: a file's commit has no answer that could be lost."""
-        return ""
-
-    def was_committed(self, connection: Connection, number: str) -> bool | None:
-        """As `Dialect.was_committed`: never asked."""
-        return None
 
 
 #: This process's copies and the stamps of their sources, by the source's path, the newest last.

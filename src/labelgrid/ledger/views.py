@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from labelgrid.ledger import class_lists, roster, rounds
 from labelgrid.ledger.database import check_optional, check_values, dialect_of, foreign_row_error
-from labelgrid.ledger.grid import HINTS, Cell, Grid, Move, Split, State, is_time
+from labelgrid.ledger.grid import HINTS, Cell, Grid, Move, Split, Splits, State, is_time
 from labelgrid.ledger.moves import CELL_TYPES, CellRow, cell_row
 from labelgrid.ledger.operations import Operation, operation_of, without_effect
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, IS_ANSWER, OPERATIONS, TASKS
@@ -79,7 +79,7 @@ def grid(connection: Connection, splits: Sequence[Split] = ("train",)) -> Grid:
     )
 
 
-def counts(connection: Connection, splits: Sequence[Split] | None = None) -> dict[str, TaskCount]:
+def counts(connection: Connection, splits: Splits = None) -> dict[str, TaskCount]:
     """The cells by state and the costs of each task, over some splits (None: all)."""
     images = roster.count_images(connection, splits)
     by_state = select(CELLS.c.task_id, CELLS.c.state)
@@ -104,9 +104,7 @@ def counts(connection: Connection, splits: Sequence[Split] | None = None) -> dic
     return task_counts
 
 
-def seconds(
-    connection: Connection, splits: Sequence[Split] | None = None
-) -> dict[str, list[float]]:
+def seconds(connection: Connection, splits: Splits = None) -> dict[str, list[float]]:
     """How long labels of some splits (None: all) took, by task, where their imports said so."""
     timed = (
         select(CELLS.c.task_id, CELLS.c.seconds)
@@ -125,7 +123,7 @@ def seconds(
     return times
 
 
-def amount_spent(connection: Connection, splits: Sequence[Split] | None = None) -> float:
+def amount_spent(connection: Connection, splits: Splits = None) -> float:
     """The cost of all answers in some splits (None: all).
 
     Those of removed images and dropped tasks count.
@@ -133,7 +131,7 @@ def amount_spent(connection: Connection, splits: Sequence[Split] | None = None) 
     return sum(_paid(connection, splits).values(), 0.0)
 
 
-def _paid(connection: Connection, splits: Sequence[Split] | None) -> dict[int, float]:
+def _paid(connection: Connection, splits: Splits) -> dict[int, float]:
     """The cost of all answers by task, also of dropped tasks and removed images."""
     paid = select(EVENTS.c.task_id).where(IS_ANSWER)
     if splits is not None:
@@ -175,7 +173,7 @@ def cells(
     image_id: str | None = None,
     round: int | None = None,
     request_id: str | None = None,
-    splits: Sequence[Split] | None = None,
+    splits: Splits = None,
 ) -> Iterator[CellRow]:
     """The cells that are not missing and match all given values.
 

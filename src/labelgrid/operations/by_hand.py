@@ -22,9 +22,7 @@ MOST_CHARACTERS = 500
 def request(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
     """Request missing cells, all or none, outside the rounds.
 
-    Args:
-        project: the project.
-        cells: missing cells as `IMAGE:TASK`.
+    Cells are named as `IMAGE:TASK`.
 
     Raises:
         LedgerError: a name is unknown, or its cell is not missing; the error lists them. Nothing
@@ -40,10 +38,7 @@ def request(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
 def skip(project: ProjectFolder, cells: Sequence[str], why: str = "") -> list[Cell]:
     """Skip requested cells, all or none: nobody can label them. They are not requested again.
 
-    Args:
-        project: the project.
-        cells: requested cells as `IMAGE:TASK`, or request ids.
-        why: the reason, one line.
+    Cells are named as `IMAGE:TASK` or by request ids. The reason is one line.
 
     Raises:
         LedgerError: a name is unknown, or its cell is not requested; the error lists them. Nothing
@@ -68,11 +63,6 @@ def hold_out(
     """Hold out images with their groups and copies, and request their labels.
 
     Images that were drawn at random measure more honestly; `add --holdout` draws them.
-
-    Args:
-        project: the project.
-        image_ids: images to train on that no training has used.
-        progress: is told if little is left to buy.
 
     Returns:
         the images that are held out now and were not before.

@@ -91,9 +91,7 @@ def unlabel(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
 
     The labels of held-out images are requested again, since no strategy picks their cells.
 
-    Args:
-        project: the project.
-        cells: labelled cells as `IMAGE:TASK`, or the ids of the requests that they answered.
+    Cells are named as `IMAGE:TASK`, or by the ids of the requests that they answered.
 
     Returns:
         the cells of the labels.

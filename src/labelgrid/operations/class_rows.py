@@ -34,8 +34,7 @@ class ClassRow:
 def class_rows(measured: Sequence[Measurement]) -> dict[str, list[ClassRow]]:
     """The classes of each task in the newest measured round, the worst first.
 
-    Args:
-        measured: the measured rounds, ordered by number.
+    `measured` is ordered by number.
     """
     if not measured:
         return {}

@@ -49,10 +49,6 @@ def missing_weights_warning(backbone: BackboneOptions, weights: Path | None) -> 
     """Why a training cannot start from ImageNet weights, or "".
 
     It cannot if no file was given, none is cached, and the server is away.
-
-    Args:
-        backbone: of the recipe.
-        weights: the given file, or None.
     """
     if not backbone.pretrained or weights is not None:
         return ""
@@ -67,11 +63,8 @@ def missing_weights_warning(backbone: BackboneOptions, weights: Path | None) -> 
 def training_without_weights(folder: Path, recipe: str = "", changes: Values | None = None) -> str:
     """A sentence with the command for training from random weights.
 
-    Args:
-        folder: the project's.
-        recipe: that was named for this training; "": the project's.
-        changes: overrides that were given for this training. Without these and `recipe` the command
-            keeps its own, for later trainings.
+    Without `recipe` and `changes` of this training alone, the command keeps its own for later
+    trainings.
     """
     asked = override(changes or {}, {"backbone": {"pretrained": False}})
     words: list[object] = ["fit", folder]
@@ -89,10 +82,6 @@ def unused_weights_warning(network: str, weights: Path | None) -> str:
     """A sentence on weights that a network with its own encoder ignores.
 
     "" if none were given.
-
-    Args:
-        network: the name of the network.
-        weights: the given file, or None.
     """
     if weights is None:
         return ""
@@ -142,9 +131,7 @@ def shape_warning(rows: Iterable[ImageRow], recipe: Recipe) -> str:
 
     It would stretch them from upright to wide, or the other way round.
 
-    Args:
-        rows: the images; those of unknown size do not count.
-        recipe: says how images are fitted to the network's input.
+    Images of unknown size do not count.
     """
     height, width = recipe.data.size
     images = 0

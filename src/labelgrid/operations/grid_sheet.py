@@ -63,11 +63,7 @@ def draw_sheet(
 ) -> DrawnSheet:
     """Draw a project's images beside their labels, spread evenly over the labelled images.
 
-    Args:
-        project: the project.
-        out: the PNG file; None: `sheet.png` in the project.
-        count: the most images that are shown.
-        progress: receives the progress.
+    `out` is the PNG file, `sheet.png` in the project by default; `count` the most images.
 
     Raises:
         ProjectError: the file's name does not end in .png, or the disk reports an error.

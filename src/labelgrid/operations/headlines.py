@@ -106,9 +106,7 @@ def headlines_of(measured: Sequence[Measurement], metrics: Mapping[str, str]) ->
 
     Tasks without held-out labels are left out.
 
-    Args:
-        measured: the measured rounds, ordered by number.
-        metrics: the headline metric of each task.
+    `measured` is ordered by number; `metrics` has the headline metric of each task.
     """
     if not measured:
         return []
@@ -124,10 +122,7 @@ def headlines_of(measured: Sequence[Measurement], metrics: Mapping[str, str]) ->
 def with_change(measured: Sequence[Measurement], task: str, result: Result) -> Headline:
     """A metric of the newest measured round, with its change since the round before.
 
-    Args:
-        measured: the measured rounds, ordered by number.
-        task: of the metric.
-        result: the metric in the newest of them.
+    `measured` is ordered by number.
     """
     last = measured[-1]
     previous = comparable_round(measured)

@@ -31,11 +31,8 @@ def copy_labelled(
 ) -> None:
     """Make a project of the labelled images and their labels, or on any error nothing.
 
-    Args:
-        project: is only read.
-        folder: the new project; its settings are the default ones.
-        suppliers: the names of those whose labels are copied, too.
-        progress: receives the progress.
+    The project is only read. The new project has the default settings, and the labels of the named
+    suppliers.
 
     Raises:
         LabelError: a label's file is gone, or its content has changed since its import.

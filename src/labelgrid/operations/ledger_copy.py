@@ -65,10 +65,7 @@ def copy_ledger(folder: Path, to: str, progress: Progress) -> LedgerCopy:
     Other processes wait with their changes until this is done, and are then refused: they must
     open the project again.
 
-    Args:
-        folder: the project's.
-        to: a URL, or "labelgrid.db".
-        progress: receives the progress.
+    `to` is a URL, or "labelgrid.db".
 
     Raises:
         LedgerError: it is there already, the target holds another ledger, or a database cannot be

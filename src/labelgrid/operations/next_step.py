@@ -48,9 +48,7 @@ class NextStep:
 def next_step(project: ProjectFolder, counts: Mapping[str, TaskCount] | None = None) -> NextStep:
     """The next step.
 
-    Args:
-        project: the project.
-        counts: of the cells of all images; None: counts them.
+    `counts` are of the cells of all images.
     """
     folder = project.folder
     everything = project.store.counts() if counts is None else counts

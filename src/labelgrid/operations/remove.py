@@ -56,10 +56,6 @@ def remove(project: ProjectFolder, image_ids: Sequence[str]) -> Removed:
     Neither their files nor those of their labels are touched. Open requests are cancelled. What was
     spent on the images counts as spent. `restore` brings images back.
 
-    Args:
-        project: the project.
-        image_ids: the images.
-
     Raises:
         LedgerError: the project has no such image; the error lists them. Nothing was removed.
     """
@@ -93,11 +89,6 @@ def restore(
     """Bring removed images back, all or none, with their labels.
 
     Missing ones of held-out images are requested again.
-
-    Args:
-        project: the project.
-        image_ids: the images.
-        progress: reports each label that is read.
 
     Raises:
         LedgerError: an image was not removed, or an image of its group or with its content is in

@@ -46,11 +46,7 @@ def set_split(
 ) -> list[str]:
     """Put images without a split into a split, all or none.
 
-    Args:
-        project: the project.
-        split: the split.
-        image_ids: the images; empty: all.
-        was: only those of this unknown split; empty: of any.
+    Without `image_ids`, all of them, or those of the unknown split `was`.
 
     Returns:
         their ids, ordered.

@@ -53,10 +53,6 @@ class Verified(Shown):
 def verify(project: ProjectFolder, progress: Progress) -> Verified:
     """Read every image and every label of a project completely; nothing is changed.
 
-    Args:
-        project: the project.
-        progress: reports each file.
-
     Raises:
         ProjectError: the project is a run of a simulation, whose images and labels belong to its
             data set.

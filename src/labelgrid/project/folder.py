@@ -61,10 +61,7 @@ class ProjectFolder:
     ) -> "ProjectFolder":
         """Open a project.
 
-        Args:
-            folder: the project's.
-            read_only: refuse to write its ledger.
-            looking: as `read_only` if the ledger cannot be written anyway.
+        With `looking`, it is opened `read_only` if its ledger cannot be written anyway.
 
         Raises:
             ProjectError: there is no project.
@@ -91,7 +88,7 @@ class ProjectFolder:
         return cls(folder, settings, Store.open(ledger, read_only=read_only))
 
     def copy_note(self) -> str:
-        """What is to be said of a ledger that is read in a copy; "" of any other."""
+        """A sentence on a ledger that is read in a copy; "" of any other ledger."""
         if self.store.copy is None:
             return ""
         return (
@@ -141,14 +138,14 @@ class ProjectFolder:
 
     @property
     def round_number(self) -> int:
-        """The number of the open round, or of the next one."""
+        """The number of the open round, or else of the next round."""
         current = self.store.current_round()
         if current:
             return current.number
         return max((row.number for row in self.store.rounds()), default=0) + 1
 
     def open_round(self) -> RoundRow:
-        """The open round; opens one if there is none."""
+        """The open round, after opening a round if none is open."""
         return self.store.current_round() or self.store.open_round()
 
     def round_folder(self, number: int) -> Path:
@@ -174,7 +171,7 @@ class ProjectFolder:
 
     @property
     def job(self) -> JobFolder:
-        """The folder that shows the fit, score or query of the open round, whoever runs it."""
+        """The job folder of the open round, for a fit, score or query of any process."""
         return JobFolder(self.round_folder(self.round_number) / "job")
 
     def inside(self, relative: str) -> Path:
@@ -225,7 +222,7 @@ class ProjectFolder:
             remove_abandoned(self.round_folder(number), deep=True)
 
     def close(self) -> None:
-        """Close the ledger."""
+        """Close the project's ledger."""
         self.store.close()
 
     def __enter__(self) -> "ProjectFolder":
@@ -236,7 +233,6 @@ class ProjectFolder:
 
 
 def _unfinished_files(folder: Path) -> set[str]:
-    """The names of files that a stopped `init` may have left in a folder."""
     if not (folder / MARKER).is_file() or (folder / SETTINGS).exists():
         return set()
     return {MARKER, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", LEFT_OUT, CAMERAS}
@@ -270,7 +266,6 @@ def check_new(folder: Path) -> None:
 
 
 def _is_usable(path: Path) -> bool:
-    """Whether a path is a folder that is empty but for what a stopped `init` left."""
     if not path.is_dir():
         return False
     names = {child.name for child in path.iterdir()}

@@ -71,7 +71,7 @@ class ProjectLabels:
         return rows
 
     def by_image(self) -> dict[str, Rows]:
-        """All labels, by image and task."""
+        """The rows of all labels, by image and task."""
         rows: dict[str, dict[str, CellRow]] = defaultdict(dict)
         for row in self.labelled():
             rows[row.cell.image_id][row.cell.task] = row

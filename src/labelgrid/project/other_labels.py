@@ -1,4 +1,4 @@
-"""Finds what else is known of a cell's label: predicted, derived from others, or supplied.
+"""Finds other labels of a labelled cell: predicted, derived or supplied.
 
 Loads no torch.
 """
@@ -51,10 +51,7 @@ def other_labels(
     These are the model's prediction that its request came with, what follows from the image's other
     labels by the relations that are on, and what suppliers gave, in their own numbers.
 
-    Args:
-        project: the project.
-        cell: the cell.
-        read_label: reads a label of the ledger.
+    `read_label` reads a label of the ledger.
     """
     task = project.tasks()[cell.task]
     return [
@@ -99,7 +96,6 @@ def _derived(
 
 
 def _camera(project: ProjectFolder, image_id: str) -> Camera | None:
-    """The camera that took an image, if the project's file says so."""
     cameras = read_cameras(project.folder)
     if cameras is None:
         return None
