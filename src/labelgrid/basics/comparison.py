@@ -50,7 +50,7 @@ def mean_over(curve: Curve, start: float, end: float) -> float:
 
 
 def first_crossing(curve: Curve, goal: float, better: Better) -> float:
-    """The first x at which a curve reaches a goal, linear between its points.
+    """The first x at which a curve reaches a goal, linear between points.
 
     Infinity if it never does.
 
@@ -78,8 +78,7 @@ def shared_places(first: Curve, second: Curve) -> tuple[Curve, Curve]:
         array([6. , 4.5])
     """
     places = np.round(first[0], 6)
-    other_places = np.round(second[0], 6)
-    _, mine, its = np.intersect1d(places, other_places, return_indices=True)
+    _, mine, its = np.intersect1d(places, np.round(second[0], 6), return_indices=True)
     return (first[0][mine], first[1][mine]), (second[0][its], second[1][its])
 
 

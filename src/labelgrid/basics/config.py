@@ -152,7 +152,7 @@ def _too_deep(where: str) -> RecipeError:
 
 
 def check_ranges(options: object, **ranges: tuple[float, float]) -> None:
-    """Check that named numbers of a dataclass lie in their ranges, ends included.
+    """Check that named numbers of a dataclass lie in ranges, ends included.
 
     Raises:
         ValueError: one does not.
@@ -164,7 +164,7 @@ def check_ranges(options: object, **ranges: tuple[float, float]) -> None:
 
 
 def check_unused_options(options: object, beside: str, *names: str) -> None:
-    """Check that options without an effect beside another option have their defaults.
+    """Check that options without effect beside another option have the defaults.
 
     Raises:
         ValueError: one does not.
@@ -228,8 +228,7 @@ def _keys_of(kind: object, key_path: Iterable[int | str]) -> list[str]:
     for key in key_path:
         if not is_dataclass(kind):
             return []
-        types = {option.name: option.type for option in fields(kind)}
-        kind = types.get(str(key))
+        kind = {option.name: option.type for option in fields(kind)}.get(str(key))
     if not is_dataclass(kind):
         return []
     return [option.name for option in fields(kind)]

@@ -88,8 +88,7 @@ def read_foreign_text(path: Path) -> str:
         OSError: as `open_regular`.
         UnicodeDecodeError: it is of no, or of an unknown encoding.
     """
-    text = decode(read_bytes(path)).text
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return decode(read_bytes(path)).text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def walk(

@@ -355,12 +355,8 @@ def _needed_statements(statements: list[ast.stmt]) -> list[ast.stmt]:
             part = _part(statement, before)
             if part is not None:
                 parts.append(part)
-                wanted |= _used_names(part)
+                wanted |= {node.id for node in ast.walk(part) if isinstance(node, ast.Name)}
     return parts
-
-
-def _used_names(statement: ast.stmt) -> set[str]:
-    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
 
 
 def _part(statement: ast.stmt, wanted: set[str]) -> ast.stmt | None:

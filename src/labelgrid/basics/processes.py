@@ -35,7 +35,7 @@ PAGE_TOKEN = "LABELGRID_TOKEN"
 
 
 def end_with_parent() -> None:
-    """End this process when its parent ends, and immediately at SIGTERM.
+    """End this process when the parent ends, and immediately at SIGTERM.
 
     It also ends if the parent was killed before this call.
     """

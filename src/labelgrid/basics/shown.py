@@ -26,7 +26,7 @@ CAPTION = "font-size:85%;line-height:1.35;overflow-wrap:anywhere;margin-top:.25e
 
 
 class Shown:
-    """A result that shows itself, by the words of its class's `__str__`."""
+    """A result that shows itself with the words of `__str__`."""
 
     def __repr__(self) -> str:
         lines = [line.strip() for line in str(self).splitlines() if line.strip()]

@@ -20,7 +20,7 @@ PREFIX = re.compile(r"[^\W\d][\w-]*(\.[^\W\d]\w*)*")
 
 
 def trust(prefixes: Iterable[str]) -> None:
-    """Let this process and its children run the plug-ins of some modules.
+    """Let this process and all children run plug-ins of some modules.
 
     Plug-ins of modules inside them may run, too.
 
@@ -63,7 +63,7 @@ def is_trusted(module: str) -> bool:
 
 
 def check_trusted(name: str) -> str:
-    """Check that the code "package.module:object" may run, and return its module.
+    """Check that the code "package.module:object" may run; returns the module.
 
     Raises:
         PluginError: the name has another form, the module is labelgrid's or Python's, or the user

@@ -1,4 +1,4 @@
-"""Creates a ledger's database and its first rows in one transaction."""
+"""Creates a ledger's database and the first rows in a transaction."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager

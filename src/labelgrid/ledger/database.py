@@ -108,7 +108,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open a read transaction, which is one consistent snapshot.
+        """Open a read transaction: a consistent snapshot.
 
         Inside `writing`, the same transaction.
         """
@@ -137,7 +137,7 @@ class Database:
 
     @property
     def pending(self) -> Any:
-        """The options that readers get after this thread's commit; None: the same."""
+        """The readers' options after this thread's commit; None: the same."""
         return getattr(self._local, "pending", None)
 
     @pending.setter
@@ -361,7 +361,7 @@ def _savepoint(connection: Connection) -> Iterator[None]:
 
 
 def open_database(place: LedgerPlace, *, read_only: bool = False) -> Database:
-    """Open a database, after migrating an older one in one transaction.
+    """Open a database, after migrating an older version in a transaction.
 
     Raises:
         LedgerError: it is missing, not a ledger, newer than this program, of a development version
@@ -531,8 +531,7 @@ def _is_current(connection: Connection, place: LedgerPlace) -> bool:
 
 def moved_to(connection: Connection) -> str:
     """The place that a ledger was copied to, or ""."""
-    target = connection.scalar(select(NOTES.c.value).where(NOTES.c.key == MOVED_TO))
-    return str(target or "")
+    return str(connection.scalar(select(NOTES.c.value).where(NOTES.c.key == MOVED_TO)) or "")
 
 
 def moved_error(place: LedgerPlace, target: str) -> LedgerError:

@@ -103,7 +103,7 @@ def page(
 
 
 def names(connection: Connection, wanted: ImageFilter, *, newest: bool = False) -> list[str]:
-    """The ids of all matching images, in their order or, with `newest`, by their last change."""
+    """The ids of all matching images, in order or, with `newest`, by the last change."""
     images = select(IMAGES.c.name)
     if newest:
         last = select(func.max(EVENTS.c.id)).where(EVENTS.c.image_id == IMAGES.c.id)
@@ -175,8 +175,7 @@ def _of_labels(statement: Select[Any], wanted: ImageFilter) -> Select[Any]:
     joined = statement.join(CELLS, CELLS.c.image_id == IMAGES.c.id)
     if wanted.state not in (None, State.LABELLED):
         return joined.where(false())
-    labelled = replace(wanted, state=State.LABELLED)
-    return _named(joined, wanted).where(*_conditions(labelled))
+    return _named(joined, wanted).where(*_conditions(replace(wanted, state=State.LABELLED)))
 
 
 def _named(statement: Select[Any], wanted: ImageFilter) -> Select[Any]:

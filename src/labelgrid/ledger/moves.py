@@ -213,7 +213,7 @@ def _check_values(step: Move) -> None:
 
 
 def to_missing(row: CellRow, why: str, request_id: str = "") -> Move:
-    """The move that makes a cell missing and keeps its round and weight."""
+    """The move to missing that keeps the round and weight."""
     return Move(
         cell=row.cell,
         to=State.MISSING,

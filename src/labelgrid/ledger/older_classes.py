@@ -1,4 +1,4 @@
-"""Finds labels that are older than a class of their task, and so tell nothing of the class.
+"""Finds labels older than a class of the task, which tell nothing of the class.
 
 Loads no torch.
 """
@@ -17,7 +17,7 @@ def complete_classes(store: Store) -> dict[str, int]:
 
 
 def declare_complete(store: Store, task: str, classes: int) -> None:
-    """Note that all present labels of a task show its first `classes` classes."""
+    """Note that all present labels of a task show the first `classes` classes."""
     store.put(_NOTE, {**complete_classes(store), task: classes})
 
 

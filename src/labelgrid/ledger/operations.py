@@ -1,4 +1,4 @@
-"""Numbers the operations, which are transactions with a command and a time that move cells.
+"""Numbers the operations: transactions that move cells, with a command and a time.
 
 Also keeps what one replaces beside cells.
 """
@@ -47,7 +47,7 @@ class Operation:
 
     @property
     def undid(self) -> int | None:
-        """The number of the operation that was undone by this operation; None: none.
+        """The number of the operation undone by this operation; None: none.
 
         Example:
             >>> Operation(8, "undo 7", "").undid, Operation(9, "import", "").undid

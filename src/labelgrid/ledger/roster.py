@@ -53,7 +53,7 @@ KNOWN = "roster"
 
 @dataclass(frozen=True, kw_only=True)
 class Roster:
-    """The tasks and images of a ledger that a command knows from its beginning to its end.
+    """The tasks and images of a ledger during a command.
 
     Args:
         tasks: the tasks by database id, without dropped ones.
@@ -146,7 +146,7 @@ def _print_of_removed(connection: Connection) -> tuple[int, ...]:
 
 
 def check_tasks(connection: Connection, known: Roster, names: Collection[str]) -> None:
-    """Refuse to write cells of tasks that others changed since the writer read the roster.
+    """Refuse to write cells of tasks changed since the writer read the roster.
 
     Raises:
         LedgerError: somebody changed, dropped or restored one since.
@@ -179,7 +179,15 @@ def add_images(connection: Connection, images: Iterable[ImageRow]) -> int:
         new = dialect.insert(connection, IMAGES, rows, known=True)
         first += len(batch)
         if new < len(batch):
-            _refuse_other_roots(connection, batch)
+            roots = _roots(connection, batch)
+            for row in batch:
+                if roots[row.image_id] != row.root:
+                    raise LedgerError(
+                        f"Two images have the id '{row.image_id}': one in {roots[row.image_id]}, "
+                        f"one in {row.root}.",
+                        next_step="Rename one of them, or give the folder above both.",
+                        unchanged="Nothing was added.",
+                    )
             first = next_id(connection, IMAGES)  # the numbers of known images stay free
         added += new
     return added
@@ -261,7 +269,7 @@ def removed_names(connection: Connection, kind: Removable) -> list[str]:
 
 
 def _literal(numbers: Collection[int]) -> Any:
-    """Whole numbers in the text of a statement, which takes more than its parameters."""
+    """Whole numbers in the text of a statement, for more numbers than parameters."""
     return bindparam(None, sorted(numbers), expanding=True, literal_execute=True)
 
 
@@ -325,7 +333,7 @@ def count_images(connection: Connection, splits: Splits = None) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitlessImages:
-    """Images in no split, so that no training and no measurement reads them.
+    """Images in no split, for no training and no measurement.
 
     Args:
         split: the unknown split that a command of before put them into.
@@ -338,8 +346,8 @@ class SplitlessImages:
     names: Sequence[str]
 
 
-def splitless_images(connection: Connection, most: int = 5) -> list[SplitlessImages]:
-    """The images in no split, by the unknown one of before, with the ids of `most` of each.
+def splitless_images(connection: Connection) -> list[SplitlessImages]:
+    """The images in no split, by the unknown split of before, with the ids of the first five.
 
     A ledger of an older labelgrid may have some: no training and no measurement reads them.
     """
@@ -351,11 +359,10 @@ def splitless_images(connection: Connection, most: int = 5) -> list[SplitlessIma
     splitless = []
     for split, count in sorted(groups.all()):
         names = restrict_to_splits(connection, select(IMAGES.c.name), (split,))
-        first = names.order_by(IMAGES.c.name).limit(most)
         images = SplitlessImages(
             split=split.removeprefix(NO_SPLIT),
             count=count,
-            names=list(connection.scalars(first)),
+            names=list(connection.scalars(names.order_by(IMAGES.c.name).limit(5))),
         )
         splitless.append(images)
     return splitless
@@ -486,15 +493,3 @@ def _roots(connection: Connection, batch: Sequence[ImageRow]) -> dict[str, str]:
     names = [row.image_id for row in batch]
     statement = select(IMAGES.c.name, IMAGES.c.root).where(IMAGES.c.name.in_(names))
     return {row.name: row.root for row in connection.execute(statement)}
-
-
-def _refuse_other_roots(connection: Connection, batch: Sequence[ImageRow]) -> None:
-    roots = _roots(connection, batch)
-    for row in batch:
-        if roots[row.image_id] != row.root:
-            raise LedgerError(
-                f"Two images have the id '{row.image_id}': one in {roots[row.image_id]}, one in "
-                f"{row.root}.",
-                next_step="Rename one of them, or give the folder above both.",
-                unchanged="Nothing was added.",
-            )

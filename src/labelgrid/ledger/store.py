@@ -181,7 +181,7 @@ class Store:
 
     @contextmanager
     def transaction(self, command: str = "") -> Iterator[None]:
-        """Run everything inside, by this thread, in a transaction that any error undoes.
+        """Run everything inside, by this thread, in a transaction; any error undoes all.
 
         Other processes wait with their writes, so values read inside cannot change before the
         writes. All moves inside are one operation, whose name is `command`; inside another
@@ -205,11 +205,13 @@ class Store:
         except BaseException:
             base.pending = pending
             raise
-        self._renew_roster()
+        if base.pending and not base.is_writing():  # what this thread has changed is committed
+            base.known = {roster.KNOWN: base.pending}
+            base.pending = None
 
     @contextmanager
     def steady(self, known: roster.Roster | None = None) -> Iterator[roster.Roster]:
-        """Let this thread read tasks and images inside as they are at the beginning.
+        """Let this thread read tasks and images inside as at the beginning.
 
         They are read once, in one short transaction; a transaction that writes sees the newest, and
         refuses to move cells of tasks that others have changed since. What this store itself
@@ -246,7 +248,7 @@ class Store:
         return found
 
     def known_roster(self) -> roster.Roster:
-        """This thread's roster, for a process that shares the work."""
+        """This thread's roster, for a process with a share of the work."""
         with self.steady() as known:
             return known
 
@@ -272,7 +274,7 @@ class Store:
     def _changing_roster(
         self, kind: roster.Removable, names: Sequence[str] = ()
     ) -> Iterator[Connection]:
-        """A write transaction that also renews this thread's roster, for the given names."""
+        """A write transaction that also renews the roster, for the given names."""
         base = self._database
         with self.transaction(), base.writing() as connection:
             yield connection
@@ -280,17 +282,10 @@ class Store:
                 known: roster.Roster = base.pending or base.known[roster.KNOWN]
                 base.pending = roster.renewed(connection, known, {kind: names})
 
-    def _renew_roster(self) -> None:
-        base = self._database
-        if base.pending and not base.is_writing():
-            base.known = {roster.KNOWN: base.pending}
-            base.pending = None
-
     @_read
     def _as_restored(self, names: Mapping[roster.Removable, Sequence[str]]) -> roster.Roster:
-        known = self.known_roster()
         with self._database.reading() as connection:
-            return roster.renewed(connection, known, names, restored=True)
+            return roster.renewed(connection, self.known_roster(), names, restored=True)
 
     def _check_tasks(self, connection: Connection, steps: Sequence[Move]) -> None:
         base = self._database

@@ -1,4 +1,4 @@
-"""Undoes the last operation: restores its cells and everything else that it replaced.
+"""Undoes the last operation: restores cells, notes, splits and a round.
 
 Nothing is deleted from the history: another operation moves the cells back. Together, the two are
 without effect.
@@ -67,8 +67,7 @@ def _moves_before(connection: Connection, number: int, start: int) -> dict[Cell,
         .where(this.c.id > start, this.c.operation_id == number, EVENTS.c.id <= start)
         .group_by(EVENTS.c.image_id, EVENTS.c.task_id)
     )
-    events = views.events(connection, among=last)
-    return {event.move.cell: event.move for event in events}
+    return {event.move.cell: event.move for event in views.events(connection, among=last)}
 
 
 def _check_unchanged(move: Move, row: CellRow | None) -> None:

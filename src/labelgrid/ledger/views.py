@@ -45,7 +45,7 @@ class TaskCount:
 
 @dataclass(frozen=True)
 class Event:
-    """A recorded move, with its number, its operation and the state before."""
+    """A recorded move, with a number, the operation and the state before."""
 
     id: int
     operation: Operation
@@ -67,7 +67,9 @@ def grid(connection: Connection, splits: Sequence[Split] = ("train",)) -> Grid:
             here = select(CELLS.c.image_id).where(
                 CELLS.c.task_id == task_id, CELLS.c.state == int(value)
             )
-            cells = _integers(connection, here)
+            # Without a Python object per row.
+            numbers = chain.from_iterable(chain.from_iterable(_chunks(connection, here)))
+            cells = np.fromiter(numbers, np.int64)
             rows = row_of[cells[cells < len(row_of)]]
             state[rows[rows >= 0], column] = value
     return Grid(
@@ -152,8 +154,7 @@ def _sums(
     columns = list(keys.selected_columns)
     if dialect_of(connection).sums_in_order:
         summed = keys.add_columns(func.count(), func.sum(amount)).group_by(*columns)
-        found = connection.execute(summed)
-        return {tuple(key): (rows, total) for *key, rows, total in found}
+        return {tuple(key): (rows, total) for *key, rows, total in connection.execute(summed)}
     from fractions import Fraction  # the commands on a file need none of it
 
     counted = keys.add_columns(amount, func.count()).group_by(*columns, amount)
@@ -325,14 +326,6 @@ def _columns_of_images(
         numbers.append(np.array(some_numbers, np.int64))
     ids, keys = np.concatenate(numbers, axis=1)
     return names, ids, keys
-
-
-def _integers(connection: Connection, statement: Select[tuple[int]]) -> "Ints":
-    """The single column of a query, without one Python object per row."""
-    import numpy as np
-
-    flat = chain.from_iterable(chain.from_iterable(_chunks(connection, statement)))
-    return np.fromiter(flat, np.int64)
 
 
 def _chunks(connection: Connection, statement: Select[Any]) -> Iterator[list[tuple[Any, ...]]]:

@@ -1,17 +1,16 @@
 """Requests and skips the cells, and holds out the images, that a user names. Loads no torch."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from labelgrid.basics.errors import ProjectError, UsageError
-from labelgrid.basics.progress import Progress
+from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.words import join_names
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.operations.cancel import find_rows
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.images.holdout import families, images_trained_on, pool_left, pool_warning
+from labelgrid.project.images.holdout import families, images_trained_on, put_into_heldout
 from labelgrid.project.records import all_fits
-from labelgrid.project.requests import request_heldout, request_outside_rounds
+from labelgrid.project.requests import request_outside_rounds
 
 #: The reason of a request by hand.
 CHOSEN = "chosen by hand"
@@ -60,7 +59,7 @@ def skip(project: ProjectFolder, cells: Sequence[str], why: str = "") -> list[Ce
 def hold_out(
     project: ProjectFolder, image_ids: Sequence[str], progress: Progress | None = None
 ) -> list[str]:
-    """Hold out images with their groups and copies, and request their labels.
+    """Hold out images with their groups and copies, and request labels for all.
 
     Images that were drawn at random measure more honestly; `add --holdout` draws them.
 
@@ -97,11 +96,5 @@ def hold_out(
                 next_step="Leave some to train on.",
                 unchanged="Nothing was held out.",
             )
-        before = pool_left(store)
-        store.update_images(replace(row, split="heldout") for row in held)
-        names = [row.image_id for row in held]
-        request_heldout(store, names, [task.name for task in store.tasks()])
-        warning = pool_warning(before, pool_left(store))
-    if warning and progress:
-        progress.say(warning)
-    return names
+        put_into_heldout(store, held, progress or Silent())
+    return [row.image_id for row in held]

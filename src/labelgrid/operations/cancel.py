@@ -127,8 +127,7 @@ def _request_again(store: Store, cells: Collection[Cell]) -> list[Cell]:
 def withdrawn_labels(project: ProjectFolder, cells: Collection[Cell]) -> dict[Cell, set[str]]:
     """The content hashes of the withdrawn labels of each cell that has any."""
     digests: dict[Cell, set[str]] = {}
-    events = project.store.events(why=WITHDRAWN, in_effect=True)
-    withdrawn = {event.move.cell for event in events}
+    withdrawn = {event.move.cell for event in project.store.events(why=WITHDRAWN, in_effect=True)}
     for cell in withdrawn.intersection(cells):
         last = ""
         digests[cell] = set()

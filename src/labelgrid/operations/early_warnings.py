@@ -79,7 +79,7 @@ def training_without_weights(folder: Path, recipe: str = "", changes: Values | N
 
 
 def unused_weights_warning(network: str, weights: Path | None) -> str:
-    """A sentence on weights that a network with its own encoder ignores.
+    """A sentence on weights that a network with an own encoder ignores.
 
     "" if none were given.
     """

@@ -184,7 +184,7 @@ def _untaken(
 def _rest_text(
     project: ProjectFolder, tool: str, left: Mapping[str, int], *, round: int | None, out: Path
 ) -> str:
-    """A sentence on the requests left out, with the command that exports them; empty if none."""
+    """A sentence on the requests left out, with the command for their export, or ""."""
     if not left:
         return ""
     words: list[object] = []

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,7 +94,11 @@ def add(
     """
     store = project.store
     group = project.settings.group
-    folders = find_images(images, left_out, partial(_remote_roots, store)) if images else []
+
+    def remote_roots() -> set[str]:
+        return set(filter(is_remote, store.image_roots()))
+
+    folders = find_images(images, left_out, remote_roots) if images else []
     say_other_files(folders, progress)
     folders, removed = _without_removed(project, folders, progress)
     rows: list[ImageRow] = []
@@ -144,10 +147,6 @@ def _request_heldout(
     names = [task.name for task in store.tasks()]
     request_heldout(store, [name for name in now if name not in before], names)
     request_heldout(store, sorted(before), [task.name for task in tasks])
-
-
-def _remote_roots(store: Store) -> set[str]:
-    return {root for root in store.image_roots() if is_remote(root)}
 
 
 def _wanted_thumbnails(

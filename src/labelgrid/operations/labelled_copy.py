@@ -16,7 +16,6 @@ from labelgrid.formats.codec import check_digest
 from labelgrid.formats.naming import label_name
 from labelgrid.ledger.grid import Move, State
 from labelgrid.ledger.older_classes import complete_classes, declare_complete
-from labelgrid.ledger.store import CellRow
 from labelgrid.operations.create import new_project
 from labelgrid.project.folder import CAMERAS, ProjectFolder
 from labelgrid.project.settings import Settings
@@ -43,12 +42,23 @@ def copy_labelled(
     progress.start("Reading the labels", len(rows), "files")
     tasks = project.store.tasks()
     with files.disk_errors(folder), new_project(folder, Settings(), tasks) as (target, store):
-        images = [row for row in project.store.images() if row.image_id in labelled]
-        store.add_images(images)
+        store.add_images([row for row in project.store.images() if row.image_id in labelled])
         for row in rows:
             _copy_label(project, row.path, row.digest, target / row.path)
             progress.advance()
-        store.move([_move(row) for row in rows])
+        moves = [
+            Move(
+                cell=row.cell,
+                to=State.LABELLED,
+                path=row.path,
+                digest=row.digest,
+                cost=row.cost,
+                annotator=row.annotator,
+                classes=row.classes,
+            )
+            for row in rows
+        ]
+        store.move(moves)
         for task, classes in complete_classes(project.store).items():
             declare_complete(store, task, classes)
         _copy_cameras(project.folder, target)
@@ -60,18 +70,6 @@ def _copy_label(project: ProjectFolder, path: str, digest: str, target: Path) ->
     source = inside(project.folder, path)
     check_digest(source, digest)
     link_or_copy(source, target)
-
-
-def _move(row: CellRow) -> Move:
-    return Move(
-        cell=row.cell,
-        to=State.LABELLED,
-        path=row.path,
-        digest=row.digest,
-        cost=row.cost,
-        annotator=row.annotator,
-        classes=row.classes,
-    )
 
 
 def _copy_cameras(folder: Path, target: Path) -> None:

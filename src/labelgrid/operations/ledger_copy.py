@@ -145,7 +145,7 @@ def _other_ledger_error(target: LedgerPlace) -> LedgerError:
 
 
 def _make(written: Connection, target: LedgerPlace, progress: Progress, rows: int) -> None:
-    """Make the copy, in the place of an old ledger from which this ledger was copied."""
+    """Make the copy, also in the place of an old ledger from which the source was copied."""
     if not isinstance(target, Path):
         if _use(target):
             discard(target)

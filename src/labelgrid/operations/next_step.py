@@ -81,12 +81,11 @@ def next_step(project: ProjectFolder, counts: Mapping[str, TaskCount] | None = N
 
 
 def first_query(project: ProjectFolder) -> str:
-    """The command that requests a new project's first labels and exports them, or "".
+    """The command for requesting and exporting a new project's first labels, or "".
 
     It also exports the open requests: the labels of the held-out images.
     """
-    pool = project.store.counts(("train",))
-    missing = {task: count.missing for task, count in pool.items()}
+    missing = {task: count.missing for task, count in project.store.counts(("train",)).items()}
     if not sum(missing.values()):
         return ""
     options = budget_options(*_usual_budget(project, missing))
@@ -114,8 +113,7 @@ def _usual_budget(project: ProjectFolder, missing: Mapping[str, int]) -> tuple[f
     amount: float = MOST_LABELS
     unit: Unit = "labels"
     for row in reversed(store.rounds()):
-        alone = str(store.get(ASKED.format(row.number), "")).endswith(ALONE)
-        if row.budget and not alone:
+        if row.budget and not str(store.get(ASKED.format(row.number), "")).endswith(ALONE):
             amount = row.budget
             unit = row.unit
             break

@@ -1,4 +1,4 @@
-"""Takes images out of a project and brings them back; the ledger keeps their history.
+"""Takes images out of a project and brings images back, without loss of history.
 
 Loads no torch.
 """

@@ -100,8 +100,7 @@ def headlines(project: ProjectFolder) -> list[Headline]:
     measured = measured_rounds(project.folder, newest=2)
     if not measured:
         return []
-    metrics = {name: task.headline for name, task in project.tasks().items()}
-    return headlines_of(measured, metrics)
+    return headlines_of(measured, {name: task.headline for name, task in project.tasks().items()})
 
 
 def _counts(count: Any) -> Json:

@@ -1,4 +1,4 @@
-"""Changes a task's declaration, after checking the labels that were made with the old one.
+"""Changes a task's declaration, after checking the present labels.
 
 Loads no torch.
 """
@@ -27,7 +27,12 @@ from labelgrid.operations.cancel import cancel_all
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.images.strides import check_strides
 from labelgrid.project.requests import request_heldout
-from labelgrid.project.stored_labels import misfits, refuse_changed, refuse_misfits
+from labelgrid.project.stored_labels import (
+    changed_error,
+    misfits,
+    refuse_changed,
+    refuse_misfits,
+)
 from labelgrid.project.task_spec import changed_row
 from labelgrid.relations.bound import declared_relations
 from labelgrid.relations.choice import RelationChoice
@@ -108,7 +113,7 @@ def change_task(
     """
     store = project.store
     stamp = store.pool_hash()
-    old = _task(project, name)
+    old = project.task_row(name)
     row = changed_row(
         old, change.values, classes=change.classes, merge=change.merge or {}, folder=Path()
     )
@@ -125,11 +130,7 @@ def change_task(
         moved = _compare_figures(project, cells, before, after)
     with store.transaction():
         if store.pool_hash() != stamp:
-            raise LedgerError(
-                "Another command changed the ledger while the labels were checked.",
-                where=project.folder,
-                next_step="Run the same command again.",
-            )
+            raise changed_error(project)
         store.update_task(row)
         if stale:
             store.count_change()
@@ -145,7 +146,7 @@ def change_task(
 
 @note_unchanged(UNCHANGED)
 def drop_task(project: ProjectFolder, name: str) -> int:
-    """Drop a task, which hides its cells until the task is restored.
+    """Drop a task, and hide its cells until a restoration.
 
     Returns the number of its cancelled requests.
 
@@ -155,7 +156,7 @@ def drop_task(project: ProjectFolder, name: str) -> int:
     """
     store = project.store
     with store.transaction("task"):
-        _task(project, name)
+        project.task_row(name)
         if len(store.tasks()) == 1:
             raise ProjectError(
                 f"'{name}' is the project's only task.",
@@ -194,17 +195,6 @@ def restore_task(project: ProjectFolder, name: str) -> None:
         refuse_changed(project, rows, labelled, list(store.cells(task=name, state=State.LABELLED)))
         check_strides(store)
         request_heldout(store, [row.image_id for row in store.images(("heldout",))], [name])
-
-
-def _task(project: ProjectFolder, name: str) -> TaskRow:
-    tasks = {row.name: row for row in project.store.tasks()}
-    if name not in tasks:
-        raise LedgerError(
-            f"The project has no task '{name}'.",
-            where=project.folder,
-            next_step=f"Its tasks are: {', '.join(tasks)}.",
-        )
-    return tasks[name]
 
 
 def _refuse_needed(project: ProjectFolder, name: str) -> None:

@@ -217,8 +217,7 @@ def _check_kind(project: ProjectFolder, last: OperationSummary, kept: Kept) -> N
             next_step=INSTEAD.get(done.command, "It was made by other code than labelgrid's."),
         )
     if done.command == "query" and not kept.round:
-        number = max(last.rounds, default=0)
-        cancel = command("cancel", project.folder, "--round", number)
+        cancel = command("cancel", project.folder, "--round", max(last.rounds, default=0))
         raise ProjectError(
             f"{what}, made by an older labelgrid, which kept too little to undo it.",
             where=project.folder,

@@ -69,8 +69,7 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         progress.start("Reading images", len(rows), "images")
         local = [row for row in rows.values() if not row.is_remote]
-        image_results = threads.map(partial(_image_fault, project), local)
-        faults = _collect_faults(image_results, progress)
+        faults = _collect_faults(threads.map(partial(_image_fault, project), local), progress)
         remote = [row for row in rows.values() if row.is_remote]
         faults += _object_faults(project, remote, progress)
         progress.start("Reading labels", len(cells), "labels")
@@ -86,13 +85,12 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
         faults.append(Fault(place, what, "It is damaged; restore a copy.", cell))
     faults += splitless_faults(project)
     known = ProjectLabels(project)
-    advice = command("audit", project.folder)
     return Verified(
         images=len(rows),
         labels=len(cells),
         faults=faults,
         supplied=len(supplied),
-        remarks=relation_remarks(known, known.by_image(), advice),
+        remarks=relation_remarks(known, known.by_image(), command("audit", project.folder)),
     )
 
 

@@ -33,8 +33,7 @@ def read_rows(path: Path) -> tuple[dict[str, Any], Bytes]:
     with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
         line, _, body = read_bytes(path).partition(b"\n")
         head = json.loads(line)
-        rows = np.frombuffer(body, np.uint8).reshape(-1, WIDTH + int(head["width"]))
-        return head, rows
+        return head, np.frombuffer(body, np.uint8).reshape(-1, WIDTH + int(head["width"]))
     return {}, np.zeros((0, WIDTH), np.uint8)
 
 
@@ -45,8 +44,7 @@ def write_rows(
 
     `head` is what `read_rows` returns; `added` has the bytes after the hash, as many as in `rows`.
     """
-    width = rows.shape[1] - WIDTH
-    line = json.dumps({**head, "width": width}, ensure_ascii=False)
+    line = json.dumps({**head, "width": rows.shape[1] - WIDTH}, ensure_ascii=False)
     parts = [bytes.fromhex(content) + values for content, values in added.items()]
     with suppress(LabelgridError), disk_errors(path), atomic_write(path) as temporary:
         temporary.write_bytes(b"".join([line.encode(), b"\n", rows.tobytes(), *parts]))

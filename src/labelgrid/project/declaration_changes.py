@@ -37,7 +37,7 @@ def redeclared_tasks(fit: Fit, definitions: "TaskDefs") -> list[str]:
 
 
 def _without_defaults(values: Values, task: "TaskDef") -> Json:
-    """The values that differ from the defaults of a task's options, as JSON returns them."""
+    """The values besides the defaults of a task's options, as JSON returns values."""
     defaults = {}
     for option in fields(task.form):
         if option.default_factory is not MISSING:

@@ -1,4 +1,4 @@
-"""Tells the labels of a project that relations derive, and their cost otherwise."""
+"""Counts the labels that relations derive in a project, and the saved cost."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

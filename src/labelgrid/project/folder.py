@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelgrid.basics.errors import ProjectError, command
+from labelgrid.basics.errors import LedgerError, ProjectError, command
 from labelgrid.basics.files import inside, remove_abandoned
 from labelgrid.executors.job import JobFolder
 from labelgrid.images.places import group_of
 from labelgrid.ledger import place
 from labelgrid.ledger.database import is_unwritable
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.ledger.store import RoundRow, Store
 from labelgrid.project.settings import Settings, read_settings
 
@@ -88,7 +89,7 @@ class ProjectFolder:
         return cls(folder, settings, Store.open(ledger, read_only=read_only))
 
     def copy_note(self) -> str:
-        """A sentence on a ledger that is read in a copy; "" of any other ledger."""
+        """A sentence on a ledger that is read in a copy, or ""."""
         if self.store.copy is None:
             return ""
         return (
@@ -105,6 +106,21 @@ class ProjectFolder:
         from labelgrid.tasks.task import definitions  # a new project's status needs none of it
 
         return definitions(self.store.tasks(), self.store.class_lists())
+
+    def task_row(self, name: str) -> TaskRow:
+        """The ledger's row of a task.
+
+        Raises:
+            LedgerError: there is none; lists the tasks.
+        """
+        rows = {row.name: row for row in self.store.tasks()}
+        if name not in rows:
+            raise LedgerError(
+                f"The project has no task '{name}'.",
+                where=self.folder,
+                next_step=f"Its tasks are: {', '.join(rows)}.",
+            )
+        return rows[name]
 
     def recipe(self) -> "Recipe":
         """The recipe of the settings, with their changes.
@@ -257,16 +273,12 @@ def check_new(folder: Path) -> None:
             next_step="Give another folder, or extend this one with `labelgrid add`.",
             unchanged="It was not changed.",
         )
-    if folder.exists() and not _is_usable(folder):
+    is_usable = not folder.exists()
+    if folder.is_dir():
+        is_usable = {child.name for child in folder.iterdir()} <= _unfinished_files(folder)
+    if not is_usable:
         raise ProjectError(
             "This is a file, or a folder that is not empty.",
             where=folder,
             next_step="Give a new folder.",
         )
-
-
-def _is_usable(path: Path) -> bool:
-    if not path.is_dir():
-        return False
-    names = {child.name for child in path.iterdir()}
-    return names <= _unfinished_files(path)

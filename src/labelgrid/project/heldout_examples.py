@@ -80,8 +80,7 @@ def read_examples(round_folder: Path, model: str) -> list[HeldoutExample]:
     if not path.is_file():
         return []
     try:
-        rows = json.loads(read_text(path))
-        examples = [parse(HeldoutExample, row, str(path)) for row in rows]
+        examples = [parse(HeldoutExample, row, str(path)) for row in json.loads(read_text(path))]
     except (ValueError, TypeError, RecipeError) as error:
         raise ProjectError(
             "The list of held-out predictions is damaged.",

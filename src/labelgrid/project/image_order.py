@@ -164,8 +164,7 @@ def _scores(path: Path, statistic: str, task: str) -> dict[str, float]:
     table = read_statistic(path, statistic)
     values = np.nan_to_num(table.statistics[statistic], nan=-np.inf)
     if table.axes[statistic] == "cell":
-        one_task = task in table.tasks
-        values = values[:, table.tasks.index(task)] if one_task else values.max(1)
+        values = values[:, table.tasks.index(task)] if task in table.tasks else values.max(1)
     return dict(zip(table.images, values.tolist(), strict=True))
 
 
@@ -173,8 +172,7 @@ def share_classes(project: ProjectFolder) -> list[str]:
     """The classes whose shares the newest scores hold, as `TASK:CLASS`."""
     if _newest(project) is None:
         return []
-    tasks = project.tasks().values()
-    return [f"{task.name}:{name}" for task in tasks for name in task.class_names]
+    return [f"{task.name}:{name}" for task in project.tasks().values() for name in task.class_names]
 
 
 def class_shares(project: ProjectFolder, class_name: str) -> dict[str, float]:

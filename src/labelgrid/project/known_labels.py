@@ -41,8 +41,7 @@ class ProjectLabels:
         settings = self.project.settings
         declared: Mapping[str, RelationChoice] = {}
         with suppress(LabelgridError):  # commands that need the recipe say so
-            recipe = load_recipe(settings.recipe, settings.changes, self.project.folder)
-            declared = recipe.relations
+            declared = load_recipe(settings.recipe, settings.changes, self.project.folder).relations
         choices = {**declared, **undeclared_relations(declared, self.tasks)}
         relations = []
         for name, choice in choices.items():

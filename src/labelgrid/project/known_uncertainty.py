@@ -14,8 +14,7 @@ from labelgrid.score.table import read_cell
 
 def uncertainty_map(project: ProjectFolder, cell: Cell) -> Path | None:
     """The picture of a picked cell's uncertainty from the newest round with a picture."""
-    rounds = {event.move.round for event in project.store.history(cell)}
-    for number in sorted(rounds, reverse=True):
+    for number in sorted({event.move.round for event in project.store.history(cell)}, reverse=True):
         folder = project.round_folder(number)
         if not (folder / "pictures").is_dir():
             continue

@@ -62,8 +62,7 @@ def other_labels(
 
 
 def _predicted(project: ProjectFolder, cell: Cell, task: TaskDef) -> Iterator[OtherLabel]:
-    row = project.store.find([cell])[cell]
-    path = prelabel(project, row, task)
+    path = prelabel(project, project.store.find([cell])[cell], task)
     if path:
         yield OtherLabel(
             key=PRELABEL,
@@ -100,8 +99,7 @@ def _camera(project: ProjectFolder, image_id: str) -> Camera | None:
     if cameras is None:
         return None
     row = project.store.image(image_id)
-    path = image_file(row.root, image_id, row.digest)
-    return cameras.camera(image_id, size_of(row), path)
+    return cameras.camera(image_id, size_of(row), image_file(row.root, image_id, row.digest))
 
 
 def _derive(

@@ -59,11 +59,8 @@ def learned_costs(
 
     timed = {name: np.asarray(seconds[name], np.float64) for name in paid}
     count = np.array([len(times) for times in timed.values()])
-    means = []
-    for times in timed.values():
-        longest = MOST_MEDIANS * np.median(times)
-        means.append(np.minimum(times, longest).mean())
-    mean = np.array(means)
+    cut = [np.minimum(times, MOST_MEDIANS * np.median(times)) for times in timed.values()]
+    mean = np.array([times.mean() for times in cut])
     mean /= mean.max()  # only ratios count; the rate is finite then
     cost = np.array([declared[name] for name in timed])
     weight = count / (count + DECLARED_LABELS)
@@ -137,5 +134,4 @@ def prices_of(project: ProjectFolder) -> dict[str, float]:
 def _costs_and_times(project: ProjectFolder) -> tuple[dict[str, float], dict[str, list[float]]]:
     """The learned costs, and the times of the labels of tasks that have any; by task."""
     seconds = {name: times for name, times in project.store.seconds().items() if times}
-    declared = {row.name: row.cost for row in project.store.tasks()}
-    return learned_costs(declared, seconds), seconds
+    return learned_costs({row.name: row.cost for row in project.store.tasks()}, seconds), seconds

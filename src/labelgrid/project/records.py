@@ -220,7 +220,6 @@ def read_measurement(folder: Path) -> Measurement | None:
 
 
 def _nan_for_null(value: Any) -> Any:
-    """The values of a file with NaN for null."""
     if value is None:
         return math.nan
     if isinstance(value, dict):

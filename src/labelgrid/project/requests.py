@@ -44,7 +44,7 @@ def request_outside_rounds(store: Store, cells: Sequence[Cell], why: str) -> Non
 
 
 def open_requests(project: ProjectFolder, round: int | None = None) -> dict[Cell, Move]:
-    """The requested cells with the moves that requested them, the best first.
+    """The requested cells with the moves of their requests, the best first.
 
     Without a round, all of them, ordered by round.
     """

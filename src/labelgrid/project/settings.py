@@ -101,8 +101,7 @@ def text_with_tables(text: str, section: str, tables: Tables) -> str:
     changed = tomlkit.dumps(document)
     old = _parsed(tomllib.loads(text), "")
     others = {**old.changes.get(section, {}), **tables}
-    wanted = replace(old, changes={**old.changes, section: others})
-    return _as_wanted(changed, wanted)
+    return _as_wanted(changed, replace(old, changes={**old.changes, section: others}))
 
 
 def text_with_values(text: str, table: Literal["changes", "names"], values: Values) -> str:
@@ -142,8 +141,7 @@ def text_with_ledger(text: str, url: str) -> str:
     changed = tomlkit.dumps(document)
     before, after = (FILE, _IN_DATABASE) if url else (_IN_DATABASE, FILE)
     changed = changed.replace(f"states are in {before}.", f"states are in {after}.", 1)
-    wanted = replace(_parsed(tomllib.loads(text), ""), ledger=url)
-    return _as_wanted(changed, wanted)
+    return _as_wanted(changed, replace(_parsed(tomllib.loads(text), ""), ledger=url))
 
 
 def _as_wanted(changed: str, wanted: Settings) -> str:
@@ -224,7 +222,7 @@ def settings_text(settings: Settings) -> str:
 
 
 def table_lines(header: str, table: Mapping[str, Any]) -> list[str]:
-    """The lines of a table and of its inner tables, under headers of their own."""
+    """The lines of a table, with inner tables under headers of their own."""
     lines = []
     inner = []
     for name, value in table.items():

@@ -188,8 +188,7 @@ def _remote_paths(address: "Address", left_out: list[Fault] | None) -> ImagePath
 
 def other_folders(folder: Path, tasks: Collection[str]) -> list[str]:
     """The names of a folder's folders that are of none of the tasks."""
-    names = {path.name for path in folder.iterdir() if path.is_dir()}
-    return sorted(names.difference(tasks))
+    return sorted({path.name for path in folder.iterdir() if path.is_dir()}.difference(tasks))
 
 
 def labels_folder(folder: Path) -> Path:

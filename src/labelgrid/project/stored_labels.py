@@ -30,7 +30,7 @@ def read_stored_label(project: ProjectFolder, row: CellRow, task: TaskDef) -> La
 
 
 def limit_to_known(store: Store, row: CellRow, label: LabelArray, task: TaskDef) -> LabelArray:
-    """A label without the classes that its task got afterwards.
+    """A label without the classes added to its task afterwards.
 
     It says nothing about these, unless all labels were declared complete.
     """
@@ -124,16 +124,21 @@ def refuse_changed(
         LedgerError: a task is declared otherwise, or the labels are others.
     """
     if labels != now or not set(map(repr, tasks)) <= set(map(repr, project.store.tasks())):
-        raise LedgerError(
-            "Another command changed the ledger while the labels were checked.",
-            where=project.folder,
-            next_step="Run the same command again.",
-        )
+        raise changed_error(project)
+
+
+def changed_error(project: ProjectFolder) -> LedgerError:
+    """The error for a ledger that changed while labels were checked."""
+    return LedgerError(
+        "Another command changed the ledger while the labels were checked.",
+        where=project.folder,
+        next_step="Run the same command again.",
+    )
 
 
 @contextmanager
 def name_task_commands(project: ProjectFolder, task: str) -> Iterator[None]:
-    """Add the commands that declare a task's options to errors with such advice."""
+    """Add commands that declare a task's options to errors with advice on declarations."""
     try:
         yield
     except LabelError as error:

@@ -119,7 +119,7 @@ class Delivery:
 
 
 class IndexedLabel(NamedTuple):
-    """A supplied label: a file in the project, its hash, and the number of its delivery."""
+    """A supplied label: file in the project, content hash, and number of the delivery."""
 
     path: str
     digest: str

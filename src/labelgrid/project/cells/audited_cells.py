@@ -15,7 +15,7 @@ DRAWN_CELLS = "audits"
 
 
 def supplied_cells(project: ProjectFolder) -> list[SuppliedCells]:
-    """The training cells with labels of suppliers, and the cells among them that queries drew.
+    """The training cells with labels of suppliers; `earlier` are the cells that queries drew.
 
     They are listed by supplier, then by task in the order these were added. Tasks without such a
     cell are left out.

@@ -52,12 +52,8 @@ def each_cell(
         UsageError: there is no such order.
     """
     tasks = [row.name for row in project.store.tasks()]
-    if task is not None and task not in tasks:
-        raise LedgerError(
-            f"The project has no task '{task}'.",
-            where=project.folder,
-            next_step=f"Its tasks are: {', '.join(tasks)}.",
-        )
+    if task is not None:
+        tasks = [project.task_row(task).name]
     if split is not None and split not in SPLITS:
         raise LedgerError(
             f"There is no split '{split}'.", next_step=f"The splits are: {', '.join(SPLITS)}."
@@ -69,7 +65,7 @@ def each_cell(
     rows = _rows(
         project,
         state=None if state is None else STATE_NAMES[state],
-        tasks=tasks if task is None else [task],
+        tasks=tasks,
         splits=None if split is None else (split,),
         round=round,
     )
@@ -105,13 +101,23 @@ def _rows(
             row = cells.get(task) or CellRow(cell=Cell(image.image_id, task))
             is_asked = row.state != State.MISSING and row.round == round
             if state in (None, row.state) and (round is None or is_asked):
-                yield _row(project, row, image.split)
+                yield {
+                    "image": image.image_id,
+                    "task": task,
+                    "split": image.split,
+                    "state": row.state.name.lower(),
+                    "round": row.round,
+                    "cost": row.cost,
+                    "weight": row.weight,
+                    "seconds": row.seconds,
+                    "path": row.path and str(project.folder / row.path),
+                }
 
 
 def _with_cells(
     images: Iterable[ImageRow], rows: Iterator[CellRow]
 ) -> Iterator[tuple[ImageRow, dict[str, CellRow]]]:
-    """The images with their cells that are not missing, by task; both are ordered by image.
+    """The images with the cells that are not missing, by task; all are ordered by image.
 
     Cells of other images, which another command may have added meanwhile, are left out.
     """
@@ -123,18 +129,3 @@ def _with_cells(
                 cells[row.cell.task] = row
             row = next(rows, None)
         yield image, cells
-
-
-def _row(project: ProjectFolder, row: CellRow, split: str) -> Json:
-    """The row of a cell, whose keys are `COLUMNS`."""
-    return {
-        "image": row.cell.image_id,
-        "task": row.cell.task,
-        "split": split,
-        "state": row.state.name.lower(),
-        "round": row.round,
-        "cost": row.cost,
-        "weight": row.weight,
-        "seconds": row.seconds,
-        "path": row.path and str(project.folder / row.path),
-    }

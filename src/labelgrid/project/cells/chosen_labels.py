@@ -1,4 +1,4 @@
-"""Tells training labels that a strategy picked from labels drawn as its control.
+"""Tells a strategy's picks among the training labels from the labels of its control.
 
 Loads no torch.
 """
@@ -17,7 +17,7 @@ from labelgrid.select.draws import CONTROL, is_pick
 
 @dataclass(frozen=True, kw_only=True)
 class ChosenLabels:
-    """The training labels chosen by a strategy, and by its control; other labels are absent.
+    """The training labels chosen by a strategy or by its control.
 
     Args:
         picks: those that a strategy picked, and the strategy's name.
@@ -44,7 +44,9 @@ def chosen_labels(project: ProjectFolder) -> ChosenLabels:
     """
     moves = (event.move for event in project.store.events())
     requests = {move.request_id: move for move in moves if move.to == State.REQUESTED}
-    first = _first_model(project)
+    folders = sorted(path.parent for path in project.folder.glob("rounds/*/fit.json"))
+    # Before the first model nothing is picked.
+    first = next((fit.round for fit in map(read_fit, folders) if fit), math.inf)
     strategies = {row.number: row.strategy for row in project.store.rounds()}
     picks = {}
     control = []
@@ -57,15 +59,6 @@ def chosen_labels(project: ProjectFolder) -> ChosenLabels:
         elif is_pick(request) and request.round >= first:
             picks[row.cell] = strategies.get(request.round, "")
     return ChosenLabels(picks=picks, control=control)
-
-
-def _first_model(project: ProjectFolder) -> float:
-    """The first round that was queried with a model; infinity if none was."""
-    for path in sorted(project.folder.glob("rounds/*/fit.json")):
-        fit = read_fit(path.parent)
-        if fit:
-            return fit.round
-    return math.inf
 
 
 def equal_counts(one: Collection[Cell], other: Collection[Cell]) -> dict[str, int]:

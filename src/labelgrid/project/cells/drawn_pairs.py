@@ -1,4 +1,4 @@
-"""Keeps the training images that queries drew at random as pairs, with their tasks.
+"""Keeps the training images drawn at random as pairs, with the tasks of each.
 
 On these images relations are measured. Loads no torch.
 """
@@ -25,8 +25,7 @@ def drawn_pairs(project: ProjectFolder, tasks: Collection[str]) -> list[str]:
         LedgerError: the ledger's note is damaged.
     """
     wanted = set(tasks)
-    noted = noted_pairs(project)
-    drawn = [image_id for image_id, of in noted.items() if wanted <= {*of}]
+    drawn = [image_id for image_id, of in noted_pairs(project).items() if wanted <= {*of}]
     training = {row.image_id for row in project.store.images(("train",), drawn)}
     return [image_id for image_id in drawn if image_id in training]
 
@@ -45,7 +44,7 @@ def note_pairs(project: ProjectFolder, image_ids: Sequence[str], tasks: Sequence
 
 
 def noted_pairs(project: ProjectFolder) -> dict[str, list[str]]:
-    """All images that queries ever drew as pairs, in order, with their tasks.
+    """All images ever drawn as pairs, in order, with their tasks.
 
     Raises:
         LedgerError: it holds something else.

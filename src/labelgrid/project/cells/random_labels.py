@@ -95,9 +95,11 @@ class RandomLabels:
 
     def _drawn(self, image_ids: Iterable[str], tasks: Collection[str]) -> set[str]:
         """The pairs of some tasks, and those of the images whose labels of all were drawn."""
-        cells = {image_id: {Cell(image_id, task) for task in tasks} for image_id in image_ids}
-        drawn = {image_id for image_id, wanted in cells.items() if wanted <= self.random}
-        return drawn.union(drawn_pairs(self.project, tasks))
+        drawn = set(drawn_pairs(self.project, tasks))
+        for image_id in image_ids:
+            if all(Cell(image_id, task) in self.random for task in tasks):
+                drawn.add(image_id)
+        return drawn
 
     def _sample(
         self, whole: Collection[str], drawn: Collection[str], tasks: Collection[str]

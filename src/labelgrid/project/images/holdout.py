@@ -103,13 +103,18 @@ def hold_out(
             copies, "of the held-out images is a copy", "of the held-out images are copies"
         )
         progress.say(f"{among} of others among them; no copy stays in training.")
+    put_into_heldout(store, held, progress)
+    return len(held)
+
+
+def put_into_heldout(store: Store, rows: Sequence[ImageRow], progress: Progress) -> None:
+    """Hold out these images, request their labels, and warn if little is left to buy."""
     before = pool_left(store)
-    store.update_images(replace(row, split="heldout") for row in held)
-    request_heldout(store, [row.image_id for row in held], [task.name for task in store.tasks()])
+    store.update_images(replace(row, split="heldout") for row in rows)
+    request_heldout(store, [row.image_id for row in rows], [task.name for task in store.tasks()])
     warning = pool_warning(before, pool_left(store))
     if warning:
         progress.say(warning)
-    return len(held)
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,7 @@ def pool_warning(before: PoolLeft, after: PoolLeft) -> str:
 def free_images(
     rows: Sequence[ImageRow], family: Mapping[str, str], used: Collection[str]
 ) -> list[ImageRow]:
-    """The training images that can still be held out, with their whole families.
+    """The training images that can still be held out with a whole family.
 
     `family` is as by `families`; `used` are images that trainings may have used.
     """
@@ -162,7 +167,7 @@ def free_images(
 def say_leaks(
     store: Store, seed: int, thumbnails: Mapping[str, Thumbnail], progress: Progress
 ) -> None:
-    """Warn of training images that resemble images for measuring, and name groups that help.
+    """Warn of training images similar to images for measuring, and name groups that help.
 
     Images without a thumbnail are not compared.
     """
@@ -180,7 +185,7 @@ def say_leaks(
 
 
 def say_not_compared(folder: Path, progress: Progress) -> None:
-    """Say the command that compares images for measuring with all others."""
+    """Name the command that compares images for measuring with training images."""
     progress.say(
         "Held-out images were not compared with the others: "
         f"`{command('duplicates', folder)}` finds those that look like a training image."

@@ -81,7 +81,9 @@ def find_images(
         if not isinstance(path, Path):
             folders += _remote_folders(path, left_out, roots)
         elif path.is_dir():
-            folders.append(ImageFolder(str(path.resolve()), *_scan(path, left_out)))
+            wrong: dict[str, ImageError] | None = None if left_out is None else {}
+            folders.append(ImageFolder(str(path.resolve()), *scan_folder(path, wrong)))
+            _leave_out(wrong, left_out)
         elif "://" in _start(path) or path.suffix.lower() in TABLES:
             folders += _listed_folders(path, roots)
         else:
@@ -125,14 +127,6 @@ def _start(path: Path) -> str:
     with suppress(OSError), open_regular(path) as file:
         return file.read(2**16).decode(errors="replace")
     return ""
-
-
-def _scan(path: Path, left_out: list[Fault] | None) -> tuple[list[str], Mapping[str, int]]:
-    """The images of a folder, and the number of all other files by the ends of their names."""
-    wrong: dict[str, ImageError] | None = None if left_out is None else {}
-    files = scan_folder(path, wrong)
-    _leave_out(wrong, left_out)
-    return files
 
 
 def _leave_out(wrong: Mapping[str, ImageError] | None, left_out: list[Fault] | None) -> None:

@@ -79,7 +79,7 @@ def note_unusable_images(
 def usable_images(
     project: ProjectFolder, image_ids: Sequence[str], progress: Progress
 ) -> list[str]:
-    """The images, in order, without the ones that `find_unusable_images` leaves out.
+    """The images, in order, but for the unusable ones.
 
     Raises:
         ImageError: there are images, and none of them can be used.
