@@ -67,7 +67,7 @@ def command(*words: object) -> str:
 
 @contextmanager
 def note_unchanged(unchanged: str) -> Iterator[None]:
-    """Add the unchanged things to errors raised inside without them; also a decorator.
+    """Say in errors raised inside what is left unchanged; also a decorator.
 
     Example:
         >>> with note_unchanged("Nothing was made."):

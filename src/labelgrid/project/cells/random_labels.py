@@ -26,7 +26,7 @@ NOT_PICKED = "imported, not picked"
 
 
 class RandomLabels:
-    """The labels of a project's training images, with the random samples among the labels."""
+    """The labels of a project's training images, and random samples of the labels."""
 
     def __init__(self, project: ProjectFolder) -> None:
         self.project = project
