@@ -5,10 +5,11 @@ Loads no torch.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labelgrid.api.requests import ChangeTaskRequest, SetSplitRequest, SkipRequest
 from labelgrid.basics.errors import UsageError, command, note_unchanged
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.cli.exchange import say_requested_again
@@ -47,7 +48,7 @@ def task(
         else:
             done = project.restore_task(name) if restore else project.change_task(**request)
         if drop:
-            result: dict[str, Any] = {"task": name, "dropped": True, "cancelled": done.cancelled}
+            result: Json = {"task": name, "dropped": True, "cancelled": done.cancelled}
             requests = count_text(done.cancelled, "request")
             text = f"Dropped {name}, cancelled {requests}. `--restore` brings it back."
         else:
@@ -59,7 +60,7 @@ def task(
         screen.say(text)
 
 
-def _task_values(done: "Changed") -> dict[str, Any]:
+def _task_values(done: "Changed") -> Json:
     """A task and its change as JSON values."""
     row = done.row
     return {

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from labelgrid.api.places import Place
 from labelgrid.api.requests import AddRequest, CreateRequest
 from labelgrid.basics.errors import command, note_unchanged
+from labelgrid.basics.type_names import Json, Tables, Values
 from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.cli.opening import open_project
@@ -79,7 +80,7 @@ def init(
         _show_new(project, time)
 
 
-def left_out_values(project: "ProjectReader") -> dict[str, Any]:
+def left_out_values(project: "ProjectReader") -> Json:
     """The images that a command left out, as JSON values."""
     left_out = [asdict(fault) for fault in project.left_out]
     for values in left_out:
@@ -217,7 +218,7 @@ def status(folder: Path, json: bool = False) -> None:
     _show_results(values)
 
 
-def _show_left_out(values: Mapping[str, Any]) -> None:
+def _show_left_out(values: Values) -> None:
     """Print which images and tasks have no part in what follows, and of how many no camera."""
     if aside := values["set_aside"]:
         name, reason = next(iter(aside.items()))
@@ -238,12 +239,12 @@ def _show_left_out(values: Mapping[str, Any]) -> None:
         screen.say(f"Dropped tasks: {', '.join(dropped)}; {spent:g} was spent on them.")
 
 
-def _not_asked(row: Mapping[str, Any]) -> dict[str, Any]:
+def _not_asked(row: Values) -> Json:
     """A round that has asked for nothing yet, as a row: it has no budget."""
     return {**row, "budget": "", "unit": "", "state": f"{row['state']}, nothing requested"}
 
 
-def _show_results(values: Mapping[str, Any]) -> None:
+def _show_results(values: Values) -> None:
     """What was measured, and what to do next."""
     for headline in values["headlines"]:
         screen.say(headline["text"])
@@ -256,7 +257,7 @@ def _show_results(values: Mapping[str, Any]) -> None:
     screen.say(f"Next: {following}")
 
 
-def _show_derived(tasks: Mapping[str, Mapping[str, Any]]) -> None:
+def _show_derived(tasks: Tables) -> None:
     """Print how many missing labels follow from others, and what they would have cost."""
     for name, task in tasks.items():
         if task.get("derived"):
@@ -264,7 +265,7 @@ def _show_derived(tasks: Mapping[str, Mapping[str, Any]]) -> None:
             screen.say(f"{name}: {count} from others of the image, worth {task['saved']:g}.")
 
 
-def _show_times(values: dict[str, Any]) -> None:
+def _show_times(values: Json) -> None:
     """Print how long labels took, where imports said so, and the costs learned from that."""
     from labelgrid.project.prices import few_times
 
@@ -286,7 +287,7 @@ def _show_times(values: dict[str, Any]) -> None:
         )
 
 
-def _show_suppliers(suppliers: Mapping[str, Any]) -> None:
+def _show_suppliers(suppliers: Values) -> None:
     """Print which labels suppliers gave, what they cost and how far they are trusted."""
     rows = []
     for name, values in suppliers.items():
@@ -299,7 +300,7 @@ def _show_suppliers(suppliers: Mapping[str, Any]) -> None:
         screen.print_table("", columns, rows)
 
 
-def _show_rows(first: str, entries: Mapping[str, Mapping[str, Any]], titles: Titles) -> None:
+def _show_rows(first: str, entries: Tables, titles: Titles) -> None:
     """Print a table with a row for each entry; `first` is the title of their names."""
     rows = []
     for name, values in entries.items():

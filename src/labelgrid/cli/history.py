@@ -3,7 +3,7 @@
 Loads no torch.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from labelgrid.api.requests import CellsRequest, UndoRequest
 from labelgrid.basics.errors import UsageError, command, note_unchanged
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.cli.opening import open_project
@@ -60,7 +61,7 @@ def cells(
             _show_cells(folder, rows)
 
 
-def _show_cells(folder: Path, rows: Iterator[dict[str, Any]]) -> None:
+def _show_cells(folder: Path, rows: Iterator[Json]) -> None:
     """Print the first cells as a table, and how many more there are."""
     row_of = itemgetter(*SHOWN_COLUMNS)
     shown = [row_of(row) for row in islice(rows, SHOWN)]
@@ -99,12 +100,12 @@ def log(
         screen.print_table("", columns, [_operation(row) for row in rows])
 
 
-def _event(row: Mapping[str, Any]) -> list[Any]:
+def _event(row: Values) -> list[Any]:
     """The row of an event in the table of a cell."""
     return ["" if row[name] is None else row[name] for name in EVENT_COLUMNS]
 
 
-def _operation(row: Mapping[str, Any]) -> list[Any]:
+def _operation(row: Values) -> list[Any]:
     """The row of an operation in the table."""
     moves = [f"{move['cells']:,} {move['before']} → {move['after']}" for move in row["moves"]]
     command = row["command"] + (" (undone)" if row["undone"] else "")

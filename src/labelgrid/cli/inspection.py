@@ -1,8 +1,8 @@
 """Commands that show what was found: report, verify, audit, time, advise, relate, list."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -14,6 +14,7 @@ from labelgrid.api.requests import (
     TimeRequest,
 )
 from labelgrid.basics.errors import UsageError, command, note_unchanged
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, duration, join_names
 from labelgrid.cli import screen
 from labelgrid.cli.exchange import cells_as_json
@@ -288,7 +289,7 @@ def _relation_rows(row: "RelationRow") -> Sequence[tuple[str, ...]]:
     return rows
 
 
-def _options_text(options: Mapping[str, Any]) -> str:
+def _options_text(options: Values) -> str:
     """Options as a recipe has them."""
     import json
 

@@ -1,12 +1,13 @@
 """Commands of the laboratory: run simulated campaigns, analyse them, and render rooms."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labelgrid.api.door import Cost, Count, Positive
 from labelgrid.basics.errors import command, note_unchanged
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.cli import screen
 from labelgrid.cli.options import with_options
@@ -205,7 +206,7 @@ def analyse(
     folder: Path,
     name: str,
     out: Path | None = None,
-    values: Mapping[str, Any] | None = None,
+    values: Values | None = None,
     strategies: str = "",
     json: bool = False,
 ) -> None:

@@ -14,6 +14,7 @@ import typer
 
 from labelgrid.api.door import CommandRequest, check_values
 from labelgrid.api.spelling import spelling
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.version import __version__
 from labelgrid.cli import screen
 
@@ -113,7 +114,7 @@ class TypedOption:
         options, value = spelling(self.parameter.name, self.words)
         kinds = self.kinds
         default = self.parameter.default
-        settings: dict[str, Any] = {"help": self._help(others), "metavar": value.strip("!") or None}
+        settings: Json = {"help": self._help(others), "metavar": value.strip("!") or None}
         kind: Any = str if str in kinds or self.is_list else kinds[0]
         if Path in kinds and not self.is_list and (kind is Path or value in PATHS):
             kind = Path

@@ -4,7 +4,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from types import TracebackType
@@ -16,6 +16,7 @@ from rich.table import Table
 
 from labelgrid.basics.errors import LabelgridError, escape_control_characters
 from labelgrid.basics.results import replace_non_finite
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import duration
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def print_json_list(values: Iterable[Any]) -> None:
     sys.stdout.write("[]\n" if before == "[" else "\n]\n")
 
 
-def print_metrics(values: Mapping[str, Any]) -> None:
+def print_metrics(values: Values) -> None:
     """Print metrics by task, and `loss_mtl` and what was counted if it is among the values."""
     rows = [
         [task, values["labels"][task], name, result["value"], result["unit"]]

@@ -1,8 +1,9 @@
 """Says which share of the work a command did, where several processes divide it."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from labelgrid.basics.type_names import Json
 from labelgrid.cli import screen
 
 if TYPE_CHECKING:  # most commands divide no work
@@ -26,7 +27,7 @@ def share_at(on: str) -> "Share":
     return executor_at(on, 1, "labelgrid").share if on else EVERYTHING
 
 
-def share_values(share: "Share") -> dict[str, Any]:
+def share_values(share: "Share") -> Json:
     """A share as JSON values; none if it is all of the work.
 
     Example:

@@ -2,12 +2,12 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, duration
 from labelgrid.cli import screen
 
@@ -46,7 +46,7 @@ class Runs:
     ) -> None:
         self.live.stop()
 
-    def show(self, reports: Mapping[str, Any]) -> None:
+    def show(self, reports: Values) -> None:
         """Show the state of the runs."""
         self._count_seconds(reports)
         if screen.console.is_terminal:
@@ -62,11 +62,11 @@ class Runs:
                 line = f"{key}: {report.state}{share} {report.fault}".rstrip()
                 screen.note(f"{line} ({self._summary(reports)})")
 
-    def _summary(self, reports: Mapping[str, Any]) -> str:
+    def _summary(self, reports: Values) -> str:
         ended = sum(report.state in ("done", *CUT_SHORT) for report in reports.values())
         return f"{ended} of {count_text(len(reports), 'run')}{self._eta(reports)}"
 
-    def _table(self, reports: Mapping[str, Any]) -> "Group":
+    def _table(self, reports: Values) -> "Group":
         """A table of the running, stopped and failed runs; the others are only counted."""
         waiting = sum(report.state == "waiting" for report in reports.values())
         from rich.console import Group
@@ -78,7 +78,7 @@ class Runs:
                 rows.add_row(screen.shown(key), report.state, what)
         return Group(f"{self._summary(reports)}; {waiting} waiting", *([rows] if rows.rows else []))
 
-    def _count_seconds(self, reports: Mapping[str, Any]) -> None:
+    def _count_seconds(self, reports: Values) -> None:
         """Add the time since the last call to that of each running run."""
         now = time.monotonic()
         for key, report in reports.items():
@@ -86,7 +86,7 @@ class Runs:
                 self.seconds[key] += now - self.shown_at
         self.shown_at = now
 
-    def _eta(self, reports: Mapping[str, Any]) -> str:
+    def _eta(self, reports: Values) -> str:
         """The time until all runs are done, at the rates of this call; "" before any work."""
         from labelgrid.lab.simulation.forecast import Pace, seconds_left
 
@@ -111,7 +111,7 @@ class StudyBar(screen.Bar):
         super().__init__()
         self.table: Runs | None = None
 
-    def show(self, statuses: Mapping[str, Any]) -> None:
+    def show(self, statuses: Values) -> None:
         """Draw how the runs are doing."""
         if self.table is None:
             super().__exit__(None, None, None)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from labelgrid.api.cells import ProjectCell
 from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LabelgridError, UsageError
+from labelgrid.basics.type_names import Json
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.formats.naming import label_name
 from labelgrid.ledger.grid import Cell, Hint, State
@@ -166,7 +167,7 @@ def _lead_back(request: Request, back: str) -> None:
         request.state.back = local_address(back)
 
 
-def _answer(back: str, values: dict[str, Any]) -> Response:
+def _answer(back: str, values: Json) -> Response:
     """Lead a form of the page back, or answer a program."""
     if back:
         return RedirectResponse(local_address(back), status_code=303)
@@ -215,7 +216,7 @@ def _check_seen(project: ProjectReader, form: LabelForm) -> None:
         check_unchanged(project, form.cell, form.seen)
 
 
-def _state(project: ProjectReader, cell: ProjectCell) -> dict[str, Any]:
+def _state(project: ProjectReader, cell: ProjectCell) -> Json:
     """What a program wants to know of a cell that it labelled."""
     following = project.next_request(cell.key)
     return {

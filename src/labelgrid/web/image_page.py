@@ -2,12 +2,12 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic import Field
 
 from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LabelgridError, LedgerError
+from labelgrid.basics.type_names import Json
 from labelgrid.ledger.grid import Cell
 from labelgrid.ledger.image_pages import ListedImage
 from labelgrid.project.cells.cell_notes import CellNote
@@ -48,7 +48,7 @@ class ShownCell:
     classes: list[tuple[str, str]]
     unit: str
     drawable: bool
-    history: list[dict[str, Any]]
+    history: list[Json]
     seen: int
 
 

@@ -9,11 +9,12 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from labelgrid.api.reader import ProjectReader
+from labelgrid.basics.type_names import Json
 from labelgrid.web import jobs
 from labelgrid.web.job_orders import NAMES, ImportChoices, ImportFile, order_of
 from labelgrid.web.kept_picks import request_picks
 
-_FIELDS: dict[str, Any] = dict.fromkeys(NAMES, (str, ""))
+_FIELDS: Json = dict.fromkeys(NAMES, (str, ""))
 _Texts: Any = create_model("Texts", **_FIELDS)
 
 

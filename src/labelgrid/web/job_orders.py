@@ -32,6 +32,7 @@ from labelgrid.api.spelling import words_of
 from labelgrid.basics import plugins
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.files import atomic_write, write_text
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.ledger.grid import Unit
 
 #: A key of a recipe.
@@ -51,7 +52,7 @@ _BLOCK = 2**20
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 #: The types, with their limits, of the fields of which a browser may say something.
-Fields = Mapping[str, Any]
+Fields = Values
 #: Fields that a browser must say, whatever their default is.
 REQUIRED = ("budget",)
 
@@ -110,7 +111,7 @@ class Order(BaseModel):
         started = STARTED[self.command]
         return words_of(started.request(**started.complete(said, project, folder)))
 
-    def again(self, number: int) -> dict[str, Any]:
+    def again(self, number: int) -> Json:
         """The values of an order that does the same again; `number` is that of this one's job."""
         del number
         return self.model_dump(mode="json", exclude_unset=True)
@@ -118,7 +119,7 @@ class Order(BaseModel):
 
 def _model(name: str, request: type[CommandRequest], fields: Fields, bases: Any) -> Any:
     """The class of what a browser may say of a request, in its words."""
-    known: dict[str, Any] = {}
+    known: Json = {}
     for each, kind in fields.items():
         default = ... if each in REQUIRED else request.fields()[each].default
         meaning = WORDS.get(each) or request.meanings()[each]
@@ -158,7 +159,7 @@ class ImportFile(Order, ImportChoices):
     format: str = ""
     command: Literal["import"] = "import"
 
-    def again(self, number: int) -> dict[str, Any]:
+    def again(self, number: int) -> Json:
         """As `Order.again`: the file is that of the job."""
         said = self.model_dump(mode="json", exclude_unset=True, exclude={"name", "file"})
         return {"command": self.command, "job": number, **said}
@@ -193,9 +194,7 @@ class Started:
     what: str
     request: type[CommandRequest]
     fields: Fields = field(default_factory=dict)
-    complete: Callable[[dict[str, Any], ProjectReader, Path], dict[str, Any]] = lambda said, *_: (
-        said
-    )
+    complete: Callable[[Json, ProjectReader, Path], Json] = lambda said, *_: said
     base: Any = BaseModel
 
     def order(self, command: str) -> Any:
@@ -207,12 +206,12 @@ class Started:
         return order
 
 
-def _keep_picks(said: dict[str, Any], project: ProjectReader, folder: Path) -> dict[str, Any]:
+def _keep_picks(said: Json, project: ProjectReader, folder: Path) -> Json:
     """Keep the picks of a dry run in the job's folder."""
     return {**said, "save": folder.absolute() / PICKS} if said.get("dry_run") else said
 
 
-def _place_requests(said: dict[str, Any], project: ProjectReader, folder: Path) -> dict[str, Any]:
+def _place_requests(said: Json, project: ProjectReader, folder: Path) -> Json:
     """Write the requests into the folders of their rounds, or for a tool into the job's."""
     task = said.get("task", "")
     if task and task not in project.tasks:
@@ -222,7 +221,7 @@ def _place_requests(said: dict[str, Any], project: ProjectReader, folder: Path) 
     return {**said, "out": folder.absolute() / REQUEST}
 
 
-def _find_labels(said: dict[str, Any], project: ProjectReader, folder: Path) -> dict[str, Any]:
+def _find_labels(said: Json, project: ProjectReader, folder: Path) -> Json:
     """Import what is in the folder of a round's requests, or a file that was sent, also earlier."""
     name = said.pop("name", "")
     file = said.pop("file", None)
@@ -340,7 +339,7 @@ class ReadyOrder:
         del project, folder
         return words_of(self.request)
 
-    def again(self, number: int) -> dict[str, Any]:
+    def again(self, number: int) -> Json:
         """Nothing."""
         del number
         return {}

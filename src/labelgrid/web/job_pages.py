@@ -1,13 +1,14 @@
 """Answers with the pages of jobs and of a budget."""
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
 from labelgrid.api.contents import status_and_step
 from labelgrid.api.reader import ProjectReader
+from labelgrid.basics.type_names import Tables
 from labelgrid.ledger.grid import Unit
 from labelgrid.operations.next_step import next_step
 from labelgrid.operations.status import round_rows
@@ -88,9 +89,7 @@ def router(opened: Callable[[], ProjectReader]) -> APIRouter:
     return routes
 
 
-def _prices(
-    project: ProjectReader, counts: Mapping[str, Mapping[str, Any]]
-) -> dict[str, dict[str, float]]:
+def _prices(project: ProjectReader, counts: Tables) -> dict[str, dict[str, float]]:
     """What a label of each task costs, and how many are missing."""
     prices = {}
     for name, task in project.tasks.items():

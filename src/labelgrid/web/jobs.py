@@ -7,13 +7,12 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -21,6 +20,7 @@ from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.config import parse
 from labelgrid.basics.errors import LabelgridError, LedgerError, StateError, command
 from labelgrid.basics.files import disk_errors, open_regular, remove_folder, write_text
+from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import duration
 from labelgrid.executors.command_job import (
     ERROR,
@@ -62,7 +62,7 @@ class StartedCommand:
 
     words: Sequence[str] = ()
     at: str = ""
-    again: Mapping[str, Any] = field(default_factory=dict)
+    again: Values = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class ShownJob:
     fault: str
     now: ShownStep | None
     log: str
-    again: Mapping[str, Any]
+    again: Values
 
     @property
     def can_go_on(self) -> bool:

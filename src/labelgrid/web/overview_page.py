@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from labelgrid.api.contents import status_and_step
 from labelgrid.api.reader import ProjectReader
+from labelgrid.basics.type_names import Json
 from labelgrid.operations.next_step import NextStep
 from labelgrid.operations.undo import NamedOperation, last_undoable
 from labelgrid.web.exports import (
@@ -62,7 +62,7 @@ class ProjectOverview:
     heldout: int
     tasks: list[TaskLine]
     spent: float
-    rounds: list[dict[str, Any]]
+    rounds: list[Json]
     next_step: NextStep
     budget: ProposedBudget
     exported: Sequence[ExportedFolder]

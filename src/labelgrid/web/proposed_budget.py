@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from labelgrid.basics.type_names import Values
 from labelgrid.ledger.grid import Unit
 from labelgrid.operations.next_step import NextStep
 
@@ -43,7 +43,7 @@ class ProposedBudget:
         return self.amount * price / max(missing, 1)
 
 
-def proposed_budget(rounds: Sequence[Mapping[str, Any]], step: NextStep) -> ProposedBudget:
+def proposed_budget(rounds: Sequence[Values], step: NextStep) -> ProposedBudget:
     """The budget that the next step names; before other steps than a query, that of the last one.
 
     Args:

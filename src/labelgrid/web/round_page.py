@@ -3,12 +3,12 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pydantic import BaseModel, Field
 
 from labelgrid.advice.control_record import ComparisonRecord, read_comparison
 from labelgrid.api.reader import ProjectReader
+from labelgrid.basics.type_names import Values
 from labelgrid.ledger.grid import Cell, Pick
 from labelgrid.operations.status import round_rows
 from labelgrid.project.cells.measuring_cells import MeasuringCells
@@ -71,7 +71,7 @@ class RoundView:
         control: whether picks paid beside random ones, as measured last; None if it was not.
     """
 
-    values: Mapping[str, Any]
+    values: Values
     photographs: Sequence[PhotographLine]
     legends: Mapping[str, ScaleLegend]
     counts: Mapping[str, int]

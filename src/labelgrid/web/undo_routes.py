@@ -1,13 +1,14 @@
 """Undoes the last operation: a page that asks whether to, and the address behind its button."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from labelgrid.api.reader import ProjectReader
+from labelgrid.basics.type_names import Json
 from labelgrid.operations.undo import foresee_undo
 from labelgrid.web.pages import render
 
@@ -30,13 +31,13 @@ def router(opened: Callable[[], ProjectReader]) -> APIRouter:
             return render("undo.html.j2", project=project, undone=foresee_undo(project.disk))
 
     @routes.get("/api/undo", tags=["changes"])
-    def read_undo() -> dict[str, Any]:
+    def read_undo() -> Json:
         """What would be undone, as `labelgrid undo --dry-run --json` prints it."""
         with opened() as project:
             return foresee_undo(project.disk).as_json()
 
     @routes.post("/api/undo", tags=["changes"])
-    def undo(body: UndoBody) -> dict[str, Any]:
+    def undo(body: UndoBody) -> Json:
         """Undo the last operation, as a new one; again, the one before."""
         with opened() as project:
             return project.undo(operation=body.operation).as_json()
