@@ -1,17 +1,16 @@
 """Answers programs with what a project holds, as JSON."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.type_names import Json
 from labelgrid.web.grid_page import GridQuery, grid_page
+from labelgrid.web.pages import Opened
 
 
-def router(opened: Callable[[], ProjectReader]) -> APIRouter:
-    """The routes of the API; `opened` opens the project."""
+def router(opened: Opened) -> APIRouter:
+    """The routes of the API."""
     routes = APIRouter(prefix="/api", tags=["project"])
 
     @routes.get("/status")

@@ -1,7 +1,7 @@
 """Takes what a user hands in for a cell: a label as a file or a drawing, a note, a wish."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -13,7 +13,6 @@ from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
-from labelgrid.api.cells import ProjectCell
 from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.errors import LabelgridError, UsageError
 from labelgrid.basics.type_names import Json
@@ -24,6 +23,7 @@ from labelgrid.web.changes import check_unchanged
 from labelgrid.web.drawings import drawn_label, knowing, known_names
 from labelgrid.web.guard import local_address
 from labelgrid.web.job_orders import file_name
+from labelgrid.web.pages import Opened
 from labelgrid.web.predictions import Predictions
 
 #: The most bytes of a label that is handed in.
@@ -79,13 +79,8 @@ class LabelForm(BaseModel):
             )
 
 
-def router(opened: Callable[[], ProjectReader], predictions: Predictions) -> APIRouter:
-    """The routes.
-
-    Args:
-        opened: opens the project.
-        predictions: get those that users ask for.
-    """
+def router(opened: Opened, predictions: Predictions) -> APIRouter:
+    """The routes; `predictions` get the predictions that users ask for."""
     routes = APIRouter(prefix="/api", tags=["cells"])
 
     @routes.post("/labels")
@@ -107,7 +102,12 @@ def router(opened: Callable[[], ProjectReader], predictions: Predictions) -> API
                 accept=form.accept,
                 confirm=partial(_check_seen, project, form),
             )
-            return _answer(form.back, _state(project, cell))
+            following = project.next_request(cell.key)
+            labelled = {
+                "event": cell.history()[-1]["event"],
+                "next": f"{following.image_id}:{following.task}" if following else "",
+            }
+            return _answer(form.back, labelled)
 
     @routes.post("/drawings", response_class=Response)
     def write_drawing(form: Annotated[LabelForm, File()]) -> Response:
@@ -151,7 +151,7 @@ def router(opened: Callable[[], ProjectReader], predictions: Predictions) -> API
 
 @contextmanager
 def _sent_files() -> Iterator[Path]:
-    """A folder for files that a user sends, which errors name as he did."""
+    """A folder for files that a user sends; errors name them as the user did."""
     with TemporaryDirectory(prefix="labelgrid-") as folder:
         try:
             yield Path(folder)
@@ -168,14 +168,13 @@ def _lead_back(request: Request, back: str) -> None:
 
 
 def _answer(back: str, values: Json) -> Response:
-    """Lead a form of the page back, or answer a program."""
     if back:
         return RedirectResponse(local_address(back), status_code=303)
     return JSONResponse(values)
 
 
 def _label(project: ProjectReader, cell: Cell, form: LabelForm, folder: Path) -> Any:
-    """The label that was sent: a file below a folder, or a function that returns it."""
+    """The label that was sent: a file below a folder, or a function that returns the drawing."""
     if form.drawing:
         label = _drawing(project, cell, form)
         return lambda: label
@@ -188,11 +187,6 @@ def _label(project: ProjectReader, cell: Cell, form: LabelForm, folder: Path) ->
 
 
 def _drawing(project: ProjectReader, cell: Cell, form: LabelForm) -> LabelArray:
-    """The drawing that was sent, with the classes that it knows.
-
-    Raises:
-        UsageError: there is none, or it shows a class that it does not know.
-    """
     if form.drawing is None:
         raise UsageError("There is no drawing.", unchanged="Nothing was changed.")
     task = project.declared_task(cell.task)
@@ -207,19 +201,5 @@ def _drawing(project: ProjectReader, cell: Cell, form: LabelForm) -> LabelArray:
 
 
 def _check_seen(project: ProjectReader, form: LabelForm) -> None:
-    """Refuse to change a cell that somebody else changed since.
-
-    Raises:
-        ConflictError: somebody did.
-    """
     if form.seen is not None:
         check_unchanged(project, form.cell, form.seen)
-
-
-def _state(project: ProjectReader, cell: ProjectCell) -> Json:
-    """What a program wants to know of a cell that it labelled."""
-    following = project.next_request(cell.key)
-    return {
-        "event": cell.history()[-1]["event"],
-        "next": f"{following.image_id}:{following.task}" if following else "",
-    }

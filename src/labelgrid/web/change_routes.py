@@ -1,6 +1,5 @@
 """Does what the page's buttons ask: each is a request of the API, and a form without JavaScript."""
 
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Request
@@ -13,6 +12,7 @@ from labelgrid.basics.progress import Silent
 from labelgrid.operations.by_hand import hold_out
 from labelgrid.web.changes import DEEDS, MOST, Action, Change, apply, cells_of_images
 from labelgrid.web.guard import local_address
+from labelgrid.web.pages import Opened
 
 #: What a form of the page can do.
 FormAction = Action | Literal["hold-out"]
@@ -64,8 +64,8 @@ class ChangeForm(BaseModel):
         return Change(cells=cells, seen=seen, why=self.why)
 
 
-def router(opened: Callable[[], ProjectReader]) -> APIRouter:
-    """The routes of the changes; `opened` opens the project."""
+def router(opened: Opened) -> APIRouter:
+    """The routes of the changes."""
     routes = APIRouter(prefix="/api", tags=["changes"])
 
     @routes.post("/cells/{action}")

@@ -37,12 +37,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Deed:
-    """What an action does.
-
-    Args:
-        state: of the cells that it changes.
-        apply: changes them.
-    """
+    """An action: the state of the cells that it changes, and what changes them."""
 
     state: StateName
     apply: Callable[[ProjectReader, Change], object]

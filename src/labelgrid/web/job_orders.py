@@ -118,7 +118,7 @@ class Order(BaseModel):
 
 
 def _model(name: str, request: type[CommandRequest], fields: Fields, bases: Any) -> Any:
-    """The class of what a browser may say of a request, in its words."""
+    """The class of the fields of a request that a browser may give."""
     known: Json = {}
     for each, kind in fields.items():
         default = ... if each in REQUIRED else request.fields()[each].default
@@ -207,7 +207,6 @@ class Started:
 
 
 def _keep_picks(said: Json, project: ProjectReader, folder: Path) -> Json:
-    """Keep the picks of a dry run in the job's folder."""
     return {**said, "save": folder.absolute() / PICKS} if said.get("dry_run") else said
 
 
@@ -222,15 +221,23 @@ def _place_requests(said: Json, project: ProjectReader, folder: Path) -> Json:
 
 
 def _find_labels(said: Json, project: ProjectReader, folder: Path) -> Json:
-    """Import what is in the folder of a round's requests, or a file that was sent, also earlier."""
+    """Say where the labels are: a round's folder of requests, or a file that was sent."""
     name = said.pop("name", "")
     file = said.pop("file", None)
     round = said.pop("round", None)
     job = said.pop("job", 0)
     if file is not None:
         place = _keep_file(name, file, said.get("format", ""), folder)
+    elif round is None:
+        place = sent_file(project, job)
     else:
-        place = sent_file(project, job) if round is None else _exported(project, round)
+        place = request_folder(project, round)  # its requests may be answered
+        if not place.is_dir():
+            raise UsageError(
+                f"Round {round} has no folder of requests to import.",
+                next_step="Export the requests first.",
+                unchanged="Nothing was started.",
+            )
     if "map" in said:
         path = folder.absolute() / MAP
         write_text(path, said["map"])
@@ -238,20 +245,7 @@ def _find_labels(said: Json, project: ProjectReader, folder: Path) -> Json:
     return {"labels": [str(place)], **said}
 
 
-def _exported(project: ProjectReader, round: int) -> Path:
-    """The folder of a round's requests, which may be answered."""
-    request = request_folder(project, round)
-    if not request.is_dir():
-        raise UsageError(
-            f"Round {round} has no folder of requests to import.",
-            next_step="Export the requests first.",
-            unchanged="Nothing was started.",
-        )
-    return request
-
-
 def _keep_file(name: str, file: BinaryIO, format: str, folder: Path) -> Path:
-    """Keep a file that was sent in the job's folder."""
     if format and format not in plugins.names("tools"):
         raise UsageError(
             f"There is no labelling tool '{format:.80}'.",
@@ -340,7 +334,7 @@ class ReadyOrder:
         return words_of(self.request)
 
     def again(self, number: int) -> Json:
-        """Nothing."""
+        """Nothing: no order."""
         del number
         return {}
 

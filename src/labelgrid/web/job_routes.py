@@ -1,22 +1,21 @@
 """Answers programs that start, watch and stop jobs."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, File, Query
 
-from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.results import replace_non_finite
 from labelgrid.basics.type_names import Json
 from labelgrid.web import jobs
 from labelgrid.web.job_forms import ImportForm
 from labelgrid.web.job_orders import AnyOrder
 from labelgrid.web.kept_picks import request_picks
+from labelgrid.web.pages import Opened
 
 
-def router(opened: Callable[[], ProjectReader]) -> APIRouter:
-    """The routes of jobs; `opened` opens the project."""
+def router(opened: Opened) -> APIRouter:
+    """The routes of jobs."""
     routes = APIRouter(prefix="/api", tags=["jobs"])
 
     @routes.get("/jobs")
@@ -58,7 +57,7 @@ def router(opened: Callable[[], ProjectReader]) -> APIRouter:
     return routes
 
 
-def _add_existing(routes: APIRouter, opened: Callable[[], ProjectReader]) -> None:
+def _add_existing(routes: APIRouter, opened: Opened) -> None:
     """Add what is done with a job that was started."""
 
     @routes.post("/jobs/{number}/again", status_code=201)

@@ -16,6 +16,7 @@ from labelgrid.ledger.grid import Cell
 from labelgrid.project.other_labels import OtherLabel
 from labelgrid.web.drawings import check_drawable, known_names, layer_regions
 from labelgrid.web.layers import LABEL, layer_of, refuse_early_look
+from labelgrid.web.pages import Opened
 from labelgrid.web.pictures import (
     LARGE,
     MEDIUM,
@@ -42,13 +43,8 @@ KINDS = {
 }
 
 
-def router(opened: Callable[[], ProjectReader], predictions: Predictions) -> APIRouter:
-    """The routes of the pictures.
-
-    Args:
-        opened: opens the project.
-        predictions: those that users asked for.
-    """
+def router(opened: Opened, predictions: Predictions) -> APIRouter:
+    """The routes of the pictures."""
     routes = APIRouter(tags=["pictures"])
     kept = KeptPictures()
 
@@ -136,7 +132,7 @@ def router(opened: Callable[[], ProjectReader], predictions: Predictions) -> API
     return routes
 
 
-def _add_scale(routes: APIRouter, opened: Callable[[], ProjectReader], kept: KeptPictures) -> None:
+def _add_scale(routes: APIRouter, opened: Opened, kept: KeptPictures) -> None:
     @routes.get("/picture/scale", response_class=Response)
     def show_scale(request: Request, task: str) -> Response:
         """The colours of a task's scale as PNG; the page of an image names its ends."""

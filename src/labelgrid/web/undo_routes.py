@@ -1,16 +1,14 @@
 """Undoes the last operation: a page that asks whether to, and the address behind its button."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
-from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.type_names import Json
 from labelgrid.operations.undo import foresee_undo
-from labelgrid.web.pages import render
+from labelgrid.web.pages import Opened, render
 
 
 class UndoBody(BaseModel):
@@ -21,8 +19,8 @@ class UndoBody(BaseModel):
     )
 
 
-def router(opened: Callable[[], ProjectReader]) -> APIRouter:
-    """The routes; `opened` opens the project."""
+def router(opened: Opened) -> APIRouter:
+    """The routes."""
     routes = APIRouter()
 
     @routes.get("/undo", response_class=HTMLResponse, include_in_schema=False)
