@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 from labelgrid.api.requests import CellsRequest, UndoRequest
 from labelgrid.basics.errors import UsageError, command, note_unchanged
-from labelgrid.basics.type_names import Json, Values
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import count_text
 from labelgrid.cli import screen
 from labelgrid.cli.opening import open_project
@@ -94,23 +93,18 @@ def log(
     elif not rows:
         screen.say("Nothing has happened yet.")
     elif cell:
-        screen.print_table("", list(EVENT_COLUMNS.values()), [_event(row) for row in rows])
+        values_of = itemgetter(*EVENT_COLUMNS)
+        events = [["" if value is None else value for value in row] for row in map(values_of, rows)]
+        screen.print_table("", list(EVENT_COLUMNS.values()), events)
     else:
         columns = ["operation", "at (UTC)", "command", "cells", "rounds"]
-        screen.print_table("", columns, [_operation(row) for row in rows])
-
-
-def _event(row: Values) -> list[Any]:
-    """The row of an event in the table of a cell."""
-    return ["" if row[name] is None else row[name] for name in EVENT_COLUMNS]
-
-
-def _operation(row: Values) -> list[Any]:
-    """The row of an operation in the table."""
-    moves = [f"{move['cells']:,} {move['before']} → {move['after']}" for move in row["moves"]]
-    command = row["command"] + (" (undone)" if row["undone"] else "")
-    rounds = ", ".join(map(str, row["rounds"]))
-    return [row["operation"], row["at"], command, ", ".join(moves), rounds]
+        operations = []
+        for row in rows:
+            moves = [f"{one['cells']:,} {one['before']} → {one['after']}" for one in row["moves"]]
+            typed = row["command"] + (" (undone)" if row["undone"] else "")
+            rounds = ", ".join(map(str, row["rounds"]))
+            operations.append([row["operation"], row["at"], typed, ", ".join(moves), rounds])
+        screen.print_table("", columns, operations)
 
 
 @note_unchanged("Nothing was undone.")
@@ -126,10 +120,7 @@ def undo(
     """
     with open_project(folder) as project:
         undone = project.undo(**request)
-    if json:
-        screen.print_json(undone.as_json())
-    else:
-        screen.say(str(undone))
+    screen.print_result(undone, json)
 
 
 #: The commands of this module.

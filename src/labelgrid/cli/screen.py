@@ -5,9 +5,8 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from functools import cached_property
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
@@ -119,12 +118,7 @@ class Bar:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.steps.end()
 
 
@@ -170,16 +164,20 @@ def say(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a result as JSON that any reader takes: NaN and infinity as `null`."""
+    """Print values, or a record, as JSON that any reader takes: NaN and infinity as `null`."""
+    if hasattr(value, "as_json"):
+        value = value.as_json()
+    elif is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
     sys.stdout.write(json.dumps(replace_non_finite(value), indent=1, allow_nan=False) + "\n")
 
 
-def print_result(value: Any, json: bool) -> None:
-    """Print a record of a result: as JSON, or in its own words."""
+def print_result(value: Any, json: bool, words: str = "") -> None:
+    """Print a result as JSON, or in words; a record has words of its own."""
     if json:
-        print_json(asdict(value))
+        print_json(value)
     else:
-        say(str(value))
+        say(words or str(value))
 
 
 def print_json_list(values: Iterable[Any]) -> None:

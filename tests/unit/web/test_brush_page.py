@@ -68,7 +68,7 @@ def test_a_label_that_measures_starts_from_nothing_but_itself(tmp_path, monkeypa
             False,
         ) and "held out" in seen.known.purpose
         labelled = image_view(project, query.model_copy(update={"shown": "normals"}), Predictions())
-        assert [layer.key for layer in labelled.layers] == ["label", "prediction"]
+        assert [layer.key for layer in labelled.known.layers] == ["label", "prediction"]
 
 
 @pytest.mark.parametrize("picture", ["label", "values", "regions", "uncertainty"])
