@@ -1,4 +1,4 @@
-"""Commands that correct a project: tasks, labels, requests and images, as a user names them.
+"""Commands that correct tasks, labels, requests and images of a project.
 
 Loads no torch.
 """

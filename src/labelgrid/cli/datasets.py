@@ -1,4 +1,4 @@
-"""Commands on data sets: check one, draw its images with their labels, also those of a project."""
+"""Commands on data sets: check the files, draw images with labels, measure predictions."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, cast

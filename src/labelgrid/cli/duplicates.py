@@ -1,4 +1,4 @@
-"""The command that finds held-out images which look like training images."""
+"""The command that finds held-out images like training images."""
 
 from pathlib import Path
 

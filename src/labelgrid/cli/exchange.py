@@ -55,7 +55,7 @@ class TypedImportRequest(ImportAnswersRequest, ImportSuppliedRequest, ImportRequ
             )
 
     def carry_out(self, project: "Project") -> "Imported":
-        """Import by the method that is for such labels."""
+        """Import by the method for the kind of labels."""
         if self.url or self.token_file:
             return project.import_answers(**self.part(ImportAnswersRequest))
         if self.supplier:
@@ -64,7 +64,6 @@ class TypedImportRequest(ImportAnswersRequest, ImportSuppliedRequest, ImportRequ
 
 
 def _plugin_name(name: str | None) -> str | None:
-    """A plug-in's name, which may be written with hyphens: label-studio."""
     if name and ":" not in name:
         return name.replace("-", "_")
     return name

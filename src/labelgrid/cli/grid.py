@@ -103,7 +103,6 @@ def say_left_out(project: "ProjectReader") -> None:
 
 
 def _show_new(project: "ProjectReader", time: bool) -> None:
-    """Print a new project's counts, how long a round takes, warnings and the next command."""
     from labelgrid.advice.first_time import FirstTime, first_time
     from labelgrid.operations.early_warnings import early_warnings
     from labelgrid.operations.next_step import first_query, next_step

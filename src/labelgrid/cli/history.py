@@ -1,4 +1,4 @@
-"""Commands that look into the ledger: its cells, its operations, and the last one taken back.
+"""Commands that look into the ledger's cells and operations, and undo the last operation.
 
 Loads no torch.
 """
@@ -61,7 +61,6 @@ def cells(
 
 
 def _show_cells(folder: Path, rows: Iterator[Json]) -> None:
-    """Print the first cells as a table, and how many more there are."""
     row_of = itemgetter(*SHOWN_COLUMNS)
     shown = [row_of(row) for row in islice(rows, SHOWN)]
     if not shown:

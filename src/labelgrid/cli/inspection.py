@@ -1,4 +1,4 @@
-"""Commands that show what was found: report, verify, audit, time, advise, relate, list."""
+"""Commands that show findings: report, verify, audit, time, advise, relate, list."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

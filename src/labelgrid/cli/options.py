@@ -96,7 +96,7 @@ class TypedOption:
 
     @cached_property
     def is_list(self) -> bool:
-        """Whether values are given one by one."""
+        """Whether the option may be given several times."""
         return bool(SEVERAL & {*self.kinds}) or self.kinds == [Mapping]
 
     def read(self, value: Any) -> Any:
@@ -149,7 +149,7 @@ class TypedOption:
 
 
 def _kinds(annotation: Any) -> Iterator[Any]:
-    """The types of the values that an annotation allows but None; of words, an enum."""
+    """Yield the types of an annotation but None; of words, an enum."""
     origin = get_origin(annotation)
     if origin in (Union, UnionType):
         for member in get_args(annotation):

@@ -74,7 +74,7 @@ class Lines:
         note(text)
 
     def end(self) -> None:
-        """End the step, if there is one; one of nothing has no line."""
+        """End the step, if there is a step; a step of nothing has no line."""
         if self.what and self.total:
             self._print("")
         self.what = ""
@@ -96,7 +96,7 @@ class Bar:
 
     @cached_property
     def steps(self) -> "Lines | TerminalBars":
-        """What shows the steps; loaded by the first one, since many commands have none."""
+        """The display of steps, loaded by the first step: many commands have none."""
         if not self.is_terminal:
             return Lines()
         from labelgrid.basics.bars import TerminalBars
@@ -191,7 +191,7 @@ def print_json_list(values: Iterable[Any]) -> None:
 
 
 def print_metrics(values: Values) -> None:
-    """Print metrics by task, and `loss_mtl` and what was counted if it is among the values."""
+    """Print metrics by task, any `loss_mtl`, and the limits of a protocol."""
     rows = [
         [task, values["labels"][task], name, result["value"], result["unit"]]
         for task, group in values["metrics"].items()

@@ -61,7 +61,7 @@ class Runs:
                 screen.note(f"{line} ({self._summary(reports)})")
 
     def _summary(self, reports: Values) -> str:
-        """The number of ended runs, and the time until all are done at the rates of this call."""
+        """The number of ended runs, and the time until all are done at this call's rates."""
         from labelgrid.lab.simulation.forecast import Pace, seconds_left
 
         paces = []

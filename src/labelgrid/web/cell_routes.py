@@ -59,7 +59,7 @@ class LabelForm(BaseModel):
     back: str = Field("", max_length=2000, description="Where a browser is led; empty: nowhere.")
 
     def check(self) -> None:
-        """Refuse none or two labels, and one that is too large.
+        """Refuse none or two labels, and a label that is too large.
 
         Raises:
             UsageError: it is one.
@@ -151,7 +151,7 @@ def router(opened: Opened, predictions: Predictions) -> APIRouter:
 
 @contextmanager
 def _sent_files() -> Iterator[Path]:
-    """A folder for files that a user sends; errors name them as the user did."""
+    """Make a folder for sent files, whose names alone stand in errors."""
     with TemporaryDirectory(prefix="labelgrid-") as folder:
         try:
             yield Path(folder)
@@ -162,7 +162,6 @@ def _sent_files() -> Iterator[Path]:
 
 
 def _lead_back(request: Request, back: str) -> None:
-    """Say where an error leads."""
     if back:
         request.state.back = local_address(back)
 
@@ -174,7 +173,7 @@ def _answer(back: str, values: Json) -> Response:
 
 
 def _label(project: ProjectReader, cell: Cell, form: LabelForm, folder: Path) -> Any:
-    """The label that was sent: a file below a folder, or a function that returns the drawing."""
+    """The sent label: a file below a folder, or a function that returns the drawing."""
     if form.drawing:
         label = _drawing(project, cell, form)
         return lambda: label

@@ -37,7 +37,7 @@ class ImagesBody(BaseModel):
 
 
 class ChangeForm(BaseModel):
-    """What a form of the page sends: cells, or images of which the fitting cells are changed."""
+    """The fields of a form: cells, or images whose fitting cells are changed."""
 
     cell: list[str] = Field(default_factory=list, max_length=MOST)
     image: list[str] = Field(default_factory=list, max_length=MOST)

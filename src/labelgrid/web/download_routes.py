@@ -1,4 +1,4 @@
-"""Answers with exported requests as zip files, which are packed while they are sent."""
+"""Answers with exported requests as zip files, packed on the way."""
 
 from typing import Literal
 from urllib.parse import quote

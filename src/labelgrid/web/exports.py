@@ -1,4 +1,4 @@
-"""Says to which tools requests can be exported from the page, and what was exported."""
+"""Says to which tools requests can be exported from the page, and names the exports."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -65,7 +65,7 @@ def export_folder(project: ProjectReader, kind: str, number: int) -> Path | None
 
 
 def exported_by(project: ProjectReader, job: jobs.ShownJob) -> list[ExportedFolder]:
-    """The folders that a job exported, which may be no export."""
+    """The folders that a job exported; empty without an export."""
     if not _has_exported(job):
         return []
     own = export_folder(project, "job", job.number)

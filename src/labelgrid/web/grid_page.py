@@ -1,4 +1,4 @@
-"""Collects what the page of the grid shows: a page of images with the states of their cells."""
+"""Collects the images of a page of the grid, with the states of their cells."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -143,7 +143,7 @@ class GridPage:
         return shape_of([image.size for image in self.found.images])
 
     def shown(self, image: ListedImage) -> str:
-        """The task that the page of an image of this page shows first; "": any."""
+        """The task that the page of an image shows first; "": any."""
         return shown_task(self.query, image, self.suspects.get(image.image_id, []))
 
 

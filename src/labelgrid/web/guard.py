@@ -55,7 +55,7 @@ class Access:
 
 
 class Guard:
-    """Answers requests that are let in, and refuses all others; adds the headers.
+    """Answers requests of known browsers and programs, adds headers, and refuses all others.
 
     Args:
         app: answers them.
@@ -107,7 +107,6 @@ class Guard:
         return _refuse(UNKNOWN, 401, {"WWW-Authenticate": "Bearer"})
 
     def _shows_token(self, request: Request) -> bool:
-        """Whether the request holds the token, as a cookie or in its header."""
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return _is_equal(bearer, self._token)
@@ -136,7 +135,7 @@ def _is_own_origin(request: Request) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or address is one of this machine, which no other web site can have.
+    """Whether a name or address belongs to this machine alone.
 
     Example:
         >>> is_loopback("127.0.0.1"), is_loopback("LOCALHOST"), is_loopback("192.168.0.7")
@@ -165,7 +164,6 @@ def _cookie(request: Request) -> str:
 
 
 def _limited(receive: Receive) -> Receive:
-    """Receive a request up to the most bytes; the rest is refused."""
     received = 0
 
     async def receive_part() -> Message:

@@ -1,4 +1,4 @@
-"""Collects what the page of an image shows: its labels, their history, and what can be done."""
+"""Collects the labels, history and possible changes for the page of an image."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from labelgrid.web.scale_legend import ScaleLegend, scale_legend
 
 
 class ImageQuery(GridQuery):
-    """An image's page: its address also holds the grid that the user came from."""
+    """An image's page: the address also holds the grid of its caller."""
 
     image: str = Field(description="The image's id.")
     shown: str = Field("", description="The task that is shown large; empty: a labelled one.")

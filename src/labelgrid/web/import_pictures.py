@@ -13,7 +13,7 @@ from labelgrid.web.jobs import ShownJob, time_span
 
 
 def picture_of(project: ProjectReader, job: ShownJob) -> Path | None:
-    """The picture of the labels of a job's import, also of one that was refused.
+    """The picture of the labels of a job's import, also of a refused import.
 
     None if it drew none, or if a later import has replaced it.
     """
@@ -24,7 +24,7 @@ def picture_of(project: ProjectReader, job: ShownJob) -> Path | None:
 
 
 def refused_picture(project: ProjectReader) -> Path | None:
-    """The picture of the newest import that was refused for how its labels look."""
+    """The picture of the newest import with doubtful labels, which was refused."""
     return _newest(project, (SHEET,))
 
 

@@ -1,4 +1,4 @@
-"""Says which commands the page starts, and what a browser may say of them; no path is among it."""
+"""Says which commands the page starts, with which values of a browser; paths are excluded."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -90,7 +90,7 @@ def _keys(changes: Mapping[str, float]) -> Mapping[str, float]:
 
 
 class Order(BaseModel):
-    """A command of the page: what a browser may say of it. Anything else is refused."""
+    """A command of the page with the values that a browser may give. Others are refused."""
 
     model_config = ConfigDict(extra="forbid")
     command: str
@@ -118,7 +118,6 @@ class Order(BaseModel):
 
 
 def _model(name: str, request: type[CommandRequest], fields: Fields, bases: Any) -> Any:
-    """The class of the fields of a request that a browser may give."""
     known: Json = {}
     for each, kind in fields.items():
         default = ... if each in REQUIRED else request.fields()[each].default
@@ -150,7 +149,7 @@ ImportChoices: Any = _model("ImportChoices", ImportRequest, CHOICES, BaseModel)
 
 
 class ImportFile(Order, ImportChoices):
-    """Import a file that was sent; its name is kept, without folders."""
+    """Import a sent file under its name without folders."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -166,7 +165,7 @@ class ImportFile(Order, ImportChoices):
 
 
 class ImportPlace(ImportChoices):
-    """Import what is in the folder of a round's requests, or again what was sent to a job."""
+    """Import from a round's folder of requests, or a job's file again."""
 
     round: int | None = Field(None, ge=0, le=9999, description="Whose folder is imported.")
     job: int | None = Field(None, ge=1, le=10**9, description="Whose file is imported again.")
@@ -323,7 +322,7 @@ _ORDERS: TypeAdapter[Order] = TypeAdapter(AnyOrder)
 
 @dataclass(frozen=True)
 class ReadyOrder:
-    """A command that the page starts by itself, and nobody again by its values."""
+    """A command of the page's own, which nobody starts again."""
 
     command: str
     request: CommandRequest
@@ -359,7 +358,7 @@ def sent_file(project: ProjectReader, number: int) -> Path:
 
 
 def file_name(name: str, end: str) -> str:
-    r"""The name under which a file is kept that a browser sends: without folders, no option.
+    r"""The name of a file from a browser on this disk: without folders, no option.
 
     Example:
         >>> file_name("C:\\photos\\room 4.ZIP", ".zip"), file_name("../../.zip", ".zip")
@@ -381,7 +380,7 @@ def request_folder(project: ProjectReader, round: int) -> Path:
 
 
 def order_of(values: Mapping[str, object]) -> Order:
-    """The order of these values, which may be texts of a form; empty ones are left out.
+    """The order of some values, also texts of a form; empty values are left out.
 
     Raises:
         pydantic.ValidationError: there is no such command, or an argument is wrong.

@@ -58,7 +58,7 @@ def router(opened: Opened) -> APIRouter:
 
 
 def _add_existing(routes: APIRouter, opened: Opened) -> None:
-    """Add what is done with a job that was started."""
+    """Add the routes of a started job."""
 
     @routes.post("/jobs/{number}/again", status_code=201)
     def start_again(number: int) -> Json:

@@ -1,4 +1,4 @@
-"""Starts commands as jobs of a project, and tells how they go; they outlive the server.
+"""Starts commands as jobs of a project and tells their progress; jobs outlive the server.
 
 Each is a folder of the project's folder `jobs`.
 """
@@ -110,12 +110,12 @@ class ShownJob:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether it ended before its end, and can be started again."""
+        """Whether the job ended early and can be started again."""
         return bool(self.again) and self.state in ("stopped", "died", "failed", "unknown")
 
     @property
     def took(self) -> str:
-        """How long it took; empty while it goes on, or if nobody knows."""
+        """The duration of the job; empty while the job goes on, or if nobody knows."""
         with suppress(ValueError):
             span = datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)
             return duration(span.total_seconds())
@@ -128,13 +128,13 @@ class ShownJob:
 
     @property
     def printed(self) -> str:
-        """What it has printed, without the error that `fault` says."""
+        """The output of the job without the error that `fault` holds."""
         before, mark, said = self.log.rpartition(ERROR)
         return before.rstrip() if mark and said.strip() == self.fault.strip() else self.log
 
     @property
     def last_line(self) -> str:
-        """The last line that it has printed."""
+        """The last printed line."""
         return next(reversed(self.log.strip().splitlines()), "")
 
 
@@ -173,7 +173,7 @@ def start(project: ProjectReader, order: Order | ReadyOrder) -> int:
 
 
 def stop(project: ProjectReader, number: int) -> ShownJob:
-    """Stop a job as Ctrl-C does, and return it; it may go on for a while.
+    """Stop a job as Ctrl-C does, and return the job, which may go on for a while.
 
     Raises:
         LedgerError: there is no such job.
@@ -268,7 +268,7 @@ def time_span(project: ProjectReader, number: int) -> tuple[float, float] | None
 
 
 def elsewhere(project: ProjectReader) -> ShownStep | None:
-    """What a fit, score or query does that no job of the page is, such as one of a terminal."""
+    """The step of a fit, score or query that no job of the page does, as of a terminal."""
     if active(project) or project.disk.job.state != "running":
         return None
     return _step(project.disk.job)
@@ -291,14 +291,13 @@ def _title(project: ProjectReader, name: str, begun: StartedCommand) -> str:
 
 
 def _named_by_user(project: ProjectReader, text: str) -> str:
-    """A text of a job in which files that users sent have their users' names."""
+    """Replace the paths of sent files in a job's text by their names."""
     sent = rf"{re.escape(str(project.folder.resolve() / FOLDER))}/\d+/{SENT}/"
     return re.sub(sent, "", text)
 
 
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """Let nobody else start a job meanwhile."""
     handle = os.open(root, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -326,7 +325,7 @@ def _folder(project: ProjectReader, number: int) -> JobFolder:
 
 
 def _started(folder: JobFolder) -> StartedCommand:
-    """The command that was started; an empty record if its file is damaged."""
+    """The started command; an empty record if the file is damaged."""
     try:
         with open_regular(folder.path / STARTED, LARGEST, links=False) as file:
             return parse(StartedCommand, json.loads(file.read()), STARTED)
@@ -335,7 +334,7 @@ def _started(folder: JobFolder) -> StartedCommand:
 
 
 def _now(project: ProjectReader, folder: JobFolder) -> ShownStep | None:
-    """The step of a running job, if its command shows it in the folder of the round."""
+    """The step of a running job, if the round's folder shows a step of it."""
     work = project.disk.job
     owner = work.owner
     if owner and work.state == "running" and is_in_group(owner, folder):

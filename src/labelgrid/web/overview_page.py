@@ -1,4 +1,4 @@
-"""Collects what the first page shows: quality, costs, what is open, and the next step."""
+"""Collects the quality, costs, requests and next step for the first page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

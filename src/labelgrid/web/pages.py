@@ -44,7 +44,7 @@ def page_count(total: int, count: int) -> int:
 
 
 def as_unicode(text: str) -> str:
-    """A text that can be sent: characters of a request that are no Unicode become "?"."""
+    """A text that can be sent: "?" replaces characters outside Unicode."""
     return text.encode("utf-8", "replace").decode()
 
 

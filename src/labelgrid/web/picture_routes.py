@@ -1,4 +1,4 @@
-"""Answers with pictures of photographs and labels; a browser keeps them until they change."""
+"""Answers with pictures of photographs and labels, which browsers keep until a change."""
 
 import gzip
 import json
@@ -153,7 +153,7 @@ def layer_key(picture: str, project: ProjectReader, cell: Cell, layer: OtherLabe
 
 
 def packed(values: NDArray[Any], known: Sequence[str] | None = None) -> bytes:
-    """An array, compressed: a line of JSON with its shape, then its numbers, little-endian.
+    """An array, compressed: a line of JSON with its shape, then little-endian numbers.
 
     The line also has the classes that a label knows.
     """
@@ -165,7 +165,7 @@ def packed(values: NDArray[Any], known: Sequence[str] | None = None) -> bytes:
 def _answer(
     request: Request, kept: KeptPictures, *, key: str, draw: Callable[[], bytes]
 ) -> Response:
-    """A picture, drawn if it is not kept; nothing if the browser has it.
+    """A picture, drawn unless a copy is kept; nothing if the browser has the picture.
 
     A file that is gone or damaged is said in the answer's text.
     """

@@ -1,4 +1,4 @@
-"""Draws the pictures of the page: photographs and labels, at the size at which they are shown."""
+"""Draws photographs and labels at the size of their place on a page."""
 
 import hashlib
 from collections import OrderedDict
@@ -46,7 +46,7 @@ class KeptPictures:
             return self._kept[key]
 
     def keep(self, key: str, picture: bytes) -> None:
-        """Keep a picture, and drop those that were not asked for the longest."""
+        """Keep a picture, and drop the pictures that nobody asked for the longest."""
         with self._lock:
             self._size += len(picture) - len(self._kept.pop(key, b""))
             self._kept[key] = picture
@@ -78,7 +78,7 @@ def draw_label(task: TaskDef, label: LabelArray, longest: int) -> bytes:
 
 
 def label_values(label: LabelArray, longest: int) -> Floats32:
-    """The values [h, w, c] of a label as its picture shows them; NaN where not valid."""
+    """The values [h, w, c] of a label at the size of its picture; NaN where not valid."""
     shown = np.isfinite(label.value).all(2) & label.valid
     value = np.where(shown[..., None], label.value, np.nan).astype(np.float32)
     height, width = shown_size(label.size, longest)

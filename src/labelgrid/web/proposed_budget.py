@@ -21,7 +21,7 @@ class ProposedBudget:
     unit: Unit = "labels"
 
     def cost(self, tasks: Mapping[str, Mapping[str, float]]) -> float:
-        """What it costs, roughly: an image with all its labels, a label as the mean missing one.
+        """The rough cost: an image with all labels, a label as the mean missing label.
 
         Args:
             tasks: of each task the `cost` of a label, and the number of `missing` ones.
@@ -44,7 +44,7 @@ class ProposedBudget:
 
 
 def proposed_budget(rounds: Sequence[Values], step: NextStep) -> ProposedBudget:
-    """The budget that the next step names; before other steps than a query, that of the last one.
+    """The budget of the next step; before other steps than a query, of the last query.
 
     Args:
         rounds: as `status` tells them.

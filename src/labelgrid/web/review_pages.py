@@ -59,7 +59,7 @@ def router(opened: Opened) -> APIRouter:
 
     @routes.get("/report", response_class=HTMLResponse)
     def show_report() -> Response:
-        """The report that was written last, which may run nothing and load nothing."""
+        """The newest report, which may run nothing and load nothing."""
         with opened() as project:
             path = project.folder / REPORT
         try:

@@ -1,4 +1,4 @@
-"""Collects what the page of a round shows: its picks, why they were picked, and their answers."""
+"""Collects the picks of a round, with reasons and answers."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence

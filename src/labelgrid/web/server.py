@@ -1,4 +1,4 @@
-"""Serves the page of a project until it is stopped, to who knows its token."""
+"""Serves the page of a project to holders of a token until Ctrl-C."""
 
 import os
 import re
@@ -109,7 +109,7 @@ def server_of(app: Guard, patience: int = PATIENCE) -> uvicorn.Server:
 
 
 def find_token(file: Path | None) -> PageToken:
-    """The token of a page: that of a file, of the environment, or a new one.
+    """The token of a page from a file or the environment, or a new token.
 
     The environment loses it, so that no job that the page starts is told.
 
@@ -171,7 +171,7 @@ def _read_token(file: Path) -> str:
 
 
 def _check_token(text: str, where: str) -> None:
-    """Refuse a token that can be guessed, or that no address can hold; it is not shown."""
+    """Refuse, without showing it, a token that is easy to guess or unfit for an address."""
     if not re.fullmatch(r"[A-Za-z0-9_-]{16,200}", text):
         raise UsageError(
             "The token is not 16 to 200 letters, digits, _ and -.",
@@ -196,7 +196,6 @@ def _check(host: str, token_file: Path | None, no_token: bool) -> None:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """A socket that listens; so a taken port is told before anything else is said."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""Shows a study in a browser: its verdicts, curves and runs, as its report does."""
+"""Shows the verdicts, curves and runs of a study in a browser, as the report does."""
 
 from pathlib import Path
 from threading import Lock

@@ -1,4 +1,4 @@
-"""Undoes the last operation: a page that asks whether to, and the address behind its button."""
+"""Undoes the last operation, after a page that asks whether to."""
 
 from typing import Annotated
 
