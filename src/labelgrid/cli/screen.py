@@ -4,7 +4,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -122,8 +122,10 @@ class Bar:
         self.steps.end()
 
 
-def as_options(text: str) -> str:
+def as_options(text: str, spelled: Mapping[str, str] | None = None) -> str:
     """A text of Python, in which a command's options take the place of keywords.
+
+    `spelled` has by keyword how the command writes an option or an argument, where it is known.
 
     Example:
         >>> as_options("Add `dry_run=`, or leave `prelabels=False` out.")
@@ -131,11 +133,11 @@ def as_options(text: str) -> str:
     """
     from labelgrid.api.door_words import KEYWORDS  # few commands end with an error
 
-    options = {keyword: option for option, keyword in KEYWORDS.items()}
+    words = {keyword: f"--{option}" for option, keyword in KEYWORDS.items()} | dict(spelled or {})
 
     def option(keyword: re.Match[str]) -> str:
-        name = options.get(keyword[1], keyword[1]).replace("_", "-")
-        return f"--no-{name}" if keyword[2] else f"--{name}"
+        word = words.get(keyword[1], f"--{keyword[1].replace('_', '-')}")
+        return word.replace("--", "--no-", 1) if keyword[2] else word
 
     # Nobody types None; what is not given is it.
     text = re.sub(r"(must be [^\n]*?) or None\. Found", r"\1. Found", text)
