@@ -92,8 +92,10 @@ def log(
     elif not rows:
         screen.say("Nothing has happened yet.")
     elif cell:
-        values_of = itemgetter(*EVENT_COLUMNS)
-        events = [["" if value is None else value for value in row] for row in map(values_of, rows)]
+        events = []
+        for row in rows:
+            event = [row[name] for name in EVENT_COLUMNS]
+            events.append(["" if value is None else value for value in event])
         screen.print_table("", list(EVENT_COLUMNS.values()), events)
     else:
         columns = ["operation", "at (UTC)", "command", "cells", "rounds"]
