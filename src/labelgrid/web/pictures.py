@@ -10,7 +10,7 @@ from labelgrid.api.reader import ProjectReader
 from labelgrid.basics.array_types import Bytes, Floats32
 from labelgrid.basics.type_names import Size
 from labelgrid.basics.version import __version__
-from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.codec import LabelArray, finite_pixels
 from labelgrid.tasks.pictures import colour_map, picture_file
 from labelgrid.tasks.task import TaskDef
 from labelgrid.web.scale_legend import scale_ends
