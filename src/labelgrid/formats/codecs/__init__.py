@@ -1,1 +1,1 @@
-"""The label formats: each module reads a label file as an array with a mask, and writes the same."""
+"""The label formats: each module reads a label file as an array with a mask, and writes it back."""
