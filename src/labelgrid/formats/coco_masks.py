@@ -3,8 +3,6 @@
 Masks and polygons are those of pycocotools.
 """
 
-from typing import Any
-
 import numpy as np
 
 from labelgrid.basics.array_types import Bools, Floats, Ints
@@ -82,8 +80,7 @@ def fill_polygon(ring: Floats, size: Size) -> tuple[Bools, int]:
     """The columns [h, n] that a polygon [n, 2] of x and y covers, and the index of the first.
 
     Raises:
-        LabelError: its outline is longer than that of any drawn region, or pycocotools is not
-            installed.
+        LabelError: its outline is longer than that of any drawn region.
     """
     with np.errstate(over="ignore"):
         steps = np.abs(ring - np.roll(ring, 1, axis=0)).max(axis=1)
@@ -91,7 +88,9 @@ def fill_polygon(ring: Floats, size: Size) -> tuple[Bools, int]:
             raise LabelError(
                 f"A polygon's outline is longer than {_LONGEST:,} pixels, or is as far outside."
             )
-    runs = _pycocotools().frPyObjects([ring.ravel().tolist()], *size)
+    from pycocotools import mask  # imported late: only regions need it
+
+    runs = mask.frPyObjects([ring.ravel().tolist()], *size)
     return mask_of(decode_counts(runs[0]["counts"]), size)
 
 
@@ -102,17 +101,8 @@ def encode_mask(mask: Bools) -> str:
         >>> encode_mask(np.array([[False, False], [True, True]]))
         '1110'
     """
-    runs = _pycocotools().encode(np.asfortranarray(mask, np.uint8))
+    from pycocotools import mask as tools  # imported late: only regions need it
+
+    runs = tools.encode(np.asfortranarray(mask, np.uint8))
     counts: bytes = runs["counts"]
     return counts.decode("ascii")
-
-
-def _pycocotools() -> Any:
-    try:
-        from pycocotools import mask
-    except ImportError as error:
-        raise LabelError(
-            "Polygons and masks of COCO need the package pycocotools, which is not installed.",
-            next_step="Install it: pip install 'labelgrid[tools]'.",
-        ) from error
-    return mask

@@ -62,6 +62,21 @@ def known_numbers(plane: Array, valid: Bools) -> Array:
     return plane[valid]
 
 
+def finite_pixels(value: Array) -> Bools:
+    """Where all numbers of a map [h, w, c] are finite, as [h, w].
+
+    Example:
+        >>> finite_pixels(np.array([[[1.0, np.nan], [1.0, 2.0]]]))
+        array([[False,  True]])
+    """
+    if value.dtype.kind != "f":
+        return np.ones(value.shape[:2], np.bool_)
+    finite = np.isfinite(value[..., 0])
+    for channel in range(1, value.shape[2]):  # NumPy is slow along an axis of three
+        finite &= np.isfinite(value[..., channel])
+    return finite
+
+
 @dataclass(frozen=True, kw_only=True)
 class Form:
     """The options that every label format has.

@@ -63,8 +63,7 @@ class Canvas:
         What lies outside the map is left out.
 
         Raises:
-            LabelError: a polygon has fewer than three points or a number that is not finite, or
-                pycocotools is not installed.
+            LabelError: a polygon has fewer than three points or a number that is not finite.
         """
         for ring in rings:
             if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3 or not np.isfinite(ring).all():
