@@ -1,4 +1,4 @@
-"""Names of arrays by what they hold."""
+"""Names of array types."""
 
 from typing import Any
 

@@ -130,7 +130,6 @@ class NotebookBars:
         return f"<small>{'<br>'.join(lines)}</small>"
 
     def _now(self) -> str:
-        """The step that goes on, with its rate and the time left; "" without one."""
         if not self.what:
             return ""
         text = f"{self.what} {self.done:,}/{self.total:,} {self.unit}"
@@ -141,7 +140,6 @@ class NotebookBars:
         return f"{text} {self.note}".rstrip()
 
     def _keep(self) -> None:
-        """End the step; it stays if it took long."""
         seconds = time.monotonic() - self.began
         if self.what and seconds >= LONG:
             text = f"{self.what} {self.done:,}/{self.total:,} {self.unit}"
@@ -196,9 +194,9 @@ def _new_bars() -> TerminalBars | NotebookBars:
 
 
 def caller_progress() -> Progress:
-    """What shows progress to a caller in Python who has named nothing that does.
+    """The default progress of calls from Python.
 
-    A bar for each step in a notebook and on a terminal; elsewhere nothing.
+    It is a bar for each step in a notebook and on a terminal; elsewhere it is silent.
     """
     if not (in_notebook() or (sys.stderr and sys.stderr.isatty())):
         return Silent()
@@ -206,6 +204,6 @@ def caller_progress() -> Progress:
 
 
 def in_notebook() -> bool:
-    """Whether the caller is a notebook."""
+    """Whether IPython runs in a kernel, as in a notebook."""
     ipython = sys.modules.get("IPython")
     return ipython is not None and hasattr(ipython.get_ipython(), "kernel")

@@ -1,4 +1,4 @@
-"""Describes a pinhole camera in pixels, and what views of an image do to it."""
+"""Describes a pinhole camera in pixels, and how views of an image change the camera."""
 
 import math
 from dataclasses import dataclass

@@ -7,12 +7,12 @@ from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats, Ints
 from labelgrid.basics.results import Better, Verdict, verdict_on
 
 #: A curve: x (labels or cost), rising, and the value there.
-Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
+Curve = tuple[Floats, Floats]
 #: The values of a first and of a second strategy, of the same seeds in the same order.
 Pair = tuple[Sequence[float], Sequence[float]]
 Key = TypeVar("Key", bound=Hashable)
@@ -50,7 +50,7 @@ def mean_over(curve: Curve, start: float, end: float) -> float:
 
 
 def first_crossing(curve: Curve, goal: float, better: Better) -> float:
-    """The x at which a curve first reaches a goal, linear between its points.
+    """The first x at which a curve reaches a goal, linear between points.
 
     Infinity if it never does.
 
@@ -78,8 +78,7 @@ def shared_places(first: Curve, second: Curve) -> tuple[Curve, Curve]:
         array([6. , 4.5])
     """
     places = np.round(first[0], 6)
-    other_places = np.round(second[0], 6)
-    _, mine, its = np.intersect1d(places, other_places, return_indices=True)
+    _, mine, its = np.intersect1d(places, np.round(second[0], 6), return_indices=True)
     return (first[0][mine], first[1][mine]), (second[0][its], second[1][its])
 
 
@@ -119,7 +118,7 @@ class PairComparison:
 
     @property
     def is_difference(self) -> bool:
-        """Whether one of the two is better."""
+        """Whether the verdict says better or worse."""
         return self.verdict in ("better", "worse")
 
     @property
@@ -160,23 +159,23 @@ def compare(
         readings[name] = [_differences(name, reading) for reading in (pair, *others)]
     smallest = {}
     largest = {}
-    for name, own in readings.items():
-        p = [sign_flip_p(values) for values in own]
-        agree = len({np.sign(values.mean()) for values in own}) == 1
+    for name, differences in readings.items():
+        p = [sign_flip_p(values) for values in differences]
+        agree = len({np.sign(values.mean()) for values in differences}) == 1
         smallest[name] = min(p)
         largest[name] = max(p) if agree else 1.0
     corrected = dict(zip(largest, holm_correction(list(largest.values())), strict=True))
     comparisons = {}
-    for name, own in readings.items():
-        low, high = _span(own, seed)
-        mean = float(own[0].mean())
-        seeds = len(own[0])
+    for name, differences in readings.items():
+        intervals = [bootstrap_interval(values, seed) for values in differences]
+        mean = float(differences[0].mean())
+        seeds = len(differences[0])
         seen = is_seen(corrected[name], seeds, len(pairs))
-        disagree = seen is False and len(own) > 1 and smallest[name] <= LEVEL
+        disagree = seen is False and len(differences) > 1 and smallest[name] <= LEVEL
         comparisons[name] = PairComparison(
             mean=mean,
-            low=low,
-            high=high,
+            low=min(low for low, _ in intervals),
+            high=max(high for _, high in intervals),
             p=largest[name],
             holm=corrected[name],
             seeds=seeds,
@@ -208,27 +207,17 @@ def untested(pair: Pair, why: str) -> PairComparison:
     )
 
 
-def _differences(name: object, pair: Pair) -> NDArray[np.float64]:
-    """The first values minus the second ones."""
+def _differences(name: object, pair: Pair) -> Floats:
     values = np.asarray(pair[0], float) - np.asarray(pair[1], float)
     if not np.isfinite(values).all():
         raise ValueError(f"a difference of {name} is not a finite number")
     return values
 
 
-def _span(readings: Sequence[NDArray[np.float64]], seed: int) -> tuple[float, float]:
-    """The interval that spans those of all readings."""
-    intervals = [bootstrap_interval(values, seed) for values in readings]
-    return min(low for low, _ in intervals), max(high for _, high in intervals)
-
-
 def is_seen(p: float, seeds: int, pairs: int) -> bool | None:
     """Whether a difference is more than noise; None if so few seeds cannot show one.
 
-    Args:
-        p: its p-value, corrected.
-        seeds: the number of its pairs of values.
-        pairs: the number of differences that it is corrected for.
+    `p` is corrected for as many differences as `pairs`.
 
     Example:
         >>> is_seen(0.03, 8, 3), is_seen(0.6, 8, 3), is_seen(0.75, 3, 3)
@@ -239,7 +228,7 @@ def is_seen(p: float, seeds: int, pairs: int) -> bool | None:
     return False if smallest_p(seeds) * pairs <= LEVEL else None
 
 
-def sign_flip_p(differences: NDArray[np.float64]) -> float:
+def sign_flip_p(differences: Floats) -> float:
     """Two-sided p-value of paired differences, from flips of their signs.
 
     All flips are compared up to 13 pairs, 9,999 random ones for more. With n pairs it is at least
@@ -259,17 +248,13 @@ def sign_flip_p(differences: NDArray[np.float64]) -> float:
 
 
 @lru_cache
-def _all_signs(n: int) -> NDArray[np.float64]:
+def _all_signs(n: int) -> Floats:
     """All 2**n ways to give n values a sign, as columns [n, 2**n] of 1 and -1."""
     bits = np.arange(2**n) >> np.arange(n)[:, None] & 1
     return np.where(bits, -1.0, 1.0)
 
 
-def _random_flips_p(differences: NDArray[np.float64]) -> float:
-    """The p-value from random sign flips, which SciPy draws.
-
-    It is loaded only for so many pairs.
-    """
+def _random_flips_p(differences: Floats) -> float:
     from scipy import stats
 
     result = stats.permutation_test(
@@ -283,7 +268,7 @@ def _random_flips_p(differences: NDArray[np.float64]) -> float:
 
 
 def smallest_p(seeds: int) -> float:
-    """The smallest two-sided p-value that this many seeds can show, before correction.
+    """The smallest two-sided p-value of a number of seeds, before correction.
 
     Example:
         >>> smallest_p(3), smallest_p(8)
@@ -295,7 +280,7 @@ def smallest_p(seeds: int) -> float:
 
 
 def seeds_needed(pairs: int) -> int:
-    """The smallest number of seeds that can show a difference among this many pairs.
+    """The smallest number of seeds that can show a difference among several pairs.
 
     Example:
         >>> seeds_needed(1), seeds_needed(3)
@@ -319,7 +304,7 @@ def holm_correction(p: Sequence[float]) -> list[float]:
     return [float(value) for value in corrected]
 
 
-def bootstrap_interval(differences: NDArray[np.float64], seed: int) -> tuple[float, float]:
+def bootstrap_interval(differences: Floats, seed: int) -> tuple[float, float]:
     """A 95 % bootstrap interval of the mean.
 
     With fewer than 6 pairs the smallest and the largest difference.
@@ -349,13 +334,13 @@ def interval_tail(n: int) -> float:
 
 
 @lru_cache(8)
-def _draws(n: int, seed: int) -> NDArray[np.int64]:
+def _draws(n: int, seed: int) -> Ints:
     """Indices of n differences, drawn with replacement, one row for each drawn mean."""
     return np.random.default_rng(seed).integers(0, n, (RESAMPLES, n))
 
 
-def _quantile(rising: NDArray[np.float64], share: float) -> float:
-    """The value below which a share of the values lies, linear between them."""
+def _quantile(rising: Floats, share: float) -> float:
+    """The quantile of rising values, linear between the values."""
     place = share * len(rising) + (1 - share)
     above = min(int(place), len(rising) - 1)
     below = max(int(place) - 1, 0)

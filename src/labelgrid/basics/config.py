@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 from labelgrid.basics.errors import ProjectError, RecipeError
 from labelgrid.basics.files import read_text
+from labelgrid.basics.type_names import Json, Values
 
 T = TypeVar("T")
 #: A dot between two parts of a key, which is in no quotes.
@@ -32,7 +33,7 @@ _EXPECTED = {
 LARGEST = 2**63 - 1
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> Json:
     """The content of a TOML file.
 
     Raises:
@@ -57,7 +58,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def is_extension(now: Any, before: Any) -> bool:
-    """Whether nested tables hold everything that earlier ones held, as it was.
+    """Whether nested tables still hold the content of earlier tables.
 
     Further keys may be new.
 
@@ -72,7 +73,7 @@ def is_extension(now: Any, before: Any) -> bool:
     return bool(before == now)
 
 
-def parse(kind: type[T], values: Mapping[str, Any], where: str, *, finite: bool = True) -> T:
+def parse(kind: type[T], values: Values, where: str, *, finite: bool = True) -> T:
     """Build the frozen dataclass `kind` from TOML values.
 
     Unknown keys and type conversions are errors.
@@ -119,16 +120,11 @@ def _adapter(kind: Any) -> Any:
     return TypeAdapter(kind)
 
 
-def _check_finite(values: Mapping[str, Any], where: str) -> None:
-    """Refuse NaN, infinite numbers and whole numbers that are too large."""
+def _check_finite(values: Values, where: str) -> None:
     for key, number in _numbers(values):
-        if isinstance(number, float):
-            shown = str(number)
-            is_usable = math.isfinite(number)
-        else:
-            shown = "a larger one"
-            is_usable = abs(number) <= LARGEST
-        if not is_usable:
+        is_float = isinstance(number, float)
+        shown = str(number) if is_float else "a larger one"
+        if not (math.isfinite(number) if is_float else abs(number) <= LARGEST):
             raise RecipeError(
                 f"{key}: a finite number up to 2**63 is expected; it is {shown}.",
                 where=where,
@@ -156,7 +152,7 @@ def _too_deep(where: str) -> RecipeError:
 
 
 def check_ranges(options: object, **ranges: tuple[float, float]) -> None:
-    """Check that each named number of a dataclass lies in its range, ends included.
+    """Check that named numbers of a dataclass lie in ranges, ends included.
 
     Raises:
         ValueError: one does not.
@@ -168,7 +164,7 @@ def check_ranges(options: object, **ranges: tuple[float, float]) -> None:
 
 
 def check_unused_options(options: object, beside: str, *names: str) -> None:
-    """Check that options have their defaults where they have no effect beside another option.
+    """Check that options without effect beside another option have the defaults.
 
     Raises:
         ValueError: one does not.
@@ -184,7 +180,7 @@ def check_unused_options(options: object, beside: str, *names: str) -> None:
 
 
 def check_tasks(key: str, names: Iterable[str], tasks: Iterable[str]) -> None:
-    """Check that all tasks that a key of a recipe names are tasks.
+    """Check that a key of a recipe names tasks alone.
 
     Raises:
         RecipeError: names those that are not.
@@ -204,8 +200,7 @@ def check_tasks(key: str, names: Iterable[str], tasks: Iterable[str]) -> None:
         )
 
 
-def _fault_text(kind: object, fault: Mapping[str, Any]) -> str:
-    """A fault that pydantic found, in one clause that begins with the key."""
+def _fault_text(kind: object, fault: Values) -> str:
     key_path = fault["loc"]
     key = ".".join(map(str, key_path))
     if fault["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
@@ -213,17 +208,15 @@ def _fault_text(kind: object, fault: Mapping[str, Any]) -> str:
         return f"{key}: unknown key{hint}"
     message = _message(fault).removeprefix("Value error, ")
     clause = f"{message[0].lower()}{message[1:]}"
-    if not key:
-        return clause
-    return f"{key}: {clause}"
+    return f"{key}: {clause}" if key else clause
 
 
-def _message(fault: Mapping[str, Any]) -> str:
-    """What was expected, with what was found; or the validator's message."""
+def _message(fault: Values) -> str:
+    """The expectation and the value of a fault, or the validator's message."""
     expected = _EXPECTED.get(fault["type"])
     if expected:
-        found = fault["input"]
-        shown = f"; it is {as_toml(found):.80}" if isinstance(found, str | int | float) else ""
+        value = fault["input"]
+        shown = f"; it is {as_toml(value):.80}" if isinstance(value, str | int | float) else ""
         return f"{expected} is expected{shown}"
     message = str(fault["msg"])
     if {"ge", "gt", "le", "lt"} & fault.get("ctx", {}).keys():
@@ -232,19 +225,16 @@ def _message(fault: Mapping[str, Any]) -> str:
 
 
 def _keys_of(kind: object, key_path: Iterable[int | str]) -> list[str]:
-    """The keys of a nested table of a dataclass; none if they are not known."""
     for key in key_path:
         if not is_dataclass(kind):
             return []
-        types = {option.name: option.type for option in fields(kind)}
-        kind = types.get(str(key))
+        kind = {option.name: option.type for option in fields(kind)}.get(str(key))
     if not is_dataclass(kind):
         return []
     return [option.name for option in fields(kind)]
 
 
 def _key_hint(key: str, keys: list[str]) -> str:
-    """The key that may be meant instead of an unknown one, or all keys."""
     near = difflib.get_close_matches(key, keys, 1)
     if near:
         return f" (did you mean '{near[0]}'?)"
@@ -253,7 +243,7 @@ def _key_hint(key: str, keys: list[str]) -> str:
     return ""
 
 
-def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def merge(base: Values, overrides: Values) -> Json:
     """Override keys of `base`, table by table.
 
     A table that names another plug-in replaces the whole table.
@@ -267,18 +257,14 @@ def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, An
     merged = dict(base)
     for key, value in overrides.items():
         old = merged.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping) and not _renames(old, value):
-            merged[key] = merge(old, value)
-        else:
-            merged[key] = value
+        merged[key] = value
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            is_other_plugin = "name" in value and value["name"] != old.get("name")
+            merged[key] = value if is_other_plugin else merge(old, value)
     return merged
 
 
-def _renames(old: Mapping[str, Any], overrides: Mapping[str, Any]) -> bool:
-    return "name" in overrides and overrides["name"] != old.get("name")
-
-
-def tables_of(values: Mapping[str, Any]) -> dict[str, Any]:
+def tables_of(values: Values) -> Json:
     """The nested tables that values under dotted keys are in; quotes keep the dots of a name.
 
     A table comes before its content, and its `name` first, which replaces the options of another.
@@ -287,8 +273,8 @@ def tables_of(values: Mapping[str, Any]) -> dict[str, Any]:
         >>> tables_of({"train.steps": 500, "train.batch": 4, 'terms."my.own:loss"': False})
         {'terms': {'my.own:loss': False}, 'train': {'batch': 4, 'steps': 500}}
     """
-    tables: dict[str, Any] = {}
-    paths = [(_parts(key), key) for key in values]
+    tables: Json = {}
+    paths = [(_names_in(key), key) for key in values]
     for path, key in sorted(paths, key=lambda item: (len(item[0]), item[0][-1] != "name", item[1])):
         value = values[key]
         for part in reversed(path):
@@ -297,8 +283,7 @@ def tables_of(values: Mapping[str, Any]) -> dict[str, Any]:
     return tables
 
 
-def _parts(key: str) -> list[str]:
-    """The names of a dotted key."""
+def _names_in(key: str) -> list[str]:
     return [part.strip().strip('"') for part in _DOT.split(key)]
 
 
@@ -310,11 +295,11 @@ def as_toml(value: object) -> str:
         '{ "steps" = 500, "zoom" = [0.8, 1.0] }'
     """
     if isinstance(value, Mapping):
-        items = []
-        for key, item in value.items():
-            if item is None:
-                continue
-            items.append(f"{as_toml(str(key))} = {as_toml(item)}")
+        items = [
+            f"{as_toml(str(key))} = {as_toml(item)}"
+            for key, item in value.items()
+            if item is not None
+        ]
         return "{ " + ", ".join(items) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(as_toml, value)) + "]"

@@ -3,6 +3,7 @@
 import codecs
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 #: The beginnings of texts, longest first, and their encodings.
@@ -102,7 +103,7 @@ def wide_encoding(start: bytes) -> str:
 
 
 def begin(start: bytes) -> bytes:
-    """The beginning, or the end, of a text as UTF-8, by which it is recognised; never an error.
+    """The beginning or end of a text as UTF-8, for recognition; it never fails.
 
     Example:
         >>> begin("{}".encode("utf-16")), begin(b"{}")
@@ -127,20 +128,14 @@ def words_in(texts: Collection[str]) -> frozenset[str]:
 
 
 def _possible(data: bytes) -> dict[str, str]:
-    """The texts that bytes are in encodings of computers, but for those that are none."""
-    found = {}
+    texts = {}
     for name in LOCAL:
-        try:
-            text = data.decode(name)
-        except UnicodeDecodeError:
-            continue
-        if not _CONTROL.search(text):
-            found[name] = text
-    return found
+        with suppress(UnicodeDecodeError):
+            texts[name] = data.decode(name)
+    return {name: text for name, text in texts.items() if not _CONTROL.search(text)}
 
 
 def _advice(encodings: Mapping[str, str]) -> str:
-    """What to do about bytes that are these texts in some encodings."""
     if not encodings:
         return "Export it again."
     first, *others = sorted(encodings, key=lambda name: _is_rare(name, encodings[name]))

@@ -50,7 +50,7 @@ class LabelgridError(Exception):
 
 
 def command(*words: object) -> str:
-    """A command of labelgrid that can be pasted into a shell, whatever its paths and names hold.
+    """A command of labelgrid for a shell, quoted where paths and names need it.
 
     Example:
         >>> command("remove", "my flat", "--restore", "kitchen/0004.jpg")
@@ -67,7 +67,7 @@ def command(*words: object) -> str:
 
 @contextmanager
 def note_unchanged(unchanged: str) -> Iterator[None]:
-    """Add what was left unchanged to errors raised inside that do not say it; also a decorator.
+    """Say in errors raised inside what is left unchanged; also a decorator.
 
     Example:
         >>> with note_unchanged("Nothing was made."):
@@ -182,7 +182,7 @@ class MemoryShortageError(LabelgridError):
 
 
 class LedgerError(LabelgridError):
-    """The ledger does not allow what was asked, or its database cannot be used."""
+    """The ledger refuses a change, or its database cannot be used."""
 
 
 class StateError(LedgerError):
@@ -210,7 +210,7 @@ class StorageError(LabelgridError):
 
 
 class ServerError(LabelgridError):
-    """A labelling tool's server cannot be reached, refuses, or did not do what it was asked.
+    """A labelling tool's server cannot be reached, refuses, or did not do the request.
 
     Args:
         what: as in `LabelgridError`.

@@ -22,6 +22,8 @@ from labelgrid.basics.errors import ProjectError, shortage
 
 #: What torchvision says on a torch of another build or release: its own functions are not there.
 _NO_MATCH = "torchvision::"
+#: The modules that the extra [train] installs.
+TRAINING = ("torch", "torchvision", "timm", "lightning_fabric", "safetensors", "pyarrow")
 #: The names of files and folders that are being written.
 _HIDDEN = re.compile(r"\.[0-9a-f]{16}\.part")
 #: Without O_NONBLOCK, opening a pipe waits for a writer.
@@ -88,22 +90,19 @@ def read_foreign_text(path: Path) -> str:
         OSError: as `open_regular`.
         UnicodeDecodeError: it is of no, or of an unknown encoding.
     """
-    text = decode(read_bytes(path)).text
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return decode(read_bytes(path)).text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def walk(
     folder: Path, *, links: bool = False, on_error: Callable[[OSError], None] | None = None
 ) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Each folder at and below a folder: its path below it, and the names of folders and files.
+    """A folder and all folders below: relative path, names of folders, names of files.
 
     The path is "" or ends in a slash. As with `os.walk`, a folder that is removed from the names is
     not entered, and they decide the order; but each folder comes once, and at any depth.
 
-    Args:
-        folder: where it begins.
-        links: whether links to folders are entered.
-        on_error: is told of a folder that cannot be read; None: it is left out.
+    Links to folders are entered with `links`. A folder that cannot be read is left out, after
+    `on_error`.
     """
     seen: set[tuple[int, int]] = set()
     waiting = [""]
@@ -147,12 +146,12 @@ def copy_hashed(source: Path, target: Path) -> str:
     Raises:
         OSError: as `open_regular`, or the disk reports an error.
     """
-    found = hashlib.blake2b(digest_size=16)
+    content = hashlib.blake2b(digest_size=16)
     with open_regular(source) as old, target.open("wb") as new:
         while piece := old.read(_PIECE):
-            found.update(piece)
+            content.update(piece)
             new.write(piece)
-    return found.hexdigest()
+    return content.hexdigest()
 
 
 def digest_of(content: bytes) -> str:
@@ -188,8 +187,8 @@ def disk_errors(path: Path, unchanged: str = "") -> Iterator[None]:
 def of_system(error: BaseException) -> ProjectError | None:
     """The error for a user, where the cause is this machine; None for an error of another cause.
 
-    It gave no memory, thread or file descriptor, its disk reports an error, or its libraries do not
-    match.
+    It gave no memory, thread or file descriptor, its disk reports an error, or libraries are
+    missing or do not match.
 
     Example:
         >>> print(of_system(OSError(28, "No space left on device", "a.png")))
@@ -199,6 +198,11 @@ def of_system(error: BaseException) -> ProjectError | None:
     short = shortage(error)
     if short:
         return ProjectError(short[0], next_step=short[1])
+    if isinstance(error, ModuleNotFoundError) and error.name in TRAINING:
+        return ProjectError(
+            f"This needs {error.name}, which the base install leaves out.",
+            next_step="Install it: pip install 'labelgrid[train]'.",
+        )
     if isinstance(error, RuntimeError) and _NO_MATCH in str(error):
         return ProjectError(
             "The installed torch and torchvision do not match: they are of different builds or "
@@ -211,7 +215,6 @@ def of_system(error: BaseException) -> ProjectError | None:
 
 
 def _reported(error: OSError, where: str) -> ProjectError:
-    """What the disk reports, with what to do about it."""
     advice = "Free some space or fix the folder's permissions, and run the same command again."
     if error.errno == errno.ENAMETOOLONG:
         advice = "Give a shorter name."
@@ -232,10 +235,7 @@ def atomic_write(
     stays until `remove_abandoned`. With `durable` the same is true for a power cut; without it,
     call `flush` later.
 
-    Args:
-        path: of the file; its folder is made.
-        durable: whether the file is on the disk when the block has ended.
-        within: a folder of the same disk for the hidden file; None: that of `path`.
+    The folder of `path` is made. `within` is another folder of the same disk for the hidden file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, handle = _make_hidden(within or path.parent, _make_file)
@@ -268,7 +268,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 
 def _make_hidden(folder: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
-    """Make something hidden in a folder, and lock it; returns its path and its handle.
+    """Make and lock something hidden in a folder, and return the path and the handle.
 
     Until it is locked, `remove_abandoned` takes it for abandoned: then another one is made.
     """
@@ -293,7 +293,7 @@ def _make_folder(path: Path) -> int:
 
 
 def _is_kept(path: Path, handle: int) -> bool:
-    """Lock what was just made; whether nobody removes it, or has removed it."""
+    """Lock something just made, and say whether it is still there."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -303,23 +303,12 @@ def _is_kept(path: Path, handle: int) -> bool:
     return path.exists()
 
 
-def _lock(handle: int) -> bool:
-    """Lock an open file or folder; False if another process has, or the disk has no locks."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
 def remove_abandoned(folder: Path, *, deep: bool = False) -> None:
     """Remove what killed processes were writing with `atomic_write` and `atomic_folder`.
 
     What a living process writes is kept, and on a disk without locks everything is.
 
-    Args:
-        folder: where to look; it need not exist.
-        deep: whether to look in the folders below it, too.
+    With `deep` also in all folders below; the folder need not exist.
     """
     for prefix, folders, names in walk(folder):
         for name in filter(_HIDDEN.fullmatch, [*names, *folders]):
@@ -328,12 +317,10 @@ def remove_abandoned(folder: Path, *, deep: bool = False) -> None:
 
 
 def _remove_if_abandoned(path: Path) -> None:
-    """Remove a hidden file or folder whose writer is dead; one that cannot be removed stays."""
-    with suppress(OSError):
+    with suppress(OSError):  # also if another process has the lock, or the disk has no locks
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
-            if not _lock(handle):
-                return
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if stat.S_ISDIR(os.fstat(handle).st_mode):
                 remove_folder(path)
             else:
@@ -364,7 +351,7 @@ def write_text(path: Path, text: str, unchanged: str = "") -> None:
 
 
 def write_texts(path: Path, texts: Iterable[str], unchanged: str = "") -> None:
-    """Write texts as one file, atomically and durably; each is taken when it is written.
+    """Write texts as a file, atomically and durably; each text is taken when it is written.
 
     Raises:
         ProjectError: the disk reports an error; `unchanged` is added to the message.
@@ -406,7 +393,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder that the program made, if it exists."""
+    """Remove a folder of the program, if the folder exists."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -422,19 +409,15 @@ def copy_file(source: Path, target: Path, *, link: bool = False) -> None:
             temporary.unlink()
             temporary.symlink_to(source.absolute())
         return
-    if not target.is_symlink() and target.is_file() and _is_copy(source, target):
-        return
+    if not target.is_symlink() and target.is_file():
+        wanted = source.stat()
+        present = target.stat()
+        if (wanted.st_size, wanted.st_mtime_ns) == (present.st_size, present.st_mtime_ns):
+            return
     with atomic_write(target) as temporary:
         shutil.copyfile(source, temporary)
         times = source.stat()
         os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))
-
-
-def _is_copy(source: Path, target: Path) -> bool:
-    """Whether two files agree in size and time."""
-    old = source.stat()
-    new = target.stat()
-    return (old.st_size, old.st_mtime_ns) == (new.st_size, new.st_mtime_ns)
 
 
 def remove_files(folder: Path, names: Iterable[str]) -> None:

@@ -78,6 +78,8 @@ FOLDERS: dict[str, Folder] = {
 #: Modules that plug-ins may name, and their names now.
 RENAMED = {
     "advice.curve_advice": "advice.advise",
+    "advice.further_fits": "advice.extra_trainings",
+    "advice.purchases": "advice.buying_advice",
     "advice.relation_advice": "advice.advise",
     "annotate.joined_answers": "annotate.answers",
     "annotate.label_studio_exchange": "annotate.tools.label_studio",
@@ -85,6 +87,12 @@ RENAMED = {
     "data.options": "data.data_options",
     "data.supplied": "data.supplied_source",
     "drawings.bars": "drawings.charts",
+    "evidence.common_shift": "evidence.edge_agreement",
+    "evidence.part_excess": "evidence.part_doubts",
+    "evidence.part_surprise": "evidence.part_context",
+    "executors.placement": "executors.workplace",
+    "executors.spread": "executors.pieces",
+    "executors.spreading": "executors.workplace",
     "images.tiff": "images.tiff_checks",
     "lab.reports.spending": "lab.reports.study_page",
     "lab.reports.study_summary": "lab.reports.study_page",
@@ -119,11 +127,17 @@ RENAMED = {
     "report.page": "report.html_page",
     "report.uncertainty": "report.project_view",
     "report.write": "report.write_report",
+    "rounds.asked_tasks": "rounds.searches",
     "rounds.blocks": "rounds.channel_blocks",
+    "rounds.class_search": "rounds.searches",
     "rounds.duplicates": "rounds.lookalikes",
     "rounds.example": "rounds.searches",
+    "rounds.fillers": "rounds.filled_labels",
     "rounds.heldout_examples": "rounds.model_record",
     "rounds.image_cameras": "rounds.context",
+    "rounds.kept_model": "rounds.model_cache",
+    "rounds.kept_scores": "rounds.searches",
+    "rounds.prediction_writer": "rounds.predictor",
     "score.fit": "score.fit_statistics",
     "score.options": "score.measure_choices",
     "select.classes": "select.class_statistic",
@@ -134,16 +148,20 @@ RENAMED = {
     "storage.settings": "storage.store_settings",
     "suppliers.trust_rows": "suppliers.trust_jobs",
     "tasks.axes_check": "tasks.kinds.normals",
+    "train.batch_losses": "train.group",
     "train.colours": "train.colour_operations",
     "train.crops": "train.crop_boxes",
+    "train.cross_map_options": "train.term_options",
     "train.divergence": "train.loop",
     "train.draws": "train.step_draws",
     "train.evaluate": "train.evaluation",
+    "train.joint_options": "train.term_options",
     "train.least_norm": "train.balance.mgda",
     "train.model": "train.trained_model",
     "train.options": "train.train_options",
     "train.own_optimisers": "train.active_terms",
     "train.preparation_state": "train.terms.x_task",
+    "train.ranges": "train.term_options",
 }
 
 
@@ -161,7 +179,7 @@ def names(folder: str) -> list[str]:
 
 
 def _paths(folder: str) -> list[Path]:
-    """The paths of a folder of plug-ins; more than one if its package was extended.
+    """The paths of a folder of plug-ins; several if its package was extended.
 
     There is none if the folder is a part of the laboratory and that was left out.
     """
@@ -176,10 +194,7 @@ def _paths(folder: str) -> list[Path]:
 
 @lru_cache
 def _modules(path: str, changed: int) -> tuple[str, ...]:
-    """The modules in a folder.
-
-    It is listed again only if it has changed, since studies ask thousands of times.
-    """
+    """The modules in a folder, listed again only after a change: studies ask thousands of times."""
     return tuple(module.name for module in pkgutil.iter_modules([path]))
 
 
@@ -221,12 +236,10 @@ def resolve_in_folders(folders: Sequence[str], name: str) -> Any:
     """
     for folder in folders:
         if ":" in name or name in names(folder):
-            return _entry(module(folder, name), name)
-    raise _unknown_error(folders, name)
-
-
-def _entry(source: ModuleType, name: str) -> Any:
-    """The `build` of a plug-in's module, or the object of "package.module:object"."""
+            source = module(folder, name)
+            break
+    else:
+        raise _unknown_error(folders, name)
     try:
         return getattr(source, name.partition(":")[2] or "build")
     except AttributeError as error:
@@ -234,7 +247,7 @@ def _entry(source: ModuleType, name: str) -> Any:
 
 
 def create(folder: str, name: str, *arguments: Any) -> Any:
-    """Build a plug-in, and check that it is one of this folder.
+    """Build a plug-in, and check its interface.
 
     Raises:
         PluginError: there is no such plug-in, it cannot be built, or what it builds lacks a member
@@ -248,7 +261,7 @@ def create(folder: str, name: str, *arguments: Any) -> Any:
 
 
 def call(folder: str, name: str, build: Any, *arguments: Any) -> Any:
-    """Build a plug-in by its `build`, and check that it has the members of the interface.
+    """Build a plug-in by its `build`, and check the members of the interface.
 
     Raises:
         PluginError: it lacks one, or an own plug-in cannot be built.
@@ -269,7 +282,7 @@ def call(folder: str, name: str, build: Any, *arguments: Any) -> Any:
 
 
 def check_plugin(folder: str, name: str, built: Any) -> Any:
-    """Return what a plug-in built, if it has the members of the folder's interface.
+    """Return a built plug-in with all members of the folder's interface.
 
     Raises:
         PluginError: it lacks one.
@@ -331,7 +344,6 @@ def _load_options(path: str, name: str) -> ModuleType | None:
 
 @lru_cache(maxsize=256)
 def _part_of_file(part_name: str, path: str, _version: tuple[int, ...]) -> ModuleType:
-    """The part of a file that defines `Options`, loaded once until the file changes."""
     loader = _OptionsLoader(part_name, path)
     part = module_from_spec(ModuleSpec(part_name, loader, origin=path))
     sys.modules[part_name] = part
@@ -340,7 +352,7 @@ def _part_of_file(part_name: str, path: str, _version: tuple[int, ...]) -> Modul
 
 
 class _OptionsLoader(SourceFileLoader):
-    """Loads the class `Options` of a file, with the imports, constants and helpers that it uses."""
+    """Loads the class `Options` of a file with its imports, constants and helpers."""
 
     def get_code(self, fullname: str) -> CodeType:
         """Compile that part of the source; Python's cached bytecode is of the whole file."""
@@ -364,12 +376,8 @@ def _needed_statements(statements: list[ast.stmt]) -> list[ast.stmt]:
             part = _part(statement, before)
             if part is not None:
                 parts.append(part)
-                wanted |= _used_names(part)
+                wanted |= {node.id for node in ast.walk(part) if isinstance(node, ast.Name)}
     return parts
-
-
-def _used_names(statement: ast.stmt) -> set[str]:
-    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
 
 
 def _part(statement: ast.stmt, wanted: set[str]) -> ast.stmt | None:
@@ -387,7 +395,6 @@ def _part(statement: ast.stmt, wanted: set[str]) -> ast.stmt | None:
 
 
 def _bound_names(node: ast.AST) -> Iterator[str]:
-    """The names that a statement binds in its own scope."""
     if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         yield node.name
     elif isinstance(node, ast.alias):
@@ -404,7 +411,6 @@ def _alias(alias: ast.alias) -> str:
 
 
 def _path(folder: str, name: str) -> str:
-    """The dotted name of a plug-in's module."""
     if ":" in name:
         return check_trusted(name)
     if name not in names(folder):
@@ -442,7 +448,6 @@ def _import_error(name: str, error: Exception) -> PluginError:
 
 
 def _new_place(name: str) -> str:
-    """Where a module of labelgrid is that was elsewhere; empty: there is none of its name."""
     root = Path(__file__).parents[1]
     last = name.rpartition(".")[2]
     if not name.startswith(f"{root.name}.") or not last.isidentifier():
@@ -450,18 +455,16 @@ def _new_place(name: str) -> str:
     renamed = RENAMED.get(name.removeprefix(f"{root.name}."))
     if renamed:
         return f"{root.name}.{renamed}"
-    found = sorted([*root.rglob(f"{last}.py"), *root.rglob(f"{last}/__init__.py")])
-    places = [file.relative_to(root.parent).with_suffix("").parts for file in found]
+    files = sorted([*root.rglob(f"{last}.py"), *root.rglob(f"{last}/__init__.py")])
+    places = [file.relative_to(root.parent).with_suffix("").parts for file in files]
     names = [".".join(parts).removesuffix(".__init__") for parts in places]
     return names[0] if len(names) == 1 else ""
 
 
 def describe(folder: str) -> dict[str, str]:
-    """The plug-ins of a folder with the first lines of their docstrings, without importing them."""
-    found = {}
-    for base in _paths(folder)[:1]:
-        found = {name: _first_line(base / f"{name}.py") for name in names(folder)}
-    return found
+    """The first lines of the docstrings of a folder's plug-ins, without imports."""
+    bases = _paths(folder)
+    return {name: _first_line(bases[0] / f"{name}.py") for name in names(folder)} if bases else {}
 
 
 def _first_line(path: Path) -> str:

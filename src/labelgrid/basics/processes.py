@@ -35,7 +35,7 @@ PAGE_TOKEN = "LABELGRID_TOKEN"
 
 
 def end_with_parent() -> None:
-    """End this process when its parent ends, and at once at SIGTERM.
+    """End this process when the parent ends, and immediately at SIGTERM.
 
     It also ends if the parent was killed before this call.
     """
@@ -55,7 +55,7 @@ def end_with_parent() -> None:
 
 
 def die_with_parent() -> None:
-    """Let the system kill this process when the one that started it ends, where it can (Linux)."""
+    """Let Linux kill this process when the parent process ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -74,7 +74,7 @@ def set_threads(threads: int) -> None:
 
 
 def limit_spinning() -> None:
-    """Let threads that wait for others sleep soon, if the user does not say otherwise.
+    """Let waiting threads sleep soon, unless the user chose otherwise.
 
     GNU's OpenMP, with which torch computes, reads this when torch is loaded. By default its threads
     spin ten times as long: where other programs use the cores, too, they take them from the thread
@@ -166,7 +166,7 @@ def started_at(pid: int) -> str | None:
 
 
 def cores() -> int:
-    """The number of processors that this process may use."""
+    """The number of usable processors of this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -197,5 +197,5 @@ def stops_held() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    for each in held:
-        handlers[signal.Signals(each)](each, None)
+    for received in held:
+        handlers[signal.Signals(received)](received, None)

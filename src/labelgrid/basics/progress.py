@@ -1,4 +1,4 @@
-"""Defines the interface through which long work reports its progress."""
+"""Defines the interface for reports of progress of long work."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""Defines what plug-ins recognise a file or folder as, and asks several of them."""
+"""Recognises files and folders with plug-ins."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Recognition:
 
 
 def recognitions(plug_ins: Mapping[str, object], path: Path) -> dict[str, Recognition]:
-    """What each plug-in recognises a file or folder as, by its name; the surest comes first.
+    """The answers of plug-ins that recognise a file or folder, by name, the surest first.
 
     Left out are plug-ins that do not recognise it, and those that have no `recognise`.
 

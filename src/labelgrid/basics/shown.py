@@ -26,7 +26,7 @@ CAPTION = "font-size:85%;line-height:1.35;overflow-wrap:anywhere;margin-top:.25e
 
 
 class Shown:
-    """A result that shows itself; its class says in `__str__` what happened."""
+    """A result that shows itself with the words of `__str__`."""
 
     def __repr__(self) -> str:
         lines = [line.strip() for line in str(self).splitlines() if line.strip()]
@@ -69,12 +69,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 def gallery(figures: Iterable[str]) -> str:
     """Pictures side by side; "" without one."""
-    found = "".join(figures)
-    return f'<div style="{GALLERY}">{found}</div>' if found else ""
+    content = "".join(figures)
+    return f'<div style="{GALLERY}">{content}</div>' if content else ""
 
 
 def figure(picture: bytes, alt: str, lines: Sequence[str] = (), width: int = 0) -> str:
-    """A picture with lines below it, of which the first is bold.
+    """A picture above lines of text, with the first line bold.
 
     Args:
         picture: the content of a JPEG or PNG file; empty: there is none.
@@ -114,7 +114,6 @@ def data_uri(picture: bytes) -> str:
 
 
 def _shrunk(path: Path) -> bytes:
-    """A picture as JPEG, at most so many pixels wide."""
     from PIL import Image
 
     with Image.open(path) as image:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # slow to load
     import numpy as np
-    from numpy.typing import NDArray
+
+    from labelgrid.basics.array_types import Floats, Keys
 
 
 def seed_of(seed: int, *names: str | int) -> int:
@@ -22,7 +23,6 @@ def seed_of(seed: int, *names: str | int) -> int:
 
 
 def _hash_63(text: str) -> int:
-    """The first 63 bits of a text's hash."""
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
@@ -44,15 +44,15 @@ def image_key(image_id: str) -> int:
     return _hash_63(image_id)
 
 
-def image_keys(image_ids: Iterable[str]) -> "NDArray[np.uint64]":
+def image_keys(image_ids: Iterable[str]) -> "Keys":
     """The keys of image ids, uint64 [n]."""
     import numpy as np
 
     return np.array([image_key(image_id) for image_id in image_ids], np.uint64)
 
 
-def keyed_uniform(keys: "NDArray[np.uint64]", salt: int) -> "NDArray[np.float64]":
-    """One uniform number in [0, 1) per key, float64 [n]; it depends on the key and the salt alone.
+def keyed_uniform(keys: "Keys", salt: int) -> "Floats":
+    """A uniform number in [0, 1) per key, float64 [n], from the key and the salt alone.
 
     Uses the finaliser of SplitMix64 (Steele, Lea & Flood 2014).
 
@@ -71,3 +71,18 @@ def keyed_uniform(keys: "NDArray[np.uint64]", salt: int) -> "NDArray[np.float64]
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z ^= z >> np.uint64(31)
     return (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def drawn_places(image_ids: Iterable[str], salt: int) -> list[int]:
+    """The places of image ids in an order that is drawn by the ids and the salt alone.
+
+    Example:
+        >>> ids = ["a.png", "b.png", "c.png"]
+        >>> drawn = [ids[place] for place in drawn_places(ids, 7)]
+        >>> drawn == [ids[::-1][place] for place in drawn_places(ids[::-1], 7)]
+        True
+    """
+    import numpy as np
+
+    draws = keyed_uniform(image_keys(image_ids), salt)
+    return np.argsort(draws, kind="stable").tolist()

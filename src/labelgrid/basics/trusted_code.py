@@ -20,7 +20,7 @@ PREFIX = re.compile(r"[^\W\d][\w-]*(\.[^\W\d]\w*)*")
 
 
 def trust(prefixes: Iterable[str]) -> None:
-    """Let this process, and those that it starts, run the plug-ins of these modules.
+    """Let this process and all children run plug-ins of some modules.
 
     Plug-ins of modules inside them may run, too.
 
@@ -47,27 +47,23 @@ def trust(prefixes: Iterable[str]) -> None:
 
 
 def trusted_prefixes() -> list[str]:
-    """The trusted modules and packages."""
+    """The modules and packages that the user trusts."""
     return [prefix.strip() for prefix in os.environ.get(VARIABLE, "").split(",") if prefix.strip()]
 
 
 def is_trusted(module: str) -> bool:
-    """Whether the user has named this module, or a package around it.
+    """Whether the user has named a module, or a package around the module.
 
     Example:
         >>> is_trusted("os.path")
         False
     """
-    for prefix in trusted_prefixes():
-        if _is_of_python(prefix):
-            continue
-        if module == prefix or module.startswith(f"{prefix}."):
-            return True
-    return False
+    prefixes = [prefix for prefix in trusted_prefixes() if not _is_of_python(prefix)]
+    return any(module == prefix or module.startswith(f"{prefix}.") for prefix in prefixes)
 
 
 def check_trusted(name: str) -> str:
-    """Check that the code "package.module:object" may run; returns its module. Nothing is imported.
+    """Check that the code "package.module:object" may run; returns the module.
 
     Raises:
         PluginError: the name has another form, the module is labelgrid's or Python's, or the user

@@ -8,7 +8,7 @@ SHOWN = 20
 
 
 def count_text(count: int, one: str, many: str = "") -> str:
-    """A count with its noun (and what follows it) in the singular or plural.
+    """A count with the words after it, in the singular or plural.
 
     Args:
         count: the number.
@@ -27,7 +27,7 @@ def count_text(count: int, one: str, many: str = "") -> str:
 
 
 def by_value(digits: str) -> tuple[int, str]:
-    """A key that orders numbers of any length by their values, without making them numbers.
+    """A sorting key for numbers of any length as texts, by their values.
 
     Example:
         >>> sorted(["10", "9", "0008"], key=by_value)
@@ -56,7 +56,7 @@ def join_names(names: Sequence[object], shown: int = SHOWN, between: str = ", ")
 
 
 def moment(text: str) -> str:
-    """A moment in words, in UTC as the ledger writes them; a text that is none stays as it is.
+    """A moment of the ledger (UTC) in words; any other text stays unchanged.
 
     Example:
         >>> moment("2026-11-09T16:31:30+00:00"), moment("soon")

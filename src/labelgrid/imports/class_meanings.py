@@ -1,4 +1,4 @@
-"""Keeps what tools' names of classes, and pixels that they leave, mean for later imports.
+"""Keeps the meanings of tools' class names, and of pixels without a region, for later imports.
 
 Loads no torch.
 """
@@ -10,11 +10,11 @@ from labelgrid.annotate.import_options import NONE, ImportOptions
 from labelgrid.annotate.uncovered import Drawn
 from labelgrid.basics.files import disk_errors, read_text, write_text
 from labelgrid.project.folder import SETTINGS, ProjectFolder
-from labelgrid.project.settings import text_with_names, text_with_rest
+from labelgrid.project.settings import text_with_rest, text_with_values
 
 
 def keep_names(project: ProjectFolder, names: Mapping[str, str]) -> None:
-    """Write what names of classes mean to `[names]` of `labelgrid.toml`; its other lines stay.
+    """Write the meanings of class names to `[names]` of `labelgrid.toml`; other lines stay.
 
     Args:
         project: the project; its settings have the names from now on.
@@ -27,7 +27,7 @@ def keep_names(project: ProjectFolder, names: Mapping[str, str]) -> None:
         return
     file = project.folder / SETTINGS
     with disk_errors(file, "The labels were imported; the names were not kept."):
-        write_text(file, text_with_names(read_text(file), names))
+        write_text(file, text_with_values(read_text(file), "names", names))
     project.settings = replace(project.settings, names={**project.settings.names, **names})
 
 

@@ -16,8 +16,22 @@ def all_lists(connection: Connection) -> dict[int, tuple[str, ...]]:
     Raises:
         LedgerError: one is no list of names.
     """
-    rows = connection.execute(select(CLASS_LISTS.c.id, CLASS_LISTS.c.names))
-    return {number: _names(text) for number, text in rows}
+    lists = {}
+    for number, text in connection.execute(select(CLASS_LISTS)):
+        try:
+            names = json.loads(text)
+        except (RecursionError, TypeError, ValueError):
+            names = None
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise foreign_row_error(f"it has the class list {text!r:.40}")
+        lists[number] = tuple(names)
+    return lists
+
+
+def in_order(connection: Connection) -> tuple[tuple[str, ...], ...]:
+    """The class lists that labels were made with, the oldest first."""
+    lists = all_lists(connection)
+    return tuple(lists[number] for number in sorted(lists))
 
 
 def find(lists: Mapping[int, tuple[str, ...]], number: Any, owner: str) -> tuple[str, ...]:
@@ -42,13 +56,3 @@ def add(connection: Connection, wanted: Collection[tuple[str, ...]]) -> dict[tup
         connection.execute(insert(CLASS_LISTS), row)
         ids[names] = number
     return ids
-
-
-def _names(text: Any) -> tuple[str, ...]:
-    try:
-        names = json.loads(text)
-    except (RecursionError, TypeError, ValueError) as error:
-        raise foreign_row_error(f"it has the class list {text!r:.40}") from error
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise foreign_row_error(f"it has the class list {text!r:.40}")
-    return tuple(names)

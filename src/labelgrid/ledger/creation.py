@@ -1,4 +1,4 @@
-"""Creates a ledger's database, together with what it holds first, or on any error nothing."""
+"""Creates a ledger's database and the first rows in a transaction."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -33,9 +33,7 @@ def create_database(place: LedgerPlace, dialect: Dialect | None = None) -> Datab
 def creation(base: Database, command: str = "") -> Iterator[None]:
     """Create a database's tables, and run the block in the same transaction.
 
-    Args:
-        base: one without tables.
-        command: the name of the operation that the block's moves belong to.
+    `command` names the operation that the block's moves belong to.
 
     Raises:
         LedgerError: it has tables, or it cannot be written.

@@ -108,7 +108,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open a read transaction: one consistent snapshot.
+        """Open a read transaction: a consistent snapshot.
 
         Inside `writing`, the same transaction.
         """
@@ -128,7 +128,7 @@ class Database:
 
     @property
     def known(self) -> Values:
-        """What this thread's readers know, as execution options of their connections."""
+        """Execution options for this thread's readers."""
         return getattr(self._local, "known", {})
 
     @known.setter
@@ -137,7 +137,7 @@ class Database:
 
     @property
     def pending(self) -> Any:
-        """What this thread's readers will know once it has committed; None: the same."""
+        """The readers' options after this thread's commit; None: the same."""
         return getattr(self._local, "pending", None)
 
     @pending.setter
@@ -149,7 +149,7 @@ class Database:
         return self._outer() is not None
 
     def again(self, act: Callable[[], T], seconds: float | None = None) -> T:
-        """Do what may be repeated, and do it again while the connection is lost, for some seconds.
+        """Run a function again while the connection is lost, for some seconds.
 
         Inside `writing`, once: its transaction is lost with the connection.
         """
@@ -163,9 +163,9 @@ class Database:
             time.sleep(PAUSE_SECONDS)
 
     def each_again(self, read: Callable[[], Iterator[T]]) -> Iterator[T]:
-        """As `again`, for what yields rows: from its first row on, a lost connection is an error.
+        """As `again` for a function that yields rows, until the first row.
 
-        Later rows would be of another snapshot.
+        After that a lost connection is an error: later rows would be of another snapshot.
         """
 
         def begin() -> tuple[Iterator[T], list[T]]:
@@ -212,7 +212,7 @@ class Database:
             self._commit(transaction, number, creating=creating)
 
     def keep_revision(self) -> None:
-        """From now on, refuse to write a ledger that is not of this program's revision."""
+        """From now on, refuse to write a ledger of another revision."""
         self._revision = REVISION
 
     def share(self) -> None:
@@ -221,15 +221,13 @@ class Database:
             self.dialect.share(connection)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close all connections of the engine."""
         self._engine.dispose()
 
     def _outer(self) -> Connection | None:
-        """The connection of this thread's write transaction."""
         return getattr(self._local, "connection", None)
 
     def _begin(self, command: str, *, creating: bool, migrating: bool = False) -> Connection:
-        """Begin a write transaction."""
         with self._translated_errors():
             connection = self._engine.connect()
             try:
@@ -265,9 +263,8 @@ class Database:
         try:
             transaction.commit()
         except DBAPIError as error:
-            if not (number and error.connection_invalidated):
-                raise
-            if not self._was_committed(number, creating=creating):
+            is_unknown = number and error.connection_invalidated
+            if not (is_unknown and self._was_committed(number, creating=creating)):
                 raise
 
     def _was_committed(self, number: str, *, creating: bool) -> bool:
@@ -343,7 +340,7 @@ def next_id(connection: Connection, table: Table) -> int:
 
 
 def pending_operation(connection: Connection) -> Pending:
-    """The operation of a write transaction."""
+    """The operation that a write transaction's moves belong to."""
     return connection.get_execution_options()[_PENDING]
 
 
@@ -364,7 +361,7 @@ def _savepoint(connection: Connection) -> Iterator[None]:
 
 
 def open_database(place: LedgerPlace, *, read_only: bool = False) -> Database:
-    """Open a database; an older one is migrated in one transaction.
+    """Open a database, after migrating an older version in a transaction.
 
     Raises:
         LedgerError: it is missing, not a ledger, newer than this program, of a development version
@@ -380,9 +377,10 @@ def open_database(place: LedgerPlace, *, read_only: bool = False) -> Database:
     try:
         current = database.again(partial(_look_at, database))
         if not current and read_only:
-            next_step = "`labelgrid status` of its project brings it up to date."
             raise LedgerError(
-                "The ledger is of an older labelgrid.", where=place, next_step=next_step
+                "The ledger is of an older labelgrid.",
+                where=place,
+                next_step="`labelgrid status` of its project brings it up to date.",
             )
         if not current:
             with database.writing(migrating=True) as connection:
@@ -397,12 +395,11 @@ def open_database(place: LedgerPlace, *, read_only: bool = False) -> Database:
 
 
 def is_unwritable(place: LedgerPlace) -> TypeGuard[Path]:
-    """Whether a ledger is a file that this process cannot write, and so cannot read in place."""
+    """Whether a ledger is a file that this process cannot write, as reading needs, too."""
     return isinstance(place, Path) and place.is_file() and not can_be_written(place)
 
 
 def _open_copy(place: Path) -> Database:
-    """Open a copy of a ledger's file to read it."""
     copy = readable_copy(place)
     try:
         open_database(copy).close()  # an older one is migrated
@@ -413,7 +410,6 @@ def _open_copy(place: Path) -> Database:
 
 
 def _look_at(database: Database) -> bool:
-    """Whether a ledger has the newest revision, and then the tables of this program."""
     with database.reading() as connection:
         current = _is_current(connection, database.place)
         if current:
@@ -422,7 +418,7 @@ def _look_at(database: Database) -> bool:
 
 
 def _check_schema(connection: Connection, place: LedgerPlace) -> None:
-    """Refuse a ledger with triggers, views or tables that this program does not make.
+    """Refuse a ledger with triggers, views or tables of another origin.
 
     They would act in every command.
     """
@@ -444,7 +440,7 @@ def _refuse_difference(
 
 
 def check_values(row: Sequence[Any], kinds: Sequence[type], owner: str) -> None:
-    """Check the types of a row's values, and that its numbers are finite.
+    """Check the types of a row's values, and refuse numbers that are not finite.
 
     Raises:
         LedgerError: one is wrong; `owner` names the row.
@@ -476,7 +472,7 @@ def check_name(name: Any, owner: str) -> None:
 
 
 def foreign_row_error(fault: str) -> DatabaseError:
-    """The error for a row that this program did not write."""
+    """The error for a row of another origin than this program."""
     return DatabaseError(
         _message(f"{fault}, which labelgrid does not write"),
         next_step="Restore the ledger from a copy, or use a project whose origin you know.",
@@ -534,9 +530,8 @@ def _is_current(connection: Connection, place: LedgerPlace) -> bool:
 
 
 def moved_to(connection: Connection) -> str:
-    """The place that a ledger was copied to; empty if it was not."""
-    found = connection.scalar(select(NOTES.c.value).where(NOTES.c.key == MOVED_TO))
-    return str(found or "")
+    """The place that a ledger was copied to, or ""."""
+    return str(connection.scalar(select(NOTES.c.value).where(NOTES.c.key == MOVED_TO)) or "")
 
 
 def moved_error(place: LedgerPlace, target: str) -> LedgerError:
@@ -628,8 +623,10 @@ def check_row(row: Iterable[Any]) -> None:
 def _check_text(text: str) -> None:
     if len(text) > LONGEST:
         raise _value_error(text, f"is longer than {LONGEST >> 20} MiB")
-    if "\0" in text or not (text.isascii() or is_unicode(text)):
-        raise _text_error(text)
+    if "\0" in text:
+        raise _value_error(text, "holds the character NUL")
+    if not (text.isascii() or is_unicode(text)):
+        raise _value_error(text, "is not Unicode text")
 
 
 def is_unicode(text: str) -> bool:
@@ -655,11 +652,6 @@ def check_small(**numbers: int) -> None:
     for name, number in numbers.items():
         if not -LARGEST <= number <= LARGEST:
             raise _value_error(number, f"is too large for {name}")
-
-
-def _text_error(text: str) -> LedgerError:
-    fault = "holds the character NUL" if "\0" in text else "is not Unicode text"
-    return _value_error(text, fault)
 
 
 def _value_error(value: Any, fault: str) -> LedgerError:

@@ -1,4 +1,4 @@
-"""Says what each kind of database does its own way: locking, durability and error codes."""
+"""Describes the differences of databases: locking, durability and error codes."""
 
 from collections.abc import Sequence, Set
 from typing import Protocol
@@ -29,16 +29,17 @@ KEY = "labelgrid.dialect"
 
 
 class Dialect(Protocol):
-    """One kind of database, at one place.
+    """A kind of database, at a place.
 
-    All other code in `labelgrid.ledger` is SQLAlchemy that runs on SQLite and PostgreSQL.
+    All other code in `labelgrid.ledger` is SQLAlchemy that runs on SQLite and PostgreSQL. What a
+    database has no own way of does nothing.
     """
 
     #: Whether a sum adds its rows in an order that depends on them alone, not on the plan.
     sums_in_order: bool
 
     def url(self) -> URL:
-        """The URL of the database."""
+        """The URL that the engine connects to."""
 
     def arguments(self) -> Json:
         """The arguments of the driver's `connect`."""
@@ -57,33 +58,35 @@ class Dialect(Protocol):
         Raises:
             LedgerError: it could not.
         """
+        return
 
     def check_there(self) -> None:
-        """Check that there may be a ledger at the place, before it is opened.
+        """Check that a ledger may be at the place, before opening the place.
 
         Raises:
             LedgerError: there is none.
         """
+        return
 
     def share(self, connection: Connection) -> None:
         """Allow readers and one writer to work at the same time, from now on."""
+        return
 
     def create(self, connection: Connection) -> None:
-        """Make what tables need to be in, inside the transaction that makes them."""
+        """Make the container of the tables, inside the transaction that makes the tables."""
+        return
 
     def remove(self, connection: Connection) -> None:
-        """Remove a ledger's tables, and what was made beside them."""
+        """Remove a ledger's tables and their helpers."""
+        return
 
     def insert(
         self, connection: Connection, table: Table, rows: Sequence[Values], *, known: bool = False
     ) -> int:
-        """Insert rows, all with the same columns in one order, and return the number of new ones.
+        """Insert rows with the same columns in the same order, and return the number of new rows.
 
-        Args:
-            connection: a write transaction.
-            table: where they belong.
-            rows: at least one; values of JSON columns are not possible.
-            known: skip rows with existing keys, which are an error otherwise.
+        There is at least one row, without values of JSON columns. With `known`, rows with existing
+        keys are skipped; otherwise they are an error.
         """
 
     def append_only(self, table: str) -> Sequence[str]:
@@ -92,14 +95,11 @@ class Dialect(Protocol):
     def objects(
         self, connection: Connection, tables: Sequence[Table], append_only: Sequence[str]
     ) -> tuple[Objects, Objects]:
-        """What a database's schema holds, and what it must hold; each a kind and a name.
+        """The objects of a database's schema and the expected objects, as kinds and names.
 
         A view in place of a table, or a trigger of somebody else's, would run in any command.
 
-        Args:
-            connection: the database.
-            tables: the tables that it must hold.
-            append_only: the names of those whose rows cannot be changed or deleted.
+        The rows of the tables `append_only` cannot be changed or deleted.
         """
 
     def meaning(self, cause: BaseException) -> Meaning | None:
@@ -107,23 +107,25 @@ class Dialect(Protocol):
 
     def is_lost(self, cause: BaseException) -> bool:
         """Whether the driver's error says that there is no connection any longer, or yet."""
+        return False
 
     def was_interrupted(self, cause: BaseException) -> bool:
         """Whether the driver's error only says that a signal has ended a statement."""
+        return False
 
     def transaction_number(self, connection: Connection) -> str:
-        """A number by which `was_committed` knows the transaction; empty if it needs none."""
+        """A number for `was_committed`; empty for a database that needs none."""
+        return ""
 
     def was_committed(self, connection: Connection, number: str) -> bool | None:
         """Whether an earlier transaction, whose connection is lost, was committed.
 
-        Args:
-            connection: one that has waited until the earlier transaction ended.
-            number: of the earlier transaction.
+        The connection has waited until the earlier transaction ended.
 
         Returns:
             None if the database does not know.
         """
+        return None
 
 
 def locked() -> Meaning:

@@ -14,10 +14,12 @@ if TYPE_CHECKING:  # slow to load
     import numpy as np
     from numpy.typing import NDArray
 
-    from labelgrid.basics.array_types import Bools, Floats
+    from labelgrid.basics.array_types import Bools, Floats, Keys
 
 Split = Literal["train", "val", "test", "heldout"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test", "heldout")
+#: Some splits; None: all.
+Splits = Sequence[Split] | None
 #: The splits that images can be put into; held-out images are drawn, or chosen, by other commands.
 OpenSplit = Literal["train", "val", "test"]
 #: Before the name of an unknown split: a command of before put images into it, and none reads it.
@@ -45,7 +47,7 @@ def is_time(seconds: float) -> bool:
 
 
 def is_annotator(name: object) -> bool:
-    r"""Whether a value can say who or what made a label: one line of at most 200 characters.
+    r"""Whether a value can name the maker of a label: a line of at most 200 characters.
 
     Example:
         >>> [is_annotator(name) for name in ("Ada", "sam2-large", "", "two\tparts", 7)]
@@ -84,7 +86,7 @@ LEGAL: frozenset[tuple[State, State]] = frozenset(
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One (image, task): the unit that is picked, requested, paid for and trained on."""
+    """An (image, task): the unit of picks, requests, payments and training."""
 
     image_id: str
     task: str
@@ -117,13 +119,13 @@ class ImageRow:
 
     @property
     def is_remote(self) -> bool:
-        """Whether it is in a store of objects."""
+        """Whether the image lies in a store of objects."""
         return "://" in self.root
 
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """Why a cell was picked, beside its score and the terms of it. What is not known is empty.
+    """Why a cell was picked, beside its score and terms; unknown fields are empty.
 
     Args:
         quantiles: by term, the share of the candidates whose value is smaller, equal ones counted
@@ -156,7 +158,7 @@ class Explanation:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Pick(Shown):
-    """A cell that is to be labelled, and what is known of it.
+    """A cell to be labelled, with everything known about the choice.
 
     A strategy gives the first four fields; the query that requests the cell adds the rest.
 
@@ -263,7 +265,7 @@ class Grid:
     """
 
     images: Sequence[str]
-    keys: "NDArray[np.uint64]"
+    keys: "Keys"
     tasks: Sequence[str]
     state: "NDArray[np.int8]"
     cost: "Floats"
@@ -272,7 +274,7 @@ class Grid:
 
     @property
     def columns(self) -> dict[str, int]:
-        """The column of each task."""
+        """The column of each task, by name."""
         return {task: column for column, task in enumerate(self.tasks)}
 
     @property
@@ -289,7 +291,7 @@ class Grid:
 
     @property
     def image_labels(self) -> int:
-        """The labels that an image is worth in a budget of images: one of each asked task."""
+        """The number of labels that an image counts in a budget of images."""
         return len(self.tasks) if self.asked is None else len(self.asked)
 
     @property

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, f
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.type_names import Size
 from labelgrid.ledger import roster
-from labelgrid.ledger.grid import Split, State
+from labelgrid.ledger.grid import Splits, State
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES
 
 #: No id of an image is longer; SQLite refuses patterns of some more characters.
@@ -34,7 +34,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFilter:
-    """Which images are listed: those with at least one cell that matches all of this.
+    """A filter of images: an image matches if at least one cell matches all fields.
 
     Args:
         splits: of their images; None: all.
@@ -45,7 +45,7 @@ class ImageFilter:
         name: a part of the image's id; empty: any.
     """
 
-    splits: Sequence[Split] | None = None
+    splits: Splits = None
     task: str = ""
     state: State | None = None
     round: int | None = None
@@ -87,25 +87,23 @@ class ImagePage:
     unread: int = 0
 
 
-def count_matches(connection: Connection, wanted: ImageFilter) -> int:
-    """The number of images that match."""
-    count = roster.restrict_to_splits(connection, select(func.count(IMAGES.c.id)), wanted.splits)
-    return connection.scalar(_matching(connection, count, wanted)) or 0
-
-
 def page(
-    connection: Connection, wanted: ImageFilter, *, first: int, count: int
-) -> list[ListedImage]:
-    """The matching images from number `first` on, at most `count`, in the order of their ids."""
-    images: Select[Any] = select(*_COLUMNS)
-    statement = _matching(
-        connection, roster.in_name_order(connection, images, wanted.splits), wanted
-    )
-    return _listed(connection, statement.offset(first).limit(count))
+    connection: Connection, wanted: ImageFilter, *, first: int = 0, count: int = 60
+) -> ImagePage:
+    """The matching images from number `first` on, at most `count`, in the order of their ids.
+
+    Raises:
+        LedgerError: there is no such task.
+    """
+    counted = roster.restrict_to_splits(connection, select(func.count(IMAGES.c.id)), wanted.splits)
+    total = connection.scalar(_matching(connection, counted, wanted)) or 0
+    images: Select[Any] = roster.in_name_order(connection, select(*_COLUMNS), wanted.splits)
+    rows = _matching(connection, images, wanted).offset(first).limit(count)
+    return ImagePage(total, _listed(connection, rows))
 
 
 def names(connection: Connection, wanted: ImageFilter, *, newest: bool = False) -> list[str]:
-    """The ids of all images that match, in their order or, `newest`, the last changed first."""
+    """The ids of all matching images, in order or, with `newest`, by the last change."""
     images = select(IMAGES.c.name)
     if newest:
         last = select(func.max(EVENTS.c.id)).where(EVENTS.c.image_id == IMAGES.c.id)
@@ -134,7 +132,7 @@ def names_and_labels(
 
 
 def labels(connection: Connection, wanted: ImageFilter) -> list[tuple[str, str]]:
-    """The labels of the wanted task that match, each its image's id and its content hash.
+    """The image ids and content hashes of the matching labels of the wanted task.
 
     They are ordered by the ids.
 
@@ -152,7 +150,7 @@ def labels(connection: Connection, wanted: ImageFilter) -> list[tuple[str, str]]
 def labels_of_images(
     connection: Connection, wanted: ImageFilter, image_ids: Iterable[str]
 ) -> list[tuple[str, str, str]]:
-    """The labels of these images that match: their images' ids, content hashes and paths.
+    """The image ids, content hashes and paths of the matching labels of some images.
 
     They are ordered by the ids.
 
@@ -164,25 +162,23 @@ def labels_of_images(
         connection, _of_labels(select(*columns), wanted), wanted.splits
     )
     chosen = set(_chosen_tasks(connection, wanted))
-    found = []
+    labels = []
     for batch in roster.batches(image_ids):
-        # With a condition on tasks, SQLite reads all labels of these.
+        # With a condition on tasks, SQLite reads all labels of the tasks.
         rows = _rows(connection, statement.where(IMAGES.c.name.in_(batch)))
-        found += [(name, digest, path) for name, digest, path, task in rows if task in chosen]
-    return sorted(found)
+        labels += [(name, digest, path) for name, digest, path, task in rows if task in chosen]
+    return sorted(labels)
 
 
 def _of_labels(statement: Select[Any], wanted: ImageFilter) -> Select[Any]:
-    """Restrict a statement on images to labels that match, whatever their tasks and splits."""
+    """Restrict a statement on images to matching labels, of any task and split."""
     joined = statement.join(CELLS, CELLS.c.image_id == IMAGES.c.id)
     if wanted.state not in (None, State.LABELLED):
         return joined.where(false())
-    labelled = replace(wanted, state=State.LABELLED)
-    return _named(joined, wanted).where(*_conditions(labelled))
+    return _named(joined, wanted).where(*_conditions(replace(wanted, state=State.LABELLED)))
 
 
 def _named(statement: Select[Any], wanted: ImageFilter) -> Select[Any]:
-    """Restrict a statement to images with the wanted part in their ids."""
     if not wanted.name:
         return statement
     # A database's own small letters depend on the language that it was made for.
@@ -193,11 +189,6 @@ def _named(statement: Select[Any], wanted: ImageFilter) -> Select[Any]:
 
 
 def _chosen_tasks(connection: Connection, wanted: ImageFilter) -> list[int]:
-    """The numbers of the wanted tasks.
-
-    Raises:
-        LedgerError: there is no such task.
-    """
     tasks = {task.name: number for number, task in roster.tasks(connection).items()}
     if wanted.task and wanted.task not in tasks:
         raise LedgerError(
@@ -219,12 +210,11 @@ def annotators(connection: Connection) -> list[str]:
 
 
 def listed_images(connection: Connection, image_ids: Sequence[str]) -> list[ListedImage]:
-    """Images with the states of their cells, in this order; unknown ones are left out."""
-    listed = {}
+    """Images with the states of their cells, in the given order and without unknown ids."""
+    listed: dict[str, ListedImage] = {}
     for batch in roster.batches(image_ids):
         named = select(*_COLUMNS).where(IMAGES.c.name.in_(batch), roster.present(connection))
-        for image in _listed(connection, named):
-            listed[image.image_id] = image
+        listed |= {image.image_id: image for image in _listed(connection, named)}
     return [listed[image_id] for image_id in image_ids if image_id in listed]
 
 
@@ -234,14 +224,13 @@ def listed_image(connection: Connection, image_id: str) -> ListedImage:
     Raises:
         LedgerError: there is no such image, or it was removed.
     """
-    found = listed_images(connection, [image_id])
-    if not found:
-        raise roster.unknown_image_error(image_id)
-    return found[0]
+    for image in listed_images(connection, [image_id]):
+        return image
+    raise roster.unknown_image_error(image_id)
 
 
 def neighbours(connection: Connection, wanted: ImageFilter, image_id: str) -> tuple[str, str]:
-    """The matching images before and after this one, in the order of their ids; "" for none."""
+    """The matching images before and after an image, in the order of the ids; "" for none."""
     name = IMAGES.c.name
     images = roster.restrict_present_to_splits(connection, select(name), wanted.splits)
     matching = _matching(connection, images, wanted).limit(1)
@@ -251,7 +240,6 @@ def neighbours(connection: Connection, wanted: ImageFilter, image_id: str) -> tu
 
 
 def _listed(connection: Connection, statement: Select[Any]) -> list[ListedImage]:
-    """The images of a statement, with the states of their cells."""
     images = list(connection.execute(statement))
     tasks = {number: task.name for number, task in roster.tasks(connection).items()}
     states = {row.id: dict.fromkeys(tasks.values(), State.MISSING) for row in images}
@@ -260,21 +248,19 @@ def _listed(connection: Connection, statement: Select[Any]) -> list[ListedImage]
         for image, task, state in connection.execute(cells.where(CELLS.c.image_id.in_(ids))):
             if task in tasks:
                 states[image][tasks[task]] = State(state)
-    listed = []
-    for row in images:
-        image = ListedImage(
+    return [
+        ListedImage(
             image_id=row.name,
             split=row.split,
             digest=row.digest,
             states=states[row.id],
             size=(row.height, row.width),
         )
-        listed.append(image)
-    return listed
+        for row in images
+    ]
 
 
 def _matching(connection: Connection, statement: Select[Any], wanted: ImageFilter) -> Select[Any]:
-    """Restrict a statement on the images of the wanted splits to those that match."""
     chosen = _chosen_tasks(connection, wanted)
     statement = _named(statement, wanted)
     if wanted.state == State.MISSING:
@@ -288,7 +274,7 @@ def _matching(connection: Connection, statement: Select[Any], wanted: ImageFilte
 
 
 def _conditions(wanted: ImageFilter) -> list[ColumnElement[bool]]:
-    """What a cell must be that is not missing."""
+    """Conditions on a cell that is not missing."""
     conditions = []
     if wanted.state is not None:
         conditions.append(CELLS.c.state == int(wanted.state))
@@ -302,6 +288,5 @@ def _conditions(wanted: ImageFilter) -> list[ColumnElement[bool]]:
 def _has_cell(
     image: ColumnElement[int], tasks: Sequence[int], *conditions: ColumnElement[bool]
 ) -> ColumnElement[bool]:
-    """Whether an image has a cell, of one of these tasks, that is not missing."""
     here = and_(CELLS.c.image_id == image, CELLS.c.task_id.in_(tasks), *conditions)
     return exists().where(here)

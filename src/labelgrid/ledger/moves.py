@@ -70,21 +70,26 @@ class _Working:
         """The cell's current row; for a missing cell an empty one."""
         return self.rows.get(cell) or CellRow(cell=cell)
 
-    def knows(self, cell: Cell) -> bool:
-        """Whether the cell's image and task exist."""
-        return cell.image_id in self.image_ids and cell.task in self.task_ids
-
     def key(self, cell: Cell) -> dict[str, int]:
-        """The cell's key in the database."""
+        """The cell's primary key in the database."""
         return {"image_id": self.image_ids[cell.image_id], "task_id": self.task_ids[cell.task]}
 
     def class_list_id(self, classes: tuple[str, ...]) -> int | None:
-        """The id of a class list; None of an empty one."""
+        """The database id of a class list; None of an empty list."""
         return self.class_list_ids[classes] if classes else None
 
 
-#: The types of a cell's columns after its state, without its seconds and its class list.
-CELL_TYPES = (int, str, str, str, float, float, str)
+#: Types of the columns between a cell's state and its seconds.
+CELL_TYPES = {
+    "round": int,
+    "request_id": str,
+    "path": str,
+    "digest": str,
+    "cost": float,
+    "weight": float,
+}
+#: The values that moves, rows of cells and their tables have under the same names.
+_SHARED = (*CELL_TYPES, "seconds", "annotator")
 
 
 def cell_row(
@@ -92,31 +97,21 @@ def cell_row(
 ) -> CellRow:
     """The row of a cell from its columns.
 
-    Args:
-        cell: the cell.
-        state: its state.
-        rest: its columns after the state, in the table's order.
-        lists: the class lists by id.
+    `rest` are the columns after the state, in the table's order.
 
     Raises:
         LedgerError: a value has another type, or there is no such class list.
     """
     *values, seconds, annotator, list_id = rest
-    check_values((*values, annotator), CELL_TYPES, "a cell")
+    check_values((*values, annotator), (*CELL_TYPES.values(), str), "a cell")
     check_optional(seconds, "a cell")
-    round_number, request_id, path, digest, cost, weight = values
     return CellRow(
         cell=cell,
         state=State(state),
-        round=round_number,
-        request_id=request_id,
-        path=path,
-        digest=digest,
-        cost=cost,
-        weight=weight,
         seconds=seconds,
         annotator=annotator,
         classes=class_lists.find(lists, list_id, "a cell"),
+        **dict(zip(CELL_TYPES, values, strict=True)),
     )
 
 
@@ -127,7 +122,11 @@ def find(connection: Connection, cells: Iterable[Cell]) -> dict[Cell, CellRow]:
     """
     wanted = list(cells)
     working = _load(connection, wanted)
-    return {cell: working.row(cell) for cell in wanted if working.knows(cell)}
+    return {
+        cell: working.row(cell)
+        for cell in wanted
+        if cell.image_id in working.image_ids and cell.task in working.task_ids
+    }
 
 
 def move(connection: Connection, moves: Sequence[Move]) -> None:
@@ -190,11 +189,10 @@ def _check(working: _Working, old: CellRow, step: Move) -> None:
             next_step=f"Give the answer to '{old.request_id}', or cancel it first.",
             unchanged=UNCHANGED,
         )
-    _check_numbers(step)
-    _check_hint(step)
+    _check_values(step)
 
 
-def _check_numbers(step: Move) -> None:
+def _check_values(step: Move) -> None:
     check_small(round=step.round)
     are_finite = all(map(math.isfinite, (step.cost, step.weight, step.score or 0.0)))
     is_timed = step.seconds is None or is_time(step.seconds)
@@ -206,9 +204,6 @@ def _check_numbers(step: Move) -> None:
             next_step="Fix the wrong one.",
             unchanged=UNCHANGED,
         )
-
-
-def _check_hint(step: Move) -> None:
     if step.hint is not None and step.hint not in HINTS:
         raise LedgerError(
             f"{_name(step.cell)} has the hint {step.hint!r:.40}.",
@@ -217,15 +212,8 @@ def _check_hint(step: Move) -> None:
         )
 
 
-def _with_request(old: CellRow, step: Move) -> Move:
-    """The move with its request's round, id and weight: training uses the strategy's weight."""
-    if old.state != State.REQUESTED:
-        return step
-    return replace(step, round=old.round, request_id=old.request_id, weight=old.weight)
-
-
 def to_missing(row: CellRow, why: str, request_id: str = "") -> Move:
-    """The move that makes a cell missing; its round and weight are kept. `why` is the reason."""
+    """The move to missing that keeps the round and weight."""
     return Move(
         cell=row.cell,
         to=State.MISSING,
@@ -238,49 +226,36 @@ def to_missing(row: CellRow, why: str, request_id: str = "") -> Move:
 
 def row_after(step: Move) -> CellRow:
     """The cell's row after the move."""
-    return CellRow(
-        cell=step.cell,
-        state=step.to,
-        round=step.round,
-        request_id=step.request_id,
-        path=step.path,
-        digest=step.digest,
-        cost=step.cost,
-        weight=step.weight,
-        seconds=step.seconds,
-        annotator=step.annotator,
-        classes=step.classes,
-    )
+    return CellRow(cell=step.cell, state=step.to, classes=step.classes, **_shared(step))
+
+
+def _shared(source: Move | CellRow) -> Json:
+    return {name: getattr(source, name) for name in _SHARED}
 
 
 def _events(working: _Working, moves: Sequence[Move], operation_id: int) -> Iterator[Json]:
-    """Check the moves in order, apply them in memory, and yield their events."""
+    """Check and apply the moves in memory, in order, and yield the rows of their events."""
     for asked in moves:
         old = working.row(asked.cell)
         _check(working, old, asked)
-        step = _with_request(old, asked)
+        step = asked
+        if old.state == State.REQUESTED:  # training uses the weight that the strategy gave
+            step = replace(asked, round=old.round, request_id=old.request_id, weight=old.weight)
         working.rows[step.cell] = row_after(step)
-        yield working.key(step.cell) | {
+        others = {
             "operation_id": operation_id,
             "from_state": int(old.state),
             "to_state": int(step.to),
-            "round": step.round,
-            "request_id": step.request_id,
-            "path": step.path,
-            "digest": step.digest,
-            "cost": step.cost,
             "score": step.score,
-            "weight": step.weight,
             "why": step.why,
-            "seconds": step.seconds,
-            "annotator": step.annotator,
             "class_list_id": working.class_list_id(step.classes),
             "hint": step.hint,
         }
+        yield working.key(step.cell) | _shared(step) | others
 
 
 def _write(connection: Connection, working: _Working, before: dict[Cell, CellRow]) -> None:
-    """Write the changed cells: delete their old rows and insert the new ones."""
+    """Replace the rows of the changed cells."""
     changed = [row for cell, row in working.rows.items() if row != before.get(cell)]
     old = defaultdict[int, list[int]](list)
     new = []
@@ -289,24 +264,14 @@ def _write(connection: Connection, working: _Working, before: dict[Cell, CellRow
         if row.cell in before:
             old[key["task_id"]].append(key["image_id"])
         if row.state != State.MISSING:
-            new.append(_values(working, row))
+            others = {"state": row.state, "class_list_id": working.class_list_id(row.classes)}
+            new.append(_shared(row) | key | others)
     for task, images in old.items():
         for some in roster.batches(images):  # not row by row, which takes PostgreSQL long
             same = and_(CELLS.c.task_id == task, CELLS.c.image_id.in_(some))
             connection.execute(delete(CELLS).where(same))
     for rows in roster.batches(new):
         dialect_of(connection).insert(connection, CELLS, rows)
-
-
-#: The columns of a cell that its row has under the same names.
-_PLAIN = ("state", "round", "request_id", "path", "digest", "cost", "weight", "seconds")
-
-
-def _values(working: _Working, row: CellRow) -> Json:
-    """The columns of a cell."""
-    values = {name: getattr(row, name) for name in (*_PLAIN, "annotator")}
-    classes = {"class_list_id": working.class_list_id(row.classes)}
-    return working.key(row.cell) | values | classes
 
 
 def _name(cell: Cell) -> str:

@@ -1,4 +1,4 @@
-"""Says which labels are older than a class of their task: they say nothing about that class.
+"""Finds labels older than a class of the task, which tell nothing of the class.
 
 Loads no torch.
 """
@@ -12,12 +12,12 @@ _NOTE = "complete_classes"
 
 
 def complete_classes(store: Store) -> dict[str, int]:
-    """The number of classes that all labels of a task show, where somebody has said so, by task."""
+    """The number of classes that all labels of a task show, by task, where declared."""
     return store.get(_NOTE, {})
 
 
 def declare_complete(store: Store, task: str, classes: int) -> None:
-    """Note that all labels which a task has now show its first `classes` classes."""
+    """Note that all present labels of a task show the first `classes` classes."""
     store.put(_NOTE, {**complete_classes(store), task: classes})
 
 

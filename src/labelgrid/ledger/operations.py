@@ -1,4 +1,4 @@
-"""Numbers the operations: the transactions that move cells, each with its command and time.
+"""Numbers the operations: transactions that move cells, with a command and a time.
 
 Also keeps what one replaces beside cells.
 """
@@ -47,7 +47,7 @@ class Operation:
 
     @property
     def undid(self) -> int | None:
-        """The number of the operation that this one undid; None if it undid none.
+        """The number of the operation undone by this operation; None: none.
 
         Example:
             >>> Operation(8, "undo 7", "").undid, Operation(9, "import", "").undid
@@ -59,13 +59,13 @@ class Operation:
 
     @property
     def undo_command(self) -> str:
-        """The command of the operation that undoes this one."""
+        """The command of an undo of the operation."""
         return f"{UNDO}{self.id}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class OperationSummary:
-    """An operation, and what it did.
+    """An operation with its effect.
 
     Args:
         operation: its number, command and time.
@@ -103,7 +103,7 @@ def operation_of(number: Any, command: Any, at: Any) -> Operation:
 
 
 def without_effect(connection: Connection) -> frozenset[int]:
-    """The numbers of the operations that were undone, and of those that undid them."""
+    """The numbers of the undone operations and of their undos."""
     undos = select(OPERATIONS).where(OPERATIONS.c.command.startswith(UNDO))
     numbers = set()
     for row in connection.execute(undos):
@@ -114,14 +114,14 @@ def without_effect(connection: Connection) -> frozenset[int]:
 
 
 def last_in_effect(connection: Connection) -> OperationSummary | None:
-    """The newest operation that was neither undone nor undid another one."""
+    """The newest operation that was neither undone nor an undo."""
     return next(iter(_summaries(connection, _last_in_effect(connection))), None)
 
 
 def last_name(connection: Connection) -> tuple[Operation, int] | None:
-    """The operation of `last_operation`, and the number of its events and those after it.
+    """The last operation in effect, and the number of events from its first on.
 
-    It is found fast, whatever the operation did.
+    The answer is fast, however much the operation did.
     """
     row = connection.execute(_last_in_effect(connection)).one_or_none()
     if row is None:
@@ -132,13 +132,12 @@ def last_name(connection: Connection) -> tuple[Operation, int] | None:
 
 
 def _last_in_effect(connection: Connection) -> Select[Any]:
-    """The newest operation that was neither undone nor undid another one."""
     rows = select(OPERATIONS).order_by(OPERATIONS.c.id.desc())
     return rows.where(OPERATIONS.c.id.not_in(without_effect(connection))).limit(1)
 
 
 def newest(connection: Connection, count: int) -> list[OperationSummary]:
-    """The newest operations, at most so many, the last one first, with what they did."""
+    """The newest operations, at most `count`, the last first, with their effects."""
     return _summaries(connection, select(OPERATIONS).order_by(OPERATIONS.c.id.desc()).limit(count))
 
 
@@ -154,13 +153,12 @@ def last_event_before(connection: Connection, number: int) -> int:
 
 @foreign_value_errors()
 def _summaries(connection: Connection, rows: Select[Any]) -> list[OperationSummary]:
-    """The operations of a statement, the last one first, with what they did."""
-    found = [operation_of(*row) for row in connection.execute(rows)]
-    if not found:
+    operations = [operation_of(*row) for row in connection.execute(rows)]
+    if not operations:
         return []
     moves = defaultdict[int, Counter[tuple[State, State]]](Counter)
     rounds = defaultdict[int, set[int]](set)
-    counts = _counts(last_event_before(connection, found[-1].id))
+    counts = _counts(last_event_before(connection, operations[-1].id))
     for number, before, after, round, cells in connection.execute(counts):
         moves[number][State(before), State(after)] += cells
         rounds[number].add(round)
@@ -172,7 +170,7 @@ def _summaries(connection: Connection, rows: Select[Any]) -> list[OperationSumma
             rounds=sorted(rounds[operation.id]),
             undone=operation.id in undone and operation.undid is None,
         )
-        for operation in found
+        for operation in operations
     ]
 
 
@@ -190,12 +188,12 @@ def _counts(after: int) -> Select[Any]:
     )
     first = EVENTS.alias("first_event")
     last = EVENTS.alias("last_event")
-    what = (ends.c.operation_id, first.c.from_state, last.c.to_state, last.c.round)
+    groups = (ends.c.operation_id, first.c.from_state, last.c.to_state, last.c.round)
     return (
-        select(*what, func.count())
+        select(*groups, func.count())
         .join_from(ends, first, first.c.id == ends.c.first)
         .join(last, last.c.id == ends.c.last)
-        .group_by(*what)
+        .group_by(*groups)
     )
 
 
@@ -219,15 +217,12 @@ class Kept:
 def keep(
     connection: Connection, *, notes: Sequence[str] = (), images: Sequence[str] = (), round: int = 0
 ) -> None:
-    """Keep with the transaction's operation what it is about to replace beside cells.
+    """Keep the present values that the transaction's operation replaces beside cells.
 
     `undo` needs it.
 
-    Args:
-        connection: of the transaction.
-        notes: the keys of notes.
-        images: the ids of images whose splits change.
-        round: the number of the round that is opened, if it is not open, and closed.
+    Kept are the notes under some keys, the splits of images, and the round that is closed, and
+    opened if it is not open.
     """
     values = {}
     for key in notes:

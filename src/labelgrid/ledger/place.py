@@ -31,7 +31,7 @@ _PASSWORDS = "Put it into ~/.pgpass, or into the file that PGPASSFILE names."
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseUrl:
-    """A schema of a PostgreSQL database, which holds one ledger.
+    """A schema of a PostgreSQL database that holds a ledger.
 
     Args:
         database: its name.
@@ -78,9 +78,7 @@ LedgerPlace = Path | DatabaseUrl
 def database_url(text: str, schema: str = "") -> DatabaseUrl:
     """The place that a URL names.
 
-    Args:
-        text: the URL.
-        schema: the schema of a URL that names none.
+    `schema` is for a URL that names none.
 
     Raises:
         LedgerError: it is no URL of PostgreSQL, or holds a password, which is not repeated.
@@ -101,20 +99,24 @@ def database_url(text: str, schema: str = "") -> DatabaseUrl:
         raise LedgerError("The URL of the ledger holds a password.", next_step=_PASSWORDS)
     _check_parts(url, query)
     options = {name: str(value) for name, value in query.items()}
-    place = DatabaseUrl(
+    schema = options.pop("schema", schema)
+    if not _SCHEMA.fullmatch(schema):
+        raise LedgerError(
+            f"The URL of the ledger has the schema '{schema}'.",
+            next_step="Add ?schema=NAME: lower-case letters, digits and underscores, at most 63, "
+            "not beginning with a digit or pg_.",
+        )
+    return DatabaseUrl(
         database=url.database or "",
-        schema=options.pop("schema", schema),
+        schema=schema,
         user=url.username or "",
         host=url.host or "",
         port=port,
         options=options,
     )
-    _check_schema(place.schema)
-    return place
 
 
 def _check_parts(url: URL, query: Mapping[str, object]) -> None:
-    """Check what a URL names: the kind of database, its name, and options that may be given."""
     if url.drivername not in (DRIVER, "postgresql"):
         raise LedgerError(
             f"A ledger on '{url.drivername}' is not possible: it can be on PostgreSQL.",
@@ -128,15 +130,6 @@ def _check_parts(url: URL, query: Mapping[str, object]) -> None:
                 f"The URL of the ledger has the option '{name}', which is not possible.",
                 next_step=f"Possible once each: schema, {', '.join(OPTIONS)}.",
             )
-
-
-def _check_schema(name: str) -> None:
-    if not _SCHEMA.fullmatch(name):
-        raise LedgerError(
-            f"The URL of the ledger has the schema '{name}'.",
-            next_step="Add ?schema=NAME: lower-case letters, digits and underscores, at most 63, "
-            "not beginning with a digit or pg_.",
-        )
 
 
 def schema_name(folder: Path) -> str:
@@ -165,9 +158,7 @@ def read_place(text: str) -> LedgerPlace:
 def place_in(folder: Path, ledger: str) -> LedgerPlace:
     """The place of a project's ledger.
 
-    Args:
-        folder: the project's.
-        ledger: the URL in its settings; empty: its file.
+    `ledger` is the URL in the settings; empty: the project's file.
 
     Raises:
         LedgerError: it is no URL of PostgreSQL, or holds a password.

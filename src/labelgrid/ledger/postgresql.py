@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
-from sqlalchemy import URL, Column, Connection, Engine, Table, event
+from sqlalchemy import URL, Connection, Engine, Table, event
 from sqlalchemy.dialects import postgresql
 
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.ledger import dialect
-from labelgrid.ledger.dialect import KEY, Meaning, Objects
+from labelgrid.ledger.dialect import KEY, Dialect, Meaning, Objects
 from labelgrid.ledger.place import DatabaseUrl
 from labelgrid.ledger.schema import METADATA, VERSION, VERSION_TABLE
 
@@ -79,8 +79,8 @@ _RIGHTS = (
 _BUSY = ("another process changed it at the same time", "Run again.")
 
 
-class PostgreSQL:
-    """PostgreSQL: one schema for each ledger, so that two ledgers do not wait for each other.
+class PostgreSQL(Dialect):
+    """PostgreSQL: a schema for each ledger, so that no ledger waits for another.
 
     Args:
         place: the schema.
@@ -135,11 +135,11 @@ class PostgreSQL:
         self.read_only = read_only
 
     def url(self) -> URL:
-        """As `Dialect.url`."""
+        """As `Dialect.url`, without the schema."""
         return self.place.connection()
 
     def arguments(self) -> Json:
-        """As `Dialect.arguments`: of the connection, and what holds for its session."""
+        """As `Dialect.arguments`, for the connection and its session."""
         settings = {
             **self.SETTINGS,
             "search_path": self.place.schema,
@@ -197,15 +197,6 @@ class PostgreSQL:
         event.listen(engine, "begin", begin)
         event.listen(engine, "commit", commit)
 
-    def check_new(self) -> None:
-        """As `Dialect.check_new`: the server says it later."""
-
-    def check_there(self) -> None:
-        """As `Dialect.check_there`: the server says it later."""
-
-    def share(self, connection: Connection) -> None:
-        """As `Dialect.share`: they always can."""
-
     def create(self, connection: Connection) -> None:
         """As `Dialect.create`: the schema, if nobody has made it for us.
 
@@ -247,7 +238,10 @@ class PostgreSQL:
             for name, value in row.items():
                 values[name].append(value)
         names = ", ".join(map(connection.dialect.identifier_preparer.format_column, columns))
-        arrays = ", ".join(f"%({column.name})s::{_type_name(column)}[]" for column in columns)
+        types = [column.type.compile(_DIALECT).partition(" COLLATE")[0] for column in columns]
+        arrays = ", ".join(
+            f"%({name})s::{type}[]" for name, type in zip(values, types, strict=True)
+        )
         skipping = " ON CONFLICT DO NOTHING" if known else ""
         result = connection.exec_driver_sql(
             f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}){skipping}",
@@ -269,7 +263,7 @@ class PostgreSQL:
     def objects(
         self, connection: Connection, tables: Sequence[Table], append_only: Sequence[str]
     ) -> tuple[Objects, Objects]:
-        """As `Dialect.objects`; triggers are compared with what they do."""
+        """As `Dialect.objects`; triggers are compared by their effects."""
         expected: set[tuple[str, str]] = {("function", ONLY_ADDED)}
         for table in tables:
             expected.add(("table", table.name))
@@ -297,7 +291,6 @@ class PostgreSQL:
         return self._meaning_without_code(str(cause))
 
     def _meaning_without_code(self, said: str) -> Meaning:
-        """The meaning of an error of the connection, by the server's words."""
         for words, meaning in self.SAID.items():
             if words in said:
                 return meaning
@@ -320,28 +313,18 @@ class PostgreSQL:
         said = str(cause)
         return "does not exist" not in said and not any(words in said for words in self.SAID)
 
-    def was_interrupted(self, cause: BaseException) -> bool:
-        """As `Dialect.was_interrupted`: the driver raises what the signal raised."""
-        return False
-
     def transaction_number(self, connection: Connection) -> str:
-        """As `Dialect.transaction_number`."""
+        """As `Dialect.transaction_number`: the server's own number."""
         return connection.exec_driver_sql("SELECT pg_current_xact_id()::text").scalar_one()
 
     def was_committed(self, connection: Connection, number: str) -> bool | None:
-        """As `Dialect.was_committed`."""
+        """As `Dialect.was_committed`, while the server remembers."""
         query = f"SELECT pg_xact_status('{int(number)}'::xid8)"
         status = connection.exec_driver_sql(query).scalar()
         return {"committed": True, "aborted": False}.get(str(status))
 
 
-def _type_name(column: Column[Any]) -> str:
-    """The name of a column's type, without its collation."""
-    return column.type.compile(_DIALECT).partition(" COLLATE")[0]
-
-
 def _index_names(table: Table) -> Iterator[Any]:
-    """The names of a table's indexes, also of those that its constraints have."""
     if table is VERSION:
         yield f"{VERSION_TABLE}_pkc"
         return
@@ -351,7 +334,7 @@ def _index_names(table: Table) -> Iterator[Any]:
 
 
 def _relations(connection: Connection) -> Iterator[tuple[str, str]]:
-    """The tables, indexes and the like of the schema, and what would change what a table shows."""
+    """The tables, indexes and the like of the schema, and rules and policies of tables."""
     for kind, name, has_policies, has_rules in connection.exec_driver_sql(_RELATIONS):
         yield _KINDS.get(kind, kind), name
         if has_policies:
@@ -361,6 +344,6 @@ def _relations(connection: Connection) -> Iterator[tuple[str, str]]:
 
 
 def _trigger(row: Iterable[Any]) -> tuple[str, str]:
-    """A trigger and what it does, in one text: name, table, kind, whether it is on, code."""
+    """A trigger as a text of its name, table, kind, state and code."""
     name, table, kind, enabled, body = row
     return "trigger", f"{name} on {table} ({kind}, {enabled}):{body}"

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, delete, func, insert, select
 
+from labelgrid.ledger.grid import Cell
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, TASKS
 
 _COLUMNS = [column.name for column in CELLS.c if column.name != "state"]
@@ -21,8 +22,8 @@ def rebuild(connection: Connection) -> int:
     return differing
 
 
-def differing_cells(connection: Connection) -> list[tuple[str, str]]:
-    """The image and task of each cell whose row is not what its events say, ordered."""
+def differing_cells(connection: Connection) -> list[Cell]:
+    """The cells whose state contradicts the events, as damage alone explains; ordered."""
     current = select(*(CELLS.c[name] for name in _COLUMNS), CELLS.c.state)
     # Each has one row a cell, so a row that both have is there twice.
     both = current.union_all(_expected()).subquery()
@@ -31,14 +32,14 @@ def differing_cells(connection: Connection) -> list[tuple[str, str]]:
     either = once.distinct().subquery()
     image = func.coalesce(IMAGES.c.name, "?")  # a damaged ledger may have lost the image's row
     task = func.coalesce(TASKS.c.name, "?")
-    names = (
+    cells = (
         select(image, task)
         .select_from(either)
         .outerjoin(IMAGES, IMAGES.c.id == either.c.image_id)
         .outerjoin(TASKS, TASKS.c.id == either.c.task_id)
         .order_by(image, task)
     )
-    return [(image_id, task) for image_id, task in connection.execute(names)]
+    return [Cell(*names) for names in connection.execute(cells)]
 
 
 def _expected() -> Select[Any]:

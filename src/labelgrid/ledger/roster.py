@@ -31,7 +31,7 @@ from labelgrid.ledger.database import (
     is_unicode,
     next_id,
 )
-from labelgrid.ledger.grid import NO_SPLIT, SPLITS, ImageRow, Split, TaskRow
+from labelgrid.ledger.grid import NO_SPLIT, SPLITS, ImageRow, Splits, TaskRow
 from labelgrid.ledger.schema import IMAGES, TASKS
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ KNOWN = "roster"
 
 @dataclass(frozen=True, kw_only=True)
 class Roster:
-    """The tasks and images of a ledger at one moment: what a command knows of them until its end.
+    """The tasks and images of a ledger during a command.
 
     Args:
         tasks: the tasks by database id, without dropped ones.
@@ -73,9 +73,7 @@ class Roster:
 def read_roster(connection: Connection, before: Roster | None = None) -> Roster:
     """What a command knows from now on; see `Store.steady`.
 
-    Args:
-        connection: the reader's.
-        before: what was known earlier, whose removed images are not read again unless they changed.
+    The removed images of an earlier roster are not read again unless they changed.
     """
     now = _print_of_removed(connection)
     removed = before.removed if before and before.print == now else _removed_images(connection)
@@ -89,7 +87,7 @@ def read_roster(connection: Connection, before: Roster | None = None) -> Roster:
 
 
 def _known(connection: Connection) -> Roster | None:
-    """What the reader knew before; None: what is read is the newest."""
+    """The roster that the reader keeps to; None: the newest counts."""
     return connection.get_execution_options().get(KNOWN)
 
 
@@ -108,21 +106,20 @@ def renewed(
     *,
     restored: bool = False,
 ) -> Roster:
-    """What a command knows once it has changed some images and tasks itself, by their names.
+    """A roster after the command's own changes of some images and tasks.
 
     Those are as they are now or, `restored`, as if they were there; all others as they were known.
     """
-    found = dict(known.tasks)
+    present_tasks = dict(known.tasks)
     dropped = set(known.dropped)
-    for row in connection.execute(
-        select(TASKS).where(TASKS.c.name.in_(list(names.get("tasks", ()))))
-    ):
-        found.pop(row.id, None)
+    changed = select(TASKS).where(TASKS.c.name.in_(list(names.get("tasks", ()))))
+    for row in connection.execute(changed):
+        present_tasks.pop(row.id, None)
         dropped.discard(row.name)
         if row.removed and not restored:
             dropped.add(row.name)
         else:
-            found[row.id] = _task(row)
+            present_tasks[row.id] = _task(row)
     gone = set(known.removed)
     for batch in batches(names.get("images", ())):
         here = select(IMAGES.c.id, IMAGES.c.removed).where(IMAGES.c.name.in_(batch))
@@ -131,31 +128,25 @@ def renewed(
             if is_removed and not restored:
                 gone.add(number)
     return Roster(
-        tasks=dict(sorted(found.items())),
+        tasks=dict(sorted(present_tasks.items())),
         dropped=sorted(dropped),
         last_image=known.last_image if restored else _last_image(connection),
         removed=frozenset(gone),
-        print=_print_of(gone),
+        # As `_print_of_removed`.
+        print=(len(gone), sum(gone), sum((number % _PRIME) ** 2 for number in gone)),
     )
-
-
-def _print_of(removed: Collection[int]) -> tuple[int, ...]:
-    """As `_print_of_removed`, of database ids."""
-    squares = sum((number % _PRIME) ** 2 for number in removed)
-    return (len(removed), sum(removed), squares)
 
 
 def _print_of_removed(connection: Connection) -> tuple[int, ...]:
-    """Numbers that another set of removed images has hardly ever; they are found fast."""
+    """A fingerprint of the set of removed images, read fast: count, sum, sum of squares."""
     rest = IMAGES.c.id % _PRIME
     sums = select(func.count(), func.sum(IMAGES.c.id), func.sum(rest * rest))
-    return tuple(
-        int(value or 0) for value in connection.execute(sums.where(IMAGES.c.removed)).one()
-    )
+    row = connection.execute(sums.where(IMAGES.c.removed)).one()
+    return tuple(int(value or 0) for value in row)
 
 
 def check_tasks(connection: Connection, known: Roster, names: Collection[str]) -> None:
-    """Refuse to write cells of tasks that are not what the writer knew.
+    """Refuse to write cells of tasks changed since the writer read the roster.
 
     Raises:
         LedgerError: somebody changed, dropped or restored one since.
@@ -188,7 +179,15 @@ def add_images(connection: Connection, images: Iterable[ImageRow]) -> int:
         new = dialect.insert(connection, IMAGES, rows, known=True)
         first += len(batch)
         if new < len(batch):
-            _refuse_duplicate_ids(connection, batch)
+            roots = _roots(connection, batch)
+            for row in batch:
+                if roots[row.image_id] != row.root:
+                    raise LedgerError(
+                        f"Two images have the id '{row.image_id}': one in {roots[row.image_id]}, "
+                        f"one in {row.root}.",
+                        next_step="Rename one of them, or give the folder above both.",
+                        unchanged="Nothing was added.",
+                    )
             first = next_id(connection, IMAGES)  # the numbers of known images stay free
         added += new
     return added
@@ -199,9 +198,8 @@ def update_images(connection: Connection, rows: Iterable[ImageRow]) -> int:
     statement = update(IMAGES).where(IMAGES.c.name == bindparam("known"))
     changed = 0
     for batch in batches(rows):
-        count = connection.execute(
-            statement, [_values(row) | {"known": row.image_id} for row in batch]
-        ).rowcount
+        values = [_values(row) | {"known": row.image_id} for row in batch]
+        count = connection.execute(statement, values).rowcount
         if count < len(batch):
             roots = _roots(connection, batch)
             unknown = [row.image_id for row in batch if row.image_id not in roots]
@@ -211,35 +209,24 @@ def update_images(connection: Connection, rows: Iterable[ImageRow]) -> int:
 
 
 def add_task(connection: Connection, row: TaskRow) -> None:
-    """Add a task; see `Store.add_task`."""
+    """Add a column of missing cells; see `Store.add_task`."""
     _check_cost(row)
     removed = connection.scalar(select(TASKS.c.removed).where(TASKS.c.name == row.name))
-    if removed is not None:
-        raise _name_taken_error(row.name, removed=removed)
-    values = {
-        "id": next_id(connection, TASKS),
-        "name": row.name,
-        "kind": row.kind,
-        "cost": row.cost,
-        "options": dict(row.options),
-    }
-    connection.execute(insert(TASKS), values)
-
-
-def _name_taken_error(name: str, *, removed: bool) -> LedgerError:
-    """The error for a new task with the name of another one, which may have been removed."""
     if removed:
-        return LedgerError(
-            f"There was a task '{name}'; it was dropped.",
-            next_step=f"`labelgrid task DIR {name} --restore` brings it back with its labels; or "
-            "give the new one another name.",
+        raise LedgerError(
+            f"There was a task '{row.name}'; it was dropped.",
+            next_step=f"`labelgrid task DIR {row.name} --restore` brings it back with its labels; "
+            "or give the new one another name.",
             unchanged=UNCHANGED,
         )
-    return LedgerError(
-        f"There is already a task '{name}'.",
-        next_step="Give the new one another name.",
-        unchanged=UNCHANGED,
-    )
+    if removed is not None:
+        raise LedgerError(
+            f"There is already a task '{row.name}'.",
+            next_step="Give the new one another name.",
+            unchanged=UNCHANGED,
+        )
+    values = vars(row) | {"id": next_id(connection, TASKS), "options": dict(row.options)}
+    connection.execute(insert(TASKS), values)
 
 
 def _check_cost(row: TaskRow) -> None:
@@ -282,12 +269,12 @@ def removed_names(connection: Connection, kind: Removable) -> list[str]:
 
 
 def _literal(numbers: Collection[int]) -> Any:
-    """Whole numbers in the text of a statement: there may be more than a statement's parameters."""
+    """Whole numbers in the text of a statement, for more numbers than parameters."""
     return bindparam(None, sorted(numbers), expanding=True, literal_execute=True)
 
 
 def unknown_task_error(name: str) -> LedgerError:
-    """The error for an unknown task."""
+    """An error for a task name without a row in the ledger."""
     return LedgerError(
         f"The ledger has no task '{name}'.",
         next_step="`labelgrid status` lists the tasks.",
@@ -296,7 +283,7 @@ def unknown_task_error(name: str) -> LedgerError:
 
 
 def tasks(connection: Connection) -> dict[int, TaskRow]:
-    """The tasks by database id, in the order they were added, without removed ones."""
+    """The present tasks by database id, in the order of their addition."""
     known = _known(connection)
     if known is not None:
         return dict(known.tasks)
@@ -304,9 +291,14 @@ def tasks(connection: Connection) -> dict[int, TaskRow]:
     return {row.id: _task(row) for row in rows}
 
 
+def task_rows(connection: Connection) -> tuple[TaskRow, ...]:
+    """The tasks in the order of their addition."""
+    return tuple(tasks(connection).values())
+
+
 def images(
     connection: Connection,
-    splits: Sequence[Split] | None = None,
+    splits: Splits = None,
     names: Collection[str] | None = None,
 ) -> Iterator[ImageRow]:
     """The images of some splits and some names (None: all), ordered by id (code points)."""
@@ -326,15 +318,14 @@ def image(connection: Connection, image_id: str) -> ImageRow:
     Raises:
         LedgerError: the id is unknown.
     """
-    row = connection.execute(
-        select(IMAGES).where(IMAGES.c.name == image_id, present(connection))
-    ).one_or_none()
+    named = select(IMAGES).where(IMAGES.c.name == image_id, present(connection))
+    row = connection.execute(named).one_or_none()
     if row is None:
         raise unknown_image_error(image_id)
     return _image(row)
 
 
-def count_images(connection: Connection, splits: Sequence[Split] | None = None) -> int:
+def count_images(connection: Connection, splits: Splits = None) -> int:
     """The number of images in some splits (None: all)."""
     count = select(func.count()).select_from(IMAGES)
     return connection.scalar(restrict_to_splits(connection, count, splits)) or 0
@@ -342,7 +333,7 @@ def count_images(connection: Connection, splits: Sequence[Split] | None = None) 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitlessImages:
-    """Images that are in no split: no training and no measurement reads them.
+    """Images in no split, for no training and no measurement.
 
     Args:
         split: the unknown split that a command of before put them into.
@@ -355,8 +346,8 @@ class SplitlessImages:
     names: Sequence[str]
 
 
-def splitless_images(connection: Connection, most: int = 5) -> list[SplitlessImages]:
-    """The images in no split, by the unknown one of before, with the ids of `most` of each.
+def splitless_images(connection: Connection) -> list[SplitlessImages]:
+    """The images in no split, by the unknown split of before, with the ids of the first five.
 
     A ledger of an older labelgrid may have some: no training and no measurement reads them.
     """
@@ -364,24 +355,21 @@ def splitless_images(connection: Connection, most: int = 5) -> list[SplitlessIma
         return []
     is_splitless = IMAGES.c.split.not_in(SPLITS)
     counts = select(IMAGES.c.split, func.count()).where(is_splitless).group_by(IMAGES.c.split)
-    found = []
-    for split, count in sorted(
-        connection.execute(restrict_to_splits(connection, counts, None)).all()
-    ):
-        names = restrict_to_splits(connection, select(IMAGES.c.name), (split,)).order_by(
-            IMAGES.c.name
-        )
+    groups = connection.execute(restrict_to_splits(connection, counts, None))
+    splitless = []
+    for split, count in sorted(groups.all()):
+        names = restrict_to_splits(connection, select(IMAGES.c.name), (split,))
         images = SplitlessImages(
             split=split.removeprefix(NO_SPLIT),
             count=count,
-            names=list(connection.scalars(names.limit(most))),
+            names=list(connection.scalars(names.order_by(IMAGES.c.name).limit(5))),
         )
-        found.append(images)
-    return found
+        splitless.append(images)
+    return splitless
 
 
 def image_roots(connection: Connection) -> set[str]:
-    """The folders and addresses that images are in; removed ones are left out."""
+    """The folders and addresses of the present images."""
     roots = select(IMAGES.c.root).distinct()
     return set(connection.scalars(restrict_to_splits(connection, roots, None)))
 
@@ -389,9 +377,7 @@ def image_roots(connection: Connection) -> set[str]:
 def present(connection: Connection, now: ColumnElement[bool] = PRESENT) -> ColumnElement[bool]:
     """Whether an image is there: not removed or, for a reader who knows a roster, not then.
 
-    Args:
-        connection: the reader's.
-        now: whether it is not removed now.
+    `now` says whether it is not removed now.
     """
     known = _known(connection)
     if known is None:
@@ -413,42 +399,39 @@ def leaves_images_out(connection: Connection) -> bool:
 
 
 def restrict_to_splits(
-    connection: Connection, statement: Select[Any], splits: Sequence[Split] | None
+    connection: Connection, statement: Select[Any], splits: Splits
 ) -> Select[Any]:
-    """Restrict a statement to the images of these splits (None: all), without removed ones."""
+    """Restrict a statement to the present images of some splits (None: all)."""
     return _of_splits(statement.where(present(connection, ~IMAGES.c.removed)), splits)
 
 
-def in_name_order(
-    connection: Connection, statement: Select[Any], splits: Sequence[Split] | None
-) -> Select[Any]:
+def in_name_order(connection: Connection, statement: Select[Any], splits: Splits) -> Select[Any]:
     """Like `restrict_to_splits`, ordered by the images' names.
 
     SQLite then walks along the names: the first images of many are there at once. Else it would
     read those of the splits, and sort them.
     """
-    present_ones = restrict_present_to_splits(connection, statement, splits)
-    return present_ones.order_by(IMAGES.c.name)
+    return restrict_present_to_splits(connection, statement, splits).order_by(IMAGES.c.name)
 
 
 def restrict_present_to_splits(
-    connection: Connection, statement: Select[Any], splits: Sequence[Split] | None
+    connection: Connection, statement: Select[Any], splits: Splits
 ) -> Select[Any]:
-    """Like `restrict_to_splits`, of a statement that knows a few images by other conditions.
+    """Like `restrict_to_splits`, for a statement with other conditions for a few images.
 
     SQLite then does not read all images of the splits to find them.
     """
     return _of_splits(statement.where(present(connection)), splits)
 
 
-def _of_splits(statement: Select[Any], splits: Sequence[Split] | None) -> Select[Any]:
+def _of_splits(statement: Select[Any], splits: Splits) -> Select[Any]:
     if splits is None:
         return statement
     return statement.where(IMAGES.c.split.in_(splits))
 
 
 def unknown_image_error(image_id: str) -> LedgerError:
-    """The error for an unknown image id."""
+    """An error for an image id without a row in the ledger."""
     return LedgerError(
         f"The ledger has no image '{image_id}'.",
         next_step="Check the id, or add the image with `labelgrid add`.",
@@ -507,19 +490,6 @@ def _image(row: Any) -> ImageRow:
 
 
 def _roots(connection: Connection, batch: Sequence[ImageRow]) -> dict[str, str]:
-    statement = select(IMAGES.c.name, IMAGES.c.root).where(
-        IMAGES.c.name.in_([row.image_id for row in batch])
-    )
+    names = [row.image_id for row in batch]
+    statement = select(IMAGES.c.name, IMAGES.c.root).where(IMAGES.c.name.in_(names))
     return {row.name: row.root for row in connection.execute(statement)}
-
-
-def _refuse_duplicate_ids(connection: Connection, batch: Sequence[ImageRow]) -> None:
-    roots = _roots(connection, batch)
-    for row in batch:
-        if roots[row.image_id] != row.root:
-            raise LedgerError(
-                f"Two images have the id '{row.image_id}': one in {roots[row.image_id]}, one in "
-                f"{row.root}.",
-                next_step="Rename one of them, or give the folder above both.",
-                unchanged="Nothing was added.",
-            )

@@ -1,6 +1,6 @@
 """Stores the rounds of a campaign and small notes in the ledger."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -48,19 +48,18 @@ class RoundRow:
 
 
 def rounds(connection: Connection) -> tuple[RoundRow, ...]:
-    """All rounds, ordered by number."""
+    """The rounds by number, from 1 on without gaps."""
     rows = connection.execute(select(ROUNDS).order_by(ROUNDS.c.number))
-    found = tuple(round_of(dict(row._mapping)) for row in rows)
-    numbers = [row.number for row in found]
+    all_rounds = tuple(round_of(dict(row._mapping)) for row in rows)
+    numbers = [row.number for row in all_rounds]
     if numbers != list(range(1, len(numbers) + 1)):
         raise foreign_row_error(f"its rounds have the numbers {join_names(numbers, 5)}")
-    return found
+    return all_rounds
 
 
 def current_round(connection: Connection) -> RoundRow | None:
-    """The open round, if there is one."""
-    open_rounds = [row for row in rounds(connection) if row.state == "open"]
-    return open_rounds[0] if open_rounds else None
+    """The round in state "open", if any."""
+    return next((row for row in rounds(connection) if row.state == "open"), None)
 
 
 #: The types of a round's columns.
@@ -105,24 +104,17 @@ def update_round(connection: Connection, row: RoundRow) -> None:
     """
     current = current_round(connection)
     if current is None or current.number != row.number:
-        open_now = "no round is"
-        if current:
-            open_now = f"round {current.number} is"
+        open_now = f"round {current.number}" if current else "no round"
         raise LedgerError(
-            f"Round {row.number} is not open: {open_now}.",
+            f"Round {row.number} is not open: {open_now} is.",
             next_step="`labelgrid status` shows the rounds.",
             unchanged=UNCHANGED,
         )
     connection.execute(update(ROUNDS).where(ROUNDS.c.number == row.number), asdict(row))
 
 
-def close_round(connection: Connection, row: RoundRow) -> None:
-    """Replace the open round's row and close it."""
-    update_round(connection, replace(row, state="closed"))
-
-
 def restore_round(connection: Connection, number: int, before: RoundRow | None) -> None:
-    """Make the newest round what it was before it was closed; without a row, it is not there.
+    """Make the newest round as before its closing; without a row, remove the round.
 
     Raises:
         LedgerError: it is not the newest one, or not closed.
@@ -149,6 +141,6 @@ def get(connection: Connection, key: str, default: Any = None) -> Any:
 
 
 def put(connection: Connection, key: str, value: Any) -> None:
-    """Store a note: any JSON value; it replaces an older one with the same key."""
+    """Store any JSON value as a note under a key, in place of an older value."""
     connection.execute(delete(NOTES).where(NOTES.c.key == key))
     connection.execute(insert(NOTES), {"key": key, "value": value})

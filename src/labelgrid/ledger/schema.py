@@ -1,6 +1,7 @@
-"""Defines the ledger's database tables, and the revision that this program reads."""
+"""Defines the ledger's database tables and their revision."""
 
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -51,28 +52,33 @@ _Name = (
 )
 
 
+def _key(name: str, kind: Any = Integer) -> Column[Any]:
+    return Column(name, kind, primary_key=True, autoincrement=False)
+
+
+def _columns(kind: Any, *names: str) -> list[Column[Any]]:
+    return [Column(name, kind, nullable=False) for name in names]
+
+
 def _removed() -> Column[bool]:
-    """Whether an image or a task was removed: it stays for its history, unseen by all else."""
+    """Whether an image or a task was removed; the row stays for its history."""
     return Column("removed", Boolean, nullable=False, server_default=false())
 
 
 def _class_list() -> Column[int]:
-    """The class list that a label was made with; null of other labels."""
+    """The class list that a label was made with, or null."""
     return Column("class_list_id", Integer, ForeignKey("class_lists.id"))
 
 
 IMAGES = Table(
     "images",
     METADATA,
-    Column("id", _Id, primary_key=True, autoincrement=False),
+    _key("id", _Id),
     Column("name", _Name, nullable=False, unique=True),
-    Column("key", BigInteger, nullable=False),
-    Column("root", Text, nullable=False),
-    Column("digest", Text, nullable=False),
-    Column("height", Integer, nullable=False),
-    Column("width", Integer, nullable=False),
-    Column("split", Text, nullable=False),
-    Column("grp", Text, nullable=False),
+    *_columns(BigInteger, "key"),
+    *_columns(Text, "root", "digest"),
+    *_columns(Integer, "height", "width"),
+    *_columns(Text, "split", "grp"),
     _removed(),
     Index("images_by_split", "removed", "split"),
     # `none: NAME` is the split of images that a command of before put into the split NAME.
@@ -85,11 +91,11 @@ IMAGES = Table(
 TASKS = Table(
     "tasks",
     METADATA,
-    Column("id", Integer, primary_key=True, autoincrement=False),
+    _key("id"),
     Column("name", _Name, nullable=False, unique=True),
-    Column("kind", Text, nullable=False),
-    Column("cost", Float, nullable=False),
-    Column("options", JSON, nullable=False),
+    *_columns(Text, "kind"),
+    *_columns(Float, "cost"),
+    *_columns(JSON, "options"),
     _removed(),
     CheckConstraint("cost >= 0", name="cost"),
 )
@@ -98,39 +104,29 @@ TASKS = Table(
 CLASS_LISTS = Table(
     "class_lists",
     METADATA,
-    Column("id", Integer, primary_key=True, autoincrement=False),
+    _key("id"),
     Column("names", Text, nullable=False, unique=True),
 )
 
 #: A row a transaction that moves cells. Append-only, as the events.
-OPERATIONS = Table(
-    "operations",
-    METADATA,
-    Column("id", _Id, primary_key=True, autoincrement=False),
-    Column("command", Text, nullable=False),
-    Column("at", Text, nullable=False),
-)
+OPERATIONS = Table("operations", METADATA, _key("id", _Id), *_columns(Text, "command", "at"))
 
 #: Append-only; triggers refuse changes and deletions.
 EVENTS = Table(
     "events",
     METADATA,
-    Column("id", _Id, primary_key=True, autoincrement=False),
+    _key("id", _Id),
     Column("operation_id", _Id, ForeignKey("operations.id"), nullable=False),
     Column("image_id", _Id, ForeignKey("images.id"), nullable=False),
     Column("task_id", Integer, ForeignKey("tasks.id"), nullable=False),
-    Column("from_state", Integer, nullable=False),
-    Column("to_state", Integer, nullable=False),
-    Column("round", Integer, nullable=False),
-    Column("request_id", Text, nullable=False),
-    Column("path", Text, nullable=False),
-    Column("digest", Text, nullable=False),
-    Column("cost", Float, nullable=False),
+    *_columns(Integer, "from_state", "to_state", "round"),
+    *_columns(Text, "request_id", "path", "digest"),
+    *_columns(Float, "cost"),
     Column("score", Float),
-    Column("weight", Float, nullable=False),
-    Column("why", Text, nullable=False),
+    *_columns(Float, "weight"),
+    *_columns(Text, "why"),
     Column("seconds", Float),
-    Column("annotator", Text, nullable=False),
+    *_columns(Text, "annotator"),
     _class_list(),
     Column("hint", Text, CheckConstraint("hint IN ('nothing', 'model', 'supplier')", name="hint")),
     CheckConstraint("from_state BETWEEN 0 AND 3 AND to_state BETWEEN 0 AND 3", name="states"),
@@ -158,52 +154,30 @@ CELLS = Table(
     METADATA,
     Column("image_id", _Id, ForeignKey("images.id"), primary_key=True),
     Column("task_id", Integer, ForeignKey("tasks.id"), primary_key=True),
-    Column("state", Integer, nullable=False),
-    Column("round", Integer, nullable=False),
-    Column("request_id", Text, nullable=False),
-    Column("path", Text, nullable=False),
-    Column("digest", Text, nullable=False),
-    Column("cost", Float, nullable=False),
-    Column("weight", Float, nullable=False),
+    *_columns(Integer, "state", "round"),
+    *_columns(Text, "request_id", "path", "digest"),
+    *_columns(Float, "cost", "weight"),
     Column("seconds", Float),
-    Column("annotator", Text, nullable=False),
+    *_columns(Text, "annotator"),
     _class_list(),
     CheckConstraint("state BETWEEN 1 AND 3", name="state"),
     Index("cells_by_state", "task_id", "state", "cost", "image_id"),
     sqlite_with_rowid=False,
 )
-Index(
-    "cells_by_request",
-    CELLS.c.request_id,
-    sqlite_where=CELLS.c.request_id != "",
-)
-Index(
-    "cells_timed",
-    CELLS.c.task_id,
-    CELLS.c.seconds,
-    sqlite_where=CELLS.c.seconds.is_not(None),
-)
+Index("cells_by_request", CELLS.c.request_id, sqlite_where=CELLS.c.request_id != "")
+Index("cells_timed", CELLS.c.task_id, CELLS.c.seconds, sqlite_where=CELLS.c.seconds.is_not(None))
 
 ROUNDS = Table(
     "rounds",
     METADATA,
-    Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("state", Text, nullable=False),
-    Column("strategy", Text, nullable=False),
-    Column("seed", BigInteger, nullable=False),
-    Column("budget", Float, nullable=False),
-    Column("unit", Text, nullable=False),
-    Column("recipe", Text, nullable=False),
-    Column("model", Text, nullable=False),
-    Column("pool", Text, nullable=False),
-    Column("note", Text, nullable=False),
+    _key("number"),
+    *_columns(Text, "state", "strategy"),
+    *_columns(BigInteger, "seed"),
+    *_columns(Float, "budget"),
+    *_columns(Text, "unit", "recipe", "model"),
+    *_columns(Text, "pool", "note"),
     CheckConstraint("state IN ('open', 'closed')", name="state"),
     CheckConstraint("unit IN ('labels', 'images', 'cost')", name="unit"),
 )
 
-NOTES = Table(
-    "notes",
-    METADATA,
-    Column("key", Text, primary_key=True),
-    Column("value", JSON, nullable=False),
-)
+NOTES = Table("notes", METADATA, Column("key", Text, primary_key=True), *_columns(JSON, "value"))

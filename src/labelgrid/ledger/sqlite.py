@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -19,7 +18,7 @@ from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.files import disk_errors
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.ledger import dialect
-from labelgrid.ledger.dialect import FOREIGN, KEY, Meaning, Objects
+from labelgrid.ledger.dialect import FOREIGN, KEY, Dialect, Meaning, Objects
 
 #: How many of SQLite's instructions run between two looks for signals: some hundredths of a second.
 STEPS = 1_000_000
@@ -45,15 +44,15 @@ _READ_ONLY = (
 
 
 def _let_signals_through() -> int:
-    """Run Python for a moment in a long statement, so that Ctrl-C and SIGTERM end it.
+    """Run Python for a moment in a long statement, so that a signal ends the statement.
 
     An exception that a signal's handler raises here interrupts the statement.
     """
     return 0
 
 
-class SQLite:
-    """SQLite: one file, with its write-ahead log beside it.
+class SQLite(Dialect):
+    """SQLite: a file with its write-ahead log.
 
     Args:
         path: the file.
@@ -90,7 +89,7 @@ class SQLite:
         return URL.create("sqlite", database=str(self.path.absolute()))
 
     def arguments(self) -> Json:
-        """As `Dialect.arguments`."""
+        """As `Dialect.arguments`: how long a locked file is waited for."""
         return {"timeout": dialect.WAIT_SECONDS}
 
     def attach(self, engine: Engine) -> None:
@@ -98,9 +97,8 @@ class SQLite:
 
         def connect(connection: sqlite3.Connection, record: Any) -> None:
             record.info[KEY] = self
-            connection.isolation_level = (
-                None  # transactions begin in `begin`, not where the driver decides
-            )
+            # Transactions begin in `begin`, not where the driver decides.
+            connection.isolation_level = None
             for setting in self.SETTINGS:
                 connection.execute(f"PRAGMA {setting}")
             # SQLite's own way of reading only leaves the files of its log behind.
@@ -129,7 +127,7 @@ class SQLite:
             )
 
     def check_there(self) -> None:
-        """As `Dialect.check_there`."""
+        """As `Dialect.check_there`: the file must exist."""
         if not self.path.is_file():
             raise LedgerError(
                 "There is no ledger.",
@@ -142,12 +140,6 @@ class SQLite:
         cast("sqlite3.Connection", connection.connection.driver_connection).execute(
             "PRAGMA journal_mode=WAL"
         )
-
-    def create(self, connection: Connection) -> None:
-        """As `Dialect.create`: the file is there."""
-
-    def remove(self, connection: Connection) -> None:
-        """As `Dialect.remove`: the file is removed with its folder."""
 
     def insert(
         self, connection: Connection, table: Table, rows: Sequence[Values], *, known: bool = False
@@ -165,7 +157,7 @@ class SQLite:
         return result.rowcount
 
     def append_only(self, table: str) -> Sequence[str]:
-        """As `Dialect.append_only`: triggers."""
+        """As `Dialect.append_only`: a trigger for each kind of change."""
         return [
             f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "
             f"BEGIN SELECT RAISE(ABORT, '{table} are only ever added'); END"
@@ -208,38 +200,18 @@ class SQLite:
                 return meaning
         return None
 
-    def is_lost(self, cause: BaseException) -> bool:
-        """As `Dialect.is_lost`: a file is not lost."""
-        return False
-
     def was_interrupted(self, cause: BaseException) -> bool:
-        """As `Dialect.was_interrupted`."""
+        """As `Dialect.was_interrupted`, by SQLite's name for the error."""
         return getattr(cause, "sqlite_errorname", "") == INTERRUPTED
 
-    def transaction_number(self, connection: Connection) -> str:
-        """As `Dialect.transaction_number`: a file's commit has no answer that could be lost."""
-        return ""
 
-    def was_committed(self, connection: Connection, number: str) -> bool | None:
-        """As `Dialect.was_committed`."""
-        return None
-
-
-@dataclass(frozen=True)
-class _LedgerCopy:
-    """A copy of a ledger's file, and the stamp of what it was made of."""
-
-    path: Path
-    stamp: object
-
-
-#: This process's copies by the file that they are of, the newest last.
-_COPIES: dict[Path, list[_LedgerCopy]] = {}
+#: This process's copies and the stamps of their sources, by the source's path, the newest last.
+_COPIES: dict[Path, list[tuple[Path, object]]] = {}
 _COPYING = threading.Lock()
 
 
 def can_be_written(path: Path) -> bool:
-    """Whether a ledger's file can be written, and what SQLite has beside it: reading needs that."""
+    """Whether a ledger's file and the files beside it can be written, as reading needs."""
     beside = [path.with_name(path.name + end) for end in _BESIDE]
     there = [path.parent, path, *(file for file in beside if file.exists())]
     return all(os.access(file, os.W_OK) for file in there)
@@ -258,28 +230,27 @@ def readable_copy(path: Path) -> Path:
     with _COPYING, disk_errors(Path(tempfile.gettempdir()), _UNCHANGED):
         kept = _COPIES.setdefault(path, [])
         stamp = _stamp(path)
-        if not kept or kept[-1].stamp != stamp:
+        if not kept or kept[-1][1] != stamp:
             folder = Path(tempfile.mkdtemp(prefix="labelgrid-ledger-"))
             atexit.register(shutil.rmtree, folder, ignore_errors=True)
             _copy(path, folder / path.name)
-            kept.append(_LedgerCopy(folder / path.name, stamp))
-            for old in kept[:-2]:  # somebody may be opening the last one
-                shutil.rmtree(old.path.parent, ignore_errors=True)
+            kept.append((folder / path.name, stamp))
+            for old, _ in kept[:-2]:  # somebody may be opening the last one
+                shutil.rmtree(old.parent, ignore_errors=True)
             del kept[:-2]
-        return kept[-1].path
+        return kept[-1][0]
 
 
 def _stamp(path: Path) -> object:
-    """Tells whether a ledger's file, or its log, has changed."""
     stamps = []
     for file in (path, path.with_name(f"{path.name}-wal")):
-        found = file.stat() if file.exists() else None
-        stamps.append(found and (found.st_ino, found.st_size, found.st_mtime_ns))
+        about = file.stat() if file.exists() else None
+        stamps.append(about and (about.st_ino, about.st_size, about.st_mtime_ns))
     return stamps
 
 
 def _copy(path: Path, target: Path) -> None:
-    """Copy a ledger's file as it is at one moment.
+    """Copy the state of a ledger's file at a single moment.
 
     SQLite does so where it can read the file, as while somebody else has it open. Otherwise the
     file and its log are copied until neither has changed meanwhile.

@@ -1,14 +1,14 @@
 """Provides the ledger: the only interface to a project's database."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection
 
-from labelgrid.basics.type_names import Json
 from labelgrid.ledger import (
     class_lists,
     creation,
@@ -22,8 +22,7 @@ from labelgrid.ledger import (
 from labelgrid.ledger import operations as operation_rows
 from labelgrid.ledger import rebuild as rebuilding
 from labelgrid.ledger import rounds as round_rows
-from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow
-from labelgrid.ledger.image_pages import ImageFilter, ImagePage
+from labelgrid.ledger.grid import Cell, ImageRow, Move, TaskRow
 from labelgrid.ledger.moves import CellRow
 from labelgrid.ledger.operations import Kept, Operation, OperationSummary
 from labelgrid.ledger.place import LedgerPlace
@@ -55,18 +54,6 @@ def _read(method: "Callable[Concatenate[Store, P], T]") -> "Callable[Concatenate
     return read
 
 
-def _read_each(
-    method: "Callable[Concatenate[Store, P], Iterator[T]]",
-) -> "Callable[Concatenate[Store, P], Iterator[T]]":
-    """As `_read`, of a method that yields rows: until the first one."""
-
-    @wraps(method)
-    def read(self: "Store", /, *arguments: P.args, **named: P.kwargs) -> Iterator[T]:
-        return self._database.each_again(partial(method, self, *arguments, **named))
-
-    return read
-
-
 def _reads(
     function: Callable[Concatenate[Connection, P], T],
 ) -> "Callable[Concatenate[Store, P], T]":
@@ -81,10 +68,24 @@ def _reads(
     return read
 
 
+def _reads_each(
+    function: Callable[Concatenate[Connection, P], Iterator[T]],
+) -> "Callable[Concatenate[Store, P], Iterator[T]]":
+    def rows(store: "Store", /, *arguments: P.args, **named: P.kwargs) -> Iterator[T]:
+        with store._database.reading() as connection:
+            yield from function(connection, *arguments, **named)
+
+    @wraps(function)
+    def read(self: "Store", /, *arguments: P.args, **named: P.kwargs) -> Iterator[T]:
+        return self._database.each_again(partial(rows, self, *arguments, **named))
+
+    return read
+
+
 def _writes(
     function: Callable[Concatenate[Connection, P], T],
 ) -> "Callable[Concatenate[Store, P], T]":
-    """The method that writes by a function, in one transaction."""
+    """The method that writes with a function, in a transaction."""
 
     @wraps(function)
     def write(self: "Store", /, *arguments: P.args, **named: P.kwargs) -> T:
@@ -95,7 +96,7 @@ def _writes(
 
 
 class Store:
-    """The ledger: all moves of all cells, and the state of the grid that follows from them.
+    """The ledger: all moves of all cells, and the resulting state of the grid.
 
     Each method is one transaction: it happens completely or not at all. Once it has returned,
     neither `kill -9` nor a power cut undoes it. Several processes may read and write at the same
@@ -134,7 +135,7 @@ class Store:
     @classmethod
     @contextmanager
     def creation(cls, place: LedgerPlace, command: str) -> Iterator[Self]:
-        """Create a new ledger, with all that is done to it inside, or on any error nothing.
+        """Create a new ledger with the content written inside, or nothing on any error.
 
         `command` is as of `transaction`.
 
@@ -159,17 +160,17 @@ class Store:
 
     @property
     def place(self) -> LedgerPlace:
-        """Where the ledger is: its file, or its URL."""
+        """The ledger's file or URL."""
         return self._database.place
 
     @property
     def copy(self) -> Path | None:
-        """The copy in which a file is read that cannot be written; None: the file itself is."""
+        """The copy in use for a file without write permission; None: the file itself."""
         path: Path | None = getattr(self._database.dialect, "path", None)
         return None if path == self.place else path
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the connections to the database."""
         self._database.close()
 
     def __enter__(self) -> Self:
@@ -180,7 +181,7 @@ class Store:
 
     @contextmanager
     def transaction(self, command: str = "") -> Iterator[None]:
-        """Run everything inside, by this thread, in one transaction; any error undoes all of it.
+        """Run everything inside, by this thread, in a transaction; any error undoes all.
 
         Other processes wait with their writes, so values read inside cannot change before the
         writes. All moves inside are one operation, whose name is `command`; inside another
@@ -204,11 +205,13 @@ class Store:
         except BaseException:
             base.pending = pending
             raise
-        self._renew_roster()
+        if base.pending and not base.is_writing():  # what this thread has changed is committed
+            base.known = {roster.KNOWN: base.pending}
+            base.pending = None
 
     @contextmanager
     def steady(self, known: roster.Roster | None = None) -> Iterator[roster.Roster]:
-        """What this thread reads inside has the tasks and images of the beginning.
+        """Let this thread read tasks and images inside as at the beginning.
 
         They are read once, in one short transaction; a transaction that writes sees the newest, and
         refuses to move cells of tasks that others have changed since. What this store itself
@@ -245,7 +248,7 @@ class Store:
         return found
 
     def known_roster(self) -> roster.Roster:
-        """What this thread knows of tasks and images, for a process that shares its work."""
+        """This thread's roster, for a process with a share of the work."""
         with self.steady() as known:
             return known
 
@@ -258,7 +261,7 @@ class Store:
 
     @contextmanager
     def as_restored(self, kind: roster.Removable, names: Sequence[str]) -> Iterator[None]:
-        """Inside, this thread reads as if these removed images or tasks were restored."""
+        """Let this thread read inside as if some removed images or tasks were restored."""
         base = self._database
         before = base.known
         base.known = {roster.KNOWN: self._as_restored({kind: names})}
@@ -271,7 +274,7 @@ class Store:
     def _changing_roster(
         self, kind: roster.Removable, names: Sequence[str] = ()
     ) -> Iterator[Connection]:
-        """A write transaction after which this thread knows the images or tasks of these names."""
+        """A write transaction that also renews the roster, for the given names."""
         base = self._database
         with self.transaction(), base.writing() as connection:
             yield connection
@@ -279,21 +282,12 @@ class Store:
                 known: roster.Roster = base.pending or base.known[roster.KNOWN]
                 base.pending = roster.renewed(connection, known, {kind: names})
 
-    def _renew_roster(self) -> None:
-        """Know what this thread has changed, once that is committed."""
-        base = self._database
-        if base.pending and not base.is_writing():
-            base.known = {roster.KNOWN: base.pending}
-            base.pending = None
-
     @_read
     def _as_restored(self, names: Mapping[roster.Removable, Sequence[str]]) -> roster.Roster:
-        known = self.known_roster()
         with self._database.reading() as connection:
-            return roster.renewed(connection, known, names, restored=True)
+            return roster.renewed(connection, self.known_roster(), names, restored=True)
 
     def _check_tasks(self, connection: Connection, steps: Sequence[Move]) -> None:
-        """Refuse moves of cells of tasks that somebody changed since they were read."""
         base = self._database
         if base.known and not base.pending:  # else this transaction itself has changed some
             known: roster.Roster = base.known[roster.KNOWN]
@@ -322,29 +316,9 @@ class Store:
         with self._changing_roster("images") as connection:
             return roster.update_images(connection, rows)
 
-    @_read_each
-    def images(
-        self, splits: Sequence[Split] | None = None, names: Collection[str] | None = None
-    ) -> Iterator[ImageRow]:
-        """The images of some splits and some names (None: all), ordered by id (code points)."""
-        with self._database.reading() as connection:
-            yield from roster.images(connection, splits, names)
-
+    images = _reads_each(roster.images)
     image = _reads(roster.image)
-
-    @_read
-    def image_page(self, wanted: ImageFilter, *, first: int = 0, count: int = 60) -> ImagePage:
-        """The matching images from number `first` on, at most `count`, and how many match in all.
-
-        Their order is that of their ids.
-
-        Raises:
-            LedgerError: there is no such task.
-        """
-        with self._database.reading() as connection:
-            total = image_pages.count_matches(connection, wanted)
-            return ImagePage(total, image_pages.page(connection, wanted, first=first, count=count))
-
+    image_page = _reads(image_pages.page)
     matching_names = _reads(image_pages.names)
     matching_names_and_labels = _reads(image_pages.names_and_labels)
     matching_labels = _reads(image_pages.labels)
@@ -368,18 +342,8 @@ class Store:
         with self._changing_roster("tasks", [row.name]) as connection:
             roster.add_task(connection, row)
 
-    @_read
-    def tasks(self) -> tuple[TaskRow, ...]:
-        """The tasks in the order they were added."""
-        with self._database.reading() as connection:
-            return tuple(roster.tasks(connection).values())
-
-    @_read
-    def class_lists(self) -> tuple[tuple[str, ...], ...]:
-        """The class lists that labels were made with, the oldest first."""
-        with self._database.reading() as connection:
-            lists = class_lists.all_lists(connection)
-        return tuple(lists[number] for number in sorted(lists))
+    tasks = _reads(roster.task_rows)
+    class_lists = _reads(class_lists.in_order)
 
     def update_task(self, row: TaskRow) -> None:
         """Replace the cost and the options of a task.
@@ -424,65 +388,16 @@ class Store:
 
     find = _reads(moves.find)
 
-    @_read_each
-    def cells(
-        self,
-        *,
-        state: State | None = None,
-        task: str | None = None,
-        image_id: str | None = None,
-        round: int | None = None,
-        request_id: str | None = None,
-        splits: Sequence[Split] | None = None,
-    ) -> Iterator[CellRow]:
-        """The cells that are not missing and match all given values.
-
-        They are ordered by image id, then task.
-        """
-        wanted = {
-            "state": state,
-            "task": task,
-            "image_id": image_id,
-            "round": round,
-            "request_id": request_id,
-        }
-        with self._database.reading() as connection:
-            yield from views.cells(connection, splits, **wanted)
-
+    cells = _reads_each(views.cells)
     grid = _reads(views.grid)
     counts = _reads(views.counts)
     spent = _reads(views.amount_spent)
     seconds = _reads(views.seconds)
 
-    @_read_each
-    def events(
-        self,
-        *,
-        after: int = 0,
-        image_id: str | None = None,
-        task: str | None = None,
-        round: int | None = None,
-        why: str | None = None,
-        operation: int | None = None,
-        in_effect: bool = False,
-    ) -> Iterator[Event]:
-        """The events after number `after` that match all given values, in order.
-
-        With `in_effect`, without those of operations that were undone, and of those that undid
-        them.
-        """
-        wanted: Json = {
-            "image_id": image_id,
-            "task": task,
-            "round": round,
-            "why": why,
-            "operation": operation,
-        }
-        with self._database.reading() as connection:
-            yield from views.events(connection, after, wanted, in_effect=in_effect)
+    events = _reads_each(views.events)
 
     def history(self, cell: Cell, *, in_effect: bool = False) -> tuple[Event, ...]:
-        """All events of one cell; those to `labelled` are the versions of its label.
+        """All events of a cell; the events to `labelled` are the versions of its label.
 
         `in_effect` is as of `events`.
         """
@@ -493,11 +408,7 @@ class Store:
     last_operation_name = _reads(operation_rows.last_name)
     keep = _writes(operation_rows.keep)
 
-    @_read
-    def kept(self, operation: Operation) -> Kept:
-        """What an operation kept; empty if it kept nothing."""
-        with self._database.reading() as connection:
-            return operation_rows.kept_before(connection, operation.id)
+    kept = _reads(operation_rows.kept_before)
 
     def undo(self, operation: Operation) -> None:
         """Undo the last operation in effect; an outer transaction is named by its `undo_command`.
@@ -518,7 +429,7 @@ class Store:
     update_round = _writes(round_rows.update_round)
 
     def close_round(self, row: RoundRow, requests: Sequence[Move] = ()) -> None:
-        """Close the round and request its picks in one transaction.
+        """Close the round and request its picks in the same transaction.
 
         Raises:
             LedgerError: the round is not open, or a move is refused (see `move`). Nothing was
@@ -526,7 +437,7 @@ class Store:
         """
         with self._database.writing() as connection:
             self._check_tasks(connection, requests)
-            round_rows.close_round(connection, row)
+            round_rows.update_round(connection, replace(row, state="closed"))
             moves.move(connection, requests)
 
     rounds = _reads(round_rows.rounds)
@@ -534,9 +445,4 @@ class Store:
     put = _writes(round_rows.put)
     count_change = _writes(views.count_change)
     rebuild = _writes(rebuilding.rebuild)
-
-    @_read
-    def differing_cells(self) -> list[Cell]:
-        """The cells whose state is not what their events say, which only damage explains."""
-        with self._database.reading() as connection:
-            return [Cell(*names) for names in rebuilding.differing_cells(connection)]
+    differing_cells = _reads(rebuilding.differing_cells)

@@ -18,7 +18,7 @@ TABLES = METADATA.sorted_tables
 
 
 def count_rows(connection: Connection) -> int:
-    """The number of rows in all tables."""
+    """The number of rows of a whole ledger."""
     counts = (select(func.count()).select_from(table) for table in TABLES)
     return sum(connection.scalar(count) or 0 for count in counts)
 
@@ -33,7 +33,7 @@ def copy_rows(source: Connection, target: Connection, progress: Progress) -> Non
 
 
 def first_difference(source: Connection, target: Connection, progress: Progress) -> str:
-    """The first row of a ledger that is another one, or none, in the other; empty if all are equal.
+    """The first row that two ledgers do not share; empty if all rows are equal.
 
     Values are equal if their types are, too.
     """
@@ -47,7 +47,6 @@ def first_difference(source: Connection, target: Connection, progress: Progress)
 
 
 def _rows(connection: Connection, table: Table) -> Generator[tuple[Any, ...], None, None]:
-    """The rows of a table in the order of their keys."""
     ordered = select(table).order_by(*table.primary_key.columns)
     with connection.execute(ordered.execution_options(yield_per=BATCH)) as result:
         for row in result:
@@ -55,6 +54,6 @@ def _rows(connection: Connection, table: Table) -> Generator[tuple[Any, ...], No
 
 
 def close_for_good(connection: Connection, target: str) -> None:
-    """Mark a ledger as copied to another place, so that no process writes to it any longer."""
+    """Mark a ledger as copied to another place, so that no process writes there any longer."""
     put(connection, MOVED_TO, target)
     connection.execute(update(VERSION).values(version_num=MOVED))

@@ -1,4 +1,4 @@
-"""Undoes the last operation: its cells, and what it replaced beside them, are as before.
+"""Undoes the last operation: restores cells, notes, splits and a round.
 
 Nothing is deleted from the history: another operation moves the cells back. Together, the two are
 without effect.
@@ -21,7 +21,7 @@ UNDONE = "undone"
 
 
 def undo(connection: Connection, number: int) -> None:
-    """Undo an operation, which must be the last one in effect; see `Store.undo`."""
+    """Undo an operation, which must be the last in effect; see `Store.undo`."""
     last = operations.last_in_effect(connection)
     if last is None or last.operation.id != number:
         raise StateError(
@@ -41,13 +41,13 @@ def undo(connection: Connection, number: int) -> None:
 
 
 def _moves_back(connection: Connection, number: int) -> list[Move]:
-    """The moves after which the cells of an operation are as before it.
+    """The moves that restore the cells of an operation.
 
     Raises:
         LedgerError: a cell is not as the operation left it, or its image or task was removed.
     """
     start = operations.last_event_before(connection, number)
-    events = views.events(connection, start, {"operation": number})
+    events = views.events(connection, after=start, operation=number)
     left = {event.move.cell: event.move for event in events}
     before = _moves_before(connection, number, start)
     rows = moves.find(connection, left)
@@ -59,7 +59,6 @@ def _moves_back(connection: Connection, number: int) -> list[Move]:
 
 
 def _moves_before(connection: Connection, number: int, start: int) -> dict[Cell, Move]:
-    """The last move of each cell of an operation before it; none of a cell that had none."""
     this = EVENTS.alias("this")
     same_cell = and_(this.c.image_id == EVENTS.c.image_id, this.c.task_id == EVENTS.c.task_id)
     last = (
@@ -68,12 +67,10 @@ def _moves_before(connection: Connection, number: int, start: int) -> dict[Cell,
         .where(this.c.id > start, this.c.operation_id == number, EVENTS.c.id <= start)
         .group_by(EVENTS.c.image_id, EVENTS.c.task_id)
     )
-    events = views.events(connection, 0, {}, among=last)
-    return {event.move.cell: event.move for event in events}
+    return {event.move.cell: event.move for event in views.events(connection, among=last)}
 
 
 def _check_unchanged(move: Move, row: CellRow | None) -> None:
-    """Refuse to undo a move whose cell is not as it left it."""
     name = f"'{move.cell.image_id}:{move.cell.task}'"
     if row is None:
         raise LedgerError(
@@ -92,7 +89,7 @@ def _check_unchanged(move: Move, row: CellRow | None) -> None:
 
 
 def _way_back(now: CellRow, before: Move | None) -> Iterator[Move]:
-    """The legal moves after which a cell is as a move left it; None: as if it never moved.
+    """The legal moves that restore a cell to an earlier move; None: to no move at all.
 
     All ways lead through `missing`, so that no move is legal only here.
     """
@@ -113,7 +110,6 @@ def _way_back(now: CellRow, before: Move | None) -> Iterator[Move]:
 
 
 def _restore(connection: Connection, kept: Kept) -> None:
-    """Restore the notes, the splits of images and the round that an operation replaced."""
     for key, values in kept.notes.items():
         connection.execute(delete(NOTES).where(NOTES.c.key == key))
         for value in values:

@@ -3,17 +3,18 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from labelgrid.ledger import class_lists, roster, rounds
 from labelgrid.ledger.database import check_optional, check_values, dialect_of, foreign_row_error
-from labelgrid.ledger.grid import HINTS, Cell, Grid, Hint, Move, Split, State, is_time
-from labelgrid.ledger.moves import CellRow, cell_row
+from labelgrid.ledger.grid import HINTS, Cell, Grid, Move, Split, Splits, State, is_time
+from labelgrid.ledger.moves import CELL_TYPES, CellRow, cell_row
 from labelgrid.ledger.operations import Operation, operation_of, without_effect
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, IS_ANSWER, OPERATIONS, TASKS
 
@@ -44,7 +45,7 @@ class TaskCount:
 
 @dataclass(frozen=True)
 class Event:
-    """A recorded move: its number, its operation, the state before, and the move itself."""
+    """A recorded move, with a number, the operation and the state before."""
 
     id: int
     operation: Operation
@@ -66,20 +67,21 @@ def grid(connection: Connection, splits: Sequence[Split] = ("train",)) -> Grid:
             here = select(CELLS.c.image_id).where(
                 CELLS.c.task_id == task_id, CELLS.c.state == int(value)
             )
-            cells = _integers(connection, here)
+            # Without a Python object per row.
+            numbers = chain.from_iterable(chain.from_iterable(_chunks(connection, here)))
+            cells = np.fromiter(numbers, np.int64)
             rows = row_of[cells[cells < len(row_of)]]
             state[rows[rows >= 0], column] = value
-    cost = np.array([task.cost for task in tasks.values()], np.float64)
     return Grid(
         images=names,
         keys=keys.astype(np.uint64),
         tasks=[task.name for task in tasks.values()],
         state=state,
-        cost=cost,
+        cost=np.array([task.cost for task in tasks.values()], np.float64),
     )
 
 
-def counts(connection: Connection, splits: Sequence[Split] | None = None) -> dict[str, TaskCount]:
+def counts(connection: Connection, splits: Splits = None) -> dict[str, TaskCount]:
     """The cells by state and the costs of each task, over some splits (None: all)."""
     images = roster.count_images(connection, splits)
     by_state = select(CELLS.c.task_id, CELLS.c.state)
@@ -104,9 +106,7 @@ def counts(connection: Connection, splits: Sequence[Split] | None = None) -> dic
     return task_counts
 
 
-def seconds(
-    connection: Connection, splits: Sequence[Split] | None = None
-) -> dict[str, list[float]]:
+def seconds(connection: Connection, splits: Splits = None) -> dict[str, list[float]]:
     """How long labels of some splits (None: all) took, by task, where their imports said so."""
     timed = (
         select(CELLS.c.task_id, CELLS.c.seconds)
@@ -125,7 +125,7 @@ def seconds(
     return times
 
 
-def amount_spent(connection: Connection, splits: Sequence[Split] | None = None) -> float:
+def amount_spent(connection: Connection, splits: Splits = None) -> float:
     """The cost of all answers in some splits (None: all).
 
     Those of removed images and dropped tasks count.
@@ -133,8 +133,8 @@ def amount_spent(connection: Connection, splits: Sequence[Split] | None = None) 
     return sum(_paid(connection, splits).values(), 0.0)
 
 
-def _paid(connection: Connection, splits: Sequence[Split] | None) -> dict[int, float]:
-    """The cost of all answers by task, dropped ones too; money spent on removed images is spent."""
+def _paid(connection: Connection, splits: Splits) -> dict[int, float]:
+    """The cost of all answers by task, also of dropped tasks and removed images."""
     paid = select(EVENTS.c.task_id).where(IS_ANSWER)
     if splits is not None:
         paid = paid.join_from(EVENTS, IMAGES).where(IMAGES.c.split.in_(splits))
@@ -146,7 +146,7 @@ def _paid(connection: Connection, splits: Sequence[Split] | None) -> dict[int, f
 def _sums(
     connection: Connection, keys: Select[Any], amount: ColumnElement[float]
 ) -> dict[tuple[int, ...], tuple[int, float]]:
-    """The number of rows and the sum of their amounts, by the columns that a statement selects.
+    """The number of rows and the sum of amounts by the columns that a statement selects.
 
     It is the same in every call: a sum in the order of rows depends on the plan where the database
     does not keep to one, so there equal amounts are counted, and their exact sum is rounded once.
@@ -154,8 +154,7 @@ def _sums(
     columns = list(keys.selected_columns)
     if dialect_of(connection).sums_in_order:
         summed = keys.add_columns(func.count(), func.sum(amount)).group_by(*columns)
-        found = connection.execute(summed)
-        return {tuple(key): (rows, total) for *key, rows, total in found}
+        return {tuple(key): (rows, total) for *key, rows, total in connection.execute(summed)}
     from fractions import Fraction  # the commands on a file need none of it
 
     counted = keys.add_columns(amount, func.count()).group_by(*columns, amount)
@@ -168,23 +167,33 @@ def _sums(
 
 
 def cells(
-    connection: Connection, splits: Sequence[Split] | None, **wanted: int | str | None
+    connection: Connection,
+    *,
+    state: State | None = None,
+    task: str | None = None,
+    image_id: str | None = None,
+    round: int | None = None,
+    request_id: str | None = None,
+    splits: Splits = None,
 ) -> Iterator[CellRow]:
-    """The cells that are not missing, ordered by image id, then task; see `Store.cells`."""
-    columns = {
-        "image_id": IMAGES.c.name,
-        "task": TASKS.c.name,
-        "state": CELLS.c.state,
-        "round": CELLS.c.round,
-        "request_id": CELLS.c.request_id,
-    }
+    """The cells that are not missing and match all given values.
+
+    They are ordered by image id, then task.
+    """
+    wanted = (
+        (IMAGES.c.name, image_id),
+        (TASKS.c.name, task),
+        (CELLS.c.state, state),
+        (CELLS.c.round, round),
+        (CELLS.c.request_id, request_id),
+    )
     statement = (
         select(IMAGES.c.name, TASKS.c.name, *CELLS.c[2:])
         .join_from(CELLS, IMAGES)
         .join(TASKS)
         .where(
             TASKS.c.id.in_(list(roster.tasks(connection))),
-            *(columns[name] == value for name, value in wanted.items() if value is not None),
+            *(column == value for column, value in wanted if value is not None),
         )
         .order_by(IMAGES.c.name, TASKS.c.id)
         .execution_options(yield_per=roster.BATCH)
@@ -198,23 +207,28 @@ def cells(
 
 def events(
     connection: Connection,
-    after: int,
-    wanted: Mapping[str, int | str | None],
     *,
+    after: int = 0,
+    image_id: str | None = None,
+    task: str | None = None,
+    round: int | None = None,
+    why: str | None = None,
+    operation: int | None = None,
     in_effect: bool = False,
     among: Select[Any] | None = None,
 ) -> Iterator[Event]:
-    """The events after a given one that match all given values, in order; see `Store.events`.
+    """The events after number `after` that match all given values, in order.
 
-    `among` selects the numbers of those that count; None: all.
+    With `in_effect`, without those of operations that were undone, and of those that undid them.
+    `among` selects the numbers of events that count; None: all.
     """
-    columns = {
-        "image_id": IMAGES.c.name,
-        "task": TASKS.c.name,
-        "round": EVENTS.c.round,
-        "why": EVENTS.c.why,
-        "operation": EVENTS.c.operation_id,
-    }
+    wanted = (
+        (IMAGES.c.name, image_id),
+        (TASKS.c.name, task),
+        (EVENTS.c.round, round),
+        (EVENTS.c.why, why),
+        (EVENTS.c.operation_id, operation),
+    )
     statement = (
         select(
             EVENTS,
@@ -228,7 +242,7 @@ def events(
         .join(OPERATIONS)
         .where(
             EVENTS.c.id > after,
-            *(columns[name] == value for name, value in wanted.items() if value is not None),
+            *(column == value for column, value in wanted if value is not None),
         )
         .order_by(EVENTS.c.id)
         .execution_options(yield_per=roster.BATCH)
@@ -239,13 +253,12 @@ def events(
         statement = statement.where(EVENTS.c.id.in_(among))
     lists = class_lists.all_lists(connection)
     for row in connection.execute(statement):
-        operation = operation_of(row.operation_id, row.command, row.at)
+        its_operation = operation_of(row.operation_id, row.command, row.at)
         move = _move(row, class_lists.find(lists, row.class_list_id, "an event"))
-        yield Event(row.id, operation, State(row.from_state), move)
+        yield Event(row.id, its_operation, State(row.from_state), move)
 
 
 def _restrict_to_effect(connection: Connection, statement: Select[Any]) -> Select[Any]:
-    """Leave out the events of operations that were undone, and of those that undid them."""
     cancelled = without_effect(connection)
     if not cancelled:
         return statement
@@ -257,7 +270,7 @@ CONTENTS = "contents"
 
 
 def count_change(connection: Connection) -> None:
-    """Count an update of image files or of what a task declares; `pool_hash` differs then."""
+    """Count an update of image files or of a task's declaration, so that `pool_hash` differs."""
     count = rounds.get(connection, CONTENTS, 0)
     rounds.put(connection, CONTENTS, count + 1 if isinstance(count, int) else 1)
 
@@ -304,24 +317,15 @@ def _columns_of_images(
         connection, select(IMAGES.c.name, IMAGES.c.id, IMAGES.c.key), splits
     ).order_by(IMAGES.c.name)
     names: list[str] = []
-    ids = [np.zeros(0, np.int64)]
-    keys = [np.zeros(0, np.int64)]
+    numbers = [np.zeros((2, 0), np.int64)]
     for rows in _chunks(connection, statement):
-        some_names, some_ids, some_keys = zip(*rows, strict=True)
+        some_names, *some_numbers = zip(*rows, strict=True)
         if set(map(type, some_names)) != {str}:
             raise foreign_row_error("an image has a name that is no text")
         names += some_names
-        ids.append(np.array(some_ids, np.int64))
-        keys.append(np.array(some_keys, np.int64))
-    return names, np.concatenate(ids), np.concatenate(keys)
-
-
-def _integers(connection: Connection, statement: Select[tuple[int]]) -> "Ints":
-    """The single column of a query, without one Python object per row."""
-    import numpy as np
-
-    flat = chain.from_iterable(chain.from_iterable(_chunks(connection, statement)))
-    return np.fromiter(flat, np.int64)
+        numbers.append(np.array(some_numbers, np.int64))
+    ids, keys = np.concatenate(numbers, axis=1)
+    return names, ids, keys
 
 
 def _chunks(connection: Connection, statement: Select[Any]) -> Iterator[list[tuple[Any, ...]]]:
@@ -331,43 +335,24 @@ def _chunks(connection: Connection, statement: Select[Any]) -> Iterator[list[tup
         yield rows
 
 
-#: The types of an event's columns that make its move, without the score.
-EVENT_TYPES = (int, str, str, str, float, float, str, str)
+#: Types of an event's columns that are values of its move and never null.
+EVENT_TYPES = {**CELL_TYPES, "why": str, "annotator": str}
+_values_of_move = attrgetter(*EVENT_TYPES)
 
 
 def _move(row: Any, classes: tuple[str, ...]) -> Move:
-    values = (
-        row.round,
-        row.request_id,
-        row.path,
-        row.digest,
-        row.cost,
-        row.weight,
-        row.why,
-        row.annotator,
-    )
-    check_values(values, EVENT_TYPES, "an event")
+    values = _values_of_move(row)
+    check_values(values, tuple(EVENT_TYPES.values()), "an event")
     for value in (row.score, row.seconds):
         check_optional(value, "an event")
+    if row.hint is not None and row.hint not in HINTS:
+        raise foreign_row_error(f"an event has the hint {row.hint!r:.40}")
     return Move(
         cell=Cell(row.image, row.task),
         to=State(row.to_state),
-        round=row.round,
-        request_id=row.request_id,
-        path=row.path,
-        digest=row.digest,
-        cost=row.cost,
         score=row.score,
-        weight=row.weight,
-        why=row.why,
         seconds=row.seconds,
-        annotator=row.annotator,
         classes=classes,
-        hint=_hint(row.hint),
+        hint=row.hint,
+        **dict(zip(EVENT_TYPES, values, strict=True)),
     )
-
-
-def _hint(value: Any) -> Hint | None:
-    if value is not None and value not in HINTS:
-        raise foreign_row_error(f"an event has the hint {value!r:.40}")
-    return cast("Hint | None", value)

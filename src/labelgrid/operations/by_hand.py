@@ -1,17 +1,16 @@
 """Requests and skips the cells, and holds out the images, that a user names. Loads no torch."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from labelgrid.basics.errors import ProjectError, UsageError
-from labelgrid.basics.progress import Progress
+from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.words import join_names
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.operations.cancel import find_rows
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.images.holdout import families, images_trained_on, pool_left, pool_warning
+from labelgrid.project.images.holdout import families, images_trained_on, put_into_heldout
 from labelgrid.project.records import all_fits
-from labelgrid.project.requests import request_heldout, request_outside_rounds
+from labelgrid.project.requests import request_outside_rounds
 
 #: The reason of a request by hand.
 CHOSEN = "chosen by hand"
@@ -22,9 +21,7 @@ MOST_CHARACTERS = 500
 def request(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
     """Request missing cells, all or none, outside the rounds.
 
-    Args:
-        project: the project.
-        cells: missing cells as `IMAGE:TASK`.
+    Cells are named as `IMAGE:TASK`.
 
     Raises:
         LedgerError: a name is unknown, or its cell is not missing; the error lists them. Nothing
@@ -40,10 +37,7 @@ def request(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
 def skip(project: ProjectFolder, cells: Sequence[str], why: str = "") -> list[Cell]:
     """Skip requested cells, all or none: nobody can label them. They are not requested again.
 
-    Args:
-        project: the project.
-        cells: requested cells as `IMAGE:TASK`, or request ids.
-        why: the reason, one line.
+    Cells are named as `IMAGE:TASK` or by request ids. The reason is one line.
 
     Raises:
         LedgerError: a name is unknown, or its cell is not requested; the error lists them. Nothing
@@ -65,14 +59,9 @@ def skip(project: ProjectFolder, cells: Sequence[str], why: str = "") -> list[Ce
 def hold_out(
     project: ProjectFolder, image_ids: Sequence[str], progress: Progress | None = None
 ) -> list[str]:
-    """Hold out images for measuring, with their groups and copies, and request their labels.
+    """Hold out images with their groups and copies, and request labels for all.
 
     Images that were drawn at random measure more honestly; `add --holdout` draws them.
-
-    Args:
-        project: the project.
-        image_ids: images to train on that no training has used.
-        progress: is told if little is left to buy.
 
     Returns:
         the images that are held out now and were not before.
@@ -92,7 +81,14 @@ def hold_out(
         relatives = [row for row in rows if family[row.image_id] in chosen]
         used = images_trained_on(store, rows, all_fits(project.folder))
         fixed = {row.image_id for row in rows if row.split in ("val", "test")} | used
-        _refuse(project, [row.image_id for row in relatives if row.image_id in fixed])
+        unfit = [row.image_id for row in relatives if row.image_id in fixed]
+        if unfit:
+            raise ProjectError(
+                f"A training may have used {join_names(unfit, 5)}, or it measures something else.",
+                where=project.folder,
+                next_step="Choose images, groups and copies that never had a label.",
+                unchanged="Nothing was held out.",
+            )
         held = [row for row in relatives if row.split == "train"]
         if len(held) == store.count_images(("train",)):
             raise ProjectError(
@@ -100,22 +96,5 @@ def hold_out(
                 next_step="Leave some to train on.",
                 unchanged="Nothing was held out.",
             )
-        before = pool_left(store)
-        store.update_images(replace(row, split="heldout") for row in held)
-        names = [row.image_id for row in held]
-        request_heldout(store, names, [task.name for task in store.tasks()])
-        warning = pool_warning(before, pool_left(store))
-    if warning and progress:
-        progress.say(warning)
-    return names
-
-
-def _refuse(project: ProjectFolder, image_ids: Sequence[str]) -> None:
-    """Refuse to hold out images of another use."""
-    if image_ids:
-        raise ProjectError(
-            f"A training may have used {join_names(image_ids, 5)}, or it measures something else.",
-            where=project.folder,
-            next_step="Choose images, groups and copies that never had a label.",
-            unchanged="Nothing was held out.",
-        )
+        put_into_heldout(store, held, progress or Silent())
+    return [row.image_id for row in held]

@@ -3,7 +3,7 @@
 Loads no torch.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 from labelgrid.basics.errors import LedgerError, StateError, UsageError, command, note_unchanged
 from labelgrid.basics.words import join_names
@@ -52,7 +52,7 @@ def cancel(
         if requeue:
             return _requeue(project, cells, round)
         if cells:
-            rows = find_rows(project, cells, state=State.REQUESTED, done="cancelled")
+            rows = find_rows(project, cells, State.REQUESTED, "cancelled")
         else:
             rows = _rows_of_round(project, round, State.REQUESTED)
         cancel_all(store, rows, "cancelled")
@@ -64,9 +64,7 @@ def _requeue(project: ProjectFolder, cells: Sequence[str], round: int | None) ->
     store = project.store
     heldout = {row.image_id for row in store.images(("heldout",))}
     if cells:
-        rows = find_rows(
-            project, cells, state=State.SKIPPED, done="cancelled", may_be_missing=heldout
-        )
+        rows = find_rows(project, cells, State.SKIPPED, "cancelled", may_be_missing=heldout)
     else:
         rows = _rows_of_round(project, round, State.SKIPPED)
     skipped = [row for row in rows if row.state == State.SKIPPED]
@@ -93,9 +91,7 @@ def unlabel(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
 
     The labels of held-out images are requested again, since no strategy picks their cells.
 
-    Args:
-        project: the project.
-        cells: labelled cells as `IMAGE:TASK`, or the ids of the requests that they answered.
+    Cells are named as `IMAGE:TASK`, or by the ids of the requests that they answered.
 
     Returns:
         the cells of the labels.
@@ -113,14 +109,14 @@ def unlabel(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
 
 
 def heldout_cells(store: Store, cells: Collection[Cell]) -> list[Cell]:
-    """Those of the cells that are of held-out images."""
+    """The cells whose images are held out, ordered."""
     image_ids = {cell.image_id for cell in cells}
     heldout = {row.image_id for row in store.images(("heldout",), image_ids)}
     return sorted(cell for cell in cells if cell.image_id in heldout)
 
 
 def _request_again(store: Store, cells: Collection[Cell]) -> list[Cell]:
-    """Request those of the cells that are missing labels of held-out images, and return them."""
+    """Request the missing labels of held-out images among the cells, and return the cells."""
     rows = store.find(heldout_cells(store, cells))
     missing = [cell for cell, row in rows.items() if row.state == State.MISSING]
     for task in dict.fromkeys(cell.task for cell in missing):
@@ -129,10 +125,9 @@ def _request_again(store: Store, cells: Collection[Cell]) -> list[Cell]:
 
 
 def withdrawn_labels(project: ProjectFolder, cells: Collection[Cell]) -> dict[Cell, set[str]]:
-    """Those of the cells whose labels were withdrawn, with the content hashes of these labels."""
+    """The content hashes of the withdrawn labels of each cell that has any."""
     digests: dict[Cell, set[str]] = {}
-    events = project.store.events(why=WITHDRAWN, in_effect=True)
-    withdrawn = {event.move.cell for event in events}
+    withdrawn = {event.move.cell for event in project.store.events(why=WITHDRAWN, in_effect=True)}
     for cell in withdrawn.intersection(cells):
         last = ""
         digests[cell] = set()
@@ -146,10 +141,8 @@ def withdrawn_labels(project: ProjectFolder, cells: Collection[Cell]) -> dict[Ce
 
 
 def _rows_of_round(project: ProjectFolder, round: int | None, state: State) -> list[CellRow]:
-    """The rows of a round's cells in this state; without a round of all but held-out images."""
-    splits: tuple[Split, ...] | None = None
-    if round is None:
-        splits = ("train", "val", "test")
+    """The rows of a round's cells in a state; without a round, of all but held-out images."""
+    splits: tuple[Split, ...] | None = ("train", "val", "test") if round is None else None
     return list(project.store.cells(state=state, round=round, splits=splits))
 
 
@@ -171,7 +164,13 @@ def find_rows(
     rows = {}
     faults = []
     fault_type: type[LedgerError] = StateError
-    for name, row in _named_rows(project, names, done):
+    with note_unchanged(f"Nothing was {done}."):
+        cells = named_cells(project, names)
+    rows_of_cells = project.store.find(cells.values())
+    for name in names:
+        row = rows_of_cells.get(cells[name]) if name in cells else None
+        if row is None and name and is_text(name):
+            row = next(project.store.cells(request_id=name), None)
         if row is None:
             fault_type = LedgerError
             faults.append(
@@ -194,7 +193,6 @@ def find_rows(
 
 
 def _example(project: ProjectFolder, state: State) -> str:
-    """A cell in this state, as a hint."""
     if state == State.MISSING:  # the ledger has no rows of these
         listed = command("cells", project.folder, "--state", "missing")
         return f"`{listed}` lists the missing cells."
@@ -203,17 +201,3 @@ def _example(project: ProjectFolder, state: State) -> str:
     if row is None:
         return f"No cell is {word}."
     return f"A {word} cell is, for example, '{row.cell.image_id}:{row.cell.task}'."
-
-
-def _named_rows(
-    project: ProjectFolder, names: Sequence[str], done: str
-) -> Iterator[tuple[str, CellRow | None]]:
-    """Each name with the row of its cell, which it is, or whose request's id it is."""
-    with note_unchanged(f"Nothing was {done}."):
-        cells = named_cells(project, names)
-    rows = project.store.find(cells.values())
-    for name in names:
-        row = rows.get(cells[name]) if name in cells else None
-        if row is None and name and is_text(name):
-            row = next(project.store.cells(request_id=name), None)
-        yield name, row

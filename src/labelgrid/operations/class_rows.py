@@ -34,17 +34,15 @@ class ClassRow:
 def class_rows(measured: Sequence[Measurement]) -> dict[str, list[ClassRow]]:
     """The classes of each task in the newest measured round, the worst first.
 
-    Args:
-        measured: the measured rounds, ordered by number.
+    `measured` is ordered by number.
     """
     if not measured:
         return {}
     previous = comparable_round(measured)
     earlier = previous.classes if previous else {}
-    tables = {}
-    for task, scores in measured[-1].classes.items():
-        tables[task] = _rows(scores, earlier.get(task, {}))
-    return tables
+    return {
+        task: _rows(scores, earlier.get(task, {})) for task, scores in measured[-1].classes.items()
+    }
 
 
 def _rows(scores: Mapping[str, ClassScore], earlier: Mapping[str, ClassScore]) -> list[ClassRow]:

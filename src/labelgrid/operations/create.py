@@ -169,7 +169,9 @@ def _move_into_place(building: Path, folder: Path) -> None:
         with suppress(OSError):  # another call made the folder since, or the disk reports why below
             building.rename(folder)
             return
-    with _only_call(folder) as handle:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # ends with the process
         check_new(folder)
         remove_unfinished(folder)
         # Made in the folder that is locked, so that no other call's folder can take its place.
@@ -178,21 +180,11 @@ def _move_into_place(building: Path, folder: Path) -> None:
             path.rename(folder / path.name)
         (folder / MARKER).unlink()
         building.rmdir()
-
-
-@contextmanager
-def _only_call(folder: Path) -> Iterator[int]:
-    """Lock a folder, and yield its handle; the lock ends with the process."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield handle
     finally:
         os.close(handle)
 
 
 def _held_out(holdout: int | str, total: int) -> int:
-    """The number of images to hold out, which leaves some to train on."""
     count = holdout_count(holdout, total)
     if count >= total:
         raise ProjectError(

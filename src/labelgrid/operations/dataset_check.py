@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -30,7 +30,7 @@ from labelgrid.tasks.task import TaskDef, TaskDefs, definitions
 
 @dataclass(frozen=True, kw_only=True)
 class TaskContents:
-    """What a data set has of one task, in the images that were read.
+    """The labels of a task in the images of a data set that were read.
 
     Args:
         kind: of the task.
@@ -49,11 +49,11 @@ class TaskContents:
     empty: int
     missing: int
     damaged: int
-    valid: float
-    lowest: float | None
-    highest: float | None
-    mean: float | None
-    classes: Mapping[str, float]
+    valid: float = 0.0
+    lowest: float | None = None
+    highest: float | None = None
+    mean: float | None = None
+    classes: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def values(self) -> str:
@@ -94,7 +94,7 @@ class Contents:
 
 @dataclass
 class _ImageFacts:
-    """One image, and its labels by task; tasks whose labels are missing are left out."""
+    """An image with the facts of its labels by task, without missing labels."""
 
     image_id: str
     size: str = ""
@@ -123,11 +123,9 @@ def tasks_of(dataset: Dataset, root: Path, file: Path | None) -> dict[str, TaskD
 
 
 def layout_faults(name: str, root: Path) -> list[str]:
-    """The sentences of the layout's own `check`, if its module has one."""
+    """The sentences of the layout's own `check`, if there is such a function."""
     check = getattr(plugins.module("layouts", name), "check", None)
-    if check is None:
-        return []
-    return check(root)
+    return check(root) if check else []
 
 
 def read_contents(
@@ -150,7 +148,6 @@ def read_contents(
             faults += image.faults
             progress.advance()
     sizes = Counter(image.size for image in images if image.size)
-    by_task = {name: _contents(task, images) for name, task in tasks.items()}
     remarks = []
     for name, task in tasks.items():
         labels = _labels(name, images)
@@ -160,7 +157,7 @@ def read_contents(
         read=len(images),
         sizes=dict(sizes.most_common()),
         splits=splits,
-        tasks=by_task,
+        tasks={name: _contents(task, images) for name, task in tasks.items()},
         layout=layout,
         faults=faults,
         remarks=remarks,
@@ -168,10 +165,7 @@ def read_contents(
 
 
 def _splits(dataset: Dataset, layout: Sequence[str]) -> tuple[dict[str, int], list[Fault]]:
-    """The number of images by split.
-
-    None, and a fault that is not in `layout`, if they cannot be read.
-    """
+    """The number of images by split, and the faults of splits that are not in `layout`."""
     try:
         splits = dataset.splits()
     except ImageError as error:
@@ -183,10 +177,7 @@ def _splits(dataset: Dataset, layout: Sequence[str]) -> tuple[dict[str, int], li
 
 
 def _overlaps(dataset: Dataset, splits: Mapping[str, Sequence[str]]) -> Iterator[Fault]:
-    """A fault for every two splits with the same images.
-
-    Splits that others make up, such as trainval, do not count.
-    """
+    """A fault for every two splits with common images, but for unions of splits like trainval."""
     sets = {name: frozenset(members) for name, members in splits.items()}
     own_splits = []
     for name, members in sets.items():
@@ -238,14 +229,12 @@ def _read_image(dataset: Dataset, tasks: TaskDefs, image_id: str) -> _ImageFacts
 
 
 def _label_place(dataset: Dataset, image_id: str, task: TaskDef) -> str:
-    """The file of a label, or the id of its image if the file is unknown."""
     if not isinstance(dataset, LocatedDataset):
         return image_id
     return str(dataset.label_file(image_id, task) or image_id)
 
 
 def _labels(task: str, images: Sequence[_ImageFacts]) -> dict[str, LabelFacts]:
-    """The facts of a task's labels by image."""
     return {image.image_id: image.labels[task] for image in images if task in image.labels}
 
 
@@ -256,25 +245,20 @@ def _contents(task: TaskDef, images: Sequence[_ImageFacts]) -> TaskContents:
         for fault in image.faults:
             damaged += fault.cell is not None and fault.cell.task == task.name
     filled = [label for label in labels if label.valid]
-    contents = TaskContents(
+    return TaskContents(
         kind=task.kind,
         labels=len(filled),
         empty=len(labels) - len(filled),
         missing=len(images) - len(labels) - damaged,
         damaged=damaged,
-        valid=0.0,
-        lowest=None,
-        highest=None,
-        mean=None,
-        classes={},
+        **_value_facts(task, filled),
     )
-    if not filled:
-        return contents
-    return replace(contents, **_value_facts(task, filled))
 
 
 def _value_facts(task: TaskDef, labels: Sequence[LabelFacts]) -> Json:
     """The fields of `TaskContents` that depend on the values of labels with valid pixels."""
+    if not labels:
+        return {}
     valid = sum(label.valid for label in labels)
     facts: Json = {"valid": valid / sum(label.pixels for label in labels)}
     counts = [label.counts for label in labels if label.counts is not None]

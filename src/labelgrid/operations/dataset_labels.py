@@ -59,10 +59,7 @@ def _split_images(dataset: Dataset, split: Split | None, where: str) -> Sequence
 def _project_images(
     source_ids: Sequence[str], project: ProjectFolder
 ) -> tuple[dict[str, str], list[Fault]]:
-    """The project's id of each of the data set's ids, and the faults.
-
-    An id is a fault if it matches several of the project's images.
-    """
+    """The project's ids by the data set's ids, and a fault for each ambiguous id."""
     ids = set(source_ids)
     stems = {_stem(source_id) for source_id in source_ids}
     same_id: set[str] = set()

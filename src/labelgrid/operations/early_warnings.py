@@ -1,4 +1,4 @@
-"""Says at once what would stop or disappoint later.
+"""Says at once which faults of a project would stop or disappoint later.
 
 That is missing weights, and images of another shape than the network's input. Loads no torch.
 """
@@ -24,7 +24,7 @@ PATIENCE = 5.0
 
 
 def early_warnings(project: ProjectFolder) -> list[str]:
-    """What will be missing or disappoint in a new project, and the command or option that helps."""
+    """Sentences on the lacks of a new project, with commands or options that help."""
     recipe = load_recipe(project.settings.recipe, project.settings.changes, beside=project.folder)
     lines = []
     if not project.store.count_images(("heldout",)):
@@ -49,10 +49,6 @@ def missing_weights_warning(backbone: BackboneOptions, weights: Path | None) -> 
     """Why a training cannot start from ImageNet weights, or "".
 
     It cannot if no file was given, none is cached, and the server is away.
-
-    Args:
-        backbone: of the recipe.
-        weights: the given file, or None.
     """
     if not backbone.pretrained or weights is not None:
         return ""
@@ -65,13 +61,10 @@ def missing_weights_warning(backbone: BackboneOptions, weights: Path | None) -> 
 
 
 def training_without_weights(folder: Path, recipe: str = "", changes: Values | None = None) -> str:
-    """A sentence with the command that trains from random weights instead of pretrained ones.
+    """A sentence with the command for training from random weights.
 
-    Args:
-        folder: the project's.
-        recipe: that was named for this training; "": the project's.
-        changes: overrides that were given for this training. Without these and `recipe` the command
-            keeps its own, for later trainings.
+    Without `recipe` and `changes` of this training alone, the command keeps its own for later
+    trainings.
     """
     asked = override(changes or {}, {"backbone": {"pretrained": False}})
     words: list[object] = ["fit", folder]
@@ -86,13 +79,9 @@ def training_without_weights(folder: Path, recipe: str = "", changes: Values | N
 
 
 def unused_weights_warning(network: str, weights: Path | None) -> str:
-    """What becomes of weights for a network with an encoder of its own: nothing.
+    """A sentence on weights that a network with an own encoder ignores.
 
     "" if none were given.
-
-    Args:
-        network: the name of the network.
-        weights: the given file, or None.
     """
     if weights is None:
         return ""
@@ -103,8 +92,10 @@ def unused_weights_warning(network: str, weights: Path | None) -> str:
 
 
 def _is_cached(name: str) -> bool:
-    """Whether a file of the backbone's weights is in the cache of the hub."""
-    from huggingface_hub.constants import HF_HUB_CACHE
+    try:
+        from huggingface_hub.constants import HF_HUB_CACHE
+    except ModuleNotFoundError:  # it comes with the extra [train]; nothing is trained here
+        return True
 
     source, _, model = name.rpartition(":")
     if source == "local-dir":
@@ -124,7 +115,6 @@ def _endpoint() -> str:
 
 
 def _is_reachable() -> bool:
-    """Whether the server of the weights answers at all."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
         return False
     if not _endpoint().startswith(("http://", "https://")):
@@ -140,13 +130,11 @@ def _is_reachable() -> bool:
 
 
 def shape_warning(rows: Iterable[ImageRow], recipe: Recipe) -> str:
-    """What to do about images that the recipe would stretch; "" if few.
+    """A sentence on images that the recipe would stretch; "" if few.
 
     It would stretch them from upright to wide, or the other way round.
 
-    Args:
-        rows: the images; those of unknown size do not count.
-        recipe: says how images are fitted to the network's input.
+    Images of unknown size do not count.
     """
     height, width = recipe.data.size
     images = 0

@@ -23,7 +23,7 @@ from labelgrid.formats.codec import check_digest
 from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.images.places import held_image_file, image_file
 from labelgrid.images.reading import changed_image_error, image_size
-from labelgrid.ledger.grid import SPLITS, Cell, Explanation, ImageRow, Move, Pick, State
+from labelgrid.ledger.grid import SPLITS, Cell, ImageRow, Move, Pick, State
 from labelgrid.operations.next_step import next_step
 from labelgrid.project.cells.measuring_cells import MeasuringCells
 from labelgrid.project.derived_labels import brought_labels
@@ -112,9 +112,15 @@ def export(
     """
     progress = progress or Silent()
     requested = _requested(project, round, [task] if isinstance(task, str) and task else list(task))
-    if link:
-        _refuse_links(project, requested)
-    requested = _usable_requests(project, requested, progress)
+    image_ids = {cell.image_id for cell in requested}
+    if link and any(row.is_remote for row in project.store.images(names=image_ids)):
+        raise UsageError(
+            "Images in a store of objects cannot be linked.",  # a copy leaves the cache again
+            next_step="Leave out --link: they are copied.",
+            unchanged="Nothing was written.",
+        )
+    usable = set(usable_images(project, sorted(image_ids), progress))
+    requested = {cell: move for cell, move in requested.items() if cell.image_id in usable}
     connector = _connector(tool, server)
     left = _untaken(project, connector, requested)
     requested = {cell: move for cell, move in requested.items() if cell.task not in left}
@@ -144,11 +150,6 @@ def export(
 
 
 def _requested(project: ProjectFolder, round: int | None, tasks: Sequence[str]) -> dict[Cell, Move]:
-    """The open requests of a round and of tasks; None and none: all.
-
-    Raises:
-        ProjectError: there is none.
-    """
     requested = open_requests(project, round)
     if tasks:
         requested = {cell: move for cell, move in requested.items() if cell.task in tasks}
@@ -171,7 +172,7 @@ def _untaken(
 ) -> dict[str, int]:
     """The number of requests of each task that a connector does not take.
 
-    None where it takes none of them: then it says why.
+    Empty if the connector takes no request at all, and so says itself why.
     """
     takes = getattr(connector, "takes", None)
     tasks = project.tasks()
@@ -183,7 +184,7 @@ def _untaken(
 def _rest_text(
     project: ProjectFolder, tool: str, left: Mapping[str, int], *, round: int | None, out: Path
 ) -> str:
-    """Which requests were left, and the command that exports them; empty if none were."""
+    """A sentence on the requests left out, with the command for their export, or ""."""
     if not left:
         return ""
     words: list[object] = []
@@ -196,12 +197,6 @@ def _rest_text(
 
 
 def _connector(tool: str, server: ToolServer | None) -> Connector:
-    """The connector of a tool that requests can be sent to.
-
-    Raises:
-        PluginError: there is no such connector.
-        UsageError: it only receives, or knows no server.
-    """
     connector: Connector = plugins.create("tools", tool)
     if server and not hasattr(connector, "upload"):
         raise UsageError(
@@ -218,26 +213,6 @@ def _connector(tool: str, server: ToolServer | None) -> Connector:
     return connector
 
 
-def _usable_requests(
-    project: ProjectFolder, requested: Mapping[Cell, Move], progress: Progress
-) -> dict[Cell, Move]:
-    """The requests without those of images that are set aside."""
-    image_ids = {cell.image_id for cell in requested}
-    usable = set(usable_images(project, sorted(image_ids), progress))
-    return {cell: move for cell, move in requested.items() if cell.image_id in usable}
-
-
-def _refuse_links(project: ProjectFolder, requested: Iterable[Cell]) -> None:
-    """Refuse links to copies of objects, which leave the cache again."""
-    rows = project.store.images(names={cell.image_id for cell in requested})
-    if any(row.is_remote for row in rows):
-        raise UsageError(
-            "Images in a store of objects cannot be linked.",
-            next_step="Leave out --link: they are copied.",
-            unchanged="Nothing was written.",
-        )
-
-
 def _request(
     project: ProjectFolder, moves: Mapping[Cell, Move], progress: Progress, held: ExitStack
 ) -> Request:
@@ -245,7 +220,8 @@ def _request(
     tasks = project.tasks()
     picks = _picks(project, {move.round for move in moves.values()}, progress)
     image_ids = {cell.image_id for cell in moves}
-    whole = whole_names(image_ids, project.store.grid(SPLITS).images)
+    every_id = project.store.grid(SPLITS).images
+    whole = whole_names(image_ids, every_id)
     brought = brought_labels(project, moves)
     rows = list(project.store.images(names=image_ids))
     splits = {row.image_id: row.split for row in rows}
@@ -256,11 +232,20 @@ def _request(
         task = tasks[cell.task]
         is_whole = cell.image_id in whole
         name = label_name(cell.image_id, task.codec.EXTENSIONS[0], is_whole)
-        path = f"labels/{cell.task}/{name}"
-        pick = _requested_pick(move, picks.get((move.round, cell)))
+        explained = picks.get((move.round, cell)) or Pick(cell=cell, score=None)
+        pick = Pick(
+            cell=move.cell,
+            score=move.score,
+            weight=move.weight,
+            why=move.why,
+            cost=move.cost,
+            request_id=move.request_id,
+            terms=explained.terms,
+            explanation=explained.explanation,
+        )
         item = RequestItem(
             pick=pick,
-            path=path,
+            path=f"labels/{cell.task}/{name}",
             format=task.spec.codec,
             round=move.round,
             brings=brought.get(cell, ()),
@@ -270,43 +255,21 @@ def _request(
         if prelabel_path and not measuring.purpose_of(cell, splits[cell.image_id], [move.why]):
             prelabels[cell] = prelabel_path
     images = {row.image_id: _image_file(row, held) for row in rows}
+    copied = [image_id for image_id, path in images.items() if not is_shown_as_read(path)]
     return Request(
         items=items,
         tasks=tasks,
         images=images,
-        names=_names(images, project.store.grid(SPLITS).images),
+        names={image_id: image_id for image_id in images} | copy_names(copied, every_id),
         sizes={row.image_id: size_of(row) for row in rows},
         prelabels=prelabels,
-    )
-
-
-def _names(images: Mapping[str, Path], image_ids: Collection[str]) -> dict[str, str]:
-    """Image id -> the name by which it is sent: another one where a browser needs a copy."""
-    copied = [image_id for image_id, path in images.items() if not is_shown_as_read(path)]
-    return {image_id: image_id for image_id in images} | copy_names(copied, image_ids)
-
-
-def _requested_pick(move: Move, explained: Pick | None) -> Pick:
-    """The pick that a move requested, explained as the files of its round do, if they do."""
-    return Pick(
-        cell=move.cell,
-        score=move.score,
-        weight=move.weight,
-        why=move.why,
-        cost=move.cost,
-        request_id=move.request_id,
-        terms=explained.terms if explained else {},
-        explanation=explained.explanation if explained else Explanation(),
     )
 
 
 def _picks(
     project: ProjectFolder, rounds: Collection[int], progress: Progress
 ) -> dict[tuple[int, Cell], Pick]:
-    """The picks of these rounds, which explain their requests.
-
-    A damaged file is left out, with a warning.
-    """
+    """The picks that explain the requests of some rounds; damaged files are said and left out."""
     picks: dict[tuple[int, Cell], Pick] = {}
     for number in sorted(rounds):
         try:
@@ -372,7 +335,7 @@ def export_labels(
 
 
 def _labels(project: ProjectFolder) -> list[tuple[dict[str, object], Path, str]]:
-    """The lines of the list, and each label's file with the content hash that it must have."""
+    """The lines of the list, and each label's file with the expected content hash."""
     cells = list(project.store.cells(state=State.LABELLED))
     image_ids = {row.cell.image_id for row in cells}
     whole = whole_names(image_ids, project.store.grid(SPLITS).images)
@@ -407,11 +370,6 @@ def _labels(project: ProjectFolder) -> list[tuple[dict[str, object], Path, str]]
 
 
 def _earlier_files(out: Path) -> set[str]:
-    """The paths of the files that an earlier export copied.
-
-    Raises:
-        ProjectError: the folder holds something other than an export of labels.
-    """
     if is_vacant(out):
         return set()
     try:

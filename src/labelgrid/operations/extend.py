@@ -1,8 +1,7 @@
 """Adds images and tasks to a project, and recognises moved and changed images. Loads no torch."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +56,6 @@ class Added(Shown):
     held: int = 0
 
     def __str__(self) -> str:
-        """A summary in words."""
         parts = [count_text(self.new, "new image")]
         if self.moved:
             parts.append(f"{self.moved:,} moved")
@@ -96,7 +94,11 @@ def add(
     """
     store = project.store
     group = project.settings.group
-    folders = find_images(images, left_out, partial(_remote_roots, store)) if images else []
+
+    def remote_roots() -> set[str]:
+        return set(filter(is_remote, store.image_roots()))
+
+    folders = find_images(images, left_out, remote_roots) if images else []
     say_other_files(folders, progress)
     folders, removed = _without_removed(project, folders, progress)
     rows: list[ImageRow] = []
@@ -117,7 +119,14 @@ def add(
         added = store.add_images(placed)
         check_strides(store)
         new_ids = {row.image_id for row in placed} - old_rows.keys()
-        held_out = _hold_out(project, holdout, new_ids, progress)
+        held_out = hold_out(
+            store,
+            project.settings.seed,
+            count=holdout_count(holdout, store.count_images(("train",))),
+            progress=progress,
+            fits=all_fits(project.folder),
+            new=new_ids,
+        )
         _request_heldout(store, old_rows, tasks)
         if thumbnails is not None and (new_ids or held_out):
             read_thumbnails(store.images(None if held_out else MEASURED), thumbnails)
@@ -129,35 +138,15 @@ def add(
     return Added(new=added, moved=len(moved), changed=len(changed), removed=removed, held=held_out)
 
 
-def _hold_out(
-    project: ProjectFolder, holdout: int | str, new_ids: Set[str], progress: Progress
-) -> int:
-    """Hold out images, never those that were trained on; returns their number."""
-    store = project.store
-    return hold_out(
-        store,
-        project.settings.seed,
-        count=holdout_count(holdout, store.count_images(("train",))),
-        progress=progress,
-        fits=all_fits(project.folder),
-        new=new_ids,
-    )
-
-
 def _request_heldout(
     store: Store, old_rows: Mapping[str, ImageRow], tasks: Sequence[TaskRow]
 ) -> None:
-    """Request all labels of images that are held out now, and those of new tasks of the others."""
+    """Request all labels of newly held-out images, and labels of new tasks of all held out."""
     now = [row.image_id for row in store.images(("heldout",))]
     before = {name for name, row in old_rows.items() if row.split == "heldout"}
     names = [task.name for task in store.tasks()]
     request_heldout(store, [name for name in now if name not in before], names)
     request_heldout(store, sorted(before), [task.name for task in tasks])
-
-
-def _remote_roots(store: Store) -> set[str]:
-    """The addresses that are roots of images."""
-    return {root for root in store.image_roots() if is_remote(root)}
 
 
 def _wanted_thumbnails(
@@ -171,7 +160,6 @@ def _wanted_thumbnails(
 def _without_removed(
     project: ProjectFolder, folders: Sequence[ImageFolder], progress: Progress
 ) -> tuple[list[ImageFolder], int]:
-    """The folders without the images that were removed from the project, and their number."""
     removed = set(project.store.removed("images"))
     left_out: set[str] = set()
     rest = []
@@ -192,43 +180,26 @@ def _without_removed(
 def _moved_and_changed(
     rows: Sequence[ImageRow], old_rows: Mapping[str, ImageRow]
 ) -> tuple[list[ImageRow], list[ImageRow]]:
-    """The new rows of known images that moved, and of those whose content changed."""
     moved = []
     changed = []
-    known = [(old_rows[row.image_id], row) for row in rows if row.image_id in old_rows]
-    there = existing_images((old.root, old.image_id) for old, row in known if old.root != row.root)
-    for old, row in known:
-        if (old.root, old.image_id) not in there and _has_moved(old, row):
-            moved.append(_update_row(old, row))
-        if _has_changed(old, row):
-            changed.append(_update_row(old, row))
+    pairs = [(old_rows[row.image_id], row) for row in rows if row.image_id in old_rows]
+    there = existing_images((old.root, old.image_id) for old, row in pairs if old.root != row.root)
+    for old, row in pairs:
+        new = replace(old, root=row.root)
+        if row.digest:
+            new = replace(new, digest=row.digest, height=row.height, width=row.width)
+        if old.root == row.root and new.digest != old.digest:
+            changed.append(new)
+        is_gone = old.root != row.root and (old.root, old.image_id) not in there
+        if is_gone and old.digest in ("", row.digest):
+            moved.append(new)
     return moved, changed
 
 
 def _place_in_splits(rows: Sequence[ImageRow], old_rows: Mapping[str, ImageRow]) -> list[ImageRow]:
-    """The rows, each in the split of its group."""
-    splits = {}
-    for old in old_rows.values():
-        if old.group and old.split != "train":
-            splits[old.group] = old.split
+    old_splits = [(old.group, old.split) for old in old_rows.values() if old.group]
+    splits = {group: split for group, split in old_splits if split != "train"}
     return [replace(row, split=splits.get(row.group, "train")) for row in rows]
-
-
-def _update_row(old: ImageRow, row: ImageRow) -> ImageRow:
-    """The row of a known image with the new location and content of its file."""
-    if not row.digest:
-        return replace(old, root=row.root)
-    return replace(old, root=row.root, digest=row.digest, height=row.height, width=row.width)
-
-
-def _has_moved(old: ImageRow, row: ImageRow) -> bool:
-    if old.root == row.root:
-        return False
-    return not old.digest or old.digest == row.digest
-
-
-def _has_changed(old: ImageRow, row: ImageRow) -> bool:
-    return old.root == row.root and bool(row.digest) and old.digest != row.digest
 
 
 def _refuse_answered(
@@ -261,13 +232,9 @@ def _refuse_answered(
 
 
 def _refuse_twins(rows: Sequence[ImageRow], old_rows: Mapping[str, ImageRow]) -> None:
-    """Refuse new training images with the same content as an image of another split."""
-    measuring = {}
-    for old in old_rows.values():
-        if old.digest and old.split != "train":
-            measuring[old.digest] = old
+    measuring = {old.digest: old for old in old_rows.values() if old.split != "train"}
     for row in rows:
-        twin = measuring.get(row.digest)
+        twin = measuring.get(row.digest) if row.digest else None
         if twin and row.split == "train" and row.image_id not in old_rows:
             raise ImageError(
                 f"'{row.image_id}' is the same picture as '{twin.image_id}' of split "

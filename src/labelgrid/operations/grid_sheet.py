@@ -61,13 +61,9 @@ class DrawnSheet(Shown):
 def draw_sheet(
     project: ProjectFolder, out: Path | None, count: int, progress: Progress
 ) -> DrawnSheet:
-    """Draw images of a project beside their labels, spread evenly over those that have any.
+    """Draw a project's images beside their labels, spread evenly over the labelled images.
 
-    Args:
-        project: the project.
-        out: the PNG file; None: `sheet.png` in the project.
-        count: the most images that are shown.
-        progress: receives the progress.
+    `out` is the PNG file, `sheet.png` in the project by default; `count` the most images.
 
     Raises:
         ProjectError: the file's name does not end in .png, or the disk reports an error.
@@ -111,9 +107,9 @@ def _title(shown: int, images: int, *, has_labels: bool) -> str:
 
 
 class _Painter:
-    """Reads photographs and labels, and makes small pictures of them, one at a time.
+    """Reads photographs and labels, and scales them down.
 
-    `shown` gathers what the labels hold, for the ends of scales and the legends.
+    `shown` gathers the labels' values, for the ends of scales and the legends.
     """
 
     def __init__(self, project: ProjectFolder, image_ids: Sequence[str]) -> None:
@@ -128,7 +124,7 @@ class _Painter:
         self._states = {cell: row.state for cell, row in project.store.find(cells).items()}
 
     def measure(self, progress: Progress) -> None:
-        """Read all labels once, for what is said of them."""
+        """Read all labels once, for the scales and legends."""
         progress.start("Reading labels", len(self.image_ids), "images")
         for image_id in self.image_ids:
             for name, shown in self.shown.items():
@@ -138,7 +134,7 @@ class _Painter:
             progress.advance()
 
     def row(self, image_id: str) -> SheetRow:
-        """A photograph and its labels."""
+        """The pictures of an image, in a line of the sheet."""
         labels = [self._label(Cell(image_id, name)) for name in self.tasks]
         name = image_id
         if self._splits[image_id] == "heldout":
@@ -146,7 +142,7 @@ class _Painter:
         return SheetRow(name, self._photograph(image_id), labels)
 
     def heads(self) -> list[SheetTask]:
-        """What is said of each task."""
+        """The texts above the columns, with the legends."""
         return [self._head(name) for name in self.tasks]
 
     def _head(self, name: str) -> SheetTask:

@@ -55,7 +55,7 @@ class Headline:
 
     @property
     def brief(self) -> str:
-        """The metric alone."""
+        """The task with its metric and value."""
         return f"{self.task} {self.result.name} {self._value}"
 
     @property
@@ -106,9 +106,7 @@ def headlines_of(measured: Sequence[Measurement], metrics: Mapping[str, str]) ->
 
     Tasks without held-out labels are left out.
 
-    Args:
-        measured: the measured rounds, ordered by number.
-        metrics: the headline metric of each task.
+    `measured` is ordered by number; `metrics` has the headline metric of each task.
     """
     if not measured:
         return []
@@ -124,10 +122,7 @@ def headlines_of(measured: Sequence[Measurement], metrics: Mapping[str, str]) ->
 def with_change(measured: Sequence[Measurement], task: str, result: Result) -> Headline:
     """A metric of the newest measured round, with its change since the round before.
 
-    Args:
-        measured: the measured rounds, ordered by number.
-        task: of the metric.
-        result: the metric in the newest of them.
+    `measured` is ordered by number.
     """
     last = measured[-1]
     previous = comparable_round(measured)
@@ -159,9 +154,9 @@ def comparable_round(measured: Sequence[Measurement]) -> Measurement | None:
 def jackknife_interval(
     change: float, before: Sequence[float], after: Sequence[float]
 ) -> tuple[float, float] | None:
-    """A 95 % interval of a metric's change, over the images that it was measured on.
+    """A 95 % interval of a metric's change, from leaving out blocks of images.
 
-    Source: Tukey's jackknife with blocks of images. For a mean it is the paired t interval.
+    Source: Tukey's jackknife. For a mean it is the paired t interval.
 
     Args:
         change: the metric after minus the metric before.

@@ -1,4 +1,4 @@
-"""Copies the labelled part of a project, so that a study of it sees no later change.
+"""Copies the labelled part of a project, for a study that sees no later change.
 
 Label files are linked to where the disk can do that; images stay where they are. Loads no torch.
 """
@@ -16,7 +16,6 @@ from labelgrid.formats.codec import check_digest
 from labelgrid.formats.naming import label_name
 from labelgrid.ledger.grid import Move, State
 from labelgrid.ledger.older_classes import complete_classes, declare_complete
-from labelgrid.ledger.store import CellRow
 from labelgrid.operations.create import new_project
 from labelgrid.project.folder import CAMERAS, ProjectFolder
 from labelgrid.project.settings import Settings
@@ -29,13 +28,10 @@ SUPPLIERS = "suppliers"
 def copy_labelled(
     project: ProjectFolder, folder: Path, suppliers: Collection[str], progress: Progress
 ) -> None:
-    """Make a project of the images that have a label, with their labels, or on any error nothing.
+    """Make a project of the labelled images and their labels, or on any error nothing.
 
-    Args:
-        project: is only read.
-        folder: the new project; its settings are the default ones.
-        suppliers: the names of those whose labels are copied, too.
-        progress: receives the progress.
+    The project is only read. The new project has the default settings, and the labels of the named
+    suppliers.
 
     Raises:
         LabelError: a label's file is gone, or its content has changed since its import.
@@ -46,12 +42,23 @@ def copy_labelled(
     progress.start("Reading the labels", len(rows), "files")
     tasks = project.store.tasks()
     with files.disk_errors(folder), new_project(folder, Settings(), tasks) as (target, store):
-        images = [row for row in project.store.images() if row.image_id in labelled]
-        store.add_images(images)
+        store.add_images([row for row in project.store.images() if row.image_id in labelled])
         for row in rows:
             _copy_label(project, row.path, row.digest, target / row.path)
             progress.advance()
-        store.move([_move(row) for row in rows])
+        moves = [
+            Move(
+                cell=row.cell,
+                to=State.LABELLED,
+                path=row.path,
+                digest=row.digest,
+                cost=row.cost,
+                annotator=row.annotator,
+                classes=row.classes,
+            )
+            for row in rows
+        ]
+        store.move(moves)
         for task, classes in complete_classes(project.store).items():
             declare_complete(store, task, classes)
         _copy_cameras(project.folder, target)
@@ -60,27 +67,12 @@ def copy_labelled(
 
 
 def _copy_label(project: ProjectFolder, path: str, digest: str, target: Path) -> None:
-    """Copy a label's file, if its content is what the project says."""
     source = inside(project.folder, path)
     check_digest(source, digest)
     link_or_copy(source, target)
 
 
-def _move(row: CellRow) -> Move:
-    """The move of an imported label."""
-    return Move(
-        cell=row.cell,
-        to=State.LABELLED,
-        path=row.path,
-        digest=row.digest,
-        cost=row.cost,
-        annotator=row.annotator,
-        classes=row.classes,
-    )
-
-
 def _copy_cameras(folder: Path, target: Path) -> None:
-    """Copy the cameras of a project, if it has any, with their table."""
     if read_cameras(folder) is None:  # a wrong file is refused
         return
     copy_file(folder / CAMERAS, target / CAMERAS)
@@ -92,7 +84,6 @@ def _copy_cameras(folder: Path, target: Path) -> None:
 def _copy_supplied(
     project: ProjectFolder, name: str, target: Path, image_ids: Collection[str]
 ) -> None:
-    """Copy a supplier's labels of some images, under the names of the images."""
     copy_file(supplier_folder(project, name) / DECLARATION, target / DECLARATION)
     for task, labels in read_index(project, name).labels.items():
         for image_id in sorted(labels.keys() & set(image_ids)):

@@ -49,14 +49,13 @@ class LedgerCopy:
     rows: int
 
     def __str__(self) -> str:
-        """What was done, in words."""
         return (
             f"Copied {self.rows:,} rows from {self.source} to {self.target}, and compared them.\n"
             f"The project uses {self.target} now. {self.source} is kept and written no longer."
         )
 
     def as_json(self) -> Json:
-        """The same as JSON values."""
+        """The fields as JSON values."""
         return asdict(self)
 
 
@@ -66,10 +65,7 @@ def copy_ledger(folder: Path, to: str, progress: Progress) -> LedgerCopy:
     Other processes wait with their changes until this is done, and are then refused: they must
     open the project again.
 
-    Args:
-        folder: the project's.
-        to: a URL, or "labelgrid.db".
-        progress: receives the progress.
+    `to` is a URL, or "labelgrid.db".
 
     Raises:
         LedgerError: it is there already, the target holds another ledger, or a database cannot be
@@ -96,12 +92,12 @@ def copy_ledger(folder: Path, to: str, progress: Progress) -> LedgerCopy:
 
 
 def _name(place: LedgerPlace) -> str:
-    """A place in the project, whose folder may be another one later."""
+    """A place by its name in the project, whose folder may move later."""
     return place.name if isinstance(place, Path) else str(place)
 
 
 def _use(place: LedgerPlace) -> str:
-    """What a ledger is used for: `IN_USE`, or where it was copied to; empty: there is none."""
+    """The use of a ledger: `IN_USE`, or the place of its copy; empty: there is no ledger."""
     if isinstance(place, Path) and not place.is_file():
         return ""
     with closing(Database(place)) as base, base.reading() as connection:
@@ -112,7 +108,6 @@ def _use(place: LedgerPlace) -> str:
 
 
 def _copy(source: LedgerPlace, target: LedgerPlace, progress: Progress) -> int:
-    """Copy the rows, compare them, and close the source for good; returns their number."""
     with closing(open_database(source)) as old, old.writing() as written:
         rows = transfer.count_rows(written)
         use = _use(target)
@@ -127,11 +122,6 @@ def _copy(source: LedgerPlace, target: LedgerPlace, progress: Progress) -> int:
 
 
 def _check_equal(written: Connection, target: LedgerPlace, progress: Progress, rows: int) -> None:
-    """Check that a target that is there holds the same.
-
-    Raises:
-        LedgerError: it does not.
-    """
     progress.start("Comparing the ledgers", rows, "rows")
     with closing(open_database(target)) as new, new.reading() as there:
         if transfer.first_difference(written, there, progress):
@@ -139,63 +129,44 @@ def _check_equal(written: Connection, target: LedgerPlace, progress: Progress, r
 
 
 def _other_ledger_error(target: LedgerPlace) -> LedgerError:
+    next_step = "Name another schema by ?schema=NAME, or remove what is there."
+    if isinstance(target, Path):
+        number = 1
+        while (free := target.with_name(f"{target.name}.old{number}")).exists():
+            number += 1
+        move = shlex.join(["mv", "-n", str(target), str(free)])
+        next_step = f"Move it away: `{move}`. Then run the same command again."
     return LedgerError(
         "There is another ledger already.",
         where=target,
-        next_step=_room_for_it(target),
+        next_step=next_step,
         unchanged=UNCHANGED,
     )
 
 
-def _room_for_it(target: LedgerPlace) -> str:
-    """What to do where another ledger is, so that none is lost."""
-    if isinstance(target, Path):
-        words = ["mv", "-n", str(target), str(_free_name(target))]
-        return f"Move it away: `{shlex.join(words)}`. Then run the same command again."
-    return "Name another schema by ?schema=NAME, or remove what is there."
-
-
-def _free_name(path: Path) -> Path:
-    """A name beside a file that nothing has yet."""
-    number = 1
-    while (free := path.with_name(f"{path.name}.old{number}")).exists():
-        number += 1
-    return free
-
-
 def _make(written: Connection, target: LedgerPlace, progress: Progress, rows: int) -> None:
-    """Make the copy; an old one, from which this ledger was once copied, makes room."""
-    if isinstance(target, Path):
-        _check_closed(target)
-        building = target.with_name(f"{target.name}.partial")
-        for name in ("", *LOGS):
-            building.with_name(f"{building.name}{name}").unlink(missing_ok=True)
-        _fill(written, building, progress, rows)
-        building.replace(target)
+    """Make the copy, also in the place of an old ledger from which the source was copied."""
+    if not isinstance(target, Path):
+        if _use(target):
+            discard(target)
+        _fill(written, target, progress, rows)
         return
-    if _use(target):
-        discard(target)
-    _fill(written, target, progress, rows)
-
-
-def _check_closed(target: Path) -> None:
-    """Check that no process has an old file open, whose log would be taken for the new one's."""
-    for name in LOGS:
-        if target.with_name(f"{target.name}{name}").exists():
-            raise LedgerError(
-                "Another process has the old ledger open.",
-                where=target,
-                next_step="Stop it (`serve`, say), or remove the old file and its log.",
-                unchanged=UNCHANGED,
-            )
+    # The log of an old file that a process has open would be taken for the new file's.
+    if any(target.with_name(f"{target.name}{end}").exists() for end in LOGS):
+        raise LedgerError(
+            "Another process has the old ledger open.",
+            where=target,
+            next_step="Stop it (`serve`, say), or remove the old file and its log.",
+            unchanged=UNCHANGED,
+        )
+    building = target.with_name(f"{target.name}.partial")
+    for end in ("", *LOGS):
+        building.with_name(f"{building.name}{end}").unlink(missing_ok=True)
+    _fill(written, building, progress, rows)
+    building.replace(target)
 
 
 def _fill(written: Connection, target: LedgerPlace, progress: Progress, rows: int) -> None:
-    """Create a ledger with the rows of another one, or on any error nothing.
-
-    Raises:
-        LedgerError: the copy is not equal.
-    """
     with closing(Database(target)) as new, creation(new), new.reading() as copied:
         progress.start("Copying the ledger", rows, "rows")
         transfer.copy_rows(written, copied, progress)

@@ -41,16 +41,14 @@ class NextStep:
 
     @property
     def line(self) -> str:
-        """What to type, in one line."""
+        """The commands to type, in a line."""
         return ", then ".join(self.typed) + self.after
 
 
 def next_step(project: ProjectFolder, counts: Mapping[str, TaskCount] | None = None) -> NextStep:
     """The next step.
 
-    Args:
-        project: the project.
-        counts: of the cells of all images; None: counts them.
+    `counts` are of the cells of all images.
     """
     folder = project.folder
     everything = project.store.counts() if counts is None else counts
@@ -83,12 +81,11 @@ def next_step(project: ProjectFolder, counts: Mapping[str, TaskCount] | None = N
 
 
 def first_query(project: ProjectFolder) -> str:
-    """The command that requests a new project's first labels, and exports them; "" if none is left.
+    """The command for requesting and exporting a new project's first labels, or "".
 
-    With them it exports what is requested already: the labels of the held-out images.
+    It also exports the open requests: the labels of the held-out images.
     """
-    pool = project.store.counts(("train",))
-    missing = {task: count.missing for task, count in pool.items()}
+    missing = {task: count.missing for task, count in project.store.counts(("train",)).items()}
     if not sum(missing.values()):
         return ""
     options = budget_options(*_usual_budget(project, missing))
@@ -111,13 +108,12 @@ def _to_buy(project: ProjectFolder, pool: Mapping[str, TaskCount]) -> Mapping[st
 
 
 def _usual_budget(project: ProjectFolder, missing: Mapping[str, int]) -> tuple[float, Unit]:
-    """The budget of the last query that had one, and its unit; no more than is left."""
+    """The budget and unit of the last query with a budget, at most the rest."""
     store = project.store
     amount: float = MOST_LABELS
     unit: Unit = "labels"
     for row in reversed(store.rounds()):
-        alone = str(store.get(ASKED.format(row.number), "")).endswith(ALONE)
-        if row.budget and not alone:
+        if row.budget and not str(store.get(ASKED.format(row.number), "")).endswith(ALONE):
             amount = row.budget
             unit = row.unit
             break
@@ -144,7 +140,7 @@ def budget_options(budget: float, unit: Unit) -> Sequence[str]:
 
 
 def _why_train(project: ProjectFolder, labelled: int) -> str:
-    """Why the open round is to be trained; "" if it has a training of these tasks and labels."""
+    """The reason to train in the open round; "" if its training knows the tasks and labels."""
     current = project.store.current_round()
     fit = current and read_fit(project.round_folder(current.number))
     if not fit or redeclared_tasks(fit, project.tasks()):

@@ -18,10 +18,10 @@ def operation_rows(project: ProjectFolder, last: int) -> list[Json]:
 
 
 def _row(summary: OperationSummary) -> Json:
-    moves = []
-    for (before, after), cells in sorted(summary.moves.items()):
-        move = {"before": before.name.lower(), "after": after.name.lower(), "cells": cells}
-        moves.append(move)
+    moves = [
+        {"before": before.name.lower(), "after": after.name.lower(), "cells": cells}
+        for (before, after), cells in sorted(summary.moves.items())
+    ]
     return {
         "operation": summary.operation.id,
         "at": summary.operation.at,

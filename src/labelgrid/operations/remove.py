@@ -1,4 +1,4 @@
-"""Takes images out of a project, and brings them back; their history stays in the ledger.
+"""Takes images out of a project and brings images back, without loss of history.
 
 Loads no torch.
 """
@@ -30,7 +30,6 @@ class Removed(Shown):
     labels: int
 
     def __str__(self) -> str:
-        """A summary in words."""
         images = count_text(self.images, "image")
         text = f"Removed {images}, cancelled {count_text(self.cancelled, 'request')}."
         if not self.labels:
@@ -46,7 +45,6 @@ class Restored(Shown):
     labels: int
 
     def __str__(self) -> str:
-        """A summary in words."""
         return (
             f"Restored {count_text(self.images, 'image')}, with {count_text(self.labels, 'label')}."
         )
@@ -57,10 +55,6 @@ def remove(project: ProjectFolder, image_ids: Sequence[str]) -> Removed:
 
     Neither their files nor those of their labels are touched. Open requests are cancelled. What was
     spent on the images counts as spent. `restore` brings images back.
-
-    Args:
-        project: the project.
-        image_ids: the images.
 
     Raises:
         LedgerError: the project has no such image; the error lists them. Nothing was removed.
@@ -95,11 +89,6 @@ def restore(
     """Bring removed images back, all or none, with their labels.
 
     Missing ones of held-out images are requested again.
-
-    Args:
-        project: the project.
-        image_ids: the images.
-        progress: reports each label that is read.
 
     Raises:
         LedgerError: an image was not removed, or an image of its group or with its content is in
@@ -138,7 +127,6 @@ def restore(
 
 
 def _labels_of(store: Store, image_ids: Sequence[str]) -> list[CellRow]:
-    """The labels of images, one image after the other."""
     labels: list[CellRow] = []
     for image_id in image_ids:
         labels += store.cells(image_id=image_id, state=State.LABELLED)
@@ -146,7 +134,7 @@ def _labels_of(store: Store, image_ids: Sequence[str]) -> list[CellRow]:
 
 
 def refuse_other_split(rows: Sequence[ImageRow], restored: Sequence[ImageRow]) -> None:
-    """Refuse to restore an image if others of its family were put in another split meanwhile.
+    """Refuse to restore an image if its family is in another split now.
 
     Its family are its copies and the images of its group.
 

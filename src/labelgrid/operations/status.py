@@ -75,17 +75,16 @@ def status_of(
 
 def round_rows(project: ProjectFolder) -> list[Json]:
     """The rounds as JSON values, in their order."""
-    rows = []
-    for row in project.store.rounds():
-        values = {
+    return [
+        {
             "round": row.number,
             "strategy": row.strategy,
             "budget": row.budget,
             "unit": row.unit,
             "state": row.state,
         }
-        rows.append(values)
-    return rows
+        for row in project.store.rounds()
+    ]
 
 
 def _suppliers(project: ProjectFolder) -> Json:
@@ -93,8 +92,7 @@ def _suppliers(project: ProjectFolder) -> Json:
         return {}
     from labelgrid.project.suppliers import supplier_values  # most projects need none of it
 
-    recipe = project.recipe()
-    return supplier_values(project, recipe.suppliers)
+    return supplier_values(project, project.recipe().suppliers)
 
 
 def headlines(project: ProjectFolder) -> list[Headline]:
@@ -102,8 +100,7 @@ def headlines(project: ProjectFolder) -> list[Headline]:
     measured = measured_rounds(project.folder, newest=2)
     if not measured:
         return []
-    metrics = {name: task.headline for name, task in project.tasks().items()}
-    return headlines_of(measured, metrics)
+    return headlines_of(measured, {name: task.headline for name, task in project.tasks().items()})
 
 
 def _counts(count: Any) -> Json:

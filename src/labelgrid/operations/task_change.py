@@ -1,4 +1,4 @@
-"""Changes what a task declares of its labels, after checking the labels that are there.
+"""Changes a task's declaration, after checking the present labels.
 
 Loads no torch.
 """
@@ -27,7 +27,12 @@ from labelgrid.operations.cancel import cancel_all
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.images.strides import check_strides
 from labelgrid.project.requests import request_heldout
-from labelgrid.project.stored_labels import misfits, refuse_changed, refuse_misfits
+from labelgrid.project.stored_labels import (
+    changed_error,
+    misfits,
+    refuse_changed,
+    refuse_misfits,
+)
 from labelgrid.project.task_spec import changed_row
 from labelgrid.relations.bound import declared_relations
 from labelgrid.relations.choice import RelationChoice
@@ -96,7 +101,7 @@ class Changed(Shown):
 def change_task(
     project: ProjectFolder, name: str, change: TaskChange, progress: Progress
 ) -> Changed:
-    """Change what a task declares; every label that it has is read with the new declaration first.
+    """Change a task's declaration, after reading every label with the new one.
 
     Models and scores made with the old declaration are refused as stale from then on, unless only
     the cost changed. Costs of labels that are paid or requested stay.
@@ -108,7 +113,7 @@ def change_task(
     """
     store = project.store
     stamp = store.pool_hash()
-    old = _task(project, name)
+    old = project.task_row(name)
     row = changed_row(
         old, change.values, classes=change.classes, merge=change.merge or {}, folder=Path()
     )
@@ -125,11 +130,7 @@ def change_task(
         moved = _compare_figures(project, cells, before, after)
     with store.transaction():
         if store.pool_hash() != stamp:
-            raise LedgerError(
-                "Another command changed the ledger while the labels were checked.",
-                where=project.folder,
-                next_step="Run the same command again.",
-            )
+            raise changed_error(project)
         store.update_task(row)
         if stale:
             store.count_change()
@@ -145,7 +146,7 @@ def change_task(
 
 @note_unchanged(UNCHANGED)
 def drop_task(project: ProjectFolder, name: str) -> int:
-    """Drop a task: nothing sees its cells until it is restored.
+    """Drop a task, and hide its cells until a restoration.
 
     Returns the number of its cancelled requests.
 
@@ -155,7 +156,7 @@ def drop_task(project: ProjectFolder, name: str) -> int:
     """
     store = project.store
     with store.transaction("task"):
-        _task(project, name)
+        project.task_row(name)
         if len(store.tasks()) == 1:
             raise ProjectError(
                 f"'{name}' is the project's only task.",
@@ -196,29 +197,13 @@ def restore_task(project: ProjectFolder, name: str) -> None:
         request_heldout(store, [row.image_id for row in store.images(("heldout",))], [name])
 
 
-def _task(project: ProjectFolder, name: str) -> TaskRow:
-    tasks = {row.name: row for row in project.store.tasks()}
-    if name not in tasks:
-        raise LedgerError(
-            f"The project has no task '{name}'.",
-            where=project.folder,
-            next_step=f"Its tasks are: {', '.join(tasks)}.",
-        )
-    return tasks[name]
-
-
 def _refuse_needed(project: ProjectFolder, name: str) -> None:
-    """Refuse to drop a task that a declared relation needs: no command would run then.
-
-    Raises:
-        ProjectError: names the relation.
-    """
     recipe = project.recipe()
     tasks = project.tasks()
-    remaining = {task: each for task, each in tasks.items() if task != name}
+    remaining = {other: task for other, task in tasks.items() if other != name}
     for relation, choice in recipe.relations.items():
-        own = {relation: choice}
-        if _can_bind(own, tasks) and not _can_bind(own, remaining):
+        declared = {relation: choice}
+        if _can_bind(declared, tasks) and not _can_bind(declared, remaining):
             raise ProjectError(
                 f"The relation '{relation}' of the recipe needs the task '{name}'.",
                 where=project.folder / SETTINGS,
@@ -228,7 +213,6 @@ def _refuse_needed(project: ProjectFolder, name: str) -> None:
 
 
 def _can_bind(relations: Mapping[str, RelationChoice], tasks: TaskDefs) -> bool:
-    """Whether declared relations fit tasks."""
     try:
         declared_relations(relations, tasks)
     except RecipeError:
@@ -237,10 +221,6 @@ def _can_bind(relations: Mapping[str, RelationChoice], tasks: TaskDefs) -> bool:
 
 
 def _keep_indices(before: TaskDef, after: TaskDef, progress: Progress) -> None:
-    """Refuse a class list that gives a known class another index.
-
-    Label files hold indices, not names.
-    """
     old = before.classes
     new = after.classes
     place = {name: index for index, name in enumerate(new)}
@@ -259,7 +239,6 @@ def _keep_indices(before: TaskDef, after: TaskDef, progress: Progress) -> None:
 def _compare_figures(
     project: ProjectFolder, cells: Sequence[CellRow], before: TaskDef, after: TaskDef
 ) -> list[str]:
-    """Compare the figures of a sample of the labels, read with both declarations."""
     step = max(1, -(-len(cells) // SAMPLE))
     paths = [project.inside(cell.path) for cell in cells[::step]]
     old = [before.figures(before.read(path)) for path in paths]
@@ -270,7 +249,6 @@ def _compare_figures(
 def _check_labels(
     project: ProjectFolder, cells: Sequence[CellRow], task: TaskDef, progress: Progress
 ) -> None:
-    """Read every label with the new declaration; refuse the change if some do not fit."""
     faults = misfits(project, cells, {task.name: task}, progress)
     if faults:
         labels = count_text(len(cells), "label")

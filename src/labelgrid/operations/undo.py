@@ -53,7 +53,7 @@ class Undone(Shown):
     dry_run: bool
 
     def as_json(self) -> Json:
-        """The result as JSON values."""
+        """The fields as JSON values, with the cells by the names of their states."""
         return {
             "operation": vars(self.operation),
             "cells": {state.name.lower(): self.cells.get(state, 0) for state in State},
@@ -63,7 +63,6 @@ class Undone(Shown):
         }
 
     def __str__(self) -> str:
-        """A summary in words."""
         done = self.operation
         would = "Would undo" if self.dry_run else "Undid"
         states = [f"{count:,} {state.name.lower()}" for state, count in sorted(self.cells.items())]
@@ -80,7 +79,7 @@ class Undone(Shown):
 
 @dataclass(frozen=True)
 class NamedOperation:
-    """An operation that can be undone, and what it was in a few words."""
+    """An operation that can be undone, with a short description."""
 
     operation: Operation
     text: str
@@ -88,10 +87,10 @@ class NamedOperation:
 
 def last_undoable(project: ProjectFolder) -> NamedOperation | None:
     """The operation that `undo` would undo, found fast; None if there is none that it undoes."""
-    found = project.store.last_operation_name()
-    if found is None or project.settings.oracle:
+    newest = project.store.last_operation_name()
+    if newest is None or project.settings.oracle:
         return None
-    operation, events = found
+    operation, events = newest
     if operation.command not in UNDOABLE:
         return None
     last = project.store.last_operation() if events <= MOST_COUNTED else None
@@ -106,13 +105,13 @@ def last_undoable(project: ProjectFolder) -> NamedOperation | None:
 
 @note_unchanged(UNCHANGED)
 def foresee_undo(project: ProjectFolder) -> Undone:
-    """What `undo` would undo, without trying whether the ledger allows it: that may take long.
+    """Foresee the result of `undo`, without the slow check whether the ledger allows it.
 
     Raises:
         ProjectError: there is nothing to undo, or the operation cannot be undone.
     """
     last = _last(project)
-    kept = project.store.kept(last.operation)
+    kept = project.store.kept(last.operation.id)
     _check_kind(project, last, kept)
     return _undone(project, last, kept, dry_run=True)
 
@@ -125,7 +124,7 @@ def undo(
     dry_run: bool = False,
     operation: int | None = None,
 ) -> Undone:
-    """Undo the last operation that is in effect, in one transaction.
+    """Undo the last operation in effect, in a transaction.
 
     The files of labels stay where they are. The picks and previews of a query are removed after
     that: what a kill leaves of them is removed by the next undo, or replaced by the next query.
@@ -146,7 +145,7 @@ def undo(
         _remove_undone_picks(project)  # of an undo that was killed
     store = project.store
     last = _last(project, operation)
-    kept = store.kept(last.operation)
+    kept = store.kept(last.operation.id)
     _check_kind(project, last, kept)
     try:
         with store.transaction(last.operation.undo_command):
@@ -162,12 +161,6 @@ def undo(
 
 
 def _last(project: ProjectFolder, operation: int | None = None) -> OperationSummary:
-    """The last operation in effect.
-
-    Raises:
-        ProjectError: there is none.
-        StateError: it has another number than `operation`.
-    """
     last = project.store.last_operation()
     if operation is not None and (last is None or last.operation.id != operation):
         now = "nothing is left to undo"
@@ -184,21 +177,21 @@ def _last(project: ProjectFolder, operation: int | None = None) -> OperationSumm
 
 
 def _undone(project: ProjectFolder, last: OperationSummary, kept: Kept, *, dry_run: bool) -> Undone:
-    """The result of undoing an operation."""
     cells = Counter[State]()
     for (before, _), count in last.moves.items():
         cells[before] += count
+    moves_labels = any(State.LABELLED in states for states in last.moves)
     return Undone(
         operation=last.operation,
         cells=cells,
         round=kept.round,
-        trained=_moves_labels(last) and newest_fit(project.folder) is not None,
+        trained=moves_labels and newest_fit(project.folder) is not None,
         dry_run=dry_run,
     )
 
 
 def _remove_undone_picks(project: ProjectFolder) -> None:
-    """Remove the picks and previews of the round whose query comes next: they are of an undone one.
+    """Remove picks and previews of an undone query: files of the round that is next.
 
     A query that runs meanwhile replaces them.
     """
@@ -210,13 +203,7 @@ class _DryRunError(Exception):
     """Takes back the transaction of a dry run."""
 
 
-def _moves_labels(last: OperationSummary) -> bool:
-    """Whether an operation made or took labels."""
-    return any(State.LABELLED in states for states in last.moves)
-
-
 def _check_kind(project: ProjectFolder, last: OperationSummary, kept: Kept) -> None:
-    """Refuse operations that cannot be undone."""
     if project.settings.oracle:
         raise ProjectError(
             "This project is a run of a simulation, which is not undone.", where=project.folder
@@ -230,8 +217,7 @@ def _check_kind(project: ProjectFolder, last: OperationSummary, kept: Kept) -> N
             next_step=INSTEAD.get(done.command, "It was made by other code than labelgrid's."),
         )
     if done.command == "query" and not kept.round:
-        number = max(last.rounds, default=0)
-        cancel = command("cancel", project.folder, "--round", number)
+        cancel = command("cancel", project.folder, "--round", max(last.rounds, default=0))
         raise ProjectError(
             f"{what}, made by an older labelgrid, which kept too little to undo it.",
             where=project.folder,
@@ -242,7 +228,7 @@ def _check_kind(project: ProjectFolder, last: OperationSummary, kept: Kept) -> N
 def _check_restored(
     project: ProjectFolder, last: OperationSummary, kept: Kept, progress: Progress
 ) -> None:
-    """Refuse what the project may not hold any more, though it did once.
+    """Refuse to restore splits or labels that the project must not hold any more.
 
     Raises:
         LedgerError: images would be in another split than others of their groups.
@@ -254,5 +240,5 @@ def _check_restored(
         refuse_other_split(rows, [row for row in rows if row.image_id in kept.splits])
     if any(before == State.LABELLED for before, _ in last.moves):
         cells = [event.move.cell for event in store.events(operation=last.operation.id)]
-        found = store.find(dict.fromkeys(cells)).values()
-        refuse_misfits(project, [row for row in found if row.state == State.LABELLED], progress)
+        rows_now = store.find(dict.fromkeys(cells)).values()
+        refuse_misfits(project, [row for row in rows_now if row.state == State.LABELLED], progress)

@@ -1,4 +1,4 @@
-"""Finds images that are in no split, and puts them into one. Loads no torch.
+"""Finds images without a split, and puts them into a split.
 
 A labelgrid of before let Python put images into splits that no command reads.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # slow to load, and needed where there are such images alone
 
 
 def splitless_sentence(project: ProjectFolder) -> str:
-    """Which images are in no split, and the commands that put them into one; "" if none is."""
+    """Sentences on images without a split, with the commands that give a split; "" if none."""
     return " ".join(f"{fault.what} {fault.next_step}" for fault in splitless_faults(project))
 
 
@@ -44,13 +44,9 @@ def _fault(project: ProjectFolder, images: SplitlessImages) -> "Fault":
 def set_split(
     project: ProjectFolder, split: OpenSplit, image_ids: Sequence[str] = (), was: str = ""
 ) -> list[str]:
-    """Put images that are in no split into one, all or none.
+    """Put images without a split into a split, all or none.
 
-    Args:
-        project: the project.
-        split: the split.
-        image_ids: the images; empty: all.
-        was: only those of this unknown split; empty: of any.
+    Without `image_ids`, all of them, or those of the unknown split `was`.
 
     Returns:
         their ids, ordered.
@@ -79,7 +75,6 @@ def set_split(
 
 
 def _refuse_known(project: ProjectFolder, known: Sequence[str], is_any: bool) -> None:
-    """Refuse images that are in a split, and a choice of none."""
     if known:
         images = count_text(len(known), "image is", "images are")
         what = f"{images} in a split already: {join_names(known, 5)}."

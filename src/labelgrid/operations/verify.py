@@ -17,7 +17,7 @@ from labelgrid.basics.words import count_text
 from labelgrid.evidence.relation_evidence import relation_remarks
 from labelgrid.images.places import image_file
 from labelgrid.images.reading import changed_image_error, check_image
-from labelgrid.ledger.grid import Cell, ImageRow, State
+from labelgrid.ledger.grid import ImageRow, State
 from labelgrid.ledger.place import FILE
 from labelgrid.ledger.store import CellRow
 from labelgrid.operations.unknown_splits import splitless_faults
@@ -43,7 +43,6 @@ class Verified(Shown):
     remarks: Sequence[str] = ()
 
     def __str__(self) -> str:
-        """A summary in words, then one line a fault, and one a remark."""
         read = f"{count_text(self.images, 'image')} and {count_text(self.labels, 'label')}"
         if self.supplied:
             read += f", and {count_text(self.supplied, 'label')} of suppliers"
@@ -53,10 +52,6 @@ class Verified(Shown):
 
 def verify(project: ProjectFolder, progress: Progress) -> Verified:
     """Read every image and every label of a project completely; nothing is changed.
-
-    Args:
-        project: the project.
-        progress: reports each file.
 
     Raises:
         ProjectError: the project is a run of a simulation, whose images and labels belong to its
@@ -74,8 +69,7 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         progress.start("Reading images", len(rows), "images")
         local = [row for row in rows.values() if not row.is_remote]
-        image_results = threads.map(partial(_image_fault, project), local)
-        faults = _collect_faults(image_results, progress)
+        faults = _collect_faults(threads.map(partial(_image_fault, project), local), progress)
         remote = [row for row in rows.values() if row.is_remote]
         faults += _object_faults(project, remote, progress)
         progress.start("Reading labels", len(cells), "labels")
@@ -86,22 +80,18 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
             progress.start("Reading labels of suppliers", len(supplied), "labels")
             faults += _collect_faults(threads.map(check_label, supplied), progress)
     place = project.settings.ledger or FILE
-    faults += [_cell_fault(cell, place) for cell in project.store.differing_cells()]
+    what = "The cell's state in the ledger is not what its history says."
+    for cell in project.store.differing_cells():
+        faults.append(Fault(place, what, "It is damaged; restore a copy.", cell))
     faults += splitless_faults(project)
     known = ProjectLabels(project)
-    advice = command("audit", project.folder)
     return Verified(
         images=len(rows),
         labels=len(cells),
         faults=faults,
         supplied=len(supplied),
-        remarks=relation_remarks(known, known.by_image(), advice),
+        remarks=relation_remarks(known, known.by_image(), command("audit", project.folder)),
     )
-
-
-def _cell_fault(cell: Cell, place: str) -> Fault:
-    what = "The cell's state in the ledger is not what its history says."
-    return Fault(place, what, "It is damaged; restore a copy.", cell)
 
 
 def _collect_faults(results: Iterable[Fault | None], progress: Progress) -> list[Fault]:
@@ -116,16 +106,15 @@ def _collect_faults(results: Iterable[Fault | None], progress: Progress) -> list
 def _object_faults(
     project: ProjectFolder, rows: Sequence[ImageRow], progress: Progress
 ) -> list[Fault]:
-    """What is wrong with images in stores of objects; those of known versions are not read."""
+    """The faults of images in stores of objects, without reading known versions."""
     if not rows:
         return []
-    from labelgrid.project.images.object_faults import (
-        object_faults,  # most projects have no objects
-    )
+    # Most projects have no objects.
+    from labelgrid.project.images.object_faults import object_faults
 
-    found = object_faults(rows, progress)
+    errors = object_faults(rows, progress)
     progress.advance(len(rows))
-    return [_fault_of(project, image_id, error) for image_id, error in found.items()]
+    return [_fault_of(project, image_id, error) for image_id, error in errors.items()]
 
 
 def _image_fault(project: ProjectFolder, row: ImageRow) -> Fault | None:

@@ -1,4 +1,4 @@
-"""Counts the labels that a training learned from and that changed since. Loads no torch."""
+"""Counts the labels of a training that changed since."""
 
 from collections.abc import Iterable
 
@@ -9,38 +9,31 @@ from labelgrid.project.records import Fit
 
 
 def changed_labels(project: ProjectFolder, fit: Fit) -> int:
-    """The training labels that were replaced or withdrawn since a training read them.
+    """The number of training labels that were replaced or withdrawn since a training.
 
     A label that was replaced and is back does not count. Records of before say nothing: 0.
-
-    Args:
-        project: the project.
-        fit: the record of the training.
     """
     if fit.event is None:
         return 0
-    touched = set()
-    for event in project.store.events(after=fit.event):
-        if event.before == State.LABELLED:
-            touched.add(event.move.cell)
+    events = project.store.events(after=fit.event)
+    touched = {event.move.cell for event in events if event.before == State.LABELLED}
     if not touched:
         return 0
     names = {cell.image_id for cell in touched}
     learned = {row.image_id for row in project.store.images(("train", "val"), names)}
-    return _count_changed(
-        project, [cell for cell in touched if cell.image_id in learned], fit.event
-    )
+    cells = [cell for cell in touched if cell.image_id in learned]
+    return _count_changed(project, cells, fit.event)
 
 
 def _count_changed(project: ProjectFolder, cells: Iterable[Cell], event: int) -> int:
-    """The cells whose label is other than at this event."""
+    """The number of cells whose label changed since an event."""
     count = 0
     rows = project.store.find(list(cells))
     for cell, row in rows.items():
         then = ""
-        for each in project.store.history(cell):
-            if each.id <= event:
-                then = each.move.digest if each.move.to == State.LABELLED else ""
+        for earlier in project.store.history(cell):
+            if earlier.id <= event:
+                then = earlier.move.digest if earlier.move.to == State.LABELLED else ""
         now = row.digest if row.state == State.LABELLED else ""
         count += bool(then) and now != then
     return count

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bytes, Places
 from labelgrid.basics.errors import LabelgridError
 from labelgrid.basics.files import atomic_write, disk_errors, read_bytes
 
@@ -24,7 +25,7 @@ WIDTH = 16
 HASH = re.compile(f"[0-9a-f]{{{2 * WIDTH}}}")
 
 
-def read_rows(path: Path) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+def read_rows(path: Path) -> tuple[dict[str, Any], Bytes]:
     """The first line of a file, and its rows, uint8 [n, w].
 
     Without a file that says how wide they are, an empty line and no rows.
@@ -32,24 +33,18 @@ def read_rows(path: Path) -> tuple[dict[str, Any], NDArray[np.uint8]]:
     with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
         line, _, body = read_bytes(path).partition(b"\n")
         head = json.loads(line)
-        rows = np.frombuffer(body, np.uint8).reshape(-1, WIDTH + int(head["width"]))
-        return head, rows
+        return head, np.frombuffer(body, np.uint8).reshape(-1, WIDTH + int(head["width"]))
     return {}, np.zeros((0, WIDTH), np.uint8)
 
 
 def write_rows(
-    path: Path, head: Mapping[str, Any], rows: NDArray[np.uint8], added: Mapping[str, bytes]
+    path: Path, head: Mapping[str, Any], rows: Bytes, added: Mapping[str, bytes]
 ) -> None:
-    """Write rows, and added ones by their content hashes; a full disk stops nothing.
+    """Write old rows, and new rows with their content hashes; a full disk stops nothing.
 
-    Args:
-        path: the file.
-        head: JSON values that `read_rows` returns.
-        rows: earlier ones.
-        added: the bytes behind the hash, as many as in `rows`.
+    `head` is what `read_rows` returns; `added` has the bytes after the hash, as many as in `rows`.
     """
-    width = rows.shape[1] - WIDTH
-    line = json.dumps({**head, "width": width}, ensure_ascii=False)
+    line = json.dumps({**head, "width": rows.shape[1] - WIDTH}, ensure_ascii=False)
     parts = [bytes.fromhex(content) + values for content, values in added.items()]
     with suppress(LabelgridError), disk_errors(path), atomic_write(path) as temporary:
         temporary.write_bytes(b"".join([line.encode(), b"\n", rows.tobytes(), *parts]))
@@ -57,29 +52,29 @@ def write_rows(
 
 @dataclass(frozen=True)
 class ContentRows:
-    """Rows, of which those of given label files are found at once.
+    """Rows by the hashes of label files.
 
     Args:
         rows: uint8 [n, w]; each begins with the hash of a content.
     """
 
-    rows: NDArray[np.uint8]
+    rows: Bytes
 
     @cached_property
     def hashes(self) -> NDArray[np.uint64]:
-        """The hashes of the contents [n, 2]."""
+        """The first 16 bytes of each row, as two numbers [n, 2]."""
         return _halves(self.rows[:, :WIDTH].tobytes())
 
-    def places(self, contents: Sequence[str]) -> NDArray[np.intp]:
+    def places(self, contents: Sequence[str]) -> Places:
         """The place of the row of each content hash; -1 of those without a row."""
-        found = np.full(len(contents), -1)
+        none = np.full(len(contents), -1)
         if not len(self.rows):
-            return found
+            return none
         wanted = _halves(_bytes_of(contents))
         order = np.argsort(self.hashes[:, 0], kind="stable")
         after = np.searchsorted(self.hashes[order, 0], wanted[:, 0])
         places = order[np.minimum(after, len(order) - 1)]
-        return np.where((self.hashes[places] == wanted).all(1), places, found)
+        return np.where((self.hashes[places] == wanted).all(1), places, none)
 
 
 def _halves(content: bytes) -> NDArray[np.uint64]:
@@ -87,10 +82,11 @@ def _halves(content: bytes) -> NDArray[np.uint64]:
 
 
 def _bytes_of(contents: Sequence[str]) -> bytes:
-    """The bytes of content hashes; zeros for what is none."""
+    """The bytes of content hashes; zeros in place of other texts."""
     with suppress(ValueError):
         joined = bytes.fromhex("".join(contents))
         if len(joined) == WIDTH * len(contents):
             return joined
     nothing = "0" * 2 * WIDTH
-    return bytes.fromhex("".join(each if HASH.fullmatch(each) else nothing for each in contents))
+    hashes = (content if HASH.fullmatch(content) else nothing for content in contents)
+    return bytes.fromhex("".join(hashes))

@@ -1,4 +1,4 @@
-"""Says which labels of a project follow from others, and what they would have cost."""
+"""Counts the labels that relations derive in a project, and the saved cost."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from labelgrid.project.folder import ProjectFolder
 
 @dataclass(frozen=True)
 class DerivedCount:
-    """The labels of a task that follow from others, of training images.
+    """The labels of a task that relations derive for training images.
 
     Args:
         derived: the number of missing cells whose label follows.
@@ -21,7 +21,7 @@ class DerivedCount:
 
 
 def derived_counts(project: ProjectFolder) -> dict[str, DerivedCount]:
-    """The labels that follow from others, by task; only tasks of which a relation gives labels."""
+    """The derived labels of each task with a relation that gives labels."""
     relations = project.relations()
     if not relations:
         return {}
@@ -31,15 +31,15 @@ def derived_counts(project: ProjectFolder) -> dict[str, DerivedCount]:
     counts = known_labels(grid, relations).sum(0).tolist()
     costs = grid.cost.tolist()
     derived = {relation.gives for relation in relations}
-    found = {}
-    for task, count, cost in zip(grid.tasks, counts, costs, strict=True):
-        if task in derived:
-            found[task] = DerivedCount(count, count * cost)
-    return found
+    return {
+        task: DerivedCount(count, count * cost)
+        for task, count, cost in zip(grid.tasks, counts, costs, strict=True)
+        if task in derived
+    }
 
 
 def grid_to_buy(project: ProjectFolder) -> Grid:
-    """The pool without the labels that need not be bought, since they follow from others.
+    """The pool without labels that a relation derives, and so nobody needs to buy.
 
     It is what `query` offers to strategies that skip them.
     """
@@ -53,7 +53,7 @@ def grid_to_buy(project: ProjectFolder) -> Grid:
 
 
 def brought_labels(project: ProjectFolder, cells: Collection[Cell]) -> dict[Cell, tuple[str, ...]]:
-    """What the labels of some cells bring along: the tasks whose missing label would follow.
+    """The tasks whose missing labels follow from the labels of some cells, by cell.
 
     A label follows if the others that its relation reads are there or asked for. Cells that bring
     nothing are left out.
@@ -66,13 +66,15 @@ def brought_labels(project: ProjectFolder, cells: Collection[Cell]) -> dict[Cell
     for cell in cells:
         of_image = states[cell.image_id]
         bought = {name for name, state in of_image.items() if state != State.SKIPPED}
-        found = []
-        for relation in relations:
-            reads = cell.task in relation.reads and relation.follows(bought)
-            if reads and relation.gives not in of_image:
-                found.append(relation.gives)
-        if found:
-            brought[cell] = tuple(sorted(found))
+        given = [
+            relation.gives
+            for relation in relations
+            if cell.task in relation.reads
+            and relation.follows(bought)
+            and relation.gives not in of_image
+        ]
+        if given:
+            brought[cell] = tuple(sorted(given))
     return brought
 
 

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelgrid.basics.errors import ProjectError, command
+from labelgrid.basics.errors import LedgerError, ProjectError, command
 from labelgrid.basics.files import inside, remove_abandoned
 from labelgrid.executors.job import JobFolder
 from labelgrid.images.places import group_of
 from labelgrid.ledger import place
 from labelgrid.ledger.database import is_unwritable
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.ledger.store import RoundRow, Store
 from labelgrid.project.settings import Settings, read_settings
 
@@ -61,10 +62,7 @@ class ProjectFolder:
     ) -> "ProjectFolder":
         """Open a project.
 
-        Args:
-            folder: the project's.
-            read_only: refuse to write its ledger.
-            looking: as `read_only` if the ledger cannot be written anyway.
+        With `looking`, it is opened `read_only` if its ledger cannot be written anyway.
 
         Raises:
             ProjectError: there is no project.
@@ -91,7 +89,7 @@ class ProjectFolder:
         return cls(folder, settings, Store.open(ledger, read_only=read_only))
 
     def copy_note(self) -> str:
-        """What is to be said of a ledger that is read in a copy; "" of any other."""
+        """A sentence on a ledger that is read in a copy, or ""."""
         if self.store.copy is None:
             return ""
         return (
@@ -108,6 +106,21 @@ class ProjectFolder:
         from labelgrid.tasks.task import definitions  # a new project's status needs none of it
 
         return definitions(self.store.tasks(), self.store.class_lists())
+
+    def task_row(self, name: str) -> TaskRow:
+        """The ledger's row of a task.
+
+        Raises:
+            LedgerError: there is none; lists the tasks.
+        """
+        rows = {row.name: row for row in self.store.tasks()}
+        if name not in rows:
+            raise LedgerError(
+                f"The project has no task '{name}'.",
+                where=self.folder,
+                next_step=f"Its tasks are: {', '.join(rows)}.",
+            )
+        return rows[name]
 
     def recipe(self) -> "Recipe":
         """The recipe of the settings, with their changes.
@@ -141,14 +154,14 @@ class ProjectFolder:
 
     @property
     def round_number(self) -> int:
-        """The number of the open round, or of the next one."""
+        """The number of the open round, or else of the next round."""
         current = self.store.current_round()
         if current:
             return current.number
         return max((row.number for row in self.store.rounds()), default=0) + 1
 
     def open_round(self) -> RoundRow:
-        """The open round; opens one if there is none."""
+        """The open round, after opening a round if none is open."""
         return self.store.current_round() or self.store.open_round()
 
     def round_folder(self, number: int) -> Path:
@@ -174,7 +187,7 @@ class ProjectFolder:
 
     @property
     def job(self) -> JobFolder:
-        """The folder that shows the fit, score or query of the open round, whoever runs it."""
+        """The job folder of the open round, for a fit, score or query of any process."""
         return JobFolder(self.round_folder(self.round_number) / "job")
 
     def inside(self, relative: str) -> Path:
@@ -225,7 +238,7 @@ class ProjectFolder:
             remove_abandoned(self.round_folder(number), deep=True)
 
     def close(self) -> None:
-        """Close the ledger."""
+        """Close the project's ledger."""
         self.store.close()
 
     def __enter__(self) -> "ProjectFolder":
@@ -236,7 +249,6 @@ class ProjectFolder:
 
 
 def _unfinished_files(folder: Path) -> set[str]:
-    """The names of files that a stopped `init` may have left in a folder."""
     if not (folder / MARKER).is_file() or (folder / SETTINGS).exists():
         return set()
     return {MARKER, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", LEFT_OUT, CAMERAS}
@@ -261,17 +273,12 @@ def check_new(folder: Path) -> None:
             next_step="Give another folder, or extend this one with `labelgrid add`.",
             unchanged="It was not changed.",
         )
-    if folder.exists() and not _is_usable(folder):
+    is_usable = not folder.exists()
+    if folder.is_dir():
+        is_usable = {child.name for child in folder.iterdir()} <= _unfinished_files(folder)
+    if not is_usable:
         raise ProjectError(
             "This is a file, or a folder that is not empty.",
             where=folder,
             next_step="Give a new folder.",
         )
-
-
-def _is_usable(path: Path) -> bool:
-    """Whether a path is a folder that is empty but for what a stopped `init` left."""
-    if not path.is_dir():
-        return False
-    names = {child.name for child in path.iterdir()}
-    return names <= _unfinished_files(path)

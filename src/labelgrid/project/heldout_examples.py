@@ -44,11 +44,9 @@ class HeldoutExample:
 
 
 def choose_examples(values: Mapping[str, float], better: Better) -> dict[Place, str]:
-    """The image in the middle and the worst one, by a metric; one image is the worst.
+    """The median image and the worst image by a metric; a single image is the worst.
 
-    Args:
-        values: of the metric, by image id; those that are no number do not count.
-        better: whether higher or lower values are better.
+    Values that are no number do not count.
 
     Example:
         >>> choose_examples({"a": 1.0, "b": 5.0, "c": 3.0}, "lower")
@@ -82,8 +80,7 @@ def read_examples(round_folder: Path, model: str) -> list[HeldoutExample]:
     if not path.is_file():
         return []
     try:
-        rows = json.loads(read_text(path))
-        examples = [parse(HeldoutExample, row, str(path)) for row in rows]
+        examples = [parse(HeldoutExample, row, str(path)) for row in json.loads(read_text(path))]
     except (ValueError, TypeError, RecipeError) as error:
         raise ProjectError(
             "The list of held-out predictions is damaged.",

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.words import join_names
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage
@@ -61,18 +61,21 @@ def ordered_images(
         return _last_changed_first(project, wanted, labels)
     if not order:
         return find_images(project, wanted, labels)
-    _check_order(project, order)
-    task = order.removeprefix(LOSS)
-    if task != order:
-        return _largest_loss_first(project, wanted, labels, task)
+    names = image_orders(project)
+    if order not in names:
+        raise UsageError(
+            f"There is no order '{order:.80}'.", next_step=f"There are: {join_names(names)}."
+        )
+    if order.startswith(LOSS):
+        return _largest_loss_first(project, wanted, labels, order.removeprefix(LOSS))
     path = newest_scores(project)
     if order.startswith(SHARE):
         values = class_shares(project, order.removeprefix(SHARE))
     else:
         values = _scores(path, order, wanted.task) if path else {}
-    found = find_images(project, wanted, labels)
-    ranks = np.array([values.get(image_id, -math.inf) for image_id in found.names])
-    return replace(found, names=_largest_first(found.names, ranks))
+    matches = find_images(project, wanted, labels)
+    ranks = np.array([values.get(image_id, -math.inf) for image_id in matches.names])
+    return replace(matches, names=_largest_first(matches.names, ranks))
 
 
 def image_page(
@@ -84,17 +87,11 @@ def image_page(
     first: int = 0,
     count: int = 60,
 ) -> ImagePage:
-    """The images that match, from number `first` on, with their cells' states.
+    """The matching images from number `first` on, with their cells' states.
 
     Only these are read, so a page of a large project takes no longer than one of a small one.
 
-    Args:
-        project: the project.
-        wanted: which images.
-        order: as of `ordered_images`.
-        labels: which labels they have; None: any.
-        first: the number of the first one in this order.
-        count: the most images.
+    `order` is as of `ordered_images`.
 
     Raises:
         LedgerError: there is no such task.
@@ -102,9 +99,9 @@ def image_page(
     """
     if not order and (labels is None or labels.is_empty):
         return project.store.image_page(wanted, first=first, count=count)
-    found = ordered_images(project, wanted, order, labels)
-    listed = project.store.listed_images(found.names[first : first + count])
-    return ImagePage(len(found.names), listed, found.unread)
+    matches = ordered_images(project, wanted, order, labels)
+    listed = project.store.listed_images(matches.names[first : first + count])
+    return ImagePage(len(matches.names), listed, matches.unread)
 
 
 def neighbours(
@@ -115,7 +112,7 @@ def neighbours(
     order: str = "",
     labels: LabelFilter | None = None,
 ) -> tuple[str, str]:
-    """The matching images before and after this one, as ordered by `image_page`; "" for none.
+    """The matching images before and after an image, in the order of `image_page`; or "".
 
     In another order than by ids, an image that does not match has none.
     """
@@ -132,64 +129,42 @@ def neighbours(
 def _last_changed_first(
     project: ProjectFolder, wanted: ImageFilter, labels: LabelFilter
 ) -> MatchingImages:
-    """The images that match, the last changed ones first."""
     newest = project.store.matching_names(wanted, newest=True)
     if labels.is_empty:
         return MatchingImages(newest)
-    found, matching = _with_labels(project, wanted, labels)
-    return replace(found, names=[image_id for image_id in newest if image_id in matching])
-
-
-def _with_labels(
-    project: ProjectFolder, wanted: ImageFilter, labels: LabelFilter
-) -> tuple[MatchingImages, set[str]]:
-    """The images that match, and the set of their names."""
-    found = find_images(project, wanted, labels)
-    return found, set(found.names)
-
-
-def _check_order(project: ProjectFolder, order: str) -> None:
-    """Refuse an order that there is not.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    names = image_orders(project)
-    if order not in names:
-        raise UsageError(
-            f"There is no order '{order:.80}'.", next_step=f"There are: {join_names(names)}."
-        )
+    matches = find_images(project, wanted, labels)
+    names = set(matches.names)
+    return replace(matches, names=[image_id for image_id in newest if image_id in names])
 
 
 def _largest_loss_first(
     project: ProjectFolder, wanted: ImageFilter, labels: LabelFilter, task: str
 ) -> MatchingImages:
-    """The images that match, by the loss of a task's labels; a label that changed has none."""
+    """The matching images by the loss of a task's labels; a changed label has no loss."""
     rows = project.store.matching_names_and_labels(wanted, task)
-    found = MatchingImages([image_id for image_id, _ in rows])
+    matches = MatchingImages([image_id for image_id, _ in rows])
     if not labels.is_empty:
-        found, matching = _with_labels(project, wanted, labels)
-        rows = [row for row in rows if row[0] in matching]
+        matches = find_images(project, wanted, labels)
+        names = set(matches.names)
+        rows = [row for row in rows if row[0] in names]
     losses = label_losses(project, task, [content or NO_CONTENT for _, content in rows])
-    return replace(found, names=_largest_first(found.names, losses))
+    return replace(matches, names=_largest_first(matches.names, losses))
 
 
-def _largest_first(names: Sequence[str], values: NDArray[np.float64]) -> list[str]:
-    """Names by their values [n], the largest first; those without a number last."""
+def _largest_first(names: Sequence[str], values: Floats) -> list[str]:
+    """Names by their values [n], the largest first and names without a number last."""
     places = np.argsort(-np.nan_to_num(values, nan=-math.inf), kind="stable")
-    ordered: list[str] = np.array(names, dtype=object)[places].tolist()
-    return ordered
+    return [names[place] for place in places]
 
 
 def _scores(path: Path, statistic: str, task: str) -> dict[str, float]:
-    """A statistic by image: of a task, or the largest; without those that are no number."""
+    """A statistic by image, of a task or the largest of all tasks; -inf where not a number."""
     from labelgrid.score.table import read_statistic
 
     table = read_statistic(path, statistic)
     values = np.nan_to_num(table.statistics[statistic], nan=-np.inf)
     if table.axes[statistic] == "cell":
-        one_task = task in table.tasks
-        values = values[:, table.tasks.index(task)] if one_task else values.max(1)
+        values = values[:, table.tasks.index(task)] if task in table.tasks else values.max(1)
     return dict(zip(table.images, values.tolist(), strict=True))
 
 
@@ -197,16 +172,13 @@ def share_classes(project: ProjectFolder) -> list[str]:
     """The classes whose shares the newest scores hold, as `TASK:CLASS`."""
     if _newest(project) is None:
         return []
-    tasks = project.tasks().values()
-    return [f"{task.name}:{name}" for task in tasks for name in task.class_names]
+    return [f"{task.name}:{name}" for task in project.tasks().values() for name in task.class_names]
 
 
 def class_shares(project: ProjectFolder, class_name: str) -> dict[str, float]:
     """The predicted share of a class by image, from 0 to 1; empty if no scores hold it.
 
-    Args:
-        project: the project.
-        class_name: one of `share_classes`.
+    `class_name` is one of `share_classes`.
     """
     from labelgrid.score.table import read_component  # slow to load
 
@@ -217,7 +189,6 @@ def class_shares(project: ProjectFolder, class_name: str) -> dict[str, float]:
 
 
 def _newest(project: ProjectFolder) -> Path | None:
-    """The newest table of scores that holds the shares of classes."""
     from labelgrid.score.table import holds_statistic  # slow to load
 
     tables = reversed(tables_of_scores(project))

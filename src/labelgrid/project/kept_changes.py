@@ -7,7 +7,7 @@ from typing import Any
 from labelgrid.basics.errors import UsageError
 from labelgrid.basics.files import disk_errors, read_text, write_text
 from labelgrid.project.folder import SETTINGS, ProjectFolder
-from labelgrid.project.settings import text_with_changes
+from labelgrid.project.settings import text_with_values
 from labelgrid.recipes.resolve import check_recipe, load_recipe, override
 
 #: What a failed write leaves.
@@ -15,7 +15,7 @@ UNCHANGED = "The settings are unchanged; nothing was trained."
 
 
 def keep_changes(project: ProjectFolder, changes: Mapping[str, Any], recipe: str = "") -> None:
-    """Write overrides to `[changes]` of `labelgrid.toml`, where its other lines stay.
+    """Write overrides to `[changes]` of `labelgrid.toml`, beside the present lines.
 
     Args:
         project: the project; its settings have the overrides from now on.
@@ -41,5 +41,5 @@ def keep_changes(project: ProjectFolder, changes: Mapping[str, Any], recipe: str
     check_recipe(load_recipe(settings.recipe, merged, beside=project.folder))
     file = project.folder / SETTINGS
     with disk_errors(file, UNCHANGED):
-        write_text(file, text_with_changes(read_text(file), merged))
+        write_text(file, text_with_values(read_text(file), "changes", merged))
     project.settings = replace(settings, changes=merged)

@@ -41,8 +41,7 @@ class ProjectLabels:
         settings = self.project.settings
         declared: Mapping[str, RelationChoice] = {}
         with suppress(LabelgridError):  # commands that need the recipe say so
-            recipe = load_recipe(settings.recipe, settings.changes, self.project.folder)
-            declared = recipe.relations
+            declared = load_recipe(settings.recipe, settings.changes, self.project.folder).relations
         choices = {**declared, **undeclared_relations(declared, self.tasks)}
         relations = []
         for name, choice in choices.items():
@@ -71,7 +70,7 @@ class ProjectLabels:
         return rows
 
     def by_image(self) -> dict[str, Rows]:
-        """All labels, by image and task."""
+        """The rows of all labels, by image and task."""
         rows: dict[str, dict[str, CellRow]] = defaultdict(dict)
         for row in self.labelled():
             rows[row.cell.image_id][row.cell.task] = row

@@ -1,4 +1,4 @@
-"""Finds what the newest model was unsure of at a cell: its map of a round, and scored numbers.
+"""Finds the newest model's uncertainty at a cell: a map of a round, and scored numbers.
 
 Loads no torch.
 """
@@ -13,9 +13,8 @@ from labelgrid.score.table import read_cell
 
 
 def uncertainty_map(project: ProjectFolder, cell: Cell) -> Path | None:
-    """The picture of the uncertainty that the newest round drew of a picked cell, if it did."""
-    rounds = {event.move.round for event in project.store.history(cell)}
-    for number in sorted(rounds, reverse=True):
+    """The picture of a picked cell's uncertainty from the newest round with a picture."""
+    for number in sorted({event.move.round for event in project.store.history(cell)}, reverse=True):
         folder = project.round_folder(number)
         if not (folder / "pictures").is_dir():
             continue
@@ -27,7 +26,7 @@ def uncertainty_map(project: ProjectFolder, cell: Cell) -> Path | None:
 
 
 def cell_statistics(project: ProjectFolder, cell: Cell) -> dict[str, float]:
-    """The statistics of a cell and of its image that were scored last, by name.
+    """The last scored statistics of a cell and its image, by name.
 
     Empty if it was not scored then.
     """

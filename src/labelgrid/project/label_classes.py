@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Bools
 from labelgrid.basics.files import digest_of
 from labelgrid.project.content_rows import WIDTH, ContentRows, read_rows, write_rows
 from labelgrid.project.folder import ProjectFolder
@@ -32,16 +32,14 @@ class LabelClasses:
     names: tuple[str, ...]
     rows: ContentRows
 
-    def known(self, contents: Sequence[str]) -> NDArray[np.bool_]:
-        """Which labels are known [n], by the content hashes of their files."""
+    def known(self, contents: Sequence[str]) -> Bools:
+        """Which labels [n] are noted, by the content hashes of the files."""
         return self.rows.places(contents) >= 0
 
-    def showing(self, name: str, contents: Sequence[str]) -> tuple[NDArray[np.bool_], int]:
+    def showing(self, name: str, contents: Sequence[str]) -> tuple[Bools, int]:
         """Which labels show a class [n], and how many are not known.
 
-        Args:
-            name: of the class.
-            contents: the content hashes of the labels' files.
+        `contents` are the content hashes of the labels' files.
         """
         places = self.rows.places(contents)
         is_known = places >= 0
@@ -52,12 +50,13 @@ class LabelClasses:
 
 
 def label_classes(project: ProjectFolder, task: TaskDef) -> LabelClasses:
-    """What is known of the labels of a task."""
+    """The classes in a task's labels, as far as somebody noted them."""
     names = task.class_names
     width = WIDTH + -(-len(names) // 8)
     head, rows = read_rows(_file(project, task))
-    known = head.get("names", [])
-    is_same = head.get("meaning") == _meaning(task) and known == list(names[: len(known)])
+    old_names = head.get("names", [])
+    is_extended = old_names == list(names[: len(old_names)])
+    is_same = head.get("meaning") == _meaning(task) and is_extended
     if not is_same or rows.shape[1] > width:
         rows = np.zeros((0, width), np.uint8)
     padded = np.pad(rows, ((0, 0), (0, width - rows.shape[1])))
@@ -65,22 +64,17 @@ def label_classes(project: ProjectFolder, task: TaskDef) -> LabelClasses:
 
 
 def note_label_classes(project: ProjectFolder, task: TaskDef, found: Mapping[str, bytes]) -> None:
-    """Add what was found in labels of a task; a full disk stops nothing.
+    """Note the classes found in labels of a task; a full disk stops nothing.
 
-    Args:
-        project: the project.
-        task: the task.
-        found: the bits of `evidence.label_comparison.classes_in`, by the content hashes of the
-            labels' files.
+    `found` has the bits of `evidence.label_comparison.classes_in` by the content hashes of the
+    files.
     """
     if not task.class_names:
         return
     before = label_classes(project, task)
     known = before.known(list(found)).tolist()
-    added = {}
-    for (content, bits), is_known in zip(found.items(), known, strict=True):
-        if not is_known:
-            added[content] = bits
+    labels = zip(found.items(), known, strict=True)
+    added = dict(label for label, is_known in labels if not is_known)
     if added:
         head = {"meaning": _meaning(task), "names": task.class_names}
         write_rows(_file(project, task), head, before.rows.rows, added)
@@ -91,7 +85,7 @@ def _file(project: ProjectFolder, task: TaskDef) -> Path:
 
 
 def _meaning(task: TaskDef) -> str:
-    """What the numbers in label files mean, apart from the list of classes, which may grow."""
+    # Without the classes, whose list may grow.
     options = task.options
-    values = {each.name: getattr(options, each.name) for each in fields(options)}
+    values = {option.name: getattr(options, option.name) for option in fields(options)}
     return digest_of(repr({**values, "classes": ()}).encode())

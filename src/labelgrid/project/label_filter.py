@@ -1,4 +1,4 @@
-"""Finds images by what their labels are: by a class that they show, and among given labels.
+"""Finds images by their labels: by the classes shown, and among given labels.
 
 Loads no torch.
 """
@@ -18,7 +18,7 @@ from labelgrid.tasks.task import TaskDef
 
 @dataclass(frozen=True, kw_only=True)
 class LabelFilter:
-    """Which labels are looked for; those that match all of this.
+    """A filter of labels; a label matches if all fields match.
 
     Args:
         shows: the task and the name of a class, as `TASK:CLASS`; empty: any.
@@ -57,23 +57,18 @@ def find_images(project: ProjectFolder, wanted: ImageFilter, labels: LabelFilter
     if labels.is_empty:
         return MatchingImages(project.store.matching_names(wanted))
     if not labels.shows:
-        found = _matching_labels(project, wanted, labels)
-        return MatchingImages(list(dict.fromkeys(image_id for image_id, _ in found)))
+        matches = _matching_labels(project, wanted, labels)
+        return MatchingImages(list(dict.fromkeys(image_id for image_id, _ in matches)))
     task, class_name = _class_of(project, labels.shows)
     if wanted.task not in ("", task.name):
         return MatchingImages([])
-    found = _matching_labels(project, replace(wanted, task=task.name), labels)
-    contents = [content for _, content in found]
+    matches = _matching_labels(project, replace(wanted, task=task.name), labels)
+    contents = [content for _, content in matches]
     shown, unread = label_classes(project, task).showing(class_name, contents)
-    return MatchingImages([found[place][0] for place in np.flatnonzero(shown).tolist()], unread)
+    return MatchingImages([matches[place][0] for place in np.flatnonzero(shown).tolist()], unread)
 
 
 def _class_of(project: ProjectFolder, shows: str) -> tuple[TaskDef, str]:
-    """The task of a class, and its name.
-
-    Raises:
-        UsageError: there is no such class.
-    """
     name, _, class_name = shows.partition(":")
     task = project.tasks().get(name)
     if task is None or class_name not in task.class_names:
@@ -87,7 +82,7 @@ def _class_of(project: ProjectFolder, shows: str) -> tuple[TaskDef, str]:
 def _matching_labels(
     project: ProjectFolder, wanted: ImageFilter, labels: LabelFilter
 ) -> list[tuple[str, str]]:
-    """The labels that match: the ids of their images, ordered, and their content hashes."""
+    """The image ids, in order, and content hashes of the matching labels."""
     if labels.among is None:
         return project.store.matching_labels(wanted)
     paths = set(labels.among.values())

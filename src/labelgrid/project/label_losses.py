@@ -1,4 +1,4 @@
-"""Keeps the loss of labels by networks that did not learn them, as an audit measured it.
+"""Keeps the losses of labels by networks without these labels, as measured in an audit.
 
 Loads no torch.
 """
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from labelgrid.basics.array_types import Floats
 from labelgrid.project.content_rows import WIDTH, ContentRows, read_rows, write_rows
 from labelgrid.project.folder import ProjectFolder
 
@@ -20,23 +20,17 @@ _TYPE = np.dtype("<f8")
 def note_label_losses(project: ProjectFolder, task: str, losses: Mapping[str, float]) -> None:
     """Keep the losses of a task in place of earlier ones; a full disk stops nothing.
 
-    Args:
-        project: the project.
-        task: its name.
-        losses: the mean loss over a label's valid pixels, by the content hash of its file.
+    A loss is the mean over a label's valid pixels, by the content hash of its file.
     """
     rows = np.zeros((0, WIDTH + _TYPE.itemsize), np.uint8)
     added = {content: _TYPE.type(loss).tobytes() for content, loss in losses.items()}
     write_rows(_file(project, task), {}, rows, added)
 
 
-def label_losses(project: ProjectFolder, task: str, contents: Sequence[str]) -> NDArray[np.float64]:
+def label_losses(project: ProjectFolder, task: str, contents: Sequence[str]) -> Floats:
     """The losses [n] of labels of a task; NaN where none was measured.
 
-    Args:
-        project: the project.
-        task: its name.
-        contents: the content hashes of the labels' files.
+    `contents` are the content hashes of the labels' files.
     """
     _, rows = read_rows(_file(project, task))
     losses = np.full(len(contents), np.nan)

@@ -3,7 +3,6 @@
 import json
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
 
 from labelgrid.basics.config import read_toml
 from labelgrid.basics.errors import LabelgridError
@@ -19,21 +18,15 @@ def stamp_of_labels(project: ProjectFolder) -> str:
     Raises:
         RecipeError: the file of the cameras is wrong.
     """
-    tasks = [asdict(row) for row in project.store.tasks()]
-    ledger = [project.store.last_event(), tasks]
-    return hash_of(__version__, ledger, _texts(project), _recipe(project))
-
-
-def _recipe(project: ProjectFolder) -> Any:
-    """The recipe's values; None if it is wrong, which commands that need it say."""
-    with suppress(LabelgridError):
-        recipe = project.recipe()
-        return json.loads(recipe.json())
-    return None
+    ledger = [project.store.last_event(), [asdict(row) for row in project.store.tasks()]]
+    recipe = None
+    with suppress(LabelgridError):  # commands that need the recipe say so
+        recipe = json.loads(project.recipe().json())
+    return hash_of(__version__, ledger, _texts(project), recipe)
 
 
 def _texts(project: ProjectFolder) -> list[str]:
-    """The settings and the cameras, with the table of these, as far as there are such files."""
+    """The files of settings and cameras, as far as there are such files."""
     cameras = project.folder / CAMERAS
     paths = [project.folder / SETTINGS, cameras]
     table = read_toml(cameras).get("table") if cameras.is_file() else None

@@ -1,4 +1,4 @@
-"""Finds what else is known of a cell's label: predicted, derived from others, or supplied.
+"""Finds other labels of a labelled cell: predicted, derived or supplied.
 
 Loads no torch.
 """
@@ -51,10 +51,7 @@ def other_labels(
     These are the model's prediction that its request came with, what follows from the image's other
     labels by the relations that are on, and what suppliers gave, in their own numbers.
 
-    Args:
-        project: the project.
-        cell: the cell.
-        read_label: reads a label of the ledger.
+    `read_label` reads a label of the ledger.
     """
     task = project.tasks()[cell.task]
     return [
@@ -65,8 +62,7 @@ def other_labels(
 
 
 def _predicted(project: ProjectFolder, cell: Cell, task: TaskDef) -> Iterator[OtherLabel]:
-    row = project.store.find([cell])[cell]
-    path = prelabel(project, row, task)
+    path = prelabel(project, project.store.find([cell])[cell], task)
     if path:
         yield OtherLabel(
             key=PRELABEL,
@@ -99,13 +95,11 @@ def _derived(
 
 
 def _camera(project: ProjectFolder, image_id: str) -> Camera | None:
-    """The camera that took an image, if the project's file says so."""
     cameras = read_cameras(project.folder)
     if cameras is None:
         return None
     row = project.store.image(image_id)
-    path = image_file(row.root, image_id, row.digest)
-    return cameras.camera(image_id, size_of(row), path)
+    return cameras.camera(image_id, size_of(row), image_file(row.root, image_id, row.digest))
 
 
 def _derive(

@@ -27,7 +27,7 @@ def override_tables(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def override_words(tables: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return the `KEY=VALUE` words of the command line that say these tables.
+    """Return tables as `KEY=VALUE` words of the command line.
 
     Example:
         >>> override_words({"data": {"size": [64, 96]}, "train": {"norm": "frozen"}})

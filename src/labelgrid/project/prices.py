@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from labelgrid.basics.progress import Progress
 from labelgrid.basics.words import count_text
-from labelgrid.ledger.grid import Grid, Split
+from labelgrid.ledger.grid import Grid, Splits
 from labelgrid.project.folder import ProjectFolder
 
 #: As many labels with the declared cost are added to those with a time.
@@ -59,11 +59,8 @@ def learned_costs(
 
     timed = {name: np.asarray(seconds[name], np.float64) for name in paid}
     count = np.array([len(times) for times in timed.values()])
-    means = []
-    for times in timed.values():
-        longest = MOST_MEDIANS * np.median(times)
-        means.append(np.minimum(times, longest).mean())
-    mean = np.array(means)
+    cut = [np.minimum(times, MOST_MEDIANS * np.median(times)) for times in timed.values()]
+    mean = np.array([times.mean() for times in cut])
     mean /= mean.max()  # only ratios count; the rate is finite then
     cost = np.array([declared[name] for name in timed])
     weight = count / (count + DECLARED_LABELS)
@@ -75,7 +72,7 @@ def learned_costs(
     return costs
 
 
-def times_of(project: ProjectFolder, splits: Sequence[Split] | None = None) -> dict[str, TaskTimes]:
+def times_of(project: ProjectFolder, splits: Splits = None) -> dict[str, TaskTimes]:
     """The times of the labels in some splits (None: all), of tasks that have any.
 
     All splits' count for the costs.
@@ -87,13 +84,11 @@ def times_of(project: ProjectFolder, splits: Sequence[Split] | None = None) -> d
         seconds = project.store.seconds(splits)
     import numpy as np
 
-    by_task = {}
-    for name, times in seconds.items():
-        if times:
-            median = float(np.median(times))
-            mean = float(np.mean(times))
-            by_task[name] = TaskTimes(len(times), median, mean, costs[name])
-    return by_task
+    return {
+        name: TaskTimes(len(times), float(np.median(times)), float(np.mean(times)), costs[name])
+        for name, times in seconds.items()
+        if times
+    }
 
 
 def few_times(labels: int) -> str:
@@ -107,7 +102,7 @@ def few_times(labels: int) -> str:
 
 
 def apply_learned_costs(project: ProjectFolder, grid: Grid, progress: Progress) -> Grid:
-    """The grid with learned costs; says what they are, and what a budget of them means."""
+    """The grid with learned costs, after saying the costs and the meaning of a budget."""
     import numpy as np
 
     costs, timed = _costs_and_times(project)
@@ -119,9 +114,9 @@ def apply_learned_costs(project: ProjectFolder, grid: Grid, progress: Progress) 
     labels = count_text(sum(map(len, timed.values())), "label")
     words = []
     for name, declared in zip(grid.tasks, grid.cost.tolist(), strict=True):
-        rest = few_times(len(timed.get(name, ())))
-        known = f"declared {declared:g}{', ' if rest else ''}{rest}"
-        words.append(f"{name} {costs[name]:g} ({known})")
+        few = few_times(len(timed.get(name, ())))
+        origin = f"declared {declared:g}{', ' if few else ''}{few}"
+        words.append(f"{name} {costs[name]:g} ({origin})")
     progress.say(
         f"Costs are learned from the times of {labels}: {', '.join(words)}. Their unit is that of "
         "the declared costs: these labels cost as much together as declared."
@@ -139,5 +134,4 @@ def prices_of(project: ProjectFolder) -> dict[str, float]:
 def _costs_and_times(project: ProjectFolder) -> tuple[dict[str, float], dict[str, list[float]]]:
     """The learned costs, and the times of the labels of tasks that have any; by task."""
     seconds = {name: times for name, times in project.store.seconds().items() if times}
-    declared = {row.name: row.cost for row in project.store.tasks()}
-    return learned_costs(declared, seconds), seconds
+    return learned_costs({row.name: row.cost for row in project.store.tasks()}, seconds), seconds

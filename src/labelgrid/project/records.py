@@ -140,9 +140,8 @@ class Measurement:
     classes: Mapping[str, Mapping[str, ClassScore]] = field(default_factory=dict)
 
     def is_comparable(self, other: "Measurement") -> bool:
-        """Whether another round was measured on the same held-out labels."""
-        own = (self.heldout_set, self.heldout_labels)
-        return own == (other.heldout_set, other.heldout_labels)
+        """Whether another round was measured on the same labels."""
+        return (self.heldout_set, self.heldout_labels) == (other.heldout_set, other.heldout_labels)
 
 
 @dataclass(frozen=True)
@@ -221,7 +220,6 @@ def read_measurement(folder: Path) -> Measurement | None:
 
 
 def _nan_for_null(value: Any) -> Any:
-    """The values of a file, with NaN for what could not be measured."""
     if value is None:
         return math.nan
     if isinstance(value, dict):
@@ -232,11 +230,9 @@ def _nan_for_null(value: Any) -> Any:
 
 
 def measured_rounds(project_folder: Path, newest: int | None = None) -> list[Measurement]:
-    """The held-out metrics of all rounds, without those of networks that were trained again since.
+    """The held-out metrics of all rounds, but for networks that were trained again since.
 
-    Args:
-        project_folder: the project's folder.
-        newest: at most so many, the newest; older rounds are not read. None: all.
+    With `newest`, at most so many; older rounds are not read.
 
     Raises:
         ProjectError: a file is damaged.
@@ -245,19 +241,11 @@ def measured_rounds(project_folder: Path, newest: int | None = None) -> list[Mea
     for path in sorted(project_folder.glob("rounds/*/heldout.json"), reverse=True):
         if len(measured) == newest:
             break
-        metrics = _current_measurement(path.parent)
-        if metrics:
+        fit = read_fit(path.parent)
+        metrics = read_measurement(path.parent)
+        if fit and metrics and metrics.model == fit.model:
             measured.append(metrics)
     return measured[::-1]
-
-
-def _current_measurement(folder: Path) -> Measurement | None:
-    """The metrics of a round's network, unless it was trained again since."""
-    fit = read_fit(folder)
-    measured = read_measurement(folder)
-    if fit and measured and measured.model == fit.model:
-        return measured
-    return None
 
 
 def write_measurement(
@@ -265,11 +253,7 @@ def write_measurement(
 ) -> None:
     """Write the metrics of a round's network on the held-out labels.
 
-    Args:
-        folder: the round's.
-        measured: the metrics.
-        heldout_spent: the cost of the held-out labels.
-        losses: by task.
+    `losses` are by task.
     """
     values = asdict(measured) | {"heldout_spent": heldout_spent, "losses": dict(losses)}
     _write(folder / "heldout.json", replace_non_finite(values))
@@ -296,7 +280,7 @@ def read_picks(folder: Path) -> list[Pick]:
 
 
 def _pick(row: Any, path: Path) -> Pick:
-    """The pick of an entry of `picks.json`, where the names of its cell stand beside the rest."""
+    """The pick of an entry of `picks.json`, where the cell's names are fields of their own."""
     if not isinstance(row, Mapping):
         raise _damaged(path, "a table was expected")
     for key in _PICK_KEYS:
@@ -308,12 +292,7 @@ def _pick(row: Any, path: Path) -> Pick:
 
 def write_picks(folder: Path, picks: Sequence[Pick]) -> None:
     """Write the picks of a round, best first; terms and explanations only where there are some."""
-    _write(folder / "picks.json", [_pick_row(pick) for pick in picks])
-
-
-def _pick_row(pick: Pick) -> dict[str, Any]:
-    """The entry of a pick in `picks.json`."""
-    return explained_row(
+    rows = [
         {
             "image": pick.cell.image_id,
             "task": pick.cell.task,
@@ -325,11 +304,13 @@ def _pick_row(pick: Pick) -> dict[str, Any]:
             "weight": pick.weight,
             "explanation": pick.explanation,
         }
-    )
+        for pick in picks
+    ]
+    _write(folder / "picks.json", list(map(explained_row, rows)))
 
 
 def remove_picks(folder: Path) -> None:
-    """Remove the picks of a round that were undone, and their previews, as far as the disk allows.
+    """Remove an undone round's picks and previews, as far as the disk allows.
 
     The round's next query replaces what is left.
     """
@@ -339,7 +320,7 @@ def remove_picks(folder: Path) -> None:
 
 
 def announce_previews(folder: Path, names: Sequence[str]) -> None:
-    """Note the previews that follow a round's request, and remove older ones.
+    """Note the previews after a round's request, and remove older previews.
 
     Older ones are of picks that were not requested. Call it before the request: a query that is
     killed in between is an open round, and chooses again.
@@ -373,11 +354,11 @@ def read_log(folder: Path) -> list[EpochRecord] | None:
     path = folder / "fit" / "log.jsonl"
     if not path.is_file():
         return None
-    return [_epoch(line, path) for line in path.read_bytes().splitlines()]
+    return _epochs(path.read_bytes().splitlines(), path)
 
 
-def _epoch(line: bytes, path: Path) -> EpochRecord:
-    return _record(EpochRecord, _parsed(line, path), path)
+def _epochs(lines: Sequence[bytes], path: Path) -> list[EpochRecord]:
+    return [_record(EpochRecord, _parsed(line, path), path) for line in lines]
 
 
 def fit_val_metrics(folder: Path, checkpoint: str) -> Mapping[str, float]:
@@ -391,7 +372,7 @@ def fit_val_metrics(folder: Path, checkpoint: str) -> Mapping[str, float]:
     path = folder / "fit" / "log.jsonl"
     lines = path.read_bytes().splitlines() if path.is_file() else []
     counting = lines if Path(checkpoint).name == BEST else lines[-1:]
-    return val_metrics([_epoch(line, path) for line in counting], checkpoint)
+    return val_metrics(_epochs(counting, path), checkpoint)
 
 
 def val_metrics(log: Sequence[EpochRecord], checkpoint: str) -> Mapping[str, float]:
@@ -431,16 +412,13 @@ def _parsed(text: bytes, path: Path) -> Any:
 
 
 def _record(kind: type[T], values: Any, path: Path) -> T:
-    """Parse a file's values as `kind`.
-
-    Unknown fields, which a newer program may have written, are ignored.
-    """
+    """Parse a file's values, without unknown fields, which a newer program may have written."""
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     if not isinstance(values, Mapping):
         raise _damaged(path, "a table was expected")
-    known_values = {name: values[name] for name in names if name in values}
+    known = {name: values[name] for name in names if name in values}
     try:
-        return parse(kind, known_values, str(path), finite=False)
+        return parse(kind, known, str(path), finite=False)
     except RecipeError as error:
         raise _damaged(path, error.what) from error
 

@@ -1,4 +1,4 @@
-"""Provides a project's requests: which are open, and their prelabels. Loads no torch."""
+"""Finds a project's open requests and their prelabels."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -25,30 +25,28 @@ def request_heldout(store: Store, image_ids: Sequence[str], tasks: Sequence[str]
 
 
 def request_outside_rounds(store: Store, cells: Sequence[Cell], why: str) -> None:
-    """Request those of the cells that are missing, as round 0; `why` is the reason."""
+    """Request the missing cells among some cells, as round 0; `why` is the reason."""
     costs = {task.name: task.cost for task in store.tasks()}
     rows = store.find(cells)
-    moves = []
-    for cell in cells:
-        if rows[cell].state == State.MISSING:
-            move = Move(
-                cell=cell,
-                to=State.REQUESTED,
-                round=0,
-                request_id=request_id(0, cell),
-                cost=costs[cell.task],
-                why=why,
-            )
-            moves.append(move)
+    moves = [
+        Move(
+            cell=cell,
+            to=State.REQUESTED,
+            round=0,
+            request_id=request_id(0, cell),
+            cost=costs[cell.task],
+            why=why,
+        )
+        for cell in cells
+        if rows[cell].state == State.MISSING
+    ]
     store.move(moves)
 
 
 def open_requests(project: ProjectFolder, round: int | None = None) -> dict[Cell, Move]:
-    """Requested cell -> the move that requested it, in the order of the requests: best first.
+    """The requested cells with the moves of their requests, the best first.
 
-    Args:
-        project: the project.
-        round: only requests of this round; None: all, ordered by round.
+    Without a round, all of them, ordered by round.
     """
     open_cells = {row.cell: row for row in project.store.cells(state=State.REQUESTED, round=round)}
     requests: dict[Cell, Move] = {}
@@ -56,17 +54,12 @@ def open_requests(project: ProjectFolder, round: int | None = None) -> dict[Cell
         for event in project.store.events(round=number, in_effect=True):
             move = event.move
             row = open_cells.get(move.cell)
-            if row and _is_request_of(move, row):
+            ids = (move.round, move.request_id)
+            if row and move.to == State.REQUESTED and ids == (row.round, row.request_id):
                 # Requested, cancelled and requested again: the last request counts.
                 requests.pop(move.cell, None)
                 requests[move.cell] = move
     return requests
-
-
-def _is_request_of(move: Move, row: CellRow) -> bool:
-    """Whether a move made the open request of a cell."""
-    same_request = move.round == row.round and move.request_id == row.request_id
-    return move.to == State.REQUESTED and same_request
 
 
 def prelabel(
@@ -74,11 +67,7 @@ def prelabel(
 ) -> Path | None:
     """The label file with the model's prediction for a request, if there is one.
 
-    Args:
-        project: the project.
-        row: the requested cell.
-        task: the cell's task.
-        whole: accept only a file with the image's whole name; see `naming.whole_names`.
+    `whole` accepts only a file with the image's whole name; see `naming.whole_names`.
     """
     folder = prelabel_folder(project, row.round, task.name)
     return prelabel_in(folder, row.cell.image_id, task, whole) if folder else None
@@ -103,8 +92,8 @@ def prelabel_in(folder: Path, image_id: str, task: "TaskDef", whole: bool = Fals
 def predicted_requests(project: ProjectFolder, cells: Iterable[Cell]) -> set[Cell]:
     """Those of the cells whose request came with a prediction; unknown cells are left out."""
     tasks = project.tasks()
-    found = set()
-    for cell, row in project.store.find(cells).items():
-        if cell.task in tasks and prelabel(project, row, tasks[cell.task]):
-            found.add(cell)
-    return found
+    return {
+        cell
+        for cell, row in project.store.find(cells).items()
+        if cell.task in tasks and prelabel(project, row, tasks[cell.task])
+    }

@@ -9,7 +9,7 @@ SCORES = "scores"
 
 
 def scores_folder(project: ProjectFolder, number: int) -> Path:
-    """The folder of a round's scores."""
+    """The folder that a round's scores are in."""
     return project.round_folder(number) / SCORES
 
 
@@ -21,7 +21,7 @@ def scores_file(project: ProjectFolder, number: int) -> Path:
 
 
 def tables_of_scores(project: ProjectFolder) -> list[Path]:
-    """All tables of scores: of rounds, of what explains their picks, and of searches.
+    """All tables of scores: of rounds, of explained picks, and of searches.
 
     They are ordered by round, those of one round by their age.
     """

@@ -1,10 +1,11 @@
-"""Lists which settings of a training are other than in the round before. Loads no torch."""
+"""Lists the settings of a training that changed since the round before."""
 
 import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from labelgrid.basics.type_names import Json, Values
 from labelgrid.project.records import Fit
 from labelgrid.train.train_options import HARDWARE, WITHOUT_EFFECT
 
@@ -15,21 +16,13 @@ LONGEST = 40
 
 
 def changes_by_round(fits: Sequence[Fit]) -> dict[int, list[str]]:
-    """By round, the settings that are other than in the training before; only rounds with some.
-
-    Args:
-        fits: the finished trainings, ordered by round.
-    """
-    changes = {}
-    for before, after in pairwise(fits):
-        changed = setting_changes(before, after)
-        if changed:
-            changes[after.round] = changed
-    return changes
+    """The changed settings by round; rounds without a change are left out."""
+    changes = {after.round: setting_changes(before, after) for before, after in pairwise(fits)}
+    return {round: changed for round, changed in changes.items() if changed}
 
 
 def setting_changes(before: Fit, after: Fit) -> list[str]:
-    """What a training does otherwise than another one: settings of the recipe, seed, tasks.
+    """The changes from a training to another: settings of the recipe, seed, tasks.
 
     Settings that change no result are left out.
     """
@@ -42,8 +35,7 @@ def setting_changes(before: Fit, after: Fit) -> list[str]:
     return [_in_words(key, old.get(key), new.get(key)) for key in changed]
 
 
-def _settings(fit: Fit) -> dict[str, Any]:
-    """All that shapes a training, by its name with dots."""
+def _settings(fit: Fit) -> Json:
     recipe = {name: table for name, table in fit.recipe.items() if name != SCORE}
     settings = _flat({**recipe, "seed": fit.seed})
     settings["network outside the program"] = bool(fit.predictions)
@@ -52,14 +44,14 @@ def _settings(fit: Fit) -> dict[str, Any]:
     return settings
 
 
-def _flat(tables: Mapping[str, Any], start: str = "") -> dict[str, Any]:
+def _flat(tables: Values, start: str = "") -> Json:
     """The values of nested tables by their names with dots.
 
     Example:
         >>> _flat({"train": {"steps": 9}, "seed": 0})
         {'train.steps': 9, 'seed': 0}
     """
-    values: dict[str, Any] = {}
+    values: Json = {}
     for name, value in tables.items():
         if isinstance(value, Mapping):
             values |= _flat(value, f"{start}{name}.")
@@ -69,7 +61,7 @@ def _flat(tables: Mapping[str, Any], start: str = "") -> dict[str, Any]:
 
 
 def _in_words(key: str, old: Any, new: Any) -> str:
-    """A change such as `train.steps 100 → 200`; its name alone if the values are long."""
+    """A change such as `train.steps 100 → 200`, or the name alone for long values."""
     text = f"{key} {_value(old)} → {_value(new)}"
     return text if len(text) <= len(key) + LONGEST else key
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from labelgrid.basics.config import as_toml, check_pattern, merge, parse, read_toml
 from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.plugins import PluginChoice
+from labelgrid.basics.type_names import Json, Tables, Values
 from labelgrid.ledger.place import FILE, KEY, database_url, schema_name
 
 #: The default strategy and recipe, by what was measured: docs/choosing.md.
@@ -21,7 +22,7 @@ _IN_DATABASE = f"the database that `{KEY}` names"
 
 @dataclass(frozen=True)
 class Oracle:
-    """The data set that answers a simulated campaign: a plug-in of `labelgrid.data`, its folder."""
+    """The data set of a simulated campaign: a plug-in of `labelgrid.data` and its folder."""
 
     data: str
     root: str
@@ -78,8 +79,7 @@ def read_settings(path: Path) -> Settings:
     return _parsed(read_toml(path), str(path))
 
 
-def _parsed(values: dict[str, Any], where: str) -> Settings:
-    """Settings from the values of a file."""
+def _parsed(values: Json, where: str) -> Settings:
     if isinstance(values.get("strategy"), dict):
         values["strategy"] = {"name": STRATEGY, **values["strategy"]}
     settings = parse(Settings, values, where)
@@ -87,8 +87,8 @@ def _parsed(values: dict[str, Any], where: str) -> Settings:
     return settings
 
 
-def text_with_tables(text: str, section: str, tables: Mapping[str, Mapping[str, Any]]) -> str:
-    """Settings with some tables [changes.SECTION.NAME]; earlier ones of these names are replaced.
+def text_with_tables(text: str, section: str, tables: Tables) -> str:
+    """Settings with some tables [changes.SECTION.NAME] in place of earlier tables.
 
     The rest of the text stays, and so do its comments and the order.
     """
@@ -101,25 +101,23 @@ def text_with_tables(text: str, section: str, tables: Mapping[str, Mapping[str, 
     changed = tomlkit.dumps(document)
     old = _parsed(tomllib.loads(text), "")
     others = {**old.changes.get(section, {}), **tables}
-    wanted = replace(old, changes={**old.changes, section: others})
-    return _as_wanted(changed, wanted)
+    return _as_wanted(changed, replace(old, changes={**old.changes, section: others}))
 
 
-def text_with_changes(text: str, changes: Mapping[str, Any]) -> str:
-    """Settings with these values of `[changes]`, table by table; all other values stay.
+def text_with_values(text: str, table: Literal["changes", "names"], values: Values) -> str:
+    """Settings with some values merged into a table; other values, comments and the order stay."""
+    import tomlkit  # slow to load
 
-    So do comments and the order.
-    """
-    return _text_with_values(text, "changes", changes)
-
-
-def text_with_names(text: str, names: Mapping[str, str]) -> str:
-    """Settings with these values of `[names]`; all other values, comments and the order stay."""
-    return _text_with_values(text, "names", names)
+    document = tomlkit.parse(text)
+    _merge_into(_table(document, table), values)
+    changed = tomlkit.dumps(document)
+    old = _parsed(tomllib.loads(text), "")
+    merged: Json = {table: merge(getattr(old, table), values)}
+    return _as_wanted(changed, replace(old, **merged))
 
 
 def text_with_rest(text: str, rest: Mapping[str, Mapping[str, str]]) -> str:
-    """Settings with this `[rest]`; all other values, comments and the order stay."""
+    """Settings with another `[rest]`; all other values, comments and the order stay."""
     import tomlkit  # slow to load
 
     document = tomlkit.parse(text)
@@ -127,18 +125,6 @@ def text_with_rest(text: str, rest: Mapping[str, Mapping[str, str]]) -> str:
     if not rest:
         del document["rest"]
     return _as_wanted(tomlkit.dumps(document), replace(_parsed(tomllib.loads(text), ""), rest=rest))
-
-
-def _text_with_values(text: str, table: str, values: Mapping[str, Any]) -> str:
-    """Settings with these values merged into one of their tables."""
-    import tomlkit  # slow to load
-
-    document = tomlkit.parse(text)
-    _merge_into(_table(document, table), values)
-    changed = tomlkit.dumps(document)
-    old = _parsed(tomllib.loads(text), "")
-    merged: dict[str, Any] = {table: merge(getattr(old, table), values)}
-    return _as_wanted(changed, replace(old, **merged))
 
 
 def text_with_ledger(text: str, url: str) -> str:
@@ -155,19 +141,18 @@ def text_with_ledger(text: str, url: str) -> str:
     changed = tomlkit.dumps(document)
     before, after = (FILE, _IN_DATABASE) if url else (_IN_DATABASE, FILE)
     changed = changed.replace(f"states are in {before}.", f"states are in {after}.", 1)
-    wanted = replace(_parsed(tomllib.loads(text), ""), ledger=url)
-    return _as_wanted(changed, wanted)
+    return _as_wanted(changed, replace(_parsed(tomllib.loads(text), ""), ledger=url))
 
 
 def _as_wanted(changed: str, wanted: Settings) -> str:
-    """A text that was changed in its place; a new one if these are not the settings it holds."""
+    """The changed text or, if the text does not hold the wanted settings, a new text."""
     if _parsed(tomllib.loads(changed), "") == wanted:
         return changed
     return settings_text(wanted)
 
 
 def _merge_into(holder: Any, values: Mapping[str, Any]) -> None:
-    """Give a table of a TOML document these values; what it holds beside them stays."""
+    """Give a table of a TOML document some values, beside the present values."""
     import tomlkit
 
     for key, value in values.items():
@@ -178,7 +163,6 @@ def _merge_into(holder: Any, values: Mapping[str, Any]) -> None:
 
 
 def _table(holder: Any, name: str) -> Any:
-    """A table of a TOML document, made if there is none; within inline tables, one of these."""
     import tomlkit
 
     if name not in holder:
@@ -188,14 +172,13 @@ def _table(holder: Any, name: str) -> Any:
 
 
 def _fill(holder: Any, values: Mapping[str, Any]) -> None:
-    """Give a table of a TOML document these values; what is equal stays as it was written."""
+    """Give a table of a TOML document new values; equal values stay as they were written."""
     import tomlkit
 
     for key in [key for key in holder if key not in values]:
         del holder[key]
     for key, value in values.items():
-        nested = isinstance(value, Mapping) and isinstance(holder.get(key), Mapping)
-        if nested:
+        if isinstance(value, Mapping) and isinstance(holder.get(key), Mapping):
             _fill(holder[key], value)
         elif key not in holder or holder[key] != value:
             holder[key] = tomlkit.value(as_toml(value))
@@ -204,7 +187,6 @@ def _fill(holder: Any, values: Mapping[str, Any]) -> None:
 def settings_text(settings: Settings) -> str:
     """The settings as commented TOML."""
     strategy = settings.strategy
-    changes = settings.changes
     oracle = settings.oracle
     where = _IN_DATABASE if settings.ledger else FILE
     lines = [
@@ -231,21 +213,16 @@ def settings_text(settings: Settings) -> str:
     if settings.rest:
         lines += ["", "# What no region of a tool covers:", *table_lines("rest", settings.rest)]
     if oracle:
-        lines += [
-            "",
-            "[oracle]",
-            f"data = {as_toml(oracle.data)}",
-            f"root = {as_toml(oracle.root)}",
-        ]
-    if changes:
-        lines += ["", "# Overrides of the recipe:", *table_lines("changes", changes)]
+        lines += ["", *table_lines("oracle", vars(oracle))]
+    if settings.changes:
+        lines += ["", "# Overrides of the recipe:", *table_lines("changes", settings.changes)]
     else:
         lines += ["", "# [changes.train]         # overrides of the recipe", "# steps = 2000"]
     return "".join(f"{line}\n" for line in lines)
 
 
 def table_lines(header: str, table: Mapping[str, Any]) -> list[str]:
-    """The lines of a table, then those of each table in it, under headers of their own."""
+    """The lines of a table, with inner tables under headers of their own."""
     lines = []
     inner = []
     for name, value in table.items():
@@ -259,7 +236,6 @@ def table_lines(header: str, table: Mapping[str, Any]) -> list[str]:
 
 
 def _key(name: str) -> str:
-    """A key of TOML."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else as_toml(name)
 
 

@@ -5,15 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from labelgrid.annotate.answers import Fault
 from labelgrid.basics import plugins
+from labelgrid.basics.array_types import Bytes
 from labelgrid.basics.camera import Camera
 from labelgrid.basics.errors import ImageError, LabelError
+from labelgrid.basics.type_names import Size
 from labelgrid.data.cameras import Cameras, read_cameras
-from labelgrid.data.dataset import Dataset, Source, camera_of, size_of
+from labelgrid.data.dataset import Dataset, Source, WrappedImages
 from labelgrid.data.layouts.folder import label_file
 from labelgrid.data.project_source import GrantedLabel, ProjectSource, granted_labels
 from labelgrid.formats.codec import LabelArray, same_shape, size_error
@@ -25,50 +24,34 @@ from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.images.image_files import find_images
 from labelgrid.project.settings import Oracle
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 if TYPE_CHECKING:  # most projects have no images in stores of objects
     from labelgrid.storage.addresses import Address
 
 
 @dataclass(frozen=True)
-class OracleSource:
+class OracleSource(WrappedImages):
     """A data set of which only granted labels can be read; a `Source` with weights.
 
     Args:
-        data: the data set.
+        source: the data set.
         labels: granted cell -> its label, of which only the weight is used.
     """
 
-    data: Source
+    source: Source
     labels: Mapping[Cell, GrantedLabel]
-
-    def images(self) -> Sequence[str]:
-        """The image ids."""
-        return self.data.images()
-
-    def image(self, image_id: str) -> NDArray[np.uint8]:
-        """As `ImageSource.image`."""
-        return self.data.image(image_id)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`; a label that was not granted is missing."""
         if Cell(image_id, task.name) not in self.labels:
             return None
-        return self.data.label(image_id, task)
+        return self.source.label(image_id, task)
 
     def weight(self, image_id: str, task: str) -> float:
         """As `Weighted.weight`."""
         entry = self.labels.get(Cell(image_id, task))
         return entry.weight if entry else 1.0
-
-    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
-        """As `CameraSource.camera`."""
-        return camera_of(self.data, image_id, size)
-
-    def size(self, image_id: str) -> tuple[int, int]:
-        """As `SizedSource.size`."""
-        return size_of(self.data, image_id)
 
 
 def dataset_of(oracle: Oracle) -> Dataset:
@@ -110,7 +93,7 @@ class ImageFiles:
     def of(
         cls, path: "Path | Address", labels: Path | None = None, left_out: list[Fault] | None = None
     ) -> "ImageFiles":
-        """The images of a folder, or the one image at a path; or those below an address, or a list.
+        """The images of a folder or a list, of an address, or a single image.
 
         Files whose names cannot be used are added to `left_out`; without it, they are an error.
 
@@ -138,11 +121,11 @@ class ImageFiles:
         """As `ImageSource.images`."""
         return list(self.paths)
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> Bytes:
         """As `ImageSource.image`."""
         return read_image(self.paths[image_id], self.digests.get(image_id, ""))
 
-    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+    def camera(self, image_id: str, size: Size) -> Camera | None:
         """As `CameraSource.camera`."""
         if self.cameras is None:
             return None
@@ -162,8 +145,8 @@ class ImageFiles:
             raise size_error(stored, size, advice, where=str(path), task=task.name)
         return task.read_at(path, size)
 
-    def label_counts(self, tasks: Mapping[str, TaskDef]) -> dict[str, int]:
-        """The number of label files of these images, for each task that has any."""
+    def label_counts(self, tasks: TaskDefs) -> dict[str, int]:
+        """The number of label files of the images, for each task with any."""
         counts = {}
         for name, task in tasks.items():
             count = sum(self._label_file(image_id, task) is not None for image_id in self.paths)
@@ -178,7 +161,6 @@ class ImageFiles:
 
 
 def _remote_paths(address: "Address", left_out: list[Fault] | None) -> ImagePaths:
-    """The images below an address, those of a list there, or the one image that it is of."""
     if address.suffix in EXTENSIONS:
         name = address[len(address.folder) + 1 :]
         return ImagePaths({name: (str(address.folder), "")})
@@ -190,12 +172,11 @@ def _remote_paths(address: "Address", left_out: list[Fault] | None) -> ImagePath
 
 def other_folders(folder: Path, tasks: Collection[str]) -> list[str]:
     """The names of a folder's folders that are of none of the tasks."""
-    names = {path.name for path in folder.iterdir() if path.is_dir()}
-    return sorted(names.difference(tasks))
+    return sorted({path.name for path in folder.iterdir() if path.is_dir()}.difference(tasks))
 
 
 def labels_folder(folder: Path) -> Path:
-    """The folder of label files: the given one, or its `labels/`.
+    """The folder of label files: the given folder, or `labels/` in the given folder.
 
     Raises:
         LabelError: there is no such folder.

@@ -1,7 +1,7 @@
-"""Reads the labels of a project from its folder, and finds those that do not fit their tasks."""
+"""Reads the labels of a project from its folder, and finds misfits."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from labelgrid.basics.errors import LabelError, LedgerError, ProjectError, command
@@ -13,7 +13,7 @@ from labelgrid.ledger.grid import ImageRow, TaskRow
 from labelgrid.ledger.older_classes import complete_classes
 from labelgrid.ledger.store import CellRow, Store
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 
 def read_stored_label(project: ProjectFolder, row: CellRow, task: TaskDef) -> LabelArray:
@@ -30,7 +30,7 @@ def read_stored_label(project: ProjectFolder, row: CellRow, task: TaskDef) -> La
 
 
 def limit_to_known(store: Store, row: CellRow, label: LabelArray, task: TaskDef) -> LabelArray:
-    """A label without the classes that were added to its task after it was made.
+    """A label without the classes added to its task afterwards.
 
     It says nothing about these, unless all labels were declared complete.
     """
@@ -41,7 +41,7 @@ def limit_to_known(store: Store, row: CellRow, label: LabelArray, task: TaskDef)
 def check_stored_label(
     project: ProjectFolder, row: CellRow, task: TaskDef, image: ImageRow
 ) -> None:
-    """Read a label of the project, and compare its size with its image's, if that is known.
+    """Read a label of the project, and compare its size with the image's known size.
 
     Raises:
         LabelError: as by `read_stored_label`; or it has another size.
@@ -68,12 +68,12 @@ def is_intact(project: ProjectFolder, row: CellRow) -> bool:
 def misfits(
     project: ProjectFolder,
     cells: Sequence[CellRow],
-    tasks: Mapping[str, TaskDef],
+    tasks: TaskDefs,
     progress: Progress,
 ) -> list[str]:
-    """The labels that do not fit these tasks, each with the reason.
+    """The labels that do not fit some tasks, each with the reason.
 
-    They cannot be read as the tasks declare them, or have another size then.
+    Such labels cannot be read as the tasks declare them, or have another size then.
     """
     faults = []
     image_ids = {row.cell.image_id for row in cells}
@@ -91,7 +91,7 @@ def misfits(
 
 
 def refuse_misfits(project: ProjectFolder, cells: Sequence[CellRow], progress: Progress) -> None:
-    """Refuse labels that no longer fit: a task may have changed while nothing saw them.
+    """Refuse labels that no longer fit, as a task may have changed meanwhile.
 
     Damaged files are left out.
 
@@ -118,36 +118,40 @@ def refuse_changed(
     labels: Sequence[CellRow],
     now: Sequence[CellRow],
 ) -> None:
-    """Refuse to go on by what was read of tasks and labels before the ledger was locked.
+    """Refuse to go on if tasks or labels changed before the ledger was locked.
 
     Raises:
         LedgerError: a task is declared otherwise, or the labels are others.
     """
     if labels != now or not set(map(repr, tasks)) <= set(map(repr, project.store.tasks())):
-        raise LedgerError(
-            "Another command changed the ledger while the labels were checked.",
-            where=project.folder,
-            next_step="Run the same command again.",
-        )
+        raise changed_error(project)
+
+
+def changed_error(project: ProjectFolder) -> LedgerError:
+    """The error for a ledger that changed while labels were checked."""
+    return LedgerError(
+        "Another command changed the ledger while the labels were checked.",
+        where=project.folder,
+        next_step="Run the same command again.",
+    )
 
 
 @contextmanager
 def name_task_commands(project: ProjectFolder, task: str) -> Iterator[None]:
-    """Name the commands that declare a task's options, in errors that advise to declare them."""
+    """Add commands that declare a task's options to errors with advice on declarations."""
     try:
         yield
     except LabelError as error:
         if error.declare:
-            commands = []
-            for key, value in error.declare.items():
-                words = command("task", project.folder, task, *_words(key, value))
-                commands.append(f"`{words}`")
+            commands = [
+                f"`{command('task', project.folder, task, *_words(key, value))}`"
+                for key, value in error.declare.items()
+            ]
             error.next_step += f" In this project: {' or '.join(commands)}."
         raise
 
 
 def _words(key: str, value: object) -> list[str]:
-    """The options of `labelgrid task` that declare a value."""
     if key == "classes" and isinstance(value, list):
         words = []
         for name in value:

@@ -1,4 +1,4 @@
-"""Reads class maps of a supplier that has other classes, or other numbers for them."""
+"""Reads class maps of a supplier with other classes or class numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from labelgrid.basics.config import check_tasks
 from labelgrid.basics.errors import LabelError
 from labelgrid.formats.codec import LabelArray, codec, options_of
 from labelgrid.formats.regions import UNCOVERED
-from labelgrid.tasks.task import TaskDef
+from labelgrid.tasks.task import TaskDef, TaskDefs
 
 
 @dataclass(frozen=True)
@@ -52,21 +52,19 @@ class OtherClasses:
 
 
 def other_classes(
-    declared: Mapping[str, Sequence[str]], tasks: Mapping[str, TaskDef], known: ClassNames
+    declared: Mapping[str, Sequence[str]], tasks: TaskDefs, known: ClassNames
 ) -> dict[str, OtherClasses]:
     """The classes of a supplier, by task.
 
-    Args:
-        declared: their names, by task.
-        tasks: the project's.
-        known: the names that the tasks know, and what other names mean.
+    `declared` has the names by task; `known` the names that the tasks know, and other names'
+    meanings.
 
     Raises:
         RecipeError: a task is unknown.
         LabelError: a task has no classes, or a name is of none of its classes.
     """
     check_tasks("supplier.toml: classes", declared, tasks)
-    found = {}
+    by_task = {}
     for name, classes in declared.items():
         if not tasks[name].classes:
             raise LabelError(
@@ -74,6 +72,6 @@ def other_classes(
                 next_step="Leave them out of supplier.toml.",
             )
         targets = known.targets(classes, name)
-        numbers = np.array([targets[each].number for each in classes], np.int32)
-        found[name] = OtherClasses(tasks[name], tuple(classes), numbers)
-    return found
+        numbers = np.array([targets[class_name].number for class_name in classes], np.int32)
+        by_task[name] = OtherClasses(tasks[name], tuple(classes), numbers)
+    return by_task

@@ -1,4 +1,4 @@
-"""Keeps labels of suppliers beside those of the ledger: they cost nearly nothing and are not true.
+"""Keeps labels of suppliers, which are cheap and untrue, beside the ledger's labels.
 
 A supplier is a folder `supplied/NAME`. Its `supplier.toml` says what its labels are, its
 `index.json` which it gave. Each label is a file whose name has a part of its content's hash; the
@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.basics import files
 from labelgrid.basics.config import as_toml, parse, read_toml
 from labelgrid.basics.errors import ProjectError, RecipeError, UsageError
+from labelgrid.basics.type_names import Json
 from labelgrid.basics.words import join_names
 from labelgrid.data.data_options import SupplierChoice
 from labelgrid.ledger.grid import Cell, State
@@ -27,7 +28,7 @@ from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.tasks.alignment import Align
 
 if TYPE_CHECKING:
-    from labelgrid.tasks.task import TaskDef
+    from labelgrid.tasks.task import TaskDefs
 
 INDEX = "index.json"
 #: The measured trust in a supplier's labels.
@@ -78,7 +79,7 @@ class Supplier:
         if not 0 <= self.cost < math.inf:
             raise ValueError(f"cost must be a number from 0 up; it is {self.cost:g}")
 
-    def delivery(self, tasks: "Mapping[str, TaskDef]") -> "Delivery":
+    def delivery(self, tasks: "TaskDefs") -> "Delivery":
         """What is kept of an import of today."""
         return Delivery(
             imported=datetime.now(UTC).date().isoformat(),
@@ -102,7 +103,7 @@ class Supplier:
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """An import of a supplier's labels: what was declared of them then.
+    """An import of a supplier's labels, with the declaration of the time.
 
     Args:
         imported: the day of the import.
@@ -118,7 +119,7 @@ class Delivery:
 
 
 class IndexedLabel(NamedTuple):
-    """A supplied label: its file in the project, its hash, and the number of its delivery."""
+    """A supplied label: file in the project, content hash, and number of the delivery."""
 
     path: str
     digest: str
@@ -138,21 +139,19 @@ class SupplierIndex:
     labels: Mapping[str, Mapping[str, IndexedLabel]] = field(default_factory=dict)
 
     def row(self, cell: Cell) -> CellRow:
-        """The label of a cell as a row of the ledger; the row of a missing one if there is none."""
+        """The label of a cell as a row of the ledger; a missing cell's row without a label."""
         label = self.labels.get(cell.task, {}).get(cell.image_id)
         if label is None:
             return CellRow(cell=cell)
         return CellRow(cell=cell, state=State.LABELLED, path=label.path, digest=label.digest)
 
     def paths(self) -> set[str]:
-        """The files of all labels."""
-        found: set[str] = set()
-        for labels in self.labels.values():
-            found.update(label.path for label in labels.values())
-        return found
+        """The label files of all tasks."""
+        tables = self.labels.values()
+        return {label.path for labels in tables for label in labels.values()}
 
     def classes(self, task: str, label: IndexedLabel) -> int | None:
-        """The number of classes that the task of a label had when it came."""
+        """The number of classes of a label's task at the label's delivery."""
         return self.deliveries[label.delivery].classes.get(task)
 
 
@@ -171,8 +170,7 @@ class MeasuredTrust:
 
 def supplier_names(project: ProjectFolder) -> list[str]:
     """The names of the project's suppliers, sorted."""
-    found = (project.folder / SUPPLIED).glob(f"*/{INDEX}")
-    return sorted(path.parent.name for path in found)
+    return sorted(path.parent.name for path in (project.folder / SUPPLIED).glob(f"*/{INDEX}"))
 
 
 def supplier_folder(project: ProjectFolder, name: str) -> Path:
@@ -216,9 +214,7 @@ def read_index(project: ProjectFolder, name: str) -> SupplierIndex:
 
 
 @lru_cache(maxsize=16)
-def _known_index(path: Path, version: tuple[int, ...]) -> SupplierIndex:
-    """The labels in a list; each `version` of its file is parsed once."""
-    del version
+def _known_index(path: Path, _version: tuple[int, ...]) -> SupplierIndex:
     return _parse_index(path)
 
 
@@ -231,11 +227,6 @@ def _parse_index(path: Path) -> SupplierIndex:
 
 
 def _read(kind: type[T], path: Path) -> T:
-    """What a file of a supplier's folder holds; `kind` without values if there is none.
-
-    Raises:
-        ProjectError: it is damaged.
-    """
     try:
         with files.disk_errors(path):
             values = json.loads(files.read_text(path)) if path.exists() else {}
@@ -277,7 +268,7 @@ def note_trust(project: ProjectFolder, name: str, tasks: Mapping[str, float]) ->
 
 
 def noted_trust(project: ProjectFolder, name: str) -> Mapping[str, float]:
-    """The trust that was measured in a supplier's labels, by task; none of labels that came since.
+    """The measured trust in a supplier's labels, by task; empty if labels came since.
 
     Raises:
         ProjectError: the note or the list of labels is damaged.
@@ -290,8 +281,8 @@ def noted_trust(project: ProjectFolder, name: str) -> Mapping[str, float]:
 
 def supplier_values(
     project: ProjectFolder, choices: Mapping[str, SupplierChoice]
-) -> dict[str, dict[str, Any]]:
-    """What `status` says of each supplier, as JSON values; `choices` are the recipe's."""
+) -> dict[str, Json]:
+    """The status of each supplier, as JSON values; `choices` are the recipe's."""
     values = {}
     for name in supplier_names(project):
         supplier = read_declaration(supplier_folder(project, name) / DECLARATION)
@@ -317,8 +308,8 @@ def supplied_rows(project: ProjectFolder) -> list[CellRow]:
     for name in supplier_names(project):
         index = read_index(project, name)
         for task in sorted(index.labels.keys() & tasks):
-            known = sorted(index.labels[task].keys() & images)
-            rows += [index.row(Cell(image_id, task)) for image_id in known]
+            image_ids = sorted(index.labels[task].keys() & images)
+            rows += [index.row(Cell(image_id, task)) for image_id in image_ids]
     return rows
 
 

@@ -62,7 +62,7 @@ def task_rows(path: Path) -> list[TaskRow]:
 
 
 def task_rows_of(tables: Mapping[str, Any], folder: Path) -> list[TaskRow]:
-    """The tasks of such tables; paths of class files and colour maps are relative to `folder`."""
+    """The tasks of TOML tables; class files and colour maps are relative to `folder`."""
     return [_row(name, values, folder) for name, values in tables.items()]
 
 
@@ -85,7 +85,7 @@ def changed_row(
             next_step=f"Use `labelgrid add DIR --task NAME:kind={values['kind']}`, and drop this "
             "one.",
         )
-    options = dict(row.options) | {"kind": row.kind, "cost": row.cost} | dict(values)
+    options = {**row.options, "kind": row.kind, "cost": row.cost, **values}
     options = {key: value for key, value in options.items() if value is not None}
     if isinstance(options.get("classes"), str):
         options["classes"] = _classes(folder / options["classes"], row.name)
@@ -182,7 +182,6 @@ def _row(name: str, values: Mapping[str, Any], folder: Path) -> TaskRow:
 
 
 def _check_kind(name: str, kind: str) -> None:
-    """Refuse an unknown kind, with the option that was meant if one is close."""
     kinds = plugins.names("kinds")
     if ":" in kind or kind in kinds:
         return
@@ -200,7 +199,6 @@ def _check_kind(name: str, kind: str) -> None:
 
 
 def _check_classes(name: str, kind: str, options: Mapping[str, Any]) -> None:
-    """Refuse a task of classes with fewer than two class names."""
     form: Any = codec(spec_of(kind).codec)
     if "classes" not in {field.name for field in fields(form.Options)}:
         return
@@ -215,18 +213,22 @@ def _check_classes(name: str, kind: str, options: Mapping[str, Any]) -> None:
 
 
 def _classes(path: Path, name: str) -> list[str]:
+    lines = _lines(
+        path, f"The class names of '{name}'", "Give a text file with one class name per line."
+    )
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _lines(path: Path, what: str, advice: str) -> list[str]:
     try:
-        lines = [line.strip() for line in read_foreign_text(path).splitlines()]
+        return read_foreign_text(path).splitlines()
     except (OSError, ValueError) as error:
-        fault: str | None = "it is not UTF-8 text"
-        if isinstance(error, OSError):
-            fault = error.strerror
+        fault = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ProjectError(
-            f"The class names of '{name}' cannot be read: {fault}.",
+            f"{what} cannot be read: {fault}.",
             where=path,
-            next_step=getattr(error, "advice", "Give a text file with one class name per line."),
+            next_step=getattr(error, "advice", advice),
         ) from error
-    return [line for line in lines if line]
 
 
 def read_colour_map(path: Path) -> dict[str, list[str]]:
@@ -239,21 +241,9 @@ def read_colour_map(path: Path) -> dict[str, list[str]]:
     Raises:
         ProjectError: the file cannot be read, or a line is no class with a colour.
     """
-    try:
-        lines = read_foreign_text(path).splitlines()
-    except (OSError, ValueError) as error:
-        fault = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ProjectError(
-            f"The colour map cannot be read: {fault}.",
-            where=path,
-            next_step=getattr(
-                error,
-                "advice",
-                f"Name a text file with a class and its colour a line, such as {_EXAMPLE}.",
-            ),
-        ) from error
+    advice = f"Name a text file with a class and its colour a line, such as {_EXAMPLE}."
     colours: dict[str, list[str]] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_lines(path, "The colour map", advice), 1):
         text = line.strip()
         if not text or text.startswith(("# ", "//")) or text == "#":
             continue
@@ -270,8 +260,8 @@ def read_colour_map(path: Path) -> dict[str, list[str]]:
 
 
 def _named_colour(text: str) -> tuple[str, str] | None:
-    """The class and the colour of a line; None if it has none."""
-    words = _words(text.rstrip(":") if text.endswith("::") else _PARTS.sub("", text))
+    colours = text.rstrip(":") if text.endswith("::") else _PARTS.sub("", text)
+    words = [word for word in _BETWEEN.split(colours) if word]
     if len(words) > 1 and words[-1].startswith("#"):
         try:
             return " ".join(words[:-1]), colour_text(colour_code(words[-1]))
@@ -284,12 +274,8 @@ def _named_colour(text: str) -> tuple[str, str] | None:
     return None
 
 
-def _words(text: str) -> list[str]:
-    return [word for word in _BETWEEN.split(text) if word]
-
-
 def _code(numbers: Sequence[str]) -> int | None:
-    """The colour 0xrrggbb of three numbers; None if they are none."""
+    """The colour 0xrrggbb of three numbers; None for other words."""
     code = 0
     for number in numbers:
         if not (number.isascii() and number.isdigit() and len(number) <= 3 and int(number) < 256):

@@ -11,9 +11,7 @@ from labelgrid.project.folder import ProjectFolder
 def tool_server(
     project: ProjectFolder, url: str, token_file: Path | None, root: Path | None = None
 ) -> ToolServer | None:
-    """A server, and the project's key there, which does not change when its folder is moved.
-
-    None without a URL.
+    """A server with the project's key, which stays when the folder moves; None without a URL.
 
     Raises:
         UsageError: there is no URL, or no file with a token.

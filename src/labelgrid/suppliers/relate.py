@@ -14,7 +14,7 @@ from labelgrid.basics.shown import Shown, table
 from labelgrid.basics.type_names import Values
 from labelgrid.basics.words import count_text, join_names
 from labelgrid.data.cameras import NAME as CAMERAS
-from labelgrid.executors.spreading import IN_THIS_PROCESS, Spreading
+from labelgrid.executors.workplace import IN_THIS_PROCESS, Workplace
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.settings import text_with_tables
 from labelgrid.suppliers.relation_trust import RelationRow, proposed_camera, relation_tables
@@ -67,7 +67,7 @@ def relate(
     progress: Progress,
     *,
     write: bool = False,
-    spreading: Spreading = IN_THIS_PROCESS,
+    workplace: Workplace = IN_THIS_PROCESS,
 ) -> Related:
     """Measure the recipe's relations, fitting shipped relations, and the suppliers.
 
@@ -75,7 +75,7 @@ def relate(
         project: the project.
         progress: reports each relation, and each task of a supplier.
         write: write the trust, and the camera if it was unknown, into the project's files.
-        spreading: where they are measured.
+        workplace: where they are measured.
 
     Returns:
         What was measured; no row, and nothing written, if that was only a share.
@@ -97,7 +97,7 @@ def relate(
             next_step="`labelgrid list relations` shows all relations; declare one as a table "
             f"[changes.relations.NAME]. Or `{imports}` brings a supplier's labels.",
         )
-    rows = measure_trust(project, progress, unmeasured, spreading)
+    rows = measure_trust(project, progress, unmeasured, workplace)
     if rows is None:
         return Related(relations=[], suppliers=[], files={}, written=False)
     tables = {

@@ -12,7 +12,7 @@ from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.basics.files import read_text, remove_folder
 from labelgrid.basics.progress import Progress
 from labelgrid.executors.passes import Pass, Shard, Stamped
-from labelgrid.executors.spreading import Spreading
+from labelgrid.executors.workplace import Workplace
 from labelgrid.ledger.roster import Roster
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.label_stamp import stamp_of_labels
@@ -78,9 +78,9 @@ def unmeasured_trust(project: ProjectFolder, recipe: Recipe) -> UnmeasuredTrust:
 
 
 def measure_trust(
-    project: ProjectFolder, progress: Progress, unmeasured: UnmeasuredTrust, spreading: Spreading
+    project: ProjectFolder, progress: Progress, unmeasured: UnmeasuredTrust, workplace: Workplace
 ) -> TrustRows | None:
-    """Measure relations and suppliers, each on its own, in the place of `spreading`.
+    """Measure relations and suppliers, each on its own, in the place of `workplace`.
 
     Returns:
         What was measured; None if that was only a share.
@@ -90,11 +90,11 @@ def measure_trust(
             elsewhere.
         LabelError: a label's file is missing or has changed.
     """
-    if spreading.executor is None:
+    if workplace.executor is None:
         return _measured_here(project, progress, unmeasured)
     measuring = trust_pass(project, unmeasured)
-    shards = measuring.shards(spreading)
-    if not measuring.run(shards, spreading, progress):
+    shards = measuring.shards(workplace)
+    if not measuring.run(shards, workplace, progress):
         return None
     parts = [record.rows for record in measuring.records(shards)]
     remove_folder(measuring.folder)

@@ -11,7 +11,7 @@ from labelgrid.basics.errors import RecipeError, UsageError
 from labelgrid.basics.progress import Silent
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.kept_changes import keep_changes
-from labelgrid.project.settings import read_settings, text_with_changes
+from labelgrid.project.settings import read_settings, text_with_values
 from labelgrid.rounds.query import query
 from labelgrid.select.strategy import Budget
 from tests.projects import answer, make_project
@@ -63,7 +63,9 @@ def test_comments_and_other_lines_stay() -> None:
         '# mine\nrecipe = "small"\n\n[changes.train]\nsteps = 400 # short\nbatch = 8\n\n'
         "[changes.data]\nsize = [64, 96]\n"
     )
-    changed = text_with_changes(text, {"train": {"steps": 120}, "network": {"name": "pad_net"}})
+    changed = text_with_values(
+        text, "changes", {"train": {"steps": 120}, "network": {"name": "pad_net"}}
+    )
     assert changed.startswith(text.replace("400", "120").rstrip("\n"))
     assert tomllib.loads(changed)["changes"] == {
         "train": {"steps": 120, "batch": 8},
@@ -76,7 +78,7 @@ def test_comments_and_other_lines_stay() -> None:
     "text", ['recipe = "small"\n', "changes = { train = { steps = 7 } }\n", "[changes]\n"]
 )
 def test_settings_get_changes_where_they_have_none_or_hold_them_otherwise(text: str) -> None:
-    changed = text_with_changes(text, {"train": {"steps": 9}})
+    changed = text_with_values(text, "changes", {"train": {"steps": 9}})
     assert tomllib.loads(changed)["changes"] == {"train": {"steps": 9}}
 
 

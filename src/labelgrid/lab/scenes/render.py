@@ -44,7 +44,7 @@ def mitsuba() -> Any:
     except ImportError as error:
         raise PluginError(
             "Scenes are rendered by Mitsuba, which is not installed.",
-            next_step="Install it: pip install 'labelgrid[scenes]'.",
+            next_step="Install it: pip install 'labelgrid[lab]'.",
         ) from error
     loaded.set_variant("scalar_rgb")
     return loaded

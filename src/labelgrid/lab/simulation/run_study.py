@@ -18,8 +18,8 @@ from labelgrid.basics.files import remove_folder, write_text
 from labelgrid.basics.progress import Progress, Silent
 from labelgrid.basics.type_names import Json, Values
 from labelgrid.basics.version import __version__
-from labelgrid.executors.placement import executor_at
 from labelgrid.executors.share import EVERYTHING, Share
+from labelgrid.executors.workplace import executor_at
 from labelgrid.lab.simulation import study_results
 from labelgrid.lab.simulation.other_shares import OtherShares
 from labelgrid.lab.simulation.plugin_code import changed_plugins

@@ -9,7 +9,7 @@ from labelgrid.basics.processes import set_threads
 from labelgrid.basics.progress import Progress
 from labelgrid.executors.executor import Executor, SaidWait
 from labelgrid.executors.job import JobEnd, JobFolder, JobReader, JobStep, without_numbers
-from labelgrid.executors.placement import HERE, executor_at
+from labelgrid.executors.workplace import HERE, executor_at
 from labelgrid.lab.simulation.campaign import copy_run, create_run, step
 from labelgrid.lab.simulation.other_shares import OtherShares
 from labelgrid.lab.simulation.run_jobs import Job, Jobs, count_trainings

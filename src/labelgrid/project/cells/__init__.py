@@ -1,1 +1,1 @@
-"""The cells of a project: their names, tables and notes, and those that measure something."""
+"""The cells of a project: names, tables, notes, and cells that measure something."""

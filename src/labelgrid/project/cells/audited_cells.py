@@ -15,7 +15,7 @@ DRAWN_CELLS = "audits"
 
 
 def supplied_cells(project: ProjectFolder) -> list[SuppliedCells]:
-    """The training cells that suppliers gave labels of, and those of them that queries drew.
+    """The training cells with labels of suppliers; `earlier` are the cells that queries drew.
 
     They are listed by supplier, then by task in the order these were added. Tasks without such a
     cell are left out.
@@ -26,7 +26,7 @@ def supplied_cells(project: ProjectFolder) -> list[SuppliedCells]:
     """
     noted = noted_audits(project)
     training = {row.image_id for row in project.store.images(("train",))}
-    found = []
+    supplied = []
     for supplier in supplier_names(project):
         labels = read_index(project, supplier).labels
         for row in project.store.tasks():
@@ -37,8 +37,8 @@ def supplied_cells(project: ProjectFolder) -> list[SuppliedCells]:
                 cells = SuppliedCells(
                     supplier=supplier, task=row.name, images=images, earlier=drawn
                 )
-                found.append(cells)
-    return found
+                supplied.append(cells)
+    return supplied
 
 
 def cells_to_audit(project: ProjectFolder) -> list[SuppliedCells]:
@@ -60,11 +60,11 @@ def cells_to_audit(project: ProjectFolder) -> list[SuppliedCells]:
 
 
 def note_audits(project: ProjectFolder, audited: Sequence[SuppliedCells]) -> None:
-    """Add cells to those that were drawn; call it in the transaction that requests them."""
+    """Add cells to the drawn cells, in the transaction of their requests."""
     noted = noted_audits(project)
     for cells in audited:
-        known = noted.setdefault(cells.supplier, {})
-        known[cells.task] = list(dict.fromkeys([*known.get(cells.task, []), *cells.images]))
+        tasks = noted.setdefault(cells.supplier, {})
+        tasks[cells.task] = list(dict.fromkeys([*tasks.get(cells.task, []), *cells.images]))
     if audited:
         project.store.put(DRAWN_CELLS, noted)
 
@@ -87,10 +87,8 @@ def noted_audits(project: ProjectFolder) -> dict[str, dict[str, list[str]]]:
 
 
 def _is_table(value: object) -> bool:
-    """Whether a value is a table of lists of names."""
     return isinstance(value, dict) and all(_is_list(images) for images in value.values())
 
 
 def _is_list(value: object) -> bool:
-    """Whether a value is a list of names."""
     return isinstance(value, list) and all(isinstance(name, str) for name in value)

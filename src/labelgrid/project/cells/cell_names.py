@@ -17,7 +17,7 @@ SHOWN = 10
 def named_cells(
     project: ProjectFolder, names: Sequence[str], *, removed: bool = False
 ) -> dict[str, Cell]:
-    """The cells of those names that are IMAGE:TASK; the project may have no such cell.
+    """The cells of all names that are IMAGE:TASK, also if the project lacks the cell.
 
     An image is named by its id, or by the end of its id from any folder on, with or without the
     extension: `0003` is room/0003.png, unless the name of another image ends so, too.
@@ -50,13 +50,13 @@ def named_cells(
 
 
 def _whole_ids(project: ProjectFolder, image_ids: Iterable[str], short: Set[str]) -> dict[str, str]:
-    """The only id that ends so, by the end; ends of no id are left out."""
-    found = defaultdict[str, list[str]](list)
+    """The only id with an end, by the end; ends of no id are left out."""
+    candidates_of = defaultdict[str, list[str]](list)
     for image_id in image_ids:
         for end in short & _ends(image_id):
-            found[end].append(image_id)
+            candidates_of[end].append(image_id)
     whole = {}
-    for end, candidates in found.items():
+    for end, candidates in candidates_of.items():
         if end in candidates:
             candidates = [end]
         if len(candidates) > 1:

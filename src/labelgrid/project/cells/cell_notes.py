@@ -1,4 +1,4 @@
-"""Keeps notes that people write on cells, beside the events of their labels. Loads no torch."""
+"""Keeps notes that people write on cells, beside the events of labels."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -58,5 +58,4 @@ def add_note(project: ProjectFolder, cell: Cell, text: str) -> None:
 
 
 def _key(cell: Cell) -> str:
-    """The key of a cell's notes in the ledger."""
     return f"cell {cell.image_id}:{cell.task}"

@@ -1,44 +1,28 @@
-"""Lists the cells of a project as rows of a table, one image after the other. Loads no torch."""
+"""Lists the cells of a project as rows of a table, image after image."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from labelgrid.basics.errors import LedgerError
 from labelgrid.basics.files import write_texts
 from labelgrid.basics.spreadsheets import csv_lines
-from labelgrid.ledger.grid import SPLITS, STATE_NAMES, Cell, ImageRow, Split, State, StateName
+from labelgrid.basics.type_names import Json
+from labelgrid.ledger.grid import (
+    SPLITS,
+    STATE_NAMES,
+    Cell,
+    ImageRow,
+    Split,
+    Splits,
+    State,
+    StateName,
+)
 from labelgrid.ledger.image_pages import ImageFilter
 from labelgrid.ledger.store import CellRow
 from labelgrid.project.folder import ProjectFolder
 
 #: The columns of the table.
 COLUMNS = ("image", "task", "split", "state", "round", "cost", "weight", "seconds", "path")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Wanted:
-    """Which cells are listed.
-
-    Args:
-        state: their state; None: any.
-        tasks: their tasks.
-        splits: of their images; None: all.
-        round: the round that asked for them; None: any.
-    """
-
-    state: State | None
-    tasks: Sequence[str]
-    splits: Sequence[Split] | None
-    round: int | None
-
-    def takes(self, row: CellRow) -> bool:
-        """Whether a cell is listed."""
-        if self.state not in (None, row.state):
-            return False
-        # Nobody has asked for a missing cell.
-        return self.round is None or (row.state != State.MISSING and row.round == self.round)
 
 
 def each_cell(
@@ -49,8 +33,8 @@ def each_cell(
     split: Split | None = None,
     round: int | None = None,
     order: str = "",
-) -> Iterator[dict[str, Any]]:
-    """The cells that fit all that is given, as rows, ordered by image, then task.
+) -> Iterator[Json]:
+    """The cells that match all given values, as rows, ordered by image, then task.
 
     They are read while they are consumed, so a table of any length takes little memory.
 
@@ -68,23 +52,23 @@ def each_cell(
         UsageError: there is no such order.
     """
     tasks = [row.name for row in project.store.tasks()]
-    if task is not None and task not in tasks:
-        raise LedgerError(
-            f"The project has no task '{task}'.",
-            where=project.folder,
-            next_step=f"Its tasks are: {', '.join(tasks)}.",
-        )
+    if task is not None:
+        tasks = [project.task_row(task).name]
     if split is not None and split not in SPLITS:
         raise LedgerError(
             f"There is no split '{split}'.", next_step=f"The splits are: {', '.join(SPLITS)}."
         )
-    wanted = _Wanted(
-        state=None if state is None else _state_of(state),
-        tasks=tasks if task is None else [task],
+    if state is not None and state not in STATE_NAMES:
+        raise LedgerError(
+            f"There is no state '{state}'.", next_step=f"The states are: {', '.join(STATE_NAMES)}."
+        )
+    rows = _rows(
+        project,
+        state=None if state is None else STATE_NAMES[state],
+        tasks=tasks,
         splits=None if split is None else (split,),
         round=round,
     )
-    rows = _rows(project, wanted)
     if not order:
         return rows
     from labelgrid.project.image_order import ordered_images  # with NumPy, slow to load
@@ -94,7 +78,7 @@ def each_cell(
     return iter(sorted(rows, key=lambda row: places[row["image"]]))
 
 
-def write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+def write_csv(path: Path, rows: Iterable[Json]) -> None:
     """Write rows to a CSV file while they are read.
 
     Raises:
@@ -103,52 +87,45 @@ def write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     write_texts(path, csv_lines(COLUMNS, rows), "Nothing was written.")
 
 
-def _state_of(name: str) -> State:
-    """The state of this name."""
-    if name not in STATE_NAMES:
-        raise LedgerError(
-            f"There is no state '{name}'.", next_step=f"The states are: {', '.join(STATE_NAMES)}."
-        )
-    return STATE_NAMES[name]
-
-
-def _rows(project: ProjectFolder, wanted: _Wanted) -> Iterator[dict[str, Any]]:
+def _rows(
+    project: ProjectFolder,
+    *,
+    state: State | None,
+    tasks: Sequence[str],
+    splits: Splits,
+    round: int | None,
+) -> Iterator[Json]:
     store = project.store
-    asked = store.cells(splits=wanted.splits)
-    for image, found in _with_cells(store.images(wanted.splits), asked):
-        for task in wanted.tasks:
-            row = found.get(task) or CellRow(cell=Cell(image.image_id, task))
-            if wanted.takes(row):
-                yield _row(project, row, image.split)
+    for image, cells in _with_cells(store.images(splits), store.cells(splits=splits)):
+        for task in tasks:
+            row = cells.get(task) or CellRow(cell=Cell(image.image_id, task))
+            is_asked = row.state != State.MISSING and row.round == round
+            if state in (None, row.state) and (round is None or is_asked):
+                yield {
+                    "image": image.image_id,
+                    "task": task,
+                    "split": image.split,
+                    "state": row.state.name.lower(),
+                    "round": row.round,
+                    "cost": row.cost,
+                    "weight": row.weight,
+                    "seconds": row.seconds,
+                    "path": row.path and str(project.folder / row.path),
+                }
 
 
 def _with_cells(
     images: Iterable[ImageRow], rows: Iterator[CellRow]
 ) -> Iterator[tuple[ImageRow, dict[str, CellRow]]]:
-    """Each image with its cells that are not missing, by task; both are ordered by image.
+    """The images with the cells that are not missing, by task; all are ordered by image.
 
     Cells of other images, which another command may have added meanwhile, are left out.
     """
     row = next(rows, None)
     for image in images:
-        found = {}
+        cells = {}
         while row and row.cell.image_id <= image.image_id:
             if row.cell.image_id == image.image_id:
-                found[row.cell.task] = row
+                cells[row.cell.task] = row
             row = next(rows, None)
-        yield image, found
-
-
-def _row(project: ProjectFolder, row: CellRow, split: str) -> dict[str, Any]:
-    """The row of a cell, whose keys are `COLUMNS`."""
-    return {
-        "image": row.cell.image_id,
-        "task": row.cell.task,
-        "split": split,
-        "state": row.state.name.lower(),
-        "round": row.round,
-        "cost": row.cost,
-        "weight": row.weight,
-        "seconds": row.seconds,
-        "path": row.path and str(project.folder / row.path),
-    }
+        yield image, cells

@@ -1,14 +1,13 @@
-"""Knows the training images that queries drew at random as pairs, and their tasks.
+"""Keeps the training images drawn at random as pairs, with the tasks of each.
 
 On these images relations are measured. Loads no torch.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from labelgrid.basics.errors import LedgerError, RecipeError
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.relations.bound import related_tasks
-from labelgrid.relations.choice import RelationChoice
 from labelgrid.relations.offered import offered_tasks
 
 #: The ledger's key of the drawn images with their tasks, the first drawn first.
@@ -16,7 +15,7 @@ DRAWN_IMAGES = "drawn pairs"
 
 
 def drawn_pairs(project: ProjectFolder, tasks: Collection[str]) -> list[str]:
-    """The training images that queries drew at random as pairs of some tasks, in their order.
+    """The training images that queries drew at random as pairs of some tasks, in order.
 
     They are a random sample of the training images, whatever strategies picked. Their labels may
     still be missing. Images that were drawn for other tasks alone are no pairs of these: a strategy
@@ -26,8 +25,7 @@ def drawn_pairs(project: ProjectFolder, tasks: Collection[str]) -> list[str]:
         LedgerError: the ledger's note is damaged.
     """
     wanted = set(tasks)
-    noted = noted_pairs(project)
-    drawn = [image_id for image_id, of in noted.items() if wanted <= {*of}]
+    drawn = [image_id for image_id, of in noted_pairs(project).items() if wanted <= {*of}]
     training = {row.image_id for row in project.store.images(("train",), drawn)}
     return [image_id for image_id in drawn if image_id in training]
 
@@ -46,7 +44,7 @@ def note_pairs(project: ProjectFolder, image_ids: Sequence[str], tasks: Sequence
 
 
 def noted_pairs(project: ProjectFolder) -> dict[str, list[str]]:
-    """The images that queries ever drew as pairs, the first drawn first, each with its tasks.
+    """All images ever drawn as pairs, in order, with their tasks.
 
     Raises:
         LedgerError: it holds something else.
@@ -62,29 +60,24 @@ def noted_pairs(project: ProjectFolder) -> dict[str, list[str]]:
 
 
 def _is_image_with_tasks(entry: object) -> bool:
-    """Whether an entry of the note is an image with a list of tasks."""
-    if not (isinstance(entry, list) and len(entry) == 2):
-        return False
-    return isinstance(entry[0], str) and isinstance(entry[1], list)
+    match entry:
+        case [str(), list()]:
+            return True
+    return False
 
 
 def connected_tasks(project: ProjectFolder) -> list[str]:
-    """The tasks that the recipe's relations connect, on or off, in the order they were added.
+    """The tasks that the recipe's relations connect, on or off, in order of addition.
 
     Raises:
         RecipeError: the recipe declares a wrong relation.
         PluginError: there is no such relation.
     """
-    return related_tasks(_declared(project), project.tasks())
-
-
-def _declared(project: ProjectFolder) -> Mapping[str, RelationChoice]:
-    """The relations of the recipe."""
-    return project.recipe().relations
+    return related_tasks(project.recipe().relations, project.tasks())
 
 
 def paired_tasks(project: ProjectFolder) -> list[str]:
-    """The tasks of which an image that is drawn as a pair gets all labels.
+    """The tasks whose labels an image gets if it is drawn as a pair.
 
     These are the `connected_tasks`, or, if the recipe declares no relation, the tasks that the
     shipped relations connect that may hold between them.
@@ -94,7 +87,7 @@ def paired_tasks(project: ProjectFolder) -> list[str]:
         PluginError: there is no such relation.
     """
     tasks = project.tasks()
-    declared = _declared(project)
+    declared = project.recipe().relations
     connected = related_tasks(declared, tasks) if declared else offered_tasks(tasks)
     if not connected:
         raise RecipeError(

@@ -1,4 +1,4 @@
-"""Knows the cells whose labels measure something: these are drawn without a prediction on screen.
+"""Finds cells whose labels measure something, which annotators draw without a prediction.
 
 Who sees a prediction or a cheap label while drawing is pulled toward it, and what is measured on
 such a label looks better than it is. Loads no torch.

@@ -1,7 +1,7 @@
-"""Finds labels of training images that are a random sample, to measure others on. Loads no torch.
+"""Finds labels of training images that are a random sample, for measuring.
 
-These are the ones that queries drew at random, or else those that no strategy picked. Held-out
-images are never among them.
+These are the labels that queries drew at random, or else the labels that no strategy picked.
+Held-out images are never among them.
 """
 
 import math
@@ -26,7 +26,7 @@ NOT_PICKED = "imported, not picked"
 
 
 class RandomLabels:
-    """The labels of a project's training images, and which of them are a random sample."""
+    """The labels of a project's training images, and random samples of the labels."""
 
     def __init__(self, project: ProjectFolder) -> None:
         self.project = project
@@ -42,11 +42,8 @@ class RandomLabels:
     @cached_property
     def picked(self) -> set[Cell]:
         """The cells that strategies picked, ever."""
-        cells = set()
-        for event in self.project.store.events():
-            if event.move.to == State.REQUESTED and is_pick(event.move):
-                cells.add(event.move.cell)
-        return cells
+        moves = (event.move for event in self.project.store.events())
+        return {move.cell for move in moves if move.to == State.REQUESTED and is_pick(move)}
 
     @cached_property
     def control(self) -> set[Cell]:
@@ -56,10 +53,10 @@ class RandomLabels:
 
     @cached_property
     def random(self) -> set[Cell]:
-        """The cells that queries drew at random while all that they requested was drawn so.
+        """The cells that queries drew at random before the first picks by scores.
 
-        The first round that picked by scores ends that: what is left of the pool then is no sample
-        of all images. Images that a user began, by importing or requesting a label, are left out:
+        After the first round that picked by scores the pool is no sample of all images any more.
+        Images that a user began, by importing or requesting a label, are left out:
         a strategy that completes begun images draws from these alone.
         """
         rounds: dict[Cell, int] = {}
@@ -77,9 +74,9 @@ class RandomLabels:
         return {cell for cell, round in rounds.items() if round < first and begun[cell.image_id]}
 
     def images(self, names: Iterable[str]) -> tuple[list[str], str]:
-        """The images with labels of all these tasks that are a random sample, and which these are.
+        """A random sample of the images with labels of all named tasks, and how it was drawn.
 
-        In an order that depends on their names alone.
+        The order depends on the names alone.
         """
         needed = set(names)
         whole = {image_id for image_id, tasks in self.labelled.items() if needed <= tasks}
@@ -107,9 +104,9 @@ class RandomLabels:
     def _sample(
         self, whole: Collection[str], drawn: Collection[str], tasks: Collection[str]
     ) -> tuple[list[str], str]:
-        """Of images with labels of some tasks, those that were drawn, or that were not picked."""
-        found = set(whole).intersection(drawn)
-        if len(found) >= FEWEST:
-            return sorted(found, key=image_key), DRAWN
+        """Of images with labels of some tasks, the drawn images, or else the images not picked."""
+        both = set(whole).intersection(drawn)
+        if len(both) >= FEWEST:
+            return sorted(both, key=image_key), DRAWN
         picked = {cell.image_id for cell in self.picked if cell.task in tasks}
         return sorted(set(whole) - picked, key=image_key), NOT_PICKED

@@ -1,1 +1,1 @@
-"""The images of a project: their files and cameras, those set aside and those held out."""
+"""The images of a project: files, cameras, unusable images and held-out images."""

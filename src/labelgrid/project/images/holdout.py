@@ -3,7 +3,7 @@
 Loads no torch.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -96,37 +96,43 @@ def hold_out(
             "All images would be held out: their groups are too large, or they are copies.",
             next_step="Hold out fewer, or add images; groups are chosen once, with `init --group`.",
         )
-    copies = _count_copies(held)
+    digests = [row.digest for row in held if row.digest]
+    copies = len(digests) - len(set(digests))
     if copies:
         among = count_text(
             copies, "of the held-out images is a copy", "of the held-out images are copies"
         )
         progress.say(f"{among} of others among them; no copy stays in training.")
+    put_into_heldout(store, held, progress)
+    return len(held)
+
+
+def put_into_heldout(store: Store, rows: Sequence[ImageRow], progress: Progress) -> None:
+    """Hold out these images, request their labels, and warn if little is left to buy."""
     before = pool_left(store)
-    store.update_images(replace(row, split="heldout") for row in held)
-    request_heldout(store, [row.image_id for row in held], [task.name for task in store.tasks()])
+    store.update_images(replace(row, split="heldout") for row in rows)
+    request_heldout(store, [row.image_id for row in rows], [task.name for task in store.tasks()])
     warning = pool_warning(before, pool_left(store))
     if warning:
         progress.say(warning)
-    return len(held)
 
 
 @dataclass(frozen=True)
 class PoolLeft:
-    """What is left to pick from: the training images, and their missing labels."""
+    """The number of training images, and of their missing labels."""
 
     images: int
     labels: int
 
 
 def pool_left(store: Store) -> PoolLeft:
-    """What is left to pick from."""
+    """The present pool's numbers of images and labels."""
     missing = sum(count.missing for count in store.counts(("train",)).values())
     return PoolLeft(store.count_images(("train",)), missing)
 
 
 def pool_warning(before: PoolLeft, after: PoolLeft) -> str:
-    """That holding images out leaves less than half of the labels to buy; "" if it leaves more.
+    """A warning that holding images out leaves less than half of the labels to buy, or "".
 
     Example:
         >>> pool_warning(PoolLeft(60, 120), PoolLeft(40, 80))
@@ -148,30 +154,22 @@ def pool_warning(before: PoolLeft, after: PoolLeft) -> str:
 def free_images(
     rows: Sequence[ImageRow], family: Mapping[str, str], used: Collection[str]
 ) -> list[ImageRow]:
-    """The training images that can still be held out, with all of their families.
+    """The training images that can still be held out with a whole family.
 
-    Args:
-        rows: all images.
-        family: of each image, as by `families`.
-        used: the images that trainings may have used.
+    `family` is as by `families`; `used` are images that trainings may have used.
     """
-    fixed = set()
-    for row in rows:
-        if row.image_id in used or row.split in ("val", "test"):
-            fixed.add(family[row.image_id])
+    fixed = {
+        family[row.image_id] for row in rows if row.image_id in used or row.split in ("val", "test")
+    }
     return [row for row in rows if row.split == "train" and family[row.image_id] not in fixed]
 
 
 def say_leaks(
     store: Store, seed: int, thumbnails: Mapping[str, Thumbnail], progress: Progress
 ) -> None:
-    """Warn of images for measuring that look like training images, and name groups that help.
+    """Warn of training images similar to images for measuring, and name groups that help.
 
-    Args:
-        store: the ledger.
-        seed: of the draw.
-        thumbnails: of the images that are compared; without any, nothing is said.
-        progress: is told.
+    Images without a thumbnail are not compared.
     """
     rows = list(store.images()) if thumbnails else []
     measured = [row.image_id for row in rows if row.split != "train"]
@@ -187,7 +185,7 @@ def say_leaks(
 
 
 def say_not_compared(folder: Path, progress: Progress) -> None:
-    """Say which command compares images for measuring with the others."""
+    """Name the command that compares images for measuring with training images."""
     progress.say(
         "Held-out images were not compared with the others: "
         f"`{command('duplicates', folder)}` finds those that look like a training image."
@@ -195,7 +193,7 @@ def say_not_compared(folder: Path, progress: Progress) -> None:
 
 
 def drawing_anew(rows: Sequence[ImageRow], seed: int) -> Draw:
-    """What draws as many images to hold out as `rows` have, from rows of other groups."""
+    """A function that draws as many held-out images as `rows` have, from regrouped rows."""
     count = sum(row.split != "train" for row in rows)
 
     def draw(grouped: Sequence[ImageRow]) -> list[ImageRow]:
@@ -254,12 +252,6 @@ def families(rows: Sequence[ImageRow]) -> dict[str, str]:
     return {image_id: root(name) for image_id, name in names.items()}
 
 
-def _count_copies(rows: Iterable[ImageRow]) -> int:
-    """The number of images whose content another of the images has, too."""
-    digests = [row.digest for row in rows if row.digest]
-    return len(digests) - len(set(digests))
-
-
 def images_trained_on(store: Store, rows: Sequence[ImageRow], fits: Sequence[Fit]) -> set[str]:
     """The images that a finished training may have used.
 
@@ -267,7 +259,6 @@ def images_trained_on(store: Store, rows: Sequence[ImageRow], fits: Sequence[Fit
     """
     if not fits:
         return set()
-    for fit in fits:
-        if fit.recipe.get("train", {}).get("images") == "all":
-            return {row.image_id for row in rows}
+    if any(fit.recipe.get("train", {}).get("images") == "all" for fit in fits):
+        return {row.image_id for row in rows}
     return {event.move.cell.image_id for event in store.events() if event.move.to == State.LABELLED}

@@ -1,4 +1,4 @@
-"""Lists the image files of folders and list files, and checks that they can be read.
+"""Lists the image files of folders and lists, and checks that every file can be read.
 
 Loads no torch.
 """
@@ -36,7 +36,7 @@ TABLES = frozenset({".csv", ".parquet"})
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Image files below one folder: the root and their ids.
+    """The image files below a folder.
 
     Args:
         root: the folder's path or address.
@@ -81,7 +81,9 @@ def find_images(
         if not isinstance(path, Path):
             folders += _remote_folders(path, left_out, roots)
         elif path.is_dir():
-            folders.append(ImageFolder(str(path.resolve()), *_scan(path, left_out)))
+            wrong: dict[str, ImageError] | None = None if left_out is None else {}
+            folders.append(ImageFolder(str(path.resolve()), *scan_folder(path, wrong)))
+            _leave_out(wrong, left_out)
         elif "://" in _start(path) or path.suffix.lower() in TABLES:
             folders += _listed_folders(path, roots)
         else:
@@ -94,7 +96,6 @@ def find_images(
 def _remote_folders(
     address: "Address", left_out: list[Fault] | None, roots: Callable[[], Collection[str]]
 ) -> Iterator[ImageFolder]:
-    """The images below an address, or those of a list in a store."""
     from labelgrid.images.object_folders import LISTS, list_objects
 
     if address.suffix in LISTS:
@@ -107,36 +108,25 @@ def _remote_folders(
         )
     else:
         wrong: dict[str, ImageError] | None = None if left_out is None else {}
-        found = list_objects(address, wrong)
+        folder = list_objects(address, wrong)
         _leave_out(wrong, left_out)
-        yield ImageFolder(found.root, found.image_ids, found.others, found.stamps)
+        yield ImageFolder(folder.root, folder.image_ids, folder.others, folder.stamps)
 
 
 def _listed_folders(
     place: "Path | Address", roots: Callable[[], Collection[str]]
 ) -> Iterator[ImageFolder]:
-    """The images of a list with addresses, or of a table."""
     from labelgrid.images.object_folders import read_object_list
 
-    for found in read_object_list(place, roots()):
-        yield ImageFolder(found.root, found.image_ids)
+    for folder in read_object_list(place, roots()):
+        yield ImageFolder(folder.root, folder.image_ids)
 
 
 def _start(path: Path) -> str:
-    """The beginning of a list; "" if it cannot be read, which its reader says."""
+    """The beginning of a list; "" if unreadable, which the list's reader says."""
     with suppress(OSError), open_regular(path) as file:
         return file.read(2**16).decode(errors="replace")
     return ""
-
-
-def _scan(path: Path, left_out: list[Fault] | None) -> tuple[list[str], Mapping[str, int]]:
-    """The images of a folder, and how many other files it has by the end of their names."""
-    if left_out is None:
-        return scan_folder(path)
-    wrong: dict[str, ImageError] = {}
-    found = scan_folder(path, wrong)
-    _leave_out(wrong, left_out)
-    return found
 
 
 def _leave_out(wrong: Mapping[str, ImageError] | None, left_out: list[Fault] | None) -> None:
@@ -191,13 +181,8 @@ def rows_of(
 ) -> Iterator[ImageRow]:
     """Ledger rows of the images; `full` reads every file to its end, `none` opens no file.
 
-    Args:
-        folders: the images.
-        check: how they are checked.
-        group: the pattern of groups.
-        progress: reports each image.
-        left_out: gets the images that cannot be used; None: one is an error.
-        thumbnails: gets those of the images that are read.
+    `left_out` gets the unusable images; without it, one is an error. `thumbnails` gets those of the
+    images that are read.
 
     Raises:
         ImageError: lists the images that cannot be used: without `left_out`, or if all are.
@@ -215,14 +200,13 @@ def rows_of(
                     )
                 progress.advance(len(folder.image_ids))
                 continue
-            found: Iterable[ImageRow | Fault]
+            rows: Iterable[ImageRow | Fault]
             if is_remote(folder.root):
-                found = _object_rows(folder, group, thumbnails)
+                rows = _object_rows(folder, group, thumbnails)
             else:
-                found = threads.map(
-                    partial(_read_row, folder.root, group, thumbnails), folder.image_ids
-                )
-            for row in found:
+                read = partial(_read_row, folder.root, group, thumbnails)
+                rows = threads.map(read, folder.image_ids)
+            for row in rows:
                 progress.advance()
                 if isinstance(row, Fault):
                     faults.append(row)
@@ -238,33 +222,29 @@ def _object_rows(
 
     For thumbnails, they are.
     """
-    from labelgrid.project.images.object_contents import (
-        read_objects,  # most projects have no objects
-    )
+    # Most projects have no objects.
+    from labelgrid.project.images.object_contents import read_objects
 
     check = partial(_fault_or_size, thumbnails=thumbnails)
     again = thumbnails is not None
-    for found in read_objects(folder.root, folder.image_ids, folder.stamps, check, again=again):
-        if isinstance(found, Fault):
-            yield found
+    for result in read_objects(folder.root, folder.image_ids, folder.stamps, check, again=again):
+        if isinstance(result, Fault):
+            yield result
             continue
         yield ImageRow(
-            image_id=found.image_id,
+            image_id=result.image_id,
             root=folder.root,
-            digest=found.content.digest,
-            height=found.content.height,
-            width=found.content.width,
-            group=group_of(group, found.image_id),
+            digest=result.content.digest,
+            height=result.content.height,
+            width=result.content.width,
+            group=group_of(group, result.image_id),
         )
 
 
 def refuse_or_leave_out(faults: Sequence[Fault], total: int, left_out: list[Fault] | None) -> None:
-    """Refuse images that cannot be used; with `left_out`, only if that are all there are.
+    """Refuse images with faults; with `left_out`, only if no other image is there.
 
-    Args:
-        faults: what is wrong with them.
-        total: the number of all images.
-        left_out: gets the faults; None: they are an error.
+    `left_out` gets the faults.
 
     Raises:
         ImageError: lists the images.
@@ -283,12 +263,9 @@ def refuse_or_leave_out(faults: Sequence[Fault], total: int, left_out: list[Faul
 def readable_images(
     paths: Mapping[str, Path], left_out: list[Fault], progress: Progress
 ) -> list[str]:
-    """The images whose files can be read to their end.
+    """The images whose files can be read to the end.
 
-    Args:
-        paths: image id -> its file.
-        left_out: gets the others.
-        progress: reports each image.
+    `left_out` gets the others.
 
     Raises:
         ImageError: there are others only.
@@ -297,11 +274,11 @@ def readable_images(
     faults = []
     readable = []
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        found = threads.map(partial(_fault_at, paths), paths)
-        for image_id, result in zip(paths, found, strict=True):
+        results = threads.map(partial(_fault_at, paths), paths)
+        for image_id, fault in zip(paths, results, strict=True):
             progress.advance()
-            if isinstance(result, Fault):
-                faults.append(result)
+            if fault:
+                faults.append(fault)
             else:
                 readable.append(image_id)
     refuse_or_leave_out(faults, len(paths), left_out)
@@ -309,23 +286,22 @@ def readable_images(
 
 
 def _fault_at(paths: Mapping[str, Path], image_id: str) -> Fault | None:
-    """What is wrong with one of the files."""
     try:
-        found = _fault_or_size(image_id, paths[image_id])
+        check_image(paths[image_id])
     except ImageError as error:
         return Fault(image_id, error.what, error.next_step)
-    return found if isinstance(found, Fault) else None
+    return None
 
 
 def size_of(row: ImageRow) -> tuple[int, int]:
-    """Height and width of an image; read from its header if they are not in the ledger."""
+    """Height and width of an image, from its header if the ledger has no size."""
     if row.height:
         return row.height, row.width
     return image_size(image_file(row.root, row.image_id, row.digest))
 
 
 def write_left_out(folder: Path, left_out: Iterable[Fault]) -> None:
-    """List the images that were left out in a file of the project, one a line.
+    """List the images that were left out in a file of the project, a line each.
 
     Without any, the file of an earlier command is removed.
     """
@@ -340,15 +316,15 @@ def write_left_out(folder: Path, left_out: Iterable[Fault]) -> None:
 def _fault_or_size(
     image_id: str, path: Path, thumbnails: dict[str, Thumbnail] | None = None
 ) -> tuple[int, int, str] | Fault:
-    """The height, width and content hash of an image's file, or what is wrong with it."""
+    """The height, width and content hash of an image's file, or the file's fault."""
     try:
         if thumbnails is None:
             return check_image(path)
         decoded = []
-        found = check_image(path, lambda image: decoded.append(thumbnail_of(image)))
-        if max(found.height, found.width) >= LEAST:
-            thumbnails[image_id] = decoded[0] if decoded else read_thumbnail(path, found.digest)
-        return found
+        image = check_image(path, lambda pixels: decoded.append(thumbnail_of(pixels)))
+        if max(image.height, image.width) >= LEAST:
+            thumbnails[image_id] = decoded[0] if decoded else read_thumbnail(path, image.digest)
+        return image
     except ImageError as error:
         return Fault(image_id, error.what, error.next_step)
 
@@ -356,11 +332,10 @@ def _fault_or_size(
 def _read_row(
     root: str, group: str, thumbnails: dict[str, Thumbnail] | None, image_id: str
 ) -> ImageRow | Fault:
-    """The row of an image, or what is wrong with its file."""
-    found = _fault_or_size(image_id, Path(root) / image_id, thumbnails)
-    if isinstance(found, Fault):
-        return found
-    height, width, digest = found
+    result = _fault_or_size(image_id, Path(root) / image_id, thumbnails)
+    if isinstance(result, Fault):
+        return result
+    height, width, digest = result
     return ImageRow(
         image_id=image_id,
         root=root,

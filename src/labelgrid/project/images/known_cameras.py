@@ -36,7 +36,7 @@ def dataset_camera_step(oracle: Oracle) -> str:
 
 
 def camera_status(project: ProjectFolder) -> dict[str, Any] | None:
-    """What is known of the cameras, as JSON values; None if there is nothing to say.
+    """The known cameras as JSON values; None if there is nothing to say.
 
     `known` is the number of images whose camera the file `camera.toml` says, of `images`. `text` is
     that in words, or what is wrong with the file.
@@ -79,7 +79,6 @@ def take_cameras(images: Path, building: Path, progress: Progress) -> None:
 
 
 def _known(project: ProjectFolder) -> dict[str, Any]:
-    """How many cameras the file says; no image is opened."""
     from labelgrid.data.cameras import read_cameras  # slow to load, and most projects have none
 
     cameras = read_cameras(project.folder)
@@ -102,15 +101,9 @@ def _known(project: ProjectFolder) -> dict[str, Any]:
 
 
 def _relations_with_camera(project: ProjectFolder) -> list[str]:
-    """The names of the relations that need cameras, by the project's own recipe or changes.
-
-    Raises:
-        LabelgridError: the recipe is wrong.
-    """
     settings = project.settings
     if "relations" not in settings.changes and not settings.recipe.endswith(".toml"):
         return []  # reading a recipe is slow
     from labelgrid.relations.bound import relations_with_camera
 
-    recipe = project.recipe()
-    return relations_with_camera(recipe.relations)
+    return relations_with_camera(project.recipe().relations)

@@ -42,23 +42,19 @@ def read_objects(
     *,
     again: bool,
 ) -> Iterator[ObjectContent | Fault]:
-    """What the object of each image contains, or what is wrong with it, in their order.
+    """The contents of the images' objects, or their faults, in the order of the images.
 
-    Args:
-        root: the address above the images.
-        image_ids: the images.
-        stamps: the versions of all objects; empty: the store is asked.
-        check: reads an image's file.
-        again: read objects of known versions, too.
+    Without `stamps`, the versions of all objects, the store is asked. `again` reads objects of
+    known versions, too.
 
     Raises:
         StorageError: the store refuses or does not answer, or the cache cannot be written.
     """
     above = check_address(root)
     addresses = {image_id: above.below(image_id) for image_id in image_ids}
-    found = stamps or listed_stamps(addresses.values())[0]
+    stamps = stamps or listed_stamps(addresses.values())[0]
     memory = _Memory()
-    read = partial(_read, found, known_contents(found), check, again, memory)
+    read = partial(_read, stamps, known_contents(stamps), check, again, memory)
     try:
         yield from each_in_threads(read, addresses.items())
     finally:
@@ -66,7 +62,7 @@ def read_objects(
 
 
 class _Memory:
-    """Gathers what was read, by many threads, and remembers it in parts."""
+    """Gathers the contents read by many threads, and remembers them in parts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -94,7 +90,6 @@ def _read(
     memory: _Memory,
     item: tuple[str, Address],
 ) -> ObjectContent | Fault:
-    """Read an object, unless its version is known."""
     image_id, address = item
     try:
         with object_errors(address):
@@ -107,10 +102,10 @@ def _read(
             path, digest = fetch_version(address, stamp, content, max_bytes())
     except ImageError as error:
         return Fault(image_id, error.what, error.next_step)
-    found = check(image_id, path)
-    if isinstance(found, Fault):
-        return found
-    new = Content(digest, found[0], found[1])
+    result = check(image_id, path)
+    if isinstance(result, Fault):
+        return result
+    new = Content(digest, result[0], result[1])
     if new != content:
         memory.add(address, stamp, new)
     return ObjectContent(image_id, new)

@@ -1,9 +1,9 @@
-"""Finds images in stores of objects that are missing, unreadable, or not those that were added.
+"""Finds images in stores of objects that are missing, unreadable or changed.
 
 An object is read only if the store has another version of it than the one that was read before.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from labelgrid.basics.errors import ImageError
@@ -23,7 +23,7 @@ from labelgrid.storage.threads import each_in_threads
 def object_faults(
     rows: Sequence[ImageRow], progress: Progress, *, ahead: bool = False, cached: bool = False
 ) -> dict[str, ImageError]:
-    """What is wrong with the objects of images; those that can be used are left out.
+    """The faults of images in stores of objects; usable images are left out.
 
     Args:
         rows: images in stores of objects.
@@ -52,7 +52,9 @@ def object_faults(
         unknown = [
             row for row in unknown if cache.holds(row.digest, addresses[row.image_id].suffix)
         ]
-    faults |= _faults_in(unknown, addresses, stamps)
+    results = each_in_threads(partial(_read, addresses, stamps), unknown)
+    for row, fault in zip(unknown, results, strict=True):
+        faults |= {row.image_id: fault} if fault else {}
     if ahead:
         usable = {
             addresses[row.image_id]: row.digest
@@ -60,18 +62,6 @@ def object_faults(
             if row.image_id not in faults and row.digest
         }
         fetch_all(usable, stamps, progress)
-    return faults
-
-
-def _faults_in(
-    rows: Collection[ImageRow], addresses: Mapping[str, Address], stamps: Mapping[Address, Stamp]
-) -> dict[str, ImageError]:
-    """What is wrong with the contents of objects, which are fetched."""
-    faults = {}
-    results = each_in_threads(partial(_read, addresses, stamps), rows)
-    for row, fault in zip(rows, results, strict=True):
-        if fault:
-            faults[row.image_id] = fault
     return faults
 
 

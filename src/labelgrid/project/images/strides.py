@@ -1,4 +1,4 @@
-"""Checks that every image has a size that the strides of the tasks' labels divide.
+"""Checks that the strides of the tasks' labels divide the sides of every image.
 
 Loads no torch.
 """

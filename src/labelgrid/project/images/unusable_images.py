@@ -1,4 +1,4 @@
-"""Sets aside images whose files are missing, changed or unreadable, so that they stop no command.
+"""Sets aside images with missing, changed or unreadable files, so that no command stops.
 
 Loads no torch.
 """
@@ -25,7 +25,7 @@ SHOWN = 5
 def find_unusable_images(
     project: ProjectFolder, image_ids: Collection[str], progress: Progress
 ) -> frozenset[str]:
-    """Check the files of these images, and return those that a run must leave out; warn of them.
+    """Check the files of images, warn of faults, and return the images to leave out.
 
     An image is left out if its file is missing, unreadable, or not the file that was added. An
     image that can be read again is used again. The result depends on the files only.
@@ -48,7 +48,7 @@ def find_unusable_images(
 def unusable_objects(
     project: ProjectFolder, image_ids: Collection[str], progress: Progress
 ) -> dict[str, str]:
-    """Why some of these images cannot be used: those whose objects are missing or have changed.
+    """The reasons why objects of some images are missing or have changed, by image.
 
     Who reads an image from the cache does not notice it. Other faults are found by who reads it.
     """
@@ -64,33 +64,22 @@ def note_unusable_images(
     faults: Mapping[str, str],
     progress: Progress,
 ) -> None:
-    """Note which of the images that a run has read could not be used, and warn of them.
+    """Note and warn of the images that a run could not use.
 
-    Args:
-        project: the project.
-        image_ids: those that were read.
-        faults: why some could not be used, by id.
-        progress: receives the warning.
+    `image_ids` were read; `faults` has the reasons why some could not be used.
     """
-    if faults:
-        faults = _in_words_of_a_check(project, faults)
-    _note_and_warn(project, image_ids, faults, progress)
-
-
-def _in_words_of_a_check(project: ProjectFolder, faults: Mapping[str, str]) -> dict[str, str]:
-    """The faults, said as a check of the files says them where it finds one."""
-    said = dict(faults)
-    for row in project.store.images(names=faults):
-        found = "" if row.is_remote else _find_fault(row)
-        if found:
-            said[row.image_id] = found
-    return said
+    reasons = dict(faults)
+    for row in project.store.images(names=faults) if faults else ():
+        # In the words of a check of the files, where the check finds a fault.
+        reason = "" if row.is_remote else _find_fault(row)
+        reasons[row.image_id] = reason or reasons[row.image_id]
+    _note_and_warn(project, image_ids, reasons, progress)
 
 
 def usable_images(
     project: ProjectFolder, image_ids: Sequence[str], progress: Progress
 ) -> list[str]:
-    """The images, in their order, without those that `find_unusable_images` leaves out.
+    """The images, in order, but for the unusable ones.
 
     Raises:
         ImageError: there are images, and none of them can be used.
@@ -117,7 +106,7 @@ def images_without_files(project: ProjectFolder, image_ids: Sequence[str]) -> fr
 
 
 def noted_unusable_images(project: ProjectFolder) -> dict[str, str]:
-    """The images that the last commands set aside and that still cannot be used, with reasons.
+    """The images set aside by the last commands that are still unusable, with reasons.
 
     No store of objects is asked: images there count as they were found last.
     """
@@ -131,22 +120,21 @@ def noted_unusable_images(project: ProjectFolder) -> dict[str, str]:
 
 
 def _remote_faults(rows: Sequence[ImageRow], progress: Progress, *, ahead: bool) -> dict[str, str]:
-    """What is wrong with the objects of images.
+    """The faults of images in stores of objects, by image.
 
     With `ahead` what the cache lacks is fetched; otherwise whoever reads it finds its fault.
     """
     if not rows:
         return {}
-    from labelgrid.project.images.object_faults import (
-        object_faults,  # most projects have no objects
-    )
+    # Most projects have no objects.
+    from labelgrid.project.images.object_faults import object_faults
 
-    found = object_faults(rows, progress, ahead=ahead, cached=not ahead)
-    return {image_id: error.what for image_id, error in found.items()}
+    errors = object_faults(rows, progress, ahead=ahead, cached=not ahead)
+    return {image_id: error.what for image_id, error in errors.items()}
 
 
 def _find_fault(row: ImageRow) -> str:
-    """What is wrong with an image's file on this machine; "" if it can be used."""
+    """The fault of an image's file on this machine; "" if usable."""
     # Slow to load, and most projects have no fault.
     from labelgrid.images.reading import changed_image_error, check_image
 
@@ -169,12 +157,20 @@ def _note_and_warn(
     project: ProjectFolder, checked: Collection[str], faults: Mapping[str, str], progress: Progress
 ) -> None:
     _note(project, checked, faults)
-    if faults:
-        progress.say(_warning(faults))
+    if not faults:
+        return
+    reasons = [f"'{name}': {reason.rstrip('.')}" for name, reason in sorted(faults.items())]
+    images = count_text(
+        len(faults),
+        "image is set aside, with its cells, until its file is back",
+        "images are set aside, with their cells, until their files are back",
+    )
+    progress.say(
+        f"{images} ({join_names(reasons, SHOWN, '; ')}). `labelgrid remove` takes images out."
+    )
 
 
 def _note(project: ProjectFolder, checked: Collection[str], faults: Mapping[str, str]) -> None:
-    """Update the ledger's note for the images that were checked."""
     store = project.store
     if not faults and store.get(SET_ASIDE, {}).keys().isdisjoint(checked):
         return
@@ -184,13 +180,3 @@ def _note(project: ProjectFolder, checked: Collection[str], faults: Mapping[str,
         after = {**others, **faults}
         if after != before:
             store.put(SET_ASIDE, after)
-
-
-def _warning(faults: Mapping[str, str]) -> str:
-    reasons = [f"'{name}': {reason.rstrip('.')}" for name, reason in sorted(faults.items())]
-    images = count_text(
-        len(faults),
-        "image is set aside, with its cells, until its file is back",
-        "images are set aside, with their cells, until their files are back",
-    )
-    return f"{images} ({join_names(reasons, SHOWN, '; ')}). `labelgrid remove` takes images out."

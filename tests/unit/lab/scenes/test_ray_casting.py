@@ -153,7 +153,7 @@ def test_pictures_and_labels_agree_since_mitsuba_s_rays_meet_the_same(index: int
 
     Where solids touch, either may be named.
     """
-    pytest.importorskip("mitsuba", reason="scenes need the extra [scenes]")
+    pytest.importorskip("mitsuba", reason="scenes need the extra [lab]")
     from labelgrid.lab.scenes.render import load
 
     made = make_scene(0, index)

@@ -18,12 +18,12 @@ NAME = (
 )
 
 
-def text(name: str) -> sa.Column[Any]:
-    return sa.Column(name, sa.Text, nullable=False)
+def key(name: str, kind: Any = sa.Integer) -> sa.Column[Any]:
+    return sa.Column(name, kind, primary_key=True, autoincrement=False)
 
 
-def number(name: str, kind: type[sa.types.TypeEngine[Any]] = sa.Integer) -> sa.Column[Any]:
-    return sa.Column(name, kind, nullable=False)
+def columns(kind: Any, *names: str) -> list[sa.Column[Any]]:
+    return [sa.Column(name, kind, nullable=False) for name in names]
 
 
 def removed() -> sa.Column[Any]:
@@ -45,31 +45,28 @@ def upgrade() -> None:
 def _roster() -> None:
     op.create_table(
         "images",
-        sa.Column("id", ID, primary_key=True, autoincrement=False),
+        key("id", ID),
         sa.Column("name", NAME, nullable=False, unique=True),
-        number("key", sa.BigInteger),
-        text("root"),
-        text("digest"),
-        number("height"),
-        number("width"),
-        text("split"),
-        text("grp"),
+        *columns(sa.BigInteger, "key"),
+        *columns(sa.Text, "root", "digest"),
+        *columns(sa.Integer, "height", "width"),
+        *columns(sa.Text, "split", "grp"),
         removed(),
     )
     # Every count leaves removed images out.
     op.create_index("images_by_split", "images", ["removed", "split"])
     op.create_table(
         "tasks",
-        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        key("id"),
         sa.Column("name", NAME, nullable=False, unique=True),
-        text("kind"),
-        number("cost", sa.Float),
-        sa.Column("options", sa.JSON, nullable=False),
+        *columns(sa.Text, "kind"),
+        *columns(sa.Float, "cost"),
+        *columns(sa.JSON, "options"),
         removed(),
     )
     op.create_table(
         "class_lists",
-        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        key("id"),
         sa.Column("names", sa.Text, nullable=False, unique=True),
     )
 
@@ -77,9 +74,8 @@ def _roster() -> None:
 def _operations() -> None:
     op.create_table(
         "operations",
-        sa.Column("id", ID, primary_key=True, autoincrement=False),
-        text("command"),
-        text("at"),
+        key("id", ID),
+        *columns(sa.Text, "command", "at"),
     )
     _append_only("operations")
 
@@ -87,22 +83,18 @@ def _operations() -> None:
 def _events() -> None:
     op.create_table(
         "events",
-        sa.Column("id", ID, primary_key=True, autoincrement=False),
+        key("id", ID),
         sa.Column("operation_id", ID, sa.ForeignKey("operations.id"), nullable=False),
         sa.Column("image_id", ID, sa.ForeignKey("images.id"), nullable=False),
         sa.Column("task_id", sa.Integer, sa.ForeignKey("tasks.id"), nullable=False),
-        number("from_state"),
-        number("to_state"),
-        number("round"),
-        text("request_id"),
-        text("path"),
-        text("digest"),
-        number("cost", sa.Float),
+        *columns(sa.Integer, "from_state", "to_state", "round"),
+        *columns(sa.Text, "request_id", "path", "digest"),
+        *columns(sa.Float, "cost"),
         sa.Column("score", sa.Float),
-        number("weight", sa.Float),
-        text("why"),
+        *columns(sa.Float, "weight"),
+        *columns(sa.Text, "why"),
         sa.Column("seconds", sa.Float),
-        text("annotator"),
+        *columns(sa.Text, "annotator"),
         class_list(),
         sa.CheckConstraint(
             "from_state BETWEEN 0 AND 3 AND to_state BETWEEN 0 AND 3", name="states"
@@ -126,15 +118,11 @@ def _cells() -> None:
         "cells",
         sa.Column("image_id", ID, sa.ForeignKey("images.id"), primary_key=True),
         sa.Column("task_id", sa.Integer, sa.ForeignKey("tasks.id"), primary_key=True),
-        number("state"),
-        number("round"),
-        text("request_id"),
-        text("path"),
-        text("digest"),
-        number("cost", sa.Float),
-        number("weight", sa.Float),
+        *columns(sa.Integer, "state", "round"),
+        *columns(sa.Text, "request_id", "path", "digest"),
+        *columns(sa.Float, "cost", "weight"),
         sa.Column("seconds", sa.Float),
-        text("annotator"),
+        *columns(sa.Text, "annotator"),
         class_list(),
         sa.CheckConstraint("state BETWEEN 1 AND 3", name="state"),
         sqlite_with_rowid=False,
@@ -153,20 +141,16 @@ def _cells() -> None:
 def _rounds() -> None:
     op.create_table(
         "rounds",
-        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-        text("state"),
-        text("strategy"),
-        number("seed", sa.BigInteger),
-        number("budget", sa.Float),
-        text("unit"),
-        text("recipe"),
-        text("model"),
-        text("pool"),
-        text("note"),
+        key("number"),
+        *columns(sa.Text, "state", "strategy"),
+        *columns(sa.BigInteger, "seed"),
+        *columns(sa.Float, "budget"),
+        *columns(sa.Text, "unit", "recipe", "model"),
+        *columns(sa.Text, "pool", "note"),
         sa.CheckConstraint("state IN ('open', 'closed')", name="state"),
     )
     op.create_table(
         "notes",
         sa.Column("key", sa.Text, primary_key=True),
-        sa.Column("value", sa.JSON, nullable=False),
+        *columns(sa.JSON, "value"),
     )

@@ -1,4 +1,4 @@
-"""The index of what was paid covers its sum also where operations were undone, and by split."""
+"""Lets the index of payments cover sums without undone operations and sums of a split."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Values that no command knows are refused by the database, and events keep which hint was shown.
+"""Lets the database refuse values unknown to every command, and adds the hint of an event.
 
 Rows that hold one: misspelt splits are put right, as an operation; images of any other split are
 set aside, under its name; any other row is named, and nothing is changed.

@@ -10,9 +10,9 @@ import pytest
 from labelgrid.basics.errors import LabelError, ProjectError
 from labelgrid.basics.progress import Progress
 from labelgrid.executors.executor import SaidWait
+from labelgrid.executors.pieces import ENOUGH, RETRIES, Piece, PieceList
 from labelgrid.executors.places.processes import Processes
 from labelgrid.executors.share import Share
-from labelgrid.executors.spread import ENOUGH, RETRIES, Piece, PieceList
 from tests.projects import Said
 
 #: As other tests that may start the server of this process first.

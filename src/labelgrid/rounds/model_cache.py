@@ -1,4 +1,4 @@
-"""Keeps the model that a worker restored last, for the next shard of the same one."""
+"""Keeps the model that a worker restored last, for further shards."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -13,14 +13,14 @@ from labelgrid.train.trained_model import TrainedModel
 
 
 @dataclass
-class KeptModel:
+class ModelCache:
     """The model that was restored last, in evaluation mode. Nobody changes it."""
 
     _key: str = field(init=False, default="")
     _model: TrainedModel | None = field(init=False, default=None)
 
     def restored(self, key: str, restore: Callable[[], TrainedModel]) -> TrainedModel:
-        """The model of a key: the kept one, or a restored one, which is kept instead.
+        """Return the model of a key, from the cache or restored in place of the cached model.
 
         Two models are never in memory.
 
@@ -49,4 +49,4 @@ def model_key(fit: Fit, recipe: Recipe, tasks: Sequence[TaskRow], *further: Any)
 
 
 #: Of this process.
-KEPT = KeptModel()
+CACHE = ModelCache()

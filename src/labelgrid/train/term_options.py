@@ -1,4 +1,4 @@
-"""Defines the options of terms that compare tasks in a joint space. Loads no torch."""
+"""Defines options that several terms have, and the ranges of numbers. Loads no torch."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -6,10 +6,53 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from labelgrid.basics.config import check_unused_options
-from labelgrid.train.ranges import OwnRate, Share, Zooms
+from labelgrid.nets.encoder_options import WIDEST
+from labelgrid.train.train_options import LEVELS
 
+#: The weight of a loss.
+Weight = Annotated[float, Field(ge=0, le=1e9)]
+#: A share of a whole, from none to all.
+Share = Annotated[float, Field(ge=0, le=1)]
+#: A learning rate; 0: the training's.
+OwnRate = Annotated[float, Field(ge=0, le=100)]
+#: The sides of an image over those of a crop.
+Zoom = Annotated[float, Field(ge=1, le=16)]
+#: Several of these, of which one is drawn.
+Zooms = Annotated[tuple[Zoom, ...], Field(min_length=1)]
+#: The learning rate of an optimiser of a term's own.
+AdamRate = Annotated[float, Field(gt=0, le=100)]
+#: The channels of a layer.
+Width = Annotated[int, Field(ge=1, le=WIDEST)]
+#: The filters of the first stage of a network whose widest have 8 times as many.
+FirstWidth = Annotated[int, Field(ge=1, le=WIDEST // 8)]
+#: The number of changes to an image's colours, and that of their strengths.
+Operations = Annotated[int, Field(ge=0, le=16)]
+Levels = Annotated[int, Field(ge=1, le=LEVELS)]
 #: The tasks whose predictions are used: those of which the image has no label, or all.
 Sources = Literal["unlabelled", "all"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossMapOptions:
+    """The mappings, a network for each ordered pair of tasks, and the pairs with a mapping.
+
+    Args:
+        weight: of the loss, beside the weight of each target task; the papers give none.
+        width: filters of the mappings' first stage; the others have 2, 4, 8 and 8 times as many. 64
+            is a whole SegNet, as in MTPSL, 25 million parameters for each ordered pair; 8 or 16
+            trains on a CPU.
+        divide: by the number of the image's source tasks (1/|U| of MTPSL eq. 4).
+        listed: only these pairs of a source and a target, such as [["depth", "normals"]]; all if
+            empty.
+        recompute: compute activations again for the gradients, so that memory does not grow with
+            the pairs.
+    """
+
+    weight: Weight = 1.0
+    width: FirstWidth = 64
+    divide: bool = True
+    listed: tuple[tuple[str, str], ...] = ()
+    recompute: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

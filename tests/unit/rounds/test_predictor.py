@@ -14,7 +14,7 @@ from labelgrid.basics.progress import Silent
 from labelgrid.images.reading import read_image
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.rounds import fit, predict, query
-from labelgrid.rounds.prediction_writer import write_legends
+from labelgrid.rounds.predictor import write_legends
 from labelgrid.select.strategy import Budget
 from labelgrid.tasks.task import TaskDef
 from tests.projects import answer, make_project

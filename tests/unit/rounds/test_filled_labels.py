@@ -18,7 +18,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds import fit
 from labelgrid.rounds.context import context_of
-from labelgrid.rounds.fillers import Fillers, check_cameras
+from labelgrid.rounds.filled_labels import FilledLabels, check_cameras
 from labelgrid.rounds.models import new_network
 from labelgrid.rounds.training_history import training_history
 from labelgrid.train.plan import Plan
@@ -41,7 +41,7 @@ def project(tmp_path: Path) -> Iterator[ProjectFolder]:
 
 def plan_of(project: ProjectFolder, changes: dict[str, Any]) -> Plan:
     context = context_of(project, changes=changes)
-    return fit.plan_of(context, project, new_network(context, project, Silent(), None))
+    return fit.plan_of(context, new_network(context, Silent(), None))
 
 
 def test_normals_follow_where_the_camera_is_known_and_the_others_are_said_once(
@@ -93,10 +93,10 @@ def test_the_camera_of_an_image_is_found_once_for_all_that_a_fit_asks_of_it(
 
     monkeypatch.setattr(ProjectSource, "camera", counted)
     context = context_of(project, changes=ON)
-    splits = fit.splits_for_training(context, project, Silent())
-    check_cameras(Fillers(context, splits[0]), Silent())
-    network = new_network(context, project, Silent(), None)
-    plan = fit.plan_of(context, project, network, splits=splits)
+    splits = fit.splits_for_training(context, Silent())
+    check_cameras(FilledLabels(context, splits[0]), Silent())
+    network = new_network(context, Silent(), None)
+    plan = fit.plan_of(context, network, splits=splits)
     assert len(plan.derived) == 6
     assert asked == dict.fromkeys(plan.derived, 1)
 

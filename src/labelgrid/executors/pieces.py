@@ -1,4 +1,4 @@
-"""Carries out independent pieces of work in some place, and tries again what dies there."""
+"""Carries out independent pieces of work in some place, and retries the pieces that die."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -80,7 +80,7 @@ class PieceList:
     _said: set[str] = field(init=False, default_factory=set)
 
     def run(self) -> None:
-        """Carry out the pieces of this share that are not done.
+        """Carry out the unfinished pieces of this share.
 
         Raises:
             ProjectError: some could not be; all others are done, unless several failed.
@@ -100,10 +100,17 @@ class PieceList:
         finally:
             self.executor.stop()
         if self._failed:
-            raise self._error()
+            count = count_text(len(self._failed), "piece of work", "pieces of work")
+            raise ProjectError(
+                f"{count} could not be finished. {self._failed[0]}",
+                where=str(self.folder),
+                next_step="Remove the cause and run the same command again: it does what is "
+                "missing.",
+                unchanged="What was finished is kept.",
+            )
 
     def _waiting(self) -> list[tuple[Path, Piece]]:
-        """The pieces of this share that are not done, the last first."""
+        """The unfinished pieces of this share, the last first."""
         waiting = []
         for place, piece in enumerate(self.pieces):
             if self.executor.share.takes(place):
@@ -114,7 +121,7 @@ class PieceList:
         return waiting[::-1]
 
     def _start(self, waiting: list[tuple[Path, Piece]]) -> bool:
-        """Start as many pieces as run at a time; returns whether any was started."""
+        """Start as many pieces as run at a time; return whether any was started."""
         free = self.executor.workers - len(self._running)
         if len(self._failed) >= ENOUGH:
             free = 0
@@ -128,42 +135,33 @@ class PieceList:
         return started
 
     def _follow(self, running: _Try) -> None:
-        """Pass on what a piece has said and done since the last look."""
         for message in running.reader.new_messages():
-            self._say_once(message)
+            key = without_numbers(message)
+            if key not in self._said:  # other pieces say the same of other numbers
+                self._said.add(key)
+                self.progress.say(message)
         step = running.reader.new_step()
         if step and step.unit == running.piece.unit:
             self._count(running, min(step.done, running.piece.amount))
 
-    def _say_once(self, text: str) -> None:
-        """Pass a message on, unless another piece has said it; numbers may differ."""
-        key = without_numbers(text)
-        if key not in self._said:
-            self._said.add(key)
-            self.progress.say(text)
-
     def _count(self, running: _Try, done: int) -> None:
-        """Report the units that were not reported before: a piece may begin again."""
+        """Report further units; a piece may begin again."""
         new = done - running.counted
         if new > 0:
             running.counted = done
             self.progress.advance(new)
 
     def _finish(self, path: Path, end: JobEnd) -> None:
-        """Handle a piece whose job ended: it is done, is tried again, or has failed."""
         running = self._running.pop(path)
         piece = running.piece
+        if piece.is_done():  # perhaps it died after its last write
+            self._count(running, piece.amount)
+            return
         fault = end.fault
         again = end.again
         if end.state == "ended":
-            if piece.is_done():
-                self._count(running, piece.amount)
-                return
             fault = "It ended, and its result is not there."
             again = True
-        elif piece.is_done():  # it died after its last write
-            self._count(running, piece.amount)
-            return
         if again and running.number <= RETRIES:
             self.progress.say(f"{piece.name}: {fault} It is tried again.")
             running.number += 1
@@ -172,12 +170,3 @@ class PieceList:
             return
         tries = f" It was tried {running.number} times." if again else ""
         self._failed.append(f"{piece.name}: {fault}{tries}")
-
-    def _error(self) -> ProjectError:
-        count = count_text(len(self._failed), "piece of work", "pieces of work")
-        return ProjectError(
-            f"{count} could not be finished. {self._failed[0]}",
-            where=str(self.folder),
-            next_step="Remove the cause and run the same command again: it does what is missing.",
-            unchanged="What was finished is kept.",
-        )

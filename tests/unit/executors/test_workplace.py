@@ -6,7 +6,7 @@ import pytest
 
 from labelgrid.basics.errors import PluginError, UsageError
 from labelgrid.basics.processes import cores
-from labelgrid.executors.placement import HERE, executor_at
+from labelgrid.executors.workplace import HERE, executor_at
 from tests.studies import write_own
 
 OWN = """

@@ -1,4 +1,4 @@
-"""Laws of the kept model: it is restored once for each key in a row, and only one is kept."""
+"""Laws of the cache of models: it restores a model once for each key in a row, and keeps one only."""
 
 import gc
 import weakref
@@ -6,7 +6,7 @@ import weakref
 import pytest
 
 from labelgrid.nets.network import Network
-from labelgrid.rounds.kept_model import KeptModel
+from labelgrid.rounds.model_cache import ModelCache
 from labelgrid.train.trained_model import TrainedModel
 
 
@@ -15,17 +15,17 @@ def model() -> TrainedModel:
 
 
 def test_a_model_is_restored_again_only_for_another_key() -> None:
-    kept = KeptModel()
-    first = kept.restored("a", model)
-    assert kept.restored("a", model) is first
-    second = kept.restored("b", model)
+    cache = ModelCache()
+    first = cache.restored("a", model)
+    assert cache.restored("a", model) is first
+    second = cache.restored("b", model)
     assert second is not first
-    assert kept.restored("a", model) is not first
+    assert cache.restored("a", model) is not first
 
 
 def test_the_kept_model_is_forgotten_before_another_is_restored() -> None:
-    kept = KeptModel()
-    gone = weakref.ref(kept.restored("a", model).network)
+    cache = ModelCache()
+    gone = weakref.ref(cache.restored("a", model).network)
 
     def restore() -> TrainedModel:
         gc.collect()
@@ -33,5 +33,5 @@ def test_the_kept_model_is_forgotten_before_another_is_restored() -> None:
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        kept.restored("b", restore)
-    assert kept.restored("a", model).network is not None
+        cache.restored("b", restore)
+    assert cache.restored("a", model).network is not None

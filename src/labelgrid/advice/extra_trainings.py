@@ -1,4 +1,4 @@
-"""Trains networks beside those of the rounds, in folders of their own, and keeps what they tell."""
+"""Trains networks beside the networks of rounds, in separate folders, and keeps the results."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -10,7 +10,7 @@ from labelgrid.basics.errors import RecipeError
 from labelgrid.basics.files import read_text, remove_folder, write_text
 from labelgrid.basics.progress import Progress
 from labelgrid.rounds.context import RoundContext
-from labelgrid.rounds.fillers import Fillers
+from labelgrid.rounds.filled_labels import FilledLabels
 from labelgrid.rounds.fit import Splits, identity_of, plan_of
 from labelgrid.rounds.models import new_network
 from labelgrid.train.checkpoint import load, same_training
@@ -19,8 +19,8 @@ from labelgrid.train.trained_model import TrainedModel, restore_states
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """What a finished training tells: the base of records of plain values.
+class TrainingResult:
+    """The base of records that a finished training leaves.
 
     Args:
         identity: all that it depends on; a record with another identity is outdated.
@@ -29,12 +29,12 @@ class Told:
     identity: str
 
 
-T = TypeVar("T", bound=Told)
+T = TypeVar("T", bound=TrainingResult)
 
 
 @dataclass(frozen=True, kw_only=True)
-class FurtherFit:
-    """A training beside those of the rounds, which it neither reads nor changes.
+class ExtraTraining:
+    """A training without contact to the trainings of rounds.
 
     Its checkpoints are removed when what it tells is kept. A killed training is resumed.
 
@@ -54,10 +54,10 @@ class FurtherFit:
     def identity(self) -> str:
         """The recipe, seed, tasks and labels of the training, as JSON."""
         train, val = self.splits
-        return identity_of(Fillers(self.context, train), val, start="")
+        return identity_of(FilledLabels(self.context, train), val, start="")
 
     def read(self, kind: type[T], name: str, identity: str) -> T | None:
-        """What the finished training told; None if it did not, or with another identity.
+        """Read the result of the finished training; None without, or with another identity.
 
         Args:
             kind: of the record.
@@ -68,17 +68,17 @@ class FurtherFit:
         if not path.is_file():
             return None
         try:
-            told = parse(kind, json.loads(read_text(path)), str(path))
+            result = parse(kind, json.loads(read_text(path)), str(path))
         except (ValueError, RecipeError):
             return None
-        if told.identity != identity:
+        if result.identity != identity:
             return None
         remove_folder(self.folder / "fit")  # a process killed after the record may have left it
-        return told
+        return result
 
-    def keep(self, told: Told, name: str) -> None:
-        """Write what the finished training tells into a file, and remove its checkpoints."""
-        write_text(self.folder / name, json.dumps(asdict(told), indent=1) + "\n")
+    def keep(self, result: TrainingResult, name: str) -> None:
+        """Write the result of the finished training, and remove the checkpoints."""
+        write_text(self.folder / name, json.dumps(asdict(result), indent=1) + "\n")
         remove_folder(self.folder / "fit")
 
     def train(self) -> TrainedModel:
@@ -89,9 +89,9 @@ class FurtherFit:
             ModelError: the network or its weights cannot be used.
         """
         context = self.context
-        network = new_network(context, context.project, self.progress)
+        network = new_network(context, self.progress)
         # Round 1 has no previous round, whose model may have learned from what this must not see.
-        plan = plan_of(context, context.project, network=network, splits=self.splits, number=1)
+        plan = plan_of(context, network, splits=self.splits, number=1)
         last = self.folder / "fit" / "last.ckpt"
         if last.exists() and not same_training(load(last).identity, plan.identity):
             self.progress.say("The labels or the recipe changed: this training starts anew.")

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from labelgrid.evidence.common_shift import common_shift, is_same_shift
-from labelgrid.evidence.edge_agreement import GRID, Edges, on_grid
+from labelgrid.evidence.edge_agreement import GRID, Edges, common_shift, is_same_shift, on_grid
 
 SIZE = (240, 320)
 

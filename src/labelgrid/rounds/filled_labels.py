@@ -1,5 +1,6 @@
-"""Finds what fills the missing labels of training images: relations and suppliers."""
+"""Finds the relations and suppliers that fill the missing labels of training images."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -16,8 +17,8 @@ from labelgrid.suppliers.supplied import supplied_by_task
 
 
 @dataclass(frozen=True)
-class Fillers:
-    """What fills the missing labels of some training images of a project.
+class FilledLabels:
+    """The missing labels of training images that relations and suppliers fill.
 
     Args:
         context: the project's context.
@@ -30,9 +31,9 @@ class Fillers:
     def by_image(self) -> dict[str, dict[str, Filler]]:
         """The most trusted filler of each missing label, by image and task."""
         context = self.context
-        fillers: dict[str, dict[str, Filler]] = {}
-        for image_id, relations in self._derivable.items():
-            fillers[image_id] = dict(relations)
+        fillers: dict[str, dict[str, Filler]] = {
+            image_id: dict(relations) for image_id, relations in self._derivable.items()
+        }
         if not context.suppliers:
             return fillers
         labelled = dict.fromkeys(self.image_ids, frozenset[str]()) | self._labelled
@@ -47,16 +48,16 @@ class Fillers:
         return fillers
 
     def worth(self) -> dict[str, float]:
-        """What the missing labels that follow are worth in bought ones, by task.
+        """The worth of derived labels in bought ones, by task.
 
         A label that follows counts by the trust in its relation times its coverage; one that was
         bought follows from none.
         """
-        worth: dict[str, float] = {}
+        worth = defaultdict[str, float](float)
         for relations in self._derivable.values():
             for task, relation in relations.items():
-                worth[task] = worth.get(task, 0.0) + relation.trust * relation.coverage
-        return worth
+                worth[task] += relation.trust * relation.coverage
+        return dict(worth)
 
     def cameras(self) -> dict[str, Json]:
         """The cameras through which labels are derived, by image, as JSON values."""
@@ -74,7 +75,7 @@ class Fillers:
 
     @cached_property
     def _derivable(self) -> dict[str, dict[str, BoundRelation]]:
-        """The missing labels that follow from others of their image, by image and task."""
+        """The relation of each missing label that follows, by image and task."""
         context = self.context
         if not context.relations:
             return {}
@@ -82,13 +83,12 @@ class Fillers:
 
     @cached_property
     def _labelled(self) -> dict[str, frozenset[str]]:
-        """The tasks of the labels of the images that have some."""
         used = set(self.image_ids)
         cells = (cell for cell in self.context.source.labels if cell.image_id in used)
         return tasks_by_image(cells)
 
 
-def check_cameras(fillers: Fillers, progress: Progress) -> None:
+def check_cameras(fillers: FilledLabels, progress: Progress) -> None:
     """Say in how many images a label follows; refuse a relation that no image has a camera for.
 
     Raises:
@@ -107,7 +107,8 @@ def check_cameras(fillers: Fillers, progress: Progress) -> None:
         first = f"such as that of '{lacking[0]}', {height}x{width}"
         reads = join_names([f"'{name}'" for name in relation.reads])
         known = len(images) - len(lacking)
-        if known or _is_any_camera_known(context):
+        rows = context.project.store.images(("train",))  # some may have no label
+        if known or any(cameras.is_known(row.image_id) for row in rows):
             progress.say(
                 f"'{relation.gives}' follows from {reads} in {known:,} of {len(images):,} images; "
                 f"the camera of {len(lacking):,} is unknown, {first}."
@@ -120,9 +121,3 @@ def check_cameras(fillers: Fillers, progress: Progress) -> None:
             next_step=camera_step(context.project),
             unchanged="Nothing was trained.",
         )
-
-
-def _is_any_camera_known(context: RoundContext) -> bool:
-    """Whether the camera of any training image is known, with labels or without."""
-    rows = context.project.store.images(("train",))
-    return any(context.cameras.is_known(row.image_id) for row in rows)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelgrid.report.code_words import with_commands
+from labelgrid.report.html_templates import with_commands
 
 
 @pytest.mark.parametrize(
